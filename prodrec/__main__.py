@@ -1,0 +1,5 @@
+"""`python -m prodrec` is the same as `prodrec`."""
+
+from prodrec.cli.app import main
+
+main()

@@ -1,0 +1,51 @@
+"""The command line: one verb per file, registered here in the order of the journey."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated, Any
+
+import typer
+
+from prodrec import __version__
+
+app = typer.Typer(
+    name="prodrec",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Recognise products in photos when classes are many, long-tailed and come with titles, categories and attributes.",
+    epilog="Try `prodrec demo`: it draws a small catalogue and takes it the whole way in a few minutes.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prodrec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Registered so that `prodrec --version` works; the commands do the rest."""
+
+
+# Each import registers one verb. None of them imports torch, polars, h5py or gensim at its top.
+from prodrec.cli import (  # noqa: E402
+    prepare,  # noqa: F401
+)
+
+
+def main() -> None:
+    """Entry point of the `prodrec` script. SIGTERM ends a command as Ctrl-C does: nothing half-made is left."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    app()

@@ -1,0 +1,185 @@
+"""What every artefact has in common: a header, a fingerprint, and being written beside and then renamed.
+
+The header stands at the top of a JSON file or in the root attributes of an HDF5 file:
+
+    prodrec          the kind: dataset, embeddings, run, scores
+    format_version   of that kind
+    fingerprint      of the content, so that the next command can tell whether two artefacts belong together
+    made_from        fingerprints of what it was made from, by kind
+    made_by          versions of prodrec and of the libraries that shaped the content
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prodrec import __version__
+from prodrec.core.errors import BadArtefact, NotFound, OutputExists
+
+FORMAT_VERSIONS = {"dataset": 1, "embeddings": 1, "run": 1, "scores": 1}
+JSON_NAMES = {"dataset": "dataset.json", "run": "run.json"}
+
+
+class Fingerprint:
+    """A running hash over text, numbers, bytes and arrays; the same parts in the same order give the same digest."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, name: str, part: Any) -> Fingerprint:
+        """Add one named part: bytes, a numpy array, or anything that JSON can hold."""
+        if hasattr(part, "dtype") and hasattr(part, "tobytes"):
+            data = f"{part.dtype.str}{part.shape}".encode() + part.tobytes()
+        elif isinstance(part, bytes):
+            data = part
+        else:
+            data = json.dumps(part, sort_keys=True, ensure_ascii=False).encode()
+        self._hash.update(f"{name}:{len(data)}:".encode())
+        self._hash.update(data)
+        return self
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def header(kind: str, *, fingerprint: str, made_from: Mapping[str, str], **libraries: str) -> dict[str, Any]:
+    """The header of a new artefact; `libraries` are versions worth recording, by name."""
+    return {
+        "prodrec": kind,
+        "format_version": FORMAT_VERSIONS[kind],
+        "fingerprint": fingerprint,
+        "made_from": dict(made_from),
+        "made_by": {"prodrec": __version__, **libraries},
+    }
+
+
+def check_header(found: Mapping[str, Any], *, kind: str, path: Path) -> None:
+    """Raise BadArtefact unless `found` is the header of a `kind` in the format version that this prodrec reads."""
+    if found.get("prodrec") != kind:
+        what = found.get("prodrec")
+        raise BadArtefact(f"{path} is {f'a prodrec {what}' if what else 'no prodrec artefact'}, not a prodrec {kind}.")
+    version, expected = found.get("format_version"), FORMAT_VERSIONS[kind]
+    if version != expected:
+        raise BadArtefact(
+            f"{path} has format version {version} and this prodrec {__version__} reads {expected}; "
+            f"make the {kind} again, or use the prodrec version that made it."
+        )
+
+
+def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
+    """The JSON file of a dataset or run directory, header checked.
+
+    Raises NotFound where the directory does not exist, BadArtefact where it is not a `kind` or cannot be read.
+    """
+    path = Path(directory) / JSON_NAMES[kind]
+    if not Path(directory).exists():
+        raise NotFound(f"{directory} does not exist; expected the directory of a prodrec {kind}.")
+    if not Path(directory).is_dir():
+        raise BadArtefact(f"{directory} is a file; expected the directory of a prodrec {kind}.")
+    if not path.is_file():
+        raise BadArtefact(f"{directory} is not a prodrec {kind}: it has no {path.name}.")
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadArtefact(f"{path} is not readable as JSON ({error}); make the {kind} again.") from error
+    if not isinstance(found, dict):
+        raise BadArtefact(f"{path} holds no JSON object; make the {kind} again.")
+    check_header(found, kind=kind, path=path)
+    return found
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write `data` as JSON beside `path`, then rename."""
+    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    beside.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+    os.replace(beside, path)
+
+
+def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
+    """Raise OutputExists where `path` is taken and may not be replaced.
+
+    With `force` a file is replaced, and a directory only where it is empty or holds an artefact of the same `kind`.
+    """
+    path = Path(path)
+    if not path.exists() and not path.is_symlink():
+        return
+    wants_directory = kind in JSON_NAMES
+    if wants_directory and not path.is_dir():
+        raise OutputExists(f"{path} is a file; expected a place for a {kind} directory: give another with --out.")
+    if not wants_directory and path.is_dir():
+        raise OutputExists(f"{path} is a directory; expected a place for a {kind} file: give another with --out.")
+    if wants_directory and not any(path.iterdir()):
+        return
+    if not force:
+        raise OutputExists(f"{path} exists already; add --force to replace it, or give another place with --out.")
+    if wants_directory and not (path / JSON_NAMES[kind]).is_file():
+        raise OutputExists(f"{path} is not a prodrec {kind}, so --force does not replace it; give another with --out.")
+
+
+@contextmanager
+def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
+    """Yield an empty directory beside `path`; on success it takes the place of `path`, on failure it is removed."""
+    path = Path(path)
+    refuse_if_taken(path, kind=kind, force=force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    beside.mkdir()
+    try:
+        yield beside
+        old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
+        if path.exists():
+            path.rename(old)
+        beside.rename(path)
+        if old.exists():
+            shutil.rmtree(old)
+    finally:
+        if beside.exists():
+            shutil.rmtree(beside)
+
+
+@contextmanager
+def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
+    """Yield a file name beside `path`; on success it takes the place of `path`, on failure it is removed."""
+    path = Path(path)
+    refuse_if_taken(path, kind=kind, force=force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left beside `path`; put back an old artefact that it had set aside."""
+    for left in path.parent.glob(f".{path.name}.*-*"):
+        what, _, process = left.name.removeprefix(f".{path.name}.").partition("-")
+        if what not in ("partial", "replaced") or not process.isdigit() or _is_running(int(process)):
+            continue
+        if what == "replaced" and not path.exists():
+            left.rename(path)
+        elif left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def _is_running(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            os.kill(process, 0)
+        except PermissionError:
+            return True
+        return True
+    return False

@@ -1,0 +1,118 @@
+"""Settings: frozen dataclasses beside what they configure, changed by `--set key=value` and `--config file.toml`.
+
+A recipe has several such dataclasses (network, training, photos); their keys are one flat namespace for the user, so
+that `--set lr=0.1` needs no section. Values are read by the field's type; unknown keys fail with the nearest name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prodrec.core.errors import BadOption, NotFound, nearest
+
+T = TypeVar("T")
+
+
+def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word the reader expects
+    """A dataclass field with a default and the sentence that `prodrec train --settings` prints."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """`["lr=0.1", "backbone=resnet18"]` as a mapping. Raises BadOption for anything without `=`."""
+    values = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise BadOption(f"--set {assignment!r} is not of the form key=value.")
+        values[key.strip()] = value.strip()
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Flat settings from a TOML file; tables only group keys. Raises NotFound or BadOption."""
+    if not path.is_file():
+        raise NotFound(f"settings file {path} does not exist.")
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadOption(f"settings file {path} is not TOML: {error}.") from error
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        flat.update(value if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str) -> list[Any]:
+    """Copies of the dataclasses `parts` with `values` applied, each to the part that has the key.
+
+    `where` names the origin in messages ("--set", a file). Raises BadOption for an unknown key (with the nearest known
+    one), a value that the field's type does not take, or values that the dataclass itself refuses.
+    """
+    owners = {field.name: i for i, part in enumerate(parts) for field in dataclasses.fields(part)}
+    changes: list[dict[str, Any]] = [{} for _ in parts]
+    for key, value in values.items():
+        if key not in owners:
+            raise BadOption(f"{where}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
+        part = parts[owners[key]]
+        changes[owners[key]][key] = _read(value, _hints(type(part))[key], key=key, where=where)
+    try:
+        return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
+    except ValueError as error:
+        raise BadOption(f"{where}: {error}") from error
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """A `kind` from plain values (as `dataclasses.asdict` wrote them to JSON). Raises BadOption."""
+    built: T = override([kind()], values, where=where)[0]
+    return built
+
+
+def describe(parts: Sequence[Any]) -> list[tuple[str, str, str]]:
+    """(key, value, help) of every setting of `parts`, for `prodrec train --settings`."""
+    rows = []
+    for part in parts:
+        for field in dataclasses.fields(part):
+            rows.append((field.name, show(getattr(part, field.name)), field.metadata.get("help", "")))
+    return rows
+
+
+def show(value: Any) -> str:
+    """A value as `--set` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(show(item) for item in value)
+    return str(value)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if isinstance(value, str) and value.lower() == "none" and type(None) in choices:
+        return None
+    if isinstance(value, str) and any(typing.get_origin(choice) is tuple for choice in choices):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        wanted = error.errors()[0]["msg"]
+        raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
+
+
+def show_raw(value: Any) -> str:
+    """A value as the user wrote it, for messages."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

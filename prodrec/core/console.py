@@ -1,0 +1,132 @@
+"""What a person sees: results on standard output, everything else on standard error.
+
+`say` prints results, `note` and `warn` print remarks, `progress` shows long work with its rate and the time left.
+With `--json` only the one JSON object of the command goes to standard output. Piped output carries no ANSI codes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_WHEN_PIPED = 160
+SECONDS_BETWEEN_PIPED_LINES = 30.0
+
+
+@dataclass
+class _Mode:
+    json: bool = False
+
+
+_mode = _Mode()
+
+
+def use_json(on: bool) -> None:
+    """Keep standard output for the one JSON object of the command."""
+    _mode.json = on
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    piped = not stream.isatty()
+    return Console(file=stream, width=WIDTH_WHEN_PIPED if piped else None, highlight=False, soft_wrap=piped)
+
+
+def say(renderable: object = "", *, markup: bool = False) -> None:
+    """Print a result (text or any rich renderable) on standard output; on standard error when `--json` is on."""
+    _console(sys.stderr if _mode.json else sys.stdout).print(renderable, markup=markup)
+
+
+def note(text: str) -> None:
+    """Print a remark on standard error."""
+    _console(sys.stderr).print(text, markup=False, style="dim")
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    _console(sys.stderr).print(f"warning: {text}", markup=False, style="yellow")
+
+
+def fail(text: str) -> None:
+    """Print the one sentence of an error on standard error."""
+    _console(sys.stderr).print(f"error: {text}", markup=False, style="bold red")
+
+
+def emit_json(data: object) -> None:
+    """Print `data` as JSON on standard output."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+Advance = Callable[..., None]
+
+
+@contextmanager
+def progress(description: str, *, total: float | None, unit: str = "rows", done: float = 0) -> Iterator[Advance]:
+    """Show long work on standard error; yields `advance(n=1, note="")`.
+
+    On a terminal: one rich bar with the rate in `unit`/s and the time left. Piped: a plain line every half minute.
+    """
+    if sys.stderr.isatty():
+        with _bar(description, total, unit, done) as advance:
+            yield advance
+    else:
+        yield _piped_progress(description, total, unit, done)
+
+
+@contextmanager
+def _bar(description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            return Text(f"{rate:,.1f} {unit}/s" if rate else "", style="progress.data.speed")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeLeft(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=_console(sys.stderr), transient=False) as bar:
+        task = bar.add_task(description, total=total, completed=done, note="")
+
+        def advance(n: float = 1, note: str | None = None) -> None:
+            bar.advance(task, n)
+            if note is not None:
+                bar.update(task, note=note)
+
+        yield advance
+
+
+def _piped_progress(description: str, total: float | None, unit: str, done: float) -> Advance:
+    started = last = time.monotonic()
+    count = done
+
+    def advance(n: float = 1, note: str | None = None) -> None:
+        nonlocal last, count
+        count += n
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_PIPED_LINES:
+            return
+        last = now
+        rate = (count - done) / (now - started)
+        left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
+        of = f"/{total:,.0f}" if total else ""
+        sys.stderr.write(f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left} {note or ''}".rstrip() + "\n")
+
+    return advance

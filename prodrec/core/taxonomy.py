@@ -1,0 +1,100 @@
+"""The category tree: ordered class names of every level, and who is whose parent.
+
+Shapes: L levels from the shallowest (0) to the leaves (L-1); C_l classes at level l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PATH_SEPARATOR = " / "
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """Levels by name, class names of each level in index order, and each class's parent in the level above.
+
+    levels:  L names, shallowest first; the last one is the level of the leaves.
+    names:   L sequences of class names, names[l][c].
+    parents: L int32 arrays, parents[l][c] = index of c's parent in level l-1; parents[0] is all -1.
+    """
+
+    levels: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    parents: tuple[NDArray[np.int32], ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.levels) == len(self.names) == len(self.parents) >= 1
+        for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
+            assert len(names) == len(parents) and len(set(names)) == len(names)
+            above = len(self.names[level - 1]) if level else 0
+            assert all(0 <= p < above for p in parents) if level else all(p == -1 for p in parents)
+
+    @property
+    def depth(self) -> int:
+        return len(self.levels)
+
+    @property
+    def leaf_level(self) -> str:
+        return self.levels[-1]
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Class names of the leaf level, in index order."""
+        return self.names[-1]
+
+    def count(self, level: str) -> int:
+        """Number of classes at `level`."""
+        return len(self.names[self.levels.index(level)])
+
+    def ancestors(self) -> NDArray[np.int32]:
+        """Class index of every leaf at every level: int32 [leaves, L]; the last column is the leaf itself."""
+        columns = [np.arange(len(self.leaves), dtype=np.int32)]
+        for parents in reversed(self.parents[1:]):
+            columns.append(parents[columns[-1]])
+        return np.stack(columns[::-1], axis=1)
+
+    def path(self, leaf: int) -> tuple[str, ...]:
+        """Names from the shallowest level to leaf number `leaf`."""
+        steps = [leaf]
+        for parents in reversed(self.parents[1:]):
+            steps.append(int(parents[steps[-1]]))
+        return tuple(self.names[level][c] for level, c in enumerate(reversed(steps)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain lists, for dataset.json and run.json."""
+        levels = zip(self.levels, self.names, self.parents, strict=True)
+        return {
+            "levels": [{"name": level, "classes": list(names), "parents": p.tolist()} for level, names, p in levels]
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Taxonomy:
+        """The inverse of `as_json`."""
+        levels: Sequence[Mapping[str, Any]] = data["levels"]
+        return cls(
+            levels=tuple(level["name"] for level in levels),
+            names=tuple(tuple(level["classes"]) for level in levels),
+            parents=tuple(np.asarray(level["parents"], dtype=np.int32) for level in levels),
+        )
+
+    def same_classes(self, other: Taxonomy) -> bool:
+        """Whether the other tree has the same levels, the same classes in the same order, and the same parents."""
+        return (
+            self.levels == other.levels
+            and self.names == other.names
+            and all(np.array_equal(a, b) for a, b in zip(self.parents, other.parents, strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute and its states; a product's code is 0 where it is absent, else 1 + the index of its state (S eq. 7)."""
+
+    name: str
+    states: tuple[str, ...]
