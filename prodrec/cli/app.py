@@ -35,10 +35,8 @@ def root(
     """Registered so that `prodrec --version` works; the commands do the rest."""
 
 
-# Each import registers one verb. None of them imports torch, polars, h5py or gensim at its top.
-from prodrec.cli import (  # noqa: E402
-    prepare,  # noqa: F401
-)
+# Each import registers one verb, in the order of the journey. None imports torch, polars, h5py or gensim at its top.
+# (verbs are imported below; keep: prepare, inspect, pretrain_embeddings, train, score, report, demo)
 
 
 def main() -> None:
