@@ -1,0 +1,91 @@
+"""Lists of different lengths as two flat arrays: every title's word ids behind each other, and where each title begins.
+
+Flat arrays can be memory-mapped and are shared between loader processes without a copy; a list of Python lists is not.
+
+Shapes: N rows, V values of all rows together, B rows of a batch, T the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(eq=False)
+class Ragged:
+    """N rows of integers; row i is `values[offsets[i]:offsets[i + 1]]`.
+
+    values:  int32 [V]
+    offsets: int64 [N + 1], starts with 0, never decreases, ends with V
+    """
+
+    values: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert self.values.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
+        assert self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
+
+    @classmethod
+    def from_lists(cls, rows: Iterable[Sequence[int] | NDArray[np.int32]]) -> Ragged:
+        """One row for every list, in order."""
+        arrays = [np.asarray(row, dtype=np.int32) for row in rows]
+        values = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
+        return cls.from_lengths(values, np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays)))
+
+    @classmethod
+    def from_lengths(cls, values: NDArray[Any], lengths_N: NDArray[Any]) -> Ragged:
+        """Values that stand behind each other already, and the length of every row."""
+        offsets = np.zeros(len(lengths_N) + 1, dtype=np.int64)
+        np.cumsum(lengths_N, out=offsets[1:])
+        return cls(np.asarray(values, dtype=np.int32), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        """The values of one row; a negative row counts from the end. Raises IndexError."""
+        n = len(self)
+        if not -n <= row < n:
+            raise IndexError(f"row {row} of {n}")
+        row = row % n
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int32]]:
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 [N], how many values every row has."""
+        return np.diff(self.offsets)
+
+    def take(self, rows_B: NDArray[Any] | Sequence[int]) -> Ragged:
+        """The rows `rows_B`, in that order, as a Ragged of their own."""
+        where, lengths_B = self._places(rows_B)
+        return Ragged.from_lengths(self.values[where], lengths_B)
+
+    def keep(self, wanted_V: NDArray[np.bool_]) -> Ragged:
+        """The same rows with only the values that are wanted; a row may become empty."""
+        before = np.zeros(len(self.values) + 1, dtype=np.int64)
+        np.cumsum(wanted_V, out=before[1:])
+        return Ragged(self.values[wanted_V], before[self.offsets])
+
+    def padded(self, rows_B: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]:
+        """The rows `rows_B` as int64 [B, T], filled with 0 behind their ends; T is at least 1."""
+        where, lengths_B = self._places(rows_B)
+        longest = int(lengths_B.max(initial=1))
+        padded_BT = np.zeros((len(lengths_B), longest), dtype=np.int64)
+        padded_BT[np.arange(longest) < lengths_B[:, None]] = self.values[where]
+        return padded_BT
+
+    def _places(self, rows_B: NDArray[Any] | Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the values of `rows_B` stand in `values`, and how many every row has."""
+        rows = np.asarray(rows_B, dtype=np.int64)
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        ends = np.cumsum(lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths), lengths

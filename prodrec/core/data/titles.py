@@ -1,0 +1,225 @@
+"""Titles into words, words into a vocabulary, and every title into word ids.
+
+A title is normalised (NFKC, so that full-width forms become plain ones; lower case) and cut by one expression into
+Latin words and numbers, kept whole (`air-max`, `l'oreal`, `2.5`, `at&t`), and runs of Chinese characters, which go to
+jieba or rjieba; because both see only such runs, they agree. Punctuation is dropped (paper A §4.1).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import itertools
+import logging
+import os
+import re
+import sys
+import tempfile
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.data.ragged import Ragged
+from prodrec.core.data.vocabulary import By, TrimReport, Vocabulary, check_shares, trim
+from prodrec.core.errors import BadOption, nearest
+
+__all__ = [
+    "By",
+    "Tokenizer",
+    "TrimReport",
+    "Vocabulary",
+    "build_vocabulary",
+    "choose_tokenizer",
+    "encode_titles",
+    "normalise",
+]
+
+TOKENIZERS = ("rjieba", "jieba")
+
+_CHUNK = 20_000
+_REMEMBERED_RUNS = 1 << 16
+
+_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Letters and digits of any script but Chinese, with the marks that scripts such as Devanagari and Thai put on letters.
+_LETTER = f"(?:[^\\W_{_CHINESE}]|[\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0980-\u0dff\u0e31-\u0e4e])"
+_PIECES = re.compile(f"([{_CHINESE}]+)|{_LETTER}+(?:[-'.&]{_LETTER}+)*")
+_SAME_MARK = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "´": "'", "‐": "-", "‒": "-", "–": "-", "−": "-"})
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Cuts a title into words. `name` is the library that cuts Chinese, `version` its version.
+
+    Both libraries run with their hidden Markov model on, which puts together words that no dictionary has, brands above
+    all. A Tokenizer can be sent to another process; the dictionary is loaded there, at the first Chinese characters.
+    """
+
+    name: str
+    version: str
+
+    def __call__(self, title: str) -> list[str]:
+        """The words of `title` in order; empty for a title without any."""
+        words: list[str] = []
+        for piece in _PIECES.finditer(normalise(title)):
+            if piece.group(1):
+                words += self._cut(piece.group(1))
+            else:
+                words.append(piece.group())
+        return words
+
+    @functools.cached_property
+    def _cut(self) -> Callable[[str], tuple[str, ...]]:
+        cut = _rjieba() if self.name == "rjieba" else _jieba(self.version)
+        return functools.lru_cache(_REMEMBERED_RUNS)(lambda run: tuple(cut(run)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self.name, self.version)
+
+
+def normalise(title: str) -> str:
+    """NFKC (full-width forms become plain ones), one sign for each of apostrophe and hyphen, lower case."""
+    if title.isascii():
+        return title.lower()
+    return unicodedata.normalize("NFKC", title).translate(_SAME_MARK).lower()
+
+
+def choose_tokenizer(name: str | None = None) -> Tokenizer:
+    """The tokenizer called `name`; without a name rjieba where it is installed, else jieba (slower, same words).
+
+    Raises BadOption for a name that is not known or not installed.
+    """
+    if name is None:
+        name = next((known for known in TOKENIZERS if importlib.util.find_spec(known)), "jieba")
+    if name not in TOKENIZERS:
+        raise BadOption(f"unknown tokenizer {name!r}{nearest(name, TOKENIZERS)}; there are {' and '.join(TOKENIZERS)}.")
+    if not importlib.util.find_spec(name):
+        raise BadOption(f"the tokenizer {name} is not installed; `pip install {name}`, or leave the choice to prodrec.")
+    return Tokenizer(name, importlib.metadata.version(name))
+
+
+def _rjieba() -> Callable[[str], Iterable[str]]:
+    import rjieba
+
+    return rjieba.Jieba().cut
+
+
+def _jieba(version: str) -> Callable[[str], Iterable[str]]:
+    """A private jieba: the shared one keeps its cache in the common temporary folder, in the way of other users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # jieba's own: pkg_resources, invalid escapes
+        import jieba
+
+    jieba.setLogLevel(logging.CRITICAL)
+    tokenizer = jieba.Tokenizer()
+    tokenizer.cache_file = f"jieba-{version}.cache"
+    with tempfile.TemporaryDirectory(prefix="prodrec-") as for_once:
+        tokenizer.tmp_dir = str(_cache_directory() or for_once)
+        tokenizer.initialize()
+    return tokenizer.cut  # type: ignore[no-any-return]
+
+
+def _cache_directory() -> Path | None:
+    """The user's own cache directory for prodrec, readable by nobody else; None where it cannot be written to."""
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    try:
+        place = Path(home).expanduser() / "prodrec"
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return place if os.access(place, os.W_OK) else None
+
+
+def build_vocabulary(
+    tokenized: Iterable[Sequence[str]],
+    tokenizer: Tokenizer,
+    *,
+    drop_frequent: float = 0.05,
+    drop_rare: float = 0.05,
+    by: By = "words",
+) -> tuple[Vocabulary, TrimReport]:
+    """Count the words of all titles, drop the most and least frequent (paper A §4.1), and say what was dropped.
+
+    by="words": shares of the distinct words. by="occurrences": as many of the most (least) frequent words as together
+    make up no more than that share of the running text. Raises BadOption for shares that leave nothing.
+    """
+    counter: Counter[str] = Counter()
+    for words in tokenized:
+        counter.update(words)
+    counts = np.fromiter(counter.values(), dtype=np.int64, count=len(counter))
+    return trim(list(counter), counts, (tokenizer.name, tokenizer.version), drop_frequent, drop_rare, by)
+
+
+def encode_titles(
+    titles: Iterable[str | None],
+    tokenizer: Tokenizer,
+    *,
+    drop_frequent: float = 0.05,
+    drop_rare: float = 0.05,
+    by: By = "words",
+    workers: int = 1,
+    advance: Callable[[int], object] = lambda rows: None,
+) -> tuple[Ragged, Vocabulary, TrimReport]:
+    """Tokenise, build the vocabulary and encode in one pass: `build_vocabulary` followed by `encode` of every title.
+
+    A title that is None or left without words becomes an empty row. `advance` is called with the rows done since the
+    last call. With several workers the titles are cut in other processes; the result is the same.
+    """
+    check_shares(drop_frequent, drop_rare, by)
+    provisional: dict[str, int] = {}
+    values, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for words, local, chunk_lengths in _cut_chunks(titles, tokenizer, workers):
+        known = np.fromiter((provisional.setdefault(word, len(provisional)) for word in words), np.int32, len(words))
+        values.append(known[local])
+        lengths.append(chunk_lengths)
+        advance(len(chunk_lengths))
+    tokens = Ragged.from_lengths(np.concatenate(values), np.concatenate(lengths))
+    words_before = list(provisional)
+    counts = np.bincount(tokens.values, minlength=len(words_before)).astype(np.int64)
+    vocabulary, report = trim(words_before, counts, (tokenizer.name, tokenizer.version), drop_frequent, drop_rare, by)
+    final = np.fromiter(map(vocabulary.id_of, words_before), np.int32, len(words_before))
+    encoded = Ragged(final[tokens.values], tokens.offsets)
+    return encoded.keep(encoded.values > 0), vocabulary, report
+
+
+Chunk = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
+
+
+def _cut_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int) -> Iterator[Chunk]:
+    """The titles in chunks: the distinct words of a chunk, every word as an index into them, words of every title."""
+    remaining = iter(titles)
+    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
+    cut = functools.partial(_cut_chunk, tokenizer)
+    if workers <= 1:
+        yield from map(cut, chunks)
+        return
+    import multiprocessing
+
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(cut, chunk) for chunk in itertools.islice(chunks, 2 * workers)]
+        while waiting:
+            done = waiting.pop(0).result()
+            waiting += [pool.submit(cut, chunk) for chunk in itertools.islice(chunks, 1)]
+            yield done
+
+
+def _cut_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> Chunk:
+    index: dict[str, int] = {}
+    values: list[int] = []
+    lengths = np.zeros(len(titles), dtype=np.int32)
+    for row, title in enumerate(titles):
+        words = tokenizer(title) if title else ()
+        values += [index.setdefault(word, len(index)) for word in words]
+        lengths[row] = len(words)
+    return list(index), np.asarray(values, dtype=np.int32), lengths

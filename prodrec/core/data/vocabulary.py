@@ -1,0 +1,158 @@
+"""The vocabulary of a dataset: which words were kept, in which order, how often each occurs, and what was dropped.
+
+Paper A §4.1 discards "5 percent of very frequent and very infrequent words". That can be read as a share of the
+distinct words or of the running text; both are here, `by=`.
+
+Word ids: 1 is the most frequent word that was kept, V the rarest; 0 is padding and "unknown".
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.errors import BadArtefact, BadOption, NotFound
+
+By = Literal["words", "occurrences"]
+
+_EXAMPLES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The words that were kept, in order of decreasing count (ties in order of code points), and how often each occurs.
+
+    words:  V words; word id i + 1 is words[i]
+    counts: int64 [V], occurrences in all titles
+    tokenizer, tokenizer_version: what cut the titles
+    """
+
+    words: tuple[str, ...]
+    counts: NDArray[np.int64]
+    tokenizer: str
+    tokenizer_version: str
+
+    def __post_init__(self) -> None:
+        assert len(self.words) == len(self.counts)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @functools.cached_property
+    def ids(self) -> dict[str, int]:
+        """Word id by word."""
+        return {word: i for i, word in enumerate(self.words, start=1)}
+
+    def id_of(self, word: str) -> int:
+        """The id of `word`, 1 to V; 0 where it is not in the vocabulary."""
+        return self.ids.get(word, 0)
+
+    def encode(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """The ids of `words` in order; words that are not in the vocabulary are left out."""
+        found = [self.ids[word] for word in words if word in self.ids]
+        return np.asarray(found, dtype=np.int32)
+
+    def save(self, path: Path) -> None:
+        """Write one line `word<tab>count` for every word, in order."""
+        lines = (f"{word}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True))
+        Path(path).write_text("".join(lines), "utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: Path, *, tokenizer: str, tokenizer_version: str) -> Vocabulary:
+        """Read what `save` wrote. Raises NotFound, or BadArtefact naming the line that cannot be read."""
+        try:
+            lines = Path(path).read_text("utf-8").split("\n")
+        except FileNotFoundError as error:
+            raise NotFound(f"{path} does not exist; expected one word and its count a line.") from error
+        except UnicodeDecodeError as error:
+            raise BadArtefact(f"{path} is not UTF-8 text ({error.reason}); make the dataset again.") from error
+        words, counts = [], []
+        for number, line in enumerate(lines[:-1], start=1):
+            word, tab, count = line.partition("\t")
+            if not (word and tab and count.isdecimal()):
+                raise BadArtefact(f"{path}, line {number}: found {line!r}, expected a word, a tab and a count.")
+            words.append(word)
+            counts.append(int(count))
+        if lines[-1]:
+            raise BadArtefact(f"{path} ends in the middle of line {len(lines)}; make the dataset again.")
+        if len(set(words)) != len(words):
+            twice = next(word for word, times in Counter(words).items() if times > 1)
+            raise BadArtefact(f"{path} has the word {twice!r} twice; make the dataset again.")
+        return cls(tuple(words), np.asarray(counts, dtype=np.int64), tokenizer, tokenizer_version)
+
+
+@dataclass(frozen=True)
+class TrimReport:
+    """What trimming dropped: numbers of distinct words, their shares of the running text, and some of them."""
+
+    by: str
+    drop_frequent: float
+    drop_rare: float
+    words_before: int
+    words: int
+    occurrences_before: int
+    occurrences: int
+    frequent_words: int
+    frequent_share: float
+    frequent_examples: tuple[str, ...]
+    rare_words: int
+    rare_share: float
+    rare_examples: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for dataset.json."""
+        return asdict(self)
+
+
+def trim(
+    words: Sequence[str],
+    counts: NDArray[np.int64],
+    tokenizer: tuple[str, str],
+    drop_frequent: float,
+    drop_rare: float,
+    by: By,
+) -> tuple[Vocabulary, TrimReport]:
+    """Order the words by decreasing count and drop both ends; see `titles.build_vocabulary`."""
+    check_shares(drop_frequent, drop_rare, by)
+    order = sorted(range(len(words)), key=lambda i: (-counts[i], words[i]))
+    words, counts = [words[i] for i in order], counts[order]
+    total, end = int(counts.sum()), len(words)
+    if by == "words":
+        first, last = int(drop_frequent * end + 1e-9), end - int(drop_rare * end + 1e-9)
+    else:
+        first = int(np.searchsorted(np.cumsum(counts), drop_frequent * total + 1e-9, side="right"))
+        last = end - int(np.searchsorted(np.cumsum(counts[::-1]), drop_rare * total + 1e-9, side="right"))
+    report = TrimReport(
+        by=by,
+        drop_frequent=drop_frequent,
+        drop_rare=drop_rare,
+        words_before=end,
+        words=last - first,
+        occurrences_before=total,
+        occurrences=int(counts[first:last].sum()),
+        frequent_words=first,
+        frequent_share=float(counts[:first].sum() / max(total, 1)),
+        frequent_examples=tuple(words[:first][:_EXAMPLES]),
+        rare_words=end - last,
+        rare_share=float(counts[last:].sum() / max(total, 1)),
+        rare_examples=tuple(words[last:][:_EXAMPLES]),
+    )
+    return Vocabulary(tuple(words[first:last]), counts[first:last], *tokenizer), report
+
+
+def check_shares(drop_frequent: float, drop_rare: float, by: str) -> None:
+    """Raise BadOption for shares that leave no words, or an unknown way to count them."""
+    if by not in ("words", "occurrences"):
+        raise BadOption(f"trimming by {by!r} is not known; choose words or occurrences.")
+    if not (0 <= drop_frequent < 1 and 0 <= drop_rare < 1 and drop_frequent + drop_rare < 1):
+        raise BadOption(
+            f"dropping {drop_frequent:g} of the most and {drop_rare:g} of the least frequent words leaves none; "
+            "both are shares from 0 to 1 and together less than 1."
+        )
