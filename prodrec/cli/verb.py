@@ -20,7 +20,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-def verb(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def verb(
+    app: typer.Typer, name: str | None = None, **settings: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as a command of `app`. Its docstring is the help; its return value is what `--json` prints."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -100,7 +100,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write `data` as JSON beside `path`, then rename."""
     beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     beside.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
@@ -156,7 +156,7 @@ def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         yield beside
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

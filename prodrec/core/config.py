@@ -76,11 +76,11 @@ def from_dict(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
 def describe(parts: Sequence[Any]) -> list[tuple[str, str, str]]:
     """(key, value, help) of every setting of `parts`, for `prodrec train --settings`."""
-    rows = []
-    for part in parts:
-        for field in dataclasses.fields(part):
-            rows.append((field.name, show(getattr(part, field.name)), field.metadata.get("help", "")))
-    return rows
+    return [
+        (field.name, show(getattr(part, field.name)), field.metadata.get("help", ""))
+        for part in parts
+        for field in dataclasses.fields(part)
+    ]
 
 
 def show(value: Any) -> str:

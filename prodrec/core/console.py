@@ -103,7 +103,7 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=_console(sys.stderr), transient=False) as bar:
-        task = bar.add_task(description, total=total, completed=done, note="")
+        task = bar.add_task(description, total=total, completed=done, note="")  # type: ignore[arg-type]  # float is fine
 
         def advance(n: float = 1, note: str | None = None) -> None:
             bar.advance(task, n)
@@ -127,6 +127,7 @@ def _piped_progress(description: str, total: float | None, unit: str, done: floa
         rate = (count - done) / (now - started)
         left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
         of = f"/{total:,.0f}" if total else ""
-        sys.stderr.write(f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left} {note or ''}".rstrip() + "\n")
+        line = f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left} {note or ''}"
+        sys.stderr.write(line.rstrip() + "\n")
 
     return advance

@@ -94,7 +94,7 @@ class Taxonomy:
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute and its states; a product's code is 0 where it is absent, else 1 + the index of its state (S eq. 7)."""
+    """One attribute and its states; a product's code is 0 where it is absent, else 1 + its state's index (S eq. 7)."""
 
     name: str
     states: tuple[str, ...]

@@ -29,10 +29,10 @@ class TrainingConfig:
     ema: float = setting(0.0, "decay of the moving average of the weights that is saved and scored; 0 is off")
     seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation")
     keep: Literal["last", "best"] = setting("last", "weights of the finished run: the last, or the best on validation")
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "arithmetic of forward and backward; weights stay fp32")
+    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "arithmetic of the layers; weights stay fp32")
     channels_last: Literal["auto", "yes", "no"] = setting("auto", "memory layout of photos and convolutions")
     compile: bool = setting(False, "compile the network with torch.compile (pays after minutes)")
-    checkpoint_minutes: float = setting(5.0, "minutes between checkpoints inside an epoch; one is made after each epoch")
+    checkpoint_minutes: float = setting(5.0, "minutes between checkpoints; one is made after each epoch too")
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "lr", "decay_factor", "decay_every", "accumulate", "checkpoint_minutes")

@@ -1,0 +1,220 @@
+"""`prodrec train`: settings in, one run out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodrec.cli.app import app
+from prodrec.cli.verb import verb
+from prodrec.core import console
+from prodrec.core.errors import BadOption, Mismatch
+
+if TYPE_CHECKING:
+    import torch
+
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.training.loop import Trainee
+    from prodrec.core.training.run import Run
+    from prodrec.models.families import Recipe
+
+EXAMPLES = """
+Examples:
+
+- `prodrec train sicot` trains on `dataset/` and writes `runs/sicot/`
+- `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=mobilenet_v2.pth --set lr=0.05`
+- `prodrec train sicot --plan` says what it would take
+- `prodrec train sicot --resume` goes on after a kill or Ctrl-C
+- `prodrec train sicot --settings` lists every key of `--set`
+"""
+
+
+@verb(app, "train", epilog=EXAMPLES)
+def train_command(
+    family: Annotated[str, typer.Argument(help="Family of models: visual (photos alone) or sicot (titles help in training).")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
+    out: Annotated[Path | None, typer.Option(help="Run directory. [default: runs/FAMILY]", show_default=False)] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Word vectors. [default: DATASET/embeddings.h5, made when missing]", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out from its newest checkpoint.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say parameters, memory and time; train nothing.")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="List every setting, its value and meaning.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train anew where --out holds a run already.")] = False,
+) -> dict[str, Any]:
+    """Train a model of a family on a prepared dataset.
+
+    Every epoch the model is validated on photos alone, as it will be used. A kill at any moment loses minutes at most.
+    """
+    from prodrec.core.config import describe, parse_assignments, read_toml
+    from prodrec.models.families import recipe as recipe_of
+
+    changes = {**(read_toml(config) if config else {}), **parse_assignments(assignments or [])}
+    recipe = recipe_of(family, changes)
+    if settings:
+        rows = describe([recipe.network, recipe.training, recipe.photos])
+        _say_settings(family, rows)
+        return {"family": family, "settings": {key: value for key, value, _ in rows}}
+    out = out or Path("runs") / family
+    places = {"dataset": dataset, "out": out, "embeddings": embeddings, "device": device, "workers": workers}
+    if plan:
+        return _say_plan(recipe, **places)
+    run = train(recipe, resume=resume, settings_given=bool(changes), force=force, **places)
+    console.say(f"{run.path} is finished; next: `prodrec score {run.path} {dataset}`, then `prodrec report`.")
+    return {"run": str(run.path), "fingerprint": run.fingerprint, **run.header["result"]}
+
+
+def train(
+    recipe: Recipe,
+    *,
+    dataset: Path,
+    out: Path,
+    embeddings: Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    resume: bool = False,
+    settings_given: bool = True,
+    force: bool = False,
+) -> Run:
+    """Train `recipe` on the dataset at `dataset` into the run directory `out`; the finished run.
+
+    With `resume` an unfinished run at `out` goes on with its own settings; `settings_given` says that `recipe` was asked
+    for and must equal them. Raises the UserErrors of its parts, Interrupted after Ctrl-C.
+    """
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.training.run import create_run, open_run
+    from prodrec.core.training.train import train as train_run
+    from prodrec.models.families import Recipe
+
+    data = open_dataset(dataset)
+    if resume and (out / "run.json").is_file():
+        run = open_run(out)
+        _check_same(run, data, recipe, settings_given)
+        if run.finished:
+            console.note(f"{out} is finished already.")
+            return run
+        recipe = Recipe.from_json(run.recipe)
+        trainee = _trainee(recipe, data, embeddings, device, start=False)
+    else:
+        if resume:
+            console.note(f"{out} holds no run yet; starting from the beginning.")
+        trainee = _trainee(recipe, data, embeddings, device, start=True)
+        arithmetic = {"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last}
+        run = create_run(out, data, recipe=recipe.as_json(), arithmetic=arithmetic, force=force or resume)
+    return train_run(run, data, trainee, recipe.photos, workers=_workers(workers, trainee.device))
+
+
+def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -> None:
+    if run.dataset_fingerprint != data.fingerprint:
+        raise Mismatch(f"{run.path} was trained on another dataset than {data.path}; give the one it was started with.")
+    if run.family != recipe.family:
+        raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; give its family, or another --out.")
+    if settings_given and recipe.as_json() != run.recipe:
+        raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: leave --set and --config out.")
+
+
+def _trainee(recipe: Recipe, data: Dataset, embeddings: Path | None, device: str, *, start: bool) -> Trainee:
+    """The network on its device with its optimiser; `start` fills it with the weights that training begins with."""
+    import torch
+
+    from prodrec.core.training.loop import make_trainee
+    from prodrec.models.recognizer import build
+
+    torch.manual_seed(recipe.training.seed)
+    network = build(
+        recipe.network,
+        taxonomy=data.taxonomy,
+        words=len(data.vocabulary),
+        word_vectors_VE=_word_vectors(recipe, data, embeddings),
+        train_images=data.train_images,
+        load_weights=start,
+    )
+    return make_trainee(network, recipe.training, choose_device(device))
+
+
+def _word_vectors(recipe: Recipe, data: Dataset, embeddings: Path | None) -> Any:
+    """float32 [V, E], or None where the recipe wants none. Word vectors that are missing are pretrained first."""
+    from prodrec.core.data import word_vectors
+
+    if recipe.network.titles is None or recipe.network.word_vectors == "random":
+        if embeddings is not None:
+            raise BadOption(f"--embeddings {embeddings} does nothing for this recipe: it uses no pretrained word vectors.")
+        return None
+    path = embeddings or data.path / "embeddings.h5"
+    if embeddings is None and not path.exists():
+        console.note(f"{path} does not exist; pretraining word vectors on the training titles first.")
+        word_vectors.save(path, word_vectors.train_word_vectors(data))
+    return word_vectors.load(path, dataset_fingerprint=data.fingerprint).vectors_VE
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes the GPU where there is one. Raises BadOption for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadOption(f"--device {name} is no device; expected auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadOption(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs that torch can use.")
+    if device.type not in ("cpu", "cuda"):
+        raise BadOption(f"--device {name} is not supported; expected auto, cpu, cuda or cuda:N.")
+    return device
+
+
+def _workers(wanted: int | None, device: torch.device) -> int:
+    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU."""
+    import os
+
+    if wanted is not None:
+        return wanted
+    cores = os.cpu_count() or 1
+    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, cores - 1)
+
+
+def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table("key", "value", "meaning", title=f"settings of {family}", title_justify="left", box=None)
+    for row in rows:
+        table.add_row(*row)
+    console.say(table)
+
+
+def _say_plan(
+    recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | None, device: str, workers: int | None
+) -> dict[str, Any]:
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.training.plan import plan as plan_training
+
+    data = open_dataset(dataset)
+    found = plan_training(_trainee(recipe, data, embeddings, device, start=False), data, recipe.photos)
+    parts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    console.say(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
+    console.say(f"parameters  {sum(found.parameters.values()):,} ({parts}); {found.trainable:,} are trained")
+    console.say(
+        f"memory      {_gib(found.bytes_in_all)}: weights {_gib(found.weights_bytes)}, gradients {_gib(found.gradients_bytes)}, "
+        f"optimiser {_gib(found.optimizer_bytes)}, activations of {recipe.training.batch_size} photos "
+        f"{_gib(found.activations_bytes)}"
+    )
+    console.say(
+        f"time        {found.seconds / 60:,.1f} min: {found.steps:,} steps of {found.seconds_per_step:.2f} s, "
+        f"{recipe.training.epochs:g} epochs of {found.seconds_per_epoch / 60:,.1f} min "
+        f"({found.train_photos:,} photos, validation {found.validation_photos:,})"
+    )
+    return found.as_json()
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

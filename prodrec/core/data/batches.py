@@ -1,0 +1,188 @@
+"""Batches of photos, titles and labels, made ready for a network.
+
+Shapes: B batch, H height, W width, C=3 channels, L levels, A attributes, T words of the longest title.
+
+What a photo looks like in an epoch depends only on (seed, epoch, row), and the order of the rows only on (seed, epoch):
+any number of workers and any resumed run see the same batches.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from prodrec.core.data.photo_config import PhotoConfig
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+
+
+@dataclass
+class Batch:
+    """Rows of a dataset. Photos are uint8 as loaded, and float and normalised after `to_device`."""
+
+    rows_B: Tensor
+    images_BCHW: Tensor
+    labels_BL: Tensor
+    attributes_BA: Tensor
+    tokens_BT: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows_B)
+
+    def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
+        """The batch on `device`, photos as float32 with mean and spread of `photos` taken out."""
+        asynchronous = device.type == "cuda"
+        images = self.images_BCHW.to(device, non_blocking=asynchronous).float()
+        mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
+        std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
+        images = images.sub_(mean).div_(std)
+        if channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return replace(
+            self,
+            images_BCHW=images,
+            labels_BL=self.labels_BL.to(device, non_blocking=asynchronous),
+            attributes_BA=self.attributes_BA.to(device, non_blocking=asynchronous),
+            tokens_BT=self.tokens_BT.to(device, non_blocking=asynchronous),
+        )
+
+
+class PhotoBatches(TorchDataset[Batch]):
+    """Indexed by an array of rows; gives their Batch. Augments for training, else takes the photo as it is."""
+
+    def __init__(self, dataset: Dataset, photos: PhotoConfig, *, augment: bool, seed: int = 0, epoch: int = 0) -> None:
+        self.dataset = dataset
+        self.photos = photos
+        self.augment = augment
+        self.seed = seed
+        self.epoch = epoch
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
+        images = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
+        for i, row in enumerate(rows):
+            photo = self.dataset.photos.decode(int(row))
+            images[i] = self._view(torch.from_numpy(photo), int(row))
+        return Batch(
+            rows_B=torch.from_numpy(rows.astype(np.int64)),
+            images_BCHW=images,
+            labels_BL=torch.from_numpy(self.dataset.labels_NL[rows].astype(np.int64)),
+            attributes_BA=torch.from_numpy(self.dataset.attributes_NA[rows].astype(np.int64)),
+            tokens_BT=pad([self.dataset.tokens[int(row)] for row in rows]),
+        )
+
+    def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
+        if not self.augment:
+            return whole_view(photo_CHW, self.photos)
+        random = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) + row]))
+        return random_view(photo_CHW, self.photos, random)
+
+
+def pad(titles: Sequence[NDArray[np.int32]]) -> Tensor:
+    """int64 [B, T] word ids, 0 where a title is over; T is at least 1."""
+    longest = max([1, *map(len, titles)])
+    padded = np.zeros((len(titles), longest), dtype=np.int64)
+    for i, words in enumerate(titles):
+        padded[i, : len(words)] = words
+    return torch.from_numpy(padded)
+
+
+def whole_view(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:
+    """The largest centred part with the aspect ratio of the input, resized: uint8 [3, H, W]."""
+    height, width = photo_CHW.shape[1:]
+    aspect = photos.width / photos.height
+    h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
+    top, left = (height - h) // 2, (width - w) // 2
+    return _resize(photo_CHW[:, top : top + h, left : left + w], photos)
+
+
+def random_view(photo_CHW: Tensor, photos: PhotoConfig, random: np.random.Generator) -> Tensor:
+    """A random crop, mirrored and deformed at random (S §4.2), resized: uint8 [3, H, W]."""
+    height, width = photo_CHW.shape[1:]
+    h, w = _crop_size(height, width, photos, random)
+    top, left = random.integers(0, height - h + 1), random.integers(0, width - w + 1)
+    view = _resize(photo_CHW[:, top : top + h, left : left + w], photos)
+    if photos.mirror and random.random() < 0.5:
+        view = view.flip(-1)
+    if photos.deform:
+        view = _deform(view, photos.deform, random)
+    if photos.colour_jitter:
+        view = _jitter(view, photos.colour_jitter, random)
+    return view
+
+
+def _crop_size(height: int, width: int, photos: PhotoConfig, random: np.random.Generator) -> tuple[int, int]:
+    area = height * width * random.uniform(*photos.crop_area)
+    stretch = math.exp(random.uniform(-1, 1) * math.log(photos.crop_aspect))
+    aspect = photos.width / photos.height * stretch
+    return max(1, min(height, round(math.sqrt(area / aspect)))), max(1, min(width, round(math.sqrt(area * aspect))))
+
+
+def _resize(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:
+    size = (photos.height, photos.width)
+    if tuple(photo_CHW.shape[1:]) == size:
+        return photo_CHW
+    return F.interpolate(photo_CHW[None], size=size, mode="bilinear", antialias=True)[0]
+
+
+def _deform(photo_CHW: Tensor, largest: float, random: np.random.Generator) -> Tensor:
+    """Rotate and shear by up to `largest` radians around the centre; what comes in from outside repeats the border."""
+    turn, shear = random.uniform(-largest, largest, size=2)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    affine = rotation @ np.array([[1.0, math.tan(shear)], [0.0, 1.0]])
+    theta = torch.tensor(np.column_stack([affine, [0.0, 0.0]])[None], dtype=torch.float32)
+    grid = F.affine_grid(theta, [1, *photo_CHW.shape], align_corners=False)
+    moved = F.grid_sample(photo_CHW[None].float(), grid, padding_mode="border", align_corners=False)
+    return moved[0].round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _jitter(photo_CHW: Tensor, largest: float, random: np.random.Generator) -> Tensor:
+    """Brightness, contrast and saturation, each times a factor in 1 ± `largest`."""
+    brightness, contrast, saturation = 1 + random.uniform(-largest, largest, size=3)
+    photo = photo_CHW.float() * brightness
+    grey = photo.mean(0, keepdim=True)
+    photo = grey + saturation * (photo - grey)
+    mean = photo.mean()
+    return (mean + contrast * (photo - mean)).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def training_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The rows of one epoch, shuffled and cut into batches whose sizes differ by one at most (none is left tiny)."""
+    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    return np.array_split(order, max(1, math.ceil(len(order) / batch_size)))
+
+
+def in_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
+    """The rows as they stand, cut into batches; the last one may be small."""
+    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+
+
+def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
+    """The batches of `order`, made by `workers` processes beside this one (0: in this one)."""
+    loader: DataLoader[Batch] = DataLoader(
+        batches,
+        sampler=order,  # type: ignore[arg-type]  # a sampler of whole batches
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=2 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_ctrl_c_to_parent if workers else None,
+        generator=torch.Generator(),  # otherwise every iterator draws from the global generator
+    )
+    return iter(loader)
+
+
+def _leave_ctrl_c_to_parent(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,196 @@
+"""The run directory: all that is needed to go on training, to score and to deploy, without the dataset.
+
+run.json            header, family, settings, what was resolved (device, arithmetic), result, status
+catalogue.json      class names and tree, attributes, training images of every leaf
+vocabulary.tsv      words of the titles, in id order
+model.safetensors   weights of the finished run
+history.csv         a row an epoch
+checkpoints/        while training
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.artefact import Fingerprint, header, read_json_artefact, write_json
+from prodrec.core.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.taxonomy import Attribute, Taxonomy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.titles import Vocabulary
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run directory. `header` is run.json; `train_images` is int64 [leaves]."""
+
+    path: Path
+    header: dict[str, Any]
+    taxonomy: Taxonomy
+    attributes: tuple[Attribute, ...]
+    train_images: NDArray[np.int64]
+    vocabulary: Vocabulary
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def family(self) -> str:
+        return str(self.header["family"])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return dict(self.header["recipe"])
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.header["fingerprint"])
+
+    @property
+    def identity(self) -> str:
+        """Fingerprint of what the run was asked to be; known before training, kept in its checkpoints."""
+        return str(self.header["identity"])
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        return str(self.header["made_from"]["dataset"])
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.header["status"] == "finished")
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def weights(self) -> dict[str, Tensor]:
+        """The finished run's weights by name. Raises BadArtefact where the file is missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.path / "model.safetensors"
+        if not path.is_file():
+            raise BadArtefact(f"{self.path} has no model.safetensors; finish it with `prodrec train --resume`.")
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise BadArtefact(f"{path} is damaged ({error}); train the run again.") from error
+
+
+def create_run(path: Path, dataset: Dataset, *, recipe: dict[str, Any], arithmetic: dict[str, Any], force: bool) -> Run:
+    """Make the directory of a new run of `recipe` on `dataset`, status "training".
+
+    With `force` a finished run already there is set aside as `NAME.previous` until the new one is finished.
+    Raises OutputExists.
+    """
+    if path.exists():
+        _make_room(path, force=force)
+    path.mkdir(parents=True)
+    identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint).add("arithmetic", arithmetic)
+    content = {
+        **header("run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()),
+        "family": recipe["family"],
+        "status": "training",
+        "identity": identity.hexdigest(),
+        "recipe": recipe,
+        "arithmetic": arithmetic,
+        "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
+        "result": {},
+    }
+    catalogue = {
+        "taxonomy": dataset.taxonomy.as_json(),
+        "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
+        "train_images": dataset.train_images.tolist(),
+    }
+    write_json(path / "catalogue.json", catalogue)
+    dataset.vocabulary.save(path / "vocabulary.tsv")
+    write_json(path / "run.json", content)
+    return open_run(path)
+
+
+def _make_room(path: Path, *, force: bool) -> None:
+    if not path.is_dir():
+        raise OutputExists(f"{path} is a file; expected a place for a run directory: give another with --out.")
+    if not any(path.iterdir()):
+        path.rmdir()
+        return
+    known = (path / "run.json").is_file()
+    if not known and not (path / "catalogue.json").is_file():
+        raise OutputExists(f"{path} is not a prodrec run and is not replaced; give another place with --out.")
+    finished = known and read_json_artefact(path, kind="run")["status"] == "finished"
+    if not force:
+        how = "add --force to train anew" if finished else "add --resume to go on with it, or --force to train anew"
+        raise OutputExists(f"{path} holds {'a finished' if finished else 'an unfinished'} run; {how}.")
+    previous = path.with_name(f"{path.name}.previous")
+    if finished and previous.exists():
+        shutil.rmtree(previous)
+    if finished:
+        path.rename(previous)
+    else:
+        shutil.rmtree(path)
+
+
+def open_run(path: Path) -> Run:
+    """Open a run directory, finished or not. Raises NotFound, BadArtefact."""
+    from prodrec.core.data.titles import Vocabulary
+
+    path = Path(path)
+    found = read_json_artefact(path, kind="run")
+    tokenizer = found["tokenizer"]
+    try:
+        catalogue = json.loads((path / "catalogue.json").read_text("utf-8"))
+        vocabulary = Vocabulary.load(
+            path / "vocabulary.tsv", tokenizer=tokenizer["name"], tokenizer_version=tokenizer["version"]
+        )
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error
+    return Run(
+        path=path,
+        header=found,
+        taxonomy=Taxonomy.from_json(catalogue["taxonomy"]),
+        attributes=tuple(Attribute(a["name"], tuple(a["states"])) for a in catalogue["attributes"]),
+        train_images=np.asarray(catalogue["train_images"], dtype=np.int64),
+        vocabulary=vocabulary,
+    )
+
+
+def finish_run(run: Run, weights: dict[str, Tensor], result: dict[str, Any]) -> Run:
+    """Write the weights, mark the run finished, remove its checkpoints and the run that it replaces."""
+    from safetensors.torch import save_file
+
+    beside = run.path / ".model.safetensors.partial"
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, beside)
+    fingerprint = Fingerprint().add("run", run.identity).add("weights", beside.read_bytes())
+    beside.replace(run.path / "model.safetensors")
+    content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
+    write_json(run.path / "run.json", content)
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    shutil.rmtree(run.path.with_name(f"{run.path.name}.previous"), ignore_errors=True)
+    return open_run(run.path)
+
+
+def finished_runs(directory: Path) -> list[Run]:
+    """The finished runs in `directory`, by name. Raises NotFound where there is none."""
+    places = sorted(p.parent for p in Path(directory).glob("*/run.json") if not p.parent.name.endswith(".previous"))
+    runs = [run for run in map(open_run, places) if run.finished]
+    if not runs:
+        raise NotFound(f"{directory} holds no finished run; make one with `prodrec train sicot`.")
+    return runs
+
+
+def _versions() -> dict[str, str]:
+    import torch
+    import torchvision
+
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
