@@ -1,0 +1,245 @@
+"""torchvision's classification networks, cut into trunk (feature map), neck (visual feature) and head (dropped).
+
+One mechanism for all of them: such a network is its children run in the order in which they were defined, up to a
+global pooling (the trunk), the pooling and what follows before the classifier (the neck), and the classifier. What does
+not fit stands in the table `EXCEPTIONS` (by class of network). That the parts compute what torchvision's own forward
+computes is tested for one network of every class.
+
+The neck ends after the first fully connected layer where there are several: VGG-16 keeps fc6 and drops fc7 and fc8,
+the split of S §3.4 into public and private layers. MobileNetV3 and MaxViT keep the layer before their classifier.
+
+Shapes: B rows, D features, H×W feature map.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from prodrec.core import console
+from prodrec.core.errors import BadOption, ProdrecError, nearest
+from prodrec.models.pretrained import load_matching, read_weights
+
+HEADS = ("classifier", "fc", "head", "heads")
+IMAGENET = "imagenet"
+
+
+class Backbone(nn.Module):
+    """`trunk` gives a feature map B×D×H×W (a vector B×D for ViT), `neck` the visual feature B×width.
+
+    With freeze_batch_norm the running statistics stay as they were loaded, also after .train(); scales and shifts are
+    still trained unless `affine` is off.
+    """
+
+    def __init__(self, name: str, trunk: nn.Module, neck: nn.Sequential, width: int, photo_side: int | None) -> None:
+        super().__init__()
+        self.name = name
+        self.trunk = trunk
+        self.neck = neck
+        self.width = width
+        self.photo_side = photo_side
+        self._frozen: tuple[nn.Module, ...] = ()
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        features_BD: Tensor = self.neck(self.maps(images_BCHW))
+        return features_BD
+
+    def maps(self, images_BCHW: Tensor) -> Tensor:
+        """The feature map before pooling. Raises BadOption for a photo size that this network cannot take."""
+        height, width = images_BCHW.shape[2:]
+        if self.photo_side is not None and (height, width) != (self.photo_side, self.photo_side):
+            side = self.photo_side
+            raise BadOption(
+                f"backbone {self.name} takes photos of {side}x{side} only, not {height}x{width}: use image_size={side}."
+            )
+        maps_BDHW: Tensor = self.trunk(images_BCHW)
+        return maps_BDHW
+
+    def check_photo_size(self, height: int, width: int) -> None:
+        """Run one grey photo through; raises BadOption where it is too small, or of a size that does not fit."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                self(torch.zeros(1, 3, height, width, device=next(self.parameters()).device))
+        except RuntimeError as error:
+            raise BadOption(f"backbone {self.name} cannot take photos of {height}x{width}: {error}.") from error
+        finally:
+            self.train(was_training)
+
+    def freeze_batch_norm(self, *, affine: bool) -> None:
+        """Keep running statistics from now on; with `affine` scales and shifts go on training."""
+        self._frozen = tuple(m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+        for norm in self._frozen:
+            for parameter in norm.parameters():
+                parameter.requires_grad_(affine)
+        self.train(self.training)
+
+    def replace_dropout(self, share: float) -> None:
+        """Drop `share` of the visual feature in training, instead of what the network drops after its pooling."""
+        kept = [(key, module) for key, module in self.neck.named_children() if not isinstance(module, nn.Dropout)]
+        self.neck = nn.Sequential(OrderedDict([*kept, ("dropout", nn.Dropout(share))]))
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for norm in self._frozen:
+            norm.eval()
+        return self
+
+
+class RescaleChannels(nn.Module):
+    """From ImageNet's normalisation to (value - 0.5) / 0.5, which GoogLeNet's and Inception's weights expect."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        std, mean = torch.tensor((0.229, 0.224, 0.225)), torch.tensor((0.485, 0.456, 0.406))
+        self.register_buffer("scale", (std / 0.5).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((mean - 0.5) / 0.5).reshape(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        return images_BCHW * self.scale + self.shift
+
+
+def build_backbone(name: str, *, weights: str | None, load_weights: bool = True) -> Backbone:
+    """The backbone `name`, with `weights` "imagenet", a file, or None (random, from torch's global generator).
+
+    With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
+    A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run, of
+    which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact, Mismatch; ProdrecError where
+    a download fails.
+    """
+    network = _torchvision_network(name, weights)
+    found = read_weights(Path(weights)) if load_weights and weights not in (None, IMAGENET) else None
+    of_a_run = found is not None and any(key.startswith("backbone.") for key in found)
+    head, classifier = _classifier_of(network)
+    if load_weights and weights == IMAGENET:
+        found = _download(name)
+    if found is not None and not of_a_run:
+        origin = f"the weights of {weights} are not those of {name}"
+        load_matching(network, found, optional=(f"{classifier}.",), origin=origin)
+    backbone = _cut(name, network, head, rescale=weights is not None)
+    if found is not None and of_a_run:
+        own = {key.removeprefix("backbone."): value for key, value in found.items() if key.startswith("backbone.")}
+        load_matching(backbone, own, optional=(), origin=f"the backbone of the run {weights} is not {name}")
+    return backbone
+
+
+def known_backbones() -> list[str]:
+    """Names of torchvision's classification networks."""
+    return torchvision.models.list_models(module=torchvision.models)  # type: ignore[no-any-return]
+
+
+def _torchvision_network(name: str, weights: str | None) -> nn.Module:
+    if name not in known_backbones():
+        raise BadOption(f"backbone={name} is no torchvision classification network{nearest(name, known_backbones())}.")
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        options = {"aux_logits": False, "init_weights": True}
+    elif name.startswith("vit_") and weights == IMAGENET:
+        options = {"image_size": torchvision.models.get_model_weights(name).DEFAULT.meta["min_size"][0]}
+    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    """torchvision's default weights from its cache, or from the net. Raises ProdrecError where that fails."""
+    chosen = torchvision.models.get_model_weights(name).DEFAULT
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+    if not cached.is_file():
+        console.note(f"Downloading the ImageNet weights of {name} from {chosen.url}")
+    try:
+        state: dict[str, Tensor] = dict(chosen.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise ProdrecError(
+            f"the ImageNet weights of {name} could not be downloaded from {chosen.url} ({error}); give a weights file "
+            f"with --set weights=FILE.pth, or start from random weights with --set weights=none."
+        ) from error
+    return state
+
+
+def _classifier_of(network: nn.Module) -> tuple[str, str]:
+    """Name of the child that holds the classifier, and the full name of the classifying layer itself."""
+    head = next(name for name, _ in network.named_children() if name in HEADS)
+    layers = [name for name, m in network.named_modules(prefix="") if name.startswith(head) and _is_layer(m)]
+    return head, layers[-1]
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear | nn.Conv2d)
+
+
+def _cut(name: str, network: nn.Module, head: str, *, rescale: bool) -> Backbone:
+    """Trunk, neck and width of a torchvision network."""
+    kind = type(network).__name__
+    if kind in EXCEPTIONS:
+        return EXCEPTIONS[kind](name, network, rescale)
+    return _cut_in_order(name, network, head)
+
+
+def _cut_in_order(name: str, network: nn.Module, head: str, *, before: nn.Module | None = None) -> Backbone:
+    children = OrderedDict((key, child) for key, child in network.named_children() if key != head)
+    names = list(children)
+    pools = [i for i, child in enumerate(children.values()) if isinstance(child, nn.AdaptiveAvgPool2d)]
+    cut = pools[0] if pools else len(names)
+    trunk: OrderedDict[str, nn.Module] = OrderedDict(rescale=before) if before is not None else OrderedDict()
+    for key in names[:cut]:
+        child = children[key]
+        trunk[key] = nn.Sequential(*child) if isinstance(child, nn.ModuleList) else child
+
+    top = network.get_submodule(head)
+    tail = list(top.named_children()) if isinstance(top, nn.Sequential) else [("", top)]
+    layers = [i for i, (_, module) in enumerate(tail) if _is_layer(module)]
+    first_dropped = layers[1] if len(layers) > 1 else layers[0]
+    neck = OrderedDict((key, children[key]) for key in names[cut:])
+    neck.update((f"{head}_{key}", module) for key, module in tail[:first_dropped])
+    dropped = tail[first_dropped][1]
+    width = dropped.in_features if isinstance(dropped, nn.Linear) else dropped.in_channels
+    assert isinstance(width, int)
+    side = 224 if type(network).__name__ == "MaxVit" else None
+    return Backbone(name, nn.Sequential(trunk), nn.Sequential(_pooled_and_flat(neck)), width, side)
+
+
+def _pooled_and_flat(neck: OrderedDict[str, nn.Module]) -> OrderedDict[str, nn.Module]:
+    """The neck with a global average pooling first, and a flattening after it, unless it has them."""
+    steps = list(neck.items())
+    if not steps or not isinstance(steps[0][1], nn.AdaptiveAvgPool2d):
+        steps.insert(0, ("avgpool", nn.AdaptiveAvgPool2d(1)))
+    if not any(isinstance(module, nn.Flatten) for _, module in steps):
+        steps.insert(1, ("flatten", nn.Flatten(1)))
+    return OrderedDict(steps)
+
+
+def _cut_densenet(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    backbone = _cut_in_order(name, network, "classifier")
+    assert isinstance(backbone.trunk, nn.Sequential)
+    backbone.trunk.add_module("relu", nn.ReLU(inplace=True))  # torchvision has it in forward, as a function
+    return backbone
+
+
+def _cut_inception(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    return _cut_in_order(name, network, "fc", before=RescaleChannels() if rescale else None)
+
+
+def _cut_vit(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    """The class token after the encoder; there is no feature map."""
+    last = network.get_submodule("heads.head")
+    network.heads = nn.Identity()
+    assert isinstance(last, nn.Linear) and isinstance(network.image_size, int)
+    return Backbone(name, network, nn.Sequential(), last.in_features, network.image_size)
+
+
+EXCEPTIONS: dict[str, Callable[[str, nn.Module, bool], Backbone]] = {
+    "DenseNet": _cut_densenet,
+    "GoogLeNet": _cut_inception,
+    "Inception3": _cut_inception,
+    "VisionTransformer": _cut_vit,
+}

@@ -1,0 +1,111 @@
+"""The table of model families: each row is the parts of the network and the recipe of its paper, as settings.
+
+No torch in here: `prodrec train --help` and `--settings` read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prodrec.core.config import from_dict, override
+from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.errors import BadOption, nearest
+from prodrec.core.training.config import TrainingConfig
+from prodrec.models.network_config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of the table: where it comes from, and the settings in which it differs from the defaults."""
+
+    name: str
+    paper: str
+    summary: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    photos: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that is set for one training run."""
+
+    family: str
+    network: NetworkConfig
+    training: TrainingConfig
+    photos: PhotoConfig
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for run.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+        """The inverse of `as_json`. Raises BadOption for an unknown family or setting."""
+        return cls(
+            family=_family(data["family"]).name,
+            network=from_dict(NetworkConfig, data["network"], where=where),
+            training=from_dict(TrainingConfig, data["training"], where=where),
+            photos=from_dict(PhotoConfig, data["photos"], where=where),
+        )
+
+    def parts(self) -> list[Any]:
+        """Network, training and photos, in the order in which `--settings` lists them."""
+        return [self.network, self.training, self.photos]
+
+    def with_settings(self, values: Mapping[str, Any], *, where: str) -> Recipe:
+        """A copy with `values` applied. Raises BadOption as `override` does."""
+        network, training, photos = override(self.parts(), values, where=where)
+        return Recipe(self.family, network, training, photos)
+
+
+def recipe(name: str, overrides: Mapping[str, Any] | None = None, *, where: str = "--set") -> Recipe:
+    """The recipe of family `name` with `overrides` (one flat namespace of keys). Raises BadOption."""
+    family = _family(name)
+    defaults = Recipe(
+        family.name, NetworkConfig(**family.network), TrainingConfig(**family.training), PhotoConfig(**family.photos)
+    )
+    return defaults.with_settings(overrides or {}, where=where)
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise BadOption(f"{name!r} is no model family{nearest(name, FAMILIES)}; there are {', '.join(FAMILIES)}.")
+    return FAMILIES[name]
+
+
+PAPER_A = "Zhou et al., CIKM 2020"
+# A §4.3. Momentum, weight decay, augmentation and the number of epochs are not in the paper; they stay at our defaults.
+PAPER_A_TRAINING = {
+    "optimizer": "sgd",
+    "batch_size": 256,
+    "lr": 0.1,
+    "schedule": "step",
+    "decay_factor": 0.8,
+    "decay_every": 1.0,
+}
+PAPER_A_PHOTOS = {"image_size": "224"}
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="visual",
+            paper=f"{PAPER_A}, baseline",
+            summary="photos alone: backbone and one softmax classifier",
+            network={"backbone": "resnet50", "weights": "imagenet"},
+            training=PAPER_A_TRAINING,
+            photos=PAPER_A_PHOTOS,
+        ),
+        Family(
+            name="sicot",
+            paper=f"{PAPER_A}, SICoT",
+            summary="photos co-trained with titles through one shared classifier; titles are needed in training only",
+            network={"backbone": "resnet50", "weights": "imagenet", "titles": "bilinear"},
+            training=PAPER_A_TRAINING,
+            photos=PAPER_A_PHOTOS,
+        ),
+    )
+}

@@ -1,0 +1,116 @@
+"""The settings of the network: which parts it is assembled from. No torch in here, so that commands read it fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from prodrec.core.config import setting
+
+TITLE_SETTINGS = (
+    "title_loss_weight",
+    "mixed_trains_backbone",
+    "word_vectors",
+    "word_dimension",
+    "train_word_vectors",
+    "bilinear_forms",
+    "word_nonlinearity",
+    "word_weighting",
+    "lstm_width",
+    "semantic_spread",
+    "word_dropout",
+    "title_dropout",
+)
+ONLY_WITH = {
+    "bilinear_forms": ("bilinear",),
+    "word_nonlinearity": ("bilinear",),
+    "word_weighting": ("bilinear",),
+    "lstm_width": ("bilstm", "bilstm-attention"),
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Photos → backbone → embed → visual; titles → title encoder → semantic; one classifier for both (A fig. 1).
+
+    Contradictions raise ValueError: a setting of a part that is switched off would do nothing, silently.
+    """
+
+    backbone: str = setting("resnet50", "any torchvision classification network by its name")
+    weights: str | None = setting(
+        "imagenet", "start of the backbone: imagenet (downloads), a .pth/.safetensors, or none"
+    )
+    freeze_batch_norm: bool = setting(
+        False, "keep the running statistics of the backbone's batch norm as they were loaded"
+    )
+    train_batch_norm_affine: bool = setting(True, "with freeze_batch_norm: still train its scales and shifts")
+    embed: int | None = setting(None, "width of the visual feature (linear + ReLU); none takes the backbone's own")
+    embed_hidden: int | None = setting(
+        None, "width of a hidden layer (linear + ReLU) before embed; none is no such layer"
+    )
+    dropout: float | None = setting(None, "share of the visual feature dropped in training; none is the backbone's own")
+    label_smoothing: float = setting(0.0, "share of the target spread over all classes")
+    logit_adjustment: float = setting(0.0, "τ: τ·log(share of the class) is added to its score, in training only")
+    titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
+        None, "encoder of titles (A table 3): mean, bilstm, bilstm-attention, bilinear, or none"
+    )
+    title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features")
+    mixed_trains_backbone: bool = setting(True, "let the loss on mixed features reach the backbone too (A §3.3)")
+    word_vectors: Literal["auto", "pretrained", "random"] = setting(
+        "auto", "start of the word vectors: pretrained, random, or auto (pretrained if the dataset has embeddings)"
+    )
+    word_dimension: int | None = setting(
+        None, "width of random word vectors (none: 100); pretrained ones bring their own"
+    )
+    train_word_vectors: bool = setting(True, "train the word vectors with the rest")
+    bilinear_forms: int = setting(16, "bilinear: number of rank-1 forms k between the title's mean and a word")
+    word_nonlinearity: Literal["none", "tanh", "relu"] = setting("none", "bilinear: what follows the pooled forms")
+    word_weighting: Literal["softmax", "sigmoid"] = setting(
+        "softmax", "bilinear: scores to weights, in the title or alone"
+    )
+    lstm_width: int = setting(128, "bilstm, bilstm-attention: width of the state in each direction")
+    semantic_spread: float = setting(1.0, "spread of the semantic feature at the start, for a title vector of length 1")
+    word_dropout: float = setting(0.0, "share of words hidden in training (one always stays)")
+    title_dropout: float = setting(0.0, "share of titles hidden in training")
+
+    def __post_init__(self) -> None:
+        for name in ("embed", "embed_hidden", "word_dimension", "bilinear_forms", "lstm_width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1.")
+        for name in ("label_smoothing", "dropout", "word_dropout", "title_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name}={value} must be in [0, 1).")
+        if self.logit_adjustment < 0:
+            raise ValueError(f"logit_adjustment={self.logit_adjustment} must not be negative.")
+        if self.embed_hidden is not None and self.embed is None:
+            raise ValueError(f"embed_hidden={self.embed_hidden} needs embed, the width of the layer after it.")
+        if not self.train_batch_norm_affine and not self.freeze_batch_norm:
+            raise ValueError("train_batch_norm_affine=false needs freeze_batch_norm=true.")
+        self._check_titles()
+
+    def _check_titles(self) -> None:
+        changed = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        if self.titles is None:
+            for name in TITLE_SETTINGS:
+                if name in changed:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)} does nothing without titles; set titles=bilinear too."
+                    )
+            return
+        for name, encoders in ONLY_WITH.items():
+            if name in changed and self.titles not in encoders:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} belongs to titles={' or '.join(encoders)}, not {self.titles}."
+                )
+        if self.title_loss_weight <= 0:
+            raise ValueError(
+                f"title_loss_weight={self.title_loss_weight} must be above 0; titles=none trains on photos alone."
+            )
+        if self.semantic_spread <= 0:
+            raise ValueError(f"semantic_spread={self.semantic_spread} must be above 0.")
+        if self.word_vectors == "pretrained" and self.word_dimension is not None:
+            raise ValueError(
+                f"word_dimension={self.word_dimension} is for random word vectors; pretrained bring their own."
+            )
