@@ -36,7 +36,8 @@ def root(
 
 
 # Each import registers one verb, in the order of the journey. None imports torch, polars, h5py or gensim at its top.
-# (verbs are imported below; keep: prepare, inspect, pretrain_embeddings, train, score, report, demo)
+# Keep: prepare, inspect, pretrain_embeddings, train, score, report, demo.
+from prodrec.cli import prepare as _prepare  # noqa: E402, F401
 
 
 def main() -> None:

@@ -208,12 +208,43 @@ def split_paths(frame: pl.DataFrame, separator: str, names: Sequence[str]) -> tu
         depths = frame["depth"].drop_nulls().value_counts().sort("count", "depth", descending=True)
         levels = level_names(depths["depth"][0] if depths.height else 1)
     same = pl.col("depth") == len(levels)
-    picked = [pl.when(same).then(pl.col("parts").list.get(i, null_on_oob=True)).alias(f"level_{i}") for i in range(len(levels))]
+    picked = [
+        pl.when(same).then(pl.col("parts").list.get(i, null_on_oob=True)).alias(f"level_{i}")
+        for i in range(len(levels))
+    ]
     frame = frame.with_columns(picked)
-    empty = [pl.when(pl.col(f"level_{i}") == "").then(None).otherwise(pl.col(f"level_{i}")).alias(f"level_{i}") for i in range(len(levels))]
+    empty = [
+        pl.when(pl.col(f"level_{i}") == "").then(None).otherwise(pl.col(f"level_{i}")).alias(f"level_{i}")
+        for i in range(len(levels))
+    ]
     return frame.with_columns(empty).drop("parts", "path"), levels
 
 
 def level_names(depth: int) -> tuple[str, ...]:
     """level1, level2, …, leaf."""
     return (*(f"level{i + 1}" for i in range(depth - 1)), "leaf")
+
+
+def catalogue_of_folders(names: Sequence[str], where: Path, levels: Sequence[str] = ()) -> Catalogue:
+    """Every photo of `root/…/leaf/photo.jpg` is a product: its folders are its path, its name is its id.
+
+    Raises BadTable where there are no photos or none is inside a folder.
+    """
+    import polars as pl
+
+    if not names:
+        raise BadTable(f"{where} holds no photos; expected root/…/leaf/photo.jpg.")
+    image = pl.Series("image", names, dtype=pl.String)
+    frame = pl.DataFrame({"image": image}).with_columns(
+        table=pl.lit(0, pl.Int32),
+        table_row=pl.int_range(1, len(names) + 1, dtype=pl.Int64),
+        id=pl.col("image"),
+        title=pl.lit(None, pl.String),
+        split=pl.lit(None, pl.String),
+        path=pl.when(pl.col("image").str.contains("/")).then(pl.col("image").str.replace(r"/[^/]*$", "")),
+    )
+    if not frame["path"].drop_nulls().len():
+        raise BadTable(f"{where}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
+    frame, names_of_levels = split_paths(frame, "/", levels)
+    found = f"{len(names):,} photos in folders · levels: {', '.join(names_of_levels)}"
+    return Catalogue(frame, (str(where),), names_of_levels, (), has_titles=False, found=found)

@@ -49,7 +49,9 @@ def _refuse_binary(table: Path, kind: str) -> None:
     with _open_bytes(table) as stream:
         start = stream.read(1 << 16)
     if not start.strip():
-        raise BadTable(f"{table} is empty; expected a {kind.upper()} table with {'a header and ' * (kind != 'jsonl')}rows.")
+        raise BadTable(
+            f"{table} is empty; expected a {kind.upper()} table with {'a header and ' * (kind != 'jsonl')}rows."
+        )
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadTable(f"{table} is UTF-16 text; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`).")
     if b"\0" in start:

@@ -1,0 +1,145 @@
+"""A prepared dataset, opened: labels, splits, tokens and photos by row, without reading more than is asked for.
+
+    dataset.json                      header, taxonomy, attributes, options, counts
+    products.parquet                  one row for every product, with its names
+    arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
+    photos/                           see photo_store
+    vocabulary.tsv                    word and count, most frequent first
+    rejected.csv duplicates.csv conflicts.csv parents.csv long-tail.svg long-tail.png
+
+Shapes: N rows, L levels, A attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.artefact import read_json_artefact
+from prodrec.core.data.photo_store import PhotoStore
+from prodrec.core.data.ragged import Ragged
+from prodrec.core.data.vocabulary import Vocabulary
+from prodrec.core.errors import BadArtefact, BadOption
+from prodrec.core.taxonomy import Attribute, Taxonomy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SPLITS = ("train", "test", "validation")
+"""Split codes 0, 1, 2; the order is part of the format."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What `prodrec prepare` wrote.
+
+    labels_NL:     int32 [N, L] memmap, class of every row at every level
+    attributes_NA: int32 [N, A] memmap, 0 = absent, else 1 + state
+    split_N:       uint8 [N] memmap, an index into SPLITS
+    group_N:       int64 [N] memmap, duplicate group; a product alone has a group of its own
+    tokens:        word ids of every title, 1 … V, most frequent first
+    """
+
+    path: Path
+    header: dict[str, Any]
+    taxonomy: Taxonomy
+    attributes: tuple[Attribute, ...]
+    labels_NL: NDArray[np.int32]
+    attributes_NA: NDArray[np.int32]
+    split_N: NDArray[np.uint8]
+    group_N: NDArray[np.int64]
+    tokens: Ragged
+    photos: PhotoStore
+    vocabulary: Vocabulary
+
+    def __len__(self) -> int:
+        return len(self.split_N)
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.header["fingerprint"])
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The rows of one split, ascending: int64. Raises BadOption for an unknown split."""
+        if split not in SPLITS:
+            raise BadOption(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
+        return np.flatnonzero(self.split_N == SPLITS.index(split)).astype(np.int64)
+
+    def products(self) -> pl.DataFrame:
+        """products.parquet: row, table, table_row, id, image, title, split, group, width, height, level_…, attribute_…."""
+        import polars as pl
+
+        return pl.read_parquet(self._products)
+
+    def ids(self) -> list[str]:
+        """The products' ids, by row."""
+        import polars as pl
+
+        ids: list[str] = pl.read_parquet(self._products, columns=["id"])["id"].to_list()
+        return ids
+
+    @cached_property
+    def train_images(self) -> NDArray[np.int64]:
+        """Training images of every leaf: int64 [leaves]."""
+        leaf_N = self.labels_NL[self.split_N == 0, -1]
+        return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
+
+    @property
+    def _products(self) -> Path:
+        return self.path / "products.parquet"
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open the directory that `prodrec prepare` wrote. Raises NotFound or BadArtefact."""
+    path = Path(path)
+    header = read_json_artefact(path, kind="dataset")
+    try:
+        taxonomy = Taxonomy.from_json(header["taxonomy"])
+        attributes = tuple(Attribute(a["name"], tuple(a["states"])) for a in header["attributes"])
+        rows, in_place = int(header["counts"]["rows"]["kept"]), bool(header["photos"]["in_place"])
+        words = header["vocabulary"]
+        tokenizer, version = str(words["tokenizer"]), str(words["version"])
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise BadArtefact(f"{path / 'dataset.json'} is not complete ({error!r}); prepare the dataset again.") from error
+    arrays = path / "arrays"
+    token_offsets = _load(arrays / "token_offsets.npy", np.int64, (rows + 1,))
+    dataset = Dataset(
+        path=path,
+        header=header,
+        taxonomy=taxonomy,
+        attributes=attributes,
+        labels_NL=_load(arrays / "labels.npy", np.int32, (rows, taxonomy.depth)),
+        attributes_NA=_load(arrays / "attributes.npy", np.int32, (rows, len(attributes))),
+        split_N=_load(arrays / "split.npy", np.uint8, (rows,)),
+        group_N=_load(arrays / "group.npy", np.int64, (rows,)),
+        tokens=Ragged(_load(arrays / "tokens.npy", np.int32, (int(token_offsets[-1]),)), token_offsets),
+        photos=PhotoStore.open(path / "photos", in_place=in_place),
+        vocabulary=Vocabulary.load(path / "vocabulary.tsv", tokenizer=tokenizer, tokenizer_version=version),
+    )
+    if len(dataset.photos) != rows:
+        raise BadArtefact(
+            f"{path / 'photos'} indexes {len(dataset.photos)} photos for {rows} rows; prepare the dataset again."
+        )
+    if not (path / "products.parquet").is_file():
+        raise BadArtefact(f"{path} has no products.parquet; prepare the dataset again.")
+    return dataset
+
+
+def _load(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A memory-mapped array of just this type and shape. Raises BadArtefact."""
+    try:
+        empty = 0 in shape
+        array: NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
+    if array.dtype != kind or array.shape != shape:
+        expected = f"{np.dtype(kind)} {list(shape)}"
+        raise BadArtefact(
+            f"{path} holds {array.dtype} {list(array.shape)}, expected {expected}; prepare the dataset again."
+        )
+    return array

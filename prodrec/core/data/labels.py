@@ -1,0 +1,86 @@
+"""From the category names of every row to a tree with one parent for every class.
+
+Shapes: N rows, L levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class SeveralParents:
+    """A class that stands under several parents, and in how many rows under each; the first one was taken."""
+
+    level: str
+    name: str
+    parents: tuple[str, ...]
+    rows: tuple[int, ...]
+
+
+def encode(names: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
+    """The distinct values in order of code points, and the index of every row's value into them, -1 for null."""
+    import polars as pl
+
+    distinct = names.drop_nulls().unique().sort().to_list()
+    if not distinct:
+        return [], np.full(len(names), -1, np.int32)
+    codes = names.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).fill_null(-1)
+    return distinct, codes.to_numpy()
+
+
+def build_taxonomy(
+    levels: tuple[str, ...], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]
+) -> tuple[Taxonomy, NDArray[np.int32], list[SeveralParents]]:
+    """The tree over the rows' class names, the label of every row at every level (int32 [N, L]), and what was unclear.
+
+    `names` and `codes_NL` come from `encode`, level by level, so that classes are in alphabetical order. A class under
+    several parents belongs to the one that most rows name, the first in that order where two are equal; the labels of a
+    row follow from its leaf alone.
+    """
+    unclear: list[SeveralParents] = []
+    parents: list[NDArray[np.int64]] = []
+    for level in range(1, len(levels)):
+        parent_C = np.full(len(names[level]), -1, np.int64)
+        pairs, rows = np.unique(codes_NL[:, [level, level - 1]], axis=0, return_counts=True)
+        order = np.lexsort((pairs[:, 1], -rows, pairs[:, 0]))
+        (child, parent), rows = pairs[order].T, rows[order]
+        first = np.flatnonzero(np.diff(child, prepend=-1))
+        parent_C[child[first]] = parent[first]
+        parents.append(parent_C)
+        for start, stop in zip(first, [*first[1:], len(child)], strict=True):
+            if stop - start > 1:
+                listed = tuple(names[level - 1][p] for p in parent[start:stop])
+                unclear.append(
+                    SeveralParents(levels[level], names[level][child[start]], listed, tuple(rows[start:stop].tolist()))
+                )
+    return *_without_unused(levels, names, parents, codes_NL[:, -1]), unclear
+
+
+def _without_unused(
+    levels: tuple[str, ...], names: Sequence[Sequence[str]], parents: list[NDArray[np.int64]], leaf_N: NDArray[np.int32]
+) -> tuple[Taxonomy, NDArray[np.int32]]:
+    """Leave out leaves without rows, and classes whose leaves all went to other parents."""
+    used, label_N = [], leaf_N.astype(np.int64)
+    labels = []
+    for level in reversed(range(len(levels))):
+        kept, code_N = np.unique(label_N, return_inverse=True)
+        used.insert(0, kept)
+        labels.insert(0, code_N.astype(np.int32))
+        if level:
+            label_N = parents[level - 1][label_N]
+    kept_parents = [np.full(len(used[0]), -1, np.int32)]
+    for level in range(1, len(levels)):
+        kept_parents.append(np.searchsorted(used[level - 1], parents[level - 1][used[level]]).astype(np.int32))
+    kept_names = tuple(tuple(names[level][c] for c in used[level]) for level in range(len(levels)))
+    return Taxonomy(levels, kept_names, tuple(kept_parents)), np.stack(labels, axis=1)

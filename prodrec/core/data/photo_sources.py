@@ -1,0 +1,222 @@
+"""Where photos come from: a folder, a tar or a zip file, as one list of names and places to read bytes from.
+
+A name in a table is looked up exactly, then ignoring case, then by its base name where only one photo has it. Another
+extension is never guessed, and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.errors import BadOption, NotFound
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
+
+_NOISE = ("__MACOSX/", ".DS_Store")
+_PACKED: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    b"\x1f\x8b": gzip.open,  # type: ignore[dict-item]
+    b"BZh": bz2.open,  # type: ignore[dict-item]
+    b"\xfd7zXZ": lzma.open,  # type: ignore[dict-item]
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the bytes of one photo stand: `length` bytes of `file` from `offset` on; a negative length is the whole file."""
+
+    file: str
+    offset: int = 0
+    length: int = -1
+    deflated: bool = False
+
+    def read(self) -> bytes:
+        """The bytes of the photo. Raises OSError or zlib.error."""
+        with open(self.file, "rb") as stream:  # noqa: PTH123 - half the cost of Path.open, and this runs for every photo
+            stream.seek(self.offset)
+            data = stream.read(self.length)
+        return zlib.decompress(data, -zlib.MAX_WBITS) if self.deflated else data
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoSource:
+    """P photos by name, in order of their names.
+
+    names:    P names with `/` between folders
+    archive:  the one file that holds all photos, or None for a folder of files
+    offsets, lengths, deflated: places inside the archive, [P]; empty arrays for a folder
+    problems: why a photo cannot be read at all, by its number
+    """
+
+    where: Path
+    names: list[str]
+    archive: str | None
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    deflated: NDArray[np.bool_]
+    problems: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def place(self, photo: int) -> Place:
+        """Where the bytes of photo number `photo` stand."""
+        if self.archive is None:
+            return Place(os.path.join(self.where, self.names[photo]))  # noqa: PTH118 - see Place.read
+        return Place(self.archive, int(self.offsets[photo]), int(self.lengths[photo]), bool(self.deflated[photo]))
+
+    def find(self, wanted: pl.Series) -> tuple[NDArray[np.int64], dict[int, str]]:
+        """The photo number of every name in `wanted` (-1 where there is none), and why, by position in `wanted`."""
+        return _find(self.names, wanted, self.where)
+
+
+def open_photos(where: Path, *, unpack_into: Path | None) -> PhotoSource:
+    """List the photos of a folder, tar or zip. A compressed tar is unpacked to a file in `unpack_into` first.
+
+    Raises NotFound, or BadOption for a file of another kind or a compressed tar that may not be unpacked (None).
+    """
+    if not where.exists():
+        raise NotFound(f"--images {where} does not exist; expected a folder, a tar or a zip file of photos.")
+    if where.is_dir():
+        return _folder(where)
+    if zipfile.is_zipfile(where):
+        return _zip(where)
+    with where.open("rb") as stream:
+        start = stream.read(6)
+    archive = where
+    unpack = next((unpack for magic, unpack in _PACKED.items() if start.startswith(magic)), None)
+    if unpack is not None:
+        if unpack_into is None:
+            raise BadOption(f"--in-place cannot use the compressed {where}: unpack it, or leave out --in-place.")
+        archive = unpack_into / "photos.tar"
+        try:
+            with unpack(where) as packed, archive.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, 1 << 20)
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise BadOption(f"--images {where} cannot be unpacked ({error}); it is broken or truncated.") from error
+    return _tar(archive, where)
+
+
+def _folder(where: Path) -> PhotoSource:
+    names = []
+    for folder, folders, files in os.walk(where):
+        folders.sort()
+        inside = os.path.relpath(folder, where)
+        prefix = "" if inside == "." else inside.replace(os.sep, "/") + "/"
+        names += [prefix + name for name in files if _is_wanted(prefix + name)]
+    none = np.empty(0, np.int64)
+    return PhotoSource(where, sorted(names), None, none, none, none.astype(bool), {})
+
+
+def _tar(archive: Path, where: Path) -> PhotoSource:
+    members: dict[str, tuple[int, int, bool]] = {}
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            for member in tar:
+                name = _clean(member.name)
+                if member.islnk() and _clean(member.linkname) in members:
+                    members[name] = members[_clean(member.linkname)]
+                elif member.isreg() and _is_wanted(name):
+                    members[name] = (member.offset_data, member.size, False)
+                tar.members = []  # type: ignore[attr-defined]  # otherwise every header is kept
+    except (tarfile.TarError, EOFError) as error:
+        raise BadOption(f"--images {where} is neither a folder nor a readable tar or zip file ({error}).") from error
+    return _archived(archive, members, {})
+
+
+def _zip(where: Path) -> PhotoSource:
+    members: dict[str, tuple[int, int, bool]] = {}
+    problems: dict[str, str] = {}
+    with zipfile.ZipFile(where) as archive, where.open("rb") as stream:
+        for member in archive.infolist():
+            name = _clean(member.filename)
+            if member.is_dir() or not _is_wanted(name):
+                continue
+            stream.seek(member.header_offset + 26)
+            name_length, extra_length = struct.unpack("<HH", stream.read(4))
+            start = member.header_offset + 30 + name_length + extra_length
+            members[name] = (start, member.compress_size, member.compress_type == zipfile.ZIP_DEFLATED)
+            if member.flag_bits & 1:
+                problems[name] = "it is encrypted in the zip file"
+            elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                problems[name] = "its compression in the zip file is neither stored nor deflated"
+    return _archived(where, members, problems)
+
+
+def _archived(archive: Path, members: dict[str, tuple[int, int, bool]], problems: dict[str, str]) -> PhotoSource:
+    names = sorted(members)
+    places = np.array([members[name] for name in names], dtype=np.int64).reshape(-1, 3)
+    numbered = {i: problems[name] for i, name in enumerate(names) if name in problems}
+    path = os.path.abspath(archive)  # noqa: PTH100 - resolves no links: they may be replaced
+    return PhotoSource(archive, names, path, places[:, 0], places[:, 1], places[:, 2].astype(bool), numbered)
+
+
+def _clean(name: str) -> str:
+    return str(PurePosixPath(name.replace("\\", "/"))).lstrip("/")
+
+
+def _is_wanted(name: str) -> bool:
+    return not (name.startswith(_NOISE) or name.rpartition("/")[2].startswith("._") or name.endswith(".DS_Store"))
+
+
+def photo_names(source: PhotoSource) -> Iterable[str]:
+    """The names with a photo's extension, for catalogues that are only folders."""
+    return (name for name in source.names if name.lower().endswith(PHOTO_ENDINGS))
+
+
+def _find(names: list[str], wanted: pl.Series, where: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
+    import polars as pl
+
+    folder = f"{Path(where).absolute().as_posix()}/"
+    asked = pl.DataFrame({"asked": wanted}).with_row_index("position").with_columns(name=_key(pl.col("asked"), folder))
+    known = pl.DataFrame({"name": names}, schema={"name": pl.String}).with_row_index("photo")
+    known = known.with_columns(name=pl.col("name").str.normalize("NFC"))
+    found = np.full(len(wanted), -1, dtype=np.int64)
+    details: dict[int, str] = {}
+    lower, base = pl.col("name").str.to_lowercase(), pl.col("name").str.to_lowercase().str.split("/").list.last()
+    for step, expression in (("exact", pl.col("name")), ("case", lower), ("base", base)):
+        missing = asked.filter(pl.Series(found == -1) & pl.col("name").is_not_null())
+        if not missing.height:
+            break
+        keys = known.group_by(expression.alias("key")).agg(pl.col("photo").min(), pl.len().alias("same"))
+        joined = missing.with_columns(key=expression).join(keys, on="key", how="inner")
+        unique = joined.filter((pl.col("same") == 1) | (step == "exact"))
+        found[unique["position"].to_numpy()] = unique["photo"].to_numpy()
+        for position, same in (
+            joined.filter((pl.col("same") > 1) & (step != "exact")).select("position", "same").iter_rows()
+        ):
+            details[position] = f"{same} photos have this name apart from {'case' if step == 'case' else 'folders'}"
+    for position, text in asked.filter(pl.Series(found == -1)).select("position", "asked").iter_rows():
+        details.setdefault(position, _why_missing(text, where))
+    return found, {position: why for position, why in details.items() if found[position] == -1}
+
+
+def _key(asked: Any, folder: str) -> Any:
+    """The name as photos are listed: forward slashes, no leading `./`, relative to the folder."""
+    name = asked.str.replace_all("\\", "/", literal=True).str.strip_prefix(folder)
+    return name.str.replace(r"^(?:\./+)+", "").str.normalize("NFC")
+
+
+def _why_missing(text: str | None, where: Path) -> str:
+    if text is None:
+        return "the table names no photo"
+    if text.lower().startswith(("http://", "https://", "//", "ftp://", "s3://", "gs://")):
+        return "it is a web address, and nothing is downloaded: fetch the photos first"
+    return f"no such photo in {where}"
