@@ -1,0 +1,26 @@
+"""The one schema of scores.h5: what a run said about every photo, beside the truth.
+
+Root attributes: the artefact header (`made_from` and `made_by` as JSON), rows, levels, attributes, splits, and where
+the scores come from (run, family, seed, with_titles, recipe). Datasets, N rows in ascending order of `row`:
+
+    id                      [N]    fixed-length UTF-8
+    row                     [N]    int64     the row in the dataset
+    split                   [N]    uint8     code of dataset.SPLITS
+    labels/<level>          [N]    int32     class index at that level
+    attributes/<name>       [N]    int32     0 = absent, else 1 + index of the state (S eq. 7)
+    features                [N,D]  float16
+    scores/<level>          [N,C]  float16   unnormalised, row-chunked, uncompressed; only levels that the run scores
+    top_k/<level>/scores    [N,K]  float16   instead of scores/<level>: the K best, best first,
+    top_k/<level>/classes   [N,K]  int32     ties towards the lower class index
+    classes/<level>/name    [C]    fixed-length UTF-8, in index order;  parent [C] int32;  train_images [C] int64
+    states/<attribute>      [m]    fixed-length UTF-8
+
+In a top-k file a score that is absent is at most the smallest one kept. `/` in a level's or attribute's name stands as
+%2F in the group's name. Names are flat arrays, so that a million classes open in well under a second.
+"""
+
+from prodrec.core.scores.reader import ScoreChunk, Scores, open_scores
+from prodrec.core.scores.schema import SPLITS, Origin
+from prodrec.core.scores.writer import ScoresWriter
+
+__all__ = ["SPLITS", "Origin", "ScoreChunk", "Scores", "ScoresWriter", "open_scores"]

@@ -1,0 +1,184 @@
+"""The reader: what was written comes back in pieces, and damaged or foreign files are named as such."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from prodrec.core.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.scores import open_scores
+
+
+@pytest.mark.parametrize("rows", [None, 1, 7, 1000])
+@pytest.mark.parametrize("split", [None, "test", "validation"])
+def test_what_was_written_comes_back(draw_scores: Any, rows: int | None, split: str | None) -> None:
+    drawn = draw_scores(scored=("root", "leaf"))
+    code = {"test": 1, "validation": 2}.get(split or "")
+    keep = np.ones(len(drawn.rows), dtype=bool) if code is None else drawn.split == code
+    with open_scores(drawn.path) as scores:
+        assert scores.taxonomy.same_classes(drawn.taxonomy)
+        assert scores.train_images.tolist() == drawn.train_images.tolist()
+        assert scores.levels == scores.scored_levels == ("root", "leaf")
+        assert scores.attributes[0].name == "colour/tone" and scores.attributes[0].states == ("red", "green", "blue")
+        assert (scores.origin.run, scores.origin.family, scores.origin.seed) == ("visual", "visual", 0)
+        assert scores.count(split) == keep.sum()
+        chunks = list(scores.chunks(split, rows=rows, attributes=True, features=True))
+        assert rows is None or max(map(len, chunks)) <= rows
+        np.testing.assert_array_equal(np.concatenate([c.rows_R for c in chunks]), drawn.rows[keep])
+        np.testing.assert_array_equal(np.concatenate([c.labels_RL for c in chunks]), drawn.labels[keep])
+        np.testing.assert_array_equal(np.concatenate([c.attributes_RA for c in chunks]), drawn.attributes[keep])
+        np.testing.assert_array_equal(np.concatenate([c.features_RD for c in chunks]), drawn.features[keep])
+        for level in scores.levels:
+            read = np.concatenate([c.scores[level] for c in chunks])
+            np.testing.assert_array_equal(read, drawn.scores[level][keep].astype(np.float32))
+        assert chunks[0].ids_R[0].decode() == f"产品{drawn.rows[keep][0]}"
+
+
+def test_top_k_file(draw_scores: Any) -> None:
+    drawn = draw_scores(top_k=5, ties=False, scored=("root", "leaf"))
+    with open_scores(drawn.path) as scores:
+        assert scores.top_k == 5
+        chunk = next(scores.chunks(rows=10))
+        assert chunk.classes is not None
+        assert chunk.scores["leaf"].shape == (10, 5) and chunk.scores["root"].shape == (10, 3)
+        dense = drawn.scores["leaf"][:10].astype(np.float32)
+        np.testing.assert_array_equal(np.take_along_axis(dense, chunk.classes["leaf"], axis=1), chunk.scores["leaf"])
+
+
+def test_every_truncation_is_told(draw_scores: Any, tmp_path: Path) -> None:
+    whole = draw_scores().path.read_bytes()
+    cut = tmp_path / "cut.h5"
+    for length in [0, 3, 8, 9, 60, 1000, len(whole) // 3, len(whole) // 2, len(whole) - 100, len(whole) - 1]:
+        cut.write_bytes(whole[:length])
+        with pytest.raises(BadArtefact, match=r"cut\.h5 is (empty|truncated or damaged)"):
+            open_scores(cut)
+
+
+def test_flipped_bytes_are_told_or_do_no_harm(draw_scores: Any, tmp_path: Path) -> None:
+    """Structure carries checksums: whichever byte of the first pages is flipped, nothing but BadArtefact comes out."""
+    whole = draw_scores().path.read_bytes()
+    bad, told = tmp_path / "bad.h5", 0
+    for position in range(0, 6000, 61):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        bad.write_bytes(damaged)
+        try:
+            with open_scores(bad) as scores:
+                for _ in scores.chunks(attributes=True, features=True):
+                    pass
+        except BadArtefact as error:
+            assert "bad.h5" in str(error)
+            told += 1
+    assert told > 5
+
+
+def test_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="prodrec score"):
+        open_scores(tmp_path / "none.h5")
+    with pytest.raises(BadArtefact, match="directory"):
+        open_scores(tmp_path)
+    text = tmp_path / "text.h5"
+    text.write_text("id,label\n1,2\n")
+    with pytest.raises(BadArtefact, match="not an HDF5 file"):
+        open_scores(text)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    with pytest.raises(BadArtefact, match="no prodrec artefact"):
+        open_scores(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "other.h5", "a") as file:
+        file.attrs["prodrec"] = "embeddings"
+    with pytest.raises(BadArtefact, match="a prodrec embeddings, not a prodrec scores"):
+        open_scores(tmp_path / "other.h5")
+
+
+def edit(path: Path, change: Any) -> Path:
+    with h5py.File(path, "a") as file:
+        change(file)
+    return path
+
+
+def shorten(name: str) -> Any:
+    def change(file: Any) -> None:
+        file[name].resize(file[name].shape[0] - 1, axis=0)
+
+    return change
+
+
+def put(name: str, at: Any, value: Any) -> Any:
+    def change(file: Any) -> None:
+        file[name][at] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "name", ["id", "row", "split", "labels/root", "features", "scores/leaf", "attributes/colour%2Ftone"]
+)
+def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
+    path = edit(draw_scores().path, shorten(name))
+    with pytest.raises(BadArtefact, match=f"{name} has 199 rows, expected 200"):
+        open_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (put("scores/leaf", (4, 2), np.nan), r"level leaf are not finite .* row 12 \(id 产品12\)"),
+        (put("scores/leaf", (4, 2), -np.inf), "not finite"),
+        (put("labels/leaf", 4, 12), "row 12 has label 12 at level leaf, which has 12 classes"),
+        (put("labels/root", 4, -1), "label -1 at level root"),
+        (put("row", 4, 0), "do not ascend"),
+    ],
+)
+def test_values_that_the_schema_forbids(draw_scores: Any, change: Any, told: str) -> None:
+    with open_scores(edit(draw_scores().path, change)) as scores, pytest.raises(BadArtefact, match=told):
+        list(scores.chunks())
+
+
+def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
+    path = edit(draw_scores(top_k=3).path, put("top_k/leaf/classes", (5, 1), 99))
+    with open_scores(path) as scores, pytest.raises(BadArtefact, match="row 15 keeps a class of leaf"):
+        list(scores.chunks())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda file: file.attrs.__setitem__("format_version", 9), "format version 9"),
+        (lambda file: file.attrs.__delitem__("rows"), "truncated or damaged"),
+        (lambda file: file.attrs.__setitem__("made_from", "{"), "truncated or damaged"),
+        (lambda file: file.__delitem__("labels"), "truncated or damaged"),
+        (put("classes/leaf/parent", 2, 99), "parents that do not exist"),
+    ],
+)
+def test_structure_that_is_not_whole(draw_scores: Any, change: Any, told: str) -> None:
+    with pytest.raises(BadArtefact, match=told):
+        open_scores(edit(draw_scores().path, change))
+
+
+def test_split_that_was_not_scored(draw_scores: Any) -> None:
+    with (
+        open_scores(draw_scores().path) as scores,
+        pytest.raises(BadOption, match=r"'train' \(it has test, validation\)"),
+    ):
+        list(scores.chunks("train"))
+
+
+def test_memory_does_not_grow_with_the_rows(draw_scores: Any, tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        drawn = draw_scores(rows=rows, leaves=30, out=tmp_path / f"{rows}.h5")
+        with open_scores(drawn.path) as scores:
+            tracemalloc.start()
+            for _ in scores.chunks("test", rows=1000):
+                pass
+            used = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return used
+
+    peak(2000)
+    assert peak(20_000) < 1.2 * peak(4_000)

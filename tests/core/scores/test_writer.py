@@ -1,0 +1,175 @@
+"""The writer: schema on disk, streaming, atomic, and what float16 cannot hold."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from prodrec.core.data.dataset import SPLITS as DATASET_SPLITS
+from prodrec.core.errors import OutputExists, ProdrecError
+from prodrec.core.scores import SPLITS, Origin, ScoresWriter, open_scores
+from prodrec.core.taxonomy import Taxonomy
+
+
+def small_tree(leaves: int = 3) -> Taxonomy:
+    return Taxonomy(
+        levels=("leaf",), names=(tuple(f"c{i}" for i in range(leaves)),), parents=(np.full(leaves, -1, dtype=np.int32),)
+    )
+
+
+def make_writer(path: Path, leaves: int = 3, **changes: Any) -> ScoresWriter:
+    options: dict[str, Any] = {
+        "origin": Origin(run="r", family="visual", made_from={"run": "a", "dataset": "b"}, splits=("test",)),
+        "taxonomy": small_tree(leaves),
+        "train_images": np.arange(leaves),
+        "id_bytes": 8,
+    }
+    return ScoresWriter(path, **{**options, **changes})
+
+
+def add(writer: ScoresWriter, rows: list[int], scores: Any, **changes: Any) -> None:
+    n = len(rows)
+    writer.append(
+        **{
+            "ids": [f"p{row}" for row in rows],
+            "rows_B": rows,
+            "split_B": [1] * n,
+            "labels_BL": np.zeros((n, 1)),
+            "features_BD": np.zeros((n, 2)),
+            "scores": {"leaf": np.asarray(scores, dtype=np.float32)},
+            **changes,
+        }
+    )
+
+
+def test_split_codes_are_those_of_a_dataset() -> None:
+    assert SPLITS == DATASET_SPLITS
+
+
+def test_schema_on_disk(draw_scores: Any) -> None:
+    drawn = draw_scores(rows=300)
+    with h5py.File(drawn.path) as file:
+        assert file["scores/leaf"].dtype == np.float16
+        assert file["scores/leaf"].chunks == (1024, 12)
+        assert file["scores/leaf"].compression is None
+        assert file["scores/leaf"].shape == (300, 12)
+        assert "scores/root" not in file and "top_k" not in file
+        assert file["id"][0].decode() == "产品0"
+        assert file["attributes/colour%2Ftone"][:].tolist() == drawn.attributes[:, 0].tolist()
+        assert file["classes/root/train_images"][:].sum() == drawn.train_images.sum()
+        assert file.attrs["prodrec"] == "scores" and file.attrs["rows"] == 300
+
+
+def test_wide_rows_get_fewer_rows_in_a_chunk(tmp_path: Path) -> None:
+    leaves = 200_000
+    with make_writer(tmp_path / "s.h5", leaves) as writer:
+        add(writer, [0], np.zeros((1, leaves)))
+    with h5py.File(tmp_path / "s.h5") as file:
+        chunk = file["scores/leaf"].chunks
+        assert chunk[0] * chunk[1] * 2 <= 32 * 2**20 and chunk[0] > 1
+
+
+def test_fingerprint_is_of_the_content_not_of_the_batches(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).normal(size=(10, 3))
+
+    def write(name: str, cuts: list[int], values: Any) -> str | None:
+        with make_writer(tmp_path / name) as writer:
+            for start, end in zip([0, *cuts], [*cuts, 10], strict=True):
+                add(writer, list(range(start, end)), values[start:end])
+        return writer.fingerprint
+
+    first = write("a.h5", [5], scores)
+    assert first == write("b.h5", [1, 2, 9], scores) == open_scores(tmp_path / "a.h5").fingerprint
+    scores[9, 2] += 1
+    assert first != write("c.h5", [5], scores)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(np.nan, "not finite"), (np.inf, "not finite"), (7e4, "7e+04"), (-7e4, "float16")]
+)
+def test_what_float16_cannot_hold_names_the_row_and_leaves_nothing(tmp_path: Path, value: float, told: str) -> None:
+    scores = np.zeros((4, 3))
+    scores[2, 1] = value
+    with (
+        pytest.raises(ProdrecError, match=r"leaf of row 12 \(id p12\)") as caught,
+        make_writer(tmp_path / "s.h5") as writer,
+    ):
+        add(writer, [1, 2], scores[:2])
+        add(writer, [10, 11, 12, 13], scores)
+    assert told in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_largest_half_is_kept(tmp_path: Path) -> None:
+    with make_writer(tmp_path / "s.h5") as writer:
+        add(writer, [0], [[65504, -65504, 0]])
+    with open_scores(tmp_path / "s.h5") as scores:
+        assert next(scores.chunks()).scores["leaf"].tolist() == [[65504, -65504, 0]]
+
+
+def test_features_that_overflow_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProdrecError, match="features of row 0"), make_writer(tmp_path / "s.h5") as writer:
+        add(writer, [0], [[1, 2, 3]], features_BD=[[1e6, 0]])
+
+
+def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.h5"
+    with make_writer(path) as writer:
+        add(writer, [0], [[1, 2, 3]])
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt), make_writer(path, force=True) as writer:
+        add(writer, [0], [[3, 2, 1]])
+        raise KeyboardInterrupt
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_taken_place_needs_force(tmp_path: Path) -> None:
+    (tmp_path / "s.h5").write_text("mine")
+    with pytest.raises(OutputExists, match="--force"), make_writer(tmp_path / "s.h5"):
+        pass
+    with make_writer(tmp_path / "s.h5", force=True) as writer:
+        add(writer, [0], [[1, 2, 3]])
+    assert open_scores(tmp_path / "s.h5").n == 1
+
+
+def test_no_row_at_all_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ProdrecError, match="no row"), make_writer(tmp_path / "s.h5"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [[3, 3], [4, 2]])
+def test_rows_must_ascend(tmp_path: Path, rows: list[int]) -> None:
+    with pytest.raises(AssertionError, match="ascend"), make_writer(tmp_path / "s.h5") as writer:
+        add(writer, rows, np.zeros((2, 3)))
+
+
+def test_top_k_is_stored_best_first_with_ties_towards_the_lower_class(tmp_path: Path) -> None:
+    with make_writer(tmp_path / "s.h5") as writer:
+        # 16.001 and 16.002 are one number in float16
+        add(writer, [0, 1], [[1, 3], [16.002, 16.001]], classes={"leaf": [[0, 2], [2, 1]]})
+    with open_scores(tmp_path / "s.h5") as scores:
+        chunk = next(scores.chunks())
+        assert scores.top_k == 2
+        assert chunk.classes is not None and chunk.classes["leaf"].tolist() == [[2, 0], [1, 2]]
+        assert chunk.scores["leaf"].tolist() == [[3, 1], [16, 16]]
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    def peak(batches: int) -> int:
+        values = np.random.default_rng(0).normal(size=(512, 64))
+        tracemalloc.start()
+        with make_writer(tmp_path / "s.h5", 64, force=True) as writer:
+            for i in range(batches):
+                add(writer, list(range(i * 512, i * 512 + 512)), values)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    peak(2)
+    assert peak(60) < 1.2 * peak(10)
