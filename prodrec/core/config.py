@@ -101,7 +101,7 @@ def _hints(kind: type) -> dict[str, Any]:
 def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if isinstance(value, str) and value.lower() == "none" and type(None) in choices:
         return None
     if isinstance(value, str) and any(typing.get_origin(choice) is tuple for choice in choices):

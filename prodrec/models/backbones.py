@@ -69,7 +69,9 @@ class Backbone(nn.Module):
             with torch.no_grad():
                 self(torch.zeros(1, 3, height, width, device=next(self.parameters()).device))
         except RuntimeError as error:
-            raise BadOption(f"backbone {self.name} cannot take photos of {height}x{width}: {error}.") from error
+            raise BadOption(
+                f"backbone {self.name} cannot take photos of {height}x{width}: {str(error).rstrip('.')}."
+            ) from error
         finally:
             self.train(was_training)
 

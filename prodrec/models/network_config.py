@@ -38,7 +38,7 @@ class NetworkConfig:
 
     backbone: str = setting("resnet50", "any torchvision classification network by its name")
     weights: str | None = setting(
-        "imagenet", "start of the backbone: imagenet (downloads), a .pth/.safetensors, or none"
+        "imagenet", "start of the backbone: imagenet (downloads), a .pth or .safetensors file, or none"
     )
     freeze_batch_norm: bool = setting(
         False, "keep the running statistics of the backbone's batch norm as they were loaded"
@@ -64,9 +64,9 @@ class NetworkConfig:
     )
     train_word_vectors: bool = setting(True, "train the word vectors with the rest")
     bilinear_forms: int = setting(16, "bilinear: number of rank-1 forms k between the title's mean and a word")
-    word_nonlinearity: Literal["none", "tanh", "relu"] = setting("none", "bilinear: what follows the pooled forms")
+    word_nonlinearity: Literal["none", "tanh", "relu"] = setting("tanh", "bilinear: what follows the pooled forms")
     word_weighting: Literal["softmax", "sigmoid"] = setting(
-        "softmax", "bilinear: scores to weights, in the title or alone"
+        "sigmoid", "bilinear: from scores to weights, over the title (softmax) or word by word (sigmoid)"
     )
     lstm_width: int = setting(128, "bilstm, bilstm-attention: width of the state in each direction")
     semantic_spread: float = setting(1.0, "spread of the semantic feature at the start, for a title vector of length 1")

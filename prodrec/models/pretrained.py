@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from prodrec.core.errors import BadArtefact, Mismatch, NotFound
 WRAPPERS = ("state_dict", "model")
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 NAMED_IN_MESSAGES = 3
+OLD_NAMES = (  # torchvision's published files still have them: (pattern, today's name)
+    (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
+    (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
+    (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -68,6 +74,7 @@ def load_matching(module: nn.Module, found: Mapping[str, Tensor], *, optional: t
     `num_batches_tracked` (files before torch 0.4.1) and heads for training only are no difference. Lower precision is
     cast. Raises Mismatch naming the first keys that do not fit; `origin` says what was compared with what.
     """
+    found = {_todays_name(key): value for key, value in found.items()}
     own = module.state_dict()
     free = tuple(key for key in own if key.startswith(optional)) if optional else ()
     missing = [key for key in own if key not in found and key not in free and not key.endswith("num_batches_tracked")]
@@ -80,8 +87,16 @@ def load_matching(module: nn.Module, found: Mapping[str, Tensor], *, optional: t
     ]
     if problems:
         raise Mismatch(f"{origin}: {'; '.join(problems)}.")
-    fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
-    module.load_state_dict(fitting, strict=False)
+    with torch.no_grad():
+        for key, value in found.items():
+            if key in own and own[key].shape == value.shape:
+                own[key].copy_(value)
+
+
+def _todays_name(key: str) -> str:
+    for pattern, name in OLD_NAMES:
+        key = pattern.sub(name, key)
+    return key
 
 
 def _list(what: str, keys: list[str]) -> list[str]:

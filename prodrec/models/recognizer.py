@@ -119,7 +119,7 @@ class Recognizer(nn.Module):
             return Losses(total, {"visual": total.detach()})
         weight = self.config.title_loss_weight if title_loss_weight is None else title_loss_weight
         n = len(labels_B)
-        share_B = torch.full((n,), 1 / n, device=labels_B.device)
+        share_B = torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))
         total, each_2B = self.classifier.loss(
             torch.cat([visual_BD, mixed_BD]),
             torch.cat([labels_B, labels_B]),
@@ -171,21 +171,25 @@ def build(
     words: int = 0,
     word_vectors_VE: NDArray[np.float32] | None = None,
     train_images: NDArray[np.int64] | None = None,
+    photo_size: tuple[int, int] | None = None,
     load_weights: bool = True,
 ) -> Recognizer:
     """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
 
-    Random starts come from torch's global generator. `train_images` per leaf is needed for logit_adjustment. With
-    load_weights=False no weights file is read (a saved network brings its own; see `restore`).
+    Random starts come from torch's global generator. `train_images` of every leaf are needed to train with
+    logit_adjustment. A `photo_size` (height, width) is tried on the backbone. With load_weights=False no weights file
+    is read (a saved network brings its own; see `restore`).
     Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
     """
-    if config.logit_adjustment and train_images is None:
+    if config.logit_adjustment and train_images is None and load_weights:
         raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every leaf.")
     backbone = build_backbone(config.backbone, weights=config.weights, load_weights=load_weights)
     if config.freeze_batch_norm:
         backbone.freeze_batch_norm(affine=config.train_batch_norm_affine)
     if config.dropout is not None:
         backbone.replace_dropout(config.dropout)
+    if photo_size is not None:
+        backbone.check_photo_size(*photo_size)
     embed, width = _embed(config, backbone.width)
     word_vectors = _word_vectors(config, words, word_vectors_VE) if config.titles else None
     title_encoder = None

@@ -1,0 +1,52 @@
+"""A small tree of classes and batches drawn at random, for every test of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.data.batches import Batch
+from prodrec.core.taxonomy import Taxonomy
+
+WORDS = 12
+
+
+@pytest.fixture(autouse=True)
+def quick_and_repeatable() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def taxonomy() -> Taxonomy:
+    """Two roots, five leaves."""
+    return Taxonomy(
+        levels=("root", "leaf"),
+        names=(("shoes", "bags"), ("boots", "sandals", "clogs", "totes", "satchels")),
+        parents=(np.full(2, -1, np.int32), np.array([0, 0, 0, 1, 1], np.int32)),
+    )
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Batch]:
+    def make(size: int = 4, *, height: int = 64, width: int = 64, untitled: tuple[int, ...] = ()) -> Batch:
+        tokens_BT = torch.zeros(size, 6, dtype=torch.int64)
+        for row in range(size):
+            if row not in untitled:
+                tokens_BT[row, : 1 + row % 6] = torch.randint(1, WORDS + 1, (1 + row % 6,))
+        leaves_B = torch.arange(size) % 5
+        return Batch(
+            rows_B=torch.arange(size),
+            images_BCHW=torch.randn(size, 3, height, width),
+            labels_BL=torch.stack([leaves_B // 3, leaves_B], dim=1),
+            attributes_BA=torch.zeros(size, 0, dtype=torch.int64),
+            tokens_BT=tokens_BT,
+        )
+
+    return make

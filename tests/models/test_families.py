@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from prodrec.core.errors import BadOption
+from prodrec.models.families import FAMILIES, Recipe, recipe
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
+    made = recipe(name, {"lr": "0.05", "image_size": "96x80", "embed": "64", "weights": "some.pth"})
+    again = Recipe.from_json(json.loads(json.dumps(made.as_json())))
+    assert again == made
+    assert (again.training.lr, again.photos.width, again.network.embed) == (0.05, 80, 64)
+    assert FAMILIES[name].paper and FAMILIES[name].summary
+
+
+@pytest.mark.parametrize("name", ["visual", "sicot"])
+def test_paper_a_recipe(name: str) -> None:
+    """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 after every epoch."""
+    made = recipe(name)
+    assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
+    assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
+    assert (made.training.schedule, made.training.decay_factor, made.training.decay_every) == ("step", 0.8, 1)
+    assert made.network.titles == (None if name == "visual" else "bilinear")
+
+
+def test_families_differ_by_titles_only() -> None:
+    """A §4.3: baseline and co-training are trained with the same learning configuration."""
+    visual, sicot = recipe("visual"), recipe("sicot", {"titles": "none"})
+    assert (visual.network, visual.training, visual.photos) == (sicot.network, sicot.training, sicot.photos)
+
+
+def test_unknown_names_fail_with_the_nearest() -> None:
+    with pytest.raises(BadOption, match=r"'sicott' is no model family \(did you mean sicot\?\)"):
+        recipe("sicott")
+    with pytest.raises(BadOption, match=r"config.toml: unknown key 'backbon' \(did you mean backbone\?\)"):
+        recipe("visual", {"backbon": "resnet18"}, where="config.toml")
+    with pytest.raises(BadOption, match="no model family"):
+        Recipe.from_json({**recipe("visual").as_json(), "family": "other"})
+
+
+def test_with_settings_leaves_the_original() -> None:
+    made = recipe("sicot")
+    changed = made.with_settings({"titles": "mean", "epochs": "2"}, where="--set")
+    assert made.network.titles == "bilinear" and changed.network.titles == "mean" and changed.training.epochs == 2

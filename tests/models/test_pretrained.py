@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from prodrec.core.errors import BadArtefact, Mismatch, NotFound
+from prodrec.models.pretrained import load_matching, read_weights
+
+
+def network(classes: int = 3) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, classes))
+
+
+@pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_reads_what_people_save(tmp_path: Path, wrap: str | None, prefix: str) -> None:
+    own = network().state_dict()
+    saved = {prefix + key: value for key, value in own.items()}
+    torch.save({wrap: saved, "epoch": 3} if wrap else saved, tmp_path / "weights.pth")
+    found = read_weights(tmp_path / "weights.pth")
+    assert found.keys() == own.keys() and all(torch.equal(found[key], own[key]) for key in own)
+
+
+def test_reads_safetensors(tmp_path: Path) -> None:
+    own = network().state_dict()
+    save_file(own, tmp_path / "weights.safetensors")
+    found = read_weights(tmp_path / "weights.safetensors")
+    assert all(torch.equal(found[key], own[key]) for key in own)
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, ("/nowhere",))
+
+
+def test_refuses_what_is_no_weights_file(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="does not exist"):
+        read_weights(tmp_path / "absent.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "text.safetensors").write_text("hello")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    torch.save(network().state_dict(), tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:700])
+    torch.save({"epoch": 3}, tmp_path / "nothing.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"weight": Harmful()}, tmp_path / "harmful.pth")
+    for name in ("text.pth", "text.safetensors", "empty.pth", "cut.pth", "nothing.pth", "list.pth", "harmful.pth"):
+        with pytest.raises(BadArtefact, match=name) as caught:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_refuses_values_that_are_not_finite(tmp_path: Path) -> None:
+    torch.save({"weight": torch.tensor([1.0, float("nan")])}, tmp_path / "nan.pth")
+    with pytest.raises(BadArtefact, match="NaN or infinity in weight"):
+        read_weights(tmp_path / "nan.pth")
+
+
+def test_loads_everything_and_casts() -> None:
+    source, target = network(), network()
+    half = {key: value.half() if value.is_floating_point() else value for key, value in source.state_dict().items()}
+    load_matching(target, half, optional=(), origin="test")
+    assert torch.equal(target[0].weight, source[0].weight.half().float()) and target[0].weight.dtype == torch.float32
+
+
+def test_classifier_of_other_classes_is_left_alone() -> None:
+    source, target = network(classes=9), network()
+    before = target[2].weight.clone()
+    load_matching(target, source.state_dict(), optional=("2.",), origin="test")
+    assert torch.equal(target[2].weight, before) and torch.equal(target[0].weight, source[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("features.denseblock1.denselayer2.norm.1.weight", "features.denseblock1.denselayer2.norm1.weight"),
+        ("encoder.layers.encoder_layer_0.mlp.linear_2.bias", "encoder.layers.encoder_layer_0.mlp.3.bias"),
+    ],
+)
+def test_old_names_of_published_files(old: str, new: str) -> None:
+    """torchvision's own DenseNet and ViT files have names that its networks no longer have."""
+    name = "densenet121" if "dense" in old else "vit_b_32"
+    network = torchvision.models.get_model(name, weights=None)
+    found = {key: torch.full_like(value, 0.5) for key, value in network.state_dict().items()}
+    found[old] = found.pop(new)
+    load_matching(network, found, optional=(), origin="test")
+    assert (network.state_dict()[new] == 0.5).all()
+
+
+def test_another_network_is_named_key_by_key() -> None:
+    found = network().state_dict()
+    found["0.weight"] = torch.zeros(8, 3, 3, 3)
+    del found["1.bias"]
+    found["9.weight"] = torch.zeros(1)
+    target = network()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    with pytest.raises(Mismatch) as caught:
+        load_matching(target, found, optional=("2.",), origin="weights of a.pth are not those of b")
+    assert str(caught.value) == (
+        "weights of a.pth are not those of b: it lacks 1.bias; it has unknown 9.weight; "
+        "shapes differ: 0.weight 8×3×3×3 instead of 4×3×3×3."
+    )
+    assert all(torch.equal(target.state_dict()[key], value) for key, value in before.items())

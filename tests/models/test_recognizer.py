@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prodrec.core.data.batches import Batch
+from prodrec.core.errors import BadOption, Mismatch
+from prodrec.core.taxonomy import Taxonomy
+from prodrec.models.network_config import NetworkConfig
+from prodrec.models.recognizer import Recognizer, build, restore
+
+WORDS = 12
+MakeBatch = Callable[..., Batch]
+Make = Callable[..., Recognizer]
+
+
+@pytest.fixture
+def make(taxonomy: Taxonomy) -> Make:
+    def make(*, word_vectors_VE: Any = None, words: int = WORDS, **settings: Any) -> Recognizer:
+        config = NetworkConfig(**{"backbone": "squeezenet1_1", "weights": None, "dropout": 0.0, **settings})
+        return build(config, taxonomy=taxonomy, words=words, word_vectors_VE=word_vectors_VE)
+
+    return make
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float) -> None:
+    """Written out row by row: 1/N Σ CE(visual) + λ 1/N Σ CE(mixed), the second sum over rows with a title."""
+    network = make(titles="bilinear", title_loss_weight=0.7, label_smoothing=smoothing)
+    batch = make_batch(5, untitled=(1, 3))
+    found = network.loss(batch)
+    visual_BD = network.backbone(batch.images_BCHW)
+    visual = mixed = torch.zeros(())
+    for row in range(5):
+        label = batch.labels_BL[row, -1]
+        score_C = network.classifier.weight @ visual_BD[row] + network.classifier.bias
+        visual = visual + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
+        if row not in (1, 3):
+            semantic_D = network.read(batch.tokens_BT[row : row + 1]).semantic_BD[0]
+            feature_D = torch.stack([visual_BD[row], semantic_D]).max(0).values
+            score_C = network.classifier.weight @ feature_D + network.classifier.bias
+            mixed = mixed + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
+    torch.testing.assert_close(found.total, visual + 0.7 * mixed)
+    torch.testing.assert_close(found.parts["visual"], visual.detach())
+    torch.testing.assert_close(found.parts["mixed"], mixed.detach())
+    torch.testing.assert_close(network.loss(batch, title_loss_weight=0.0).total, visual)
+
+
+def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: MakeBatch) -> None:
+    network = make(titles="bilinear")
+    batch = make_batch(4, untitled=(0, 1, 2, 3))
+    losses = network.loss(batch)
+    assert losses.parts["mixed"] == 0
+    torch.testing.assert_close(
+        losses.total, network.classifier.loss(network.features(batch), batch.labels_BL[:, -1])[0]
+    )
+    losses.total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    assert network.word_vectors is not None and network.word_vectors.weight.grad.abs().sum() == 0  # type: ignore[union-attr]
+    torch.testing.assert_close(network.features(batch, with_titles=True), network.features(batch))
+
+
+def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> None:
+    network = make(titles="mean")
+    batch = make_batch(3, untitled=(2,))
+    visual_BD, mixed_BD, titled_B = network(batch.images_BCHW, batch.tokens_BT)
+    semantic_BD = network.read(batch.tokens_BT).semantic_BD
+    assert titled_B.tolist() == [True, True, False]
+    torch.testing.assert_close(mixed_BD[:2], torch.maximum(visual_BD, semantic_BD)[:2])
+    torch.testing.assert_close(mixed_BD[2], visual_BD[2])
+    semantic_wins = (semantic_BD[:2] > visual_BD[:2]).float().mean()
+    assert 0.1 < semantic_wins < 0.9  # a contest from the start
+
+
+class Tiny(nn.Module):
+    """A backbone that is smooth in float64."""
+
+    width = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Conv2d(3, 3, 2)
+        self.neck = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Softplus())
+
+    def maps(self, images_BCHW: Tensor) -> Tensor:
+        maps_BDHW: Tensor = self.trunk(images_BCHW)
+        return maps_BDHW
+
+
+def test_gradients_of_the_loss_by_finite_differences(
+    make: Make, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prodrec.models.recognizer.build_backbone", lambda *_, **__: Tiny())
+    network = make(titles="bilinear", word_dimension=4, bilinear_forms=2, dropout=None).double()
+    batch = make_batch(3, height=3, width=3, untitled=(1,))
+    batch.images_BCHW = batch.images_BCHW.double()
+    parameters = list(network.parameters())
+
+    def total(*_: Tensor) -> Tensor:
+        return network.loss(batch).total
+
+    assert torch.autograd.gradcheck(total, parameters, fast_mode=False)
+
+
+def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: MakeBatch) -> None:
+    batch = make_batch(4)
+    gradients = []
+    for settings in ({}, {"titles": "mean"}, {"titles": "mean", "mixed_trains_backbone": False}):
+        torch.manual_seed(3)
+        network = make(**settings)
+        network.classifier.weight.data.copy_(torch.linspace(-1, 1, network.classifier.weight.numel()).reshape(5, -1))
+        network.loss(batch).total.backward()
+        gradients.append(next(network.backbone.parameters()).grad)
+    torch.testing.assert_close(gradients[0], gradients[2])
+    assert not torch.allclose(gradients[0], gradients[1])  # type: ignore[arg-type]
+
+
+def test_titles_and_words_are_hidden_in_training_only(make: Make, make_batch: MakeBatch) -> None:
+    network = make(titles="mean", title_dropout=0.9, word_dropout=0.5)
+    batch = make_batch(40)
+    full = network.eval().loss(batch).parts["mixed"]
+    hidden = network.train().loss(batch).parts["mixed"]
+    assert hidden < 0.5 * full
+    assert torch.equal(network.eval().loss(batch).parts["mixed"], full)
+
+
+def test_scoring_with_titles_needs_titles(make: Make, make_batch: MakeBatch) -> None:
+    with pytest.raises(BadOption, match="needs a network with titles"):
+        make().score(make_batch(2), with_titles=True)
+
+
+def test_scores_are_float32_under_autocast(make: Make, make_batch: MakeBatch) -> None:
+    network = make(titles="bilinear", embed=16)
+    batch = make_batch(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = network.loss(batch)
+        scored = network.score(batch, with_titles=True)
+    assert losses.total.dtype == scored.features_BD.dtype == scored.scores["leaf"].dtype == torch.float32
+    losses.total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_embed_gives_the_feature(make: Make, make_batch: MakeBatch) -> None:
+    network = make(embed=16, embed_hidden=32, titles="mean")
+    features_BD = network.features(make_batch(2))
+    assert features_BD.shape == (2, 16) and (features_BD >= 0).all()
+    assert [tuple(p.shape) for p in network.embed.parameters()] == [(32, 512), (32,), (16, 32), (16,)]
+    assert set(network.parameter_groups()) == {"backbone", "embed", "word_vectors", "title_encoder", "classifier"}
+
+
+def test_parameter_groups_hold_what_trains(make: Make) -> None:
+    network = make(titles="mean", train_word_vectors=False)
+    assert set(network.parameter_groups()) == {"backbone", "title_encoder", "classifier"}
+    assert set(make().parameter_groups()) == {"backbone", "classifier"}
+
+
+def test_pretrained_word_vectors_keep_their_geometry(make: Make) -> None:
+    vectors_VE = np.random.default_rng(0).normal(3.0, 5.0, (WORDS, 8)).astype(np.float32)
+    vectors_VE[4] = 0
+    network = make(titles="mean", word_vectors="pretrained", word_vectors_VE=vectors_VE)
+    assert network.word_vectors is not None
+    weight = network.word_vectors.weight.detach().numpy()
+    assert weight.shape == (WORDS + 1, 8) and (weight[0] == 0).all() and (weight[5] == 0).all()
+    factor = weight[1, 0] / vectors_VE[0, 0]
+    np.testing.assert_allclose(weight[1:], vectors_VE * factor, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(weight[weight.any(1)], axis=1).mean(), 1, rtol=1e-5)
+
+
+def test_random_word_vectors(make: Make) -> None:
+    network = make(titles="mean", word_dimension=50, words=400)
+    assert network.word_vectors is not None
+    weight = network.word_vectors.weight.detach()
+    assert weight.shape == (401, 50) and (weight[0] == 0).all()
+    assert 0.9 < weight[1:].norm(dim=1).mean() < 1.1
+    given = np.ones((WORDS, 8), np.float32)
+    ignored = make(titles="mean", word_vectors="random", word_vectors_VE=given)
+    assert ignored.word_vectors is not None and ignored.word_vectors.embedding_dim == 100
+
+
+def test_settings_that_do_not_fit_the_data(make: Make, taxonomy: Taxonomy) -> None:
+    with pytest.raises(BadOption, match="run prodrec pretrain-embeddings"):
+        make(titles="mean", word_vectors="pretrained")
+    with pytest.raises(BadOption, match="this dataset has no words"):
+        make(titles="mean", words=0)
+    with pytest.raises(Mismatch, match="embeddings have 5 words and the vocabulary 12"):
+        make(titles="mean", word_vectors_VE=np.ones((5, 8), np.float32))
+    with pytest.raises(BadOption, match="word_dimension=64 and the embeddings have 8"):
+        make(titles="mean", word_dimension=64, word_vectors_VE=np.ones((WORDS, 8), np.float32))
+    with pytest.raises(BadOption, match="needs the training images of every leaf"):
+        make(logit_adjustment=1.0)
+    with pytest.raises(BadOption, match="inception_v3 cannot take photos of 40x30"):
+        build(NetworkConfig(backbone="inception_v3", weights=None), taxonomy=taxonomy, photo_size=(40, 30))
+
+
+def test_the_padding_word_stays_zero(make: Make, make_batch: MakeBatch) -> None:
+    network = make(titles="bilinear")
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0, weight_decay=0.1)
+    network.loss(make_batch(4)).total.backward()
+    optimizer.step()
+    assert network.word_vectors is not None and (network.word_vectors.weight[0] == 0).all()
+
+
+def test_restore_refuses_another_network(make: Make, taxonomy: Taxonomy) -> None:
+    visual, sicot = make(), make(titles="mean")
+    with pytest.raises(Mismatch, match="no word vectors, its recipe has titles=mean"):
+        restore(sicot.config, visual.state_dict(), taxonomy=taxonomy)
+    with pytest.raises(Mismatch, match=r"do not fit their recipe: it has unknown word_vectors\.weight"):
+        restore(visual.config, sicot.state_dict(), taxonomy=taxonomy)
+    with pytest.raises(Mismatch, match=r"it lacks classifier\.bias"):
+        weights = {key: value for key, value in visual.state_dict().items() if key != "classifier.bias"}
+        restore(visual.config, weights, taxonomy=taxonomy)
+
+
+def test_same_seed_same_network(make: Make) -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        states.append(make(titles="bilstm-attention", embed=8).state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
