@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.embeddings import WordVectors
     from prodrec.core.training.loop import Trainee
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
@@ -24,7 +25,7 @@ EXAMPLES = """
 Examples:
 
 - `prodrec train sicot` trains on `dataset/` and writes `runs/sicot/`
-- `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=mobilenet_v2.pth --set lr=0.05`
+- `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=weights.pth --set lr=0.05`
 - `prodrec train sicot --plan` says what it would take
 - `prodrec train sicot --resume` goes on after a kill or Ctrl-C
 - `prodrec train sicot --settings` lists every key of `--set`
@@ -33,7 +34,7 @@ Examples:
 
 @verb(app, "train", epilog=EXAMPLES)
 def train_command(
-    family: Annotated[str, typer.Argument(help="Family of models: visual (photos alone) or sicot (titles help in training).")],
+    family: Annotated[str, typer.Argument(help="visual (photos alone) or sicot (titles help in training).")],
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
     out: Annotated[Path | None, typer.Option(help="Run directory. [default: runs/FAMILY]", show_default=False)] = None,
     assignments: Annotated[
@@ -44,7 +45,9 @@ def train_command(
         Path | None,
         typer.Option(help="Word vectors. [default: DATASET/embeddings.h5, made when missing]", show_default=False),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out from its newest checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out from its newest checkpoint.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say parameters, memory and time; train nothing.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="List every setting, its value and meaning.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -90,8 +93,10 @@ def train(
     With `resume` an unfinished run at `out` goes on with its own settings; `settings_given` says that `recipe` was asked
     for and must equal them. Raises the UserErrors of its parts, Interrupted after Ctrl-C.
     """
+    import numpy as np
+
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.training.run import create_run, open_run
+    from prodrec.core.training.run import create_run, open_run, refuse_if_taken
     from prodrec.core.training.train import train as train_run
     from prodrec.models.families import Recipe
 
@@ -103,13 +108,23 @@ def train(
             console.note(f"{out} is finished already.")
             return run
         recipe = Recipe.from_json(run.recipe)
-        trainee = _trainee(recipe, data, embeddings, device, start=False)
+        dimension = run.header["word_vectors"].get("dimension", 0)
+        vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
+        trainee = _trainee(recipe, data, vectors_VE, device, start=False)
     else:
         if resume:
             console.note(f"{out} holds no run yet; starting from the beginning.")
-        trainee = _trainee(recipe, data, embeddings, device, start=True)
-        arithmetic = {"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last}
-        run = create_run(out, data, recipe=recipe.as_json(), arithmetic=arithmetic, force=force or resume)
+        refuse_if_taken(out, force=force or resume)
+        found = _word_vectors(recipe, data, embeddings)
+        trainee = _trainee(recipe, data, found.vectors_VE if found else None, device, start=True)
+        run = create_run(
+            out,
+            data,
+            recipe=recipe.as_json(),
+            arithmetic={"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last},
+            word_vectors={"fingerprint": found.fingerprint, "dimension": found.dimension} if found else {},
+            force=force or resume,
+        )
     return train_run(run, data, trainee, recipe.photos, workers=_workers(workers, trainee.device))
 
 
@@ -119,11 +134,11 @@ def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -
     if run.family != recipe.family:
         raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; give its family, or another --out.")
     if settings_given and recipe.as_json() != run.recipe:
-        raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: leave --set and --config out.")
+        raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: leave out --set.")
 
 
-def _trainee(recipe: Recipe, data: Dataset, embeddings: Path | None, device: str, *, start: bool) -> Trainee:
-    """The network on its device with its optimiser; `start` fills it with the weights that training begins with."""
+def _trainee(recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, start: bool) -> Trainee:
+    """The network on its device with its optimiser; `start` reads the weights that training begins with."""
     import torch
 
     from prodrec.core.training.loop import make_trainee
@@ -134,26 +149,28 @@ def _trainee(recipe: Recipe, data: Dataset, embeddings: Path | None, device: str
         recipe.network,
         taxonomy=data.taxonomy,
         words=len(data.vocabulary),
-        word_vectors_VE=_word_vectors(recipe, data, embeddings),
+        word_vectors_VE=vectors_VE,
         train_images=data.train_images,
         load_weights=start,
     )
-    return make_trainee(network, recipe.training, choose_device(device))
+    pixels = recipe.photos.height * recipe.photos.width
+    return make_trainee(network, recipe.training, choose_device(device), pixels=pixels)
 
 
-def _word_vectors(recipe: Recipe, data: Dataset, embeddings: Path | None) -> Any:
-    """float32 [V, E], or None where the recipe wants none. Word vectors that are missing are pretrained first."""
-    from prodrec.core.data import word_vectors
+def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
+    """What the recipe's word vectors start from, or None where it wants none; missing ones are pretrained first."""
+    from prodrec.core.data.embeddings import load
+    from prodrec.core.data.word_vectors import pretrain_embeddings
 
     if recipe.network.titles is None or recipe.network.word_vectors == "random":
-        if embeddings is not None:
-            raise BadOption(f"--embeddings {embeddings} does nothing for this recipe: it uses no pretrained word vectors.")
+        if path is not None:
+            raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None
-    path = embeddings or data.path / "embeddings.h5"
-    if embeddings is None and not path.exists():
-        console.note(f"{path} does not exist; pretraining word vectors on the training titles first.")
-        word_vectors.save(path, word_vectors.train_word_vectors(data))
-    return word_vectors.load(path, dataset_fingerprint=data.fingerprint).vectors_VE
+    place = path or data.path / "embeddings.h5"
+    if path is None and not place.exists():
+        console.note(f"{place} does not exist; pretraining word vectors on the training titles first.")
+        return pretrain_embeddings(data, deterministic=True)
+    return load(place, dataset_fingerprint=data.fingerprint)
 
 
 def choose_device(name: str) -> torch.device:
@@ -199,13 +216,15 @@ def _say_plan(
     from prodrec.core.training.plan import plan as plan_training
 
     data = open_dataset(dataset)
-    found = plan_training(_trainee(recipe, data, embeddings, device, start=False), data, recipe.photos)
+    vectors = _word_vectors(recipe, data, embeddings)
+    trainee = _trainee(recipe, data, vectors.vectors_VE if vectors else None, device, start=False)
+    found = plan_training(trainee, data, recipe.photos)
     parts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
     console.say(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
     console.say(f"parameters  {sum(found.parameters.values()):,} ({parts}); {found.trainable:,} are trained")
     console.say(
-        f"memory      {_gib(found.bytes_in_all)}: weights {_gib(found.weights_bytes)}, gradients {_gib(found.gradients_bytes)}, "
-        f"optimiser {_gib(found.optimizer_bytes)}, activations of {recipe.training.batch_size} photos "
+        f"memory      {_gib(found.bytes_in_all)}: weights {_gib(found.weights_bytes)}, "
+        f"gradients {_gib(found.gradients_bytes)}, optimiser {_gib(found.optimizer_bytes)}, activations of {recipe.training.batch_size} photos "
         f"{_gib(found.activations_bytes)}"
     )
     console.say(

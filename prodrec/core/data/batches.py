@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from prodrec.core.data.photo_config import PhotoConfig
 
@@ -72,8 +73,7 @@ class PhotoBatches(TorchDataset[Batch]):
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
         images = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
         for i, row in enumerate(rows):
-            photo = self.dataset.photos.decode(int(row))
-            images[i] = self._view(torch.from_numpy(photo), int(row))
+            images[i] = self._view(self._photo(int(row)), int(row))
         return Batch(
             rows_B=torch.from_numpy(rows.astype(np.int64)),
             images_BCHW=images,
@@ -81,6 +81,15 @@ class PhotoBatches(TorchDataset[Batch]):
             attributes_BA=torch.from_numpy(self.dataset.attributes_NA[rows].astype(np.int64)),
             tokens_BT=pad([self.dataset.tokens[int(row)] for row in rows]),
         )
+
+    def _photo(self, row: int) -> Tensor:
+        """The photo of a row: uint8 [3, height, width]."""
+        photos = self.dataset.photos
+        if not photos.all_jpeg:
+            return torch.from_numpy(photos.decode(row))
+        encoded = torch.frombuffer(bytearray(photos.read(row)), dtype=torch.uint8)
+        photo_CHW: Tensor = decode_jpeg(encoded, mode=ImageReadMode.RGB)
+        return photo_CHW
 
     def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
         if not self.augment:
@@ -133,7 +142,8 @@ def _resize(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:
     size = (photos.height, photos.width)
     if tuple(photo_CHW.shape[1:]) == size:
         return photo_CHW
-    return F.interpolate(photo_CHW[None], size=size, mode="bilinear", antialias=True)[0]
+    resized_CHW: Tensor = F.interpolate(photo_CHW[None], size=size, mode="bilinear", antialias=True)[0]
+    return resized_CHW
 
 
 def _deform(photo_CHW: Tensor, largest: float, random: np.random.Generator) -> Tensor:

@@ -24,7 +24,12 @@ SHARD_BYTES = 256 << 20
 
 
 class PhotoStore:
-    """The photos of a dataset by row. Picklable; every process opens its own files, at the first read."""
+    """The photos of a dataset by row. Picklable; every process opens its own files, at the first read.
+
+    all_jpeg: every photo is an upright JPEG, RGB or grey, so that the fastest decoder will do.
+    """
+
+    all_jpeg = True
 
     def __init__(self, index_N3: NDArray[np.int64], directory: Path) -> None:
         self._index_N3 = index_N3
@@ -97,6 +102,8 @@ class PhotoStore:
 
 class PhotosInPlace(PhotoStore):
     """Photos left where they are: in files of their own or inside an archive. They are as the shop made them."""
+
+    all_jpeg = False
 
     def __init__(self, directory: Path) -> None:
         import polars as pl

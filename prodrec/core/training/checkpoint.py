@@ -1,7 +1,7 @@
 """Checkpoints: everything that training needs to go on as if it had never stopped.
 
-A checkpoint is one file `checkpoints/step-00001234.pt`, written beside, flushed to the disk and renamed; the newest two are
-kept, so that a kill at any moment leaves at least one that loads.
+A checkpoint is one file `checkpoints/step-00001234.pt`, written beside, flushed to the disk and renamed; the newest
+two are kept, so that a kill at any moment leaves at least one that loads.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def save_checkpoint(directory: Path, trainee: Trainee, position: Position, *, ru
 
 
 def load_checkpoint(directory: Path, trainee: Trainee, *, run: str) -> tuple[Position, dict[str, Any]] | None:
-    """Put the newest checkpoint that loads into `trainee`; its position and the caller's extra, or None if there is none.
+    """Put the newest checkpoint that loads into `trainee`; its position and the caller's extra, or None.
 
     Raises Mismatch for a checkpoint of another run, BadArtefact where checkpoints exist and none loads.
     """

@@ -45,7 +45,6 @@ class Network(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Tensor]: ...
     def load_state_dict(self, weights: dict[str, Tensor]) -> Any: ...
-    def to(self, *, device: torch.device, memory_format: torch.memory_format) -> Any: ...
 
 
 @dataclass
@@ -96,14 +95,15 @@ class Trainee:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
 
-def make_trainee(network: Network, config: TrainingConfig, device: torch.device) -> Trainee:
+def make_trainee(network: Network, config: TrainingConfig, device: torch.device, *, pixels: int = 224 * 224) -> Trainee:
     """Put the network on its device and give it an optimiser as `config` says.
 
-    `network.parameter_groups()` names its trainable parameters by part; a part whose learning rate is 0 is frozen.
+    `pixels` of a photo decide on the arithmetic. `network.parameter_groups()` names its trainable parameters by part; a
+    part whose learning rate is 0 is frozen.
     """
-    dtype, channels_last = choose_arithmetic(config, device)
+    dtype, channels_last = choose_arithmetic(config, device, pixels=pixels)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    network = cast(Network, network.to(device=device, memory_format=layout))
+    cast(nn.Module, network).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     average = None
     if config.ema:
         follow = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
@@ -112,14 +112,19 @@ def make_trainee(network: Network, config: TrainingConfig, device: torch.device)
     return Trainee(network, optimizer, average, config, device, dtype, channels_last)
 
 
-def choose_arithmetic(config: TrainingConfig, device: torch.device) -> tuple[torch.dtype, bool]:
+BF16_PIXELS_ON_CPU = 160 * 160
+
+
+def choose_arithmetic(config: TrainingConfig, device: torch.device, *, pixels: int) -> tuple[torch.dtype, bool]:
     """(bfloat16 or float32, channels-last or not), as set, or where it pays when `auto`.
 
     `auto` is a rule, not a timing, so that the same command computes the same numbers on the same kind of machine: bf16
-    on GPUs that have it and on CPUs that multiply in it; channels-last wherever convolutions are fast in it (both).
+    on GPUs that have it, and on CPUs that multiply in it for photos of at least 160x160 pixels (measured: 2.3 to 4.3
+    times as fast at 224x224, 0.65 times at 80x60); channels-last always (1.3 to 1.6 times as fast on a CPU).
     """
     if config.precision == "auto":
-        has_bf16 = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_multiplies_bf16()
+        on_gpu = device.type == "cuda"
+        has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else _cpu_multiplies_bf16() and pixels >= BF16_PIXELS_ON_CPU
         dtype = torch.bfloat16 if has_bf16 else torch.float32
     else:
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
@@ -223,8 +228,8 @@ def _update(trainee: Trainee, loss_of: Callable[[Batch], Losses], group: list[Ba
             sums[name] = sums.get(name, 0) + value * share
     losses = {name: float(value) for name, value in sums.items()}
     if not math.isfinite(losses["loss"]):
-        found = losses["loss"]
-        raise ProdrecError(f"the loss became {found} at learning rate {rate:g}; try a lower lr, or warmup_epochs.")
+        became = losses["loss"]
+        raise ProdrecError(f"the loss became {became} at learning rate {rate:g}; try a lower lr, or warmup_epochs.")
     if trainee.config.clip_norm is not None:
         nn.utils.clip_grad_norm_(trainee.network.parameters(), trainee.config.clip_norm)
     trainee.optimizer.step()

@@ -48,7 +48,7 @@ class Plan:
 
 
 def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig) -> Plan:
-    """Run a few steps on a few real photos and scale up. Changes the trainee's weights: make a fresh one for training."""
+    """Run a few steps on a few real photos and scale up. Changes the trainee's weights: train a fresh one."""
     config, rows = trainee.config, dataset.rows("train")
     epoch = training_order(rows, batch_size=config.batch_size, seed=config.seed, epoch=0)
     probe = min(PROBE_PHOTOS, config.batch_size, len(rows))

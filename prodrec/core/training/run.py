@@ -88,16 +88,26 @@ class Run:
             raise BadArtefact(f"{path} is damaged ({error}); train the run again.") from error
 
 
-def create_run(path: Path, dataset: Dataset, *, recipe: dict[str, Any], arithmetic: dict[str, Any], force: bool) -> Run:
+def create_run(
+    path: Path,
+    dataset: Dataset,
+    *,
+    recipe: dict[str, Any],
+    arithmetic: dict[str, Any],
+    word_vectors: dict[str, Any],
+    force: bool,
+) -> Run:
     """Make the directory of a new run of `recipe` on `dataset`, status "training".
 
+    arithmetic: number type and memory layout; word_vectors: fingerprint and dimension of those it starts from.
     With `force` a finished run already there is set aside as `NAME.previous` until the new one is finished.
     Raises OutputExists.
     """
-    if path.exists():
-        _make_room(path, force=force)
+    refuse_if_taken(path, force=force)
+    _make_room(path)
     path.mkdir(parents=True)
-    identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint).add("arithmetic", arithmetic)
+    identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
+    identity.add("arithmetic", arithmetic).add("word_vectors", word_vectors)
     content = {
         **header("run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()),
         "family": recipe["family"],
@@ -105,6 +115,7 @@ def create_run(path: Path, dataset: Dataset, *, recipe: dict[str, Any], arithmet
         "identity": identity.hexdigest(),
         "recipe": recipe,
         "arithmetic": arithmetic,
+        "word_vectors": word_vectors,
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},
     }
@@ -119,23 +130,30 @@ def create_run(path: Path, dataset: Dataset, *, recipe: dict[str, Any], arithmet
     return open_run(path)
 
 
-def _make_room(path: Path, *, force: bool) -> None:
+def refuse_if_taken(path: Path, *, force: bool) -> None:
+    """Raise OutputExists where `path` is taken and may not be replaced; with `force` only a run is."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
     if not path.is_dir():
         raise OutputExists(f"{path} is a file; expected a place for a run directory: give another with --out.")
-    if not any(path.iterdir()):
-        path.rmdir()
-        return
-    known = (path / "run.json").is_file()
-    if not known and not (path / "catalogue.json").is_file():
+    if not (path / "catalogue.json").is_file():
         raise OutputExists(f"{path} is not a prodrec run and is not replaced; give another place with --out.")
-    finished = known and read_json_artefact(path, kind="run")["status"] == "finished"
     if not force:
-        how = "add --force to train anew" if finished else "add --resume to go on with it, or --force to train anew"
-        raise OutputExists(f"{path} holds {'a finished' if finished else 'an unfinished'} run; {how}.")
-    previous = path.with_name(f"{path.name}.previous")
-    if finished and previous.exists():
-        shutil.rmtree(previous)
-    if finished:
+        how = "add --force to train anew" if _is_finished(path) else "add --resume to go on, or --force to train anew"
+        raise OutputExists(f"{path} holds {'a finished' if _is_finished(path) else 'an unfinished'} run; {how}.")
+
+
+def _is_finished(path: Path) -> bool:
+    return (path / "run.json").is_file() and read_json_artefact(path, kind="run")["status"] == "finished"
+
+
+def _make_room(path: Path) -> None:
+    """Set a finished run aside, as the only one of that name; remove an unfinished one."""
+    if not path.exists():
+        return
+    if _is_finished(path):
+        previous = path.with_name(f"{path.name}.previous")
+        shutil.rmtree(previous, ignore_errors=True)
         path.rename(previous)
     else:
         shutil.rmtree(path)

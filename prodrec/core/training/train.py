@@ -40,7 +40,7 @@ class Best:
 def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, workers: int = 0) -> Run:
     """Train `trainee` on the training photos of `dataset` from the run's newest checkpoint to its end.
 
-    Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made; ProdrecError if the loss diverges.
+    Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made.
     """
     session = _Session(run, dataset, trainee, photos, workers)
     session.resume()
@@ -81,7 +81,7 @@ class _Session:
         saved = time.monotonic()
         with (
             stop_between_steps() as stop,
-            console.progress(f"train {self.run.name}", total=photos_in_all, unit="photos", done=photos_done) as advance,
+            console.progress("training", total=photos_in_all, unit="photos", done=photos_done) as advance,
         ):
             for step in steps_to_come:
                 advance(step.photos, note=_glance(step, self.history))
@@ -94,7 +94,7 @@ class _Session:
                 if stop.asked and step.step < steps:
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {steps:,}; everything up to there is saved. "
-                        f"Go on with `prodrec train --resume {self.run.path}`."
+                        f"Go on with `{self._resume_command()}`."
                     )
 
     def _end_epoch(self, step: Step) -> None:
@@ -115,6 +115,9 @@ class _Session:
             weights = self.trainee.to_keep.state_dict() if self.config.keep == "best" else {}
             self.best = Best(validation.top1, step.epoch, {name: t.detach().clone() for name, t in weights.items()})
         console.note(_tell(row))
+
+    def _resume_command(self) -> str:
+        return f"prodrec train {self.run.family} {self.dataset.path} --out {self.run.path} --resume"
 
     def save(self) -> None:
         best = {"top1": self.best.top1, "epoch": self.best.epoch, "weights": self.best.weights}
@@ -142,7 +145,7 @@ class _Stop:
 
 @contextmanager
 def stop_between_steps() -> Iterator[_Stop]:
-    """Ctrl-C and SIGTERM ask to stop after the step under way, so that what is saved is whole; a second stops at once."""
+    """Ctrl-C and SIGTERM ask to stop after the step under way, so that what is saved is whole; again: at once."""
     stop = _Stop()
 
     def ask(number: int, frame: object) -> None:
