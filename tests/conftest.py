@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from prodrec.core.data.drawn import DrawnCatalogue, draw_catalogue
 from prodrec.core.scores import Origin, ScoresWriter
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
@@ -22,6 +23,18 @@ def real_data() -> Path:
     if not place or not Path(place).is_dir():
         pytest.skip("PRODREC_DATA names no directory of real catalogues")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
+    """A dirty drawn catalogue: 6 leaves in 5 roots, 144 rows, photos of 48 pixels. Shared by all tests: read only."""
+    return draw_catalogue(tmp_path_factory.mktemp("drawn"), products=120, leaves=6, size=48)
+
+
+@pytest.fixture(scope="session")
+def drawn_dozen(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
+    """A dozen clean drawn products of two leaves, photos of 32 pixels. Shared by all tests: read only."""
+    return draw_catalogue(tmp_path_factory.mktemp("dozen"), products=12, leaves=2, size=32, dirt=False)
 
 
 @dataclass
