@@ -91,6 +91,25 @@ class Taxonomy:
             and all(np.array_equal(a, b) for a, b in zip(self.parents, other.parents, strict=True))
         )
 
+    def difference(self, other: Taxonomy) -> str | None:
+        """The first place where the other tree differs, for a message ("…here, …there"), or None where it does not."""
+        if self.levels != other.levels:
+            return f"its levels are {', '.join(self.levels)} here and {', '.join(other.levels)} there"
+        for level, here, there in zip(self.levels, self.names, other.names, strict=True):
+            for i, (a, b) in enumerate(zip(here, there, strict=False)):
+                if a != b:
+                    return f"class {i} of level {level} is {a!r} here and {b!r} there"
+            if len(here) != len(there):
+                return f"level {level} has {len(here)} classes here and {len(there)} there"
+        for depth, (level, here_C, there_C) in enumerate(zip(self.levels, self.parents, other.parents, strict=True)):
+            for child in np.flatnonzero(here_C != there_C)[:1]:
+                above = self.names[depth - 1]
+                return (
+                    f"{self.names[depth][child]!r} of level {level} is under {above[here_C[child]]!r} here "
+                    f"and under {above[there_C[child]]!r} there"
+                )
+        return None
+
 
 @dataclass(frozen=True)
 class Attribute:

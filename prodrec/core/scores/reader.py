@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from prodrec.core.artefact import check_header
 from prodrec.core.errors import BadArtefact, BadOption, NotFound
-from prodrec.core.scores.schema import BYTES_PER_CHUNK, SPLITS, Origin, key
+from prodrec.core.scores.schema import SPLITS, Origin, key
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ROWS = 4096
+BYTES_PER_PIECE = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,14 @@ class Scores:
     ) -> Iterator[ScoreChunk]:
         """The rows of `split` (or all), at most `rows` at a time, with the scores of `levels` (or of all scored ones).
 
-        Without `rows`, 4,096 or as many as keep a piece's scores below 32 MiB. Raises BadOption for a split that was
+        Without `rows`, 4,096 or as many as keep a piece's scores below 8 MiB. Raises BadOption for a split that was
         not scored, BadArtefact for a value that the schema forbids.
         """
         wanted = self.scored_levels if levels is None else levels
         code = None if split is None else self._code(split)
         stored = [self._file[name] for level in wanted for name in self._score_names(level)]
         width = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in stored)
-        step = rows or max(1, min(ROWS, BYTES_PER_CHUNK // max(1, width)))
+        step = rows or max(1, min(ROWS, BYTES_PER_PIECE // max(1, width)))
         last = -1
         for start in range(0, self.n, step):
             with _reading(self.path):
