@@ -68,10 +68,19 @@ def train_command(
         _say_settings(family, rows)
         return {"family": family, "settings": {key: value for key, value, _ in rows}}
     out = out or Path("runs") / family
-    places = {"dataset": dataset, "out": out, "embeddings": embeddings, "device": device, "workers": workers}
     if plan:
-        return _say_plan(recipe, **places)
-    run = train(recipe, resume=resume, settings_given=bool(changes), force=force, **places)
+        return _say_plan(recipe, dataset=dataset, out=out, embeddings=embeddings, device=device)
+    run = train(
+        recipe,
+        dataset=dataset,
+        out=out,
+        embeddings=embeddings,
+        device=device,
+        workers=workers,
+        resume=resume,
+        settings_given=bool(changes),
+        force=force,
+    )
     console.say(f"{run.path} is finished; next: `prodrec score {run.path} {dataset}`, then `prodrec report`.")
     return {"run": str(run.path), "fingerprint": run.fingerprint, **run.header["result"]}
 
@@ -209,9 +218,7 @@ def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
     console.say(table)
 
 
-def _say_plan(
-    recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | None, device: str, workers: int | None
-) -> dict[str, Any]:
+def _say_plan(recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | None, device: str) -> dict[str, Any]:
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.plan import plan as plan_training
 
@@ -220,13 +227,16 @@ def _say_plan(
     trainee = _trainee(recipe, data, vectors.vectors_VE if vectors else None, device, start=False)
     found = plan_training(trainee, data, recipe.photos)
     parts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    memory = {
+        "weights": found.weights_bytes,
+        "gradients": found.gradients_bytes,
+        "optimiser": found.optimizer_bytes,
+        f"activations of {recipe.training.batch_size} photos": found.activations_bytes,
+    }
     console.say(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
     console.say(f"parameters  {sum(found.parameters.values()):,} ({parts}); {found.trainable:,} are trained")
-    console.say(
-        f"memory      {_gib(found.bytes_in_all)}: weights {_gib(found.weights_bytes)}, "
-        f"gradients {_gib(found.gradients_bytes)}, optimiser {_gib(found.optimizer_bytes)}, activations of {recipe.training.batch_size} photos "
-        f"{_gib(found.activations_bytes)}"
-    )
+    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items())
+    console.say(f"memory      {_gib(found.bytes_in_all)}: {in_parts}")
     console.say(
         f"time        {found.seconds / 60:,.1f} min: {found.steps:,} steps of {found.seconds_per_step:.2f} s, "
         f"{recipe.training.epochs:g} epochs of {found.seconds_per_epoch / 60:,.1f} min "
@@ -236,4 +246,4 @@ def _say_plan(
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB"
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

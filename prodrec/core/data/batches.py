@@ -164,7 +164,8 @@ def _jitter(photo_CHW: Tensor, largest: float, random: np.random.Generator) -> T
     grey = photo.mean(0, keepdim=True)
     photo = grey + saturation * (photo - grey)
     mean = photo.mean()
-    return (mean + contrast * (photo - mean)).round_().clamp_(0, 255).to(torch.uint8)
+    jittered: Tensor = mean + contrast * (photo - mean)
+    return jittered.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def training_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -182,7 +183,7 @@ def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: 
     """The batches of `order`, made by `workers` processes beside this one (0: in this one)."""
     loader: DataLoader[Batch] = DataLoader(
         batches,
-        sampler=order,  # type: ignore[arg-type]  # a sampler of whole batches
+        sampler=order,  # a sampler of whole batches
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2 if workers else None,

@@ -23,15 +23,17 @@ from prodrec.core.training.config import TrainingConfig
 class Losses(Protocol):
     """What a network answers to `loss(batch)`: the scalar to minimise, and its parts by name, detached."""
 
-    total: Tensor
-    parts: dict[str, Tensor]
+    @property
+    def total(self) -> Tensor: ...
+    @property
+    def parts(self) -> dict[str, Tensor]: ...
 
 
 class TopK(Protocol):
-    """The best classes of every level, best first: scores and class numbers [B, K] by level."""
+    """The best classes of every level, best first: class numbers [B, K] by level."""
 
-    scores: dict[str, Tensor]
-    classes: dict[str, Tensor]
+    @property
+    def classes(self) -> dict[str, Tensor]: ...
 
 
 class Network(Protocol):
