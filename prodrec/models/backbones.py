@@ -28,6 +28,7 @@ from prodrec.models.pretrained import load_matching, read_weights
 
 HEADS = ("classifier", "fc", "head", "heads")
 IMAGENET = "imagenet"
+ONE_SIDE_ONLY = {"MaxVit": 224}  # pixels; ViT says its own
 
 
 class Backbone(nn.Module):
@@ -115,8 +116,8 @@ def build_backbone(name: str, *, weights: str | None, load_weights: bool = True)
     """The backbone `name`, with `weights` "imagenet", a file, or None (random, from torch's global generator).
 
     With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
-    A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run, of
-    which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact, Mismatch; ProdrecError where
+    A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run (its
+    directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact, Mismatch; ProdrecError where
     a download fails.
     """
     network = _torchvision_network(name, weights)
@@ -206,7 +207,7 @@ def _cut_in_order(name: str, network: nn.Module, head: str, *, before: nn.Module
     dropped = tail[first_dropped][1]
     width = dropped.in_features if isinstance(dropped, nn.Linear) else dropped.in_channels
     assert isinstance(width, int)
-    side = 224 if type(network).__name__ == "MaxVit" else None
+    side = ONE_SIDE_ONLY.get(type(network).__name__)
     return Backbone(name, nn.Sequential(trunk), nn.Sequential(_pooled_and_flat(neck)), width, side)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prodrec.core.errors import BadArtefact, Mismatch, NotFound
 
+RUN_WEIGHTS = "model.safetensors"
 WRAPPERS = ("state_dict", "model")
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 NAMED_IN_MESSAGES = 3
@@ -24,12 +25,14 @@ OLD_NAMES = (  # torchvision's published files still have them: (pattern, today'
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict of a .safetensors file, or of a .pth/.pt read without running any code in it (weights_only).
+    """The state dict of a .safetensors file or a run directory, or of a .pth/.pt read without running any code in it (weights_only).
 
     A dict inside "state_dict" or "model" is unwrapped and "module." prefixes (DataParallel) are taken off.
     Raises NotFound, or BadArtefact where the file is truncated, no weights file, or holds NaN or infinity.
     """
     path = Path(path)
+    if (path / RUN_WEIGHTS).is_file():
+        path = path / RUN_WEIGHTS
     if not path.is_file():
         raise NotFound(f"weights file {path} does not exist.")
     found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)

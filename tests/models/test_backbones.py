@@ -88,7 +88,9 @@ def test_every_class_of_torchvision_is_covered() -> None:
     assert {same.get(family, family) for family in families} == known
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "shufflenet_v2_x0_5", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v2", "squeezenet1_1", "shufflenet_v2_x0_5", "densenet121", "vgg11"]
+)
 @pytest.mark.parametrize("size", [(96, 80), (32, 40)])
 def test_photos_of_other_sizes(name: str, size: tuple[int, int]) -> None:
     backbone = build_backbone(name, weights=None).eval()
@@ -155,6 +157,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     save_file({**state, "classifier.weight": torch.zeros(5, 512)}, tmp_path / "model.safetensors")
     backbone = build_backbone("squeezenet1_1", weights=str(tmp_path / "model.safetensors"))
     assert all(torch.equal(value, source.state_dict()[key]) for key, value in backbone.state_dict().items())
+    build_backbone("squeezenet1_1", weights=str(tmp_path))
     with pytest.raises(Mismatch, match=r"the backbone of the run .* is not resnet18: it lacks trunk\.conv1\.weight"):
         build_backbone("resnet18", weights=str(tmp_path / "model.safetensors"))
 
