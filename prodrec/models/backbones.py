@@ -117,8 +117,8 @@ def build_backbone(name: str, *, weights: str | None, load_weights: bool = True)
 
     With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
     A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run (its
-    directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact, Mismatch; ProdrecError where
-    a download fails.
+    directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact,
+    Mismatch; ProdrecError where a download fails.
     """
     network = _torchvision_network(name, weights)
     found = read_weights(Path(weights)) if load_weights and weights not in (None, IMAGENET) else None

@@ -25,7 +25,7 @@ OLD_NAMES = (  # torchvision's published files still have them: (pattern, today'
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict of a .safetensors file or a run directory, or of a .pth/.pt read without running any code in it (weights_only).
+    """The state dict of a .safetensors file, of a run directory, or of a .pth/.pt (no code in it is run: weights_only).
 
     A dict inside "state_dict" or "model" is unwrapped and "module." prefixes (DataParallel) are taken off.
     Raises NotFound, or BadArtefact where the file is truncated, no weights file, or holds NaN or infinity.
