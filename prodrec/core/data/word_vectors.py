@@ -43,6 +43,7 @@ __all__ = [
 Method = Literal["skip-gram", "cbow"]
 
 _TITLES_AT_A_TIME = 4_096
+_WORDS_TO_READ, _EPOCHS = 5_000_000, (5, 200)
 _MOST_WORDS_IN_A_JOB = 10_000  # gensim's own limit; with a larger one it silently skips words
 
 
@@ -52,7 +53,7 @@ def train_word_vectors(
     dimension: int = 128,
     method: Method = "skip-gram",
     window: int = 10,
-    epochs: int = 10,
+    epochs: int | None = None,
     negative: int = 5,
     subsample: float = 1e-3,
     seed: int = 1,
@@ -61,15 +62,16 @@ def train_word_vectors(
 ) -> WordVectors:
     """Train word2vec on the titles of the training split.
 
+    epochs: times that all titles are read; by default as many as make five million words, 5 to 200, because the few
+    words of a small catalogue leave all vectors alike after ten.
     window: words on each side that count as context; ten cover most titles, whose order matters little (A §3.2).
     subsample: words more frequent than this share of the text are read less often; 0 reads all.
     workers: threads, by default one a core. deterministic: one thread, so that the same dataset and seed give the same
     bits in every process. Raises BadTable for a dataset without words, BadOption for settings that cannot be.
     """
-    least = {"dimension": (dimension, 1), "window": (window, 1), "epochs": (epochs, 1), "negative": (negative, 1)}
-    for name, (value, smallest) in least.items():
-        if value < smallest:
-            raise BadOption(f"{name}={value} must be at least {smallest}.")
+    for name, value in (("dimension", dimension), ("window", window), ("epochs", epochs), ("negative", negative)):
+        if value is not None and value < 1:
+            raise BadOption(f"{name}={value} must be at least 1.")
     if method not in ("skip-gram", "cbow"):
         raise BadOption(f"method {method!r} is not known{nearest(method, ('skip-gram', 'cbow'))}; skip-gram or cbow.")
     if deterministic and workers not in (None, 1):
@@ -78,6 +80,8 @@ def train_word_vectors(
     titles = dataset.tokens.take(dataset.rows("train"))
     if not len(titles.values):
         raise BadTable(f"{dataset.path} has no words in the titles of its training split; word vectors need some.")
+    if epochs is None:
+        epochs = int(np.clip(round(_WORDS_TO_READ / len(titles.values)), *_EPOCHS))
     workers = 1 if deterministic else workers or os.cpu_count() or 1
     # Keep every worker busy in small catalogues too; gensim's default job of 10,000 words would leave them idle.
     job = int(np.clip(len(titles.values) // (20 * workers), 100, _MOST_WORDS_IN_A_JOB))
