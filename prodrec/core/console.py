@@ -46,6 +46,11 @@ def say(renderable: object = "", *, markup: bool = False) -> None:
     _console(sys.stderr if _mode.json else sys.stdout).print(renderable, markup=markup)
 
 
+def width() -> int:
+    """Columns of the place where `say` prints."""
+    return _console(sys.stderr if _mode.json else sys.stdout).width
+
+
 def note(text: str) -> None:
     """Print a remark on standard error."""
     _console(sys.stderr).print(text, markup=False, style="dim")

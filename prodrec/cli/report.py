@@ -1,0 +1,130 @@
+"""`prodrec report`: score files in, tables and figures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodrec.cli.app import app
+from prodrec.cli.verb import verb
+from prodrec.core import console
+from prodrec.core.errors import BadOption, nearest
+
+if TYPE_CHECKING:
+    from prodrec.eval.report import Report
+
+EXAMPLES = """
+Examples:
+
+- `prodrec report` compares all of `scores/`, the `visual` run first
+- `prodrec report --by-head-tail --by-root` adds head, tail, many, medium, few, and every root
+- `prodrec report scores/visual.h5 scores/sicot.h5 --split validation --markdown report.md --csv report.csv`
+- `prodrec report scores/*.h5 --mean` shows mean ± standard deviation over the seeds of each family
+- `prodrec report --figures report/` draws the roots and the long tail as SVG and PNG
+"""
+
+
+@verb(app, "report", epilog=EXAMPLES)
+def report_command(
+    scores: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Score files; the others are compared with the first. [default: all of scores/]", show_default=False
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to report: train, test or validation.")] = "test",
+    top: Annotated[
+        str | None, typer.Option(metavar="K,…", help="Top-k accuracies. [default: 1,3,5]", show_default=False)
+    ] = None,
+    by_head_tail: Annotated[
+        bool, typer.Option("--by-head-tail", help="Leaves with many and few training images, apart.")
+    ] = False,
+    head_from: Annotated[int, typer.Option(help="Training images from which a leaf is head.")] = 100,
+    many: Annotated[int, typer.Option(help="Training images above which a leaf has many.")] = 100,
+    few: Annotated[int, typer.Option(help="Training images below which a leaf has few.")] = 20,
+    by_root: Annotated[bool, typer.Option("--by-root", help="Every root, and the mean over roots.")] = False,
+    by_level: Annotated[bool, typer.Option("--by-level", help="Every level of the category tree.")] = False,
+    by_leaf: Annotated[bool, typer.Option("--by-leaf", help="Every leaf; all of them in --json and --csv.")] = False,
+    mean: Annotated[bool, typer.Option("--mean", help="Runs of one recipe with other seeds as one column.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV, one a line.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Directory for figures: by root, by training images.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
+) -> dict[str, Any]:
+    """Show how good runs are: overall, on head and tail, and on every root, with what they gain over the first.
+
+    ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
+    judged on the same photos where the files hold the same. What has no test image reads n/a.
+    """
+    from prodrec.core.data.dataset import SPLITS
+    from prodrec.eval.groups import Thresholds
+    from prodrec.eval.report import find_scores, report
+
+    if split not in SPLITS:
+        raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
+    found = report(
+        scores or find_scores(Path("scores")),
+        split=split,
+        tops=None if top is None else _numbers(top),
+        by_head_tail=by_head_tail,
+        thresholds=Thresholds(head_from=head_from, many=many, few=few),
+        by_root=by_root,
+        by_level=by_level,
+        by_leaf=by_leaf,
+        mean=mean,
+    )
+    written = write(found, csv=csv, markdown=markdown, figures=figures, force=force)
+    _say(found)
+    for path in written:
+        console.note(f"wrote {path}")
+    return {**found.as_json(), "written": [str(path) for path in written]}
+
+
+def write(
+    found: Report,
+    *,
+    csv: Path | None = None,
+    markdown: Path | None = None,
+    figures: Path | None = None,
+    force: bool = False,
+) -> list[Path]:
+    """Write a report as files; the files written. Raises OutputExists before anything is written."""
+    from prodrec.core.artefact import new_file, refuse_if_taken
+    from prodrec.eval.figures import draw_figures, figure_paths
+    from prodrec.eval.layout import as_csv, as_markdown
+
+    texts = [(path, make) for path, make in ((csv, as_csv), (markdown, as_markdown)) if path is not None]
+    drawn = figure_paths(figures, found) if figures else []
+    for path in [*(path for path, _ in texts), *drawn]:
+        refuse_if_taken(path, kind="report", force=force)
+    for path, make in texts:
+        with new_file(path, kind="report", force=force) as beside:
+            beside.write_text(make(found), "utf-8")
+    if figures:
+        draw_figures(found, figures, force=force)
+    return [*(path for path, _ in texts), *drawn]
+
+
+def _say(found: Report) -> None:
+    from prodrec.eval.layout import leaves_left_out, tables
+
+    for table in tables(found, width=console.width()):
+        console.say(table)
+    repeats = any(len(column.files) > 1 for column in found.columns)
+    console.say("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
+    if len(found.columns) > 1:
+        console.say(f"gains are percentage points over {found.columns[0].name}")
+    if left_out := leaves_left_out(found):
+        console.say(f"{left_out:,} more leaves stand in --csv and --json.")
+    for note in found.notes:
+        console.note(note)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadOption(f"--top {text}: expected whole numbers with commas between them, such as 1,3,5.") from None
+    return numbers

@@ -1,0 +1,225 @@
+"""A report as text: tables for the terminal, Markdown like the papers' tables, and tidy CSV.
+
+Percent with two decimals, [95 % interval], ± sample standard deviation over seeds; gains in percentage points.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from prodrec.eval.cells import Cell, Row
+from prodrec.eval.groups import MACC, MACRO
+from prodrec.eval.report import Report, cell_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ABSENT = "n/a"
+GAP = 2
+"""Spaces between the columns of the terminal's tables."""
+MOST_LEAVES_SHOWN = 60
+TOPS_SHOWN = {"overall": 99, "head and tail": 2}
+"""How many of the top-k of a section stand in the terminal (others: the first); CSV and JSON hold all."""
+
+CSV_COLUMNS = (
+    *("split", "section", "group", "level", "metric", "top", "classes", "classes_in_all", "images", "run"),
+    *("value", "low", "high", "spread", "gain", "gain_low", "gain_high", "gain_spread", "paired"),
+)
+
+
+def value_text(cell: Cell | None) -> str:
+    """`83.41 [82.61, 84.19]`, with ± for repeats."""
+    if cell is None:
+        return ABSENT
+    spread = "" if cell.spread is None else f" ± {100 * cell.spread:.2f}"
+    return f"{100 * cell.value:.2f}{spread} [{100 * cell.interval[0]:.1f}, {100 * cell.interval[1]:.1f}]"
+
+
+def gain_text(cell: Cell | None) -> str:
+    """`+0.61 [+0.10, +1.12]`, with ± for repeats; empty for the first column."""
+    if cell is None or cell.gain is None:
+        return "" if cell is not None else ABSENT
+    gain = cell.gain
+    spread = "" if gain.spread is None else f" ± {100 * gain.spread:.2f}"
+    return f"{_signed(gain.value, 2)}{spread} [{_signed(gain.interval[0], 1)}, {_signed(gain.interval[1], 1)}]"
+
+
+def tables(report: Report, *, width: int) -> list[Table]:
+    """Tables for a terminal of `width` columns: values and gains side by side where they fit, else one above the other.
+
+    So many runs that they do not fit even then are continued in further tables, each beginning with the first run.
+    """
+    from rich.cells import cell_len
+
+    rows = _shown_rows(report)
+    left = [max(map(cell_len, texts)) for texts in zip(_heads(report), *map(_about, _with_sections(rows)), strict=True)]
+    names = [column.name for column in report.columns]
+    values = [max(cell_len(value_text(row.cells[i])) for row in rows) for i in range(len(names))]
+    gains = [max(cell_len(gain_text(row.cells[i])) for row in rows) for i in range(1, len(names))]
+    room = width - sum(left) - GAP * len(left) - 2
+    if sum(values) + sum(gains) + GAP * (len(values) + len(gains)) <= room:
+        return [_table(report, rows, range(len(names)), gains_beside=True)]
+    widest = max([*values, *gains]) + GAP
+    fit = max(2, room // widest)
+    others = list(range(1, len(names)))
+    cuts = [others[at : at + fit - 1] for at in range(0, len(others), fit - 1)] or [[]]
+    return [_table(report, rows, [0, *cut], gains_beside=False) for cut in cuts]
+
+
+def _table(report: Report, rows: Sequence[Row], columns: Sequence[int], *, gains_beside: bool) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name, justify in zip(_heads(report), ("left", "left", "right", "right"), strict=True):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for i in columns:
+        table.add_column(report.columns[i].name, overflow="fold")
+    for i in columns[1:] if gains_beside else ():
+        table.add_column("gain" if len(columns) == 2 else f"gain of {report.columns[i].name}", overflow="fold")
+    before = None
+    for row in _with_sections(rows):
+        if isinstance(row, str):
+            table.add_section()
+            table.add_row(Text(row, style="bold"))
+            continue
+        values = [Text(value_text(row.cells[i])) for i in columns]
+        gains = [Text(gain_text(row.cells[i]), style=_style(row.cells[i])) for i in columns[1:]]
+        if not gains_beside:
+            values[1:] = [Text("\n").join([v, g]) for v, g in zip(values[1:], gains, strict=True)]
+            gains = []
+        group, *others = _about(row)
+        table.add_row("" if (row.section, row.group) == before else group, *others, *values, *gains)
+        before = (row.section, row.group)
+    return table
+
+
+def _heads(report: Report) -> tuple[str, str, str, str]:
+    return f"{report.split} split", "percent", "classes", "images"
+
+
+def _about(row: Row | str) -> tuple[str, str, str, str]:
+    """What stands left of the figures."""
+    if isinstance(row, str):
+        return row, "", "", ""
+    group = row.group if row.section == "overall" else f"  {row.group}"
+    return group, f"{_metric(row)} top-{row.top}", _classes(row), f"{_images_of(row):,}"
+
+
+def _with_sections(rows: Sequence[Row]) -> list[Row | str]:
+    """The rows, with the name of every section but the first before it."""
+    found: list[Row | str] = []
+    for section, members in groupby(rows, key=lambda row: row.section):
+        found += [] if section == "overall" else [section]
+        found += members
+    return found
+
+
+def as_markdown(report: Report) -> str:
+    """One table: top-k of the two smallest k as `83.41 (93.12)`, interval and gain of the first."""
+    tops = sorted({row.top for row in report.rows})[:2]
+    heads = ["", "classes", "images"]
+    for i, column in enumerate(report.columns):
+        heads += [column.name, *(["gain"] if i else [])]
+    second = f" (top-{tops[1]} in parentheses)" if len(tops) > 1 else ""
+    lines = [
+        f"Accuracy in percent on the {report.split} split: top-{tops[0]}{second}, [95 % interval of top-{tops[0]}].",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "| --- | ---: | ---: |" + " --- |" * (len(heads) - 3),
+    ]
+    for _, members in groupby(report.rows, key=lambda row: (row.section, row.group, row.level, row.metric)):
+        by_top = {row.top: row for row in members}
+        first, other = by_top[min(by_top)], by_top.get(tops[-1]) if len(tops) > 1 else None
+        name = first.metric if first.section == "overall" else f"{first.group}, {_metric(first)}"
+        line = [name.replace("|", "\\|"), _classes(first), f"{_images_of(first):,}"]
+        for i, cell in enumerate(first.cells):
+            beside = other.cells[i] if other is not None and other is not first else None
+            line.append(_in_markdown(cell, beside, gain=False))
+            if i:
+                line.append(_in_markdown(cell, beside, gain=True))
+        lines.append("| " + " | ".join(line) + " |")
+    lines += ["", *(f"* {note}" for note in report.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _in_markdown(cell: Cell | None, beside: Cell | None, *, gain: bool) -> str:
+    text = (gain_text if gain else value_text)(cell)
+    if cell is None or beside is None or "[" not in text:
+        return text
+    value = _signed(beside.gain.value, 2) if gain and beside.gain else f"{100 * beside.value:.2f}"
+    return text.replace(" [", f" ({value}) [", 1)
+
+
+def as_csv(report: Report) -> str:
+    """One line for every figure of every run; percent, percentage points for gains; empty where there is nothing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in report.rows:
+        for column, cell in zip(report.columns, row.cells, strict=True):
+            found = cell_json(cell) or {}
+            gain = found.get("gain") or {}
+            about = [row.classes_in_all, found.get("images", 0), column.name]
+            writer.writerow(
+                [report.split, row.section, row.group, row.level, row.metric, row.top, found.get("classes", 0), *about]
+                + [found.get(name) for name in ("value", "low", "high", "spread")]
+                + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
+            )
+    return text.getvalue()
+
+
+def _shown_rows(report: Report) -> list[Row]:
+    """The rows for the terminal: all figures of the whole, the first k of the rest, and not all of many leaves."""
+    shown: list[Row] = []
+    for section, members in groupby(report.rows, key=lambda row: row.section):
+        rows = list(members)
+        tops = sorted({row.top for row in rows})[: TOPS_SHOWN.get(section, 1)]
+        kept = [row for row in rows if row.top in tops]
+        if section == "by leaf":
+            kept = sorted(kept, key=lambda row: -_images_of(row))[:MOST_LEAVES_SHOWN]
+        shown += kept
+    return shown
+
+
+def leaves_left_out(report: Report) -> int:
+    """How many leaves do not stand in the terminal's tables."""
+    leaves = len({row.group for row in report.rows if row.section == "by leaf"})
+    return max(0, leaves - MOST_LEAVES_SHOWN)
+
+
+def _metric(row: Row) -> str:
+    return MACC if row.metric == MACRO else row.metric
+
+
+def _judged(row: Row) -> Cell | None:
+    return next((cell for cell in row.cells if cell is not None), None)
+
+
+def _classes(row: Row) -> str:
+    cell = _judged(row)
+    judged = cell.classes if cell else 0
+    return f"{judged:,}" if judged == row.classes_in_all else f"{judged:,} of {row.classes_in_all:,}"
+
+
+def _images_of(row: Row) -> int:
+    cell = _judged(row)
+    return cell.images if cell else 0
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{100 * value:+.{digits}f}"
+    return text if float(text) else text.replace("-", "+")
+
+
+def _style(cell: Cell | None) -> str:
+    """Green and red where the interval leaves zero out, together with the sign: never colour alone."""
+    if cell is None or cell.gain is None:
+        return ""
+    low, high = cell.gain.interval
+    return "green" if low > 0 else "red" if high < 0 else "dim"

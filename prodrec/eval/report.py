@@ -1,0 +1,228 @@
+"""Compares runs from their score files: accuracies of groups of classes with intervals, gains against the first run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.errors import BadOption, Mismatch, NotFound
+from prodrec.core.scores import Scores, open_scores
+from prodrec.core.taxonomy import Taxonomy
+from prodrec.eval.cells import Cell, Row, Table
+from prodrec.eval.columns import Column, columns_of, pairs_of
+from prodrec.eval.groups import Thresholds, groups
+from prodrec.eval.metrics import Counted, count, own_scores
+
+USUAL_TOPS = (1, 3, 5)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `prodrec report` shows and writes.
+
+    columns: runs or groups of repeats, the first being what the others are compared with; runs: the files; notes: what
+    a reader must know. table makes further rows from the same counts; train_images: of every leaf.
+    """
+
+    split: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    runs: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    table: Table
+    taxonomy: Taxonomy
+    train_images: NDArray[np.int64]
+
+    def as_json(self) -> dict[str, Any]:
+        """Percent, and percentage points for gains; null where there is nothing to tell."""
+        return {
+            "split": self.split,
+            "unit": "percent",
+            "confidence": 0.95,
+            "columns": [{"name": c.name, "runs": [self.runs[i] for i in c.files]} for c in self.columns],
+            "rows": [
+                {
+                    "section": row.section,
+                    "group": row.group,
+                    "level": row.level,
+                    "metric": row.metric,
+                    "top": row.top,
+                    "classes_in_all": row.classes_in_all,
+                    "cells": {c.name: cell_json(cell) for c, cell in zip(self.columns, row.cells, strict=True)},
+                }
+                for row in self.rows
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def cell_json(cell: Cell | None) -> dict[str, Any] | None:
+    """One figure in percent, flat but for its gain."""
+    if cell is None:
+        return None
+    return {
+        **_percent(cell.value, cell.interval, cell.spread),
+        "classes": cell.classes,
+        "images": cell.images,
+        "gain": cell.gain
+        and {**_percent(cell.gain.value, cell.gain.interval, cell.gain.spread), "paired": cell.gain.paired},
+    }
+
+
+def _percent(value: float, interval: tuple[float, float], spread: float | None) -> dict[str, float | None]:
+    low, high = interval
+    found = {"value": value, "low": low, "high": high, "spread": spread}
+    return {name: None if number is None else round(100 * number, 4) for name, number in found.items()}
+
+
+def report(
+    paths: Sequence[Path],
+    *,
+    split: str = "test",
+    tops: Sequence[int] | None = None,
+    by_head_tail: bool = False,
+    thresholds: Thresholds | None = None,
+    by_root: bool = False,
+    by_level: bool = False,
+    by_leaf: bool = False,
+    mean: bool = False,
+) -> Report:
+    """Judge the score files `paths` on `split`, side by side, in one pass over their rows.
+
+    tops: the k of the top-k accuracies; by default 1, 3 and 5 as far as there are classes. mean: repeats of one recipe
+    with other seeds become one column, mean ± sample standard deviation.
+    Raises NotFound, BadArtefact, Mismatch for files of other classes, BadOption.
+    """
+    assert paths, "at least one score file"
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_scores(path)) for path in paths]
+        _check_same_classes(files)
+        for file in files:
+            if not file.count(split):
+                raise BadOption(f"{file.path} has no row of split {split}; report another split, or score again.")
+        taxonomy, train_images, leaf = files[0].taxonomy, files[0].train_images, files[0].levels[-1]
+        found = groups(
+            taxonomy,
+            train_images,
+            thresholds=thresholds or Thresholds(),
+            by_head_tail=by_head_tail,
+            by_root=by_root,
+            by_level=by_level,
+            by_leaf=by_leaf,
+        )
+        leaf_tops, notes = _tops(files, tops)
+        # k = number of classes is always right; at the upper levels, which have few, such rows are left out
+        asked = {g.level: [k for k in leaf_tops if g.level == leaf or k < taxonomy.count(g.level)] for g in found}
+        columns = columns_of(files, mean=mean)
+        pairs = [pair for column in columns[1:] for pair in pairs_of(files, columns[0], column)]
+        questions = [(level, k) for level, tops_here in asked.items() for k in tops_here]
+        counted = count(files, split, questions, pairs=pairs)
+        notes += _row_notes(files, columns, counted, pairs, split)
+        if by_level:
+            notes += _level_notes(files)
+        table = Table(files, columns, counted)
+        rows = [row for group in found for row in table.rows(group, asked[group.level])]
+        runs = [_run_json(file, int(t.images.sum())) for file, t in zip(files, counted.tallies, strict=True)]
+        return Report(split, tuple(columns), tuple(rows), tuple(runs), tuple(notes), table, taxonomy, train_images)
+
+
+def find_scores(directory: Path) -> list[Path]:
+    """All score files of `directory` by name, those of family visual first. Raises NotFound where there is none."""
+    paths = sorted(Path(directory).glob("*.h5"))
+    if not paths:
+        raise NotFound(f"{directory} holds no scores (.h5); make some with `prodrec score`, or name the files.")
+    families = {}
+    for path in paths:
+        with open_scores(path) as scores:
+            families[path] = scores.origin.family
+    return sorted(paths, key=lambda path: (families[path] != "visual", path.name))
+
+
+def _check_same_classes(files: Sequence[Scores]) -> None:
+    first = files[0]
+    for file in files[1:]:
+        difference = file.taxonomy.difference(first.taxonomy)
+        if difference:
+            raise Mismatch(
+                f"{file.path} has other classes than {first.path}: {difference}; report them one by one, or score all "
+                "runs on one dataset."
+            )
+
+
+def _tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
+    """The k to report, and notes on those that were left out. Raises BadOption for one that cannot be told."""
+    leaves = len(files[0].taxonomy.leaves)
+    kept, limit = min(((file.top_k or leaves, file) for file in files), key=lambda pair: pair[0])
+    if tops is None:
+        usual = [k for k in USUAL_TOPS if k == 1 or k <= min(kept, leaves - 1)]
+        left_out = ", ".join(str(k) for k in USUAL_TOPS if k not in usual)
+        why = f"{limit.path} keeps the {kept} best" if kept < leaves else f"there are {leaves} classes"
+        return usual, [f"top-{left_out} left out: {why}."] if left_out else []
+    for k in tops:
+        if not 1 <= k <= leaves:
+            raise BadOption(f"--top {k}: expected numbers from 1 to the number of classes, {leaves}.")
+        if k > kept:
+            raise BadOption(f"--top {k}: {limit.path} keeps the {kept} best scores only; score again with --top-k {k}.")
+    return sorted(set(tops)), []
+
+
+def _row_notes(
+    files: Sequence[Scores], columns: Sequence[Column], counted: Counted, pairs: Sequence[tuple[int, int]], split: str
+) -> list[str]:
+    """Where the runs were not judged on the same rows, or not trained on the same number of images."""
+    notes = []
+    for i, j in pairs:
+        if (i, j) in counted.pairs:
+            continue
+        rows = [int(counted.tallies[n].images.sum()) for n in (i, j)]
+        how = "other products" if rows[0] == rows[1] else f"{rows[1]:,} and {rows[0]:,}"
+        notes.append(
+            f"{files[j].path} and {files[i].path} do not hold the same {split} rows ({how}); "
+            "their gain is unpaired, with a wider interval."
+        )
+    notes += [
+        f"{columns[0].name} and {column.name} have other seeds; their gain is unpaired."
+        for column in columns[1:]
+        if not pairs_of(files, columns[0], column)
+    ]
+    notes += [
+        f"{file.path} was trained on other images than {files[0].path}; head and tail follow those of {files[0].path}."
+        for file in files[1:]
+        if not np.array_equal(file.train_images, files[0].train_images)
+    ]
+    return notes
+
+
+def _level_notes(files: Sequence[Scores]) -> list[str]:
+    """Which levels the runs scored themselves."""
+    notes = []
+    for file in files:
+        derived = [level for level in file.levels if not own_scores(file, level)]
+        own = [level for level in file.levels[:-1] if own_scores(file, level)]
+        text = f"{file.origin.run}: "
+        text += f"{', '.join(own)} by the run's own scores; " if own else ""
+        text += f"{', '.join(derived)} by the summed probabilities of the leaves below; " if derived else ""
+        if derived and file.top_k is not None:
+            text += f"of these only the {file.top_k} best are in the file; "
+        if own or derived:
+            notes.append(text.removesuffix("; ") + ".")
+    return notes
+
+
+def _run_json(file: Scores, rows: int) -> dict[str, Any]:
+    origin = asdict(file.origin)
+    del origin["recipe"]
+    return {
+        "file": str(file.path),
+        "fingerprint": file.fingerprint,
+        **origin,
+        "rows": rows,
+        "top_k": file.top_k,
+        "scored_levels": list(file.scored_levels),
+    }
