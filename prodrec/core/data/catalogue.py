@@ -1,4 +1,4 @@
-"""From tables with any column names to one catalogue: which column is what, and every row's id, image, title, path, attributes.
+"""From tables with any column names to one catalogue: every row's id, image, title, category path and attributes.
 
 Columns are found by name, ignoring case, spaces and underscores; options say otherwise. What is missing stays null.
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 IDS = ("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid")
 IMAGES = (
-    *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "photopath"),
-    *("imageid", "path", "images", "imageurl", "link"),
+    *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
+    *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
 )
 TITLES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
 LEVELS = (
@@ -31,14 +31,15 @@ LEVELS = (
     ("label",),
     ("class",),
 )
-NUMBERED_LEVELS = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
+NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of the table is what; None and () where there is none.
+    """Which column of the table is what; None and () where it is to be found by name, or is not there.
 
-    `path` is one column that holds the whole category path, split at `separator`.
+    levels: columns from the shallowest level to the leaf; with `path` the names to give the levels
+    path:   one column that holds the whole category path, cut at `separator`
     """
 
     image: str | None = None
@@ -56,59 +57,86 @@ class Columns:
         return list(dict.fromkeys([*single, *(() if self.path else self.levels), *self.attributes]))
 
     def describe(self) -> str:
-        """`id ← id, image ← image_path, …` for the line that says what was found."""
-        pairs = [("id", self.id), ("image", self.image), ("title", self.title), ("split", self.split)]
-        levels = self.path or ", ".join(self.levels)
-        pairs += [("levels", levels), ("attributes", ", ".join(self.attributes) or None)]
-        return " · ".join(f"{what}: {column or '–'}" for what, column in pairs)
+        """`image: photo · id: sku · …` for the line that says what was found."""
+        found = {
+            "id": self.id or "(the image name)",
+            "image": self.image,
+            "title": self.title or "(none)",
+            "levels": f"{self.path} cut at {self.separator!r}" if self.path else ", ".join(self.levels),
+            "attributes": ", ".join(self.attributes) or "(none)",
+            "split": self.split,
+        }
+        return " · ".join(f"{what}: {column}" for what, column in found.items() if column)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """Every row of every table, as text.
 
-    frame: table (index), table_row, id, image, title, level_0…, attribute_0…, split; null where a value is missing.
-           `depth`, only from paths: how many levels the row's path has.
+    frame: table (index), table_row, id, image, title, split, level_0 …, attribute_0 …; null where a value is missing.
+           `depth`, only where levels come from paths: how many levels the row's path has.
+    found: one line that says which column was taken for what
     """
 
     frame: pl.DataFrame
     tables: tuple[str, ...]
     levels: tuple[str, ...]
     attributes: tuple[str, ...]
-    has_titles: bool
     found: str
 
 
+def read_catalogue(tables: Sequence[Path], given: Columns, *, missing_values: Sequence[str] = ()) -> Catalogue:
+    """Read all tables; the columns found in the first one must be in all of them. Raises NotFound or BadTable."""
+    import polars as pl
+
+    _refuse_repeated(given)
+    columns = find_columns(column_names(tables[0]), given, table=tables[0])
+    frames = []
+    for number, table in enumerate(tables):
+        here = find_columns(column_names(table), columns, table=table)
+        frame = _select(read_columns(table, here.names()), here, ("", *missing_values))
+        frames.append(frame.with_columns(table=pl.lit(number, pl.Int32)))
+    frame = pl.concat(frames, rechunk=True)
+    if not frame.height:
+        raise BadTable(f"{', '.join(map(str, tables))}: zero rows of products; expected one row for each product.")
+    levels = columns.levels
+    if columns.path:
+        frame, levels = _split_paths(frame, columns.separator, given.levels)
+    return Catalogue(frame, tuple(map(str, tables)), levels, columns.attributes, columns.describe())
+
+
 def find_columns(found: Sequence[str], given: Columns, *, table: Path) -> Columns:
-    """Complete `given` by the names of the columns. Raises BadTable for a column that is not there, or no image column."""
+    """Complete `given` by the columns' names. Raises BadTable where a named, image or category column is missing."""
     plain = {_plain(name): name for name in reversed(found)}
+    listed = ", ".join(found)
 
     def known(name: str, option: str) -> str:
         matches = [column for column in found if column == name] or [c for c in found if c.lower() == name.lower()]
         if len(matches) != 1:
-            listed = ", ".join(found)
-            raise BadTable(f"{table} has no column {name!r} ({option}){nearest(name, found)}; it has {listed}.")
+            raise BadTable(
+                f"{table} has no column {name!r} ({option}){nearest(name, found)}; its columns are {listed}."
+            )
         return matches[0]
 
-    def first(names: Sequence[str]) -> str | None:
-        return next((plain[name] for name in names if name in plain), None)
+    def one(name: str | None, option: str, usual: Sequence[str] = ()) -> str | None:
+        return known(name, option) if name else next((plain[usual] for usual in usual if usual in plain), None)
 
     columns = replace(
         given,
-        image=known(given.image, "--image") if given.image else first(IMAGES),
-        id=known(given.id, "--id") if given.id else first(IDS),
-        title=known(given.title, "--title") if given.title else first(TITLES),
-        split=known(given.split, "--split-column") if given.split else None,
-        path=known(given.path, "--path-column") if given.path else None,
+        image=one(given.image, "--image", IMAGES),
+        id=one(given.id, "--id", IDS),
+        title=one(given.title, "--title", TITLES),
+        split=one(given.split, "--split-column"),
+        path=one(given.path, "--path-column"),
         attributes=tuple(known(name, "--attributes") for name in given.attributes),
     )
     if columns.image is None:
-        raise BadTable(f"{table} has no image column; name one with --image: it has {', '.join(found)}.")
+        raise BadTable(f"{table} has no image column; name it with --image: the columns are {listed}.")
     if not columns.path:
         levels = tuple(known(name, "--levels") for name in given.levels) or _find_levels(plain)
         columns = replace(columns, levels=levels)
-    if not columns.path and not columns.levels:
-        raise BadTable(f"{table} has no category column; name them with --levels: it has {', '.join(found)}.")
+        if not levels:
+            raise BadTable(f"{table} has no category column; name them with --levels: the columns are {listed}.")
     return columns
 
 
@@ -117,112 +145,38 @@ def _plain(name: str) -> str:
 
 
 def _find_levels(plain: dict[str, str]) -> tuple[str, ...]:
-    numbered = [(int(match[1]), column) for name, column in plain.items() if (match := NUMBERED_LEVELS.fullmatch(name))]
+    numbered = [(int(match[1]), column) for name, column in plain.items() if (match := NUMBERED_LEVEL.fullmatch(name))]
     if numbered:
         return tuple(column for _, column in sorted(numbered))
-    for family in LEVELS:
-        present = tuple(plain[name] for name in family if name in plain)
-        if present and (family[0] in plain or family[-1] in plain):
-            return present
-    return ()
+    families = (tuple(plain[name] for name in family if name in plain) for family in LEVELS)
+    return next((family for family in families if family), ())
 
 
-def read_catalogue(
-    tables: Sequence[Path], given: Columns, *, missing_values: Sequence[str] = (), advance: object = None
-) -> Catalogue:
-    """Read all tables; the columns found in the first one must be in all of them. Raises NotFound or BadTable."""
-    import polars as pl
-
-    _check_names(given)
-    columns = find_columns(column_names(tables[0]), given, table=tables[0])
-    frames = []
-    for number, table in enumerate(tables):
-        if number:
-            other = find_columns(column_names(table), replace(columns, levels=columns.levels), table=table)
-            assert other.names() is not None
-            columns_here = other
-        else:
-            columns_here = columns
-        frame = read_columns(table, columns_here.names())
-        frames.append(_as_catalogue(frame, columns_here, missing_values).with_columns(table=pl.lit(number, pl.Int32)))
-    frame = pl.concat(frames, rechunk=True)
-    if not frame.height:
-        raise BadTable(f"{', '.join(map(str, tables))}: zero rows below the header; expected one row for each product.")
-    levels = columns.levels
-    if columns.path:
-        frame, levels = split_paths(frame, columns.separator, given.levels)
-    return Catalogue(
-        frame=frame,
-        tables=tuple(map(str, tables)),
-        levels=levels,
-        attributes=columns.attributes,
-        has_titles=columns.title is not None,
-        found=columns.describe(),
-    )
-
-
-def _check_names(given: Columns) -> None:
-    for what, names in (("--levels", given.levels), ("--attributes", given.attributes)):
+def _refuse_repeated(given: Columns) -> None:
+    for option, names in (("--levels", given.levels), ("--attributes", given.attributes)):
         if len(set(names)) != len(names):
-            raise BadOption(f"{what} {','.join(names)} names a column twice.")
+            raise BadOption(f"{option} {','.join(names)} names a column twice.")
 
 
-def _as_catalogue(frame: pl.DataFrame, columns: Columns, missing_values: Sequence[str]) -> pl.DataFrame:
+def _select(frame: pl.DataFrame, columns: Columns, missing: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    def text(column: str | None) -> pl.Expr:
-        if column is None:
-            return pl.lit(None, pl.String)
-        value = pl.col(column).str.strip_chars()
-        missing = value.is_in(["", *missing_values])
-        return pl.when(missing).then(None).otherwise(value)
+    def text(column: str | None, name: str) -> pl.Expr:
+        value = pl.lit(None, pl.String) if column is None else pl.col(column).str.strip_chars()
+        return pl.when(value.is_in(list(missing))).then(None).otherwise(value).alias(name)
 
-    image = text(columns.image)
     parts = [
         pl.col(ROW).cast(pl.Int64).alias("table_row"),
-        (text(columns.id) if columns.id else image).alias("id"),
-        image.alias("image"),
-        text(columns.title).alias("title"),
-        text(columns.split).alias("split"),
+        text(columns.id or columns.image, "id"),
+        text(columns.image, "image"),
+        text(columns.title, "title"),
+        text(columns.split, "split"),
     ]
     if columns.path:
-        parts.append(text(columns.path).alias("path"))
+        parts.append(text(columns.path, "path"))
     else:
-        parts += [text(name).alias(f"level_{i}") for i, name in enumerate(columns.levels)]
-    parts += [text(name).alias(f"attribute_{i}") for i, name in enumerate(columns.attributes)]
-    return frame.select(parts)
-
-
-def split_paths(frame: pl.DataFrame, separator: str, names: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Replace the column `path` by level_0…, and `depth`; as many levels as named, else as most rows have.
-
-    Without names the levels are level1, level2, …, leaf.
-    """
-    import polars as pl
-
-    parts = pl.col("path").str.split(separator.strip() or separator).list.eval(pl.element().str.strip_chars())
-    frame = frame.with_columns(parts=parts).with_columns(depth=pl.col("parts").list.len())
-    if names:
-        levels = tuple(names)
-    else:
-        depths = frame["depth"].drop_nulls().value_counts().sort("count", "depth", descending=True)
-        levels = level_names(depths["depth"][0] if depths.height else 1)
-    same = pl.col("depth") == len(levels)
-    picked = [
-        pl.when(same).then(pl.col("parts").list.get(i, null_on_oob=True)).alias(f"level_{i}")
-        for i in range(len(levels))
-    ]
-    frame = frame.with_columns(picked)
-    empty = [
-        pl.when(pl.col(f"level_{i}") == "").then(None).otherwise(pl.col(f"level_{i}")).alias(f"level_{i}")
-        for i in range(len(levels))
-    ]
-    return frame.with_columns(empty).drop("parts", "path"), levels
-
-
-def level_names(depth: int) -> tuple[str, ...]:
-    """level1, level2, …, leaf."""
-    return (*(f"level{i + 1}" for i in range(depth - 1)), "leaf")
+        parts += [text(column, f"level_{i}") for i, column in enumerate(columns.levels)]
+    return frame.select(*parts, *(text(column, f"attribute_{i}") for i, column in enumerate(columns.attributes)))
 
 
 def catalogue_of_folders(names: Sequence[str], where: Path, levels: Sequence[str] = ()) -> Catalogue:
@@ -233,18 +187,39 @@ def catalogue_of_folders(names: Sequence[str], where: Path, levels: Sequence[str
     import polars as pl
 
     if not names:
-        raise BadTable(f"{where} holds no photos; expected root/…/leaf/photo.jpg.")
+        raise BadTable(f"{where} holds no photos; expected root/…/leaf/photo.jpg, or give a table.")
     image = pl.Series("image", names, dtype=pl.String)
-    frame = pl.DataFrame({"image": image}).with_columns(
-        table=pl.lit(0, pl.Int32),
-        table_row=pl.int_range(1, len(names) + 1, dtype=pl.Int64),
-        id=pl.col("image"),
-        title=pl.lit(None, pl.String),
-        split=pl.lit(None, pl.String),
-        path=pl.when(pl.col("image").str.contains("/")).then(pl.col("image").str.replace(r"/[^/]*$", "")),
+    inside = pl.col("image").str.contains("/", literal=True)
+    frame = pl.DataFrame({"image": image}).select(
+        pl.int_range(1, len(names) + 1, dtype=pl.Int64).alias("table_row"),
+        pl.col("image").alias("id"),
+        pl.col("image"),
+        pl.lit(None, pl.String).alias("title"),
+        pl.lit(None, pl.String).alias("split"),
+        pl.when(inside).then(pl.col("image").str.replace(r"/[^/]*$", "")).alias("path"),
+        pl.lit(0, pl.Int32).alias("table"),
     )
-    if not frame["path"].drop_nulls().len():
+    if frame["path"].null_count() == frame.height:
         raise BadTable(f"{where}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
-    frame, names_of_levels = split_paths(frame, "/", levels)
-    found = f"{len(names):,} photos in folders · levels: {', '.join(names_of_levels)}"
-    return Catalogue(frame, (str(where),), names_of_levels, (), has_titles=False, found=found)
+    frame, found = _split_paths(frame, "/", levels)
+    return Catalogue(frame, (str(where),), found, (), f"photos in folders · levels: {', '.join(found)}")
+
+
+def _split_paths(frame: pl.DataFrame, separator: str, names: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Replace the column `path` by level_0 …, and `depth`; as many levels as named, else as most rows have.
+
+    Without names the levels are level1, level2, …, leaf.
+    """
+    import polars as pl
+
+    parts = pl.col("path").str.split(separator.strip() or separator).list.eval(pl.element().str.strip_chars())
+    frame = frame.with_columns(path=parts).with_columns(depth=pl.col("path").list.len())
+    depths = frame["depth"].drop_nulls().value_counts().sort("count", "depth", descending=True)
+    depth = len(names) or (depths["depth"][0] if depths.height else 1)
+    levels = tuple(names) or (*(f"level{i + 1}" for i in range(depth - 1)), "leaf")
+
+    def level(i: int) -> pl.Expr:
+        value = pl.col("path").list.get(i, null_on_oob=True)
+        return pl.when((pl.col("depth") == depth) & (value != "")).then(value).alias(f"level_{i}")
+
+    return frame.with_columns(level(i) for i in range(depth)).drop("path"), levels

@@ -71,7 +71,7 @@ class Dataset:
         return np.flatnonzero(self.split_N == SPLITS.index(split)).astype(np.int64)
 
     def products(self) -> pl.DataFrame:
-        """products.parquet: row, table, table_row, id, image, title, split, group, width, height, level_…, attribute_…."""
+        """products.parquet: row table table_row id image title split group width height level_… attribute_…"""
         import polars as pl
 
         return pl.read_parquet(self._products)
@@ -88,6 +88,31 @@ class Dataset:
         """Training images of every leaf: int64 [leaves]."""
         leaf_N = self.labels_NL[self.split_N == 0, -1]
         return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
+
+    def leaf_counts(self) -> list[dict[str, Any]]:
+        """Every leaf with its path and its photos in each split, most training photos first."""
+        leaves = len(self.taxonomy.leaves)
+        counts = [np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaves) for split in SPLITS]
+        order = np.argsort(-counts[0], kind="stable").tolist()
+        splits = dict(zip(SPLITS, counts, strict=True))
+        return [
+            {"path": list(self.taxonomy.path(leaf)), **{name: int(images[leaf]) for name, images in splits.items()}}
+            for leaf in order
+        ]
+
+    def samples(self, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
+        """Products drawn at random, as a person reads them."""
+        rows = np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
+        products = self.products()[rows].to_dicts()
+        for product in products:
+            row = product["row"]
+            product["path"] = list(self.taxonomy.path(int(self.labels_NL[row, -1])))
+            states = {a.name: product.pop(f"attribute_{a.name}") for a in self.attributes}
+            product["attributes"] = {name: state for name, state in states.items() if state is not None}
+            product["words"] = [self.vocabulary.words[word - 1] for word in self.tokens[row]]
+            for level in self.taxonomy.levels:
+                del product[f"level_{level}"]
+        return products
 
     @property
     def _products(self) -> Path:

@@ -71,16 +71,17 @@ def _without_unused(
     levels: tuple[str, ...], names: Sequence[Sequence[str]], parents: list[NDArray[np.int64]], leaf_N: NDArray[np.int32]
 ) -> tuple[Taxonomy, NDArray[np.int32]]:
     """Leave out leaves without rows, and classes whose leaves all went to other parents."""
-    used, label_N = [], leaf_N.astype(np.int64)
-    labels = []
+    used: list[NDArray[np.int64]] = []
+    labels: list[NDArray[np.int32]] = []
+    label_N = leaf_N.astype(np.int64)
     for level in reversed(range(len(levels))):
         kept, code_N = np.unique(label_N, return_inverse=True)
         used.insert(0, kept)
         labels.insert(0, code_N.astype(np.int32))
         if level:
             label_N = parents[level - 1][label_N]
-    kept_parents = [np.full(len(used[0]), -1, np.int32)]
-    for level in range(1, len(levels)):
-        kept_parents.append(np.searchsorted(used[level - 1], parents[level - 1][used[level]]).astype(np.int32))
+    above = [parents[level - 1][used[level]] for level in range(1, len(levels))]
+    kept_parents = [np.searchsorted(kept, parent).astype(np.int32) for kept, parent in zip(used, above, strict=False)]
+    kept_parents.insert(0, np.full(len(used[0]), -1, np.int32))
     kept_names = tuple(tuple(names[level][c] for c in used[level]) for level in range(len(levels)))
     return Taxonomy(levels, kept_names, tuple(kept_parents)), np.stack(labels, axis=1)

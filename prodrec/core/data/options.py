@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prodrec.core.data.catalogue import Columns
 from prodrec.core.data.near import parse_near
@@ -15,7 +15,7 @@ from prodrec.core.errors import BadOption
 class PrepareOptions:
     """The defaults are those of `prodrec prepare`. Raises BadOption for what cannot be."""
 
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     missing_values: tuple[str, ...] = ()
     size: int = 256
     pixel_limit: int = 100_000_000

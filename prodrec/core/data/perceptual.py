@@ -8,6 +8,7 @@ Shapes: N photos, H distinct hashes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,7 +24,7 @@ _COSINES = np.rint(
     4096 * np.cos(np.pi / SIDE * np.outer(np.arange(_LOW), np.arange(SIDE) + 0.5)),
 ).astype(np.int64)
 _WEAKEST = 2 * 4096**2 * SIDE  # the largest coefficient of a photo that a little JPEG noise could have made
-_PAIRS_AT_ONCE = 1 << 20
+_COMPARED_AT_ONCE = 1 << 20
 
 
 def hash_grey(grey_N32: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -44,39 +45,48 @@ def distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
     bits = bits - ((bits >> ones) & np.uint64(0x5555555555555555))
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    with np.errstate(over="ignore"):
-        return ((bits * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.uint8)
+    ones_N: NDArray[np.uint8] = ((bits * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.uint8)
+    return ones_N  # the product wraps around, as it should
 
 
 def near_pairs(hashes_H: NDArray[np.uint64], most: int) -> Iterator[NDArray[np.int64]]:
-    """Pairs of positions [pairs, 2], i < j, whose distinct hashes differ in at most `most` bits, in blocks; some twice.
+    """Every pair of positions, i < j, whose hashes differ in at most `most` bits, once: int64 [pairs, 2], in blocks.
 
-    Two hashes that differ in at most `most` bits are equal in at least one of `most` + 1 bands of bits: only hashes with
-    an equal band are compared (multi-index hashing, Norouzi et al. 2012). Memory is bounded by the block.
+    Two hashes that differ in at most `most` bits are equal in at least one of `most` + 1 bands of bits: only hashes
+    with an equal band are compared (multi-index hashing, Norouzi et al. 2012). Memory is bounded by the block.
     """
-    edges = np.linspace(0, BITS, most + 2).astype(int)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        band = (hashes_H >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        sorted_band = band[order]
-        ends = np.searchsorted(sorted_band, sorted_band, side="right")
-        yield from _compare(hashes_H, order, ends, most)
+    edges = np.linspace(0, BITS, most + 2).astype(int).tolist()
+    bands = [_mask(low, high) for low, high in itertools.pairwise(edges)]
+    for number, band in enumerate(bands):
+        values = hashes_H & band
+        order = np.argsort(values, kind="stable")
+        ends = np.searchsorted(values[order], values[order], side="right")
+        for i, j in _compare(hashes_H, order, ends, most):
+            difference = hashes_H[i] ^ hashes_H[j]
+            found_before = np.zeros(len(i), bool)
+            for earlier in bands[:number]:
+                found_before |= (difference & earlier) == 0
+            yield np.sort(np.stack([i, j], axis=1)[~found_before], axis=1)
+
+
+def _mask(low: int, high: int) -> np.uint64:
+    return np.uint64((1 << high) - (1 << low))
 
 
 def _compare(
-    hashes: NDArray[np.uint64], order: NDArray[np.int64], ends: NDArray[np.int64], most: int
-) -> Iterator[NDArray[np.int64]]:
-    """Compare every hash with those behind it in its bucket, in blocks of about a million comparisons."""
+    hashes_H: NDArray[np.uint64], order: NDArray[np.int64], ends: NDArray[np.int64], most: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Compare every hash with those behind it in its bucket, about a million at once."""
     following = ends - np.arange(len(order)) - 1
-    total = np.concatenate([[0], np.cumsum(following)])
+    before = np.concatenate([[0], np.cumsum(following)])
     start = 0
     while start < len(order):
-        stop = max(start + 1, int(np.searchsorted(total, total[start] + _PAIRS_AT_ONCE, side="right")) - 1)
+        stop = max(start + 1, int(np.searchsorted(before, before[start] + _COMPARED_AT_ONCE, side="right")) - 1)
         counts = following[start:stop]
         first = np.repeat(np.arange(start, stop), counts)
-        second = first + 1 + np.arange(len(first)) - np.repeat(total[start:stop] - total[start], counts)
+        second = first + 1 + np.arange(len(first)) - np.repeat(before[start:stop] - before[start], counts)
         i, j = order[first], order[second]
-        near = distance(hashes[i], hashes[j]) <= most
+        near = distance(hashes_H[i], hashes_H[j]) <= most
         if near.any():
-            yield np.sort(np.stack([i[near], j[near]], axis=1), axis=1)
+            yield i[near], j[near]
         start = stop

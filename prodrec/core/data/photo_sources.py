@@ -15,10 +15,10 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +31,12 @@ if TYPE_CHECKING:
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
 
 _NOISE = ("__MACOSX/", ".DS_Store")
-_PACKED: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": gzip.open,  # type: ignore[dict-item]
-    b"BZh": bz2.open,  # type: ignore[dict-item]
-    b"\xfd7zXZ": lzma.open,  # type: ignore[dict-item]
-}
+_PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of one photo stand: `length` bytes of `file` from `offset` on; a negative length is the whole file."""
+    """Where the bytes of one photo stand: `length` bytes of `file` from `offset` on; a negative length is all of it."""
 
     file: str
     offset: int = 0
@@ -115,9 +111,14 @@ def open_photos(where: Path, *, unpack_into: Path | None) -> PhotoSource:
 
 
 def _folder(where: Path) -> PhotoSource:
-    names = []
-    for folder, folders, files in os.walk(where):
-        folders.sort()
+    names: list[str] = []
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(where, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
         inside = os.path.relpath(folder, where)
         prefix = "" if inside == "." else inside.replace(os.sep, "/") + "/"
         names += [prefix + name for name in files if _is_wanted(prefix + name)]
@@ -144,7 +145,11 @@ def _tar(archive: Path, where: Path) -> PhotoSource:
 def _zip(where: Path) -> PhotoSource:
     members: dict[str, tuple[int, int, bool]] = {}
     problems: dict[str, str] = {}
-    with zipfile.ZipFile(where) as archive, where.open("rb") as stream:
+    try:
+        archive = zipfile.ZipFile(where)
+    except zipfile.BadZipFile as error:
+        raise BadOption(f"--images {where} is not a readable zip file ({error}).") from error
+    with archive, where.open("rb") as stream:
         for member in archive.infolist():
             name = _clean(member.filename)
             if member.is_dir() or not _is_wanted(name):
@@ -176,9 +181,9 @@ def _is_wanted(name: str) -> bool:
     return not (name.startswith(_NOISE) or name.rpartition("/")[2].startswith("._") or name.endswith(".DS_Store"))
 
 
-def photo_names(source: PhotoSource) -> Iterable[str]:
+def photo_names(source: PhotoSource) -> list[str]:
     """The names with a photo's extension, for catalogues that are only folders."""
-    return (name for name in source.names if name.lower().endswith(PHOTO_ENDINGS))
+    return [name for name in source.names if name.lower().endswith(PHOTO_ENDINGS)]
 
 
 def _find(names: list[str], wanted: pl.Series, where: Path) -> tuple[NDArray[np.int64], dict[int, str]]:

@@ -10,6 +10,7 @@ Rows that show the same photo share its bytes.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -166,9 +167,26 @@ class ShardWriter:
 
 
 def write_index(directory: Path, places_N3: NDArray[np.int64]) -> int:
-    """Write photos/index.npy: shard, offset, length of every row. Gives the bytes of all shards."""
-    np.save(directory / "index.npy", places_N3, allow_pickle=False)
-    return sum(file.stat().st_size for file in directory.glob("*.bin"))
+    """Write photos/index.npy: shard, offset, length of every row; gives the bytes of all shards.
+
+    Where rows that were dropped later leave more than a tenth of the bytes unused, the shards are written again.
+    """
+    files = sorted(directory.glob("*.bin"))
+    stored = sum(file.stat().st_size for file in files)
+    places_P3, place_N = np.unique(places_N3, axis=0, return_inverse=True)
+    if places_P3[:, 2].sum() < 0.9 * stored:
+        before = directory / "before"
+        before.mkdir()
+        for file in files:
+            file.rename(before / file.name)
+        photos = PhotoStore(places_P3, before)
+        with ShardWriter(directory) as writer:
+            places_P3 = np.array([writer.append(photos.read(photo)) for photo in range(len(places_P3))], np.int64)
+        stored = writer.bytes
+        photos.close()
+        shutil.rmtree(before)
+    np.save(directory / "index.npy", places_P3[place_N], allow_pickle=False)
+    return stored
 
 
 def write_in_place(directory: Path, places: Iterable[Place]) -> None:

@@ -3,7 +3,7 @@
 A photo counts as its upright RGB pixels: EXIF rotation applied, grey and palettes spread to RGB, alpha laid over white,
 CMYK converted, 16 bits cut to 8. Pixel-identical photos have the same hash whatever file format they came in.
 
-The work is done by processes: PIL holds Python's lock for most of the time that a small photo takes.
+The work is done by processes: of the time that a small photo takes, Python's lock is held for the larger part.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import threading
 import warnings
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prodrec.core.data.perceptual import SIDE, hash_grey
 from prodrec.core.data.photo_sources import Place
+from prodrec.core.errors import ProdrecError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel limit"
@@ -93,6 +95,11 @@ def examine_all(places: Iterable[Place], rules: PhotoRules, *, workers: int) -> 
                 done = waiting.popleft().result()
                 waiting.extend(pool.submit(examine, chunk, rules) for chunk in itertools.islice(chunks, 1))
                 yield done
+        except BrokenProcessPool as error:
+            raise ProdrecError(
+                "a decoding process ended abruptly, most likely for lack of memory: try fewer --workers or a lower "
+                "--pixel-limit."
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -122,13 +129,11 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
         try:
             data = place.read()
             image, as_it_was = open_upright(data, pixel_limit=rules.pixel_limit)
-            pixels = np.asarray(image.convert("RGB"))
             digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
-            digest.update(pixels.data)
-            greys[i] = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=None)
-            kept, sizes[i] = _to_store(image, data if as_it_was else None, rules)
+            digest.update(np.asarray(image.convert("RGB")).data)
+            greys[i] = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+            stored[i], sizes[i] = _to_store(image, data if as_it_was else None, rules)
             digests[i] = np.frombuffer(digest.digest(), np.uint8)
-            stored[i] = kept if rules.store else b""
         except UnusablePhoto as error:
             problems[i] = (error.reason, str(error))
         except (OSError, zlib.error, EOFError) as error:
@@ -144,8 +149,8 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
     if not data:
         raise UnusablePhoto(TRUNCATED, "the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL warns of large photos and odd metadata
+        with warnings.catch_warnings(), _any_size():
+            warnings.simplefilter("ignore")  # PIL warns of odd metadata
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             width, height = image.size
             if pixel_limit is not None and width * height > pixel_limit:
@@ -155,14 +160,22 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
             return _plain(turned), image.format == "JPEG" and image.mode in ("RGB", "L") and turned is image
     except UnusablePhoto:
         raise
-    except Image.DecompressionBombError as error:
-        raise UnusablePhoto(OVER_LIMIT, str(error)) from error
     except UnidentifiedImageError as error:
         raise UnusablePhoto(UNDECODABLE, "not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF photo") from error
     except Exception as error:  # PIL's plugins raise what they like: OSError, SyntaxError, ValueError, struct.error…
         text = str(error) or type(error).__name__
         reason = TRUNCATED if "truncated" in text.lower() or isinstance(error, EOFError) else UNDECODABLE
         raise UnusablePhoto(reason, text) from error
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Lift PIL's own limit: the pixel limit is an option here, and judged before anything is decoded."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _turned(image: Image.Image) -> Image.Image:
@@ -194,24 +207,25 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits or floating point (0 to 1) as 8 bits."""
     values = np.asarray(image).astype(np.float64)
     largest = values.max(initial=0)
-    scale = 255.0 if image.mode == "F" and largest <= 1 else 1.0 if largest <= 255 else 1 / 256
+    if image.mode.startswith("I;16"):
+        scale = 1 / 256
+    elif image.mode == "I":
+        scale = 1 / 256 if largest > 255 else 1.0
+    else:
+        scale = 255.0 if largest <= 1 else 1.0
     return Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8))
 
 
 def _to_store(image: Image.Image, original: bytes | None, rules: PhotoRules) -> tuple[bytes, tuple[int, int]]:
-    """The bytes to store and their width and height: the original where it is small enough, else resized once."""
+    """The bytes to store, and their width and height: the original where it is small enough, else resized once."""
     short = min(image.size)
+    if not rules.store:
+        return b"", image.size
+    if short <= rules.size and original is not None:
+        return original, image.size
     if short > rules.size:
         width, height = (max(rules.size, round(side * rules.size / short)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS) if rules.store else image
-        original = None
-    else:
-        width, height = image.size
-    if original is not None or not rules.store:
-        return original or b"", (width, height)
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return encoded.getvalue(), (width, height)
-
-
-Advance = Callable[..., Any]
+    return encoded.getvalue(), image.size

@@ -19,16 +19,17 @@ from prodrec.core.artefact import new_directory, refuse_if_taken
 from prodrec.core.data import duplicates, rejects, splits
 from prodrec.core.data.catalogue import Catalogue, catalogue_of_folders, read_catalogue
 from prodrec.core.data.decoding import Decoded, decode_photos
-from prodrec.core.data.labels import SeveralParents, build_taxonomy, encode
+from prodrec.core.data.labels import SeveralParents, build_taxonomy
 from prodrec.core.data.near import join_near
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.photo_sources import PhotoSource, open_photos, photo_names
 from prodrec.core.data.photos import PhotoRules
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.rejects import Rejects
+from prodrec.core.data.selection import categories, choose_attributes, drop_rare_leaves, given_splits, refuse_if_empty
 from prodrec.core.data.titles import Tokenizer, TrimReport, Vocabulary, choose_tokenizer, encode_titles
-from prodrec.core.errors import BadTable
-from prodrec.core.taxonomy import PATH_SEPARATOR, Attribute, Taxonomy
+from prodrec.core.errors import BadOption
+from prodrec.core.taxonomy import Attribute, Taxonomy
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,23 +75,31 @@ class Prepared:
 def prepare(
     tables: Sequence[Path],
     *,
-    images: Path,
+    images: Path | None = None,
     out: Path,
-    options: PrepareOptions = PrepareOptions(),
+    options: PrepareOptions | None = None,
     workers: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Write the dataset directory `out` and return its dataset.json.
 
+    Without `images` the photos' names are relative to the folder of the first table.
+
     Raises NotFound, BadTable, BadOption or OutputExists; then nothing is left at `out` but what was there before.
     """
     from prodrec.core.data.write import write_dataset
 
+    options = options or PrepareOptions()
     workers = workers or available_cores()
+    if images is None and not tables:
+        raise BadOption(
+            "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."
+        )
+    where = Path(images) if images is not None else Path(tables[0]).parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
     with new_directory(out, kind="dataset", force=force) as directory:
-        prepared = build([Path(table) for table in tables], Path(images), directory, options, tokenizer, workers)
+        prepared = build([Path(table) for table in tables], where, directory, options, tokenizer, workers)
         return write_dataset(directory, prepared)
 
 
@@ -108,24 +117,25 @@ def build(
         catalogue = read_catalogue(tables, columns, missing_values=options.missing_values)
     source = open_photos(images, unpack_into=None if options.in_place else directory)
     if not tables:
-        catalogue = catalogue_of_folders(list(photo_names(source)), images, columns.levels)
+        catalogue = catalogue_of_folders(photo_names(source), images, columns.levels)
     console.note(f"{catalogue.frame.height:,} rows · {catalogue.found}")
 
     rejected = Rejects.of(catalogue.frame.height)
-    names, codes_ML = _categories(catalogue, rejected, path_identity=options.path_identity)
-    given_M = _given_splits(catalogue, rejected) if columns.split else None
+    names, codes_ML = categories(catalogue, rejected, path_identity=options.path_identity)
+    given_M = given_splits(catalogue, rejected) if columns.split else None
     rules = PhotoRules(size=options.size, pixel_limit=options.pixel_limit, store=not options.in_place)
     (directory / "photos").mkdir()
     decoded = decode_photos(source, catalogue.frame["image"], rejected, directory / "photos", rules, workers=workers)
-    _refuse_if_empty(rejected, catalogue)
+    refuse_if_empty(rejected, catalogue)
 
     conflicts = _conflicts(decoded, rejected.kept, codes_ML[:, -1])
     if options.drop_conflicts:
         rejected.add(
             rejects.CONFLICT, conflicts[0], "the same photo stands under another leaf as well, see conflicts.csv"
         )
-    attributes, attributes_MA, dropped = _filter(catalogue, rejected, names[-1], codes_ML[:, -1], options)
-    _refuse_if_empty(rejected, catalogue)
+    drop_rare_leaves(codes_ML[:, -1], names[-1], rejected, least=options.min_leaf_images)
+    attributes, attributes_MA, dropped = choose_attributes(catalogue, rejected, options)
+    refuse_if_empty(rejected, catalogue)
 
     rows = rejected.kept
     leaf_N = codes_ML[rows, -1]
@@ -138,7 +148,7 @@ def build(
     if options.drop_wordless:
         keep = tokens.lengths > 0
         rejected.add(rejects.WORDLESS, rows[~keep], "no word of its title is in the vocabulary")
-        _refuse_if_empty(rejected, catalogue)
+        refuse_if_empty(rejected, catalogue)
         rows, split_N, tokens = rows[keep], split_N[keep], tokens.take(np.flatnonzero(keep))
         exact_N, group_N = (duplicates.in_order_of_first(groups[keep]) for groups in (exact_N, group_N))
 
@@ -170,84 +180,12 @@ def build(
     )
 
 
-def _categories(
-    catalogue: Catalogue, rejected: Rejects, *, path_identity: bool
-) -> tuple[list[list[str]], NDArray[np.int32]]:
-    """Class names and codes int32 [M, L] of every level; rejects rows whose path is not complete."""
-    import polars as pl
-
-    frame, depth = catalogue.frame, len(catalogue.levels)
-    columns = [f"level_{i}" for i in range(depth)]
-    if "depth" in frame.columns:
-        other = frame.with_row_index("row").filter(pl.col("depth").is_not_null() & (pl.col("depth") != depth))
-        details = {row: f"{found} levels, expected {depth}" for row, found in other.select("row", "depth").iter_rows()}
-        rejected.add(rejects.OTHER_DEPTH, other["row"].to_numpy().astype(np.int64), details)
-    for column, level in reversed(list(zip(columns, catalogue.levels, strict=True))):
-        rejected.add(rejects.NO_CATEGORY, np.flatnonzero(frame[column].is_null().to_numpy()), f"{level} is empty")
-    if path_identity:
-        paths = [pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR).alias(columns[i]) for i in range(depth)]
-        frame = frame.with_columns(paths)
-    encoded = [encode(frame[column]) for column in columns]
-    return [names for names, _ in encoded], np.stack([codes for _, codes in encoded], axis=1)
-
-
-def _given_splits(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
-    """The split of every row by the split column; rejects rows with another word."""
-    words, codes_M = encode(catalogue.frame["split"].str.to_lowercase())
-    known = np.array([splits.NAMES.get(word, 255) for word in words] + [255], np.uint8)
-    given_M = known[codes_M]
-    unknown = np.flatnonzero(given_M == 255)
-    column = catalogue.frame["split"]
-    details = {row: f"{column[row]!r} is none of train, test, validation" for row in unknown.tolist()}
-    rejected.add(rejects.NO_SPLIT, unknown, details)
-    return given_M
-
-
-def _refuse_if_empty(rejected: Rejects, catalogue: Catalogue) -> None:
-    """Raise BadTable where no row is left, with the reasons."""
-    if len(rejected.kept):
-        return
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejected.counts().items())
-    row = int(np.flatnonzero(rejected.code_N == 1)[0]) if (rejected.code_N == 1).any() else 0
-    example = f" (for example row {catalogue.frame['table_row'][row]}, {catalogue.frame['image'][row]}: "
-    example += f"{rejected.details.get(row, rejected.reasons[rejected.code_N[row]])})"
-    raise BadTable(f"{', '.join(catalogue.tables)}: no usable row among {len(rejected.code_N):,}: {reasons}{example}.")
-
-
 def _conflicts(
     decoded: Decoded, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     exact = duplicates.exact_groups(decoded.digests[decoded.number_M[rows]])
     conflict = duplicates.conflicting(exact, leaf_M[rows])
     return rows[conflict], duplicates.in_order_of_first(exact[conflict])
-
-
-def _filter(
-    catalogue: Catalogue, rejected: Rejects, leaves: list[str], leaf_M: NDArray[np.int32], options: PrepareOptions
-) -> tuple[tuple[Attribute, ...], NDArray[np.int32], dict[str, int]]:
-    """Paper S §4.1: rare leaves go, then rows without any attribute, then rare attributes. Gives what attributes stay."""
-    counts = np.bincount(leaf_M[rejected.kept], minlength=len(leaves))
-    rare = np.flatnonzero((leaf_M >= 0) & (counts[leaf_M] < options.min_leaf_images))
-    details = {row: f"{leaves[leaf_M[row]]} has {counts[leaf_M[row]]} usable photos" for row in rare.tolist()}
-    rejected.add(rejects.RARE_LEAF, rare, details)
-
-    encoded = [encode(catalogue.frame[f"attribute_{i}"]) for i in range(len(catalogue.attributes))]
-    codes_MA = np.stack([c + 1 for _, c in encoded], axis=1) if encoded else np.zeros((len(leaf_M), 0), np.int32)
-    if options.only_with_attributes:
-        rejected.add(rejects.NO_ATTRIBUTE, np.flatnonzero(~codes_MA.any(axis=1)))
-    attributes, columns, dropped = [], [], {}
-    for i, (name, (states, _)) in enumerate(zip(catalogue.attributes, encoded, strict=True)):
-        images = int((codes_MA[rejected.kept, i] > 0).sum())
-        if images < options.min_attribute_images:
-            dropped[name] = images
-            continue
-        used, codes = np.unique(codes_MA[rejected.kept, i], return_inverse=True)
-        column = np.zeros(len(leaf_M), np.int32)
-        column[rejected.kept] = codes + (0 if used[0] == 0 else 1)
-        attributes.append(Attribute(name, tuple(states[code - 1] for code in used if code)))
-        columns.append(column)
-    kept_MA = np.stack(columns, axis=1) if columns else np.zeros((len(leaf_M), 0), np.int32)
-    return tuple(attributes), kept_MA, dropped
 
 
 def _split(

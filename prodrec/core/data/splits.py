@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def parse_ratios(text: str) -> Ratios:
 
 
 def split_rows(
-    leaf_N: NDArray[np.int64],
+    leaf_N: NDArray[np.integer[Any]],
     group_N: NDArray[np.int64],
     leaves: Sequence[str],
     *,
@@ -53,9 +54,9 @@ def split_rows(
     """The split of every row: uint8 [N]; rows of one group are together.
 
     Of the n photos of a leaf floor(0.2 n + 1/2) go to test and floor(0.1 n + 1/2) to validation (at 7:2:1); with
-    `balanced_test` that many go to test, at most half. Train keeps at least one. A group that is larger than what a split
-    still lacks is passed over, so a split never gets more than its share. What happens in a leaf depends on the seed, its
-    name and its own rows only.
+    `balanced_test` that many go to test, at most half. Train keeps at least one. A group that is larger than what a
+    split still lacks is passed over, so a split never gets more than its share. What happens in a leaf depends on the
+    seed, its name and its own rows only.
     """
     split_N = np.zeros(len(leaf_N), np.uint8)
     if not len(leaf_N):
@@ -74,7 +75,7 @@ def split_rows(
     return split_G[group_N]
 
 
-def _homes(leaf_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _homes(leaf_N: NDArray[np.integer[Any]], group_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The leaf that most rows of a group have (the first where two are equal), and how many rows it has, by group."""
     pairs, rows = np.unique(np.stack([group_N, leaf_N]), axis=1, return_counts=True)
     order = np.lexsort((pairs[1], -rows, pairs[0]))
@@ -125,7 +126,8 @@ def crossing_rows(split_N: NDArray[np.uint8], group_N: NDArray[np.int64]) -> NDA
         return np.zeros(0, bool)
     seen = np.zeros((int(group_N.max()) + 1, 3), bool)
     seen[group_N, split_N] = True
-    return (seen.sum(axis=1) > 1)[group_N]
+    crossing_N: NDArray[np.bool_] = (seen.sum(axis=1) > 1)[group_N]
+    return crossing_N
 
 
 def leaked(split_N: NDArray[np.uint8], group_N: NDArray[np.int64]) -> int:

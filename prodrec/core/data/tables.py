@@ -1,4 +1,4 @@
-"""Reads products tables: CSV, TSV, JSON lines and Parquet, all values as text, with the row number a person would look up.
+"""Reads products tables, CSV, TSV, JSON lines and Parquet: all values as text, with the row number to look up.
 
 polars reads, streaming. Where it refuses a CSV file (a lone quote as in `5" heel`), Python's own reader goes through
 it row by row and either reads it or names the row that is wrong.
@@ -74,13 +74,17 @@ def column_names(table: Path) -> list[str]:
 def read_columns(table: Path, wanted: Sequence[str]) -> pl.DataFrame:
     """The columns `wanted` as text (null where empty), and `__row`, the row number as counted above.
 
-    Raises BadTable naming the row where a text table is not UTF-8 or a row has another number of fields than the header.
+    Raises BadTable naming the row where a text table is not UTF-8 or a row has more or fewer fields than the header.
     """
     import polars as pl
 
     kind = table_kind(table)
     if kind in ("csv", "tsv"):
-        return _read_csv(table, kind, wanted)
+        header = _header(table, kind)
+        twice = [name for name in wanted if header.count(name) > 1]
+        if twice:
+            raise BadTable(f"{table} has the column {twice[0]!r} twice; give each column a name of its own.")
+        return _read_csv(table, kind, header, wanted)
     try:
         frame = _scan(table, kind).select(ROW, *dict.fromkeys(wanted)).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
@@ -105,10 +109,9 @@ def _scan(table: Path, kind: str) -> pl.LazyFrame:
     )
 
 
-def _read_csv(table: Path, kind: str, wanted: Sequence[str]) -> pl.DataFrame:
+def _read_csv(table: Path, kind: str, header: list[str], wanted: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    header = _header(table, kind)
     try:
         # The last column too: a row that is too short shows as null there.
         frame = _scan(table, kind).select(ROW, *dict.fromkeys([*wanted, header[-1]])).collect(engine="streaming")
@@ -140,7 +143,7 @@ def _rows(table: Path, kind: str, header: list[str]) -> Iterator[list[str]]:
         next(reader)
         number = FIRST_ROW[kind]
         try:
-            for number, row in enumerate(reader, start=FIRST_ROW[kind]):  # noqa: B007
+            for number, row in enumerate(reader, start=FIRST_ROW[kind]):
                 if row and len(row) != len(header):
                     raise BadTable(
                         f"{table}, row {number} (line {reader.line_num}): {len(row)} fields where the header has "
@@ -168,9 +171,6 @@ def _header(table: Path, kind: str) -> list[str]:
             header = next(csv.reader(_lines(table, stream), delimiter=_separator(table, kind)))
         except (csv.Error, StopIteration) as error:
             raise BadTable(f"{table} has no readable header in its first line; {_EXPECTED}.") from error
-    twice = {name for name in header if name and header.count(name) > 1}
-    if twice:
-        raise BadTable(f"{table} has the column {min(twice)!r} twice; give each column a name of its own.")
     return header
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     """Write everything into `directory` (which holds the photos already) and return dataset.json."""
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "labels": prepared.labels_NL,
         "attributes": prepared.attributes_NA,
         "split": prepared.split_N,
@@ -65,7 +65,7 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
         "options": _options(prepared),
         "counts": counts,
     }
-    draw_long_tail(directory, _train_images(prepared), head_from=options.head_from, leaves=prepared.taxonomy.leaves)
+    draw_long_tail(directory, _train_images(prepared), head_from=options.head_from)
     write_json(directory / "dataset.json", found)
     return found
 
@@ -134,14 +134,16 @@ def _write_lists(directory: Path, prepared: Prepared, products: pl.DataFrame) ->
 
     leaf = products[f"level_{prepared.taxonomy.leaf_level}"].alias("leaf")
     number_N = prepared.decoded.number_M[prepared.rows_N]
-    kind = np.where(duplicates.sizes(prepared.exact_N) == duplicates.sizes(prepared.group_N), "identical", "near")
+    kind = np.where(
+        duplicates.group_sizes(prepared.exact_N) == duplicates.group_sizes(prepared.group_N), "identical", "near"
+    )
     found = products.select("group", "row", "table", "table_row", "id", "image", "split").with_columns(
         leaf,
         pl.Series("kind", kind),
         pl.Series("pixels", [digest.tobytes().hex() for digest in prepared.decoded.digests[number_N]]),
         pl.Series("perceptual", [f"{value:016x}" for value in prepared.decoded.hashes[number_N].tolist()]),
     )
-    twice = pl.Series(duplicates.sizes(prepared.group_N) > 1)
+    twice = pl.Series(duplicates.group_sizes(prepared.group_N) > 1)
     found.filter(twice).sort("group", "row").write_csv(directory / "duplicates.csv")
 
     conflict_rows, conflict_groups = prepared.conflicts

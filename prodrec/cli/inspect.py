@@ -1,0 +1,75 @@
+"""`prodrec inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodrec.cli.app import app
+from prodrec.cli.verb import verb
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+
+
+@verb(app)
+def inspect(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="What `prodrec prepare` wrote.")] = Path("dataset"),
+    leaves: Annotated[bool, typer.Option("--leaves", help="List every leaf with its photos in each split.")] = False,
+    samples: Annotated[int, typer.Option(min=0, metavar="N", help="Show N products drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the samples.")] = 0,
+) -> dict[str, Any]:
+    """Show what is in a dataset: the summary of `prodrec prepare` again, its leaves, some of its products.
+
+    **Example**
+
+        prodrec inspect
+
+        prodrec inspect shop --leaves --samples 5
+    """
+    from prodrec.cli.dataset_summary import answer, say_dataset
+    from prodrec.core.data.dataset import open_dataset
+
+    data = open_dataset(dataset)
+    say_dataset(data.header, dataset)
+    found = answer(data.header, dataset)
+    if leaves:
+        found["leaves"] = _say_leaves(data)
+    if samples:
+        found["samples"] = _say_samples(data, samples, seed)
+    return found
+
+
+def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from prodrec.core import console
+    from prodrec.core.data.dataset import SPLITS
+
+    listed = data.leaf_counts()
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("leaf", overflow="fold")
+    for name in SPLITS:
+        table.add_column(name, justify="right")
+    for leaf in listed:
+        table.add_row(" / ".join(leaf["path"]), *(f"{leaf[name]:,}" for name in SPLITS))
+    console.say(table)
+    return listed
+
+
+def _say_samples(data: Dataset, count: int, seed: int) -> list[dict[str, Any]]:
+    from prodrec.core import console
+
+    listed = data.samples(count, seed=seed)
+    for product in listed:
+        console.say(
+            f"{product['id']} ({product['split']}, {product['width']} x {product['height']}) {product['title'] or ''}"
+        )
+        console.say(f"    {' / '.join(product['path'])}")
+        if product["attributes"]:
+            console.say("    " + " · ".join(f"{name} {state}" for name, state in product["attributes"].items()))
+        console.say(f"    words: {' '.join(product['words']) or '(none)'}")
+    return listed
