@@ -90,21 +90,26 @@ def write(
     figures: Path | None = None,
     force: bool = False,
 ) -> list[Path]:
-    """Write a report as files; the files written. Raises OutputExists before anything is written."""
+    """Write a report as files; the files written. Raises OutputExists or BadOption before anything is written."""
     from prodrec.core.artefact import new_file, refuse_if_taken
     from prodrec.eval.figures import draw_figures, figure_paths
     from prodrec.eval.layout import as_csv, as_markdown
 
     texts = [(path, make) for path, make in ((csv, as_csv), (markdown, as_markdown)) if path is not None]
     drawn = figure_paths(figures, found) if figures else []
-    for path in [*(path for path, _ in texts), *drawn]:
+    sources = {Path(run["file"]).resolve() for run in found.runs}
+    for path in (places := [*(path for path, _ in texts), *drawn]):
+        if path.resolve() in sources:
+            raise BadOption(f"{path} is one of the score files; give another place for the report.")
+        if places.count(path) > 1:
+            raise BadOption(f"{path} is named twice as a place to write to.")
         refuse_if_taken(path, kind="report", force=force)
     for path, make in texts:
         with new_file(path, kind="report", force=force) as beside:
             beside.write_text(make(found), "utf-8")
     if figures:
         draw_figures(found, figures, force=force)
-    return [*(path for path, _ in texts), *drawn]
+    return places
 
 
 def _say(found: Report) -> None:

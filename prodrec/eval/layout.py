@@ -125,7 +125,7 @@ def as_markdown(report: Report) -> str:
     tops = sorted({row.top for row in report.rows})[:2]
     heads = ["", "classes", "images"]
     for i, column in enumerate(report.columns):
-        heads += [column.name, *(["gain"] if i else [])]
+        heads += [_escaped(column.name), *(["gain"] if i else [])]
     second = f" (top-{tops[1]} in parentheses)" if len(tops) > 1 else ""
     lines = [
         f"Accuracy in percent on the {report.split} split: top-{tops[0]}{second}, [95 % interval of top-{tops[0]}].",
@@ -137,7 +137,7 @@ def as_markdown(report: Report) -> str:
         by_top = {row.top: row for row in members}
         first, other = by_top[min(by_top)], by_top.get(tops[-1]) if len(tops) > 1 else None
         name = first.metric if first.section == "overall" else f"{first.group}, {_metric(first)}"
-        line = [name.replace("|", "\\|"), _classes(first), f"{_images_of(first):,}"]
+        line = [_escaped(name), _classes(first), f"{_images_of(first):,}"]
         for i, cell in enumerate(first.cells):
             beside = other.cells[i] if other is not None and other is not first else None
             line.append(_in_markdown(cell, beside, gain=False))
@@ -146,6 +146,10 @@ def as_markdown(report: Report) -> str:
         lines.append("| " + " | ".join(line) + " |")
     lines += ["", *(f"* {note}" for note in report.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _in_markdown(cell: Cell | None, beside: Cell | None, *, gain: bool) -> str:

@@ -1,0 +1,130 @@
+"""`prodrec report` from the command line: what it prints and writes, and one sentence for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["report", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def two(draw_scores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two runs in scores/ of the current folder."""
+    monkeypatch.chdir(tmp_path)
+    files = [("sicot", 2), ("visual", 1)]
+    return [draw_scores(name, seed=seed, out=tmp_path / "scores" / f"{name}.h5").path for name, seed in files]
+
+
+def test_without_arguments_all_of_scores_is_compared_with_visual(two: list[Path]) -> None:
+    result = call("--by-head-tail", "--by-root", "--by-level")
+    assert result.exit_code == 0, result.output
+    head = next(line for line in result.stdout.splitlines() if "classes" in line)
+    assert head.split() == ["test", "split", "percent", "classes", "images", "visual", "sicot", "gain"]
+    assert "gains are percentage points over visual" in result.stdout
+    for text in ("head (≥ 100)", "tail (< 100)", "few (< 20)", "mean over roots", "root 2", "by level"):
+        assert text in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_json_is_one_object_on_standard_output(two: list[Path]) -> None:
+    result = call(*two, "--json", "--by-root", "--top", "1,2")
+    found = json.loads(result.stdout)
+    assert [column["name"] for column in found["columns"]] == ["sicot", "visual"]
+    assert {row["top"] for row in found["rows"]} == {1, 2}
+    assert found["rows"][0]["cells"]["visual"]["gain"]["paired"] is True
+
+
+def test_files_are_written_and_not_replaced(two: list[Path], tmp_path: Path) -> None:
+    wanted = ["--csv", "out/report.csv", "--markdown", "report.md", "--figures", "figures"]
+    assert call(*wanted).exit_code == 0
+    written = [tmp_path / "out/report.csv", tmp_path / "report.md", *sorted((tmp_path / "figures").iterdir())]
+    assert len(written) == 6 and all(path.stat().st_size > 300 for path in written)
+    before = [path.read_bytes() for path in written]
+    again = call("--split", "validation", *wanted)
+    assert again.exit_code == 2 and "--force" in again.stderr
+    assert [path.read_bytes() for path in written] == before
+    assert call("--split", "validation", *wanted, "--force").exit_code == 0
+    assert written[1].read_bytes() != before[1]
+
+
+def test_means_over_seeds(draw_scores: Any, tmp_path: Path) -> None:
+    files = [draw_scores(f"{f}-{s}", family=f, run_seed=s, seed=s).path for f in ("visual", "sicot") for s in (1, 2)]
+    result = call(*files, "--mean")
+    assert "visual (2 seeds)" in result.stdout and "±" in result.stdout and "standard deviation" in result.stdout
+
+
+def wrong(result: Result, *told: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
+    assert not result.stdout and "Traceback" not in result.output
+    for text in told:
+        assert text in result.stderr
+
+
+def test_no_scores_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong(call(), "scores holds no scores", "prodrec score")
+
+
+def test_no_such_file(two: list[Path]) -> None:
+    wrong(call(two[0], "scores/none.h5"), "scores/none.h5 does not exist")
+
+
+def test_not_hdf5(two: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("id,label\n1,2\n")
+    wrong(call(two[0], "table.csv"), "table.csv", "not an HDF5 file")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_truncated(two: list[Path], share: float) -> None:
+    os.truncate(two[1], int(share * two[1].stat().st_size))
+    wrong(call(*two), "visual.h5")
+
+
+def test_scores_of_other_classes(two: list[Path], draw_scores: Any) -> None:
+    other = draw_scores("other", prefix="kind").path
+    wrong(call(two[0], other), "other.h5 has other classes than", "'kind 0'")
+
+
+def test_zero_rows_of_the_split(draw_scores: Any) -> None:
+    drawn = draw_scores(rows=3)
+    empty = next(name for name, code in (("validation", 2), ("test", 1)) if not (drawn.split == code).any())
+    wrong(call(drawn.path, "--split", empty), f"no row of split {empty}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--split", "train"], "has no rows of split 'train'"),
+        (["--split", "tset"], "did you mean test?"),
+        (["--top", "1,x"], "--top 1,x"),
+        (["--top", "0"], "--top 0"),
+        (["--top", "99"], "--top 99"),
+        (["--by-head-tail", "--head-from", "-3"], "--head-from -3"),
+        (["--by-head-tail", "--many", "10", "--few", "30"], "--few 30 is above --many 10"),
+        (["--few", "-1"], "not negative"),
+        (["--csv", "scores"], "is a directory"),
+        (["--csv", "report.txt", "--markdown", "report.txt"], "report.txt is named twice"),
+        (["--csv", "scores/visual.h5", "--force"], "is one of the score files"),
+    ],
+)
+def test_bad_options(two: list[Path], arguments: list[str], told: str) -> None:
+    wrong(call(*arguments), told)
+
+
+def test_scores_that_are_not_finite(two: list[Path]) -> None:
+    import h5py
+
+    with h5py.File(two[0], "a") as file:
+        file["scores/leaf"][7, 3] = float("nan")
+    wrong(call(), "not finite", "row 21 (id 产品21)")

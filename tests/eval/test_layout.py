@@ -1,0 +1,87 @@
+"""The text of a report: what stands in cells, that tables fit their width, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from prodrec.eval.cells import Cell, Gain
+from prodrec.eval.layout import as_csv, as_markdown, gain_text, leaves_left_out, tables, value_text
+from prodrec.eval.report import report
+
+
+def shown(found: Any, width: int) -> str:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=width)
+    for table in tables(found, width=width):
+        console.print(table)
+    return stream.getvalue()
+
+
+def test_cells() -> None:
+    cell = Cell(0.83406, (0.826, 0.8419), 10, 100)
+    assert value_text(cell) == "83.41 [82.6, 84.2]" and gain_text(cell) == ""
+    assert value_text(None) == gain_text(None) == "n/a"
+    gain = Gain(-0.0061, (-0.012, 0.0001), None, paired=True)
+    assert gain_text(Cell(0.8, (0.7, 0.9), 1, 1, gain=gain)) == "-0.61 [-1.2, +0.0]"
+    repeats = Cell(0.8, (0.7, 0.9), 1, 1, 0.00314, Gain(1e-9, (-1e-9, 0.01), 0.002, paired=True))
+    assert value_text(repeats) == "80.00 ± 0.31 [70.0, 90.0]"
+    assert gain_text(repeats) == "+0.00 ± 0.20 [+0.0, +1.0]"
+
+
+@pytest.mark.parametrize("width", [100, 120, 160])
+@pytest.mark.parametrize("runs", [1, 2, 4, 7])
+def test_tables_fit_and_hold_every_figure_whole(draw_scores: Any, width: int, runs: int) -> None:
+    found = report([draw_scores(f"run {i}", seed=i).path for i in range(runs)], by_head_tail=True, by_root=True)
+    text = shown(found, width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    for row in found.rows[:1]:
+        for cell in row.cells:
+            assert value_text(cell) in text and gain_text(cell) in text
+    assert all(f"run {i}" in text for i in range(runs))
+    assert "\x1b" not in text
+
+
+def test_two_runs_stand_beside_their_gain_where_there_is_room(draw_scores: Any) -> None:
+    found = report([draw_scores("a").path, draw_scores("b", seed=1).path])
+    cells = found.rows[0].cells
+    line = next(line for line in shown(found, 120).splitlines() if value_text(cells[0]) in line)
+    assert value_text(cells[1]) in line and gain_text(cells[1]) in line
+    narrow = next(line for line in shown(found, 95).splitlines() if value_text(cells[0]) in line)
+    assert gain_text(cells[1]) not in narrow and gain_text(cells[1]) in shown(found, 95)
+
+
+def test_many_leaves_are_not_all_shown(draw_scores: Any) -> None:
+    found = report([draw_scores(leaves=100).path], by_leaf=True)
+    assert leaves_left_out(found) == 40
+    assert shown(found, 120).count("class ") == 60
+    assert as_csv(found).count("by leaf,class ") == 100 * 3
+
+
+def test_csv_is_tidy(draw_scores: Any) -> None:
+    found = report([draw_scores("a").path, draw_scores("b", seed=1).path], by_head_tail=True)
+    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    assert len(rows) == 2 * len(found.rows)
+    for line, (row, column) in zip(rows, [(r, c) for r in found.rows for c in range(2)], strict=True):
+        cell = row.cells[column]
+        assert line["run"] == found.columns[column].name and int(line["top"]) == row.top
+        if cell is None:
+            assert line["value"] == line["gain"] == "" and line["images"] == "0"
+            continue
+        assert float(line["value"]) == pytest.approx(100 * cell.value, abs=1e-3)
+        assert (line["gain"] == "") == (column == 0)
+
+
+def test_markdown_is_like_the_papers_tables(draw_scores: Any) -> None:
+    found = report([draw_scores("a").path, draw_scores("b|c", seed=1).path], by_head_tail=True)
+    lines = as_markdown(found).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in table}) == 1, "every line has the same cells"
+    top1, top3 = found.rows[0].cells[0], found.rows[1].cells[0]
+    assert top1 and top3 and f"{100 * top1.value:.2f} ({100 * top3.value:.2f}) [" in table[2]
+    assert "b\\|c" in table[0]
