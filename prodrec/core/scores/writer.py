@@ -22,6 +22,9 @@ from prodrec.core.errors import ProdrecError
 from prodrec.core.scores.schema import HDF5_VERSION, LARGEST, SPLITS, Origin, fixed_utf8, key, rows_per_chunk
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
+ORDERED = 10
+"""So many of a row's largest scores keep their order in float16."""
+
 
 class ScoresWriter:
     """A scores file in the making.
@@ -113,12 +116,13 @@ class ScoresWriter:
                 self._put(f"attributes/{key(attribute.name)}", column)
         self._put("features", self._as_half(features_BD, "features", ids, rows))
         for level, values in scores.items():
-            half = self._as_half(values, f"scores of level {level}", ids, rows)
+            array = np.asarray(values)
+            half = self._as_half(array, f"scores of level {level}", ids, rows)
             if classes is None:
                 assert half.shape[1] == self.taxonomy.count(level)
-                self._put(f"scores/{key(level)}", half)
+                self._put(f"scores/{key(level)}", keep_order(array, half))
             else:
-                best, which = _best_first(half, np.asarray(classes[level], dtype=np.int32))
+                best, which = _best_first(array, half, np.asarray(classes[level], dtype=np.int32))
                 self._put(f"top_k/{key(level)}/scores", best)
                 self._put(f"top_k/{key(level)}/classes", which)
         self.n += len(rows)
@@ -203,12 +207,43 @@ class ScoresWriter:
             self._file.attrs[name] = value if plain else json.dumps(value, ensure_ascii=False)
 
 
+def keep_order(exact_BC: NDArray[Any], half_BC: NDArray[np.float16]) -> NDArray[np.float16]:
+    """`half_BC` with the 10 largest scores of every row in the order that they had before rounding, above all others.
+
+    Float16 has 11 bits: scores of 8 to 16 that are closer than 0.008 become equal, and the lower class index would win.
+    Where rounding made two of the best equal, the smaller one is put one step of float16 lower.
+    """
+    best = min(ORDERED + 1, exact_BC.shape[1])
+    which_BM = np.argpartition(-exact_BC, best - 1, axis=1)[:, :best].astype(np.int32)
+    exact_BM, half_BM = np.take_along_axis(exact_BC, which_BM, axis=1), np.take_along_axis(half_BC, which_BM, axis=1)
+    ordered_BM, ordered_which_BM = _best_first(exact_BM, half_BM, which_BM)
+    moved = np.flatnonzero((np.take_along_axis(half_BC, ordered_which_BM, axis=1) != ordered_BM).any(axis=1))
+    if len(moved):
+        least_M1 = ordered_BM[moved, -1:]
+        below = exact_BC[moved] < exact_BM[moved].min(axis=1, keepdims=True)
+        rows = np.minimum(half_BC[moved], np.where(below, _step_down(least_M1), least_M1))
+        np.put_along_axis(rows, ordered_which_BM[moved], ordered_BM[moved], axis=1)
+        half_BC[moved] = rows
+    return half_BC
+
+
 def _best_first(
-    scores_BK: NDArray[np.float16], classes_BK: NDArray[np.int32]
+    exact_BK: NDArray[Any], half_BK: NDArray[np.float16], classes_BK: NDArray[np.int32]
 ) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
-    """Ordered by falling score, then by rising class index (rounding to float16 can make new ties)."""
-    order = np.lexsort((classes_BK, -scores_BK.astype(np.float32)), axis=-1)
-    return np.take_along_axis(scores_BK, order, axis=1), np.take_along_axis(classes_BK, order, axis=1)
+    """Rounded scores and classes by falling exact score, then by rising class index; equal only where those were."""
+    order = np.lexsort((classes_BK, -exact_BK), axis=-1)
+    exact_BK, half_BK = np.take_along_axis(exact_BK, order, axis=1), np.take_along_axis(half_BK, order, axis=1)
+    for k in range(1, half_BK.shape[1]):
+        before_B, less_B = half_BK[:, k - 1], exact_BK[:, k] < exact_BK[:, k - 1]
+        half_BK[:, k] = np.minimum(half_BK[:, k], np.where(less_B, _step_down(before_B), before_B))
+    return half_BK, np.take_along_axis(classes_BK, order, axis=1)
+
+
+def _step_down(values: NDArray[np.float16]) -> NDArray[np.float16]:
+    """The next smaller finite float16."""
+    with np.errstate(over="ignore"):
+        lower: NDArray[np.float16] = np.nextafter(values, np.float16(-np.inf))
+    return np.maximum(lower, np.float16(-LARGEST))
 
 
 def _write_texts(group: Any, name: str, texts: tuple[str, ...]) -> None:

@@ -151,13 +151,31 @@ def test_rows_must_ascend(tmp_path: Path, rows: list[int]) -> None:
 
 def test_top_k_is_stored_best_first_with_ties_towards_the_lower_class(tmp_path: Path) -> None:
     with make_writer(tmp_path / "s.h5") as writer:
-        # 16.001 and 16.002 are one number in float16
-        add(writer, [0, 1], [[1, 3], [16.002, 16.001]], classes={"leaf": [[0, 2], [2, 1]]})
+        add(writer, [0, 1, 2], [[1, 3], [16.002, 16.001], [5, 5]], classes={"leaf": [[0, 2], [2, 1], [2, 0]]})
     with open_scores(tmp_path / "s.h5") as scores:
         chunk = next(scores.chunks())
         assert scores.top_k == 2
-        assert chunk.classes is not None and chunk.classes["leaf"].tolist() == [[2, 0], [1, 2]]
-        assert chunk.scores["leaf"].tolist() == [[3, 1], [16, 16]]
+        assert chunk.classes is not None and chunk.classes["leaf"].tolist() == [[2, 0], [2, 1], [0, 2]]
+        # 16.001 and 16.002 are both 16 in float16: the smaller one goes a step lower
+        assert chunk.scores["leaf"].tolist() == [[3, 1], [16, 15.9921875], [5, 5]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_keeps_the_order_of_the_best(tmp_path: Path, seed: int) -> None:
+    """Scores in a range where float16 makes ties by the hundred."""
+    exact = np.random.default_rng(seed).uniform(16, 16.5, size=(200, 40)).astype(np.float32)
+    exact[:50, 3] = exact[:50, 30]  # equal before rounding: stays equal
+    with make_writer(tmp_path / "s.h5", 40) as writer:
+        add(writer, list(range(200)), exact)
+    with open_scores(tmp_path / "s.h5") as scores:
+        kept = next(scores.chunks()).scores["leaf"]
+    best = np.argsort(-exact, axis=1, kind="stable")[:, :10]
+    assert (np.argsort(-exact.astype(np.float16), axis=1, kind="stable")[:, :10] != best).any(), (
+        "rounding alone does not"
+    )
+    np.testing.assert_array_equal(np.argsort(-kept, axis=1, kind="stable")[:, :10], best)
+    assert np.abs(kept - exact).max() < 0.0157 * 10
+    assert (kept[:50, 3] == kept[:50, 30]).all()
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
