@@ -11,7 +11,7 @@ The header stands at the top of a JSON file or in the root attributes of an HDF5
 
 from __future__ import annotations
 
-import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -35,14 +35,15 @@ class Fingerprint:
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, name: str, part: Any) -> Fingerprint:
-        """Add one named part: bytes, a numpy array, or anything that JSON can hold."""
+        """Add one named part: bytes, a numpy array, or anything that JSON can hold (a tuple is as good as a list)."""
         if hasattr(part, "dtype") and hasattr(part, "tobytes"):
-            data = f"{part.dtype.str}{part.shape}".encode() + part.tobytes()
+            assert not part.dtype.hasobject, f"{name}: an array of objects holds addresses, not content"
+            kind, data = f"{part.dtype.str}{part.shape}", part.tobytes()
         elif isinstance(part, bytes):
-            data = part
+            kind, data = "bytes", part
         else:
-            data = json.dumps(part, sort_keys=True, ensure_ascii=False).encode()
-        self._hash.update(f"{name}:{len(data)}:".encode())
+            kind, data = "json", json.dumps(part, sort_keys=True, ensure_ascii=False).encode()
+        self._hash.update(json.dumps([name, kind, len(data)]).encode())
         self._hash.update(data)
         return self
 
@@ -98,18 +99,26 @@ def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write `data` as JSON beside `path`, then rename."""
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    beside.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
-    beside.replace(path)
+    beside = _beside(path)
+    try:
+        beside.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
-    """Raise OutputExists where `path` is taken and may not be replaced.
+    """Raise OutputExists where `path` is taken and may not be replaced, or cannot be made.
 
     With `force` a file is replaced, and a directory only where it is empty or holds an artefact of the same `kind`.
     """
     path = Path(path)
-    if not path.exists() and not path.is_symlink():
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place with --out.")
+    if not path.exists():
+        if path.is_symlink():
+            raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give another place with --out.")
         return
     wants_directory = kind in JSON_NAMES
     if wants_directory and not path.is_dir():
@@ -126,60 +135,80 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
 
 @contextmanager
 def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
-    """Yield an empty directory beside `path`; on success it takes the place of `path`, on failure it is removed."""
-    path = Path(path)
-    refuse_if_taken(path, kind=kind, force=force)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    """Yield an empty directory beside `path`; on success it takes the place of `path`, on failure it is removed.
+
+    What stood at `path` stays there until the new one is whole, and is put back if the exchange itself is interrupted.
+    """
+    path = _make_place(path, kind=kind, force=force)
+    beside, old = _beside(path), path.with_name(f".{path.name}.replaced-{os.getpid()}")
     beside.mkdir()
     try:
         yield beside
-        old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
         if path.exists():
             path.rename(old)
         beside.rename(path)
         if old.exists():
-            shutil.rmtree(old)
+            old.rename(beside)  # from here on it is nothing that could be put back
     finally:
-        if beside.exists():
-            shutil.rmtree(beside)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        _remove(beside)
 
 
 @contextmanager
 def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
     """Yield a file name beside `path`; on success it takes the place of `path`, on failure it is removed."""
-    path = Path(path)
-    refuse_if_taken(path, kind=kind, force=force)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    path = _make_place(path, kind=kind, force=force)
+    beside = _beside(path)
     try:
         yield beside
         beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        _remove(beside)
+
+
+def _make_place(path: Path, *, kind: str, force: bool) -> Path:
+    """Where to write: `path`, or where it leads if it is a link; leftovers are swept, what is taken is refused."""
+    path = Path(path)
+    if (path.is_symlink() and path.exists()) or path.name in ("", ".."):
+        path = path.resolve()
+    _sweep(path)
+    refuse_if_taken(path, kind=kind, force=force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial-{os.getpid()}")
 
 
 def _sweep(path: Path) -> None:
     """Remove what a killed process left beside `path`; put back an old artefact that it had set aside."""
-    for left in path.parent.glob(f".{path.name}.*-*"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
         what, _, process = left.name.removeprefix(f".{path.name}.").partition("-")
         if what not in ("partial", "replaced") or not process.isdigit() or _is_running(int(process)):
             continue
         if what == "replaced" and not path.exists():
             left.rename(path)
-        elif left.is_dir():
-            shutil.rmtree(left)
         else:
-            left.unlink()
+            _remove(left)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True
+    """Whether another process of that number lives. Our own number is that of a dead one: containers reuse numbers."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
         return True
-    return False
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
