@@ -75,10 +75,8 @@ def _near(near: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     if not near["bits"]:
         return str(near["why"])
     joined, largest = found["all"], near["largest_group"]
-    return (
-        f"{joined['groups']:,} groups of {joined['rows']:,} rows, the largest of {largest:,}, within {near['bits']} bits "
-        f"({near['why']})"
-    )
+    groups = f"{joined['groups']:,} groups of {joined['rows']:,} rows, the largest of {largest:,}"
+    return f"{groups}, within {near['bits']} bits ({near['why']})"
 
 
 def _table(counts: Mapping[str, Any]) -> Table:

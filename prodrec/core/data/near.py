@@ -2,8 +2,8 @@
 
 Photos of one product, encoded or resized again, differ in few bits; but so do different products photographed alike
 before a plain background. The leaf labels tell which it is. Two photos of one product stand under different leaves only
-by mistake, as often as pixel-identical photos do (share `noise`); two photos of any products do so with probability
-`chance`. Of the pairs that the hash finds, a share `near` stands under different leaves, so at least
+by mistake, as often as pixel-identical photos do (share `noise`, 0 where these are too few to say); two photos of any
+products do so with probability `chance`. Of the pairs that the hash finds, a share `near` does, so at least
 
     (near - noise) / (chance - noise)
 
@@ -34,6 +34,7 @@ LEAST_CHANCE = 0.2
 
 _SAMPLE = 50_000
 _SMALL_GROUP = 20
+_ENOUGH_PAIRS = 50
 
 
 def parse_near(text: str) -> int | None:
@@ -112,7 +113,8 @@ def _disagreement(
 
 
 def _why_not(figures: dict[str, Any], bits: int) -> str | None:
-    noise, near, chance = figures["identical_apart"] or 0.0, figures["near_apart"], figures["chance_apart"]
+    near, chance = figures["near_apart"], figures["chance_apart"]
+    noise = figures["identical_apart"] if figures["identical_pairs"] >= _ENOUGH_PAIRS else 0.0
     if near is None:
         return None
     if chance < LEAST_CHANCE:

@@ -1,7 +1,6 @@
 """Where photos come from: a folder, a tar or a zip file, as one list of names and places to read bytes from.
 
-A name in a table is looked up exactly, then ignoring case, then by its base name where only one photo has it. Another
-extension is never guessed, and nothing is downloaded.
+How a name in a table is looked up among them is in photo_lookup.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.data.photo_lookup import find_photos
 from prodrec.core.errors import BadOption, NotFound
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class PhotoSource:
 
     def find(self, wanted: pl.Series) -> tuple[NDArray[np.int64], dict[int, str]]:
         """The photo number of every name in `wanted` (-1 where there is none), and why, by position in `wanted`."""
-        return _find(self.names, wanted, self.where)
+        return find_photos(self.names, wanted, self.where)
 
 
 def open_photos(where: Path, *, unpack_into: Path | None) -> PhotoSource:
@@ -184,44 +184,3 @@ def _is_wanted(name: str) -> bool:
 def photo_names(source: PhotoSource) -> list[str]:
     """The names with a photo's extension, for catalogues that are only folders."""
     return [name for name in source.names if name.lower().endswith(PHOTO_ENDINGS)]
-
-
-def _find(names: list[str], wanted: pl.Series, where: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
-    import polars as pl
-
-    folder = f"{Path(where).absolute().as_posix()}/"
-    asked = pl.DataFrame({"asked": wanted}).with_row_index("position").with_columns(name=_key(pl.col("asked"), folder))
-    known = pl.DataFrame({"name": names}, schema={"name": pl.String}).with_row_index("photo")
-    known = known.with_columns(name=pl.col("name").str.normalize("NFC"))
-    found = np.full(len(wanted), -1, dtype=np.int64)
-    details: dict[int, str] = {}
-    lower, base = pl.col("name").str.to_lowercase(), pl.col("name").str.to_lowercase().str.split("/").list.last()
-    for step, expression in (("exact", pl.col("name")), ("case", lower), ("base", base)):
-        missing = asked.filter(pl.Series(found == -1) & pl.col("name").is_not_null())
-        if not missing.height:
-            break
-        keys = known.group_by(expression.alias("key")).agg(pl.col("photo").min(), pl.len().alias("same"))
-        joined = missing.with_columns(key=expression).join(keys, on="key", how="inner")
-        unique = joined.filter((pl.col("same") == 1) | (step == "exact"))
-        found[unique["position"].to_numpy()] = unique["photo"].to_numpy()
-        for position, same in (
-            joined.filter((pl.col("same") > 1) & (step != "exact")).select("position", "same").iter_rows()
-        ):
-            details[position] = f"{same} photos have this name apart from {'case' if step == 'case' else 'folders'}"
-    for position, text in asked.filter(pl.Series(found == -1)).select("position", "asked").iter_rows():
-        details.setdefault(position, _why_missing(text, where))
-    return found, {position: why for position, why in details.items() if found[position] == -1}
-
-
-def _key(asked: Any, folder: str) -> Any:
-    """The name as photos are listed: forward slashes, no leading `./`, relative to the folder."""
-    name = asked.str.replace_all("\\", "/", literal=True).str.strip_prefix(folder)
-    return name.str.replace(r"^(?:\./+)+", "").str.normalize("NFC")
-
-
-def _why_missing(text: str | None, where: Path) -> str:
-    if text is None:
-        return "the table names no photo"
-    if text.lower().startswith(("http://", "https://", "//", "ftp://", "s3://", "gs://")):
-        return "it is a web address, and nothing is downloaded: fetch the photos first"
-    return f"no such photo in {where}"

@@ -31,11 +31,11 @@ class PhotoStore:
     """
 
     all_jpeg = True
+    _process = -1
 
     def __init__(self, index_N3: NDArray[np.int64], directory: Path) -> None:
         self._index_N3 = index_N3
         self._directory = directory
-        self._process = -1
         self._files: dict[int, int] = {}
 
     @classmethod

@@ -72,7 +72,7 @@ def column_names(table: Path) -> list[str]:
 
 
 def read_columns(table: Path, wanted: Sequence[str]) -> pl.DataFrame:
-    """The columns `wanted` as text (null where empty), and `__row`, the row number as counted above.
+    """The columns `wanted` as text (null or `""` where empty), and `__row`, the row number as counted above.
 
     Raises BadTable naming the row where a text table is not UTF-8 or a row has more or fewer fields than the header.
     """

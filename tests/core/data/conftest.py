@@ -1,0 +1,77 @@
+"""A small shop drawn by the test itself: photos as asked for and a table of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodrec.core.data.catalogue import Columns
+from prodrec.core.data.dataset import Dataset, open_dataset
+from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.prepare import prepare
+
+
+@dataclass
+class Shop:
+    """Photos in `photos`, a table beside them; `prepare` makes a dataset of both and opens it."""
+
+    directory: Path
+
+    @property
+    def photos(self) -> Path:
+        return self.directory / "photos"
+
+    def picture(self, seed: int, *, size: tuple[int, int] = (40, 30)) -> Image.Image:
+        """A patchwork that no other seed gives."""
+        patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
+
+    def photo(self, name: str, seed: int | None = None, **options: Any) -> str:
+        """Save the picture number `seed` (of the name where None) as `name`; gives the name."""
+        path = self.photos / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = seed if seed is not None else int.from_bytes(name.encode(), "big")
+        self.picture(number, **options).save(path)
+        return name
+
+    def table(self, rows: Sequence[Mapping[str, str]], name: str = "products.csv") -> Path:
+        """A CSV table; its columns are the keys of the first row."""
+        path = self.directory / name
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    def products(self, leaves: Mapping[str, int], **more: str) -> list[dict[str, str]]:
+        """So many products of every leaf (`Tops/Shirts` is a path), each with a photo of its own."""
+        rows: list[dict[str, str]] = []
+        for path, count in leaves.items():
+            for i in range(count):
+                number = str(len(rows))
+                root, _, leaf = path.rpartition("/")
+                levels = {"root": root, "leaf": leaf} if root else {"leaf": leaf}
+                title = f"{leaf} item{i % 3} shop"
+                rows.append({"id": number, "image": self.photo(f"{number}.png"), "title": title, **levels, **more})
+        return rows
+
+    def prepare(self, *tables: Path, out: str = "dataset", columns: Columns | None = None, **options: Any) -> Dataset:
+        """Prepare and open; without tables from the folders of the photos."""
+        place = self.directory / out
+        settings = PrepareOptions(columns=columns or Columns(), **options)
+        prepare(tables, images=self.photos, out=place, options=settings, workers=1, force=True)
+        return open_dataset(place)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """An empty shop; the test draws what it needs."""
+    (tmp_path / "photos").mkdir()
+    return Shop(tmp_path)

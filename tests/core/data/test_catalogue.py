@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodrec.core.data.catalogue import Columns, catalogue_of_folders, find_columns, read_catalogue
+from prodrec.core.errors import BadOption, BadTable
+
+TABLE = Path("t.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "image", "id_", "title", "levels"),
+    [
+        ("id,image,title,root,middle,leaf", "image", "id", "title", ("root", "middle", "leaf")),
+        ("SKU,Photo,Name,leaf", "Photo", "SKU", "Name", ("leaf",)),
+        (
+            "id,gender,masterCategory,subCategory,articleType,productDisplayName,filename",
+            *("filename", "id", "productDisplayName", ("masterCategory", "subCategory", "articleType")),
+        ),
+        (
+            "image path,category_10,category_2,category_1",
+            "image path",
+            None,
+            None,
+            ("category_1", "category_2", "category_10"),
+        ),
+        ("Image_File,Product ID,Category", "Image_File", "Product ID", None, ("Category",)),
+        ("file,label", "file", None, None, ("label",)),
+    ],
+)
+def test_columns_are_found_by_name(
+    header: str, image: str, id_: str | None, title: str | None, levels: tuple[str, ...]
+) -> None:
+    columns = find_columns(header.split(","), Columns(), table=TABLE)
+    assert (columns.image, columns.id, columns.title, columns.levels) == (image, id_, title, levels)
+
+
+def test_options_win() -> None:
+    found = ["id", "image", "title", "leaf", "ean", "back", "Kind", "colour"]
+    given = Columns(id="ean", image="BACK", levels=("Kind",), attributes=("colour",))
+    columns = find_columns(found, given, table=TABLE)
+    assert columns == Columns(id="ean", image="back", title="title", levels=("Kind",), attributes=("colour",))
+    assert columns.names() == ["ean", "back", "title", "Kind", "colour"]
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "words"),
+    [
+        ("id,title,leaf", Columns(), ["no image column", "--image", "id, title, leaf"]),
+        ("id,image,title", Columns(), ["no category column", "--levels"]),
+        ("id,image,leaf", Columns(levels=("root", "leaf")), ["no column 'root'", "--levels"]),
+        ("id,image,leaf,colour", Columns(attributes=("color",)), ["'color'", "--attributes", "did you mean colour?"]),
+        ("id,image,leaf", Columns(split="fold"), ["'fold'", "--split-column"]),
+        ("id,image,leaf", Columns(path="category"), ["'category'", "--path-column"]),
+    ],
+)
+def test_missing_columns(header: str, given: Columns, words: list[str]) -> None:
+    with pytest.raises(BadTable) as error:
+        find_columns(header.split(","), given, table=TABLE)
+    assert all(word in str(error.value) for word in ["t.csv", *words]), error.value
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_values(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "id,image,title,leaf,colour\n 1 ,a.jpg, red  shirt ,Shirts,NA\n2,  ,,NA,\n")
+    frame = read_catalogue([table], Columns(attributes=("colour",))).frame
+    columns = ["table", "table_row", "id", "image", "title", "level_0", "attribute_0"]
+    assert frame.select(columns).rows() == [
+        (0, 2, "1", "a.jpg", "red  shirt", "Shirts", "NA"),
+        (0, 3, "2", None, None, "NA", None),
+    ]
+    frame = read_catalogue([table], Columns(attributes=("colour",)), missing_values=("NA", "null")).frame
+    assert frame.select("level_0", "attribute_0").rows() == [("Shirts", None), (None, None)]
+
+
+def test_no_id_column_takes_the_photo(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "image,leaf\na.jpg,Shirts\n")
+    assert read_catalogue([table], Columns()).frame["id"].to_list() == ["a.jpg"]
+
+
+def test_several_tables(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.csv", "id,image,leaf\n1,a.jpg,Shirts\n")
+    second = write(tmp_path / "b.jsonl", '{"leaf": "Hats", "image": "b.jpg", "id": 2}\n')
+    catalogue = read_catalogue([first, second], Columns())
+    assert catalogue.frame.select("table", "table_row", "id", "level_0").rows() == [
+        (0, 2, "1", "Shirts"),
+        (1, 1, "2", "Hats"),
+    ]
+    other = write(tmp_path / "c.csv", "id,photo,leaf\n1,a.jpg,Shirts\n")
+    with pytest.raises(BadTable, match=r"c\.csv has no column 'image'"):
+        read_catalogue([first, other], Columns())
+
+
+def test_zero_rows(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match="zero rows"):
+        read_catalogue([write(tmp_path / "t.csv", "id,image,leaf\n")], Columns())
+
+
+def test_repeated_names(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "id,image,leaf\n1,2,3\n")
+    with pytest.raises(BadOption, match="--levels leaf,leaf names a column twice"):
+        read_catalogue([table], Columns(levels=("leaf", "leaf")))
+
+
+@pytest.mark.parametrize(("separator", "joined"), [(" > ", " > "), (">", " > "), ("/", "/"), ("|", "|")])
+def test_paths_in_one_column(tmp_path: Path, separator: str, joined: str) -> None:
+    paths = [["A", "B", "C"], ["A", "B"], ["A", "B2", "D"], ["A", "", "E"], []]
+    lines = "".join(f'x.jpg,"{joined.join(path)}"\n' for path in paths)
+    table = write(tmp_path / "t.csv", "image,category\n" + lines)
+    catalogue = read_catalogue([table], Columns(path="category", separator=separator))
+    assert catalogue.levels == ("level1", "level2", "leaf")
+    assert catalogue.frame.select("level_0", "level_1", "level_2", "depth").rows() == [
+        ("A", "B", "C", 3),
+        (None, None, None, 2),
+        ("A", "B2", "D", 3),
+        ("A", None, "E", 3),
+        (None, None, None, None),
+    ]
+    named = read_catalogue([table], Columns(path="category", separator=separator, levels=("department", "kind")))
+    assert named.levels == ("department", "kind")
+    assert named.frame["level_1"].to_list() == [None, "B", None, None, None]
+
+
+def test_folders() -> None:
+    names = ["A/B/1.jpg", "A/C/2.jpg", "A/3.jpg", "4.jpg"]
+    catalogue = catalogue_of_folders(names, Path("photos"))
+    assert catalogue.levels == ("level1", "leaf")
+    assert catalogue.frame.select("id", "level_0", "level_1").rows() == [
+        ("A/B/1.jpg", "A", "B"),
+        ("A/C/2.jpg", "A", "C"),
+        ("A/3.jpg", None, None),
+        ("4.jpg", None, None),
+    ]
+    assert catalogue_of_folders(names, Path("photos"), ["kind"]).frame["level_0"].to_list() == [None, None, "A", None]
+    for nothing in ([], ["1.jpg"]):
+        with pytest.raises(BadTable, match="root/…/leaf"):
+            catalogue_of_folders(nothing, Path("photos"))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prodrec.core.data.labels import SeveralParents, build_taxonomy, encode
+from prodrec.core.taxonomy import Taxonomy
+
+
+def build(paths: list[tuple[str, ...]]) -> tuple[Taxonomy, list[tuple[str, ...]], list[SeveralParents]]:
+    """The tree, every row's path in it, and the classes under several parents."""
+    levels = ("root", "middle", "leaf")[-len(paths[0]) :]
+    encoded = [encode(pl.Series(names)) for names in zip(*paths, strict=True)]
+    codes = np.stack([codes for _, codes in encoded], axis=1)
+    taxonomy, labels, unclear = build_taxonomy(levels, [names for names, _ in encoded], codes)
+    assert labels.dtype == np.int32 and labels.shape == (len(paths), len(levels))
+    assert np.array_equal(labels, taxonomy.ancestors()[labels[:, -1]])
+    return taxonomy, [taxonomy.path(leaf) for leaf in labels[:, -1]], unclear
+
+
+def test_encode() -> None:
+    names, codes = encode(pl.Series(["b", None, "a", "中", "B", "b"]))
+    assert names == ["B", "a", "b", "中"]
+    assert codes.tolist() == [2, -1, 1, 3, 0, 2] and codes.dtype == np.int32
+    assert encode(pl.Series([None, None], dtype=pl.String))[1].tolist() == [-1, -1]
+
+
+def test_a_plain_tree() -> None:
+    paths = [("A", "x", "1"), ("B", "y", "2"), ("A", "x", "0"), ("A", "z", "3")]
+    taxonomy, labelled, unclear = build(paths)
+    assert labelled == paths and unclear == []
+    assert taxonomy.names == (("A", "B"), ("x", "y", "z"), ("0", "1", "2", "3"))
+    assert [p.tolist() for p in taxonomy.parents] == [[-1, -1], [0, 1, 0], [0, 0, 1, 2]]
+
+
+def test_one_level() -> None:
+    taxonomy, labelled, unclear = build([("b",), ("a",), ("b",)])
+    assert taxonomy.leaves == ("a", "b") and labelled == [("b",), ("a",), ("b",)] and unclear == []
+
+
+def test_the_majority_wins_and_the_first_name_where_two_are_equal() -> None:
+    taxonomy, labelled, unclear = build(
+        [("B", "1"), ("A", "1"), ("B", "1"), ("C", "2"), ("B", "2"), ("A", "3"), ("C", "3")]
+    )
+    assert labelled[:2] == [("B", "1"), ("B", "1")]
+    assert labelled[3:] == [("B", "2"), ("B", "2"), ("A", "3"), ("A", "3")]
+    assert unclear == [
+        SeveralParents("leaf", "1", ("B", "A"), (2, 1)),
+        SeveralParents("leaf", "2", ("B", "C"), (1, 1)),
+        SeveralParents("leaf", "3", ("A", "C"), (1, 1)),
+    ]
+    assert taxonomy.names[0] == ("A", "B")  # C lost its last leaf
+
+
+def test_parents_of_parents() -> None:
+    """The middle class goes to its own majority; rows follow their leaf through the middle to the root."""
+    paths = [("A", "m", "1"), ("A", "m", "1"), ("B", "m", "2"), ("B", "n", "1"), ("B", "n", "3")]
+    taxonomy, labelled, unclear = build(paths)
+    assert labelled == [("A", "m", "1"), ("A", "m", "1"), ("A", "m", "2"), ("A", "m", "1"), ("B", "n", "3")]
+    assert [(u.level, u.name, u.parents) for u in unclear] == [("middle", "m", ("A", "B")), ("leaf", "1", ("m", "n"))]
+    assert taxonomy.names == (("A", "B"), ("m", "n"), ("1", "2", "3"))
+
+
+def test_names_may_repeat_over_levels() -> None:
+    taxonomy, labelled, _ = build([("Bags", "Bags"), ("Socks", "Socks"), ("Bags", "Totes")])
+    assert labelled == [("Bags", "Bags"), ("Socks", "Socks"), ("Bags", "Totes")]
+    assert taxonomy.names == (("Bags", "Socks"), ("Bags", "Socks", "Totes"))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_against_counting_by_hand(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    paths = [("rR"[r], f"m{m}", f"l{leaf}") for r, m, leaf in random.integers(0, [2, 4, 9], (60, 3))]
+    _, labelled, _ = build(paths)
+
+    def majority(of: int, name: str) -> str:
+        counts = Counter(path[of - 1] for path in paths if path[of] == name)
+        return min(counts, key=lambda parent: (-counts[parent], parent))
+
+    for path, found in zip(paths, labelled, strict=True):
+        middle = majority(2, path[2])
+        assert found == (majority(1, middle), middle, path[2])

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from prodrec.core.data.photo_sources import PhotoSource, open_photos, photo_names
+from prodrec.core.errors import BadOption, NotFound
+
+FILES = {"a.jpg": b"one", "sub/B.JPG": b"two" * 500, "sub/deep/c.png": b"three", "x/d.jpg": b"4", "y/d.jpg": b"5"}
+NOISE = {"__MACOSX/._a.jpg": b"", "sub/._B.JPG": b"", ".DS_Store": b""}
+
+
+def folder(place: Path) -> Path:
+    for name, data in {**FILES, **NOISE}.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(data)
+    return place
+
+
+def tar(path: Path, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, data in {**FILES, **NOISE}.items():
+            member = tarfile.TarInfo("./" + name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def zipped(path: Path, compression: int) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.mkdir("sub")
+        for name, data in {**FILES, **NOISE}.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.fixture(params=["folder", "tar", "tar.gz", "tar.xz", "stored zip", "deflated zip", "no ending"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> PhotoSource:
+    (tmp_path / "unpacked").mkdir()
+    where = {
+        "folder": lambda: folder(tmp_path / "photos"),
+        "tar": lambda: tar(tmp_path / "p.tar"),
+        "tar.gz": lambda: tar(tmp_path / "p.tar.gz", "w:gz"),
+        "tar.xz": lambda: tar(tmp_path / "p.txz", "w:xz"),
+        "stored zip": lambda: zipped(tmp_path / "p.zip", zipfile.ZIP_STORED),
+        "deflated zip": lambda: zipped(tmp_path / "p.zip", zipfile.ZIP_DEFLATED),
+        "no ending": lambda: tar(tmp_path / "photos"),
+    }[request.param]()
+    return open_photos(where, unpack_into=tmp_path / "unpacked")
+
+
+def test_names_and_bytes(source: PhotoSource) -> None:
+    assert source.names == sorted(FILES)
+    for photo, name in enumerate(source.names):
+        assert source.place(photo).read() == FILES[name]
+    assert photo_names(source) == sorted(FILES)
+
+
+def test_lookup(source: PhotoSource) -> None:
+    asked = {
+        "a.jpg": "a.jpg",
+        "./a.jpg": "a.jpg",
+        "A.JPG": "a.jpg",  # ignoring case
+        "sub\\B.JPG": "sub/B.JPG",
+        "SUB/b.jpg": "sub/B.JPG",
+        "b.jpg": "sub/B.JPG",  # by base name
+        "images/c.png": "sub/deep/c.png",
+        "x/d.jpg": "x/d.jpg",
+    }
+    found, why = source.find(pl.Series(list(asked)))
+    assert [source.names[photo] for photo in found] == list(asked.values())
+    assert why == {}
+
+
+def test_what_is_not_found(source: PhotoSource) -> None:
+    asked = ["d.jpg", "a.png", "a", "https://shop.example/a.jpg", None, "z/a.jpg/", "c.jpeg"]
+    found, why = source.find(pl.Series(asked, dtype=pl.String))
+    assert found.tolist() == [-1] * len(asked)
+    assert why[0] == "2 photos have this name apart from folders"
+    assert why[1].startswith("no such photo in ")
+    assert "nothing is downloaded" in why[3]
+    assert why[4] == "the table names no photo"
+    assert set(why) == set(range(len(asked)))
+
+
+def test_exact_names_come_before_case(tmp_path: Path) -> None:
+    for name in ("p/a.jpg", "p/A.jpg", "p/b.JPG", "p/B.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    source = open_photos(tmp_path / "p", unpack_into=None)
+    if len(source) < 4:
+        pytest.skip("this file system does not tell cases apart")
+    found, why = source.find(pl.Series(["A.jpg", "a.jpg", "b.jpg"]))
+    assert [source.names[i] for i in found[:2]] == ["A.jpg", "a.jpg"]
+    assert found[2] == -1 and why[2] == "2 photos have this name apart from case"
+
+
+def test_composed_and_decomposed_letters(tmp_path: Path) -> None:
+    (tmp_path / "cafe\u0301.jpg").write_bytes(b"x")
+    found, _ = open_photos(tmp_path, unpack_into=None).find(pl.Series(["caf\u00e9.jpg"]))
+    assert found.tolist() == [0]
+
+
+def test_absolute_names_inside_the_folder(tmp_path: Path) -> None:
+    source = open_photos(folder(tmp_path / "photos"), unpack_into=None)
+    inside, outside = str(tmp_path / "photos" / "sub" / "B.JPG"), str(tmp_path / "secret.jpg")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    found, _ = source.find(pl.Series([inside, outside, "../secret.jpg"]))
+    assert found.tolist() == [source.names.index("sub/B.JPG"), -1, -1]
+
+
+def test_links(tmp_path: Path) -> None:
+    folder(tmp_path / "photos")
+    (tmp_path / "photos" / "sub" / "back").symlink_to(tmp_path / "photos")  # leads in a circle
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "e.jpg").write_bytes(b"e")
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert open_photos(tmp_path / "photos", unpack_into=None).names == sorted([*FILES, "linked/e.jpg"])
+
+
+def test_hard_links_in_a_tar(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as archive:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"abc"))
+        link = tarfile.TarInfo("b.jpg")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
+        archive.addfile(link)
+    source = open_photos(tmp_path / "p.tar", unpack_into=None)
+    assert [source.place(i).read() for i in range(2)] == [b"abc", b"abc"]
+
+
+def test_zip_compression_that_cannot_be_read(tmp_path: Path) -> None:
+    source = open_photos(zipped(tmp_path / "p.zip", zipfile.ZIP_BZIP2), unpack_into=None)
+    assert set(source.problems) == set(range(len(source)))
+    assert "compression" in source.problems[0]
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"--images .*nowhere does not exist"):
+        open_photos(tmp_path / "nowhere", unpack_into=None)
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" * 300)
+    with pytest.raises(BadOption, match="neither a folder nor a readable tar or zip"):
+        open_photos(tmp_path / "a.jpg", unpack_into=None)
+    packed = tar(tmp_path / "p.tar.gz", "w:gz")
+    with pytest.raises(BadOption, match="--in-place cannot use the compressed"):
+        open_photos(packed, unpack_into=None)
+    packed.write_bytes(packed.read_bytes()[:-30])
+    with pytest.raises(BadOption, match="broken or truncated"):
+        open_photos(packed, unpack_into=tmp_path)
