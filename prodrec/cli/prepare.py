@@ -135,7 +135,7 @@ def prepare(
     ] = 0.05,
     trim_by: Annotated[
         TrimBy, _of_titles(help="Whether these are shares of the distinct words or of the running text.")
-    ] = TrimBy.words,
+    ] = TrimBy.occurrences,
     drop_wordless: Annotated[
         bool, _of_titles("--drop-wordless", help="Reject rows without a word left (as paper A does).")
     ] = False,

@@ -32,7 +32,7 @@ class PrepareOptions:
     tokenizer: str | None = None
     drop_frequent: float = 0.05
     drop_rare: float = 0.05
-    trim_by: By = "words"
+    trim_by: By = "occurrences"
     drop_wordless: bool = False
     head_from: int = 100
 

@@ -147,7 +147,7 @@ def build_vocabulary(
     *,
     drop_frequent: float = 0.05,
     drop_rare: float = 0.05,
-    by: By = "words",
+    by: By = "occurrences",
 ) -> tuple[Vocabulary, TrimReport]:
     """Count the words of all titles, drop the most and least frequent (paper A §4.1), and say what was dropped.
 
@@ -167,7 +167,7 @@ def encode_titles(
     *,
     drop_frequent: float = 0.05,
     drop_rare: float = 0.05,
-    by: By = "words",
+    by: By = "occurrences",
     workers: int = 1,
     advance: Callable[[int], object] = lambda rows: None,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:

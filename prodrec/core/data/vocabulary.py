@@ -1,7 +1,9 @@
 """The vocabulary of a dataset: which words were kept, in which order, how often each occurs, and what was dropped.
 
 Paper A §4.1 discards "5 percent of very frequent and very infrequent words". That can be read as a share of the
-distinct words or of the running text; both are here, `by=`.
+distinct words or of the running text; both are here, `by=`. The default is the running text: titles follow Zipf's law,
+so that 5 % of the distinct words are most of what is written (in a catalogue of 40,946 fashion products, dropping the
+most frequent 5 % of the distinct words left 46 % of the titles without any word).
 
 Word ids: 1 is the most frequent word that was kept, V the rarest; 0 is padding and "unknown".
 """
