@@ -99,8 +99,8 @@ def train(
 ) -> Run:
     """Train `recipe` on the dataset at `dataset` into the run directory `out`; the finished run.
 
-    With `resume` an unfinished run at `out` goes on with its own settings; `settings_given` says that `recipe` was asked
-    for and must equal them. Raises the UserErrors of its parts, Interrupted after Ctrl-C.
+    With `resume` an unfinished run at `out` goes on with its own settings; `settings_given` says that `recipe` was
+    asked for and must equal them. Raises the UserErrors of its parts, Interrupted after Ctrl-C.
     """
     import numpy as np
 
@@ -161,6 +161,7 @@ def _trainee(recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, sta
         word_vectors_VE=vectors_VE,
         train_images=data.train_images,
         load_weights=start,
+        photo_size=(recipe.photos.height, recipe.photos.width),
     )
     pixels = recipe.photos.height * recipe.photos.width
     return make_trainee(network, recipe.training, choose_device(device), pixels=pixels)

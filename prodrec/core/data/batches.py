@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import simplejpeg
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from prodrec.core.data.photo_config import PhotoConfig
 
@@ -87,9 +87,7 @@ class PhotoBatches(TorchDataset[Batch]):
         photos = self.dataset.photos
         if not photos.all_jpeg:
             return torch.from_numpy(photos.decode(row))
-        encoded = torch.frombuffer(bytearray(photos.read(row)), dtype=torch.uint8)
-        photo_CHW: Tensor = decode_jpeg(encoded, mode=ImageReadMode.RGB)
-        return photo_CHW
+        return torch.from_numpy(simplejpeg.decode_jpeg(photos.read(row))).permute(2, 0, 1)
 
     def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
         if not self.augment:

@@ -1,0 +1,94 @@
+"""A prepared drawn dataset and a small network that is no model family: training must not care which network it trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prodrec.core.data.batches import Batch
+from prodrec.core.data.dataset import Dataset, open_dataset
+from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.data.prepare import prepare
+from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.loop import Trainee, make_trainee
+
+PHOTOS = PhotoConfig(image_size="16x12")
+TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", precision="fp32", momentum=0.9)
+
+
+@dataclass(frozen=True)
+class TinyLosses:
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TinyTopK:
+    classes: dict[str, Tensor]
+
+
+class TinyNetwork(nn.Module):
+    """One convolution with batch norm and dropout (so that state and random numbers matter), one linear layer."""
+
+    def __init__(self, classes: int, leaf: str) -> None:
+        super().__init__()
+        self.leaf = leaf
+        self.backbone = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1))
+        self.classifier = nn.Linear(8, classes)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        scores_BC: Tensor = self.classifier(self.backbone(images_BCHW).mean((2, 3)))
+        return scores_BC
+
+    def loss(self, batch: Batch) -> TinyLosses:
+        total = nn.functional.cross_entropy(self(batch.images_BCHW).float(), batch.labels_BL[:, -1])
+        return TinyLosses(total, {"visual": total.detach()})
+
+    def top_k(self, batch: Batch, k: int) -> TinyTopK:
+        return TinyTopK({self.leaf: self(batch.images_BCHW).topk(k).indices})
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"backbone": list(self.backbone.parameters()), "classifier": list(self.classifier.parameters())}
+
+
+@pytest.fixture(scope="session")
+def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The drawn catalogue, prepared. Read only."""
+    out = tmp_path_factory.mktemp("prepared") / "dataset"
+    prepare([drawn.table], images=drawn.photos, out=out)
+    return open_dataset(out)
+
+
+@pytest.fixture
+def trainee_of(prepared: Dataset):
+    """`trainee_of(lr=0.1, …)`: a fresh tiny network in training; the same seed gives the same weights."""
+
+    def make(**settings: object) -> Trainee:
+        torch.manual_seed(3)
+        network = TinyNetwork(len(prepared.taxonomy.leaves), prepared.taxonomy.leaf_level)
+        return make_trainee(network, replace(TRAINING, **settings), torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture
+def run_of(prepared: Dataset, tmp_path: Path):
+    """`run_of("first")`: the directory of a new run on the drawn dataset."""
+    from prodrec.core.training.run import create_run
+
+    def make(name: str = "run", *, force: bool = False, **recipe: object):
+        return create_run(
+            tmp_path / name,
+            prepared,
+            recipe={"family": "tiny", **recipe},
+            arithmetic={"dtype": "float32", "channels_last": True},
+            word_vectors={},
+            force=force,
+        )
+
+    return make

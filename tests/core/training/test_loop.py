@@ -1,0 +1,150 @@
+"""The loop: schedules, accumulation, frozen parts, moving average, and what a step tells."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.data.batches import PhotoBatches, in_order, training_order
+from prodrec.core.errors import ProdrecError
+from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.loop import Position, choose_arithmetic, learning_rate, steps_in_all, train_steps
+
+from .conftest import PHOTOS
+
+
+def batches_of(dataset, size):
+    """The training batches of an epoch, as the loop asks for them."""
+
+    def epoch_batches(epoch, skip):
+        source = PhotoBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
+        for rows in training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=epoch)[skip:]:
+            yield source[rows].to_device(torch.device("cpu"), PHOTOS)
+
+    count = len(training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=0))
+    return epoch_batches, count
+
+
+def run_through(trainee, dataset, *, size=16, position=None):
+    epoch_batches, count = batches_of(dataset, size)
+    return list(train_steps(trainee, epoch_batches, batches_per_epoch=count, position=position or Position()))
+
+
+def test_paper_a_schedule_is_times_point_eight_after_every_epoch():
+    config = TrainingConfig(lr=0.1, epochs=4)
+    rates = [learning_rate(config, step, steps_per_epoch=10) for step in (0, 9, 10, 25, 39)]
+    assert rates == pytest.approx([0.1, 0.1, 0.08, 0.064, 0.1 * 0.8**3])
+
+
+def test_warm_up_rises_to_lr_and_cosine_falls_to_nothing():
+    config = TrainingConfig(lr=1.0, epochs=5, warmup_epochs=1, schedule="cosine")
+    rates = [learning_rate(config, step, steps_per_epoch=4) for step in range(20)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert rates[4] == pytest.approx(1.0)
+    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
+    assert rates[12] == pytest.approx(0.5) and 0 < rates[19] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("epochs", "accumulate", "expected"), [(2, 1, 20), (1.5, 1, 15), (2, 3, 8), (0.3, 1, 3), (0.05, 1, 1)]
+)
+def test_steps_in_all(epochs, accumulate, expected):
+    assert steps_in_all(TrainingConfig(epochs=epochs, accumulate=accumulate), batches_per_epoch=10) == expected
+
+
+def test_steps_tell_epochs_photos_and_means(prepared, trainee_of):
+    steps = run_through(trainee_of(epochs=2), prepared)
+    last = [step for step in steps if step.ends_epoch]
+    assert [step.epoch for step in last] == [1, 2]
+    assert sum(step.photos for step in steps) == 2 * len(prepared.rows("train"))
+    first_epoch = [step.losses["loss"] for step in steps if step.epoch == 1]
+    assert last[0].epoch_losses["loss"] == pytest.approx(sum(first_epoch) / len(first_epoch))
+    assert [step.step for step in steps] == list(range(1, len(steps) + 1))
+
+
+def test_training_learns(prepared, trainee_of):
+    """The tiny network cannot do much, but better than knowing only how frequent each class is."""
+    steps = run_through(trainee_of(epochs=12, lr=0.2), prepared)
+    share = prepared.train_images / prepared.train_images.sum()
+    ignorant = -(share[share > 0] * np.log(share[share > 0])).sum()
+    assert steps[-1].epoch_losses["loss"] < 0.95 * ignorant
+
+
+def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
+    """Without batch norm and dropout, two batches of equal size added up are one batch of twice the size."""
+    rows = prepared.rows("train")[:32]
+
+    def weights_after(size, accumulate):
+        trainee = trainee_of(epochs=1, accumulate=accumulate, momentum=0.0)
+        trainee.network.backbone[1] = torch.nn.Identity()
+        trainee.network.backbone[3] = torch.nn.Identity()
+        source = PhotoBatches(prepared, PHOTOS, augment=False)
+
+        def epoch_batches(_epoch, skip):
+            return (source[r].to_device(torch.device("cpu"), PHOTOS) for r in in_order(rows, batch_size=size)[skip:])
+
+        list(train_steps(trainee, epoch_batches, batches_per_epoch=32 // size, position=Position()))
+        return trainee.network.classifier.weight.detach()
+
+    torch.testing.assert_close(weights_after(16, 2), weights_after(32, 1))
+
+
+def test_a_part_with_learning_rate_zero_is_frozen(prepared, trainee_of):
+    trainee = trainee_of(epochs=1, backbone_lr_scale=0)
+    before = trainee.network.backbone[0].weight.detach().clone()
+    run_through(trainee, prepared)
+    assert torch.equal(trainee.network.backbone[0].weight, before)
+
+
+def test_learning_rates_are_scaled_by_part_and_biases_are_not_decayed(trainee_of):
+    trainee = trainee_of(backbone_lr_scale=0.1, weight_decay=0.5)
+    groups = {(g["part"], g["weight_decay"]): g for g in trainee.optimizer.param_groups}
+    assert set(groups) == {("backbone", 0.5), ("backbone", 0.0), ("classifier", 0.5), ("classifier", 0.0)}
+    assert groups["backbone", 0.5]["scale"] == 0.1 and groups["classifier", 0.5]["scale"] == 1.0
+    assert all(p.ndim == 1 for p in groups["backbone", 0.0]["params"])
+
+
+def test_clipping_bounds_the_update(prepared, trainee_of):
+    trainee = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
+    before = [p.detach().clone() for p in trainee.network.parameters()]
+    run_through(trainee, prepared)
+    moved = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(trainee.network.parameters(), before, strict=True)))
+    assert 0 < moved <= 1.001e-3
+
+
+def test_moving_average_follows_the_weights(prepared, trainee_of):
+    trainee = trainee_of(epochs=1, ema=0.5)
+    start = trainee.network.classifier.weight.detach().clone()
+    expected = None
+    epoch_batches, count = batches_of(prepared, 16)
+    for _ in train_steps(trainee, epoch_batches, batches_per_epoch=count, position=Position()):
+        now = trainee.network.classifier.weight.detach()
+        expected = now.clone() if expected is None else 0.5 * expected + 0.5 * now
+    assert expected is not None and not torch.equal(expected, start)
+    torch.testing.assert_close(trainee.to_keep.classifier.weight.detach(), expected)
+
+
+def test_a_loss_that_is_not_finite_ends_training_in_one_sentence(prepared, trainee_of):
+    trainee = trainee_of(epochs=1)
+    with torch.no_grad():
+        trainee.network.classifier.bias.fill_(float("nan"))
+    with pytest.raises(ProdrecError, match="the loss became nan at learning rate"):
+        run_through(trainee, prepared)
+
+
+def test_arithmetic_is_as_asked_and_bf16_is_for_large_photos_only():
+    cpu = torch.device("cpu")
+    asked = TrainingConfig(precision="bf16", channels_last="no")
+    assert choose_arithmetic(asked, cpu, pixels=100) == (torch.bfloat16, False)
+    assert choose_arithmetic(replace(asked, precision="fp32"), cpu, pixels=10**6)[0] is torch.float32
+    assert choose_arithmetic(TrainingConfig(), cpu, pixels=80 * 60)[0] is torch.float32
+
+
+def test_bf16_trains(prepared, trainee_of):
+    steps = run_through(trainee_of(epochs=1, precision="bf16"), prepared)
+    assert math.isfinite(steps[-1].losses["loss"])

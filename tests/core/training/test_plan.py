@@ -1,0 +1,36 @@
+"""The plan is measured: it counts what is there and grows with what it must grow with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prodrec.core.training.plan import plan
+
+from .conftest import PHOTOS
+
+
+def test_parameters_and_optimiser(prepared, trainee_of):
+    trainee = trainee_of()
+    count = sum(p.numel() for p in trainee.network.parameters())
+    found = plan(trainee, prepared, PHOTOS)
+    assert sum(found.parameters.values()) == found.trainable == count
+    assert set(found.parameters) == {"backbone", "classifier"}
+    assert found.weights_bytes == found.gradients_bytes == found.optimizer_bytes == 4 * count
+    assert plan(trainee_of(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
+    assert plan(trainee_of(ema=0.9), prepared, PHOTOS).weights_bytes == 8 * count
+    frozen = plan(trainee_of(backbone_lr_scale=0), prepared, PHOTOS)
+    assert frozen.trainable == found.parameters["classifier"]
+
+
+def test_activations_grow_with_batch_and_photo(prepared, trainee_of):
+    small = plan(trainee_of(batch_size=16), prepared, PHOTOS).activations_bytes
+    assert plan(trainee_of(batch_size=64), prepared, PHOTOS).activations_bytes == 4 * small
+    assert plan(trainee_of(batch_size=16), prepared, replace(PHOTOS, image_size="32x24")).activations_bytes > 3 * small
+
+
+def test_steps_and_times(prepared, trainee_of):
+    found = plan(trainee_of(epochs=3, batch_size=16), prepared, PHOTOS)
+    batches = -(-len(prepared.rows("train")) // 16)
+    assert found.steps == 3 * batches and found.train_photos == len(prepared.rows("train"))
+    assert found.seconds == 3 * found.seconds_per_epoch > 0
+    assert found.as_json()["bytes_in_all"] == found.bytes_in_all

@@ -1,0 +1,86 @@
+"""The run directory: complete, movable, never lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.training.run import finish_run, finished_runs, open_run
+
+
+def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, run_of, tmp_path):
+    run = run_of("first", colour="red")
+    assert not run.finished and run.recipe["colour"] == "red" and run.dataset_fingerprint == prepared.fingerprint
+    done = finish_run(run, {"w": torch.arange(3.0)}, {"steps": 1})
+    shutil.move(done.path, tmp_path / "elsewhere")
+    moved = open_run(tmp_path / "elsewhere")
+    assert moved.finished and moved.name == "elsewhere"
+    assert moved.taxonomy.same_classes(prepared.taxonomy)
+    assert moved.vocabulary.words == prepared.vocabulary.words
+    assert np.array_equal(moved.train_images, prepared.train_images)
+    assert torch.equal(moved.weights()["w"], torch.arange(3.0))
+
+
+def test_fingerprint_follows_recipe_and_weights(run_of):
+    a, b = run_of("a"), run_of("b", lr=1)
+    assert a.identity != b.identity
+    one = finish_run(a, {"w": torch.zeros(2)}, {})
+    other = finish_run(run_of("a", force=True), {"w": torch.ones(2)}, {})
+    assert one.identity == other.identity and one.fingerprint != other.fingerprint
+
+
+def test_a_run_in_place_is_refused_with_what_to_do(run_of):
+    run = run_of("first")
+    with pytest.raises(OutputExists, match="unfinished run; add --resume"):
+        run_of("first")
+    finish_run(run, {"w": torch.zeros(1)}, {})
+    with pytest.raises(OutputExists, match="finished run; add --force"):
+        run_of("first")
+
+
+def test_force_keeps_the_finished_run_until_the_new_one_is_finished(run_of, tmp_path):
+    finish_run(run_of("first"), {"w": torch.zeros(1)}, {})
+    run_of("first", force=True)
+    new = run_of("first", force=True)  # a second try does not cost the finished run either
+    previous = open_run(tmp_path / "first.previous")
+    assert previous.finished and torch.equal(previous.weights()["w"], torch.zeros(1))
+    with pytest.raises(NotFound, match="no finished run"):
+        finished_runs(tmp_path)
+    finish_run(new, {"w": torch.ones(1)}, {})
+    assert not (tmp_path / "first.previous").exists()
+    assert [run.name for run in finished_runs(tmp_path)] == ["first"]
+
+
+def test_what_is_not_a_run_is_never_replaced(run_of, tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputExists, match="not a prodrec run"):
+        run_of("first", force=True)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputExists, match="is a file"):
+        run_of("file", force=True)
+
+
+def test_damage_is_told(run_of, tmp_path):
+    with pytest.raises(NotFound):
+        open_run(tmp_path / "nothing")
+    run = finish_run(run_of("first"), {"w": torch.zeros(1000)}, {})
+    weights = run.path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(BadArtefact, match="is damaged"):
+        run.weights()
+    weights.unlink()
+    with pytest.raises(BadArtefact, match=r"has no model\.safetensors"):
+        run.weights()
+    (run.path / "catalogue.json").unlink()
+    with pytest.raises(BadArtefact, match="is incomplete"):
+        open_run(run.path)
+    content = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**content, "format_version": 99}))
+    with pytest.raises(BadArtefact, match="format version 99"):
+        open_run(run.path)

@@ -1,0 +1,127 @@
+"""Training a run: bit-equal after interruptions at any moment, history, what is kept."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from prodrec.core.data.dataset import SPLITS
+from prodrec.core.errors import Interrupted
+from prodrec.core.training import train as train_module
+from prodrec.core.training.run import open_run
+from prodrec.core.training.train import train, validate
+
+from .conftest import PHOTOS
+
+
+def weights_of(run):
+    return {name: tensor for name, tensor in run.weights().items() if tensor.is_floating_point()}
+
+
+class PowerCut(BaseException):
+    """Ends training as kill -9 does: nothing is caught, nothing is saved on the way out."""
+
+
+@pytest.mark.parametrize("steps_until_cut", [1, 4, 7, 8, 9])
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "keep": "best"}, {"optimizer": "adamw", "lr": 0.01}])
+def test_resumed_equals_uninterrupted_bit_for_bit(prepared, trainee_of, run_of, monkeypatch, steps_until_cut, settings):
+    settings = {"epochs": 2, "checkpoint_minutes": 1e-9, **settings}
+    straight = train(run_of("straight"), prepared, trainee_of(**settings), PHOTOS)
+
+    cut = run_of("cut")
+    steps = 0
+    real = train_module.train_steps
+
+    def with_power_cut(*args, **kwargs):
+        nonlocal steps
+        for step in real(*args, **kwargs):
+            steps += 1
+            if steps == steps_until_cut:
+                raise PowerCut
+            yield step
+
+    monkeypatch.setattr(train_module, "train_steps", with_power_cut)
+    with pytest.raises(PowerCut):
+        train(cut, prepared, trainee_of(**settings), PHOTOS)
+    monkeypatch.setattr(train_module, "train_steps", real)
+    torch.manual_seed(99)  # another process would not stand at the same random numbers either
+    resumed = train(open_run(cut.path), prepared, trainee_of(**settings), PHOTOS, workers=0)
+
+    assert weights_of(resumed).keys() == weights_of(straight).keys()
+    for name, tensor in weights_of(straight).items():
+        assert torch.equal(tensor, weights_of(resumed)[name]), name
+    assert (resumed.path / "history.csv").read_text() == (straight.path / "history.csv").read_text()
+
+
+def test_workers_do_not_change_the_result(prepared, trainee_of, run_of):
+    alone = train(run_of("alone"), prepared, trainee_of(epochs=1), PHOTOS, workers=0)
+    beside = train(run_of("beside"), prepared, trainee_of(epochs=1), PHOTOS, workers=2)
+    for name, tensor in weights_of(alone).items():
+        assert torch.equal(tensor, weights_of(beside)[name]), name
+
+
+def test_ctrl_c_saves_after_the_step_and_says_how_to_go_on(prepared, trainee_of, run_of, monkeypatch):
+    straight = train(run_of("straight"), prepared, trainee_of(epochs=2), PHOTOS)
+    run = run_of("stopped")
+    real = train_module.train_steps
+
+    def press_ctrl_c(*args, **kwargs):
+        for step in real(*args, **kwargs):
+            if step.step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield step
+
+    monkeypatch.setattr(train_module, "train_steps", press_ctrl_c)
+    with pytest.raises(Interrupted, match=r"stopped after step 3 of \d+; .*--out .*stopped --resume"):
+        train(run, prepared, trainee_of(epochs=2), PHOTOS)
+    monkeypatch.setattr(train_module, "train_steps", real)
+    resumed = train(open_run(run.path), prepared, trainee_of(epochs=2), PHOTOS)
+    for name, tensor in weights_of(straight).items():
+        assert torch.equal(tensor, weights_of(resumed)[name]), name
+
+
+def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, trainee_of, run_of):
+    run = train(run_of(), prepared, trainee_of(epochs=2), PHOTOS)
+    with (run.path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert 0 <= float(rows[-1]["validation_top1"]) <= 1 and float(rows[-1]["visual"]) > 0
+    assert run.finished and not run.checkpoints.exists()
+    assert [epoch["epoch"] for epoch in run.header["result"]["epochs"]] == [1, 2]
+
+
+def test_keep_best_keeps_the_weights_of_the_best_epoch(prepared, trainee_of, run_of):
+    settings = {"epochs": 6, "lr": 0.3, "schedule": "constant"}
+    best = train(run_of("best"), prepared, trainee_of(keep="best", **settings), PHOTOS)
+    result = best.header["result"]
+    top1 = [epoch["validation_top1"] for epoch in result["epochs"]]
+    assert result["best_epoch"] == top1.index(max(top1)) + 1
+    shorter = trainee_of(keep="last", **{**settings, "epochs": float(result["best_epoch"])})
+    same = train(run_of("same"), prepared, shorter, PHOTOS)
+    for name, tensor in weights_of(best).items():
+        assert torch.equal(tensor, weights_of(same)[name]), name
+
+
+def test_validation_counts_by_hand(prepared, trainee_of):
+    trainee = trainee_of()
+    found = validate(trainee, prepared, PHOTOS, workers=0)
+    trainee.network.eval()
+    right: dict[int, list[bool]] = {}
+    source = train_module.PhotoBatches(prepared, PHOTOS, augment=False)
+    for row in prepared.rows("validation"):
+        batch = source[prepared.rows("validation")[:0].__class__([row])].to_device(trainee.device, PHOTOS)
+        label = int(prepared.labels_NL[row, -1])
+        right.setdefault(label, []).append(int(trainee.network(batch.images_BCHW).argmax()) == label)
+    every = [r for rows in right.values() for r in rows]
+    assert found.top1 == pytest.approx(sum(every) / len(every))
+    assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
+
+
+def test_without_validation_photos_nothing_is_validated(prepared, trainee_of, run_of):
+    everything_trains = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
+    assert validate(trainee_of(), everything_trains, PHOTOS, workers=0) is None
