@@ -25,7 +25,7 @@ def test_order_is_by_count_and_then_by_word() -> None:
 
 
 def test_trimming_by_words_drops_shares_of_the_distinct_words() -> None:
-    vocabulary, report = build_vocabulary(FALLING, PLAIN, drop_frequent=0.05, drop_rare=0.15)
+    vocabulary, report = build_vocabulary(FALLING, PLAIN, drop_frequent=0.05, drop_rare=0.15, by="words")
     assert vocabulary.words == tuple(f"w{i:02d}" for i in range(1, 17))
     assert (report.words_before, report.words, report.frequent_words, report.rare_words) == (20, 16, 1, 3)
     assert report.frequent_share == pytest.approx(20 / 210)
@@ -47,7 +47,7 @@ def test_a_share_that_ends_on_a_word_takes_it_whatever_the_rounding() -> None:
     titles = [["a"] * 3, ["b"] * 27]
     _, report = build_vocabulary(titles, PLAIN, drop_frequent=0, drop_rare=0.1, by="occurrences")
     assert report.rare_words == 1
-    _, report = build_vocabulary([[f"w{i}"] for i in range(100)], PLAIN, drop_frequent=0.29, drop_rare=0.07)
+    _, report = build_vocabulary([[f"w{i}"] for i in range(100)], PLAIN, drop_frequent=0.29, drop_rare=0.07, by="words")
     assert (report.frequent_words, report.rare_words) == (29, 7)
 
 
@@ -72,7 +72,7 @@ def test_ids_begin_at_one_and_unknown_words_are_left_out() -> None:
 
 
 def test_saved_and_loaded_again(tmp_path: Path) -> None:
-    vocabulary, _ = build_vocabulary(FALLING, PLAIN)
+    vocabulary, _ = build_vocabulary(FALLING, PLAIN, by="words")
     vocabulary.save(tmp_path / "vocabulary.tsv")
     assert (tmp_path / "vocabulary.tsv").read_bytes().startswith(b"w01\t19\nw02\t18\n")
     again = Vocabulary.load(tmp_path / "vocabulary.tsv", tokenizer="jieba", tokenizer_version="0.42.1")

@@ -113,7 +113,8 @@ def test_clipping_bounds_the_update(prepared, trainee_of):
     trainee = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [p.detach().clone() for p in trainee.network.parameters()]
     run_through(trainee, prepared)
-    moved = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(trainee.network.parameters(), before, strict=True)))
+    after = [p.detach() for p in trainee.network.parameters()]
+    moved = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(after, before, strict=True)))
     assert 0 < moved <= 1.001e-3
 
 
