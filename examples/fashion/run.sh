@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The whole journey on the fashion catalogue, three seeds of each family.
+#
+#   examples/fashion/run.sh DATA WEIGHTS [SEEDS]
+#
+# DATA     a folder with products.csv (id, image, title, root, middle, leaf, gender, baseColour, season, usage) and images.tar
+# WEIGHTS  mobilenet_v2 pretrained on ImageNet under torchvision's key names (.pth or .safetensors)
+# SEEDS    "0 1 2" unless given
+#
+# Everything is written to the current folder. Interrupted? Run the same line again: finished steps are kept, a training goes on.
+set -euo pipefail
+data=${1:?the folder of the catalogue} weights=${2:?the pretrained weights} seeds=${3:-0 1 2}
+here=$(cd "$(dirname "$0")" && pwd)
+
+if [ ! -e dataset ]; then
+  prodrec prepare "$data/products.csv" --images "$data/images.tar" \
+    --levels root,middle,leaf --attributes gender,baseColour,season,usage
+fi
+if [ ! -e dataset/embeddings.h5 ]; then
+  prodrec pretrain-embeddings dataset --deterministic
+fi
+for seed in $seeds; do
+  for family in visual sicot; do
+    settings=(--config "$here/fashion.toml" --set "weights=$weights" --set "seed=$seed")
+    [ "$family" = sicot ] && settings=(--config "$here/sicot.toml" --set "weights=$weights" --set "seed=$seed")
+    prodrec train "$family" dataset --out "runs/$family-$seed" "${settings[@]}" --resume
+  done
+done
+prodrec score
+prodrec report --mean --by-head-tail --by-root --by-level --top 1,3,5 --markdown report.md --csv report.csv --figures figures
