@@ -37,15 +37,21 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Flat settings from a TOML file; tables only group keys. Raises NotFound or BadOption."""
-    if not path.is_file():
+    path = Path(path)
+    if not path.exists():
         raise NotFound(f"settings file {path} does not exist.")
+    if path.is_dir():
+        raise BadOption(f"settings file {path} is a directory; expected a TOML file.")
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        found = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadOption(f"settings file {path} is not TOML: {error}.") from error
+        raise BadOption(f"settings file {path} is not TOML: {str(error).rstrip('.')}.") from error
     flat: dict[str, Any] = {}
     for key, value in found.items():
-        flat.update(value if isinstance(value, dict) else {key: value})
+        for name, setting_value in (value if isinstance(value, dict) else {key: value}).items():
+            if name in flat:
+                raise BadOption(f"settings file {path} gives {name!r} twice; tables only group keys.")
+            flat[name] = setting_value
     return flat
 
 
@@ -99,17 +105,26 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if isinstance(value, str) and value.lower() == "none" and type(None) in choices:
         return None
-    if isinstance(value, str) and any(typing.get_origin(choice) is tuple for choice in choices):
+    if isinstance(value, bool):
+        value = show(value)  # true is no number
+    tuples = [choice for choice in choices if typing.get_origin(choice) is tuple]
+    if isinstance(value, str) and tuples:
         value = [item.strip() for item in value.split(",") if item.strip()]
     try:
-        return TypeAdapter(hint).validate_python(value)
+        # a number may stand for text (image_size = 224 in TOML), NaN and infinity for no number
+        return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)).validate_python(
+            value
+        )
     except ValidationError as error:
-        wanted = error.errors()[0]["msg"]
+        first = error.errors()[0]
+        wanted = first["msg"]
+        if tuples and first["type"] in ("missing", "too_long", "tuple_type"):
+            wanted = f"expected {len(typing.get_args(tuples[0]))} values with commas between them"
         raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
 
 

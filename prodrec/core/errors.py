@@ -52,8 +52,9 @@ class Interrupted(ProdrecError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`' (did you mean lr?)'` for the closest known name, or `''` where none is close."""
+    """`' (did you mean lr?)'` for the closest known name, whatever its case, or `''` where none is close."""
     import difflib
 
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    plain = {name.casefold(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=0.5)
+    return f" (did you mean {plain[close[0]]}?)" if close else ""

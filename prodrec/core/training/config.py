@@ -47,5 +47,7 @@ class TrainingConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be in [0, 1).")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm={self.clip_norm} must be above 0, or none.")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed={self.seed} must be in [0, 2^63).")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")

@@ -1,0 +1,52 @@
+"""Settings of training: the paper's recipe as defaults, and what cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prodrec.core.training.config import TrainingConfig
+
+
+def test_the_defaults_are_the_papers_recipe() -> None:
+    """A §4.3: SGD, batch 256, learning rate 0.1, times 0.8 after every epoch."""
+    usual = TrainingConfig()
+    assert (usual.optimizer, usual.batch_size, usual.lr) == ("sgd", 256, 0.1)
+    assert (usual.schedule, usual.decay_factor, usual.decay_every) == ("step", 0.8, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, 0) for key in ("epochs", "batch_size", "lr", "decay_factor", "decay_every", "accumulate")),
+        *((key, -1) for key in ("epochs", "batch_size", "lr", "checkpoint_minutes", "clip_norm", "seed")),
+        *((key, -0.1) for key in ("weight_decay", "warmup_epochs", "backbone_lr_scale", "word_vectors_lr_scale")),
+        *((key, 1) for key in ("momentum", "ema")),
+        *((key, -0.1) for key in ("momentum", "ema")),
+        ("clip_norm", 0),
+        ("warmup_epochs", 20.0),
+        ("seed", 2**63),
+    ],
+)
+def test_what_cannot_be(key: str, value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        TrainingConfig(**{key: value})
+    assert str(caught.value).startswith(f"{key}={value}") and str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0.25),
+        ("weight_decay", 0.0),
+        ("backbone_lr_scale", 0.0),
+        ("momentum", 0.0),
+        ("ema", 0.9999),
+        ("clip_norm", None),
+        ("warmup_epochs", 19.5),
+        ("seed", 2**63 - 1),
+    ],
+)
+def test_the_bounds_themselves_can_be(key: str, value: Any) -> None:
+    assert getattr(TrainingConfig(**{key: value}), key) == value
