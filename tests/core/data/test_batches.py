@@ -1,0 +1,157 @@
+"""Batches: what a photo looks like depends on seed, epoch and row alone; sizes, padding, augmentation, normalisation."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from prodrec.core.data.batches import PhotoBatches, in_order, load, pad, random_view, training_order, whole_view
+from prodrec.core.data.photo_config import PhotoConfig
+
+PHOTOS = PhotoConfig(image_size="24x18")
+
+
+class Store:
+    """Photos in memory: encoded as `kind`."""
+
+    def __init__(self, count: int, kind: str = "JPEG", *, all_jpeg: bool = True) -> None:
+        random = np.random.default_rng(0)
+        self.pixels = [random.integers(0, 256, (30 + i % 5, 20 + i % 7, 3), dtype=np.uint8) for i in range(count)]
+        self.kind, self.all_jpeg = kind, all_jpeg
+
+    def read(self, row: int) -> bytes:
+        data = io.BytesIO()
+        Image.fromarray(self.pixels[row]).save(data, self.kind, quality=95)
+        return data.getvalue()
+
+    def decode(self, row: int) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(self.read(row))).convert("RGB")).transpose(2, 0, 1).copy()
+
+
+def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
+    return SimpleNamespace(
+        photos=Store(count, **store),
+        labels_NL=np.stack([np.arange(count) % 2, np.arange(count)], axis=1).astype(np.int32),
+        attributes_NA=np.arange(count, dtype=np.int32)[:, None] % 3,
+        tokens=[np.arange(1, 1 + i % 4, dtype=np.int32) for i in range(count)],
+    )
+
+
+def test_a_batch_holds_its_rows():
+    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.array([4, 2, 7])]
+    assert len(batch) == 3 and batch.rows_B.tolist() == [4, 2, 7]
+    assert batch.images_BCHW.shape == (3, 3, 24, 18) and batch.images_BCHW.dtype == torch.uint8
+    assert batch.labels_BL.tolist() == [[0, 4], [0, 2], [1, 7]] and batch.attributes_BA.tolist() == [[1], [2], [1]]
+    assert batch.tokens_BT.tolist() == [[0, 0, 0], [1, 2, 0], [1, 2, 3]]
+
+
+def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
+    data = dataset_of()
+
+    def photo(row, *, among, **of):
+        batch = PhotoBatches(data, PHOTOS, augment=True, **of)[np.array(among)]
+        return batch.images_BCHW[among.index(row)]
+
+    one = photo(5, among=[5], seed=1, epoch=2)
+    assert torch.equal(one, photo(5, among=[3, 9, 5], seed=1, epoch=2))
+    assert not torch.equal(one, photo(5, among=[5], seed=1, epoch=3))
+    assert not torch.equal(one, photo(5, among=[5], seed=2, epoch=2))
+
+
+def test_loading_by_workers_gives_the_same_batches_in_order():
+    data, order = dataset_of(), in_order(np.arange(20), batch_size=6)
+    source = PhotoBatches(data, PHOTOS, augment=True, seed=3, epoch=1)
+    alone, beside = list(load(source, order, workers=0)), list(load(source, order, workers=2))
+    assert [len(batch) for batch in alone] == [6, 6, 6, 2]
+    for a, b in zip(alone, beside, strict=True):
+        assert torch.equal(a.rows_B, b.rows_B) and torch.equal(a.images_BCHW, b.images_BCHW)
+
+
+def test_loading_draws_nothing_from_the_global_generator():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    list(load(PhotoBatches(dataset_of(), PHOTOS, augment=True), in_order(np.arange(4), batch_size=2), workers=0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_order_covers_every_row_once_in_batches_of_almost_one_size():
+    rows = np.arange(100, 203)
+    order = training_order(rows, batch_size=10, seed=0, epoch=0)
+    assert sorted(np.concatenate(order)) == rows.tolist()
+    assert {len(batch) for batch in order} == {9, 10}
+    again, other = (training_order(rows, batch_size=10, seed=0, epoch=e) for e in (0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(order, again, strict=True))
+    assert not np.array_equal(np.concatenate(order), np.concatenate(other))
+
+
+def test_stored_jpeg_and_any_other_photo_look_the_same():
+    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.arange(5)].images_BCHW
+    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False)[np.arange(5)].images_BCHW
+    assert torch.equal(fast, general)
+    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False)[np.arange(5)].images_BCHW
+    assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, but for JPEG's loss
+
+
+def test_a_photo_of_the_right_size_is_left_as_it_is_and_others_are_cropped_in_the_middle():
+    exact = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    assert torch.equal(whole_view(exact, PHOTOS), exact)
+    wide = torch.zeros((3, 24, 60), dtype=torch.uint8)
+    wide[:, :, 21:39] = 200
+    assert (whole_view(wide, PHOTOS) == 200).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": True},
+        {"crop_area": (0.5, 0.5), "mirror": False},
+        {"deform": 0.3},
+        {"colour_jitter": 0.4},
+    ],
+)
+def test_each_augmentation_changes_photos_and_keeps_their_shape(settings):
+    photos = PhotoConfig(
+        image_size="24x18", **{"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": False, **settings}
+    )
+    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    views = [random_view(photo, photos, np.random.default_rng(i)) for i in range(8)]
+    assert all(view.shape == photo.shape and view.dtype == torch.uint8 for view in views)
+    assert any(not torch.equal(view, photo) for view in views)
+
+
+def test_with_all_augmentation_off_a_photo_stays_as_it_is():
+    photos = PhotoConfig(image_size="24x18", crop_area=(1.0, 1.0), crop_aspect=1.0, mirror=False)
+    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    assert all(torch.equal(random_view(photo, photos, np.random.default_rng(i)), photo) for i in range(5))
+
+
+def test_random_crops_keep_the_asked_share_of_the_area():
+    photos = PhotoConfig(image_size="32", crop_area=(0.25, 0.25), crop_aspect=1.0, mirror=False)
+    ramp = torch.arange(64, dtype=torch.uint8).repeat(3, 64, 1)  # a photo whose columns tell how wide a crop was
+    widths = []
+    for i in range(20):
+        view = random_view(ramp, photos, np.random.default_rng(i)).float()
+        widths.append(float(view.max() - view.min()))
+    assert all(width == pytest.approx(31, abs=1.5) for width in widths)
+
+
+def test_to_device_normalises():
+    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.arange(3)]
+    photos = PhotoConfig(image_size="24x18", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
+    ready = batch.to_device(torch.device("cpu"), photos, channels_last=True)
+    expected = (batch.images_BCHW.float() / 255 - torch.tensor(photos.mean).view(3, 1, 1)) / torch.tensor(
+        photos.std
+    ).view(3, 1, 1)
+    torch.testing.assert_close(ready.images_BCHW, expected)
+    assert ready.images_BCHW.is_contiguous(memory_format=torch.channels_last)
+    assert batch.images_BCHW.dtype == torch.uint8  # the loaded batch is left as it was
+
+
+def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():
+    assert pad([np.array([3, 1], np.int32), np.array([], np.int32)]).tolist() == [[3, 1], [0, 0]]
+    assert pad([np.array([], np.int32)]).tolist() == [[0]]
