@@ -7,6 +7,7 @@ With `--json` only the one JSON object of the command goes to standard output. P
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 WIDTH_WHEN_PIPED = 160
 SECONDS_BETWEEN_PIPED_LINES = 30.0
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What steers a terminal or cannot be written as UTF-8; names of files and columns may hold it."""
 
 
 @dataclass
@@ -38,12 +41,19 @@ def _console(stream: Any) -> Console:
     from rich.console import Console
 
     piped = not stream.isatty()
-    return Console(file=stream, width=WIDTH_WHEN_PIPED if piped else None, highlight=False, soft_wrap=piped)
+    width = WIDTH_WHEN_PIPED if piped else None
+    return Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=piped)
+
+
+def _print(stream: Any, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
+    if isinstance(renderable, str):
+        renderable = CONTROL.sub("\N{REPLACEMENT CHARACTER}", renderable)
+    _console(stream).print(renderable, markup=markup, style=style)
 
 
 def say(renderable: object = "", *, markup: bool = False) -> None:
     """Print a result (text or any rich renderable) on standard output; on standard error when `--json` is on."""
-    _console(sys.stderr if _mode.json else sys.stdout).print(renderable, markup=markup)
+    _print(sys.stderr if _mode.json else sys.stdout, renderable, markup=markup)
 
 
 def width() -> int:
@@ -53,17 +63,17 @@ def width() -> int:
 
 def note(text: str) -> None:
     """Print a remark on standard error."""
-    _console(sys.stderr).print(text, markup=False, style="dim")
+    _print(sys.stderr, text, style="dim")
 
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    _console(sys.stderr).print(f"warning: {text}", markup=False, style="yellow")
+    _print(sys.stderr, f"warning: {text}", style="yellow")
 
 
 def fail(text: str) -> None:
     """Print the one sentence of an error on standard error."""
-    _console(sys.stderr).print(f"error: {text}", markup=False, style="bold red")
+    _print(sys.stderr, f"error: {text}", style="bold red")
 
 
 def emit_json(data: object) -> None:
@@ -100,12 +110,12 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
             return Text(f"{rate:,.1f} {unit}/s" if rate else "", style="progress.data.speed")
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),
         TimeLeft(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=_console(sys.stderr), transient=False) as bar:
         task = bar.add_task(description, total=total, completed=done, note="")  # type: ignore[arg-type]  # float is fine
