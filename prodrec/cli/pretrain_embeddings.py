@@ -10,7 +10,7 @@ import typer
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
 from prodrec.core import console
-from prodrec.core.errors import BadOption
+from prodrec.core.errors import BadOption, nearest
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -76,9 +76,14 @@ def pretrain_embeddings_command(
         raise BadOption(f"{', '.join(useless)} can do nothing with --from; leave it out, or train without --from.")
 
     from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.data.titles import normalise
     from prodrec.core.data.word_vectors import FILE_NAME, load, neighbours, pretrain_embeddings
 
     data = open_dataset(dataset)
+    for word in words or ():
+        if normalise(word) not in data.vocabulary.ids:
+            known = nearest(normalise(word), data.vocabulary.words)
+            raise BadOption(f"--neighbours {word}: no title of {dataset} has this word, or it was trimmed{known}.")
     out = out or data.path / FILE_NAME
     only_look = bool(words) and not (options or source or force) and out.exists()
     if only_look:

@@ -37,6 +37,11 @@ def use_json(on: bool) -> None:
     _mode.json = on
 
 
+def is_json() -> bool:
+    """Whether standard output is kept for one JSON object."""
+    return _mode.json
+
+
 def _console(stream: Any) -> Console:
     from rich.console import Console
 

@@ -1,0 +1,93 @@
+"""`prodrec demo` takes the drawn catalogue the whole way, by commands that a user can type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from prodrec.cli import demo as module
+from prodrec.cli.app import app
+from prodrec.core.errors import Interrupted, OutputExists, ProdrecError
+
+
+@pytest.mark.slow
+def test_the_whole_way_in_quick(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "prodrec", "demo", "--out", "here", "--quick", "--json"]
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # two that wait for each other are slow beside other tests
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=one_thread)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["commands"] == [f"prodrec {step}" for step in module.STEPS]
+    for line in answer["commands"]:
+        assert f"$ {line}\n" in done.stderr
+    assert answer["rejected"] == {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
+    assert set(answer["top_1"]) >= {"all ACC", "all MACC", "tail (< 100) ACC"}
+    assert answer["top_1"]["all ACC"]["sicot"]["images"] > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    made = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*")}
+    assert made >= {"dataset/embeddings.h5", "runs/visual/run.json", "runs/sicot/run.json", "scores/sicot.h5"}
+    assert "Go on by yourself: cd here" in done.stderr
+
+
+def test_a_place_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("also mine")
+    for place, options in (("mine", []), ("mine", ["--force"]), ("file", ["--force"])):
+        result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / place), *options])
+        assert result.exit_code == 2
+        assert "give another place with --out" in result.stderr
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "file").read_text() == "also mine"
+
+
+def test_an_earlier_demo_is_replaced_with_force_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEPS", ("--version",))
+    monkeypatch.setattr(module, "_figures", lambda out: {})
+    assert module.demo(tmp_path / "demo", quick=True)["rows"] == 144
+    (tmp_path / "demo" / "left.txt").write_text("from before")
+    with pytest.raises(OutputExists, match="holds a demo already; add --force"):
+        module.demo(tmp_path / "demo", quick=True)
+    module.demo(tmp_path / "demo", quick=True, force=True)
+    assert not (tmp_path / "demo" / "left.txt").exists()
+
+
+def test_a_command_that_fails_ends_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "STEPS", ("prepare absent.csv", "--version"))
+    with pytest.raises(ProdrecError, match=r"`prodrec prepare absent.csv` in .*demo ended with exit code 2"):
+        module.demo(tmp_path / "demo", quick=True)
+    shown = capfd.readouterr()
+    assert "absent.csv" in shown.err
+    assert "$ prodrec --version" not in shown.out
+
+
+def test_ctrl_c_says_where_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(Interrupted, match="interrupted in `prodrec prepare"):
+        module.demo(tmp_path / "demo", quick=True)
+
+
+@pytest.mark.parametrize("size", [module.FULL, module.QUICK])
+@pytest.mark.parametrize("family", ["visual", "sicot"])
+def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.Size, family: str) -> None:
+    from prodrec.core.config import read_toml
+    from prodrec.models.families import recipe
+
+    (tmp_path / "demo.toml").write_text(module._settings_file(size), "utf-8")
+    made = recipe(family, read_toml(tmp_path / "demo.toml"))
+    assert made.network.weights is None
+    assert made.network.backbone == size.settings["backbone"]
+    assert made.training.epochs == size.settings["epochs"]
+    assert made.photos.image_size == size.settings["image_size"]
