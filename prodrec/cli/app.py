@@ -42,6 +42,7 @@ from prodrec.cli import prepare as _prepare  # noqa: E402, F401
 from prodrec.cli import inspect as _inspect  # noqa: E402, F401
 from prodrec.cli import pretrain_embeddings as _pretrain_embeddings  # noqa: E402, F401
 from prodrec.cli import train as _train  # noqa: E402, F401
+from prodrec.cli import score as _score  # noqa: E402, F401
 from prodrec.cli import report as _report  # noqa: E402, F401
 from prodrec.cli import demo as _demo  # noqa: E402, F401
 # isort: on

@@ -134,7 +134,7 @@ def train(
             word_vectors={"fingerprint": found.fingerprint, "dimension": found.dimension} if found else {},
             force=force or resume,
         )
-    return train_run(run, data, trainee, recipe.photos, workers=_workers(workers, trainee.device))
+    return train_run(run, data, trainee, recipe.photos, workers=choose_workers(workers, trainee.device))
 
 
 def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -> None:
@@ -142,7 +142,7 @@ def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -
         raise Mismatch(f"{run.path} was trained on another dataset than {data.path}; give the one it was started with.")
     if run.family != recipe.family:
         raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; give its family, or another --out.")
-    if settings_given and recipe.as_json() != run.recipe:
+    if settings_given and recipe != type(recipe).from_json(run.recipe):
         raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: leave out --set.")
 
 
@@ -200,7 +200,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _workers(wanted: int | None, device: torch.device) -> int:
+def choose_workers(wanted: int | None, device: torch.device) -> int:
     """As asked; else one beside a CPU that trains, and most of the cores beside a GPU."""
     import os
 

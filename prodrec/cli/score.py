@@ -1,0 +1,250 @@
+"""`prodrec score`: finished runs in, a scores file for each out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodrec.cli.app import app
+from prodrec.cli.verb import verb
+from prodrec.core import console
+from prodrec.core.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from prodrec.core.data.batches import Batch
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.photo_config import PhotoConfig
+    from prodrec.core.training.run import Run
+    from prodrec.models.families import Recipe
+    from prodrec.models.recognizer import Recognizer
+
+EXAMPLES = """
+Examples:
+
+- `prodrec score` scores every finished run in `runs/` that has no scores yet, each to `scores/NAME.h5`
+- `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
+- `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
+- `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every photo
+"""
+
+
+@dataclass(frozen=True)
+class How:
+    """How photos are scored; none changes which. Raises BadOption."""
+
+    top_k: int | None = None
+    with_titles: bool = False
+    batch_size: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
+        if self.top_k is not None and self.top_k < 1:
+            raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
+
+
+@verb(app, "score", epilog=EXAMPLES)
+def score_command(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]… [DATASET]",
+            help="Run directories or names in runs/, and the dataset. [default: all of runs/, dataset]",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Dataset made by `prodrec prepare`. [default: dataset]", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Scores file. [default: scores/NAME.h5]", show_default=False)] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Splits, or all. [default: test,validation]", show_default=False)
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Keep only the K best classes of every level.")] = None,
+    with_titles: Annotated[
+        bool, typer.Option("--with-titles", help="Use titles too, where the run has learnt them.")
+    ] = False,
+    other_dataset: Annotated[
+        bool, typer.Option("--other-dataset", help="Allow a dataset other than that of training, of the same classes.")
+    ] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos at a time. [default: as trained]")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as trained.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace scores that exist already.")] = False,
+) -> dict[str, Any]:
+    """Write what finished runs say of every photo: features and unnormalised scores of all classes.
+
+    Photos alone are used, as in deployment, unless --with-titles is given. Runs with up-to-date scores are skipped.
+    """
+    how = How(top_k, with_titles, batch_size, precision, device, workers)
+    runs, data = read_places(places or [], dataset)
+    scored, skipped = score(runs, data, out=out, split=split, how=how, other_dataset=other_dataset, force=force)
+    for path in skipped:
+        console.say(f"{path} is up to date")
+    for found in scored:
+        rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
+        console.say(f"{found['scores']}: {rows} photos by {found['run']}, {found['photos_per_second']:,.0f} a second")
+    console.say("next: `prodrec report --by-head-tail`")
+    return {"scored": scored, "up_to_date": [str(path) for path in skipped]}
+
+
+def read_places(places: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
+    """(run directories, dataset directory) from the arguments in any order; a run may be given by its name in runs/.
+
+    No run at all stands for all of runs/. Raises NotFound, BadArtefact, BadOption.
+    """
+    runs = []
+    for place in places:
+        if (place / "dataset.json").is_file():
+            if dataset is not None:
+                raise BadOption(f"{dataset} and {place} are both datasets; give one.")
+            dataset = place
+        elif not place.exists() and (Path("runs") / place / "run.json").is_file():
+            runs.append(Path("runs") / place)
+        elif not place.exists():
+            raise NotFound(
+                f"{place} does not exist; expected a run directory, the name of a run in runs/, or a dataset."
+            )
+        elif not (place / "run.json").is_file():
+            raise BadArtefact(f"{place} is neither a run (it has no run.json) nor a dataset (it has no dataset.json).")
+        else:
+            runs.append(place)
+    return runs, dataset or Path("dataset")
+
+
+def score(
+    runs: Sequence[Path],
+    dataset: Path,
+    *,
+    out: Path | None = None,
+    split: str | None = None,
+    how: How | None = None,
+    other_dataset: bool = False,
+    force: bool = False,
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Score `runs`, or without any every finished run in runs/; what was scored, and files that were up to date.
+
+    Everything is checked before the first network runs. Raises the UserErrors of its parts.
+    """
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.training.run import open_run
+    from prodrec.eval.score import check_belongs, choose_splits, why_stale
+
+    how = how or How()
+    data = open_dataset(dataset)
+    splits = choose_splits(data, split)
+    opened = [open_run(path) for path in runs] if runs else _all_runs(data, other_dataset)
+    if out is not None and len(opened) > 1:
+        raise BadOption(f"--out {out} is one place for {len(opened)} runs; name one run, or leave --out out.")
+    suffix = "-with-titles" if how.with_titles else ""
+    work, up_to_date = [], []
+    for run in opened:
+        check_belongs(run, data, with_titles=how.with_titles, other_dataset=other_dataset)
+        place = out or Path("scores") / f"{run.name}{suffix}.h5"
+        if not place.is_file() or force:
+            work.append((run, place))
+            continue
+        stale = why_stale(place, run, data, splits=splits, top_k=how.top_k, with_titles=how.with_titles)
+        if stale:
+            raise OutputExists(f"{place} exists and {stale}; add --force to replace it, or give another --out.")
+        up_to_date.append(place)
+    return [_score(run, data, place, splits, how, force=force) for run, place in work], up_to_date
+
+
+def _all_runs(data: Dataset, other_dataset: bool) -> list[Run]:
+    """The finished runs in runs/ that were trained on `data`; the others are told. Raises NotFound, Mismatch."""
+    from prodrec.core.training.run import finished_runs, open_run
+
+    finished = finished_runs(Path("runs"))
+    names = {run.path.name for run in finished}
+    for place in sorted(p.parent for p in Path("runs").glob("*/run.json")):
+        if place.name not in names and not place.name.endswith(".previous"):
+            how = f"`prodrec train {open_run(place).family} --resume --out {place}`"
+            console.warn(f"{place} is not finished and is left out; go on with {how}.")
+    ours = [run for run in finished if other_dataset or run.dataset_fingerprint == data.fingerprint]
+    for run in finished:
+        if run not in ours:
+            console.warn(f"{run.path} was trained on another dataset than {data.path} and is left out.")
+    if not ours:
+        raise Mismatch(
+            f"no run in runs/ was trained on {data.path} as it is now; train one, or name a run and --other-dataset."
+        )
+    return ours
+
+
+def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How, *, force: bool) -> dict[str, Any]:
+    import torch
+
+    from prodrec.cli.train import choose_device, choose_workers
+    from prodrec.eval.score import rows_of
+    from prodrec.eval.score import score as score_run
+    from prodrec.models.families import Recipe
+
+    recipe = Recipe.from_json(run.recipe, where=str(run.path))
+    device, trained = choose_device(how.device), run.header["arithmetic"]
+    channels_last = trained["channels_last"]
+    in_bf16 = trained["dtype"] == "bfloat16" if how.precision == "auto" else how.precision == "bf16"
+    return score_run(
+        run,
+        data,
+        load_network(run, recipe, device, channels_last=channels_last),
+        _batches(
+            data,
+            rows_of(data, splits),
+            recipe.photos,
+            device,
+            channels_last=channels_last,
+            batch_size=how.batch_size or recipe.training.batch_size,
+            workers=choose_workers(how.workers, device),
+        ),
+        out=place,
+        splits=splits,
+        top_k=how.top_k,
+        with_titles=how.with_titles,
+        arithmetic=torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16),
+        force=force,
+    )
+
+
+def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False) -> Recognizer:
+    """The network of a finished run on `device`, ready to score. Raises BadArtefact where weights and recipe differ."""
+    import torch
+
+    from prodrec.models.recognizer import restore
+
+    try:
+        network = restore(recipe.network, run.weights(), taxonomy=run.taxonomy, train_images=run.train_images)
+    except Mismatch as error:
+        raise BadArtefact(f"{run.path}: {error}") from error
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def _batches(
+    data: Dataset,
+    rows: NDArray[np.int64],
+    photos: PhotoConfig,
+    device: torch.device,
+    *,
+    channels_last: bool,
+    batch_size: int,
+    workers: int,
+) -> Iterator[Batch]:
+    """The photos of `rows` as they are, in order, on `device`."""
+    from prodrec.core.data.batches import PhotoBatches, in_order, load
+
+    source = PhotoBatches(data, photos, augment=False)
+    for batch in load(source, in_order(rows, batch_size=batch_size), workers=workers):
+        yield batch.to_device(device, photos, channels_last=channels_last)

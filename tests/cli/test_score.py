@@ -1,0 +1,245 @@
+"""`prodrec score` on tiny trained runs: scores that agree with training, one sentence for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+from prodrec.core.data.dataset import open_dataset
+from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.core.scores import open_scores
+
+TINY = ["backbone=squeezenet1_1", "weights=none", "image_size=32", "epochs=1", "batch_size=16", "lr=0.02"]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small only lose time to threads, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with dataset/, runs/visual and runs/sicot."""
+    place = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        settings = [part for setting in TINY for part in ("--set", setting)]
+        for arguments in (
+            ["prepare", drawn.table, "--images", drawn.photos],
+            ["train", "visual", *settings, "--workers", 0],
+            ["train", "sicot", *settings, "--set", "word_vectors=random", "--workers", 0],
+        ):
+            result = call(*arguments)
+            assert result.exit_code == 0, result.output
+    return place
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of one's own, to work in."""
+    shutil.copytree(trained, tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    return tmp_path / "folder"
+
+
+def score(*arguments: object) -> Result:
+    return call("score", "--workers", 0, *arguments)
+
+
+def read(path: Path) -> Any:
+    with open_scores(path) as scores:
+        chunks = list(scores.chunks(features=True, attributes=True))
+        return scores, {
+            name: np.concatenate([getattr(c, name) for c in chunks]) for name in ("rows_R", "ids_R", "labels_RL")
+        }
+
+
+def test_all_runs_are_scored_once(folder: Path) -> None:
+    result = score()
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("scores").iterdir()) == ["sicot.h5", "visual.h5"]
+    written = Path("scores/visual.h5").read_bytes()
+    again = json.loads(score("--json").stdout)
+    assert again["scored"] == [] and len(again["up_to_date"]) == 2
+    assert Path("scores/visual.h5").read_bytes() == written
+    Path("scores/visual.h5").unlink()
+    third = json.loads(score("--json").stdout)
+    assert [found["run"] for found in third["scored"]] == ["visual"]
+    assert third["up_to_date"] == ["scores/sicot.h5"]
+
+
+def test_scores_hold_the_rows_of_the_dataset(folder: Path) -> None:
+    assert score("visual", "--batch-size", 3).exit_code == 0
+    data = open_dataset(Path("dataset"))
+    scores, found = read(Path("scores/visual.h5"))
+    rows = np.flatnonzero(data.split_N != 0)
+    assert found["rows_R"].tolist() == rows.tolist()
+    assert [text.decode() for text in found["ids_R"]] == [data.ids()[row] for row in rows]
+    assert found["labels_RL"].tolist() == data.labels_NL[rows].tolist()
+    assert scores.train_images.tolist() == data.train_images.tolist()
+    assert scores.origin.made_from["dataset"] == data.fingerprint
+    assert scores.origin.recipe["network"]["backbone"] == "squeezenet1_1"
+
+
+def test_report_on_validation_is_what_training_saw(folder: Path) -> None:
+    """The network, its photos and its arithmetic are those of training, and float16 moves no answer."""
+    assert score().exit_code == 0
+    found = json.loads(call("report", "--split", "validation", "--top", "1", "--json").stdout)
+    for name in ("visual", "sicot"):
+        seen = json.loads(Path(f"runs/{name}/run.json").read_text("utf-8"))["result"]["epochs"][-1]
+        told = {row["metric"]: row["cells"][name]["value"] for row in found["rows"]}
+        assert told["ACC"] == pytest.approx(100 * seen["validation_top1"], abs=1e-3)
+        assert told["MACC"] == pytest.approx(100 * seen["validation_macc"], abs=1e-3)
+
+
+def test_the_form_with_run_and_dataset(folder: Path) -> None:
+    result = score("runs/sicot", "dataset", "--out", "elsewhere/s.h5", "--split", "all", "--top-k", 2)
+    assert result.exit_code == 0, result.output
+    with open_scores(Path("elsewhere/s.h5")) as scores:
+        assert scores.top_k == 2 and scores.splits == ("train", "test", "validation")
+        assert scores.n == len(open_dataset(Path("dataset")))
+
+
+def test_titles_are_used_only_when_asked_for(folder: Path) -> None:
+    assert score("sicot").exit_code == score("sicot", "--with-titles").exit_code == 0
+    plain, titled = (Path(f"scores/sicot{suffix}.h5") for suffix in ("", "-with-titles"))
+    with open_scores(plain) as a, open_scores(titled) as b:
+        assert not a.origin.with_titles and b.origin.with_titles
+        first, second = (next(file.chunks()).scores["leaf"] for file in (a, b))
+        assert not np.allclose(first, second)
+
+
+def test_batch_size_changes_nothing_that_counts(folder: Path) -> None:
+    for size in (1, 64):
+        assert score("visual", "--batch-size", size, "--out", f"{size}.h5", "--precision", "fp32").exit_code == 0
+    with open_scores(Path("1.h5")) as a, open_scores(Path("64.h5")) as b:
+        for one, other in zip(a.chunks(), b.chunks(), strict=True):
+            np.testing.assert_allclose(one.scores["leaf"], other.scores["leaf"], atol=0.02)
+
+
+def wrong(result: Result, *told: str) -> None:
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and "Traceback" not in result.output
+    assert not result.stdout
+    for text in told:
+        assert text in result.stderr
+    assert not Path("scores").exists() or not list(Path("scores").glob(".*"))
+
+
+def change_json(path: Path, **values: Any) -> None:
+    found = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**found, **values}), "utf-8")
+
+
+def test_no_run_at_all(folder: Path) -> None:
+    shutil.rmtree("runs")
+    wrong(score(), "runs holds no finished run", "prodrec train")
+
+
+def test_no_such_run_or_dataset(folder: Path) -> None:
+    wrong(score("nothing"), "nothing does not exist")
+    wrong(score("visual", "--dataset", "nothing"), "nothing does not exist")
+    Path("empty").mkdir()
+    wrong(score("empty"), "empty is neither a run", "nor a dataset")
+    wrong(score("visual", "dataset", "--dataset", "dataset"), "both datasets")
+
+
+def test_unfinished_run(folder: Path) -> None:
+    change_json(Path("runs/sicot/run.json"), status="training")
+    wrong(score("sicot"), "runs/sicot is not finished", "--resume")
+    others = score()
+    assert others.exit_code == 0 and "warning: runs/sicot is not finished" in others.stderr
+    assert [path.name for path in Path("scores").iterdir()] == ["visual.h5"]
+
+
+def test_existing_scores_of_other_work_need_force(folder: Path) -> None:
+    assert score("visual").exit_code == 0
+    before = Path("scores/visual.h5").read_bytes()
+    wrong(score("visual", "--top-k", 2), "scores/visual.h5 exists and it keeps all scores", "--force")
+    wrong(score("visual", "--split", "train"), "it holds the splits test, validation only")
+    wrong(score("sicot", "--out", "scores/visual.h5"), "another run")
+    change_json(Path("runs/visual/run.json"), fingerprint="0" * 32)
+    wrong(score(), "the scores of another run than runs/visual as it is now", "--force")
+    assert Path("scores/visual.h5").read_bytes() == before
+    assert score("--force").exit_code == 0
+    assert Path("scores/visual.h5").read_bytes() != before
+
+
+def test_a_file_that_is_no_scores_is_not_replaced(folder: Path) -> None:
+    Path("notes.txt").write_text("mine")
+    wrong(score("visual", "--out", "notes.txt"), "not an HDF5 file", "--force")
+    wrong(score("visual", "--out", "dataset"), "dataset is a directory")
+    assert Path("notes.txt").read_text() == "mine"
+
+
+def test_run_of_another_dataset(folder: Path, drawn: DrawnCatalogue) -> None:
+    remade = call("prepare", drawn.table, "--images", drawn.photos, "--out", "resplit", "--seed", 5)
+    assert remade.exit_code == 0, remade.output
+    wrong(score("visual", "resplit"), "was trained on another dataset than resplit", "--other-dataset")
+    wrong(score("--dataset", "resplit"), "no run in runs/ was trained on resplit")
+    assert score("visual", "resplit", "--other-dataset").exit_code == 0
+    wrong(score("sicot", "dataset", "resplit"), "both datasets")
+
+
+def test_run_of_other_classes(folder: Path, drawn: DrawnCatalogue) -> None:
+    text = drawn.table.read_text("utf-8")
+    leaf = open_dataset(Path("dataset")).taxonomy.leaves[0]
+    table = folder / "renamed.csv"
+    table.write_text(text.replace(leaf, "Aaa"), "utf-8")
+    remade = call("prepare", table, "--images", drawn.photos, "--out", "renamed")
+    assert remade.exit_code == 0, remade.output
+    wrong(score("visual", "renamed", "--other-dataset"), "have other classes", "'Aaa'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--top-k", "0"], "--top-k 0"),
+        (["--precision", "fp8"], "--precision fp8"),
+        (["--split", "tests"], "no split 'tests'"),
+        (["--device", "cuda:99"], "--device cuda:99"),
+        (["--out", "one.h5"], "one place for 2 runs"),
+        (["visual", "--with-titles"], "photos only"),
+    ],
+)
+def test_bad_options(folder: Path, arguments: list[str], told: str) -> None:
+    wrong(score(*arguments), told)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    weights = Path("runs/visual/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    wrong(score("visual"), "model.safetensors")
+    weights.unlink()
+    wrong(score("visual"), "model.safetensors")
+    shutil.copy("runs/sicot/model.safetensors", weights)
+    wrong(score("visual"), "runs/visual")
+
+
+def test_a_diverged_network_is_told(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file("runs/visual/model.safetensors")
+    weights["classifier.bias"][2] = float("nan")
+    save_file(weights, "runs/visual/model.safetensors")
+    result = score("visual")
+    assert result.exit_code == 1 and "scores of level leaf of row" in result.stderr and "not finite" in result.stderr
+    assert not list(Path("scores").iterdir())
