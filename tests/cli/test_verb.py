@@ -1,0 +1,146 @@
+"""What every command has from `@verb`: exit codes, one sentence for an error, JSON alone on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.verb import verb
+from prodrec.core import console
+from prodrec.core.errors import BadOption, BadTable, Interrupted, Mismatch, NotFound, ProdrecError, UserError
+
+
+@pytest.fixture(autouse=True)
+def text_mode() -> Iterator[None]:
+    yield
+    console.use_json(False)
+
+
+def call(body: Any, *arguments: str, **settings: Any) -> Result:
+    """Invoke an application of two commands; `work` runs `body`."""
+    app = typer.Typer()
+
+    @verb(app, "work", **settings)
+    def work(
+        place: Annotated[Path, typer.Argument(help="Where.")] = Path("here"),
+        times: Annotated[int, typer.Option(help="How often.")] = 1,
+    ) -> Any:
+        """Work at a place.
+
+        With all its might.
+        """
+        return body(place, times)
+
+    @verb(app)
+    def rest() -> None:
+        """Rest."""
+
+    return CliRunner().invoke(app, ["work", *arguments])
+
+
+def raises(error: BaseException) -> Any:
+    def body(*_: Any) -> None:
+        console.say("half of the result")
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("x"), 2),
+        (NotFound("x"), 2),
+        (BadTable("x"), 2),
+        (BadOption("x"), 2),
+        (Mismatch("x"), 2),
+        (ProdrecError("x"), 1),
+        (Interrupted("x"), 130),
+        (KeyboardInterrupt(), 130),
+        (ValueError("x"), 1),
+        (MemoryError(), 1),
+        (OSError(28, "No space left on device"), 1),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int) -> None:
+    result = call(raises(error))
+    assert result.exit_code == code
+    assert result.stdout == "half of the result\n"
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+
+
+def test_success_is_silent_but_for_what_the_command_says() -> None:
+    result = call(lambda place, times: console.say(f"{place} {times}") or {"times": times}, "there", "--times", "3")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "there 3\n", "")
+
+
+def test_a_message_is_one_line() -> None:
+    message = "shop.csv, row 3:\n  2 fields   where\tthe header has 3; " + "mend the row, " * 40
+    result = call(raises(BadTable(message)))
+    assert result.stderr == f"error: {' '.join(message.split())}\n"
+
+
+def test_what_was_not_foreseen_is_named_and_says_how_to_see_more() -> None:
+    result = call(raises(ZeroDivisionError("division\nby zero")))
+    assert result.stderr == "error: ZeroDivisionError: division by zero (add --debug for the traceback)\n"
+
+
+@pytest.mark.parametrize("error", [BadTable("x"), KeyboardInterrupt(), ZeroDivisionError("x")])
+def test_debug_raises(error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt):  # the runner takes it for an abort
+        assert call(raises(error), "--debug").exit_code != 0
+        return
+    result = call(raises(error), "--debug")
+    assert result.exception is error
+    assert result.exc_info is not None and result.exc_info[2] is not None
+
+
+def test_json_is_alone_on_standard_output() -> None:
+    def body(place: Path, times: int) -> dict[str, Any]:
+        console.say("a result")
+        console.warn("take care")
+        return {"place": str(place), "名": times}
+
+    result = call(body, "--json", "--times", "2")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"place": "here", "名": 2}
+    assert result.stderr == "a result\nwarning: take care\n"
+    again = call(body)
+    assert again.stdout == "a result\n", "the next command prints text again"
+
+
+def test_json_of_an_error_is_nothing() -> None:
+    result = call(raises(BadTable("x")), "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "half of the result\nerror: x\n"
+
+
+def test_help_is_the_docstring_with_the_common_options() -> None:
+    result = call(None, "--help", epilog="Example: work --times 3")
+    assert result.exit_code == 0
+    for text in ("Work at a place.", "With all its might.", "How often.", "--json", "--debug", "work --times 3"):
+        assert text in result.stdout
+
+
+def test_the_function_stays_a_function() -> None:
+    app = typer.Typer()
+
+    @verb(app, "double")
+    def double(number: int) -> dict[str, int]:
+        """Double it."""
+        return {"double": 2 * number}
+
+    assert double(3) == {"double": 6}
+
+
+@pytest.mark.parametrize("wrong", [["--tmies", "3"], ["--times", "often"], ["a", "b"]])
+def test_wrong_usage_is_exit_code_2(wrong: list[str]) -> None:
+    result = call(lambda *_: pytest.fail("it ran"), *wrong)
+    assert result.exit_code == 2 and not result.stdout and "Traceback" not in result.output
