@@ -21,6 +21,9 @@ from prodrec.core.data.rejects import MISSING, Rejects
 if TYPE_CHECKING:
     import polars as pl
 
+FEW = 1000
+"""So few photos are decoded sooner than other processes start."""
+
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -77,7 +80,7 @@ def _decode(
     places = (source.place(photo) for photo in decoded.photos.tolist())
     total, start = len(decoded.photos), 0
     with console.progress("decoding photos", total=total, unit="photos") as advance, ShardWriter(directory) as writer:
-        for examined in examine_all(places, rules, workers=workers if total > 1000 else 1):
+        for examined in examine_all(places, rules, workers=workers if total > FEW else 1):
             stop = start + len(examined.stored)
             decoded.sizes[start:stop], decoded.digests[start:stop] = examined.sizes, examined.digests
             decoded.hashes[start:stop] = examined.hashes

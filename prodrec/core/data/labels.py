@@ -85,3 +85,14 @@ def _without_unused(
     kept_parents.insert(0, np.full(len(used[0]), -1, np.int32))
     kept_names = tuple(tuple(names[level][c] for c in used[level]) for level in range(len(levels)))
     return Taxonomy(levels, kept_names, tuple(kept_parents)), np.stack(labels, axis=1)
+
+
+def rows_moved(
+    taxonomy: Taxonomy, labels_NL: NDArray[np.int32], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]
+) -> int:
+    """Rows that stand under another parent now, at any level, than their own names say."""
+    moved = np.zeros(len(codes_NL), bool)
+    for level, classes in enumerate(taxonomy.names):
+        place = {name: i for i, name in enumerate(names[level])}
+        moved |= np.array([place[name] for name in classes])[labels_NL[:, level]] != codes_NL[:, level]
+    return int(moved.sum())

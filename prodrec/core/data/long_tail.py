@@ -25,7 +25,8 @@ def draw_long_tail(directory: Path, train_images: NDArray[np.int64], *, head_fro
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "prodrec", "font.size": 10, "axes.edgecolor": _INK}):
-        figure = Figure(figsize=(8, 4), layout="constrained")
+        figure = Figure(figsize=(8, 4))
+        figure.subplots_adjust(left=0.11, right=0.95, bottom=0.13, top=0.92)
         FigureCanvasAgg(figure)
         _draw(figure.add_subplot(), np.sort(train_images)[::-1], head_from)
         figure.savefig(directory / "long-tail.png", dpi=150, metadata={"Software": None})
@@ -61,7 +62,7 @@ def _draw(axes: Axes, counts: NDArray[np.int64], head_from: int) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("leaves, most training images first")
-    axes.set_ylabel("training images")
+    axes.set_title("training images", loc="left", fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.4)
     axes.set_axisbelow(True)

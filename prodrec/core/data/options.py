@@ -55,6 +55,8 @@ class PrepareOptions:
             raise BadOption("--balanced-test makes a split and --split-column takes a given one; use one of them.")
         if self.only_with_attributes and not self.columns.attributes:
             raise BadOption("--only-with-attributes needs --attributes.")
+        if self.min_attribute_images > 1 and not self.columns.attributes:
+            raise BadOption("--min-attribute-images needs --attributes.")
         parse_ratios(self.split)
         parse_near(self.near_duplicates)
         check_shares(self.drop_frequent, self.drop_rare, self.trim_by)

@@ -8,18 +8,13 @@ The work is done by processes: of the time that a small photo takes, Python's lo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import itertools
-import os
-import signal
-import threading
 import warnings
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,7 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prodrec.core.data.perceptual import SIDE, hash_grey
 from prodrec.core.data.photo_sources import Place
-from prodrec.core.errors import ProdrecError
+from prodrec.core.data.workers import map_in_order, raise_if_stopped
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel limit"
@@ -82,41 +77,7 @@ def examine_all(places: Iterable[Place], rules: PhotoRules, *, workers: int) -> 
     """The photos in chunks, in order; the same whatever the number of workers."""
     remaining = iter(places)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
-    if workers <= 1:
-        yield from (examine(chunk, rules) for chunk in chunks)
-        return
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            waiting = deque(pool.submit(examine, chunk, rules) for chunk in itertools.islice(chunks, 4 * workers))
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(examine, chunk, rules) for chunk in itertools.islice(chunks, 1))
-                yield done
-        except BrokenProcessPool as error:
-            raise ProdrecError(
-                "a decoding process ended abruptly, most likely for lack of memory: try fewer --workers or a lower "
-                "--pixel-limit."
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Ctrl-C is the parent's to handle; a worker ends with its parent, however that ends."""
-    import multiprocessing
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    yield from map_in_order(functools.partial(examine, rules=rules), chunks, workers=workers)
 
 
 def examine(places: list[Place], rules: PhotoRules) -> Examined:
@@ -126,6 +87,7 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
     sizes, digests = np.zeros((n, 2), np.int32), np.zeros((n, 16), np.uint8)
     greys, stored = np.zeros((n, SIDE, SIDE), np.uint8), [b""] * n
     for i, place in enumerate(places):
+        raise_if_stopped()
         try:
             data = place.read()
             image, as_it_was = open_upright(data, pixel_limit=rules.pixel_limit)

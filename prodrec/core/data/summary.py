@@ -5,15 +5,13 @@ Shapes: N rows that are kept, V words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.data.dataset import SPLITS
-
-if TYPE_CHECKING:
-    from prodrec.core.data.prepare import Prepared
+from prodrec.core.data.prepared import Prepared
 
 
 def summarise(prepared: Prepared) -> dict[str, Any]:
@@ -23,10 +21,8 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
     assert len(rejected.code_N) == kept + sum(by_reason.values()), "rows in = rows kept + rows rejected"
     in_split = np.bincount(prepared.split_N, minlength=len(SPLITS)).tolist()
     leaves = len(prepared.taxonomy.leaves)
-    leaf_N = prepared.labels_NL[:, -1]
-    by_leaf = [np.bincount(leaf_N[prepared.split_N == s], minlength=leaves) for s in range(len(SPLITS))]
+    by_leaf = [images_of_leaves(prepared, split) for split in SPLITS]
     head = by_leaf[0] >= options.head_from
-    number_N = prepared.decoded.number_M[prepared.rows_N]
     return {
         "rows": {
             "in": len(rejected.code_N),
@@ -35,7 +31,7 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             "by_reason": by_reason,
             "repeated_ids": kept - prepared.frame["id"].n_unique(),
         },
-        "photos": {"distinct": len(np.unique(number_N))},
+        "photos": {"distinct": len(np.unique(prepared.number_N))},
         "levels": {
             level: len(classes)
             for level, classes in zip(prepared.taxonomy.levels, prepared.taxonomy.names, strict=True)
@@ -50,12 +46,11 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             "identical": _groups(prepared.exact_N),
             "all": _groups(prepared.group_N),
             "near": prepared.near,
-            "leaks_avoided": prepared.leaks_avoided,
-            "rows_moved_to_train": prepared.crossing,
+            **prepared.split_report,
         },
         "conflicts": {
-            "groups": len(np.unique(prepared.conflicts[1])),
-            "rows": len(prepared.conflicts[0]),
+            "groups": len(np.unique(prepared.conflict_groups)),
+            "rows": len(prepared.conflict_rows),
             "dropped": options.drop_conflicts,
         },
         "table_1": {
@@ -75,6 +70,12 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             "rows_without_words": int((prepared.tokens.lengths == 0).sum()),
         },
     }
+
+
+def images_of_leaves(prepared: Prepared, split: str) -> NDArray[np.int64]:
+    """Photos of every leaf in one split: int64 [leaves]."""
+    leaf_N = prepared.labels_NL[prepared.split_N == SPLITS.index(split), -1]
+    return np.bincount(leaf_N, minlength=len(prepared.taxonomy.leaves)).astype(np.int64)
 
 
 def _groups(group_N: NDArray[np.int64]) -> dict[str, int]:

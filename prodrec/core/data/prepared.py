@@ -1,0 +1,79 @@
+"""What `prepare` has built and `write` writes.
+
+Shapes: M rows of all tables, N rows that are kept, L levels, A attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.data.catalogue import Catalogue
+from prodrec.core.data.decoding import Decoded
+from prodrec.core.data.labels import SeveralParents
+from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.photo_sources import PhotoSource
+from prodrec.core.data.ragged import Ragged
+from prodrec.core.data.rejects import Rejects
+from prodrec.core.data.vocabulary import TrimReport, Vocabulary
+from prodrec.core.taxonomy import Attribute, Taxonomy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(eq=False)
+class Prepared:
+    """Everything that goes into the dataset directory.
+
+    rows_N:          int64, the rows that are kept, ascending, among the M rows of the catalogue
+    conflict_rows:   those of the M rows whose photo, to the pixel, stands under several leaves; conflict_groups: which
+                     of them share a photo
+    several_parents: classes under several parents; rows_moved: rows that stand under another parent now
+    split_report:    leaks_avoided, rows_moved_to_train
+    """
+
+    options: PrepareOptions
+    catalogue: Catalogue
+    source: PhotoSource
+    decoded: Decoded
+    rejected: Rejects
+    conflict_rows: NDArray[np.int64]
+    conflict_groups: NDArray[np.int64]
+    rows_N: NDArray[np.int64]
+    taxonomy: Taxonomy
+    labels_NL: NDArray[np.int32]
+    several_parents: list[SeveralParents]
+    rows_moved: int
+    attributes: tuple[Attribute, ...]
+    attributes_NA: NDArray[np.int32]
+    attributes_dropped: dict[str, int]
+    split_N: NDArray[np.uint8]
+    split_report: dict[str, int]
+    exact_N: NDArray[np.int64]
+    group_N: NDArray[np.int64]
+    near: dict[str, Any]
+    tokens: Ragged
+    vocabulary: Vocabulary
+    trim: TrimReport
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows of the catalogue that are kept."""
+        return self.catalogue.frame[self.rows_N]
+
+    @property
+    def number_N(self) -> NDArray[np.int64]:
+        """Which of the distinct photos every row shows: int64 [N]."""
+        return self.decoded.number_M[self.rows_N]
+
+    def table_names(self, frame: pl.DataFrame) -> pl.Series:
+        """The file names of the tables that rows of the catalogue come from."""
+        import polars as pl
+
+        names = pl.Series("table", [Path(table).name for table in self.catalogue.tables], dtype=pl.String)
+        return names.gather(frame["table"])

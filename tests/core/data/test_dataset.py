@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prodrec.core.data.catalogue import Columns
+from prodrec.core.data.dataset import SPLITS, Dataset, open_dataset
+from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
+from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.prepare import prepare
+from prodrec.core.errors import BadArtefact, BadOption, NotFound
+
+
+@pytest.fixture(scope="module")
+def path(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dozen") / "dataset"
+    options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES))
+    prepare([drawn_dozen.table], images=drawn_dozen.photos, out=out, options=options, workers=1)
+    return out
+
+
+@pytest.fixture
+def broken(path: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(path, tmp_path / "dataset"))
+
+
+def test_shapes_and_kinds(path: Path) -> None:
+    dataset = open_dataset(path)
+    n = len(dataset)
+    assert n == 12 == len(dataset.photos) == len(dataset.tokens) == dataset.products().height
+    assert dataset.labels_NL.shape == (n, 3) and dataset.labels_NL.dtype == np.int32
+    assert dataset.attributes_NA.shape == (n, 3) and dataset.attributes_NA.dtype == np.int32
+    assert dataset.split_N.dtype == np.uint8 and dataset.group_N.dtype == np.int64
+    assert isinstance(dataset.labels_NL, np.memmap)
+    assert dataset.train_images.sum() == len(dataset.rows("train"))
+    assert np.array_equal(dataset.labels_NL, dataset.taxonomy.ancestors()[dataset.labels_NL[:, -1]])
+
+
+def test_rows_of_splits(path: Path) -> None:
+    dataset = open_dataset(path)
+    rows = [dataset.rows(split) for split in SPLITS]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(12))
+    assert all(np.array_equal(r, np.sort(r)) and r.dtype == np.int64 for r in rows)
+    assert dataset.products()["split"].to_list() == [SPLITS[code] for code in dataset.split_N]
+    with pytest.raises(BadOption, match="dev"):
+        dataset.rows("dev")
+
+
+def test_names_of_products(path: Path) -> None:
+    dataset = open_dataset(path)
+    products = dataset.products()
+    columns = ["row", "table", "table_row", "id", "image", "title", "split", "group", "width", "height"]
+    columns += ["level_root", "level_middle", "level_leaf", *(f"attribute_{name}" for name in ATTRIBUTES)]
+    assert products.columns == columns
+    assert products["row"].to_list() == list(range(12)) and products["id"].to_list() == dataset.ids()
+
+
+def test_leaves_and_samples(path: Path) -> None:
+    dataset = open_dataset(path)
+    listed = dataset.leaf_counts()
+    assert sum(leaf[split] for leaf in listed for split in SPLITS) == 12
+    assert [leaf["train"] for leaf in listed] == sorted(dataset.train_images.tolist(), reverse=True)
+    samples = dataset.samples(5, seed=3)
+    assert samples == dataset.samples(5, seed=3) and len(dataset.samples(99)) == 12
+    for sample in samples:
+        row = sample["row"]
+        assert sample["path"][-1] == dataset.taxonomy.leaves[dataset.labels_NL[row, -1]]
+        assert len(sample["words"]) == len(dataset.tokens[row])
+        assert sample["attributes"].keys() <= set(ATTRIBUTES)
+
+
+def test_moves_with_its_directory(broken: Path, path: Path) -> None:
+    moved = broken.rename(broken.with_name("moved"))
+    assert open_dataset(moved).photos.read(7) == open_dataset(path).photos.read(7)
+
+
+def test_what_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="does not exist"):
+        open_dataset(tmp_path / "nothing")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadArtefact, match="is a file"):
+        open_dataset(tmp_path / "file")
+    with pytest.raises(BadArtefact, match=r"no dataset\.json"):
+        open_dataset(tmp_path)
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-5])
+
+
+def _replace(array: np.ndarray[Any, Any]) -> Callable[[Path], None]:
+    return lambda file: np.save(file, array)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("dataset.json", _cut),
+        ("arrays/labels.npy", _cut),
+        ("arrays/labels.npy", Path.unlink),
+        ("arrays/labels.npy", _replace(np.zeros((12, 2), np.int32))),
+        ("arrays/split.npy", _replace(np.zeros(12, np.int64))),
+        ("arrays/group.npy", _replace(np.zeros(11, np.int64))),
+        ("arrays/tokens.npy", _replace(np.zeros(1000, np.int32))),
+        ("arrays/token_offsets.npy", lambda file: file.write_text("no array")),
+        ("photos/index.npy", _replace(np.zeros((11, 3), np.int64))),
+        ("photos/00000.bin", _cut),
+        ("vocabulary.tsv", _cut),
+        ("products.parquet", Path.unlink),
+    ],
+)
+def test_what_is_broken_is_named(broken: Path, name: str, spoil: Callable[[Path], object]) -> None:
+    spoil(broken / name)
+    with pytest.raises(BadArtefact) as error:
+        open_dataset(broken)
+    assert name.partition("/")[0] in str(error.value) and "again" in str(error.value)
+
+
+def test_versions_and_parts(broken: Path) -> None:
+    header = json.loads((broken / "dataset.json").read_text())
+    for change, words in (({"format_version": 99}, "format version 99"), ({"taxonomy": {}}, "not complete")):
+        (broken / "dataset.json").write_text(json.dumps(header | change))
+        with pytest.raises(BadArtefact, match=words):
+            open_dataset(broken)
+
+
+def test_same_tree(path: Path) -> None:
+    first, second = open_dataset(path), open_dataset(path)
+    assert isinstance(first, Dataset) and first.taxonomy.same_classes(second.taxonomy)
+    assert first.fingerprint == second.fingerprint
