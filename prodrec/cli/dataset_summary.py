@@ -117,7 +117,8 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         yield "", f"left out: the {cut} and the {trim['rare_words']:,} rarest ({trim['rare_share']:.1%})"
         without = words["rows_without_words"]
         many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
-        advice = "; --trim-by occurrences or a smaller --drop-frequent leaves more" if many else ""
+        other = "--trim-by occurrences or " if trim["by"] == "words" else ""
+        advice = f"; {other}a smaller --drop-frequent leaves more" if many else ""
         yield "", f"{without:,} rows are left without words{advice}"
         yield "", f"cut by {vocabulary['tokenizer']} {vocabulary['version']}"
     yield "figure", f"{path / 'long-tail.svg'} and .png"
