@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Recognise products in photos when classes are many, long-tailed and come with titles, categories and attributes.",
+    help="Recognise products in photos when classes are many, long-tailed and have titles, categories, attributes.",
     epilog="Try `prodrec demo`: it draws a small catalogue and takes it the whole way in a few minutes.",
 )
 

@@ -187,7 +187,7 @@ def _all_runs(data: Dataset, other_dataset: bool) -> list[Run]:
 def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How, *, force: bool) -> dict[str, Any]:
     import torch
 
-    from prodrec.cli.train import choose_device, choose_workers
+    from prodrec.core.device import choose_device, choose_workers
     from prodrec.eval.score import rows_of
     from prodrec.eval.score import score as score_run
     from prodrec.models.families import Recipe

@@ -13,8 +13,6 @@ from prodrec.core import console
 from prodrec.core.errors import BadOption, Mismatch
 
 if TYPE_CHECKING:
-    import torch
-
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.embeddings import WordVectors
     from prodrec.core.training.loop import Trainee
@@ -105,6 +103,7 @@ def train(
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.device import choose_workers
     from prodrec.core.training.run import create_run, open_run, refuse_if_taken
     from prodrec.core.training.train import train as train_run
     from prodrec.models.families import Recipe
@@ -150,6 +149,7 @@ def _trainee(recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, sta
     """The network on its device with its optimiser; `start` reads the weights that training begins with."""
     import torch
 
+    from prodrec.core.device import choose_device
     from prodrec.core.training.loop import make_trainee
     from prodrec.models.recognizer import build
 
@@ -181,33 +181,6 @@ def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVecto
         console.note(f"{place} does not exist; pretraining word vectors on the training titles first.")
         return pretrain_embeddings(data, deterministic=True)
     return load(place, dataset_fingerprint=data.fingerprint)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` takes the GPU where there is one. Raises BadOption for a device that is not there."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BadOption(f"--device {name} is no device; expected auto, cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadOption(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs that torch can use.")
-    if device.type not in ("cpu", "cuda"):
-        raise BadOption(f"--device {name} is not supported; expected auto, cpu, cuda or cuda:N.")
-    return device
-
-
-def choose_workers(wanted: int | None, device: torch.device) -> int:
-    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU."""
-    import os
-
-    if wanted is not None:
-        return wanted
-    cores = os.cpu_count() or 1
-    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, cores - 1)
 
 
 def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:

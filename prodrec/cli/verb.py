@@ -1,4 +1,4 @@
-"""How a command is made: `@verb(app)` gives it `--json` and `--debug`, prints its answer and turns errors into exit codes.
+"""How a command is made: `@verb(app)` gives it `--json` and `--debug` and turns errors into exit codes.
 
 A command takes options, calls one plain function, says what a person reads, and returns what `--json` prints.
 """
@@ -23,7 +23,7 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 def verb(
     app: typer.Typer, name: str | None = None, **settings: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as a command of `app`. Its docstring is the help; its return value is what `--json` prints."""
+    """Register a function as a command. Its docstring is the help, its return value what `--json` prints."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -147,7 +147,7 @@ def _piped_progress(description: str, total: float | None, unit: str, done: floa
         rate = (count - done) / (now - started)
         left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
         of = f"/{total:,.0f}" if total else ""
-        line = f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left} {note or ''}"
-        sys.stderr.write(line.rstrip() + "\n")
+        line = f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left}"
+        sys.stderr.write(f"{line} · {note}\n" if note else f"{line}\n")
 
     return advance

@@ -1,4 +1,4 @@
-"""A prepared drawn dataset and a small network that is no model family: training must not care which network it trains."""
+"""A prepared drawn dataset, and a small network that is no model family: training must not care which one it trains."""
 
 from __future__ import annotations
 

@@ -1,0 +1,133 @@
+"""`prodrec train` as a user meets it: settings, plan, resume, refusals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from prodrec.cli.app import app
+from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.prepare import prepare
+
+SMALL = ["--set", "backbone=squeezenet1_1", "--set", "weights=none", "--set", "image_size=24", "--set", "batch_size=16"]
+SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli-train") / "dataset"
+    prepare([drawn.table], images=drawn.photos, out=out)
+    return out
+
+
+def prodrec(*words: object, code: int = 0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model.safetensors").read_bytes()
+
+
+def test_settings_lists_every_key_with_its_value_and_meaning():
+    found = json.loads(prodrec("train", "sicot", "--settings", "--set", "lr=0.25", "--json").stdout)
+    assert found["settings"]["lr"] == "0.25" and found["settings"]["titles"] == "bilinear"
+    text = prodrec("train", "visual", "--settings").stdout
+    for key, value in {"backbone": "resnet50", "batch_size": "256", "decay_factor": "0.8", "image_size": "224"}.items():
+        assert any(line.split()[:2] == [key, value] for line in text.splitlines()), key
+
+
+def test_a_file_of_settings_and_set_wins(tmp_path):
+    (tmp_path / "my.toml").write_text('lr = 0.3\n[network]\nbackbone = "resnet18"\n')
+    found = json.loads(
+        prodrec("train", "visual", "--config", tmp_path / "my.toml", "--set", "lr=0.4", "--settings", "--json").stdout
+    )
+    assert found["settings"]["lr"] == "0.4" and found["settings"]["backbone"] == "resnet18"
+
+
+def test_plan_tells_and_writes_nothing(dataset, tmp_path):
+    out = tmp_path / "run"
+    found = json.loads(prodrec("train", "visual", dataset, "--out", out, "--plan", "--json", *SHORT).stdout)
+    assert found["parameters"]["backbone"] == 722_496 and found["seconds"] > 0 and not out.exists()
+    text = prodrec("train", "visual", dataset, "--out", out, "--plan", *SHORT).stdout
+    assert "parameters" in text and "memory" in text and "time" in text
+
+
+def test_sicot_makes_its_word_vectors_when_they_are_missing(dataset, tmp_path):
+    result = prodrec("train", "sicot", dataset, "--out", tmp_path / "sicot", *SHORT)
+    assert (dataset / "embeddings.h5").is_file() and "pretraining word vectors" in result.stderr
+    run = json.loads((tmp_path / "sicot" / "run.json").read_text())
+    assert run["status"] == "finished" and run["word_vectors"]["dimension"] > 0
+    assert {"visual", "mixed"} <= run["result"]["epochs"][0].keys()
+
+
+def test_kill_nine_in_the_middle_and_resume_gives_the_same_weights(dataset, tmp_path):
+    """A real process and a real SIGKILL; the same command line with --resume goes on."""
+    command = ["train", "visual", dataset, *SHORT, "--set", "epochs=3", "--set", "checkpoint_minutes=0.0001"]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prodrec", *map(str, command), "--out", str(killed)], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list((killed / "checkpoints").glob("step-*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not (killed / "model.safetensors").exists()
+    prodrec(*command, "--out", straight)
+    assert "going on after step" in prodrec(*command, "--out", killed, "--resume").stderr
+    assert weights(killed) == weights(straight)
+
+
+def test_a_finished_run_is_left_alone_by_resume(dataset, tmp_path):
+    out = tmp_path / "run"
+    prodrec("train", "visual", dataset, "--out", out, *SHORT)
+    before = weights(out)
+    assert "finished already" in prodrec("train", "visual", dataset, "--out", out, "--resume").stderr
+    assert weights(out) == before
+    refused = prodrec("train", "visual", dataset, "--out", out, *SHORT, code=2)
+    assert "add --force to train anew" in refused.stderr and weights(out) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["visul"], "did you mean visual"),
+        (["visual", "--set", "learning_rate=1"], "unknown key 'learning_rate'"),
+        (["visual", "--set", "optimiser=sgd"], "did you mean optimizer?"),
+        (["visual", "--set", "lr=fast"], "lr=fast"),
+        (["visual", "--set", "lr=-1"], "must be above 0"),
+        (["visual", "--set", "lr"], "not of the form key=value"),
+        (["visual", "--set", "title_loss_weight=2"], "does nothing without titles"),
+        (["visual", "--config", "nowhere.toml"], "nowhere.toml does not exist"),
+        (["visual", "--device", "tpu"], "--device tpu"),
+        (["visual", "--set", "backbone=resnet19"], "did you mean"),
+        (["visual", "--embeddings", "e.h5"], "does nothing here"),
+        (["sicot", "--embeddings", "nowhere.h5"], "nowhere.h5 does not exist"),
+    ],
+)
+def test_bad_options_are_one_sentence_and_exit_code_two(dataset, tmp_path, words, told):
+    out = tmp_path / "run"
+    settings = [] if "--settings" in words else SMALL
+    result = prodrec("train", words[0], dataset, "--out", out, *settings, *words[1:], code=2)
+    assert told in result.stderr and result.stderr.count("error:") == 1 and "Traceback" not in result.output
+    assert not out.exists()
+
+
+def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_path):
+    out = tmp_path / "run"
+    prodrec("train", "visual", dataset, "--out", out, *SHORT)
+    other = prodrec("train", "visual", dataset, "--out", out, "--resume", *SHORT, "--set", "lr=0.5", code=2)
+    assert "started with other settings" in other.stderr
+    resplit = tmp_path / "resplit"
+    prepare([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
+    assert "another dataset" in prodrec("train", "visual", resplit, "--out", out, "--resume", code=2).stderr
+    assert "is a visual run" in prodrec("train", "sicot", dataset, "--out", out, "--resume", code=2).stderr

@@ -1,0 +1,38 @@
+"""Devices by name, and workers by what the device leaves of the cores."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from prodrec.core.device import choose_device, choose_workers
+from prodrec.core.errors import BadOption
+
+
+def test_auto_takes_the_gpu_where_there_is_one():
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("tpu9000", "is no device"),
+        ("meta", "is not supported"),
+        (f"cuda:{torch.cuda.device_count()}", f"has {torch.cuda.device_count()} GPUs"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name, told):
+    with pytest.raises(BadOption, match=told):
+        choose_device(name)
+
+
+def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert choose_workers(0, cpu) == 0 and choose_workers(5, gpu) == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (1, 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
