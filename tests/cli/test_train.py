@@ -67,7 +67,7 @@ def test_sicot_makes_its_word_vectors_when_they_are_missing(dataset, tmp_path):
     assert (dataset / "embeddings.h5").is_file() and "pretraining word vectors" in result.stderr
     run = json.loads((tmp_path / "sicot" / "run.json").read_text())
     assert run["status"] == "finished" and run["word_vectors"]["dimension"] > 0
-    assert {"visual", "mixed"} <= run["result"]["epochs"][0].keys()
+    assert {"loss_visual", "loss_mixed"} <= run["result"]["epochs"][0].keys()
 
 
 def test_kill_nine_in_the_middle_and_resume_gives_the_same_weights(dataset, tmp_path):

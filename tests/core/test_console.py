@@ -158,9 +158,9 @@ def test_piped_progress_is_a_plain_line_every_half_minute(capsys: pytest.Capture
             clock.now += 10
             advance(100, note="loss 1.25")
     assert capsys.readouterr().err.splitlines() == [
-        "training: 800/2,000 photos, 10.0 photos/s, 120 s left loss 1.25",
-        "training: 1,100/2,000 photos, 10.0 photos/s, 90 s left loss 1.25",
-        "training: 1,400/2,000 photos, 10.0 photos/s, 60 s left loss 1.25",
+        "training: 800/2,000 photos, 10.0 photos/s, 120 s left · loss 1.25",
+        "training: 1,100/2,000 photos, 10.0 photos/s, 90 s left · loss 1.25",
+        "training: 1,400/2,000 photos, 10.0 photos/s, 60 s left · loss 1.25",
     ]
 
 

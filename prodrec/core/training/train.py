@@ -104,7 +104,7 @@ class _Session:
             "epoch": step.epoch,
             "step": step.step,
             "lr": step.lr,
-            **step.epoch_losses,
+            **{name if name == "loss" else f"loss_{name}": mean for name, mean in step.epoch_losses.items()},
             "validation_top1": validation.top1 if validation else None,
             "validation_macc": validation.macc if validation else None,
         }

@@ -91,7 +91,7 @@ def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, trainee_o
     with (run.path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert 0 <= float(rows[-1]["validation_top1"]) <= 1 and float(rows[-1]["visual"]) > 0
+    assert 0 <= float(rows[-1]["validation_top1"]) <= 1 and float(rows[-1]["loss_visual"]) > 0
     assert run.finished and not run.checkpoints.exists()
     assert [epoch["epoch"] for epoch in run.header["result"]["epochs"]] == [1, 2]
 
