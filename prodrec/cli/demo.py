@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -27,6 +28,7 @@ Examples:
 """
 
 SETTINGS = "demo.toml"
+Setting = str | int | float | list[float]
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,19 @@ class Size:
     products: int
     leaves: int
     pixels: int
-    settings: dict[str, str | int | float]
+    settings: dict[str, Setting]
 
 
-_SETTINGS: dict[str, str | int | float] = {
+_SETTINGS: dict[str, Setting] = {
     "backbone": "shufflenet_v2_x1_0",
     "weights": "none",
+    "crop_area": [0.6, 1.0],
     "optimizer": "adamw",
     "weight_decay": 0.05,
     "schedule": "cosine",
 }
 FULL = Size(
-    2400, 29, 96, {**_SETTINGS, "image_size": "64", "lr": 0.004, "batch_size": 64, "epochs": 14, "warmup_epochs": 1}
+    2400, 29, 96, {**_SETTINGS, "image_size": "64", "lr": 0.004, "batch_size": 64, "epochs": 16, "warmup_epochs": 1}
 )
 QUICK = Size(120, 6, 48, {**_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4})
 
@@ -122,8 +125,9 @@ def _make_room(out: Path, *, force: bool) -> None:
 
 
 def _settings_file(size: Size) -> str:
-    lines = (f"{key} = {f'{value!r}'.replace(chr(39), chr(34))}" for key, value in size.settings.items())
-    return "# Settings of the demo; `prodrec train visual --settings` explains every key.\n" + "\n".join(lines) + "\n"
+    """As TOML, which writes these values as JSON does."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in size.settings.items()]
+    return "\n".join(["# Settings of the demo; `prodrec train visual --settings` explains every key.", *lines, ""])
 
 
 def _run(step: str, out: Path) -> None:
