@@ -126,7 +126,9 @@ class Table:
 
     def _classes(self, leaves: NDArray[np.int64], group: Group) -> int:
         """Number of classes of the group's level that these leaves belong to."""
-        return len(np.unique(self.ancestors_CL[leaves, group.depth]))
+        if group.depth == self.ancestors_CL.shape[1] - 1:
+            return len(leaves)
+        return int(np.count_nonzero(np.bincount(self.ancestors_CL[leaves, group.depth])))
 
 
 def _mean_interval(intervals: Sequence[Interval]) -> Interval:

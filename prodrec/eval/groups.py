@@ -136,6 +136,8 @@ def strata(group: Group, metric: str, images_C: NDArray[np.int64], ancestors_CL:
         return None
     if metric == ACC:
         stratum, weights_S = np.zeros(len(leaves), dtype=np.int64), np.ones(1)
+    elif metric == MACC and group.depth == ancestors_CL.shape[1] - 1:
+        stratum, weights_S = np.arange(len(leaves)), np.full(len(leaves), 1 / len(leaves))
     elif metric == MACC:
         classes, stratum = np.unique(ancestors_CL[leaves, group.depth], return_inverse=True)
         weights_S = np.full(len(classes), 1 / len(classes))

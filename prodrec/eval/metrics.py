@@ -139,7 +139,7 @@ def judge(scores: Scores, split: str, levels: Sequence[str], *, rows: int | None
                 above_RC = sum_leaves(chunk.scores[leaf], ancestors[:, at], scores.taxonomy.count(level))
                 ranks[level] = rank(above_RC, label_R)
             else:
-                ranks[level] = rank_kept(chunk.scores[leaf], ancestors[chunk.classes[leaf], at], label_R)
+                ranks[level] = rank_above(chunk.scores[leaf], ancestors[chunk.classes[leaf], at], label_R)
         yield Judged(chunk.rows_R, chunk.ids_R, chunk.labels_RL[:, -1], ranks)
 
 
@@ -166,18 +166,32 @@ def rank(scores_RC: NDArray[np.floating], label_R: NDArray[np.int64]) -> NDArray
 def rank_kept(
     scores_RK: NDArray[np.floating], classes_RK: NDArray[np.int32], label_R: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The same from the K best leaves, of which several may stand for one class (their exponentials are added).
+    """The same from the K best classes of every row; K where the true one is not among them.
 
-    Where the true class is not among the kept ones, all of them come before it, and it counts as wrong at every k that
-    a top-k file can answer: rank = K.
+    It counts as wrong then at every k that a top-k file can answer.
     """
-    rows, kept = classes_RK.shape
-    row_N = np.repeat(np.arange(rows), kept)
-    order_N = np.lexsort((classes_RK.ravel(), row_N))
-    row_N, class_N = row_N[order_N], classes_RK.ravel()[order_N]
-    starts = np.flatnonzero(np.r_[True, (row_N[1:] != row_N[:-1]) | (class_N[1:] != class_N[:-1])])
+    true_RK = classes_RK == label_R[:, None]
+    own_R1 = np.where(true_RK, scores_RK, np.inf).min(axis=1, keepdims=True)
+    before_RK = scores_RK > own_R1
+    before_RK |= (scores_RK == own_R1) & (classes_RK < label_R[:, None])
+    rank_R: NDArray[np.int64] = np.where(true_RK.any(axis=1), before_RK.sum(axis=1), classes_RK.shape[1])
+    return rank_R
+
+
+def rank_above(
+    scores_RK: NDArray[np.floating], above_RK: NDArray[np.int32], label_R: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The same for a level above: above_RK is the class there of each kept leaf, whose exponentials are added up.
+
+    K where no leaf of the true class was kept.
+    """
+    rows, kept = above_RK.shape
+    key_N = (np.arange(rows, dtype=np.int64)[:, None] << 32) + above_RK
+    order_N = np.argsort(key_N, axis=None)
+    key_N = key_N.ravel()[order_N]
+    starts = np.flatnonzero(np.r_[True, key_N[1:] != key_N[:-1]])
     sums = _log_sum_exp(scores_RK.ravel()[order_N][None], starts)[0]
-    row_G, class_G = row_N[starts], class_N[starts]
+    row_G, class_G = key_N[starts] >> 32, key_N[starts] & (2**32 - 1)
     true_G = class_G == label_R[row_G]
     own_R = np.full(rows, np.inf)
     own_R[row_G[true_G]] = sums[true_G]

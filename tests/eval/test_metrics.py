@@ -12,7 +12,7 @@ import pytest
 
 from prodrec.core.errors import Mismatch
 from prodrec.core.scores import open_scores
-from prodrec.eval.metrics import count, rank, rank_kept, sum_leaves
+from prodrec.eval.metrics import count, rank, rank_above, rank_kept, sum_leaves
 
 QUESTIONS = [("leaf", 1), ("leaf", 3), ("leaf", 5), ("root", 1), ("root", 2)]
 
@@ -50,6 +50,22 @@ def test_rank_among_kept_leaves(seed: int, kept: int) -> None:
     best = np.take_along_axis(scores, classes, axis=1)
     expected = [min(kept, slow_rank(s, y)) for s, y in zip(scores, labels, strict=True)]
     assert rank_kept(best, classes, labels).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kept", [1, 4, 9])
+def test_rank_of_a_level_above_the_kept_leaves(seed: int, kept: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.normal(size=(40, 9)).astype(np.float32)
+    above = np.array([0, 0, 1, 3, 3, 3, 1, 0, 4], dtype=np.int32)  # class 2 has no leaves
+    labels = above[random.integers(0, 9, size=40)].astype(np.int64)
+    classes = np.argsort(-scores, axis=1)[:, :kept]
+    best = np.take_along_axis(scores, classes, axis=1)
+    expected = []
+    for row, which, label in zip(best, classes, labels, strict=True):
+        sums = slow_sums(row, above[which], 5)
+        expected.append(slow_rank(sums, label) if label in above[which] else kept)
+    assert rank_above(best, above[classes], labels).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
