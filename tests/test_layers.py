@@ -1,0 +1,233 @@
+"""The walls of the house, read from the imports: who may know whom, who owns which library, what loads at once.
+
+cli → (models, eval, serve) → core; inside core: training → (data, scores) → ground. models and eval never meet.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
+HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic"}
+LONGEST = 300
+
+GROUND = ("errors", "console", "config", "artefact", "taxonomy", "device", "dist")
+MAY_USE = {
+    "ground": {"ground"},
+    "core.data": {"core.data", "ground"},
+    "core.scores": {"core.scores", "ground"},
+    "core.training": {"core.training", "core.data", "core.scores", "ground"},
+    "models": {"models", "core.training", "core.data", "core.scores", "ground"},
+    "eval": {"eval", "core.training", "core.data", "core.scores", "ground"},
+    "serve": {"serve", "core.training", "core.data", "core.scores", "ground"},
+    "cli": {"cli", "models", "eval", "serve", "core.training", "core.data", "core.scores", "ground"},
+}
+OWNERS = {  # a module, or all modules of a room, that may use an outside library
+    "jieba": ("core.data.titles",),
+    "rjieba": ("core.data.titles",),
+    "gensim": ("core.data.word_vectors", "core.data.embeddings", "core.data.vector_files"),
+    "h5py": ("core.scores", "core.data.embeddings"),
+    "torchvision": ("models.backbones", "core.training.run"),  # run.json names its version
+    "scipy": ("eval.refine",),
+    "matplotlib": ("core.data.long_tail", "eval.figures"),
+    "PIL": ("core.data", "serve"),
+    "simplejpeg": ("core.data",),
+    "polars": ("core.data",),
+    "pydantic": ("core.config",),
+    "safetensors": ("models.pretrained", "core.training.run"),
+    "typer": ("cli",),
+    "rich": ("core.console", "cli", "eval.layout"),
+}
+EVERYWHERE = {"numpy", "torch"}
+WHOLE_JOURNEYS = {"test_layers.py", "test_journey.py", "test_bad_input.py", "models/test_contract.py"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """`module` imports `name` in `line`: when it is loaded itself, or later; or only for the type checker."""
+
+    module: str
+    name: str
+    line: int
+    at_once: bool
+    only_types: bool
+
+    @property
+    def library(self) -> str:
+        return self.name.split(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.module}, line {self.line}, imports {self.name}"
+
+
+def module_name(path: Path) -> str:
+    """`prodrec/core/data/titles.py` is core.data.titles."""
+    parts = path.relative_to(ROOT / "prodrec").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path) for path in SOURCES}
+
+
+def imports_of(path: Path, tree: ast.Module) -> Iterator[Import]:
+    """Every import of a file, wherever it stands; `from prodrec.core import console` is one of core.console."""
+
+    def walk(node: ast.AST, at_once: bool, only_types: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            names: list[str] = []
+            if isinstance(child, ast.Import):
+                names = [alias.name for alias in child.names]
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: imports are absolute"
+                origin = str(child.module)
+                joined = [f"{origin}.{alias.name}" for alias in child.names]
+                names = sorted({name if name.removeprefix("prodrec.") in MODULES else origin for name in joined})
+            for name in names:
+                yield Import(module_name(path), name, child.lineno, at_once and not only_types, only_types)
+            yield from walk(child, at_once and not inside, only_types or types)
+
+    yield from walk(tree, at_once=True, only_types=False)
+
+
+IMPORTS = [found for path, tree in SOURCES.items() for found in imports_of(path, tree)]
+OWN = [found for found in IMPORTS if found.library == "prodrec"]
+OUTSIDE = [found for found in IMPORTS if found.library not in {"prodrec", *sys.stdlib_module_names}]
+
+
+def room(module: str) -> str:
+    """The room of a module of prodrec."""
+    module = module.removeprefix("prodrec.").removeprefix("prodrec")
+    if module in ("", "__main__"):
+        return ""
+    if module.removeprefix("core.") in GROUND:
+        return "ground"
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "core" else parts[0]
+
+
+def test_the_reader_of_imports_reads() -> None:
+    assert {room(module) for module in MODULES} >= {"", "ground", "core.data", "core.training", "models", "eval", "cli"}
+    assert len(OWN) > 100 and len(OUTSIDE) > 50
+    assert any(found.only_types for found in OWN) and any(not found.at_once for found in OUTSIDE)
+
+
+def test_every_room_has_its_place() -> None:
+    known = {*MAY_USE, "", "core"}  # core itself is empty
+    assert not {module for module in MODULES if room(module) not in known}
+
+
+def test_no_room_knows_one_above_it() -> None:
+    wrong = [
+        found for found in OWN if room(found.module) and room(found.name) not in {*MAY_USE[room(found.module)], ""}
+    ]
+    assert not wrong, "; ".join(map(str, wrong))
+
+
+def test_imports_make_no_circle() -> None:
+    """Apart from cli, where app and its verbs name each other, and from what only the type checker reads."""
+    uses: dict[str, set[str]] = {}
+    for found in OWN:
+        if not found.only_types and room(found.module) != "cli":
+            uses.setdefault(found.module, set()).add(found.name.removeprefix("prodrec."))
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " → ".join((*way[way.index(module) :], module))
+        if module not in done:
+            for used in sorted(uses.get(module, ())):
+                visit(used, (*way, module))
+            done.add(module)
+
+    for module in sorted(uses):
+        visit(module, ())
+
+
+def test_every_outside_library_has_its_owner() -> None:
+    wrong = []
+    for found in OUTSIDE:
+        owners = OWNERS.get(found.library, ())
+        allowed = any(f"{found.module}.".startswith(f"{owner}.") for owner in owners) or found.library in EVERYWHERE
+        if not allowed and not found.only_types and found.name != "torch.utils.tensorboard":
+            wrong.append(found)
+    assert not wrong, "; ".join(map(str, wrong))
+
+
+def test_torchvisions_models_are_known_to_the_backbones_alone() -> None:
+    for path, tree in SOURCES.items():
+        uses = "torchvision.models" in ast.unparse(tree)
+        assert not uses or module_name(path) == "models.backbones", path
+
+
+def test_every_outside_library_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [name for extra in ("fast", "tensorboard") for name in project["optional-dependencies"][extra]]
+    declared = {name.split(">")[0].split("[")[0].strip().lower() for name in (*project["dependencies"], *extras)}
+    used = {"pillow" if found.library == "PIL" else found.library for found in OUTSIDE}
+    assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"
+
+
+# --- what loads at once
+
+
+def loaded(*modules: str) -> set[str]:
+    """The libraries that are loaded after importing `modules` in a new process."""
+    code = f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(found.stdout.split())
+
+
+def test_commands_and_settings_load_nothing_heavy() -> None:
+    ground = [f"prodrec.core.{name}" for name in GROUND if f"core.{name}" in MODULES]
+    found = loaded("prodrec.cli.app", "prodrec.models.families", "prodrec.models.network_config", *ground)
+    assert "typer" in found and not found & HEAVY
+
+
+def test_data_loads_no_torch() -> None:
+    """So that preparing a dataset never waits for it; batches are what training sees."""
+    rooms = [f"prodrec.{module}" for module in MODULES if room(module) == "core.data" and module != "core.data.batches"]
+    assert not loaded(*sorted(rooms)) & {"torch", "torchvision"}
+
+
+def test_commands_import_nothing_heavy_at_their_top() -> None:
+    wrong = [found for found in OUTSIDE if room(found.module) == "cli" and found.at_once and found.library in HEAVY]
+    assert not wrong, "; ".join(map(str, wrong))
+
+
+# --- sizes and places
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_files_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST
+    if SOURCES[path].body:
+        assert ast.get_docstring(SOURCES[path]), f"{path} does not say what it is for"
+
+
+def test_tests_mirror_the_source() -> None:
+    """tests/core/data/test_titles.py is of prodrec/core/data/titles.py; test_titles_more.py may be its second part."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        place = path.relative_to(ROOT / "tests")
+        if place.as_posix() in WHOLE_JOURNEYS:
+            continue
+        words = path.stem.removeprefix("test_").split("_")
+        names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+        rooms = ".".join(place.parent.parts)
+        assert any(f"{rooms}.{name}".strip(".") in MODULES for name in names), f"tests/{place} tests no module"
+
+
+def test_nothing_is_printed_but_by_the_console() -> None:
+    for path, tree in SOURCES.items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not prints, f"{path}, line {prints[0]}: use prodrec.core.console"
