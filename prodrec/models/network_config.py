@@ -56,8 +56,9 @@ class NetworkConfig:
     )
     title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features")
     mixed_trains_backbone: bool = setting(True, "let the loss on mixed features reach the backbone too (A §3.3)")
-    word_vectors: Literal["auto", "pretrained", "random"] = setting(
-        "auto", "start of the word vectors: pretrained, random, or auto (pretrained if the dataset has embeddings)"
+    word_vectors: Literal["pretrained", "random"] = setting(
+        "pretrained",
+        "start of the word vectors: pretrained (made where they are missing) or random",
     )
     word_dimension: int | None = setting(
         None, "width of random word vectors (none: 100); pretrained ones bring their own"

@@ -251,23 +251,18 @@ def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.floa
     """
     if words < 1:
         raise BadOption(f"titles={config.titles} needs titles, and this dataset has no words; use titles=none.")
-    if config.word_vectors == "pretrained" and vectors_VE is None:
-        raise BadOption("word_vectors=pretrained, and this dataset has no embeddings: run prodrec pretrain-embeddings.")
-    if vectors_VE is None or config.word_vectors == "random":
+    if config.word_vectors == "random":
         dimension = config.word_dimension or RANDOM_WORD_DIMENSION
         start_VE = torch.randn(words, dimension) / dimension**0.5
+    elif vectors_VE is None:
+        raise BadOption("word_vectors=pretrained, and this dataset has no embeddings: run prodrec pretrain-embeddings.")
+    elif len(vectors_VE) != words:
+        raise Mismatch(f"the embeddings have {len(vectors_VE)} words and the vocabulary {words}; make them again.")
     else:
-        if len(vectors_VE) != words:
-            raise Mismatch(f"the embeddings have {len(vectors_VE)} words and the vocabulary {words}; make them again.")
         start_VE = torch.as_tensor(np.array(vectors_VE, dtype=np.float32))
         lengths_V = start_VE.norm(dim=1)
         known_V = lengths_V > 0
         start_VE = start_VE / (lengths_V[known_V].mean() if known_V.any() else 1.0)
-        if config.word_dimension not in (None, start_VE.shape[1]):
-            raise BadOption(
-                f"word_dimension={config.word_dimension} and the embeddings have {start_VE.shape[1]}; leave it out, or "
-                f"start from word_vectors=random."
-            )
     table = nn.Embedding(words + 1, start_VE.shape[1], padding_idx=0)
     with torch.no_grad():
         table.weight[0] = 0

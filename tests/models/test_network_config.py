@@ -22,7 +22,7 @@ from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConf
         ({"logit_adjustment": -1}, "logit_adjustment=-1"),
         ({"embed_hidden": 64}, "needs embed"),
         ({"train_batch_norm_affine": False}, "needs freeze_batch_norm=true"),
-        ({"word_vectors": "pretrained"}, "does nothing without titles"),
+        ({"word_vectors": "random"}, "does nothing without titles"),
         ({"word_dropout": 0.2}, "does nothing without titles"),
         ({"title_loss_weight": 2.0}, "does nothing without titles"),
         ({"titles": "bilinear", "title_loss_weight": 0.0}, "titles=none trains on photos alone"),
@@ -30,7 +30,7 @@ from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConf
         ({"titles": "bilinear", "semantic_spread": 0.0}, "semantic_spread=0.0"),
         ({"titles": "mean", "word_weighting": "softmax"}, "belongs to titles=bilinear, not mean"),
         ({"titles": "bilinear", "lstm_width": 64}, "belongs to titles=bilstm or bilstm-attention, not bilinear"),
-        ({"titles": "mean", "word_vectors": "pretrained", "word_dimension": 64}, "pretrained bring their own"),
+        ({"titles": "mean", "word_dimension": 64}, "pretrained bring their own"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, Any], told: str) -> None:

@@ -23,7 +23,8 @@ Make = Callable[..., Recognizer]
 @pytest.fixture
 def make(taxonomy: Taxonomy) -> Make:
     def make(*, word_vectors_VE: Any = None, words: int = WORDS, **settings: Any) -> Recognizer:
-        config = NetworkConfig(**{"backbone": "squeezenet1_1", "weights": None, "dropout": 0.0, **settings})
+        start = {"word_vectors": "random"} if settings.get("titles") and word_vectors_VE is None else {}
+        config = NetworkConfig(**{"backbone": "squeezenet1_1", "weights": None, "dropout": 0.0, **start, **settings})
         return build(config, taxonomy=taxonomy, words=words, word_vectors_VE=word_vectors_VE)
 
     return make
@@ -190,8 +191,6 @@ def test_settings_that_do_not_fit_the_data(make: Make, taxonomy: Taxonomy) -> No
         make(titles="mean", words=0)
     with pytest.raises(Mismatch, match="embeddings have 5 words and the vocabulary 12"):
         make(titles="mean", word_vectors_VE=np.ones((5, 8), np.float32))
-    with pytest.raises(BadOption, match="word_dimension=64 and the embeddings have 8"):
-        make(titles="mean", word_dimension=64, word_vectors_VE=np.ones((WORDS, 8), np.float32))
     with pytest.raises(BadOption, match="needs the training images of every leaf"):
         make(logit_adjustment=1.0)
     with pytest.raises(BadOption, match="inception_v3 cannot take photos of 40x30"):
