@@ -99,10 +99,12 @@ def read_catalogue(tables: Sequence[Path], given: Columns, *, missing_values: Se
     frame = pl.concat(frames, rechunk=True)
     if not frame.height:
         raise BadTable(f"{', '.join(map(str, tables))}: zero rows of products; expected one row for each product.")
-    levels = columns.levels
+    levels, found = columns.levels, columns.describe()
     if columns.path:
         frame, levels = _split_paths(frame, columns.separator, given.levels)
-    return Catalogue(frame, tuple(map(str, tables)), levels, columns.attributes, columns.describe())
+    elif not given.levels and len(levels) == 1 and (separator := _separator_of_paths(frame["level_0"])):
+        found += f" (these look like whole paths: --path-column {levels[0]} --path-separator {separator!r} cuts them)"
+    return Catalogue(frame, tuple(map(str, tables)), levels, columns.attributes, found)
 
 
 def find_columns(found: Sequence[str], given: Columns, *, table: Path) -> Columns:
@@ -150,6 +152,13 @@ def _find_levels(plain: dict[str, str]) -> tuple[str, ...]:
         return tuple(column for _, column in sorted(numbered))
     families = (tuple(plain[name] for name in family if name in plain) for family in LEVELS)
     return next((family for family in families if family), ())
+
+
+def _separator_of_paths(leaves: pl.Series) -> str | None:
+    """What stands between levels where most leaves look like whole paths."""
+    distinct = leaves.drop_nulls().unique()
+    marks = (" > ", ">", "|", " / ", "/")
+    return next((m for m in marks if distinct.str.contains(m, literal=True).sum() > 0.5 * len(distinct)), None)
 
 
 def _refuse_repeated(given: Columns) -> None:

@@ -127,6 +127,18 @@ def test_paths_in_one_column(tmp_path: Path, separator: str, joined: str) -> Non
     assert named.frame["level_1"].to_list() == [None, "B", None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [(["A > B", "A > C", "D"], "' > '"), (["A/B", "A/C"], "'/'"), (["A", "B", "T-shirts/Tops"], None)],
+)
+def test_paths_that_nobody_named(tmp_path: Path, values: list[str], told: str | None) -> None:
+    table = write(tmp_path / "t.csv", "image,category\n" + "".join(f"x.jpg,{value}\n" for value in values))
+    catalogue = read_catalogue([table], Columns())
+    assert catalogue.levels == ("category",)
+    assert ("--path-column" in catalogue.found) == (told is not None)
+    assert told is None or f"--path-separator {told}" in catalogue.found
+
+
 def test_folders() -> None:
     names = ["A/B/1.jpg", "A/C/2.jpg", "A/3.jpg", "4.jpg"]
     catalogue = catalogue_of_folders(names, Path("photos"))
