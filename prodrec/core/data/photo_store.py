@@ -66,7 +66,11 @@ class PhotoStore:
     def read(self, row: int) -> bytes:
         """The encoded photo of `row`, as stored: JPEG, upright, RGB or grey."""
         shard, offset, length = self._index_N3[row].tolist()
-        return os.pread(self._file(shard), length, offset)
+        file = self._file(shard)
+        if hasattr(os, "pread"):
+            return os.pread(file, length, offset)
+        os.lseek(file, offset, os.SEEK_SET)  # Windows
+        return os.read(file, length)
 
     def decode(self, row: int) -> NDArray[np.uint8]:
         """The photo of `row` as uint8 [3, H, W], upright, RGB; also for photos left in place. Raises BadArtefact."""
@@ -83,7 +87,7 @@ class PhotoStore:
             self._process, self._files = os.getpid(), {}
         file = self._files.get(shard)
         if file is None:
-            flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+            flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
             file = self._files[shard] = os.open(self._directory / shard_name(shard), flags)
         return file
 
@@ -185,7 +189,7 @@ def write_index(directory: Path, places_N3: NDArray[np.int64]) -> int:
         stored = writer.bytes
         photos.close()
         shutil.rmtree(before)
-    np.save(directory / "index.npy", places_P3[place_N], allow_pickle=False)
+    np.save(directory / "index.npy", places_P3[place_N.reshape(-1)], allow_pickle=False)
     return stored
 
 

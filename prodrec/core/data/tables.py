@@ -28,6 +28,7 @@ FIRST_ROW = {"csv": 2, "tsv": 2, "jsonl": 1, "parquet": 1}
 
 _EXPECTED = "expected CSV, TSV, JSON lines or Parquet"
 _ROWS_AT_ONCE = 100_000
+_WHOLE = 2**53  # up to here every whole number is a float
 
 
 def table_kind(table: Path) -> str:
@@ -46,8 +47,11 @@ def table_kind(table: Path) -> str:
 
 
 def _refuse_binary(table: Path, kind: str) -> None:
-    with _open_bytes(table) as stream:
-        start = stream.read(1 << 16)
+    try:
+        with _open_bytes(table) as stream:
+            start = stream.read(1 << 16)
+    except (OSError, EOFError) as error:
+        raise BadTable(f"{table} cannot be read: {error}.") from error
     if not start.strip():
         raise BadTable(
             f"{table} is empty; expected a {kind.upper()} table with {'a header and ' * (kind != 'jsonl')}rows."
@@ -89,7 +93,7 @@ def read_columns(table: Path, wanted: Sequence[str]) -> pl.DataFrame:
         frame = _scan(table, kind).select(ROW, *dict.fromkeys(wanted)).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(table, kind, error) from error
-    return frame.with_columns(_as_text(frame[name]) for name in dict.fromkeys(wanted))
+    return frame.with_columns(_as_text(frame[name], table) for name in dict.fromkeys(wanted))
 
 
 def _scan(table: Path, kind: str) -> pl.LazyFrame:
@@ -187,14 +191,21 @@ def _open_bytes(table: Path) -> IO[bytes]:
     return gzip.open(table) if table.suffix.lower() == ".gz" else table.open("rb")  # type: ignore[return-value]
 
 
-def _as_text(values: pl.Series) -> pl.Series:
-    """Numbers without a needless `.0`; lists (a category path in JSON) joined by ` > `."""
+def _as_text(values: pl.Series, table: Path) -> pl.Series:
+    """Numbers without a needless `.0`; lists (a category path in JSON) joined by ` > `. Raises BadTable for objects."""
     import polars as pl
 
-    if isinstance(values.dtype, pl.List):
+    kind = values.dtype
+    inner = kind.inner if isinstance(kind, pl.List) else kind
+    if isinstance(inner, pl.Struct | pl.List | pl.Binary | pl.Object):
+        raise BadTable(f"{table}, column {values.name!r} holds {kind}; expected text, numbers or lists of them.")
+    if isinstance(kind, pl.List):
         return values.cast(pl.List(pl.String)).list.join(" > ", ignore_nulls=True)
-    if values.dtype.is_float() and bool((values.drop_nulls() == values.drop_nulls().round()).all()):
-        values = values.cast(pl.Int64, strict=False)
+    if kind.is_float():
+        values = values.fill_nan(None)
+        numbers = values.drop_nulls()
+        if ((numbers == numbers.round()) & (numbers.abs() < _WHOLE)).all():
+            values = values.cast(pl.Int64)
     return values.cast(pl.String)
 
 

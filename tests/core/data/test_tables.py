@@ -41,9 +41,12 @@ def test_json_lines_and_parquet(tmp_path: Path) -> None:
         (1, "7", "A > B", None, "2.5"),
         (2, "8", None, "x", "3.0"),
     ]
+    packed = tmp_path / "t.jsonl.gz"
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    assert read_columns(packed, ["late"]).rows() == [(1, None), (2, "x")]
     parquet = tmp_path / "t.parquet"
-    pl.DataFrame({"id": [7.0, None], "n": [1, 2]}).write_parquet(parquet)
-    assert read_columns(parquet, ["id", "n"]).rows() == [(1, "7", "1"), (2, None, "2")]
+    pl.DataFrame({"id": [7.0, float("nan")], "n": [1, 2], "big": [1e300, 2.0]}).write_parquet(parquet)
+    assert read_columns(parquet, ["id", "n", "big"]).rows() == [(1, "7", "1", "1e+300"), (2, None, "2", "2.0")]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,8 @@ def test_empty_lines_keep_the_numbers(tmp_path: Path) -> None:
         ("t.jsonl", '{"id": 1}\n{"id": \n', ["line 2", "not JSON"]),
         ("t.jsonl", '{"id": 1}\n[1]\n', ["line 2", "object"]),
         ("t.parquet", "no parquet", ["Parquet"]),
+        ("t.jsonl", '{"id": {"shop": 1}}\n', ["'id'", "Struct", "text"]),
+        ("t.csv.gz", "id,image\n1,a\n", ["cannot be read", "gzip"]),
     ],
 )
 def test_unreadable_tables_say_where(tmp_path: Path, name: str, text: str | bytes, words: list[str]) -> None:
