@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner, Result
 
 from prodrec.core.data.drawn import DrawnCatalogue, draw_catalogue
 from prodrec.core.scores import Origin, ScoresWriter
@@ -137,3 +141,79 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
         return DrawnScores(path, taxonomy, train_images, numbers, split, labels, scores, features, attributes)
 
     return draw
+
+
+FOUR_LINES = (
+    "prodrec prepare products.csv --images photos/",
+    "prodrec train sicot",
+    "prodrec score",
+    "prodrec report --by-root",
+)
+SMALL_NETWORK = {"backbone": "squeezenet1_1", "weights": None}
+SHORT_TRAINING = {"epochs": 1.0, "batch_size": 8, "lr": 0.02}
+SMALL_PHOTOS = {"image_size": "32"}
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A folder in which the four lines were run, and what each of them printed."""
+
+    folder: Path
+    results: dict[str, Result]
+
+
+@contextmanager
+def _small_families(folder: Path) -> Iterator[None]:
+    """In `folder`, with families whose defaults train in a second: tiny photos, random weights, one thread."""
+    import torch
+
+    from prodrec.models import families
+
+    before = torch.get_num_threads()
+    small = {
+        name: replace(
+            family,
+            network={**family.network, **SMALL_NETWORK},
+            training={**family.training, **SHORT_TRAINING},
+            photos={**family.photos, **SMALL_PHOTOS},
+        )
+        for name, family in families.FAMILIES.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(families, "FAMILIES", small)
+        patch.chdir(folder)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _prodrec(line: str) -> Result:
+    from prodrec.cli.app import app
+
+    name, *words = shlex.split(line)
+    assert name == "prodrec"
+    return CliRunner().invoke(app, words)
+
+
+@pytest.fixture(scope="session")
+def small_families() -> Callable[[Path], AbstractContextManager[None]]:
+    """`with small_families(folder):` works in `folder` with families whose defaults train in a second."""
+    return _small_families
+
+
+@pytest.fixture(scope="session")
+def prodrec() -> Callable[[str], Result]:
+    """`prodrec("prodrec score --force")` runs one command line in this process."""
+    return _prodrec
+
+
+@pytest.fixture(scope="session")
+def journey(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    """The user's own four lines as they stand, on a dozen drawn products. Shared by all tests: read only."""
+    folder = tmp_path_factory.mktemp("journey")
+    shutil.copy(drawn_dozen.table, folder / "products.csv")
+    shutil.copytree(drawn_dozen.photos, folder / "photos")
+    with _small_families(folder):
+        return Journey(folder, {line: _prodrec(line) for line in FOUR_LINES})
