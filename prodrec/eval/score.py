@@ -85,6 +85,7 @@ def score(
         taxonomy=run.taxonomy,
         train_images=run.train_images,
         id_bytes=max(len(ids[row].encode()) for row in rows),
+        rows=len(rows),
         attributes=dataset.attributes,
         libraries={"torch": torch.__version__},
         force=force,

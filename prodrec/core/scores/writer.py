@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from prodrec.core.artefact import Fingerprint, header, new_file
 from prodrec.core.errors import ProdrecError
-from prodrec.core.scores.schema import HDF5_VERSION, LARGEST, SPLITS, Origin, fixed_utf8, key, rows_per_chunk
+from prodrec.core.scores.rounding import Where, best_first, keep_order, to_half
+from prodrec.core.scores.schema import HDF5_VERSION, SPLITS, Origin, fixed_utf8, key, rows_per_chunk
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
-ORDERED = 10
-"""So many of a row's largest scores keep their order in float16."""
+ROWS_BETWEEN_FLUSHES = 8192
 
 
 class ScoresWriter:
@@ -33,8 +34,10 @@ class ScoresWriter:
             for batch in batches:
                 writer.append(ids=…, rows_B=…, split_B=…, labels_BL=…, features_BD=…, scores={"leaf": …})
 
-    train_images: images in the training split of every leaf; id_bytes: UTF-8 bytes of the longest id.
-    Raises OutputExists where `out` is taken and `force` is not given, ProdrecError for scores that float16 cannot hold.
+    train_images: images in the training split of every leaf; id_bytes: UTF-8 bytes of the longest id; rows: how many
+    there will be, so that a disk too small for them is told at once.
+    Raises OutputExists where `out` is taken and `force` is not given, ProdrecError for scores that float16 cannot hold
+    or that the disk cannot.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class ScoresWriter:
         taxonomy: Taxonomy,
         train_images: ArrayLike,
         id_bytes: int,
+        rows: int | None = None,
         attributes: Sequence[Attribute] = (),
         libraries: Mapping[str, str] | None = None,
         force: bool = False,
@@ -58,10 +62,12 @@ class ScoresWriter:
         self.fingerprint: str | None = None
         assert self.train_images.shape == (len(taxonomy.leaves),)
         self._id_bytes = id_bytes
+        self._rows = rows
         self._libraries = dict(libraries or {})
         self._force = force
         self._last_row = -1
         self._hashes: dict[str, Any] = {}
+        self._datasets: dict[str, Any] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> ScoresWriter:
@@ -101,67 +107,68 @@ class ScoresWriter:
         rows = np.asarray(rows_B, dtype=np.int64)
         assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
         self._last_row = int(rows[-1])
+        split = np.asarray(split_B, dtype=np.uint8)
+        assert set(np.unique(split)) <= {SPLITS.index(name) for name in self.origin.splits}
+        columns: dict[str, NDArray[Any]] = {"row": rows, "split": split}
+        columns["id"] = fixed_utf8(list(ids), length=self._id_bytes)
         labels = np.asarray(labels_BL, dtype=np.int32)
         for level, column in zip(self.taxonomy.levels, labels.T, strict=True):
             assert ((column >= 0) & (column < self.taxonomy.count(level))).all(), f"a label of {level} is no class"
-            self._put(f"labels/{key(level)}", column)
-        self._put("id", fixed_utf8(list(ids), length=self._id_bytes))
-        self._put("row", rows)
-        split = np.asarray(split_B, dtype=np.uint8)
-        assert set(np.unique(split)) <= {SPLITS.index(name) for name in self.origin.splits}
-        self._put("split", split)
+            columns[f"labels/{key(level)}"] = column
         if self.attributes:
             states = np.asarray(attributes_BA, dtype=np.int32)
             for attribute, column in zip(self.attributes, states.T, strict=True):
-                self._put(f"attributes/{key(attribute.name)}", column)
-        self._put("features", self._as_half(features_BD, "features", ids, rows))
+                columns[f"attributes/{key(attribute.name)}"] = column
+        where = Where(self.origin.run, ids, rows)
+        columns["features"] = to_half(np.asarray(features_BD), "features", where)
         for level, values in scores.items():
-            array = np.asarray(values)
-            half = self._as_half(array, f"scores of level {level}", ids, rows)
+            exact = np.asarray(values)
+            half = to_half(exact, f"scores of level {level}", where)
             if classes is None:
                 assert half.shape[1] == self.taxonomy.count(level)
-                self._put(f"scores/{key(level)}", keep_order(array, half))
+                columns[f"scores/{key(level)}"] = keep_order(exact, half)
             else:
-                best, which = _best_first(array, half, np.asarray(classes[level], dtype=np.int32))
-                self._put(f"top_k/{key(level)}/scores", best)
-                self._put(f"top_k/{key(level)}/classes", which)
-        self.n += len(rows)
+                best, which = best_first(exact, half, np.asarray(classes[level], dtype=np.int32))
+                columns[f"top_k/{key(level)}/scores"] = best
+                columns[f"top_k/{key(level)}/classes"] = which
+        if not self._datasets:
+            self._check_room(columns)
+            self._datasets = {name: self._new_dataset(name, column) for name, column in columns.items()}
+        assert columns.keys() == self._datasets.keys(), "every batch has the same columns"
+        self._write(columns, len(rows))
 
-    def _put(self, name: str, values: NDArray[Any]) -> None:
-        if name not in self._file:
-            chunk = rows_per_chunk(values[:1].nbytes) if name.startswith(("scores/", "top_k/", "features")) else 16384
-            self._file.create_dataset(
-                name,
-                shape=(0, *values.shape[1:]),
-                maxshape=(None, *values.shape[1:]),
-                chunks=(chunk, *values.shape[1:]),
-                dtype=values.dtype,
-            )
-            self._hashes[name] = hashlib.blake2b(digest_size=16)
-        dataset = self._file[name]
-        assert dataset.shape[0] == self.n, f"{name} was left out of an earlier batch"
-        dataset.resize(self.n + len(values), axis=0)
-        dataset[self.n :] = values
-        self._hashes[name].update(np.ascontiguousarray(values).data)
+    def _new_dataset(self, name: str, column: NDArray[Any]) -> Any:
+        wide = name.startswith(("scores/", "top_k/", "features"))
+        shape = column.shape[1:]
+        chunk = rows_per_chunk(column[:1].nbytes) if wide else 16384
+        self._hashes[name] = hashlib.blake2b(digest_size=16)
+        return self._file.create_dataset(
+            name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=column.dtype
+        )
 
-    def _as_half(
-        self, values: ArrayLike, what: str, ids: Sequence[str], rows: NDArray[np.int64]
-    ) -> NDArray[np.float16]:
-        array = np.asarray(values)
-        largest = np.abs(array).max(axis=1, initial=0.0)
-        if not (largest <= LARGEST).all():
-            i = int(np.argmin(largest <= LARGEST))
-            where = f"the {what} of row {rows[i]} (id {ids[i]})"
-            if np.isfinite(largest[i]):
-                raise ProdrecError(
-                    f"{where} reach {largest[i]:.4g} and float16 holds at most {LARGEST:.0f}; nothing was written. "
-                    f"The run {self.origin.run} has most likely diverged: train it with a smaller learning rate."
-                )
+    def _check_room(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Before hours of work: whether the disk can take all rows, where their number is known."""
+        needed = (self._rows or 0) * sum(column[:1].nbytes for column in columns.values())
+        free = shutil.disk_usage(self.out.parent).free
+        if needed > free:
             raise ProdrecError(
-                f"{where} are not finite (NaN or infinite); nothing was written. "
-                f"The run {self.origin.run} has most likely diverged: train it with a smaller learning rate."
+                f"{self.out} would take {needed / 2**30:.1f} GiB and its disk has {free / 2**30:.1f} GiB free; "
+                "free some, give another place, or keep the best scores only with --top-k."
             )
-        return array.astype(np.float16)
+
+    def _write(self, columns: Mapping[str, NDArray[Any]], count: int) -> None:
+        """Hand the rows to HDF5; to the disk now and then, so that a full one is found while it happens."""
+        before, self.n = self.n, self.n + count
+        try:
+            for name, column in columns.items():
+                self._datasets[name].resize(self.n, axis=0)
+                self._datasets[name][before:] = column
+                self._hashes[name].update(np.ascontiguousarray(column).data)
+            if before // ROWS_BETWEEN_FLUSHES != self.n // ROWS_BETWEEN_FLUSHES:
+                self._file.flush()
+        except OSError as error:
+            detail = " ".join(str(error).split())
+            raise ProdrecError(f"{self.out} could not be written after {before:,} rows ({detail}).") from error
 
     def _finish(self) -> None:
         if not self.n:
@@ -205,45 +212,6 @@ class ScoresWriter:
         for name, value in {**head, **origin, "rows": self.n}.items():
             plain = isinstance(value, str | int | bool)
             self._file.attrs[name] = value if plain else json.dumps(value, ensure_ascii=False)
-
-
-def keep_order(exact_BC: NDArray[Any], half_BC: NDArray[np.float16]) -> NDArray[np.float16]:
-    """`half_BC` with the 10 largest scores of every row in the order that they had before rounding, above all others.
-
-    Float16 has 11 bits: scores of 8 to 16 that are closer than 0.008 become equal, and the lower class index would win.
-    Where rounding made two of the best equal, the smaller one is put one step of float16 lower.
-    """
-    best = min(ORDERED + 1, exact_BC.shape[1])
-    which_BM = np.argpartition(-exact_BC, best - 1, axis=1)[:, :best].astype(np.int32)
-    exact_BM, half_BM = np.take_along_axis(exact_BC, which_BM, axis=1), np.take_along_axis(half_BC, which_BM, axis=1)
-    ordered_BM, ordered_which_BM = _best_first(exact_BM, half_BM, which_BM)
-    moved = np.flatnonzero((np.take_along_axis(half_BC, ordered_which_BM, axis=1) != ordered_BM).any(axis=1))
-    if len(moved):
-        least_M1 = ordered_BM[moved, -1:]
-        below = exact_BC[moved] < exact_BM[moved].min(axis=1, keepdims=True)
-        rows = np.minimum(half_BC[moved], np.where(below, _step_down(least_M1), least_M1))
-        np.put_along_axis(rows, ordered_which_BM[moved], ordered_BM[moved], axis=1)
-        half_BC[moved] = rows
-    return half_BC
-
-
-def _best_first(
-    exact_BK: NDArray[Any], half_BK: NDArray[np.float16], classes_BK: NDArray[np.int32]
-) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
-    """Rounded scores and classes by falling exact score, then by rising class index; equal only where those were."""
-    order = np.lexsort((classes_BK, -exact_BK), axis=-1)
-    exact_BK, half_BK = np.take_along_axis(exact_BK, order, axis=1), np.take_along_axis(half_BK, order, axis=1)
-    for k in range(1, half_BK.shape[1]):
-        before_B, less_B = half_BK[:, k - 1], exact_BK[:, k] < exact_BK[:, k - 1]
-        half_BK[:, k] = np.minimum(half_BK[:, k], np.where(less_B, _step_down(before_B), before_B))
-    return half_BK, np.take_along_axis(classes_BK, order, axis=1)
-
-
-def _step_down(values: NDArray[np.float16]) -> NDArray[np.float16]:
-    """The next smaller finite float16."""
-    with np.errstate(over="ignore"):
-        lower: NDArray[np.float16] = np.nextafter(values, np.float16(-np.inf))
-    return np.maximum(lower, np.float16(-LARGEST))
 
 
 def _write_texts(group: Any, name: str, texts: tuple[str, ...]) -> None:
