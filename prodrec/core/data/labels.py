@@ -52,9 +52,11 @@ def build_taxonomy(
     parents: list[NDArray[np.int64]] = []
     for level in range(1, len(levels)):
         parent_C = np.full(len(names[level]), -1, np.int64)
-        pairs, rows = np.unique(codes_NL[:, [level, level - 1]], axis=0, return_counts=True)
-        order = np.lexsort((pairs[:, 1], -rows, pairs[:, 0]))
-        (child, parent), rows = pairs[order].T, rows[order]
+        pairs_N = codes_NL[:, level].astype(np.int64) * len(names[level - 1]) + codes_NL[:, level - 1]
+        pairs, rows = np.unique(pairs_N, return_counts=True)
+        child, parent = np.divmod(pairs, len(names[level - 1]))
+        order = np.lexsort((parent, -rows, child))
+        child, parent, rows = child[order], parent[order], rows[order]
         first = np.flatnonzero(np.diff(child, prepend=-1))
         parent_C[child[first]] = parent[first]
         parents.append(parent_C)

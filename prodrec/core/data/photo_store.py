@@ -170,14 +170,17 @@ class ShardWriter:
         return place
 
 
-def write_index(directory: Path, places_N3: NDArray[np.int64]) -> int:
-    """Write photos/index.npy: shard, offset, length of every row; gives the bytes of all shards.
+def write_index(directory: Path, places_P3: NDArray[np.int64], photo_N: NDArray[np.int64]) -> int:
+    """Write photos/index.npy: shard, offset, length of the photo of every row; gives the bytes of all shards.
+
+    places_P3: int64 [P, 3], where the photos that were written stand; photo_N: which of them every row shows
 
     Where rows that were dropped later leave more than a tenth of the bytes unused, the shards are written again.
     """
     files = sorted(directory.glob("*.bin"))
     stored = sum(file.stat().st_size for file in files)
-    places_P3, place_N = np.unique(places_N3, axis=0, return_inverse=True)
+    used, photo_N = np.unique(photo_N, return_inverse=True)
+    places_P3 = places_P3[used]
     if places_P3[:, 2].sum() < 0.9 * stored:
         before = directory / "before"
         before.mkdir()
@@ -189,7 +192,7 @@ def write_index(directory: Path, places_N3: NDArray[np.int64]) -> int:
         stored = writer.bytes
         photos.close()
         shutil.rmtree(before)
-    np.save(directory / "index.npy", places_P3[place_N.reshape(-1)], allow_pickle=False)
+    np.save(directory / "index.npy", places_P3[photo_N], allow_pickle=False)
     return stored
 
 

@@ -77,10 +77,12 @@ def split_rows(
 
 def _homes(leaf_N: NDArray[np.integer[Any]], group_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The leaf that most rows of a group have (the first where two are equal), and how many rows it has, by group."""
-    pairs, rows = np.unique(np.stack([group_N, leaf_N]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -rows, pairs[0]))
-    first = order[np.flatnonzero(np.diff(pairs[0][order], prepend=-1))]
-    return pairs[1][first], np.bincount(group_N)
+    leaves = int(leaf_N.max()) + 1
+    pairs, rows = np.unique(group_N * leaves + leaf_N, return_counts=True)
+    group, leaf = np.divmod(pairs, leaves)
+    order = np.lexsort((leaf, -rows, group))
+    first = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+    return leaf[first], np.bincount(group_N)
 
 
 def _number(name: str) -> int:

@@ -82,7 +82,7 @@ def _write_photos(directory: Path, prepared: Prepared) -> int:
         photos = prepared.decoded.photos[prepared.number_N].tolist()
         write_in_place(directory, (prepared.source.place(photo) for photo in photos))
         return 0
-    return write_index(directory, prepared.decoded.places[prepared.number_N])
+    return write_index(directory, prepared.decoded.places, prepared.number_N)
 
 
 def _products(prepared: Prepared) -> pl.DataFrame:

@@ -19,7 +19,7 @@ PHOTOS = [bytes([i]) * (i + 1) for i in range(40)]
 def store(directory: Path, *, shard_bytes: int = 100, rows: list[int] | None = None) -> PhotoStore:
     with ShardWriter(directory, shard_bytes=shard_bytes) as writer:
         places = np.array([writer.append(data) for data in PHOTOS], np.int64)
-    write_index(directory, places[rows if rows is not None else slice(None)])
+    write_index(directory, places, np.array(rows) if rows is not None else np.arange(len(PHOTOS)))
     return PhotoStore.open(directory, in_place=False)
 
 
