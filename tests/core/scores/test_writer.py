@@ -192,4 +192,4 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         return used
 
     peak(2)
-    assert peak(60) < 1.2 * peak(10)
+    assert peak(30) < 1.2 * peak(6)
