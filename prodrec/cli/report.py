@@ -21,7 +21,7 @@ Examples:
 - `prodrec report` compares all of `scores/`, the `visual` run first
 - `prodrec report --by-head-tail --by-root` adds head, tail, many, medium, few, and every root
 - `prodrec report scores/visual.h5 scores/sicot.h5 --split validation --markdown report.md --csv report.csv`
-- `prodrec report scores/*.h5 --mean` shows mean ± standard deviation over the seeds of each family
+- `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
 - `prodrec report --figures report/` draws the roots and the long tail as SVG and PNG
 """
 
