@@ -28,4 +28,4 @@ for seed in $seeds; do
   done
 done
 prodrec score
-prodrec report --mean --by-head-tail --by-root --by-level --top 1,3,5 --markdown report.md --csv report.csv --figures figures
+prodrec report --mean --by-head-tail --by-root --by-level --top 1,3,5 --markdown report.md --csv report.csv --figures figures --force

@@ -59,8 +59,9 @@ def train_command(
     from prodrec.core.config import describe, parse_assignments, read_toml
     from prodrec.models.families import recipe as recipe_of
 
-    changes = {**(read_toml(config) if config else {}), **parse_assignments(assignments or [])}
-    recipe = recipe_of(family, changes)
+    from_file, assigned = read_toml(config) if config else {}, parse_assignments(assignments or [])
+    changes = {**from_file, **assigned}
+    recipe = recipe_of(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
         _say_settings(family, rows)
@@ -104,27 +105,29 @@ def train(
 
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.device import choose_workers
+    from prodrec.core.training.checkpoint import has_checkpoint
     from prodrec.core.training.run import create_run, open_run, refuse_if_taken
     from prodrec.core.training.train import train as train_run
     from prodrec.models.families import Recipe
 
     data = open_dataset(dataset)
-    if resume and (out / "run.json").is_file():
-        run = open_run(out)
+    run = open_run(out) if resume and (out / "run.json").is_file() else None
+    if run is not None:
         _check_same(run, data, recipe, settings_given)
-        if run.finished:
-            console.note(f"{out} is finished already.")
-            return run
         recipe = Recipe.from_json(run.recipe)
+    if run is not None and run.finished:
+        console.note(f"{out} is finished already.")
+        return run
+    if run is not None and has_checkpoint(run.checkpoints):
         dimension = run.header["word_vectors"].get("dimension", 0)
         vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
-        trainee = _trainee(recipe, data, vectors_VE, device, start=False)
+        trainee = _trainee(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
     else:
         if resume:
-            console.note(f"{out} holds no run yet; starting from the beginning.")
+            console.note(f"{out} holds no checkpoint; starting from the beginning.")
         refuse_if_taken(out, force=force or resume)
         found = _word_vectors(recipe, data, embeddings)
-        trainee = _trainee(recipe, data, found.vectors_VE if found else None, device, start=True)
+        trainee = _trainee(recipe, data, found.vectors_VE if found else None, device)
         run = create_run(
             out,
             data,
@@ -145,8 +148,13 @@ def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -
         raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: leave out --set.")
 
 
-def _trainee(recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, start: bool) -> Trainee:
-    """The network on its device with its optimiser; `start` reads the weights that training begins with."""
+def _trainee(
+    recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, arithmetic: dict[str, Any] | None = None
+) -> Trainee:
+    """The network on its device with its optimiser, as training begins; `arithmetic` is that of a run to be resumed.
+
+    A resumed run has its weights in a checkpoint, so that no weights file is read for it.
+    """
     import torch
 
     from prodrec.core.device import choose_device
@@ -160,11 +168,12 @@ def _trainee(recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, sta
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
         train_images=data.train_images,
-        load_weights=start,
+        load_weights=arithmetic is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
     )
     pixels = recipe.photos.height * recipe.photos.width
-    return make_trainee(network, recipe.training, choose_device(device), pixels=pixels)
+    keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
+    return make_trainee(network, recipe.training, choose_device(device), pixels=pixels, arithmetic=keep)
 
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
@@ -193,12 +202,21 @@ def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
 
 
 def _say_plan(recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | None, device: str) -> dict[str, Any]:
+    import numpy as np
+
     from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.data.word_vectors import DIMENSION
     from prodrec.core.training.plan import plan as plan_training
 
     data = open_dataset(dataset)
-    vectors = _word_vectors(recipe, data, embeddings)
-    trainee = _trainee(recipe, data, vectors.vectors_VE if vectors else None, device, start=False)
+    vectors_VE: Any = None
+    needed = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
+    if needed and embeddings is None and not (data.path / "embeddings.h5").exists():
+        # Nothing is made for a plan; vectors of the usual width take as long.
+        vectors_VE = np.ones((len(data.vocabulary), DIMENSION), np.float32)
+    elif vectors := _word_vectors(recipe, data, embeddings):
+        vectors_VE = vectors.vectors_VE
+    trainee = _trainee(recipe, data, vectors_VE, device)
     found = plan_training(trainee, data, recipe.photos)
     parts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
     memory = {

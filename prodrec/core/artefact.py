@@ -113,9 +113,7 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
     With `force` a file is replaced, and a directory only where it is empty or holds an artefact of the same `kind`.
     """
     path = Path(path)
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place with --out.")
+    refuse_inside_file(path)
     if not path.exists():
         if path.is_symlink():
             raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give another place with --out.")
@@ -131,6 +129,13 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
         raise OutputExists(f"{path} exists already; add --force to replace it, or give another place with --out.")
     if wants_directory and not (path / JSON_NAMES[kind]).is_file():
         raise OutputExists(f"{path} is not a prodrec {kind}, so --force does not replace it; give another with --out.")
+
+
+def refuse_inside_file(path: Path) -> None:
+    """Raise OutputExists where a directory above `path` is a file."""
+    above = next(parent for parent in (Path.cwd() / path).parents if parent.exists())
+    if not above.is_dir():
+        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place with --out.")
 
 
 @contextmanager

@@ -55,23 +55,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     return flat
 
 
-def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str) -> list[Any]:
+def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> list[Any]:
     """Copies of the dataclasses `parts` with `values` applied, each to the part that has the key.
 
-    `where` names the origin in messages ("--set", a file). Raises BadOption for an unknown key (with the nearest known
-    one), a value that the field's type does not take, or values that the dataclass itself refuses.
+    `where` names the origin in messages ("--set", a file), of all values or of each key. Raises BadOption for an
+    unknown key (with the nearest known one), a value that the field's type does not take, or values that the dataclass
+    itself refuses.
     """
     owners = {field.name: i for i, part in enumerate(parts) for field in dataclasses.fields(part)}
     changes: list[dict[str, Any]] = [{} for _ in parts]
+    origins = dict.fromkeys(values, where) if isinstance(where, str) else where
     for key, value in values.items():
         if key not in owners:
-            raise BadOption(f"{where}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
+            raise BadOption(f"{origins[key]}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
         part = parts[owners[key]]
-        changes[owners[key]][key] = _read(value, _hints(type(part))[key], key=key, where=where)
+        changes[owners[key]][key] = _read(value, _hints(type(part))[key], key=key, where=origins[key])
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
     except ValueError as error:
-        raise BadOption(f"{where}: {error}") from error
+        raise BadOption(f"{' and '.join(dict.fromkeys(origins.values()))}: {error}") from error
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:

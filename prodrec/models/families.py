@@ -55,13 +55,15 @@ class Recipe:
         """Network, training and photos, in the order in which `--settings` lists them."""
         return [self.network, self.training, self.photos]
 
-    def with_settings(self, values: Mapping[str, Any], *, where: str) -> Recipe:
+    def with_settings(self, values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> Recipe:
         """A copy with `values` applied. Raises BadOption as `override` does."""
         network, training, photos = override(self.parts(), values, where=where)
         return Recipe(self.family, network, training, photos)
 
 
-def recipe(name: str, overrides: Mapping[str, Any] | None = None, *, where: str = "--set") -> Recipe:
+def recipe(
+    name: str, overrides: Mapping[str, Any] | None = None, *, where: str | Mapping[str, str] = "--set"
+) -> Recipe:
     """The recipe of family `name` with `overrides` (one flat namespace of keys). Raises BadOption."""
     family = _family(name)
     defaults = Recipe(

@@ -148,6 +148,14 @@ def test_contradictions_are_told_and_may_be_lifted_in_one_go() -> None:
     ]
 
 
+def test_each_value_is_told_with_where_it_comes_from() -> None:
+    where = {"after": "shop.toml", "steps": "--set"}
+    with pytest.raises(BadOption, match=r"^--set: steps=few"):
+        override([Net(), Course()], {"after": "tanh", "steps": "few"}, where=where)
+    with pytest.raises(BadOption, match=r"^shop\.toml and --set: after=tanh does nothing"):
+        override([Net(kind=None), Course()], {"after": "tanh", "steps": 3}, where=where)
+
+
 def test_what_is_not_changed_stays_and_nothing_is_changed_in_place() -> None:
     net, course = Net(width=3), Course(lr=0.7)
     assert override([net, course], {"steps": 5}, where="") == [Net(width=3), Course(lr=0.7, steps=5)]

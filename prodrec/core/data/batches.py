@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.errors import ProdrecError
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -41,6 +42,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows_B)
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, from where it goes to a GPU while that computes; the loader calls this."""
+        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
         """The batch on `device`, photos as float32 with mean and spread of `photos` taken out."""
@@ -60,8 +65,11 @@ class Batch:
         )
 
 
-class PhotoBatches(TorchDataset[Batch]):
-    """Indexed by an array of rows; gives their Batch. Augments for training, else takes the photo as it is."""
+class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
+    """Indexed by an array of rows; gives their Batch. Augments for training, else takes the photo as it is.
+
+    An error of ours is given as a value, for `load` to raise: torch would carry it over from a worker as a traceback.
+    """
 
     def __init__(self, dataset: Dataset, photos: PhotoConfig, *, augment: bool, seed: int = 0, epoch: int = 0) -> None:
         self.dataset = dataset
@@ -70,7 +78,14 @@ class PhotoBatches(TorchDataset[Batch]):
         self.seed = seed
         self.epoch = epoch
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
+    def __getitem__(self, rows: NDArray[np.int64]) -> Batch | ProdrecError:
+        try:
+            return self.batch(rows)
+        except ProdrecError as error:
+            return error
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The Batch of `rows`. Raises BadArtefact for a photo that cannot be read."""
         images = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
         for i, row in enumerate(rows):
             images[i] = self._view(self._photo(int(row)), int(row))
@@ -87,7 +102,10 @@ class PhotoBatches(TorchDataset[Batch]):
         photos = self.dataset.photos
         if not photos.all_jpeg:
             return torch.from_numpy(photos.decode(row))
-        return torch.from_numpy(simplejpeg.decode_jpeg(photos.read(row))).permute(2, 0, 1)
+        try:
+            return torch.from_numpy(simplejpeg.decode_jpeg(photos.read(row), strict=False)).permute(2, 0, 1)
+        except ValueError:
+            return torch.from_numpy(photos.decode(row))  # slower, and it says what is wrong
 
     def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
         if not self.augment:
@@ -178,8 +196,8 @@ def in_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int
 
 
 def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
-    """The batches of `order`, made by `workers` processes beside this one (0: in this one)."""
-    loader: DataLoader[Batch] = DataLoader(
+    """The batches of `order`, made by `workers` processes beside this one (0: in this one). Raises BadArtefact."""
+    loader: DataLoader[Batch | ProdrecError] = DataLoader(
         batches,
         sampler=order,  # a sampler of whole batches
         batch_size=None,
@@ -189,7 +207,10 @@ def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: 
         worker_init_fn=_leave_ctrl_c_to_parent if workers else None,
         generator=torch.Generator(),  # otherwise every iterator draws from the global generator
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, ProdrecError):
+            raise batch
+        yield batch
 
 
 def _leave_ctrl_c_to_parent(_: int) -> None:

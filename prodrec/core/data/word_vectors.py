@@ -42,6 +42,8 @@ __all__ = [
 
 Method = Literal["skip-gram", "cbow"]
 
+DIMENSION = 128
+
 _TITLES_AT_A_TIME = 4_096
 _WORDS_TO_READ, _EPOCHS = 5_000_000, (5, 200)
 _MOST_WORDS_IN_A_JOB = 10_000  # gensim's own limit; with a larger one it silently skips words
@@ -50,7 +52,7 @@ _MOST_WORDS_IN_A_JOB = 10_000  # gensim's own limit; with a larger one it silent
 def train_word_vectors(
     dataset: Dataset,
     *,
-    dimension: int = 128,
+    dimension: int = DIMENSION,
     method: Method = "skip-gram",
     window: int = 10,
     epochs: int | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from prodrec.core.console import warn
-from prodrec.core.errors import BadArtefact, Mismatch
+from prodrec.core.errors import BadArtefact, Mismatch, ProdrecError
 from prodrec.core.training.loop import Position, Trainee
 
 KEPT = 2
@@ -27,7 +27,7 @@ def save_checkpoint(directory: Path, trainee: Trainee, position: Position, *, ru
     """
     directory.mkdir(exist_ok=True)
     path = directory / f"step-{position.step:08d}.pt"
-    beside = directory / f".{path.name}.partial"
+    beside = directory / ".checkpoint.partial"  # one name, so that kills leave one at most
     content = {
         "run": run,
         "position": asdict(position),
@@ -38,14 +38,24 @@ def save_checkpoint(directory: Path, trainee: Trainee, position: Position, *, ru
         "random_cuda": torch.cuda.get_rng_state(trainee.device) if trainee.device.type == "cuda" else None,
         "extra": extra,
     }
-    with beside.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
+        raise ProdrecError(f"checkpoint {path} could not be written ({error}); the one before it stands.") from error
+    finally:
+        beside.unlink(missing_ok=True)
     for old in sorted(directory.glob("step-*.pt"))[:-KEPT]:
         old.unlink()
     return path
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Whether training has begun here."""
+    return any(directory.glob("step-*.pt"))
 
 
 def load_checkpoint(directory: Path, trainee: Trainee, *, run: str) -> tuple[Position, dict[str, Any]] | None:

@@ -22,7 +22,7 @@ class TrainingConfig:
     decay_factor: float = setting(0.8, "step schedule: factor at every decay")
     decay_every: float = setting(1.0, "step schedule: epochs between decays")
     warmup_epochs: float = setting(0.0, "epochs in which the learning rate rises from 0")
-    backbone_lr_scale: float = setting(1.0, "learning rate of the backbone, as a factor of lr; 0 freezes it")
+    backbone_lr_scale: float = setting(1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights")
     word_vectors_lr_scale: float = setting(1.0, "learning rate of the word vectors, as a factor of lr")
     clip_norm: float | None = setting(None, "largest norm of the whole gradient; none is no clipping")
     accumulate: int = setting(1, "batches whose gradients are added up before a step")

@@ -97,13 +97,20 @@ class Trainee:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
 
-def make_trainee(network: Network, config: TrainingConfig, device: torch.device, *, pixels: int = 224 * 224) -> Trainee:
+def make_trainee(
+    network: Network,
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    pixels: int = 224 * 224,
+    arithmetic: tuple[torch.dtype, bool] | None = None,
+) -> Trainee:
     """Put the network on its device and give it an optimiser as `config` says.
 
-    `pixels` of a photo decide on the arithmetic. `network.parameter_groups()` names its trainable parameters by part; a
-    part whose learning rate is 0 is frozen.
+    `pixels` of a photo decide on the arithmetic, unless that is given (a resumed run keeps its own).
+    `network.parameter_groups()` names its trainable parameters by part; a part whose learning rate is 0 is frozen.
     """
-    dtype, channels_last = choose_arithmetic(config, device, pixels=pixels)
+    dtype, channels_last = arithmetic or choose_arithmetic(config, device, pixels=pixels)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     cast(nn.Module, network).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     average = None

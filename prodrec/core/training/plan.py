@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -55,11 +55,11 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig) -> Plan:
     source = PhotoBatches(dataset, photos, augment=True, seed=config.seed)
 
     def one_batch() -> Batch:
-        return source[rows[:probe]].to_device(trainee.device, photos, channels_last=trainee.channels_last)
+        return source.batch(rows[:probe]).to_device(trainee.device, photos, channels_last=trainee.channels_last)
 
     activations = _activations(trainee, one_batch()) / probe * config.batch_size
     steps = train_steps(
-        trainee,
+        replace(trainee, config=replace(config, epochs=1.0, warmup_epochs=0.0)),
         lambda _epoch, _skip: (one_batch() for _ in range(PROBE_STEPS * config.accumulate)),
         batches_per_epoch=max(PROBE_STEPS * config.accumulate, 1),
         position=Position(),

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.artefact import Fingerprint, header, read_json_artefact, write_json
+from prodrec.core import console
+from prodrec.core.artefact import Fingerprint, header, new_directory, read_json_artefact, refuse_inside_file, write_json
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
@@ -104,8 +105,6 @@ def create_run(
     Raises OutputExists.
     """
     refuse_if_taken(path, force=force)
-    _make_room(path)
-    path.mkdir(parents=True)
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
     identity.add("arithmetic", arithmetic).add("word_vectors", word_vectors)
     content = {
@@ -124,14 +123,17 @@ def create_run(
         "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
         "train_images": dataset.train_images.tolist(),
     }
-    write_json(path / "catalogue.json", catalogue)
-    dataset.vocabulary.save(path / "vocabulary.tsv")
-    write_json(path / "run.json", content)
+    _make_room(path)
+    with new_directory(path, kind="run") as beside:
+        write_json(beside / "catalogue.json", catalogue)
+        dataset.vocabulary.save(beside / "vocabulary.tsv")
+        write_json(beside / "run.json", content)
     return open_run(path)
 
 
 def refuse_if_taken(path: Path, *, force: bool) -> None:
     """Raise OutputExists where `path` is taken and may not be replaced; with `force` only a run is."""
+    refuse_inside_file(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir():
@@ -144,7 +146,7 @@ def refuse_if_taken(path: Path, *, force: bool) -> None:
 
 
 def _is_finished(path: Path) -> bool:
-    return (path / "run.json").is_file() and read_json_artefact(path, kind="run")["status"] == "finished"
+    return (path / "run.json").is_file() and read_json_artefact(path, kind="run").get("status") == "finished"
 
 
 def _make_room(path: Path) -> None:
@@ -165,22 +167,25 @@ def open_run(path: Path) -> Run:
 
     path = Path(path)
     found = read_json_artefact(path, kind="run")
-    tokenizer = found["tokenizer"]
     try:
+        tokenizer = found["tokenizer"]
         catalogue = json.loads((path / "catalogue.json").read_text("utf-8"))
         vocabulary = Vocabulary.load(
             path / "vocabulary.tsv", tokenizer=tokenizer["name"], tokenizer_version=tokenizer["version"]
         )
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        run = Run(
+            path=path,
+            header=found,
+            taxonomy=Taxonomy.from_json(catalogue["taxonomy"]),
+            attributes=tuple(Attribute(a["name"], tuple(a["states"])) for a in catalogue["attributes"]),
+            train_images=np.asarray(catalogue["train_images"], dtype=np.int64),
+            vocabulary=vocabulary,
+        )
+        for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "made_from"):
+            found[key]
+    except (OSError, KeyError, TypeError, ValueError, AssertionError) as error:
         raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error
-    return Run(
-        path=path,
-        header=found,
-        taxonomy=Taxonomy.from_json(catalogue["taxonomy"]),
-        attributes=tuple(Attribute(a["name"], tuple(a["states"])) for a in catalogue["attributes"]),
-        train_images=np.asarray(catalogue["train_images"], dtype=np.int64),
-        vocabulary=vocabulary,
-    )
+    return run
 
 
 def finish_run(run: Run, weights: dict[str, Tensor], result: dict[str, Any]) -> Run:
@@ -201,7 +206,14 @@ def finish_run(run: Run, weights: dict[str, Tensor], result: dict[str, Any]) -> 
 def finished_runs(directory: Path) -> list[Run]:
     """The finished runs in `directory`, by name. Raises NotFound where there is none."""
     places = sorted(p.parent for p in Path(directory).glob("*/run.json") if not p.parent.name.endswith(".previous"))
-    runs = [run for run in map(open_run, places) if run.finished]
+    runs = []
+    for place in places:
+        try:
+            run = open_run(place)
+        except BadArtefact as error:
+            console.warn(f"{error} It is left out.")
+            continue
+        runs += [run] if run.finished else []
     if not runs:
         raise NotFound(f"{directory} holds no finished run; make one with `prodrec train sicot`.")
     return runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import signal
 import threading
 import time
@@ -43,9 +44,14 @@ def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, 
     Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made.
     """
     session = _Session(run, dataset, trainee, photos, workers)
-    session.resume()
-    session.go()
-    return session.finish()
+    try:
+        session.resume()
+        session.go()
+        return session.finish()
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"stopped at once; the last checkpoint stands. Go on with `{session.resume_command()}`."
+        ) from stop
 
 
 class _Session:
@@ -94,7 +100,7 @@ class _Session:
                 if stop.asked and step.step < steps:
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {steps:,}; everything up to there is saved. "
-                        f"Go on with `{self._resume_command()}`."
+                        f"Go on with `{self.resume_command()}`."
                     )
 
     def _end_epoch(self, step: Step) -> None:
@@ -116,8 +122,10 @@ class _Session:
             self.best = Best(validation.top1, step.epoch, {name: t.detach().clone() for name, t in weights.items()})
         console.note(_tell(row))
 
-    def _resume_command(self) -> str:
-        return f"prodrec train {self.run.family} {self.dataset.path} --out {self.run.path} --resume"
+    def resume_command(self) -> str:
+        """The command line that goes on with this run."""
+        places = [str(self.dataset.path), "--out", str(self.run.path)]
+        return shlex.join(["prodrec", "train", self.run.family, *places, "--resume"])
 
     def save(self) -> None:
         best = {"top1": self.best.top1, "epoch": self.best.epoch, "weights": self.best.weights}
@@ -127,6 +135,7 @@ class _Session:
     def resume(self) -> None:
         found = load_checkpoint(self.run.checkpoints, self.trainee, run=self.run.identity)
         if found is None:
+            self.save()  # from here on a kill finds the weights that training began with
             return
         self.position, extra = found
         self.history, self.best = extra["history"], Best(**extra["best"])

@@ -1,4 +1,4 @@
-"""Batches: what a photo looks like depends on seed, epoch and row alone; sizes, padding, augmentation, normalisation."""
+"""Batches: a photo's looks depend on seed, epoch and row alone; sizes, padding, augmentation, normalisation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from prodrec.core.data.batches import PhotoBatches, in_order, load, pad, random_view, training_order, whole_view
 from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.errors import BadArtefact
 
 PHOTOS = PhotoConfig(image_size="24x18")
 
@@ -43,7 +44,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
 
 
 def test_a_batch_holds_its_rows():
-    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.array([4, 2, 7])]
+    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
     assert len(batch) == 3 and batch.rows_B.tolist() == [4, 2, 7]
     assert batch.images_BCHW.shape == (3, 3, 24, 18) and batch.images_BCHW.dtype == torch.uint8
     assert batch.labels_BL.tolist() == [[0, 4], [0, 2], [1, 7]] and batch.attributes_BA.tolist() == [[1], [2], [1]]
@@ -54,7 +55,7 @@ def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
     data = dataset_of()
 
     def photo(row, *, among, **of):
-        batch = PhotoBatches(data, PHOTOS, augment=True, **of)[np.array(among)]
+        batch = PhotoBatches(data, PHOTOS, augment=True, **of).batch(np.array(among))
         return batch.images_BCHW[among.index(row)]
 
     one = photo(5, among=[5], seed=1, epoch=2)
@@ -70,6 +71,29 @@ def test_loading_by_workers_gives_the_same_batches_in_order():
     assert [len(batch) for batch in alone] == [6, 6, 6, 2]
     for a, b in zip(alone, beside, strict=True):
         assert torch.equal(a.rows_B, b.rows_B) and torch.equal(a.images_BCHW, b.images_BCHW)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_photo_that_cannot_be_read_is_one_sentence_also_from_a_worker(workers):
+    data = dataset_of()
+
+    def gone(row):
+        raise BadArtefact(f"photo of row {row} is gone; prepare the dataset again.")
+
+    data.photos.all_jpeg, data.photos.decode = False, gone
+    with pytest.raises(BadArtefact) as told:
+        list(load(PhotoBatches(data, PHOTOS, augment=False), in_order(np.arange(4), batch_size=2), workers=workers))
+    assert str(told.value) == "photo of row 0 is gone; prepare the dataset again."
+
+
+def test_a_photo_that_the_fast_decoder_refuses_is_left_to_the_other():
+    data = dataset_of()
+    whole = data.photos.read(0)
+    data.photos.read = lambda row: b"no JPEG"
+    data.photos.decode = lambda row: np.asarray(Image.open(io.BytesIO(whole))).transpose(2, 0, 1).copy()
+    expected = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([0]))
+    found = PhotoBatches(data, PHOTOS, augment=False).batch(np.array([0]))
+    assert torch.equal(found.images_BCHW, expected.images_BCHW)
 
 
 def test_loading_draws_nothing_from_the_global_generator():
@@ -90,10 +114,10 @@ def test_training_order_covers_every_row_once_in_batches_of_almost_one_size():
 
 
 def test_stored_jpeg_and_any_other_photo_look_the_same():
-    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.arange(5)].images_BCHW
-    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False)[np.arange(5)].images_BCHW
+    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
+    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
     assert torch.equal(fast, general)
-    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False)[np.arange(5)].images_BCHW
+    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
     assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, but for JPEG's loss
 
 
@@ -141,7 +165,7 @@ def test_random_crops_keep_the_asked_share_of_the_area():
 
 
 def test_to_device_normalises():
-    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False)[np.arange(3)]
+    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(3))
     photos = PhotoConfig(image_size="24x18", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
     ready = batch.to_device(torch.device("cpu"), photos, channels_last=True)
     expected = (batch.images_BCHW.float() / 255 - torch.tensor(photos.mean).view(3, 1, 1)) / torch.tensor(

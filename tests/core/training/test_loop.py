@@ -24,7 +24,7 @@ def batches_of(dataset, size):
     def epoch_batches(epoch, skip):
         source = PhotoBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
         for rows in training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=epoch)[skip:]:
-            yield source[rows].to_device(torch.device("cpu"), PHOTOS)
+            yield source.batch(rows).to_device(torch.device("cpu"), PHOTOS)
 
     count = len(training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=0))
     return epoch_batches, count
@@ -86,7 +86,9 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
         source = PhotoBatches(prepared, PHOTOS, augment=False)
 
         def epoch_batches(_epoch, skip):
-            return (source[r].to_device(torch.device("cpu"), PHOTOS) for r in in_order(rows, batch_size=size)[skip:])
+            return (
+                source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in in_order(rows, batch_size=size)[skip:]
+            )
 
         list(train_steps(trainee, epoch_batches, batches_per_epoch=32 // size, position=Position()))
         return trainee.network.classifier.weight.detach()

@@ -31,6 +31,10 @@ def test_activations_grow_with_batch_and_photo(prepared, trainee_of):
     assert plan(trainee_of(batch_size=16), prepared, replace(PHOTOS, image_size="32x24")).activations_bytes > 3 * small
 
 
+def test_a_training_shorter_than_the_probe_is_planned_too(prepared, trainee_of):
+    assert plan(trainee_of(epochs=0.2, batch_size=64), prepared, PHOTOS).steps == 1
+
+
 def test_steps_and_times(prepared, trainee_of):
     found = plan(trainee_of(epochs=3, batch_size=16), prepared, PHOTOS)
     batches = -(-len(prepared.rows("train")) // 16)

@@ -59,6 +59,28 @@ def test_resumed_equals_uninterrupted_bit_for_bit(prepared, trainee_of, run_of, 
     assert (resumed.path / "history.csv").read_text() == (straight.path / "history.csv").read_text()
 
 
+def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_with(
+    prepared, trainee_of, run_of, monkeypatch
+):
+    straight = train(run_of("straight"), prepared, trainee_of(epochs=1), PHOTOS)
+    cut = run_of("cut")
+
+    def power_cut(*_args, **_kwargs):
+        raise PowerCut
+        yield
+
+    with monkeypatch.context() as patched, pytest.raises(PowerCut):
+        patched.setattr(train_module, "train_steps", power_cut)
+        train(cut, prepared, trainee_of(epochs=1), PHOTOS)
+    empty = trainee_of(epochs=1)
+    with torch.no_grad():
+        for parameter in empty.network.parameters():
+            parameter.zero_()
+    resumed = train(open_run(cut.path), prepared, empty, PHOTOS)
+    for name, tensor in weights_of(straight).items():
+        assert torch.equal(tensor, weights_of(resumed)[name]), name
+
+
 def test_workers_do_not_change_the_result(prepared, trainee_of, run_of):
     alone = train(run_of("alone"), prepared, trainee_of(epochs=1), PHOTOS, workers=0)
     beside = train(run_of("beside"), prepared, trainee_of(epochs=1), PHOTOS, workers=2)
@@ -115,7 +137,7 @@ def test_validation_counts_by_hand(prepared, trainee_of):
     right: dict[int, list[bool]] = {}
     source = train_module.PhotoBatches(prepared, PHOTOS, augment=False)
     for row in prepared.rows("validation"):
-        batch = source[np.array([row])].to_device(trainee.device, PHOTOS)
+        batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
         label = int(prepared.labels_NL[row, -1])
         right.setdefault(label, []).append(int(trainee.network(batch.images_BCHW).argmax()) == label)
     every = [r for rows in right.values() for r in rows]
