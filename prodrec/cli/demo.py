@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -140,14 +141,25 @@ def _run(step: str, out: Path) -> None:
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]
     # With --json our standard output is for one object alone, so what the commands say goes to standard error.
     stdout = 2 if console.is_json() else None
-    try:
-        code = subprocess.run(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout).returncode
-    except KeyboardInterrupt:
-        code = 130
-    if code == 130:
-        raise Interrupted(f"the demo was interrupted in `prodrec {step}`; go on from there in {out}.")
+    process = subprocess.Popen(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout)
+    if (code := _wait(process)) == 130:
+        again = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
+        raise Interrupted(f"the demo was interrupted; go on in {out} with `{again}`.")
     if code:
         raise ProdrecError(f"`prodrec {step}` in {out} ended with exit code {code}; its own message stands above.")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The command's exit code. Ctrl-C reaches the command by itself and SIGTERM is handed on: it saves what it has."""
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _figures(out: Path) -> dict[str, dict[str, Any]]:

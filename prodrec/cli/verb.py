@@ -39,7 +39,7 @@ def verb(
             except KeyboardInterrupt as error:
                 if debug:
                     raise
-                console.fail("interrupted; nothing half-made was left.")
+                console.fail("interrupted; nothing half-made was left. Run the same command again.")
                 raise typer.Exit(130) from error
             except Exception as error:
                 if debug:
