@@ -32,10 +32,11 @@ def of_accuracy(right_S: Counts, images_S: Counts, weights_S: Weights) -> tuple[
     so that V does not vanish with classes of one image; where all or none are right, n* = 1 / Σ w_s²/n_s.
     """
     p = float((weights_S * right_S / images_S).sum())
-    if 0.0 < p < 1.0:
+    if right_S.any() and (right_S < images_S).any():  # asked of the counts: the sum p may miss 1 by rounding
         q_S = (right_S + PRIOR_IMAGES * p) / (images_S + PRIOR_IMAGES)
         effective = p * (1 - p) / float((weights_S**2 * q_S * (1 - q_S) / images_S).sum())
     else:
+        p = float(right_S.any())
         effective = 1 / float((weights_S**2 / images_S).sum())
     return wilson(p, effective)
 

@@ -42,6 +42,15 @@ def test_classes_of_one_image_leave_a_width(right: int) -> None:
     assert 0.2 < high - low < 0.6
 
 
+@pytest.mark.parametrize("classes", range(1, 60))
+def test_all_right_and_all_wrong_whatever_the_rounding_of_the_weights(classes: int) -> None:
+    images, weights = np.arange(1, classes + 1), np.full(classes, 1 / classes)  # e.g. 1/49 · 49 is less than 1
+    low, high = of_accuracy(images, images, weights)
+    assert 0 < low < high == 1
+    low, high = of_accuracy(images * 0, images, weights)
+    assert 0 == low < high < 1
+
+
 def test_runs_that_agree_leave_a_width() -> None:
     images = np.array([1, 5, 40])
     low, high = of_paired_gain(images * 0, images * 0, images, np.full(3, 1 / 3))
