@@ -113,19 +113,22 @@ class RescaleChannels(nn.Module):
 
 
 def build_backbone(name: str, *, weights: str | None, load_weights: bool = True) -> Backbone:
-    """The backbone `name`, with `weights` "imagenet", a file, or None (random, from torch's global generator).
+    """The backbone `name`, with `weights` "imagenet", a name torchvision has (IMAGENET1K_V1), a file, or None.
+
+    "imagenet" is torchvision's default of that network; None is random, from torch's global generator.
 
     With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
     A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run (its
     directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact,
     Mismatch; ProdrecError where a download fails.
     """
-    network = _torchvision_network(name, weights)
-    found = read_weights(Path(weights)) if load_weights and weights not in (None, IMAGENET) else None
+    published = _published(name, weights)
+    network = _torchvision_network(name, published)
+    found = read_weights(Path(weights)) if load_weights and weights is not None and published is None else None
     of_a_run = found is not None and any(key.startswith("backbone.") for key in found)
     head, classifier = _classifier_of(network)
-    if load_weights and weights == IMAGENET:
-        found = _download(name)
+    if load_weights and published is not None:
+        found = _download(name, published)
     if found is not None and not of_a_run:
         origin = f"the weights of {weights} are not those of {name}"
         load_matching(network, found, optional=(f"{classifier}.",), origin=origin)
@@ -141,21 +144,28 @@ def known_backbones() -> list[str]:
     return torchvision.models.list_models(module=torchvision.models)  # type: ignore[no-any-return]
 
 
-def _torchvision_network(name: str, weights: str | None) -> nn.Module:
+def _published(name: str, weights: str | None) -> Any:
+    """torchvision's own weights of network `name` that `weights` names, or None where it names a file or nothing."""
     if name not in known_backbones():
         raise BadOption(f"backbone={name} is no torchvision classification network{nearest(name, known_backbones())}.")
+    names = torchvision.models.get_model_weights(name)
+    if weights == IMAGENET:
+        return names.DEFAULT
+    return names.__members__.get(weights)
+
+
+def _torchvision_network(name: str, published: Any) -> nn.Module:
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         options = {"aux_logits": False, "init_weights": True}
-    elif name.startswith("vit_") and weights == IMAGENET:
-        options = {"image_size": torchvision.models.get_model_weights(name).DEFAULT.meta["min_size"][0]}
+    elif name.startswith("vit_") and published is not None:
+        options = {"image_size": published.meta["min_size"][0]}
     network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
     return network
 
 
-def _download(name: str) -> dict[str, Tensor]:
-    """torchvision's default weights from its cache, or from the net. Raises ProdrecError where that fails."""
-    chosen = torchvision.models.get_model_weights(name).DEFAULT
+def _download(name: str, chosen: Any) -> dict[str, Tensor]:
+    """torchvision's weights `chosen` from its cache, or from the net. Raises ProdrecError where that fails."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
     if not cached.is_file():
         console.note(f"Downloading the ImageNet weights of {name} from {chosen.url}")

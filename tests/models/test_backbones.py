@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadOption, Mismatch, ProdrecError
+from prodrec.core.errors import BadOption, Mismatch, NotFound, ProdrecError
 from prodrec.models.backbones import RescaleChannels, build_backbone, known_backbones
 
 # One small network of every class that torchvision has, and the layers of its head that are dropped.
@@ -176,6 +176,26 @@ def test_imagenet_weights_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: whole.state_dict())
     backbone = build_backbone("mnasnet0_5", weights="imagenet")
     assert torch.equal(backbone.state_dict()["trunk.layers.0.weight"], whole.state_dict()["layers.0.weight"])
+
+
+def test_torchvision_names_of_weights_are_taken_and_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    whole = torchvision_network("mobilenet_v3_small")
+
+    def download(url: str, *_: object, **__: object) -> dict[str, torch.Tensor]:
+        asked.append(url)
+        return whole.state_dict()
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
+    build_backbone("mobilenet_v3_small", weights="IMAGENET1K_V1")
+    assert asked == [torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1.url]
+    first, second = (torchvision.models.ResNet50_Weights[name].url for name in ("IMAGENET1K_V1", "IMAGENET1K_V2"))
+    whole = torchvision_network("resnet50")
+    build_backbone("resnet50", weights="IMAGENET1K_V1")
+    build_backbone("resnet50", weights="imagenet")
+    assert asked[1:] == [first, second]
+    with pytest.raises(NotFound):
+        build_backbone("mobilenet_v3_small", weights="IMAGENET1K_V2")
 
 
 def test_inception_weights_expect_another_normalisation() -> None:
