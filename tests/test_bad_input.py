@@ -149,7 +149,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("dataset is a file to score", dataset_is_a_file, "prodrec score runs/sicot", ("dataset", "is a file")),
     ("dataset is a file to inspect", dataset_is_a_file, "prodrec inspect", ("dataset", "is a file")),
     ("photos are no dataset", nothing, "prodrec train visual photos", ("photos", "dataset.json")),
-    ("inside a file", nothing, f"{PREPARE} --out products.csv/d", ("products.csv", "is a file")),
+    ("inside a file", nothing, f"{PREPARE} --out products.csv/d", ("error: products.csv", "is a file")),
     ("train inside a file", nothing, "prodrec train visual --out products.csv/r", ("products.csv", "is a file")),
     ("the dataset exists", nothing, PREPARE, ("dataset", "--force")),
     ("the run exists", nothing, "prodrec train sicot", ("runs/sicot", "--force")),
@@ -214,7 +214,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "a table as weights",
         nothing,
         "prodrec train visual --set weights=products.csv",
-        ("products.csv", "weights file"),
+        ("products.csv", "torch.save"),
     ),
     ("an unknown key", nothing, "prodrec train visual --set epoch=3", ("--set", "'epoch'", "did you mean epochs?")),
     (

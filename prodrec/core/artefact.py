@@ -133,7 +133,7 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
 
 def refuse_inside_file(path: Path) -> None:
     """Raise OutputExists where a directory above `path` is a file."""
-    above = next(parent for parent in (Path.cwd() / path).parents if parent.exists())
+    above = next((parent for parent in Path(path).parents if parent.exists()), Path())
     if not above.is_dir():
         raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place with --out.")
 

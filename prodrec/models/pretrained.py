@@ -55,6 +55,8 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch advises to run whatever code is in it
+            reason = "torch.save did not write it, or it holds more than tensors"
         raise BadArtefact(
             f"{path} is not a readable weights file ({reason[:160]}); expected .safetensors or a state dict in .pth."
         ) from error
