@@ -216,6 +216,16 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "prodrec train visual --set weights=products.csv",
         ("products.csv", "torch.save"),
     ),
+    # --force is no reason to lose what is there when the new one cannot be made
+    ("force and no rows", table(HEADER), f"{PREPARE} --force", ("products.csv", "zero rows")),
+    ("force and broken photos", all_photos_broken, f"{PREPARE} --force", ("products.csv", "row 2")),
+    (
+        "force and no weights",
+        nothing,
+        "prodrec train sicot --force --set weights=none.pth",
+        ("none.pth", "does not exist"),
+    ),
+    ("force and truncated photos", truncated("dataset/photos/00000.bin"), "prodrec score --force", ("00000.bin",)),
     ("an unknown key", nothing, "prodrec train visual --set epoch=3", ("--set", "'epoch'", "did you mean epochs?")),
     (
         "an unknown key in a file",
