@@ -142,7 +142,7 @@ def _run(step: str, out: Path) -> None:
     # With --json our standard output is for one object alone, so what the commands say goes to standard error.
     stdout = 2 if console.is_json() else None
     process = subprocess.Popen(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout)
-    if (code := _wait(process)) == 130:
+    if (code := _wait(process)) in (130, -signal.SIGINT, -signal.SIGTERM):
         again = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
         raise Interrupted(f"the demo was interrupted; go on in {out} with `{again}`.")
     if code:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,12 +71,32 @@ def test_a_command_that_fails_ends_the_demo(
     assert "$ prodrec --version" not in shown.out
 
 
-def test_ctrl_c_says_where_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+class Stopped:
+    """A command that Ctrl-C reaches while it is waited for, and that ends with `code`."""
 
-    monkeypatch.setattr(subprocess, "run", interrupted)
-    with pytest.raises(Interrupted, match="interrupted in `prodrec prepare"):
+    code = 130
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.waited = 0
+
+    def wait(self) -> int:
+        self.waited += 1
+        if self.waited == 1:
+            raise KeyboardInterrupt
+        return self.code
+
+
+@pytest.mark.parametrize("code", [130, -signal.SIGINT, -signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("step", "again"), [("prepare a.csv", "`prodrec prepare a.csv`"), ("train sicot", "`prodrec train sicot --resume`")]
+)
+def test_ctrl_c_says_where_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, again: str, code: int
+) -> None:
+    monkeypatch.setattr(module, "STEPS", (step, "--version"))
+    monkeypatch.setattr(subprocess, "Popen", Stopped)
+    monkeypatch.setattr(Stopped, "code", code)
+    with pytest.raises(Interrupted, match=f"the demo was interrupted; go on in .*demo with {again}"):
         module.demo(tmp_path / "demo", quick=True)
 
 
