@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -49,10 +51,15 @@ from prodrec.cli import demo as _demo  # noqa: E402, F401
 
 
 def main() -> None:
-    """Entry point of the `prodrec` script. SIGTERM ends a command as Ctrl-C does: nothing half-made is left."""
+    """Entry point of the `prodrec` script. SIGTERM ends a command as Ctrl-C does: nothing half-made is left.
+
+    Where the output's encoding lacks a character, its code is shown: hours of work end in no UnicodeEncodeError.
+    """
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

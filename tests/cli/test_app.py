@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import shlex
@@ -54,6 +55,14 @@ def test_what_asks_for_nothing_heavy_loads_nothing_heavy(arguments: list[str]) -
     result = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert not {"torch", "polars", "h5py", "gensim", "matplotlib", "scipy"} & set(result.stderr.split())
+
+
+def test_an_output_that_knows_no_chinese_gets_codes() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "prodrec", "train", "sicot", "--settings"]
+    result = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert b"\\u03bb of A eq. 1" in result.stdout
 
 
 def test_version_and_no_arguments() -> None:
