@@ -94,7 +94,7 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
             images_BCHW=images,
             labels_BL=torch.from_numpy(self.dataset.labels_NL[rows].astype(np.int64)),
             attributes_BA=torch.from_numpy(self.dataset.attributes_NA[rows].astype(np.int64)),
-            tokens_BT=pad([self.dataset.tokens[int(row)] for row in rows]),
+            tokens_BT=torch.from_numpy(self.dataset.tokens.padded(rows)),
         )
 
     def _photo(self, row: int) -> Tensor:
@@ -112,15 +112,6 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
             return whole_view(photo_CHW, self.photos)
         random = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) + row]))
         return random_view(photo_CHW, self.photos, random)
-
-
-def pad(titles: Sequence[NDArray[np.int32]]) -> Tensor:
-    """int64 [B, T] word ids, 0 where a title is over; T is at least 1."""
-    longest = max([1, *map(len, titles)])
-    padded = np.zeros((len(titles), longest), dtype=np.int64)
-    for i, words in enumerate(titles):
-        padded[i, : len(words)] = words
-    return torch.from_numpy(padded)
 
 
 def whole_view(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:

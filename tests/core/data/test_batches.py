@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from prodrec.core.data.batches import PhotoBatches, in_order, load, pad, random_view, training_order, whole_view
+from prodrec.core.data.batches import PhotoBatches, in_order, load, random_view, training_order, whole_view
 from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.data.ragged import Ragged
 from prodrec.core.errors import BadArtefact
 
 PHOTOS = PhotoConfig(image_size="24x18")
@@ -39,7 +40,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
         photos=Store(count, **store),
         labels_NL=np.stack([np.arange(count) % 2, np.arange(count)], axis=1).astype(np.int32),
         attributes_NA=np.arange(count, dtype=np.int32)[:, None] % 3,
-        tokens=[np.arange(1, 1 + i % 4, dtype=np.int32) for i in range(count)],
+        tokens=Ragged.from_lists([list(range(1, 1 + i % 4)) for i in range(count)]),
     )
 
 
@@ -177,5 +178,5 @@ def test_to_device_normalises():
 
 
 def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():
-    assert pad([np.array([3, 1], np.int32), np.array([], np.int32)]).tolist() == [[3, 1], [0, 0]]
-    assert pad([np.array([], np.int32)]).tolist() == [[0]]
+    assert Ragged.from_lists([[3, 1], []]).padded([0, 1]).tolist() == [[3, 1], [0, 0]]
+    assert Ragged.from_lists([[]]).padded([0]).tolist() == [[0]]
