@@ -5,17 +5,15 @@ Colours are Okabe and Ito's, safe for colour-blind readers, and every run has it
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodrec.core.artefact import new_file
 from prodrec.eval.cells import Row
+from prodrec.eval.drawing import drawing_style, new_figure, save
 from prodrec.eval.groups import MACC, MACRO, Group
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 TAIL_BINS = (0, 1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 MOST_ROOTS_UPRIGHT = 14
-WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Micro Hei", "PingFang SC", "Microsoft YaHei", "SimHei")
-"""Fonts with Chinese characters, used where one is installed; SVGs hold text, whose font the reader's machine finds."""
 
 
 def figure_paths(directory: Path, report: Report) -> list[Path]:
@@ -43,13 +39,11 @@ def draw_figures(report: Report, directory: Path, *, force: bool = False) -> lis
     """Draw `report` into `directory`; the files written. Raises OutputExists."""
     paths = figure_paths(directory, report)
     figures: dict[str, Figure] = {}
-    with _style():
+    with drawing_style():
         for path in paths:
             draw = draw_tail if path.stem == "by-training-images" else draw_roots
             figure = figures.get(path.stem) or figures.setdefault(path.stem, draw(report))
-            dpi: dict[str, Any] = {"dpi": 200} if path.suffix == ".png" else {"metadata": {"Date": None}}
-            with new_file(path, kind="report", force=force) as beside:
-                figure.savefig(beside, format=path.suffix[1:], bbox_inches="tight", **dpi)
+            save(figure, path, kind="report", force=force)
     return paths
 
 
@@ -74,7 +68,8 @@ def draw_roots(report: Report) -> Figure:
     places[-1] += 0.4
     lying = len(rows) > MOST_ROOTS_UPRIGHT
     size = (7.5, 1.2 + 0.34 * len(rows)) if lying else (max(5.0, 1.6 + 0.85 * len(rows)), 3.6)
-    figure, axes = _figure(size)
+    figure = new_figure(size)
+    axes = figure.add_subplot()
     width = 0.8 / len(report.columns)
     for i, column in enumerate(report.columns):
         at = places + (i - (len(report.columns) - 1) / 2) * width
@@ -116,7 +111,8 @@ def draw_tail(report: Report) -> Figure:
         name = f"≥ {low:,}" if above == np.inf else f"{low:,}–{above - 1:,.0f}" if above - low > 1 else f"{low:,}"
         bins.append(Group("", name, leaf, depth, inside, (MACC,)))
     rows = [row for row in _rows(report, bins) if any(cell is not None for cell in row.cells)]
-    figure, axes = _figure((max(5.0, 1.6 + 0.95 * len(rows)), 3.6))
+    figure = new_figure((max(5.0, 1.6 + 0.95 * len(rows)), 3.6))
+    axes = figure.add_subplot()
     places = np.arange(len(rows), dtype=float)
     for i, column in enumerate(report.columns):
         values, errors, known = _values(rows, i)
@@ -172,33 +168,3 @@ def _finish(axes: Axes, report: Report, *, lying: bool) -> None:
 
 def _whiskers() -> dict[str, Any]:
     return {"elinewidth": 0.9, "capsize": 2, "ecolor": "#333333"}
-
-
-def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Readable type, text kept as text in SVGs, and the same bytes for the same report."""
-    import matplotlib
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    wide = [name for name in WIDE_FONTS if name in installed]
-    settings: dict[Any, Any] = {
-        "font.family": ["DejaVu Sans", *wide],
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "hatch.linewidth": 0.5,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "prodrec",
-    }
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        yield
