@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,7 @@ class DrawnScores:
     scores: dict[str, NDArray[np.float16]]
     features: NDArray[np.float16]
     attributes: NDArray[np.int32]
+    attribute_scores: dict[str, NDArray[np.float16]] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
         first_row: int = 0,
         labels_seed: int = 7,
         prefix: str = "class",
+        score_attributes: bool = False,
     ) -> DrawnScores:
         """Labels, splits and counts depend on labels_seed alone, so that two drawn runs judge the same photos."""
         truth, random = np.random.default_rng(labels_seed), np.random.default_rng(seed)
@@ -99,6 +101,7 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
             scores[level] = (np.round(values) if ties else values).astype(np.float16)
         features = random.normal(size=(rows, 5)).astype(np.float16)
         attributes = truth.integers(0, 4, size=(rows, 1)).astype(np.int32)
+        of_attributes = {"colour/tone": random.normal(size=(rows, 3)).astype(np.float16)} if score_attributes else {}
         path = out or tmp_path / f"{name}.h5"
         origin = Origin(
             run=name,
@@ -138,8 +141,11 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
                     features_BD=features[at],
                     scores=kept,
                     classes=which,
+                    attribute_scores={name: values[at] for name, values in of_attributes.items()},
                 )
-        return DrawnScores(path, taxonomy, train_images, numbers, split, labels, scores, features, attributes)
+        return DrawnScores(
+            path, taxonomy, train_images, numbers, split, labels, scores, features, attributes, of_attributes
+        )
 
     return draw
 

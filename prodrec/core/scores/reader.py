@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,33 +18,13 @@ from numpy.typing import NDArray
 
 from prodrec.core.artefact import check_header
 from prodrec.core.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.scores.chunk import ScoreChunk, check
 from prodrec.core.scores.schema import SPLITS, Origin, key
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ROWS = 4096
 BYTES_PER_PIECE = 8 * 2**20
-
-
-@dataclass(frozen=True)
-class ScoreChunk:
-    """Some rows of a scores file, in file order.
-
-    ids_R: UTF-8 bytes; labels_RL: one column a level; attributes_RA and features_RD where asked for.
-    scores: by level, float32 R×C, or R×K with `classes` (R×K class indices by level) from a top-k file.
-    """
-
-    rows_R: NDArray[np.int64]
-    ids_R: NDArray[np.bytes_]
-    split_R: NDArray[np.uint8]
-    labels_RL: NDArray[np.int32]
-    scores: dict[str, NDArray[np.float32]]
-    classes: dict[str, NDArray[np.int32]] | None = None
-    attributes_RA: NDArray[np.int32] | None = None
-    features_RD: NDArray[np.float16] | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows_R)
 
 
 class Scores:
@@ -72,10 +51,14 @@ class Scores:
             with_titles=bool(head["with_titles"]),
         )
         kept = "top_k" if "top_k" in file else "scores"
-        self.scored_levels = tuple(level for level in self.levels if key(level) in file[kept])
+        self.scored_levels = tuple(level for level in self.levels if key(level) in file.get(kept, ()))
+        of_attributes = file.get("attribute_scores", ())
+        self.scored_attributes: tuple[str, ...] = tuple(
+            name for name in head["attributes"] if key(name) in of_attributes
+        )
         self.top_k: int | None = (
             max(file[f"top_k/{key(level)}/scores"].shape[1] for level in self.scored_levels)
-            if kept == "top_k"
+            if kept == "top_k" and self.scored_levels
             else None
         )
         self.features_width = int(file["features"].shape[1])
@@ -120,15 +103,19 @@ class Scores:
         levels: tuple[str, ...] | None = None,
         attributes: bool = False,
         features: bool = False,
+        attribute_scores: bool = False,
     ) -> Iterator[ScoreChunk]:
         """The rows of `split` (or all), at most `rows` at a time, with the scores of `levels` (or of all scored ones).
 
-        Without `rows`, 4,096 or as many as keep a piece's scores below 8 MiB. Raises BadOption for a split that was
-        not scored, BadArtefact for a value that the schema forbids.
+        attributes, features, attribute_scores: read the codes of the attributes, the features, the scores of all scored
+        attributes as well. Without `rows`, 4,096 or as many as keep a piece's scores below 8 MiB. Raises BadOption for
+        a split that was not scored, BadArtefact for a value that the schema forbids.
         """
         wanted = self.scored_levels if levels is None else levels
         code = None if split is None else self._code(split)
+        states = tuple(f"attribute_scores/{key(name)}" for name in self.scored_attributes if attribute_scores)
         stored = [self._file[name] for level in wanted for name in self._score_names(level)]
+        stored += [self._file[name] for name in states]
         width = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in stored)
         step = rows or max(1, min(ROWS, BYTES_PER_PIECE // max(1, width)))
         last = -1
@@ -139,8 +126,8 @@ class Scores:
                 pick = slice(None) if code is None else np.flatnonzero(split_R == code)
                 if code is not None and not len(pick):  # type: ignore[arg-type]
                     continue
-                chunk = self._read(at, pick, split_R, wanted, attributes=attributes, features=features)
-            self._check(chunk, last)
+                chunk = self._read(at, pick, split_R, wanted, states, attributes=attributes, features=features)
+            check(chunk, last, taxonomy=self.taxonomy, path=self.path)
             last = int(chunk.rows_R[-1])
             yield chunk
 
@@ -150,6 +137,7 @@ class Scores:
         pick: Any,
         split_R: NDArray[np.uint8],
         levels: tuple[str, ...],
+        attribute_scores: tuple[str, ...],
         *,
         attributes: bool,
         features: bool,
@@ -174,32 +162,11 @@ class Scores:
             classes=classes if self.top_k is not None else None,
             attributes_RA=np.stack(states, axis=1) if states else None,
             features_RD=read("features") if features else None,
+            attribute_scores={
+                name: read(place).astype(np.float32)
+                for name, place in zip(self.scored_attributes, attribute_scores, strict=False)
+            },
         )
-
-    def _check(self, chunk: ScoreChunk, last: int) -> None:
-        if chunk.rows_R[0] <= last or (np.diff(chunk.rows_R) <= 0).any():
-            raise BadArtefact(f"{self.path}: its rows do not ascend after row {last}; score the run again.")
-        for level, column in zip(self.levels, chunk.labels_RL.T, strict=True):
-            count = self.taxonomy.count(level)
-            wrong = np.flatnonzero((column < 0) | (column >= count))
-            if len(wrong):
-                raise BadArtefact(
-                    f"{self.path}: row {chunk.rows_R[wrong[0]]} has label {column[wrong[0]]} at level {level}, "
-                    f"which has {count} classes; score the run again."
-                )
-        for level, which in (chunk.classes or {}).items():
-            wrong = np.flatnonzero(((which < 0) | (which >= self.taxonomy.count(level))).any(axis=1))
-            if len(wrong):
-                raise BadArtefact(
-                    f"{self.path}: row {chunk.rows_R[wrong[0]]} keeps a class of {level} that does not exist."
-                )
-        for level, values in chunk.scores.items():
-            wrong = np.flatnonzero(~np.isfinite(values.sum(axis=1)))
-            if len(wrong):
-                raise BadArtefact(
-                    f"{self.path}: the scores of level {level} are not finite (NaN or infinite) in row "
-                    f"{chunk.rows_R[wrong[0]]} (id {chunk.ids_R[wrong[0]].decode()}); score the run again."
-                )
 
     def _code(self, split: str) -> int:
         if split not in self.splits:
@@ -232,6 +199,9 @@ class Scores:
         names += [f"labels/{key(level)}" for level in self.levels]
         names += [f"attributes/{key(attribute.name)}" for attribute in self.attributes]
         names += [name for level in self.scored_levels for name in self._score_names(level)]
+        names += [f"attribute_scores/{key(name)}" for name in self.scored_attributes]
+        if not self.scored_levels and not self.scored_attributes:
+            raise BadArtefact(f"{self.path}: no level and no attribute is scored in it; score the run again.")
         for name in names:
             found = self._file[name].shape[0]
             if found != self.n:
@@ -240,6 +210,13 @@ class Scores:
             width, classes = self._file[self._score_names(level)[0]].shape[1], self.taxonomy.count(level)
             if width > classes or (self.top_k is None and width != classes):
                 raise BadArtefact(f"{self.path}: level {level} has {classes} classes and {width} scores a row.")
+        for attribute in self.attributes:
+            if attribute.name in self.scored_attributes:
+                width, states = self._file[f"attribute_scores/{key(attribute.name)}"].shape[1], len(attribute.states)
+                if width != states:
+                    raise BadArtefact(
+                        f"{self.path}: attribute {attribute.name} has {states} states and {width} scores a row."
+                    )
 
 
 def open_scores(path: Path) -> Scores:
@@ -278,8 +255,3 @@ def _reading(path: Path) -> Iterator[None]:
 def _plain(value: Any) -> Any:
     """An attribute's value as Python has it."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def same_rows(a: ScoreChunk, b: ScoreChunk) -> bool:
-    """Whether two pieces hold the same products: equal row numbers and equal ids."""
-    return np.array_equal(a.rows_R, b.rows_R) and np.array_equal(a.ids_R, b.ids_R)

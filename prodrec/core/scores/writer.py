@@ -99,10 +99,12 @@ class ScoresWriter:
         scores: Mapping[str, ArrayLike],
         classes: Mapping[str, ArrayLike] | None = None,
         attributes_BA: ArrayLike | None = None,
+        attribute_scores: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Add the next rows; `rows_B` ascends within and across calls.
 
-        scores: by level, B×C; or, with `classes` (B×K class indices by level), the B×K best.
+        scores: by level, B×C; or, with `classes` (B×K class indices by level), the B×K best; any levels, even none.
+        attribute_scores: by attribute, B×m for its m states; none where the run scores no attribute.
         """
         rows = np.asarray(rows_B, dtype=np.int64)
         assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
@@ -131,6 +133,13 @@ class ScoresWriter:
                 best, which = best_first(exact, half, np.asarray(classes[level], dtype=np.int32))
                 columns[f"top_k/{key(level)}/scores"] = best
                 columns[f"top_k/{key(level)}/classes"] = which
+        states_of = {attribute.name: len(attribute.states) for attribute in self.attributes}
+        for name, values in (attribute_scores or {}).items():
+            exact = np.asarray(values)
+            assert exact.shape == (len(rows), states_of[name]), f"scores of {name}"
+            half = to_half(exact, f"scores of attribute {name}", where)
+            columns[f"attribute_scores/{key(name)}"] = keep_order(exact, half)
+        assert scores or attribute_scores, "at least one level or attribute is scored"
         if not self._datasets:
             self._check_room(columns)
             self._datasets = {name: self._new_dataset(name, column) for name, column in columns.items()}
@@ -138,7 +147,7 @@ class ScoresWriter:
         self._write(columns, len(rows))
 
     def _new_dataset(self, name: str, column: NDArray[Any]) -> Any:
-        wide = name.startswith(("scores/", "top_k/", "features"))
+        wide = name.startswith(("scores/", "top_k/", "attribute_scores/", "features"))
         shape = column.shape[1:]
         chunk = rows_per_chunk(column[:1].nbytes) if wide else 16384
         self._hashes[name] = hashlib.blake2b(digest_size=16)

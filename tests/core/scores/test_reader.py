@@ -50,6 +50,26 @@ def test_top_k_file(draw_scores: Any) -> None:
         np.testing.assert_array_equal(np.take_along_axis(dense, chunk.classes["leaf"], axis=1), chunk.scores["leaf"])
 
 
+@pytest.mark.parametrize("scored", [("leaf",), ("root",), ("root", "leaf"), ()])
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_any_levels_and_attributes_may_be_scored(draw_scores: Any, scored: tuple[str, ...], top_k: int | None) -> None:
+    drawn = draw_scores(scored=scored, top_k=top_k, score_attributes=True)
+    with open_scores(drawn.path) as scores:
+        assert scores.scored_levels == scored and scores.scored_attributes == ("colour/tone",)
+        assert scores.top_k == (top_k if scored else None)
+        whole = list(scores.chunks(rows=33, attribute_scores=True))
+        read = np.concatenate([chunk.attribute_scores["colour/tone"] for chunk in whole])
+        np.testing.assert_array_equal(read, drawn.attribute_scores["colour/tone"].astype(np.float32))
+        assert set(whole[0].scores) == set(scored)
+        part = np.concatenate(
+            [c.attribute_scores["colour/tone"] for c in scores.chunks("validation", attribute_scores=True)]
+        )
+        np.testing.assert_array_equal(part, read[drawn.split == 2])
+        assert next(scores.chunks()).attribute_scores == {}
+    with open_scores(draw_scores("plain").path) as scores:
+        assert scores.scored_attributes == () and next(scores.chunks(attribute_scores=True)).attribute_scores == {}
+
+
 def test_every_truncation_is_told(draw_scores: Any, tmp_path: Path) -> None:
     whole = draw_scores().path.read_bytes()
     cut = tmp_path / "cut.h5"
@@ -116,6 +136,13 @@ def put(name: str, at: Any, value: Any) -> Any:
     return change
 
 
+def new(name: str, shape: tuple[int, int]) -> Any:
+    def change(file: Any) -> None:
+        file.create_dataset(name, shape=shape, dtype=np.float16)
+
+    return change
+
+
 @pytest.mark.parametrize(
     "name", ["id", "row", "split", "labels/root", "features", "scores/leaf", "attributes/colour%2Ftone"]
 )
@@ -133,11 +160,13 @@ def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
         (put("labels/leaf", 4, 12), "row 12 has label 12 at level leaf, which has 12 classes"),
         (put("labels/root", 4, -1), "label -1 at level root"),
         (put("row", 4, 0), "do not ascend"),
+        (put("attribute_scores/colour%2Ftone", (4, 2), np.nan), r"attribute colour/tone are not finite .* row 12"),
     ],
 )
 def test_values_that_the_schema_forbids(draw_scores: Any, change: Any, told: str) -> None:
-    with open_scores(edit(draw_scores().path, change)) as scores, pytest.raises(BadArtefact, match=told):
-        list(scores.chunks())
+    path = edit(draw_scores(score_attributes=True).path, change)
+    with open_scores(path) as scores, pytest.raises(BadArtefact, match=told):
+        list(scores.chunks(attribute_scores=True))
 
 
 def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
@@ -154,6 +183,15 @@ def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
         (lambda file: file.attrs.__setitem__("made_from", "{"), "truncated or damaged"),
         (lambda file: file.__delitem__("labels"), "truncated or damaged"),
         (put("classes/leaf/parent", 2, 99), "parents that do not exist"),
+        (lambda file: file.__delitem__("scores"), "no level and no attribute is scored"),
+        (
+            lambda file: file.create_dataset("attribute_scores/colour%2Ftone", shape=(200, 2), dtype="f2"),
+            "3 states and 2 scores",
+        ),
+        (
+            lambda file: file.create_dataset("attribute_scores/colour%2Ftone", shape=(9, 3), dtype="f2"),
+            "has 9 rows, expected 200",
+        ),
     ],
 )
 def test_structure_that_is_not_whole(draw_scores: Any, change: Any, told: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from prodrec.core.data.dataset import SPLITS as DATASET_SPLITS
 from prodrec.core.errors import OutputExists, ProdrecError
 from prodrec.core.scores import SPLITS, Origin, ScoresWriter, open_scores
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.taxonomy import Attribute, Taxonomy
 
 
 def small_tree(leaves: int = 3) -> Taxonomy:
@@ -64,6 +64,33 @@ def test_schema_on_disk(draw_scores: Any) -> None:
         assert file["attributes/colour%2Ftone"][:].tolist() == drawn.attributes[:, 0].tolist()
         assert file["classes/root/train_images"][:].sum() == drawn.train_images.sum()
         assert file.attrs["prodrec"] == "scores" and file.attrs["rows"] == 300
+
+
+def test_scores_of_attributes_on_disk(draw_scores: Any) -> None:
+    with h5py.File(draw_scores(score_attributes=True, scored=("root",), top_k=2).path) as file:
+        found = file["attribute_scores/colour%2Ftone"]
+        assert found.shape == (200, 3) and found.dtype == np.float16 and found.chunks == (1024, 3)
+        assert set(file["top_k"]) == {"root"} and "scores" not in file
+
+
+def test_scores_of_attributes_are_in_the_fingerprint_and_judged(tmp_path: Path) -> None:
+    colour = Attribute("colour", ("red", "green"))
+
+    def write(values: Any) -> str | None:
+        with make_writer(tmp_path / "s.h5", attributes=[colour], force=True) as writer:
+            add(writer, [0], [[1, 2, 3]], attributes_BA=[[1]], attribute_scores={"colour": values})
+        return writer.fingerprint
+
+    assert write([[1, 2]]) != write([[1, 3]])
+    with pytest.raises(ProdrecError, match=r"scores of attribute colour of row 0 \(id p0\) are not finite"):
+        write([[1, np.nan]])
+    with pytest.raises(AssertionError, match="scores of colour"):
+        write([[1, 2, 3]])
+
+
+def test_something_is_scored(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="at least one level"), make_writer(tmp_path / "s.h5") as writer:
+        writer.append(ids=["p"], rows_B=[0], split_B=[1], labels_BL=[[0]], features_BD=[[0]], scores={})
 
 
 def test_wide_rows_get_fewer_rows_in_a_chunk(tmp_path: Path) -> None:
