@@ -38,7 +38,7 @@ OWNERS = {  # a module, or all modules of a room, that may use an outside librar
     "h5py": ("core.scores", "core.data.embeddings"),
     "torchvision": ("models.backbones", "core.training.run"),  # run.json names its version
     "scipy": ("eval.refine",),
-    "matplotlib": ("core.data.long_tail", "eval.drawing", "eval.figures"),
+    "matplotlib": ("core.data.long_tail", "eval.drawing", "eval.figures", "eval.contact_sheet", "eval.explain"),
     "PIL": ("core.data", "serve"),
     "simplejpeg": ("core.data",),
     "polars": ("core.data",),

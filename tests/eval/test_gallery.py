@@ -1,0 +1,128 @@
+"""Which photos a gallery shows, against a plain calculation over all rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prodrec.core.errors import BadOption, Mismatch
+from prodrec.core.scores import open_scores
+from prodrec.eval import gallery
+from prodrec.eval.gallery import Wanted, choose
+
+
+def judged(drawn: Any, level: str = "leaf", split: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(row, predicted, true, confidence) of every photo of a split, from the drawn scores of the leaves."""
+    at = drawn.taxonomy.levels.index(level)
+    scores = drawn.scores["leaf"].astype(np.float64)
+    shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    above = drawn.taxonomy.ancestors()[:, at]
+    shares = np.stack([shares[:, above == c].sum(1) for c in range(drawn.taxonomy.count(level))], axis=1)
+    inside = drawn.split == split
+    return drawn.rows[inside], shares.argmax(1)[inside], drawn.labels[inside, at], shares.max(1)[inside]
+
+
+@pytest.mark.parametrize("level", ["leaf", "root"])
+def test_confident_errors_come_first(draw_scores: Any, level: str) -> None:
+    drawn = draw_scores(ties=False)
+    rows, predicted, true, confidence = judged(drawn, level)
+    wrong = predicted != true
+    expected = rows[wrong][np.argsort(-confidence[wrong], kind="stable")][:9]
+    with open_scores(drawn.path) as scores:
+        found = choose(scores, Wanted(only="errors", count=9, level=level))
+    assert [photo.row for photo in found.photos] == expected.tolist()
+    assert (found.images, found.errors) == (len(rows), int(wrong.sum()))
+    first = found.photos[0]
+    where = rows.tolist().index(first.row)
+    names = drawn.taxonomy.names[drawn.taxonomy.levels.index(level)]
+    assert (first.predicted, first.true) == (names[predicted[where]], names[true[where]]) and not first.right
+    assert first.confidence == pytest.approx(confidence[where]) and first.id == f"产品{first.row}"
+
+
+def test_unsure_right_ones_of_a_class(draw_scores: Any) -> None:
+    drawn = draw_scores(ties=False)
+    rows, predicted, true, confidence = judged(drawn)
+    leaf = int(np.bincount(true).argmax())
+    inside = (true == leaf) & (predicted == true)
+    with open_scores(drawn.path) as scores:
+        found = choose(scores, Wanted(only="right", sort="unsure", leaf=drawn.taxonomy.leaves[leaf], count=500))
+        root = drawn.taxonomy.path(leaf)[0]
+        assert choose(scores, Wanted(root=root)).images == (drawn.labels[drawn.split == 1, 0] == int(root[-1])).sum()
+    assert [photo.row for photo in found.photos] == rows[inside][np.argsort(confidence[inside])].tolist()
+    assert all(photo.right for photo in found.photos) and found.images == (true == leaf).sum()
+
+
+def test_the_draw_depends_on_the_seed_and_not_on_the_pieces(draw_scores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = draw_scores()
+    with open_scores(drawn.path) as scores:
+        first, other = (choose(scores, Wanted(seed=seed, count=20)).photos for seed in (0, 1))
+        monkeypatch.setattr("prodrec.core.scores.reader.ROWS", 7)
+        again = choose(scores, Wanted(seed=0, count=20)).photos
+    assert first == again != other
+    assert len({photo.row for photo in first}) == 20
+
+
+@pytest.mark.parametrize("level", ["leaf", "root"])
+def test_a_file_with_all_classes_kept_gives_the_same(draw_scores: Any, level: str) -> None:
+    found = []
+    for name, top_k in (("dense", None), ("kept", 12)):
+        with open_scores(draw_scores(name, top_k=top_k).path) as scores:
+            found.append(choose(scores, Wanted(level=level, sort="confident")))
+    dense, kept = ([(p.row, p.predicted, round(p.confidence, 9)) for p in one.photos] for one in found)
+    assert sorted(dense) == sorted(kept) and found[1].kept is None
+
+
+def test_in_a_top_k_file_the_kept_classes_share_the_probability(draw_scores: Any) -> None:
+    drawn = draw_scores(top_k=2)
+    with open_scores(drawn.path) as scores:
+        found = choose(scores, Wanted(sort="unsure", count=1))
+    assert found.kept == 2 and found.photos[0].confidence == pytest.approx(0.5)
+
+
+def test_other_levels_than_the_leaves(draw_scores: Any) -> None:
+    """A run of the roots alone is judged on them; a level with its own scores uses those."""
+    drawn = draw_scores(scored=("root",), ties=False)
+    with open_scores(drawn.path) as scores:
+        found = choose(scores, Wanted(sort="confident", count=3))
+        with pytest.raises(Mismatch, match="has scores of root only, which do not say the leaf"):
+            choose(scores, Wanted(level="leaf"))
+    values = drawn.scores["root"][drawn.split == 1].astype(np.float64)
+    best = (np.exp(values).max(1) / np.exp(values).sum(1)).max()
+    assert found.level == "root" and found.photos[0].confidence == pytest.approx(best)
+
+
+def test_equal_scores_go_to_the_lower_class() -> None:
+    from prodrec.core.scores import ScoreChunk
+
+    nothing = np.zeros(2)
+    scores = {"leaf": np.array([[1, 1, 0, 1], [0, 2, 2, 0]], np.float32)}
+    chunk = ScoreChunk(nothing, nothing, nothing, nothing, scores)  # type: ignore[arg-type]
+    assert gallery.predict(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
+    assert gallery.predict(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"leaf": "clas 1"}, r"--leaf clas 1: .* no such class of level leaf \(did you mean class 1\?\)"),
+        ({"root": "class 1"}, "--root class 1: .* no such class of level root"),
+        ({"level": "leav"}, r"--level leav: .* root, leaf \(did you mean leaf\?\)"),
+        ({"split": "train"}, "no rows of split 'train'"),
+    ],
+)
+def test_what_is_not_there_is_told(draw_scores: Any, wanted: dict[str, str], told: str) -> None:
+    with open_scores(draw_scores().path) as scores, pytest.raises(BadOption, match=told):
+        choose(scores, Wanted(**wanted))  # type: ignore[arg-type]
+
+
+def test_nothing_to_show_is_told(draw_scores: Any) -> None:
+    with open_scores(draw_scores(right=50).path) as scores, pytest.raises(BadOption, match=r"none of the .* is wrong"):
+        choose(scores, Wanted(only="errors"))
+
+
+@pytest.mark.parametrize("wanted", [{"only": "wrong"}, {"sort": "best"}, {"split": "tests"}, {"seed": -1}])
+def test_unknown_words_are_refused(wanted: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match=f"--{next(iter(wanted))}"):
+        Wanted(**wanted)
