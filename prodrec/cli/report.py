@@ -21,6 +21,8 @@ Examples:
 - `prodrec report` compares all of `scores/`, the `visual` run first
 - `prodrec report --by-head-tail --by-root` adds head, tail, many, medium, few, and every root
 - `prodrec report scores/visual.h5 scores/sicot.h5 --split validation --markdown report.md --csv report.csv`
+- `prodrec report --hierarchy --by-level` adds right paths, conflicts between levels, how far off mistakes are
+- `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its own branch, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
 - `prodrec report --figures report/` draws the roots and the long tail as SVG and PNG
 """
@@ -46,17 +48,23 @@ def report_command(
     few: Annotated[int, typer.Option(help="Training images below which a leaf has few.")] = 20,
     by_root: Annotated[bool, typer.Option("--by-root", help="Every root, and the mean over roots.")] = False,
     by_level: Annotated[bool, typer.Option("--by-level", help="Every level of the category tree.")] = False,
+    hierarchy: Annotated[
+        bool, typer.Option("--hierarchy", help="Full paths, consistency of the levels, how far off mistakes are.")
+    ] = False,
+    by_attribute: Annotated[
+        bool, typer.Option("--by-attribute", help="Every attribute: its own branch, and the leaves of its rows.")
+    ] = False,
     by_leaf: Annotated[bool, typer.Option("--by-leaf", help="Every leaf; all of them in --json and --csv.")] = False,
     mean: Annotated[bool, typer.Option("--mean", help="Runs of one recipe with other seeds as one column.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV, one a line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
-    figures: Annotated[Path | None, typer.Option(help="Directory for figures: by root, by training images.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Directory for figures, SVG and PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
-    """Show how good runs are: overall, on head and tail, and on every root, with what they gain over the first.
+    """Show how good runs are: overall, on head and tail, on every root, level and attribute, and gains over the first.
 
     ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
-    judged on the same photos where the files hold the same. What has no test image reads n/a.
+    judged on the same photos where the files hold the same. What has no test image, or was not scored, reads n/a.
     """
     from prodrec.core.data.dataset import SPLITS
     from prodrec.eval.groups import Thresholds
@@ -73,6 +81,8 @@ def report_command(
         by_root=by_root,
         by_level=by_level,
         by_leaf=by_leaf,
+        by_attribute=by_attribute,
+        hierarchy=hierarchy,
         mean=mean,
     )
     written = write(found, csv=csv, markdown=markdown, figures=figures, force=force)
@@ -120,7 +130,8 @@ def _say(found: Report) -> None:
     repeats = any(len(column.files) > 1 for column in found.columns)
     console.say("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
     if len(found.columns) > 1:
-        console.say(f"gains are percentage points over {found.columns[0].name}")
+        edges = " (edges where values are)" if any(row.unit == "edges" for row in found.rows) else ""
+        console.say(f"gains are percentage points{edges} over {found.columns[0].name}")
     if left_out := leaves_left_out(found):
         console.say(f"{left_out:,} more leaves stand in --csv and --json.")
     for note in found.notes:

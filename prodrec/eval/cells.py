@@ -1,19 +1,17 @@
-"""The figures of a report: every group, metric and top-k of every column, with the gain against the first column."""
+"""The figures of a report: one row for every figure of every column, with the gain against the first column."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple, Protocol
 
 from prodrec.core.scores import Scores
 from prodrec.eval.columns import Column, pairs_of
-from prodrec.eval.groups import Group, Strata, strata
+from prodrec.eval.counting import Counted, Question
+from prodrec.eval.groups import Group, Strata, classes_above, strata
 from prodrec.eval.intervals import of_unpaired_gain
-from prodrec.eval.metrics import Counted, Question
 
 Interval = tuple[float, float]
 
@@ -46,7 +44,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of all columns; a cell is None where the group has no class with a test image."""
+    """One figure of all columns; a cell is None where there is no test image, or the run did not score what is asked.
+
+    A cell's value times `scale` is in `unit`, percent or edges; less is better where `lower_is_better`.
+    """
 
     section: str
     group: str
@@ -54,7 +55,51 @@ class Row:
     metric: str
     top: int
     classes_in_all: int
-    cells: tuple[Cell | None, ...]
+    cells: tuple[Cell | None, ...] = ()
+    unit: str = "percent"
+    scale: float = 100.0
+    lower_is_better: bool = False
+
+
+class Estimate(NamedTuple):
+    """A figure of one file, over `images` test images of `classes` classes."""
+
+    value: float
+    interval: Interval
+    classes: int
+    images: int
+
+
+class Figure(Protocol):
+    """What a row shows, by number of the file."""
+
+    def of(self, file: int) -> Estimate | None:
+        """The figure of a file; None where there is nothing to tell."""
+
+    def paired_gain(self, first: int, second: int) -> Interval | None:
+        """Interval of the gain of the second file; None where the two were not judged on the same rows."""
+
+
+class Share:
+    """A weighed share of right images: what `counted` has right of `question`, by the strata of each file."""
+
+    def __init__(self, counted: Counted, question: Question, weighed: Sequence[Strata | None]) -> None:
+        self.counted = counted
+        self.question = question
+        self.weighed = weighed
+
+    def of(self, file: int) -> Estimate | None:
+        own, right_C = self.weighed[file], self.counted.tallies[file].right.get(self.question)
+        if own is None or right_C is None:
+            return None
+        value, interval = own.accuracy(right_C)
+        return Estimate(value, interval, own.classes, int(own.images_S.sum()))
+
+    def paired_gain(self, first: int, second: int) -> Interval | None:
+        pair, own = self.counted.pairs.get((first, second)), self.weighed[first]
+        if pair is None or own is None or self.question not in pair.better:
+            return None
+        return own.paired_gain(pair.better[self.question], pair.worse[self.question])
 
 
 class Table:
@@ -66,69 +111,54 @@ class Table:
         self.pairs = [pairs_of(files, columns[0], column) for column in columns]
         self.ancestors_CL = files[0].taxonomy.ancestors()
 
-    def rows(self, group: Group, tops: Sequence[int]) -> list[Row]:
-        """The rows of one group, metric by metric and top by top."""
-        in_all = self._classes(group.leaves, group)
+    def rows(self, group: Group, tops: Sequence[int], counted: Counted | None = None) -> list[Row]:
+        """The rows of one group of leaves, metric by metric and top by top; of all that was counted, or of a part."""
+        counted = counted or self.counted
+        in_all = classes_above(group, group.leaves, self.ancestors_CL)
         rows = []
         for metric in group.metrics:
-            weighed = [strata(group, metric, tally.images, self.ancestors_CL) for tally in self.counted.tallies]
+            weighed = [strata(group, metric, tally.images, self.ancestors_CL) for tally in counted.tallies]
             for top in tops:
-                cells = self._cells(group, weighed, (group.level, top))
-                rows.append(Row(group.section, group.name, group.level, metric, top, in_all, cells))
+                row = Row(group.section, group.name, group.level, metric, top, in_all)
+                rows.append(self.row(row, Share(counted, (group.level, top), weighed)))
         return rows
 
-    def _cells(self, group: Group, weighed: Sequence[Strata | None], question: Question) -> tuple[Cell | None, ...]:
+    def row(self, about: Row, figure: Figure) -> Row:
+        """`about` with the cells of all columns."""
         cells: list[Cell | None] = []
         for column, pairs in zip(self.columns, self.pairs, strict=True):
-            strata_of_column = [own for i in column.files if (own := weighed[i]) is not None]
-            if len(strata_of_column) < len(column.files):
+            found = [estimate for i in column.files if (estimate := figure.of(i)) is not None]
+            if len(found) < len(column.files):
                 cells.append(None)
                 continue
-            right = [self.counted.tallies[i].right[question] for i in column.files]
-            figures = [own.accuracy(right_C) for own, right_C in zip(strata_of_column, right, strict=True)]
-            judged = strata_of_column[0]
             cell = Cell(
-                value=mean(value for value, _ in figures),
-                interval=_mean_interval([interval for _, interval in figures]),
-                classes=self._classes(judged.leaves, group),
-                images=int(judged.images_S.sum()),
-                spread=_spread([value for value, _ in figures]),
+                value=mean(estimate.value for estimate in found),
+                interval=_mean_interval([estimate.interval for estimate in found]),
+                classes=found[0].classes,
+                images=found[0].images,
+                spread=_spread([estimate.value for estimate in found]),
             )
             first = cells[0] if cells else None
-            gain = self._gain(pairs, weighed, question, first, cell) if first is not None else None
-            cells.append(replace(cell, gain=gain))
-        return tuple(cells)
+            cells.append(replace(cell, gain=_gain(figure, pairs, first, cell)) if first is not None else cell)
+        return replace(about, cells=tuple(cells))
 
-    def _gain(
-        self,
-        pairs: Sequence[tuple[int, int]],
-        weighed: Sequence[Strata | None],
-        question: Question,
-        first: Cell,
-        cell: Cell,
-    ) -> Gain:
-        gains, intervals = [], []
-        for i, j in pairs:
-            a, b = weighed[i], weighed[j]
-            assert a is not None and b is not None, "a column with a figure has test images in all its files"
-            values = [own.accuracy(self.counted.tallies[n].right[question])[0] for n, own in ((i, a), (j, b))]
-            gains.append(values[1] - values[0])
-            if (i, j) in self.counted.pairs:
-                pair = self.counted.pairs[i, j]
-                intervals.append(a.paired_gain(pair.better[question], pair.worse[question]))
-        spread = _spread(gains)
-        if not pairs and first.spread is not None and cell.spread is not None:
-            spread = (first.spread**2 + cell.spread**2) ** 0.5
-        if pairs and len(intervals) == len(pairs):
-            return Gain(cell.value - first.value, _mean_interval(intervals), spread, paired=True)
-        interval = of_unpaired_gain(first.value, first.interval, cell.value, cell.interval)
-        return Gain(cell.value - first.value, interval, spread, paired=False)
 
-    def _classes(self, leaves: NDArray[np.int64], group: Group) -> int:
-        """Number of classes of the group's level that these leaves belong to."""
-        if group.depth == self.ancestors_CL.shape[1] - 1:
-            return len(leaves)
-        return int(np.count_nonzero(np.bincount(self.ancestors_CL[leaves, group.depth])))
+def _gain(figure: Figure, pairs: Sequence[tuple[int, int]], first: Cell, cell: Cell) -> Gain:
+    gains, intervals = [], []
+    for i, j in pairs:
+        a, b = figure.of(i), figure.of(j)
+        assert a is not None and b is not None, "a column with a figure has it from all its files"
+        gains.append(b.value - a.value)
+        interval = figure.paired_gain(i, j)
+        if interval is not None:
+            intervals.append(interval)
+    spread = _spread(gains)
+    if not pairs and first.spread is not None and cell.spread is not None:
+        spread = (first.spread**2 + cell.spread**2) ** 0.5
+    if pairs and len(intervals) == len(pairs):
+        return Gain(cell.value - first.value, _mean_interval(intervals), spread, paired=True)
+    interval = of_unpaired_gain(first.value, first.interval, cell.value, cell.interval)
+    return Gain(cell.value - first.value, interval, spread, paired=False)
 
 
 def _mean_interval(intervals: Sequence[Interval]) -> Interval:

@@ -55,12 +55,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Strata:
-    """Leaves with test images and the stratum of each; a figure is Σ_s weights_s · right_s / images_s."""
+    """Leaves (or states) with test images and the stratum of each; a figure is Σ_s weights_s · right_s / images_s.
+
+    classes: how many classes of the judged level the leaves belong to.
+    """
 
     leaves: NDArray[np.int64]
     stratum: NDArray[np.int64]
     weights_S: NDArray[np.float64]
     images_C: NDArray[np.int64]
+    classes: int
 
     @cached_property
     def images_S(self) -> NDArray[np.int64]:
@@ -68,7 +72,7 @@ class Strata:
         return self.sum(self.images_C)
 
     def sum(self, counts_C: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Counts by leaf, added up by stratum."""
+        """Counts by leaf (or state), added up by stratum."""
         sums: NDArray[np.int64] = np.zeros(len(self.weights_S), dtype=np.int64)
         np.add.at(sums, self.stratum, counts_C[self.leaves])
         return sums
@@ -144,4 +148,21 @@ def strata(group: Group, metric: str, images_C: NDArray[np.int64], ancestors_CL:
     else:
         roots, root_of, sizes = np.unique(ancestors_CL[leaves, 0], return_inverse=True, return_counts=True)
         stratum, weights_S = np.arange(len(leaves)), 1 / (len(roots) * sizes[root_of])
-    return Strata(leaves, stratum, weights_S, images_C)
+    return Strata(leaves, stratum, weights_S, images_C, classes_above(group, leaves, ancestors_CL))
+
+
+def classes_above(group: Group, leaves: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> int:
+    """Number of classes of the group's level that these leaves belong to."""
+    if group.depth == ancestors_CL.shape[1] - 1:
+        return len(leaves)
+    return int(np.count_nonzero(np.bincount(ancestors_CL[leaves, group.depth])))
+
+
+def state_strata(metric: str, images_M: NDArray[np.int64]) -> Strata | None:
+    """The same for the states of an attribute, by their test images: ACC over images, MACC over states."""
+    states = np.flatnonzero(images_M)
+    if not len(states):
+        return None
+    stratum = np.zeros(len(states), dtype=np.int64) if metric == ACC else np.arange(len(states))
+    weights_S = np.full(stratum[-1] + 1, 1 / (stratum[-1] + 1))
+    return Strata(states, stratum, weights_S, images_M, len(states))

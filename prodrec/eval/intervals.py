@@ -77,3 +77,44 @@ def of_unpaired_gain(
     below = math.hypot(second - second_interval[0], first_interval[1] - first)
     above = math.hypot(second_interval[1] - second, first - first_interval[0])
     return max(-1.0, gain - below), min(1.0, gain + above)
+
+
+def of_mean(images_V: Counts, values_V: Weights) -> tuple[float, tuple[float, float]]:
+    """Mean of a quantity that has value values_V[v] in images_V[v] images, and its interval.
+
+    Wilson's interval on the scale on which the values reach from 0 to 1, with n* = p (1-p) / V images, V the variance
+    of the mean; for two values it is Wilson's interval itself.
+    """
+    low, high = float(values_V.min()), float(values_V.max())
+    n = float(images_V.sum())
+    unit_V = (values_V - low) / (high - low)
+    p = float((images_V * unit_V).sum() / n)
+    variance = float((images_V * (unit_V - p) ** 2).sum() / n) / n
+    ends = wilson(p, p * (1 - p) / variance if variance > 0 else n)
+    return low + (high - low) * p, (low + (high - low) * ends[0], low + (high - low) * ends[1])
+
+
+def of_paired_mean_gain(images_VV: Counts, values_V: Weights, counts_V: NDArray[np.bool_]) -> tuple[float, float]:
+    """Interval of the gain in a mean over the images with counts_V, from what both runs say about each image.
+
+    images_VV: images by value of the first run (rows) and of the second (columns). A run's mean is over the images that
+    count for this run, such as its own mistakes: with shares P and means m, an image moves the gain by
+    c_b (v_b - m_b) / P_b - c_a (v_a - m_a) / P_a (delta method). Where all count this is the interval of paired
+    differences. For the variance every corner has half an image more, as Agresti and Min do with shares (2005).
+    """
+    share_VV = images_VV.astype(np.float64)
+    ends = np.flatnonzero(counts_V)[[0, -1]]
+    gain = _mean(share_VV.sum(axis=0), values_V, counts_V)[0] - _mean(share_VV.sum(axis=1), values_V, counts_V)[0]
+    share_VV[np.ix_(ends, ends)] += 0.5
+    n = float(share_VV.sum())
+    (first, of_first), (second, of_second) = (_mean(share_VV.sum(axis=axis), values_V, counts_V) for axis in (1, 0))
+    moves_VV = (counts_V * (values_V - second) / of_second)[None] - (counts_V * (values_V - first) / of_first)[:, None]
+    half = Z * math.sqrt(float((share_VV * moves_VV**2).sum()) / n / n)
+    span = float(np.ptp(values_V[counts_V]))
+    return max(-span, gain - half), min(span, gain + half)
+
+
+def _mean(images_V: Weights, values_V: Weights, counts_V: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean over the images that count, and their share in all."""
+    counting = float(images_V[counts_V].sum())
+    return float((images_V * values_V)[counts_V].sum() / counting), counting / float(images_V.sum())

@@ -1,6 +1,7 @@
 """A report as text: tables for the terminal, Markdown like the papers' tables, and tidy CSV.
 
-Percent with two decimals, [95 % interval], ± sample standard deviation over seeds; gains in percentage points.
+Percent with two decimals (edges with three), [95 % interval], ± sample standard deviation over seeds; gains in
+percentage points (or edges).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from prodrec.eval import attributes, structure
 from prodrec.eval.cells import Cell, Row
 from prodrec.eval.groups import MACC, MACRO
 from prodrec.eval.report import Report, cell_json
@@ -22,30 +24,47 @@ ABSENT = "n/a"
 GAP = 2
 """Spaces between the columns of the terminal's tables."""
 MOST_LEAVES_SHOWN = 60
+DIGITS = {"percent": (2, 1), "edges": (3, 3)}
+"""Decimals of a value, and of the ends of its interval."""
 TOPS_SHOWN = {"overall": 99, "head and tail": 2}
 """How many of the top-k of a section stand in the terminal (others: the first); CSV and JSON hold all."""
 
+TOP_1_SECTIONS = (attributes.SECTION, structure.SECTION)
+
 CSV_COLUMNS = (
     *("split", "section", "group", "level", "metric", "top", "classes", "classes_in_all", "images", "run"),
-    *("value", "low", "high", "spread", "gain", "gain_low", "gain_high", "gain_spread", "paired"),
+    *("value", "low", "high", "spread", "gain", "gain_low", "gain_high", "gain_spread", "paired", "unit", "better"),
 )
 
 
-def value_text(cell: Cell | None) -> str:
+def value_text(cell: Cell | None, *, unit: str = "percent", scale: float = 100.0) -> str:
     """`83.41 [82.61, 84.19]`, with ± for repeats."""
     if cell is None:
         return ABSENT
-    spread = "" if cell.spread is None else f" ± {100 * cell.spread:.2f}"
-    return f"{100 * cell.value:.2f}{spread} [{100 * cell.interval[0]:.1f}, {100 * cell.interval[1]:.1f}]"
+    digits, of_ends = DIGITS[unit]
+    spread = "" if cell.spread is None else f" ± {scale * cell.spread:.{digits}f}"
+    low, high = (f"{scale * end:.{of_ends}f}" for end in cell.interval)
+    return f"{scale * cell.value:.{digits}f}{spread} [{low}, {high}]"
 
 
-def gain_text(cell: Cell | None) -> str:
-    """`+0.61 [+0.10, +1.12]`, with ± for repeats; empty for the first column."""
+def gain_text(cell: Cell | None, *, unit: str = "percent", scale: float = 100.0) -> str:
+    """`+0.61 [+0.10, +1.12]`, with ± for repeats; empty where there is no gain."""
     if cell is None or cell.gain is None:
         return "" if cell is not None else ABSENT
-    gain = cell.gain
-    spread = "" if gain.spread is None else f" ± {100 * gain.spread:.2f}"
-    return f"{_signed(gain.value, 2)}{spread} [{_signed(gain.interval[0], 1)}, {_signed(gain.interval[1], 1)}]"
+    gain, (digits, of_ends) = cell.gain, DIGITS[unit]
+    spread = "" if gain.spread is None else f" ± {scale * gain.spread:.{digits}f}"
+    low, high = (_signed(scale * end, of_ends) for end in gain.interval)
+    return f"{_signed(scale * gain.value, digits)}{spread} [{low}, {high}]"
+
+
+def value_of(row: Row, column: int) -> str:
+    """The value of a column in the unit of its row."""
+    return value_text(row.cells[column], unit=row.unit, scale=row.scale)
+
+
+def gain_of(row: Row, column: int) -> str:
+    """The gain of a column but the first; n/a also where the first column has no figure to compare with."""
+    return gain_text(row.cells[column], unit=row.unit, scale=row.scale) or ABSENT
 
 
 def tables(report: Report, *, width: int) -> list[Table]:
@@ -58,8 +77,8 @@ def tables(report: Report, *, width: int) -> list[Table]:
     rows = _shown_rows(report)
     left = [max(map(cell_len, texts)) for texts in zip(_heads(report), *map(_about, _with_sections(rows)), strict=True)]
     names = [column.name for column in report.columns]
-    values = [max(cell_len(value_text(row.cells[i])) for row in rows) for i in range(len(names))]
-    gains = [max(cell_len(gain_text(row.cells[i])) for row in rows) for i in range(1, len(names))]
+    values = [max(cell_len(value_of(row, i)) for row in rows) for i in range(len(names))]
+    gains = [max(cell_len(gain_of(row, i)) for row in rows) for i in range(1, len(names))]
     room = width - sum(left) - GAP * len(left) - 2
     if sum(values) + sum(gains) + GAP * (len(values) + len(gains)) <= room:
         return [_table(report, rows, range(len(names)), gains_beside=True)]
@@ -88,8 +107,8 @@ def _table(report: Report, rows: Sequence[Row], columns: Sequence[int], *, gains
             table.add_section()
             table.add_row(Text(row, style="bold"))
             continue
-        values = [Text(value_text(row.cells[i])) for i in columns]
-        gains = [Text(gain_text(row.cells[i]), style=_style(row.cells[i])) for i in columns[1:]]
+        values = [Text(value_of(row, i)) for i in columns]
+        gains = [Text(gain_of(row, i), style=_style(row, i)) for i in columns[1:]]
         if not gains_beside:
             values[1:] = [Text("\n").join([v, g]) for v, g in zip(values[1:], gains, strict=True)]
             gains = []
@@ -108,7 +127,7 @@ def _about(row: Row | str) -> tuple[str, str, str, str]:
     if isinstance(row, str):
         return row, "", "", ""
     group = row.group if row.section == "overall" else f"  {row.group}"
-    return group, f"{_metric(row)} top-{row.top}", _classes(row), f"{_images_of(row):,}"
+    return group, _metric(row), _classes(row), _images(row)
 
 
 def _with_sections(rows: Sequence[Row]) -> list[Row | str]:
@@ -122,10 +141,11 @@ def _with_sections(rows: Sequence[Row]) -> list[Row | str]:
 
 def as_markdown(report: Report) -> str:
     """One table: top-k of the two smallest k as `83.41 (93.12)`, interval and gain of the first."""
-    tops = sorted({row.top for row in report.rows})[:2]
+    tops = sorted({row.top for row in report.rows if row.section == "overall"})[:2]
     heads = ["", "classes", "images"]
     for i, column in enumerate(report.columns):
         heads += [_escaped(column.name), *(["gain"] if i else [])]
+    top = f" top-{tops[0]}"  # stands above the table
     second = f" (top-{tops[1]} in parentheses)" if len(tops) > 1 else ""
     lines = [
         f"Accuracy in percent on the {report.split} split: top-{tops[0]}{second}, [95 % interval of top-{tops[0]}].",
@@ -136,13 +156,14 @@ def as_markdown(report: Report) -> str:
     for _, members in groupby(report.rows, key=lambda row: (row.section, row.group, row.level, row.metric)):
         by_top = {row.top: row for row in members}
         first, other = by_top[min(by_top)], by_top.get(tops[-1]) if len(tops) > 1 else None
-        name = first.metric if first.section == "overall" else f"{first.group}, {_metric(first)}"
-        line = [_escaped(name), _classes(first), f"{_images_of(first):,}"]
-        for i, cell in enumerate(first.cells):
+        name = first.metric if first.section == "overall" else f"{first.group}, {_metric(first).removesuffix(top)}"
+        line = [_escaped(name), _classes(first), _images(first)]
+        for i in range(len(first.cells)):
             beside = other.cells[i] if other is not None and other is not first else None
-            line.append(_in_markdown(cell, beside, gain=False))
+            line.append(_beside(value_of(first, i), f"{100 * beside.value:.2f}" if beside else None))
             if i:
-                line.append(_in_markdown(cell, beside, gain=True))
+                more = _signed(100 * beside.gain.value, 2) if beside and beside.gain else None
+                line.append(_beside(gain_of(first, i), more))
         lines.append("| " + " | ".join(line) + " |")
     lines += ["", *(f"* {note}" for note in report.notes)]
     return "\n".join(lines).rstrip() + "\n"
@@ -152,28 +173,26 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _in_markdown(cell: Cell | None, beside: Cell | None, *, gain: bool) -> str:
-    text = (gain_text if gain else value_text)(cell)
-    if cell is None or beside is None or "[" not in text:
-        return text
-    value = _signed(beside.gain.value, 2) if gain and beside.gain else f"{100 * beside.value:.2f}"
-    return text.replace(" [", f" ({value}) [", 1)
+def _beside(text: str, more: str | None) -> str:
+    """`83.41 (93.12) [82.6, 84.2]`: the figure of a further k in parentheses."""
+    return text if more is None else text.replace(" [", f" ({more}) [", 1)
 
 
 def as_csv(report: Report) -> str:
-    """One line for every figure of every run; percent, percentage points for gains; empty where there is nothing."""
+    """One line for every figure of every run; in its unit, gains in points of it; empty where there is nothing."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for row in report.rows:
         for column, cell in zip(report.columns, row.cells, strict=True):
-            found = cell_json(cell) or {}
+            found = cell_json(cell, row) or {}
             gain = found.get("gain") or {}
             about = [row.classes_in_all, found.get("images", 0), column.name]
             writer.writerow(
                 [report.split, row.section, row.group, row.level, row.metric, row.top, found.get("classes", 0), *about]
                 + [found.get(name) for name in ("value", "low", "high", "spread")]
                 + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
+                + [row.unit, "lower" if row.lower_is_better else "higher"]
             )
     return text.getvalue()
 
@@ -198,7 +217,9 @@ def leaves_left_out(report: Report) -> int:
 
 
 def _metric(row: Row) -> str:
-    return MACC if row.metric == MACRO else row.metric
+    """`MACC top-1`; sections that only ask for the best class leave the top-1 out."""
+    metric = MACC if row.metric == MACRO else row.metric
+    return metric if row.section in TOP_1_SECTIONS else f"{metric} top-{row.top}"
 
 
 def _judged(row: Row) -> Cell | None:
@@ -211,19 +232,28 @@ def _classes(row: Row) -> str:
     return f"{judged:,}" if judged == row.classes_in_all else f"{judged:,} of {row.classes_in_all:,}"
 
 
+def _images(row: Row) -> str:
+    """Test images, or from how few to how many where the runs have other rows or other mistakes."""
+    images = [cell.images for cell in row.cells if cell is not None] or [0]
+    return f"{images[0]:,}" if len(set(images)) == 1 else f"{min(images):,}–{max(images):,}"
+
+
 def _images_of(row: Row) -> int:
     cell = _judged(row)
     return cell.images if cell else 0
 
 
 def _signed(value: float, digits: int) -> str:
-    text = f"{100 * value:+.{digits}f}"
+    text = f"{value:+.{digits}f}"
     return text if float(text) else text.replace("-", "+")
 
 
-def _style(cell: Cell | None) -> str:
-    """Green and red where the interval leaves zero out, together with the sign: never colour alone."""
+def _style(row: Row, column: int) -> str:
+    """Green for better and red for worse where the interval leaves zero out; never colour alone, the sign says so."""
+    cell = row.cells[column]
     if cell is None or cell.gain is None:
         return ""
     low, high = cell.gain.interval
-    return "green" if low > 0 else "red" if high < 0 else "dim"
+    if low <= 0 <= high:
+        return "dim"
+    return "green" if (low > 0) != row.lower_is_better else "red"

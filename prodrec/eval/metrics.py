@@ -1,6 +1,6 @@
-"""Judges every row of score files and counts by leaf what was right: numpy only, in pieces, at constant memory.
+"""Judges every row of a score file, in pieces: the place of the true class, and how a prediction lies in the tree.
 
-Shapes: R rows of a piece, C classes of a level, K best classes kept in a top-k file.
+Shapes: R rows of a piece, C classes of a level, K best classes kept in a top-k file, L levels.
 
 A row is right at k when fewer than k classes come before its true one. Ties are broken towards the lower class index,
 which keeps a result reproducible; random scores are not favoured by it.
@@ -9,53 +9,48 @@ which keeps a result reproducible; random scores are not favoured by it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.errors import Mismatch
 from prodrec.core.scores import ScoreChunk, Scores
-
-Question = tuple[str, int]
-"""(level, k): is the true class of the level among the k best?"""
-
-
-@dataclass
-class Tally:
-    """Test images of every leaf, and how many of them are right by (level, k): int64 [leaves] each."""
-
-    images: NDArray[np.int64]
-    right: dict[Question, NDArray[np.int64]]
-
-
-@dataclass
-class PairTally:
-    """Images, by true leaf and (level, k), that only the second run has right (better) or only the first (worse)."""
-
-    better: dict[Question, NDArray[np.int64]]
-    worse: dict[Question, NDArray[np.int64]]
+from prodrec.eval.hierarchy import facts
 
 
 @dataclass
 class Judged:
-    """The verdict on some rows: how many classes come before the true one, by level."""
+    """The verdict on some rows.
+
+    ranks: how many classes come before the true one, by level; a level that the run cannot tell is missing.
+    states: code of every attribute in the file, 0 where the product has none (S eq. 7). state_ranks: how many states
+    come before the true one, by scored attribute; only rows with a code above 0 mean anything.
+    facts: how the prediction lies in the tree (hierarchy.facts).
+    """
 
     rows_R: NDArray[np.int64]
     ids_R: NDArray[np.bytes_]
     leaf_R: NDArray[np.int32]
     ranks: dict[str, NDArray[np.int64]]
+    states: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    state_ranks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    facts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows_R)
 
     def split(self, at: int) -> tuple[Judged, Judged]:
         """The first `at` rows and the others."""
-        parts = []
-        for cut in (slice(None, at), slice(at, None)):
-            ranks = {level: rank_R[cut] for level, rank_R in self.ranks.items()}
-            parts.append(Judged(self.rows_R[cut], self.ids_R[cut], self.leaf_R[cut], ranks))
-        return parts[0], parts[1]
+
+        def cut(value: Any, part: slice) -> Any:
+            return {name: array[part] for name, array in value.items()} if isinstance(value, dict) else value[part]
+
+        first, others = (
+            Judged(**{f.name: cut(getattr(self, f.name), part) for f in fields(self)})
+            for part in (slice(None, at), slice(at, None))
+        )
+        return first, others
 
     def same_rows(self, other: Judged) -> bool:
         """Whether both judge the same products with the same truth."""
@@ -63,89 +58,91 @@ class Judged:
             np.array_equal(self.rows_R, other.rows_R)
             and np.array_equal(self.ids_R, other.ids_R)
             and np.array_equal(self.leaf_R, other.leaf_R)
+            and all(np.array_equal(self.states[name], other.states[name]) for name in self.states.keys() & other.states)
         )
 
 
-@dataclass
-class Counted:
-    """What one pass over some files found: a tally each, and one for every pair that judged the same rows."""
-
-    tallies: list[Tally]
-    pairs: dict[tuple[int, int], PairTally] = field(default_factory=dict)
-
-
-def count(
-    files: Sequence[Scores],
+def judge(
+    scores: Scores,
     split: str,
-    questions: Sequence[Question],
+    levels: Sequence[str],
     *,
-    pairs: Sequence[tuple[int, int]] = (),
+    attributes: Sequence[str] = (),
+    hierarchy: bool = False,
     rows: int | None = None,
-) -> Counted:
-    """Read all `files` side by side, once, and count.
+) -> Iterator[Judged]:
+    """Ranks of the true class at every level that the run can tell, piece by piece; of attributes and facts if asked.
 
-    `pairs` (first, second) of file numbers are compared row by row where both have the same rows as the first file of
-    all; the others are left out of the answer. `rows` is the size of a piece. Raises what `Scores.chunks` raises, and
-    Mismatch for a file without scores of the leaves.
+    A level without scores of its own gets the logarithm of the summed exponentials of the classes under each of its
+    classes, taken from the deepest level that the run scored (usually the leaves; `source_of`). In a top-k file only
+    the kept classes are summed, and a class without any comes last.
     """
-    leaves = len(files[0].taxonomy.leaves)
-    levels = list(dict.fromkeys(level for level, _ in questions))
-    tallies = [Tally(_zeros(leaves), {q: _zeros(leaves) for q in questions}) for _ in files]
-    pair_tallies = {
-        pair: PairTally({q: _zeros(leaves) for q in questions}, {q: _zeros(leaves) for q in questions})
-        for pair in pairs
-    }
-    in_step = set(range(len(files)))
-    for pieces in _side_by_side([judge(file, split, levels, rows=rows) for file in files]):
-        first = pieces[0]
-        for i, piece in enumerate(pieces):
-            if piece is None:
-                agree = first is None
-            else:
-                agree = first is not None and piece.same_rows(first)
-                _add(tallies[i], piece)
-            if not agree:
-                in_step.discard(i)
-        for pair in [pair for pair in pair_tallies if not in_step.issuperset(pair)]:
-            del pair_tallies[pair]
-        for (i, j), pair_tally in pair_tallies.items():
-            a, b = pieces[i], pieces[j]
-            if a is not None and b is not None:
-                _compare(pair_tally, a, b)
-    return Counted(tallies, pair_tallies)
-
-
-def judge(scores: Scores, split: str, levels: Sequence[str], *, rows: int | None = None) -> Iterator[Judged]:
-    """Ranks of the true class at every level, piece by piece.
-
-    A level without scores of its own gets the logarithm of the summed exponentials of the leaves under each class
-    (`own_scores` tells which). In a top-k file only the kept leaves are summed, and a class without any comes last.
-    """
-    leaf = scores.levels[-1]
-    if leaf not in scores.scored_levels:
-        raise Mismatch(
-            f"{scores.path} has scores of {', '.join(scores.scored_levels)} only; expected the leaves ({leaf})."
-        )
-    wanted = tuple(dict.fromkeys(level if own_scores(scores, level) else leaf for level in levels))
-    ancestors = scores.taxonomy.ancestors()
-    for chunk in scores.chunks(split, levels=wanted, rows=rows):
+    sources = {level: source for level in levels if (source := source_of(scores, level)) is not None}
+    wanted = tuple(dict.fromkeys([*sources.values(), *(scores.scored_levels if hierarchy else ())]))
+    ancestors_CL = scores.taxonomy.ancestors()
+    above = {level: ancestors_between(scores, source, level) for level, source in sources.items() if level != source}
+    scored = [name for name in scores.scored_attributes if name in attributes]
+    for chunk in scores.chunks(
+        split, levels=wanted, rows=rows, attributes=bool(attributes), attribute_scores=bool(scored)
+    ):
         ranks = {}
-        for level in levels:
-            at = scores.levels.index(level)
-            label_R = chunk.labels_RL[:, at].astype(np.int64)
-            if own_scores(scores, level):
+        for level, source in sources.items():
+            label_R = chunk.labels_RL[:, scores.levels.index(level)].astype(np.int64)
+            if level == source:
                 ranks[level] = _ranks(chunk, level, label_R)
             elif chunk.classes is None:
-                above_RC = sum_leaves(chunk.scores[leaf], ancestors[:, at], scores.taxonomy.count(level))
+                above_RC = sum_leaves(chunk.scores[source], above[level], scores.taxonomy.count(level))
                 ranks[level] = rank(above_RC, label_R)
             else:
-                ranks[level] = rank_above(chunk.scores[leaf], ancestors[chunk.classes[leaf], at], label_R)
-        yield Judged(chunk.rows_R, chunk.ids_R, chunk.labels_RL[:, -1], ranks)
+                ranks[level] = rank_above(chunk.scores[source], above[level][chunk.classes[source]], label_R)
+        piece = Judged(chunk.rows_R, chunk.ids_R, chunk.labels_RL[:, -1], ranks)
+        for at, attribute in enumerate(scores.attributes):
+            if attribute.name in attributes and chunk.attributes_RA is not None:
+                piece.states[attribute.name] = state_R = chunk.attributes_RA[:, at]
+                if attribute.name in scored:
+                    state_scores_RM = chunk.attribute_scores[attribute.name]
+                    piece.state_ranks[attribute.name] = rank(
+                        state_scores_RM, np.maximum(state_R.astype(np.int64) - 1, 0)
+                    )
+        if hierarchy:
+            best = {level: best_class(chunk, level) for level in scores.scored_levels}
+            piece.facts = facts(best, chunk.labels_RL, scores.levels, ancestors_CL, scores.taxonomy.parents)
+        yield piece
 
 
 def own_scores(scores: Scores, level: str) -> bool:
-    """Whether the run scored this level itself (otherwise its scores are summed up from the leaves)."""
+    """Whether the run scored this level itself (otherwise its scores are summed up from a deeper one)."""
     return level in scores.scored_levels
+
+
+def source_of(scores: Scores, level: str) -> str | None:
+    """The level whose scores tell `level`: itself, else the deepest that was scored; None where that is not deeper."""
+    if own_scores(scores, level):
+        return level
+    deepest = scores.scored_levels[-1] if scores.scored_levels else None
+    if deepest is None or scores.levels.index(deepest) < scores.levels.index(level):
+        return None
+    return deepest
+
+
+def ancestors_between(scores: Scores, lower: str, upper: str) -> NDArray[np.int32]:
+    """Class at level `upper` of every class of the deeper level `lower`."""
+    taxonomy = scores.taxonomy
+    above_C = np.arange(taxonomy.count(lower), dtype=np.int32)
+    for depth in range(scores.levels.index(lower), scores.levels.index(upper), -1):
+        above_C = taxonomy.parents[depth][above_C]
+    return above_C
+
+
+def best_class(chunk: ScoreChunk, level: str) -> NDArray[np.int64]:
+    """The predicted class of `level`: the largest score, ties towards the lower class index. int64 [R]."""
+    if chunk.classes is None:
+        dense_R: NDArray[np.int64] = chunk.scores[level].argmax(axis=1)
+        return dense_R
+    scores_RK, classes_RK = chunk.scores[level], chunk.classes[level].astype(np.int64)
+    largest = scores_RK == scores_RK.max(axis=1, keepdims=True)
+    best_R: NDArray[np.int64] = np.where(largest, classes_RK, np.iinfo(np.int64).max).min(axis=1)
+    return best_R
 
 
 def _ranks(chunk: ScoreChunk, level: str, label_R: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -215,38 +212,3 @@ def _log_sum_exp(scores_RC: NDArray[np.floating], starts: NDArray[np.int64]) -> 
     powers = np.exp(scores_RC - np.repeat(largest, lengths, axis=1))
     sums: NDArray[np.float64] = largest + np.log(np.add.reduceat(powers, starts, axis=1))
     return sums
-
-
-def _side_by_side(streams: Sequence[Iterator[Judged]]) -> Iterator[list[Judged | None]]:
-    """Pieces of equal length from all streams; None for a stream that has ended."""
-    heads: list[Judged | None] = [next(stream, None) for stream in streams]
-    while any(head is not None for head in heads):
-        length = min(len(head) for head in heads if head is not None)
-        pieces: list[Judged | None] = []
-        for i, head in enumerate(heads):
-            if head is None:
-                pieces.append(None)
-                continue
-            piece, rest = head.split(length)
-            pieces.append(piece)
-            heads[i] = rest if len(rest) else next(streams[i], None)
-        yield pieces
-
-
-def _add(tally: Tally, piece: Judged) -> None:
-    leaves = len(tally.images)
-    tally.images += np.bincount(piece.leaf_R, minlength=leaves)
-    for (level, k), right in tally.right.items():
-        right += np.bincount(piece.leaf_R[piece.ranks[level] < k], minlength=leaves)
-
-
-def _compare(pair: PairTally, a: Judged, b: Judged) -> None:
-    for level, k in pair.better:
-        a_R, b_R = a.ranks[level] < k, b.ranks[level] < k
-        leaves = len(pair.better[level, k])
-        pair.better[level, k] += np.bincount(a.leaf_R[b_R & ~a_R], minlength=leaves)
-        pair.worse[level, k] += np.bincount(a.leaf_R[a_R & ~b_R], minlength=leaves)
-
-
-def _zeros(leaves: int) -> NDArray[np.int64]:
-    return np.zeros(leaves, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Compares runs from their score files: accuracies of groups of classes with intervals, gains against the first run."""
+"""Compares runs from their score files: figures of groups of classes with intervals, gains against the first run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from prodrec.core.errors import BadOption, Mismatch, NotFound
 from prodrec.core.scores import Scores, open_scores
 from prodrec.core.taxonomy import Taxonomy
-from prodrec.eval.cells import Cell, Row, Table
+from prodrec.eval.attributes import attribute_notes, attribute_rows, attributes_of
+from prodrec.eval.cells import Cell, Interval, Row, Table
 from prodrec.eval.columns import Column, columns_of, pairs_of
+from prodrec.eval.counting import TOP, count
 from prodrec.eval.groups import Thresholds, groups
-from prodrec.eval.metrics import Counted, count, own_scores
+from prodrec.eval.notes import absence_notes, level_notes, row_notes
+from prodrec.eval.structure import NOTE, hierarchy_rows
 
 USUAL_TOPS = (1, 3, 5)
 
@@ -40,7 +43,7 @@ class Report:
     train_images: NDArray[np.int64]
 
     def as_json(self) -> dict[str, Any]:
-        """Percent, and percentage points for gains; null where there is nothing to tell."""
+        """In a row's unit, percent or edges, gains in points of it; null where there is nothing to tell."""
         return {
             "split": self.split,
             "unit": "percent",
@@ -54,7 +57,9 @@ class Report:
                     "metric": row.metric,
                     "top": row.top,
                     "classes_in_all": row.classes_in_all,
-                    "cells": {c.name: cell_json(cell) for c, cell in zip(self.columns, row.cells, strict=True)},
+                    "unit": row.unit,
+                    "better": "lower" if row.lower_is_better else "higher",
+                    "cells": {c.name: cell_json(cell, row) for c, cell in zip(self.columns, row.cells, strict=True)},
                 }
                 for row in self.rows
             ],
@@ -62,23 +67,23 @@ class Report:
         }
 
 
-def cell_json(cell: Cell | None) -> dict[str, Any] | None:
-    """One figure in percent, flat but for its gain."""
+def cell_json(cell: Cell | None, row: Row) -> dict[str, Any] | None:
+    """One figure in the unit of its row, flat but for its gain."""
     if cell is None:
         return None
+    gain = cell.gain
     return {
-        **_percent(cell.value, cell.interval, cell.spread),
+        **_scaled(row.scale, cell.value, cell.interval, cell.spread),
         "classes": cell.classes,
         "images": cell.images,
-        "gain": cell.gain
-        and {**_percent(cell.gain.value, cell.gain.interval, cell.gain.spread), "paired": cell.gain.paired},
+        "gain": gain and {**_scaled(row.scale, gain.value, gain.interval, gain.spread), "paired": gain.paired},
     }
 
 
-def _percent(value: float, interval: tuple[float, float], spread: float | None) -> dict[str, float | None]:
+def _scaled(scale: float, value: float, interval: Interval, spread: float | None) -> dict[str, float | None]:
     low, high = interval
     found = {"value": value, "low": low, "high": high, "spread": spread}
-    return {name: None if number is None else round(100 * number, 4) for name, number in found.items()}
+    return {name: None if number is None else round(scale * number, 4) for name, number in found.items()}
 
 
 def report(
@@ -91,12 +96,15 @@ def report(
     by_root: bool = False,
     by_level: bool = False,
     by_leaf: bool = False,
+    by_attribute: bool = False,
+    hierarchy: bool = False,
     mean: bool = False,
 ) -> Report:
     """Judge the score files `paths` on `split`, side by side, in one pass over their rows.
 
     tops: the k of the top-k accuracies; by default 1, 3 and 5 as far as there are classes. mean: repeats of one recipe
-    with other seeds become one column, mean ± sample standard deviation.
+    with other seeds become one column, mean ± sample standard deviation. by_attribute, hierarchy: see attributes.py and
+    structure.py. Where a run did not score the leaves, the levels (or attributes) that it scored are shown unasked.
     Raises NotFound, BadArtefact, Mismatch for files of other classes, BadOption.
     """
     assert paths, "at least one score file"
@@ -107,6 +115,11 @@ def report(
             if not file.count(split):
                 raise BadOption(f"{file.path} has no row of split {split}; report another split, or score again.")
         taxonomy, train_images, leaf = files[0].taxonomy, files[0].train_images, files[0].levels[-1]
+        by_level = by_level or any(leaf not in file.scored_levels for file in files)
+        by_attribute = by_attribute or any(not file.scored_levels for file in files)
+        attributes = attributes_of(files) if by_attribute else []
+        if hierarchy and taxonomy.depth == 1:
+            raise BadOption(f"--hierarchy: the classes have one level ({leaf}) and so no hierarchy; leave it out.")
         found = groups(
             taxonomy,
             train_images,
@@ -122,26 +135,35 @@ def report(
         columns = columns_of(files, mean=mean)
         pairs = [pair for column in columns[1:] for pair in pairs_of(files, columns[0], column)]
         questions = [(level, k) for level, tops_here in asked.items() for k in tops_here]
-        counted = count(files, split, questions, pairs=pairs)
-        notes += _row_notes(files, columns, counted, pairs, split)
-        if by_level:
-            notes += _level_notes(files)
+        if by_attribute and (leaf, TOP) not in questions:
+            questions.append((leaf, TOP))
+        names = [attribute.name for attribute in attributes]
+        counted = count(files, split, questions, attributes=names, hierarchy=hierarchy, pairs=pairs)
+        notes += absence_notes(files) + row_notes(files, columns, counted, pairs, split)
+        notes += level_notes(files) if by_level else []
+        notes += [*attribute_notes(files, names), *([NOTE] if hierarchy else [])]
         table = Table(files, columns, counted)
         rows = [row for group in found for row in table.rows(group, asked[group.level])]
+        rows += hierarchy_rows(table, taxonomy) if hierarchy else []
+        rows += attribute_rows(table, attributes, found[0]) if by_attribute else []
         runs = [_run_json(file, int(t.images.sum())) for file, t in zip(files, counted.tallies, strict=True)]
         return Report(split, tuple(columns), tuple(rows), tuple(runs), tuple(notes), table, taxonomy, train_images)
 
 
 def find_scores(directory: Path) -> list[Path]:
-    """All score files of `directory` by name, those of family visual first. Raises NotFound where there is none."""
+    """All score files of `directory`: those with leaves first, of these family visual, then by name. Raises NotFound.
+
+    The first is what the others are compared with, so it must have what they have.
+    """
     paths = sorted(Path(directory).glob("*.h5"))
     if not paths:
         raise NotFound(f"{directory} holds no scores (.h5); make some with `prodrec score`, or name the files.")
-    families = {}
+    order = {}
     for path in paths:
         with open_scores(path) as scores:
-            families[path] = scores.origin.family
-    return sorted(paths, key=lambda path: (families[path] != "visual", path.name))
+            no_leaves = scores.levels[-1] not in scores.scored_levels
+            order[path] = (no_leaves, scores.origin.family != "visual", path.name)
+    return sorted(paths, key=order.__getitem__)
 
 
 def _check_same_classes(files: Sequence[Scores]) -> None:
@@ -158,7 +180,7 @@ def _check_same_classes(files: Sequence[Scores]) -> None:
 def _tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
     """The k to report, and notes on those that were left out. Raises BadOption for one that cannot be told."""
     leaves = len(files[0].taxonomy.leaves)
-    kept, limit = min(((file.top_k or leaves, file) for file in files), key=lambda pair: pair[0])
+    kept, limit = min(((_kept(file) or leaves, file) for file in files), key=lambda pair: pair[0])
     if tops is None:
         usual = [k for k in USUAL_TOPS if k == 1 or k <= min(kept, leaves - 1)]
         left_out = ", ".join(str(k) for k in USUAL_TOPS if k not in usual)
@@ -172,47 +194,10 @@ def _tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int
     return sorted(set(tops)), []
 
 
-def _row_notes(
-    files: Sequence[Scores], columns: Sequence[Column], counted: Counted, pairs: Sequence[tuple[int, int]], split: str
-) -> list[str]:
-    """Where the runs were not judged on the same rows, or not trained on the same number of images."""
-    notes = []
-    for i, j in pairs:
-        if (i, j) in counted.pairs:
-            continue
-        rows = [int(counted.tallies[n].images.sum()) for n in (i, j)]
-        how = "other products" if rows[0] == rows[1] else f"{rows[1]:,} and {rows[0]:,}"
-        notes.append(
-            f"{files[j].path} and {files[i].path} do not hold the same {split} rows ({how}); "
-            "their gain is unpaired, with a wider interval."
-        )
-    notes += [
-        f"{columns[0].name} and {column.name} have other seeds; their gain is unpaired."
-        for column in columns[1:]
-        if not pairs_of(files, columns[0], column)
-    ]
-    notes += [
-        f"{file.path} was trained on other images than {files[0].path}; head and tail follow those of {files[0].path}."
-        for file in files[1:]
-        if not np.array_equal(file.train_images, files[0].train_images)
-    ]
-    return notes
-
-
-def _level_notes(files: Sequence[Scores]) -> list[str]:
-    """Which levels the runs scored themselves."""
-    notes = []
-    for file in files:
-        derived = [level for level in file.levels if not own_scores(file, level)]
-        own = [level for level in file.levels[:-1] if own_scores(file, level)]
-        text = f"{file.origin.run}: "
-        text += f"{', '.join(own)} by the run's own scores; " if own else ""
-        text += f"{', '.join(derived)} by the summed probabilities of the leaves below; " if derived else ""
-        if derived and file.top_k is not None:
-            text += f"of these only the {file.top_k} best are in the file; "
-        if own or derived:
-            notes.append(text.removesuffix("; ") + ".")
-    return notes
+def _kept(file: Scores) -> int | None:
+    """How many of the best scores are in the file; None where all are."""
+    complete = not file.scored_levels or file.top_k == file.taxonomy.count(file.scored_levels[-1])
+    return None if complete else file.top_k
 
 
 def _run_json(file: Scores, rows: int) -> dict[str, Any]:
@@ -225,4 +210,5 @@ def _run_json(file: Scores, rows: int) -> dict[str, Any]:
         "rows": rows,
         "top_k": file.top_k,
         "scored_levels": list(file.scored_levels),
+        "scored_attributes": list(file.scored_attributes),
     }

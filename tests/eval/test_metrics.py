@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.core.errors import Mismatch
 from prodrec.core.scores import open_scores
-from prodrec.eval.metrics import count, rank, rank_above, rank_kept, sum_leaves
+from prodrec.eval.counting import count
+from prodrec.eval.metrics import rank, rank_above, rank_kept, sum_leaves
 
 QUESTIONS = [("leaf", 1), ("leaf", 3), ("leaf", 5), ("root", 1), ("root", 2)]
 
@@ -185,12 +185,15 @@ def test_files_with_other_splits_are_still_paired(draw_scores: Any, tmp_path: Pa
     assert not counted.pairs[0, 1].better["leaf", 1].any() and not counted.pairs[0, 1].worse["leaf", 1].any()
 
 
-def test_file_without_leaf_scores(draw_scores: Any) -> None:
-    with (
-        open_scores(draw_scores(scored=("root",)).path) as scores,
-        pytest.raises(Mismatch, match="scores of root only"),
-    ):
-        count([scores], "test", QUESTIONS)
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_file_without_leaf_scores_answers_what_it_can(draw_scores: Any, top_k: int | None) -> None:
+    with open_scores(draw_scores("both", scored=("root", "leaf")).path) as scores:
+        both = count([scores], "test", QUESTIONS).tallies[0]
+    with open_scores(draw_scores("root", scored=("root",), top_k=top_k).path) as scores:
+        root = count([scores], "test", QUESTIONS).tallies[0]
+    assert root.images.tolist() == both.images.tolist()
+    assert set(root.right) == {("root", 1), ("root", 2)}
+    assert all(root.right[question].tolist() == both.right[question].tolist() for question in root.right)
 
 
 def test_memory_does_not_grow_with_the_rows(draw_scores: Any, tmp_path: Path) -> None:
