@@ -222,10 +222,16 @@ def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_las
     """The network of a finished run on `device`, ready to score. Raises BadArtefact where weights and recipe differ."""
     import torch
 
-    from prodrec.models.recognizer import restore
+    from prodrec.models.assemble import restore
 
     try:
-        network = restore(recipe.network, run.weights(), taxonomy=run.taxonomy, train_images=run.train_images)
+        network = restore(
+            recipe.network,
+            run.weights(),
+            taxonomy=run.taxonomy,
+            attributes=run.attributes,
+            photo_size=(recipe.photos.height, recipe.photos.width),
+        )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error
     layout = torch.channels_last if channels_last else torch.contiguous_format

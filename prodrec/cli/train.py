@@ -32,7 +32,7 @@ Examples:
 
 @verb(app, "train", epilog=EXAMPLES)
 def train_command(
-    family: Annotated[str, typer.Argument(help="visual (photos alone) or sicot (titles help in training).")],
+    family: Annotated[str, typer.Argument(help="A model family; see below.")],
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
     out: Annotated[Path | None, typer.Option(help="Run directory. [default: runs/FAMILY]", show_default=False)] = None,
     assignments: Annotated[
@@ -159,12 +159,13 @@ def _trainee(
 
     from prodrec.core.device import choose_device
     from prodrec.core.training.loop import make_trainee
-    from prodrec.models.recognizer import build
+    from prodrec.models.assemble import build
 
     torch.manual_seed(recipe.training.seed)
     network = build(
         recipe.network,
         taxonomy=data.taxonomy,
+        attributes=data.attributes,
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
         train_images=data.train_images,

@@ -21,7 +21,16 @@ T = TypeVar("T")
 
 def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word the reader expects
     """A dataclass field with a default and the sentence that `prodrec train --settings` prints."""
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata={"help": help})
     return dataclasses.field(default=default, metadata={"help": help})
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field that `setting` made."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
@@ -58,6 +67,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> list[Any]:
     """Copies of the dataclasses `parts` with `values` applied, each to the part that has the key.
 
+    A mapping (`head_weights=root:0.1`) is added to the one that stands there, name by name.
     `where` names the origin in messages ("--set", a file), of all values or of each key. Raises BadOption for an
     unknown key (with the nearest known one), a value that the field's type does not take, or values that the dataclass
     itself refuses.
@@ -69,7 +79,8 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Ma
         if key not in owners:
             raise BadOption(f"{origins[key]}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
         part = parts[owners[key]]
-        changes[owners[key]][key] = _read(value, _hints(type(part))[key], key=key, where=origins[key])
+        found, standing = _read(value, _hints(type(part))[key], key=key, where=origins[key]), getattr(part, key)
+        changes[owners[key]][key] = {**standing, **found} if isinstance(standing, dict) else found
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
     except ValueError as error:
@@ -99,6 +110,8 @@ def show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(show(item) for item in value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{show(item)}" for name, item in value.items()) or "none"
     return str(value)
 
 
@@ -117,6 +130,8 @@ def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
     tuples = [choice for choice in choices if typing.get_origin(choice) is tuple]
     if isinstance(value, str) and tuples:
         value = [item.strip() for item in value.split(",") if item.strip()]
+    if isinstance(value, str) and typing.get_origin(hint) is Mapping:
+        value = _read_mapping(value, key=key, where=where)
     try:
         # a number may stand for text (image_size = 224 in TOML), NaN and infinity for no number
         return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)).validate_python(
@@ -128,6 +143,17 @@ def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
         if tuples and first["type"] in ("missing", "too_long", "tuple_type"):
             wanted = f"expected {len(typing.get_args(tuples[0]))} values with commas between them"
         raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
+
+
+def _read_mapping(text: str, *, key: str, where: str) -> dict[str, str]:
+    """`root:0.1,leaf:1` as a mapping. Raises BadOption for a part without a colon."""
+    found = {}
+    for part in [] if text.lower() == "none" else text.split(","):
+        name, colon, value = part.rpartition(":")
+        if not colon or not name.strip():
+            raise BadOption(f"{where}: {key}={text} is not usable: expected name:number, with commas between them.")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def show_raw(value: Any) -> str:

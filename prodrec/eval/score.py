@@ -26,12 +26,14 @@ USUAL_SPLITS = ("test", "validation")
 
 
 class Scored(Protocol):
-    """Features B×D and unnormalised scores B×C by level."""
+    """Features B×D, unnormalised scores B×C by level, and B×m by attribute."""
 
     @property
     def features_BD(self) -> Tensor: ...
     @property
     def scores(self) -> dict[str, Tensor]: ...
+    @property
+    def attribute_scores(self) -> dict[str, Tensor]: ...
 
 
 class TopK(Scored, Protocol):
@@ -112,6 +114,7 @@ def score(
                 features_BD=_numpy(answer.features_BD),
                 scores={level: _numpy(values) for level, values in answer.scores.items()},
                 classes=None if best is None else {level: _numpy(which) for level, which in best.classes.items()},
+                attribute_scores={name: _numpy(values) for name, values in answer.attribute_scores.items()},
             )
             advance(len(batch))
         assert writer.n == len(rows), "the batches are the rows that were to be scored"
@@ -181,6 +184,11 @@ def check_belongs(run: Run, dataset: Dataset, *, with_titles: bool = False, othe
         raise Mismatch(
             f"{run.path} was trained on another dataset than {dataset.path}, with the same classes; photos that it was "
             "trained on may be in the test split here: if that is sure not to be so, add --other-dataset."
+        )
+    if run.attributes != dataset.attributes and "attributes" in run.recipe["network"]["heads"]:
+        raise Mismatch(
+            f"{run.path} predicts the attributes {', '.join(a.name for a in run.attributes)}, and {dataset.path} has "
+            "others, or other states of them; score a dataset with the same ones."
         )
     if with_titles and run.vocabulary.words != dataset.vocabulary.words:
         raise Mismatch(

@@ -5,8 +5,9 @@ global pooling (the trunk), the pooling and what follows before the classifier (
 not fit stands in the table `EXCEPTIONS` (by class of network). That the parts compute what torchvision's own forward
 computes is tested for one network of every class.
 
-The neck ends after the first fully connected layer where there are several: VGG-16 keeps fc6 and drops fc7 and fc8,
-the split of S §3.4 into public and private layers. MobileNetV3 and MaxViT keep the layer before their classifier.
+The neck ends after the first fully connected layer where there are several, the split of S §3.4 into public and private
+layers: VGG-16's neck has fc6, fc7 is the start of every task's private layer, fc8 is dropped. MobileNetV3 and MaxViT
+keep the layer before their classifier; they and networks with one layer have no private one.
 
 Shapes: B rows, D features, H×W feature map.
 """
@@ -25,75 +26,11 @@ from torch import Tensor, nn
 from prodrec.core import console
 from prodrec.core.errors import BadOption, ProdrecError, nearest
 from prodrec.models.pretrained import load_matching, read_weights
+from prodrec.models.trunk import Backbone
 
 HEADS = ("classifier", "fc", "head", "heads")
 IMAGENET = "imagenet"
 ONE_SIDE_ONLY = {"MaxVit": 224}  # pixels; ViT says its own
-
-
-class Backbone(nn.Module):
-    """`trunk` gives a feature map B×D×H×W (a vector B×D for ViT), `neck` the visual feature B×width.
-
-    With freeze_batch_norm the running statistics stay as they were loaded, also after .train(); scales and shifts are
-    still trained unless `affine` is off.
-    """
-
-    def __init__(self, name: str, trunk: nn.Module, neck: nn.Sequential, width: int, photo_side: int | None) -> None:
-        super().__init__()
-        self.name = name
-        self.trunk = trunk
-        self.neck = neck
-        self.width = width
-        self.photo_side = photo_side
-        self._frozen: tuple[nn.Module, ...] = ()
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        features_BD: Tensor = self.neck(self.maps(images_BCHW))
-        return features_BD
-
-    def maps(self, images_BCHW: Tensor) -> Tensor:
-        """The feature map before pooling. Raises BadOption for a photo size that this network cannot take."""
-        height, width = images_BCHW.shape[2:]
-        if self.photo_side is not None and (height, width) != (self.photo_side, self.photo_side):
-            side = self.photo_side
-            raise BadOption(
-                f"backbone {self.name} takes photos of {side}x{side} only, not {height}x{width}: use image_size={side}."
-            )
-        maps_BDHW: Tensor = self.trunk(images_BCHW)
-        return maps_BDHW
-
-    def check_photo_size(self, height: int, width: int) -> None:
-        """Run one grey photo through; raises BadOption where it is too small, or of a size that does not fit."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                self(torch.zeros(1, 3, height, width, device=next(self.parameters()).device))
-        except RuntimeError as error:
-            raise BadOption(
-                f"backbone {self.name} cannot take photos of {height}x{width}: {str(error).rstrip('.')}."
-            ) from error
-        finally:
-            self.train(was_training)
-
-    def freeze_batch_norm(self, *, affine: bool) -> None:
-        """Keep running statistics from now on; with `affine` scales and shifts go on training."""
-        self._frozen = tuple(m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
-        for norm in self._frozen:
-            for parameter in norm.parameters():
-                parameter.requires_grad_(affine)
-        self.train(self.training)
-
-    def replace_dropout(self, share: float) -> None:
-        """Drop `share` of the visual feature in training, instead of what the network drops after its pooling."""
-        kept = [(key, module) for key, module in self.neck.named_children() if not isinstance(module, nn.Dropout)]
-        self.neck = nn.Sequential(OrderedDict([*kept, ("dropout", nn.Dropout(share))]))
-
-    def train(self, mode: bool = True) -> Backbone:
-        super().train(mode)
-        for norm in self._frozen:
-            norm.eval()
-        return self
 
 
 class RescaleChannels(nn.Module):
@@ -214,11 +151,14 @@ def _cut_in_order(name: str, network: nn.Module, head: str, *, before: nn.Module
     first_dropped = layers[1] if len(layers) > 1 else layers[0]
     neck = OrderedDict((key, children[key]) for key in names[cut:])
     neck.update((f"{head}_{key}", module) for key, module in tail[:first_dropped])
+    private = OrderedDict(tail[first_dropped : layers[-1]])
     dropped = tail[first_dropped][1]
     width = dropped.in_features if isinstance(dropped, nn.Linear) else dropped.in_channels
     assert isinstance(width, int)
     side = ONE_SIDE_ONLY.get(type(network).__name__)
-    return Backbone(name, nn.Sequential(trunk), nn.Sequential(_pooled_and_flat(neck)), width, side)
+    return Backbone(
+        name, nn.Sequential(trunk), nn.Sequential(_pooled_and_flat(neck)), width, side, tuple(private.values())
+    )
 
 
 def _pooled_and_flat(neck: OrderedDict[str, nn.Module]) -> OrderedDict[str, nn.Module]:

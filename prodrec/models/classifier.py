@@ -41,6 +41,11 @@ class DenseClassifier(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.bias)
+
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from prodrec.core.config import from_dict, override
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import BadOption, nearest
 from prodrec.core.training.config import TrainingConfig
-from prodrec.models.network_config import NetworkConfig
+from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,36 @@ PAPER_A_TRAINING = {
 }
 PAPER_A_PHOTOS = {"image_size": "224"}
 
+PAPER_S = "Chen et al., TOMM 2019"
+# S §4.2. "After a fixed number of training iterations" and the batch size are not told: half of the epochs, and 64, are
+# guesses, as is the size of the deformation.
+PAPER_S_TRAINING = {
+    "optimizer": "sgd",
+    "batch_size": 64,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "lr": 0.001,
+    "schedule": "step",
+    "epochs": 20.0,
+    "decay_factor": 0.1,
+    "decay_every": 10.0,
+}
+PAPER_S_MULTI_TASK = {**PAPER_S_TRAINING, "lr": 0.0001}
+PAPER_S_PHOTOS = {"image_size": "224", "deform": 0.1}
+SPATIAL = {"attention": "spatial"}
+ROOT_LEAF = {"heads": ("root", "leaf"), "head_weights": PAPER_HEAD_WEIGHTS}
+LEAF_ATTRIBUTES = {"heads": ("leaf", "attributes"), "attribute_weights": PAPER_ATTRIBUTE_WEIGHTS}
+
+
+def _of_paper_s(number: int, name: str, summary: str, *parts: Mapping[str, Any]) -> Family:
+    """A row of S §4.2; one with several tasks has the lower learning rate."""
+    network: dict[str, Any] = {"backbone": "vgg16", "weights": "imagenet"}
+    for part in parts:
+        network |= part
+    training = PAPER_S_MULTI_TASK if "heads" in network else PAPER_S_TRAINING
+    return Family(name, f"{PAPER_S}, ({number})", summary, network, training, PAPER_S_PHOTOS)
+
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -108,6 +138,14 @@ FAMILIES: dict[str, Family] = {
             network={"backbone": "resnet50", "weights": "imagenet", "titles": "bilinear"},
             training=PAPER_A_TRAINING,
             photos=PAPER_A_PHOTOS,
+        ),
+        _of_paper_s(1, "bcnn", "the basic CNN, one level of the tree"),
+        _of_paper_s(2, "sscnn", "the salient-sensitive CNN: bcnn with spatial attention", SPATIAL),
+        _of_paper_s(5, "bmtl-rl", "bcnn with a head for the roots and one for the leaves", ROOT_LEAF),
+        _of_paper_s(5, "bmtl-ca", "bcnn with a head for the leaves and one for the attributes", LEAF_ATTRIBUTES),
+        _of_paper_s(6, "ssmtl-rl", "sscnn with a head for the roots and one for the leaves", SPATIAL, ROOT_LEAF),
+        _of_paper_s(
+            6, "ssmtl-ca", "sscnn with a head for the leaves and one for the attributes", SPATIAL, LEAF_ATTRIBUTES
         ),
     )
 }

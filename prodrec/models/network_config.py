@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from prodrec.core.config import setting
+from prodrec.core.config import default_of, setting, show
 
 TITLE_SETTINGS = (
     "title_loss_weight",
@@ -21,6 +22,11 @@ TITLE_SETTINGS = (
     "word_dropout",
     "title_dropout",
 )
+ATTENTION_SETTINGS = ("attention_at", "attention_spread")
+ATTRIBUTE_SETTINGS = ("attributes", "attribute_weights")
+PAPER_HEAD_WEIGHTS = {"root": 0.1}
+PAPER_ATTRIBUTE_WEIGHTS = {"color": 0.5, "sleeve length": 0.3, "others": 0.1}
+"""λ and γ of S §4.2, where they are not 1. Families carry them to every catalogue; names it lacks do no harm."""
 ONLY_WITH = {
     "bilinear_forms": ("bilinear",),
     "word_nonlinearity": ("bilinear",),
@@ -31,7 +37,7 @@ ONLY_WITH = {
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Photos → backbone → embed → visual; titles → title encoder → semantic; one classifier for both (A fig. 1).
+    """Photos → backbone → attention → embed → visual; titles → semantic; heads on both (A fig. 1, S fig. 4).
 
     Contradictions raise ValueError: a setting of a part that is switched off would do nothing, silently.
     """
@@ -44,11 +50,31 @@ class NetworkConfig:
         False, "keep the running statistics of the backbone's batch norm as they were loaded"
     )
     train_batch_norm_affine: bool = setting(True, "with freeze_batch_norm: still train its scales and shifts")
+    freeze_until: str | None = setting(
+        None, "place in the backbone (features.6, layer2) up to which its weights are kept as loaded"
+    )
+    attention: Literal["spatial"] | None = setting(None, "spatial attention (S §3.2), or none")
+    attention_at: str | None = setting(
+        None, "place in the backbone behind which it attends (features.23, layer3); none is behind the last map"
+    )
+    attention_spread: float = setting(1.0, "standard deviation of its Gaussian start; the paper's is 1")
     embed: int | None = setting(None, "width of the visual feature (linear + ReLU); none takes the backbone's own")
     embed_hidden: int | None = setting(
         None, "width of a hidden layer (linear + ReLU) before embed; none is no such layer"
     )
     dropout: float | None = setting(None, "share of the visual feature dropped in training; none is the backbone's own")
+    heads: tuple[str, ...] = setting(
+        ("leaf",), "what is predicted: names of levels, root, leaf, levels (all of them), attributes"
+    )
+    head_weights: Mapping[str, float] = setting({}, "λ of S eq. 5 by head: root:0.1,attributes:0.5; 1 unless named")
+    attributes: tuple[str, ...] = setting(("all",), "attributes to predict: their names, or all")
+    attribute_weights: Mapping[str, float] = setting(
+        {}, "γ of S eq. 7 by attribute: colour:0.5,others:0.1; others are those not named, 1 unless given"
+    )
+    private_width: int | None = setting(
+        None,
+        "width of each level's private layer (linear + ReLU); none is the backbone's own if any (VGG), 0 is no layer",
+    )
     label_smoothing: float = setting(0.0, "share of the target spread over all classes")
     logit_adjustment: float = setting(0.0, "τ: τ·log(share of the class) is added to its score, in training only")
     titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
@@ -89,10 +115,33 @@ class NetworkConfig:
             raise ValueError(f"embed_hidden={self.embed_hidden} needs embed, the width of the layer after it.")
         if not self.train_batch_norm_affine and not self.freeze_batch_norm:
             raise ValueError("train_batch_norm_affine=false needs freeze_batch_norm=true.")
-        self._check_titles()
+        changed = {field.name for field in fields(self) if getattr(self, field.name) != default_of(field)}
+        self._check_heads(changed)
+        self._check_titles(changed)
 
-    def _check_titles(self) -> None:
-        changed = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+    def _check_heads(self, changed: set[str]) -> None:
+        for names, missing in (
+            (ATTENTION_SETTINGS, "attention=spatial"),
+            (ATTRIBUTE_SETTINGS, "heads=leaf,attributes"),
+        ):
+            switched_on = self.attention is not None if names is ATTENTION_SETTINGS else "attributes" in self.heads
+            for name in names:
+                if name in changed and not switched_on:
+                    raise ValueError(f"{name}={show(getattr(self, name))} does nothing here; set {missing} too.")
+        if self.attention_spread <= 0:
+            raise ValueError(f"attention_spread={self.attention_spread} must be above 0.")
+        if self.private_width is not None and self.private_width < 0:
+            raise ValueError(f"private_width={self.private_width} must not be negative.")
+        for name in ("heads", "attributes"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name}={show(values)} must name something, and nothing twice.")
+        for name in ("head_weights", "attribute_weights"):
+            for key, weight in getattr(self, name).items():
+                if weight <= 0:
+                    raise ValueError(f"{name}={key}:{weight:g} must be above 0; leave out what is not to be learnt.")
+
+    def _check_titles(self, changed: set[str]) -> None:
         if self.titles is None:
             for name in TITLE_SETTINGS:
                 if name in changed:
@@ -100,6 +149,8 @@ class NetworkConfig:
                         f"{name}={getattr(self, name)} does nothing without titles; set titles=bilinear too."
                     )
             return
+        if self.heads == ("attributes",):
+            raise ValueError(f"titles={self.titles} help to tell classes, and heads=attributes tells none; add leaf.")
         for name, encoders in ONLY_WITH.items():
             if name in changed and self.titles not in encoders:
                 raise ValueError(

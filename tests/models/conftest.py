@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from prodrec.core.data.batches import Batch
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.taxonomy import Attribute, Taxonomy
 
 WORDS = 12
 
@@ -34,6 +34,12 @@ def taxonomy() -> Taxonomy:
 
 
 @pytest.fixture
+def attributes() -> tuple[Attribute, ...]:
+    """Two attributes, of three states and of two."""
+    return Attribute("colour", ("red", "green", "blue")), Attribute("sleeve length", ("short", "long"))
+
+
+@pytest.fixture
 def make_batch() -> Callable[..., Batch]:
     def make(size: int = 4, *, height: int = 64, width: int = 64, untitled: tuple[int, ...] = ()) -> Batch:
         tokens_BT = torch.zeros(size, 6, dtype=torch.int64)
@@ -45,7 +51,7 @@ def make_batch() -> Callable[..., Batch]:
             rows_B=torch.arange(size),
             images_BCHW=torch.randn(size, 3, height, width),
             labels_BL=torch.stack([leaves_B // 3, leaves_B], dim=1),
-            attributes_BA=torch.zeros(size, 0, dtype=torch.int64),
+            attributes_BA=torch.stack([torch.arange(size) % 4, torch.arange(size) % 3], dim=1),
             tokens_BT=tokens_BT,
         )
 

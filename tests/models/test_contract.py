@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from prodrec.core.data.batches import Batch
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.models.assemble import build, restore
 from prodrec.models.families import FAMILIES, recipe
-from prodrec.models.recognizer import Recognizer, build, restore
+from prodrec.models.recognizer import Recognizer
 from prodrec.models.title_encoders import TITLE_ENCODERS
 
 WORDS = 12
@@ -25,31 +26,55 @@ TABLE = [
     ("sicot", {"backbone": "squeezenet1_1", "word_nonlinearity": "tanh", "word_weighting": "softmax"}),
     ("sicot", {"backbone": "squeezenet1_1", "word_nonlinearity": "relu", "word_weighting": "sigmoid"}),
     ("sicot", {"backbone": "squeezenet1_1", "train_word_vectors": False, "mixed_trains_backbone": False}),
+    *[
+        (family, {"backbone": "squeezenet1_1"})
+        for family in ("bcnn", "sscnn", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
+    ],
+    ("bcnn", {"backbone": "resnet18", "heads": "root"}),
+    ("bcnn", {"backbone": "alexnet", "heads": "levels"}),
+    ("sscnn", {"backbone": "resnet18", "attention_at": "layer2", "freeze_until": "layer1"}),
+    ("ssmtl-ca", {"backbone": "shufflenet_v2_x0_5", "attributes": "sleeve length", "private_width": 16}),
+    ("ssmtl-ca", {"backbone": "squeezenet1_1", "titles": "bilinear", "heads": "root,leaf,attributes"}),
+    ("bmtl-ca", {"backbone": "squeezenet1_1", "heads": "attributes"}),
+    ("sicot", {"backbone": "squeezenet1_1", "heads": "root"}),
     ("sicot", {"backbone": "squeezenet1_1", "logit_adjustment": 1.0, "label_smoothing": 0.1, "word_dropout": 0.2}),
 ]
 
 
 @pytest.fixture(params=TABLE, ids=lambda row: "-".join([row[0], *map(str, row[1].values())]))
-def network(request: pytest.FixtureRequest, taxonomy: Taxonomy) -> Recognizer:
+def network(request: pytest.FixtureRequest, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> Recognizer:
     family, settings = request.param
     torch.manual_seed(1)
-    start = {"word_vectors": "random"} if family == "sicot" else {}
-    config = recipe(family, {"weights": "none", **start, **settings}).network
-    return build(config, taxonomy=taxonomy, words=WORDS, train_images=torch.tensor([9, 7, 5, 2, 0]).numpy())
+    start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
+    spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # random maps saturate a standard Gaussian
+    config = recipe(family, {"weights": "none", **start, **spread, **settings}).network
+    return build(
+        config,
+        taxonomy=taxonomy,
+        attributes=attributes,
+        words=WORDS,
+        train_images=torch.tensor([9, 7, 5, 2, 0]).numpy(),
+        photo_size=(64, 64),
+    )
 
 
 def test_every_family_is_in_the_table() -> None:
     assert {family for family, _ in TABLE} == set(FAMILIES)
 
 
-def test_contract(network: Recognizer, taxonomy: Taxonomy, make_batch: Callable[..., Batch]) -> None:
+def test_contract(
+    network: Recognizer,
+    taxonomy: Taxonomy,
+    attributes: tuple[Attribute, ...],
+    make_batch: Callable[..., Batch],
+) -> None:
     batch = make_batch(4, untitled=(2,))
     _loss_reaches_every_trainable_parameter(network, batch)
     network.eval()
     with torch.no_grad():
         _scores_and_top_k_agree(network, batch)
         _batch_equals_single(network, batch)
-        _same_after_state_dict(network, batch, taxonomy)
+        _same_after_state_dict(network, batch, taxonomy, attributes)
 
 
 def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -> None:
@@ -58,7 +83,10 @@ def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -
     losses = network.loss(batch)
     losses.total.backward()
     assert losses.total.shape == () and all(value.shape == () for value in losses.parts.values())
-    assert set(losses.parts) == ({"visual", "mixed"} if network.config.titles else {"visual"})
+    levels = [head.level for head in network.level_heads]
+    parts = {f"attribute {name}" for name in network.score(batch).attribute_scores} | set(levels[:-1])
+    parts |= {"visual"} if levels else set()
+    assert set(losses.parts) == parts | ({"mixed"} if network.config.titles else set())
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, f"no gradient reaches {name}"
@@ -71,12 +99,21 @@ def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -
 def _scores_and_top_k_agree(network: Recognizer, batch: Batch) -> None:
     with_titles = network.config.titles is not None
     scored = network.score(batch, with_titles=with_titles)
-    assert set(scored.scores) == {"leaf"} and scored.scores["leaf"].shape == (4, 5)
+    classes = {"root": 2, "leaf": 5}
+    expected = [head.level for head in network.level_heads]
+    assert list(scored.scores) == expected and set(expected) <= set(classes)
     best = network.top_k(batch, 3, with_titles=with_titles)
     assert torch.equal(best.features_BD, scored.features_BD)
-    assert torch.equal(best.scores["leaf"], scored.scores["leaf"].sort(dim=1, descending=True).values[:, :3])
-    assert torch.equal(scored.scores["leaf"].gather(1, best.classes["leaf"]), best.scores["leaf"])
-    assert network.top_k(batch, 99).classes["leaf"].shape == (4, 5)
+    for level, scores_BC in scored.scores.items():
+        assert scores_BC.shape == (4, classes[level])
+        kept = min(3, classes[level])
+        assert torch.equal(best.scores[level], scores_BC.sort(dim=1, descending=True).values[:, :kept])
+        assert torch.equal(scores_BC.gather(1, best.classes[level]), best.scores[level])
+        assert network.top_k(batch, 99).classes[level].shape == (4, classes[level])
+    assert scored.attribute_scores.keys() == best.attribute_scores.keys()
+    for name, scores_Bm in scored.attribute_scores.items():
+        assert scores_Bm.shape == (4, {"colour": 3, "sleeve length": 2}[name])
+        assert torch.equal(scores_Bm, best.attribute_scores[name])
 
 
 def _batch_equals_single(network: Recognizer, batch: Batch) -> None:
@@ -86,12 +123,19 @@ def _batch_equals_single(network: Recognizer, batch: Batch) -> None:
         alone = replace(batch, **{name: getattr(batch, name)[row : row + 1] for name in vars(batch)})
         single = network.score(alone, with_titles=with_titles)
         torch.testing.assert_close(single.features_BD[0], together.features_BD[row], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(single.scores["leaf"][0], together.scores["leaf"][row], rtol=1e-4, atol=1e-5)
+        for here, there in ((single.scores, together.scores), (single.attribute_scores, together.attribute_scores)):
+            for name, scores in here.items():
+                torch.testing.assert_close(scores[0], there[name][row], rtol=1e-4, atol=1e-5)
 
 
-def _same_after_state_dict(network: Recognizer, batch: Batch, taxonomy: Taxonomy) -> None:
-    again = restore(network.config, network.state_dict(), taxonomy=taxonomy, train_images=None).eval()
-    assert torch.equal(network.score(batch).scores["leaf"], again.score(batch).scores["leaf"])
+def _same_after_state_dict(
+    network: Recognizer, batch: Batch, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
+) -> None:
+    again = restore(
+        network.config, network.state_dict(), taxonomy=taxonomy, attributes=attributes, photo_size=(64, 64)
+    ).eval()
+    here, there = network.score(batch), again.score(batch)
+    assert all(torch.equal(scores, there.scores[level]) for level, scores in here.scores.items())
+    assert all(torch.equal(scores, there.attribute_scores[name]) for name, scores in here.attribute_scores.items())
     parts = {name.split(".")[0] for name in network.state_dict()}
-    assert parts <= {"backbone", "embed", "word_vectors", "title_encoder", "classifier"}
-    assert {"classifier.weight", "classifier.bias"} <= set(network.state_dict())
+    assert parts <= {"backbone", "attention", "embed", "word_vectors", "title_encoder", "heads", "attribute_head"}

@@ -11,9 +11,13 @@ from torch import Tensor, nn
 
 from prodrec.core.data.batches import Batch
 from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.models.assemble import build, restore
+from prodrec.models.classifier import DenseClassifier
+from prodrec.models.families import recipe
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.recognizer import Recognizer, build, restore
+from prodrec.models.recognizer import Recognizer
+from prodrec.models.trunk import Backbone
 
 WORDS = 12
 MakeBatch = Callable[..., Batch]
@@ -30,6 +34,10 @@ def make(taxonomy: Taxonomy) -> Make:
     return make
 
 
+def leaf_classifier(network: Recognizer) -> DenseClassifier:
+    return network.level_heads[-1].classifier
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float) -> None:
     """Written out row by row: 1/N Σ CE(visual) + λ 1/N Σ CE(mixed), the second sum over rows with a title."""
@@ -40,17 +48,16 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
     visual = mixed = torch.zeros(())
     for row in range(5):
         label = batch.labels_BL[row, -1]
-        score_C = network.classifier.weight @ visual_BD[row] + network.classifier.bias
+        score_C = leaf_classifier(network).weight @ visual_BD[row] + leaf_classifier(network).bias
         visual = visual + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
         if row not in (1, 3):
             semantic_D = network.read(batch.tokens_BT[row : row + 1]).semantic_BD[0]
             feature_D = torch.stack([visual_BD[row], semantic_D]).max(0).values
-            score_C = network.classifier.weight @ feature_D + network.classifier.bias
+            score_C = leaf_classifier(network).weight @ feature_D + leaf_classifier(network).bias
             mixed = mixed + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
     torch.testing.assert_close(found.total, visual + 0.7 * mixed)
     torch.testing.assert_close(found.parts["visual"], visual.detach())
     torch.testing.assert_close(found.parts["mixed"], mixed.detach())
-    torch.testing.assert_close(network.loss(batch, title_loss_weight=0.0).total, visual)
 
 
 def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: MakeBatch) -> None:
@@ -59,12 +66,12 @@ def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: 
     losses = network.loss(batch)
     assert losses.parts["mixed"] == 0
     torch.testing.assert_close(
-        losses.total, network.classifier.loss(network.features(batch), batch.labels_BL[:, -1])[0]
+        losses.total, leaf_classifier(network).loss(network.streams(batch).visual_BD, batch.labels_BL[:, -1])[0]
     )
     losses.total.backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
     assert network.word_vectors is not None and network.word_vectors.weight.grad.abs().sum() == 0  # type: ignore[union-attr]
-    torch.testing.assert_close(network.features(batch, with_titles=True), network.features(batch))
+    torch.testing.assert_close(network.score(batch, with_titles=True).scores, network.score(batch).scores)
 
 
 def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> None:
@@ -79,34 +86,50 @@ def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> 
     assert 0.1 < semantic_wins < 0.9  # a contest from the start
 
 
-class Tiny(nn.Module):
-    """A backbone that is smooth in float64."""
-
-    width = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trunk = nn.Conv2d(3, 3, 2)
-        self.neck = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Softplus())
-
-    def maps(self, images_BCHW: Tensor) -> Tensor:
-        maps_BDHW: Tensor = self.trunk(images_BCHW)
-        return maps_BDHW
+def tiny_backbone(*_: Any, **__: Any) -> Backbone:
+    """Smooth everywhere, so that finite differences hold."""
+    trunk = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Tanh())
+    return Backbone("tiny", trunk, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Softplus()), 4, None)
 
 
+@pytest.mark.parametrize("at", [None, "0"])
 def test_gradients_of_the_loss_by_finite_differences(
-    make: Make, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+    taxonomy: Taxonomy,
+    attributes: tuple[Attribute, ...],
+    make_batch: MakeBatch,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str | None,
 ) -> None:
-    monkeypatch.setattr("prodrec.models.recognizer.build_backbone", lambda *_, **__: Tiny())
-    network = make(titles="bilinear", word_dimension=4, bilinear_forms=2, dropout=None).double()
+    """Attention, titles, levels and attributes with weights in one network: the gradient of the whole loss."""
+    monkeypatch.setattr("prodrec.models.assemble.build_backbone", tiny_backbone)
+    config = recipe(
+        "ssmtl-ca",
+        {
+            "heads": "root,leaf,attributes",
+            "head_weights": "root:0.3,leaf:2,attributes:0.7",
+            "attention_at": at,
+            "attribute_weights": "colour:0.6,others:0.2",
+            "private_width": 0,
+            "attention_spread": 0.5,
+            "titles": "bilinear",
+            "word_vectors": "random",
+            "word_dimension": 4,
+            "bilinear_forms": 2,
+        },
+    ).network
+    network = build(config, taxonomy=taxonomy, attributes=attributes, words=WORDS, photo_size=(3, 3)).double()
     batch = make_batch(3, height=3, width=3, untitled=(1,))
     batch.images_BCHW = batch.images_BCHW.double()
-    parameters = list(network.parameters())
+    assert network.attention is not None
+    network.attention.template_HW.data += 0.1 * torch.randn(2, 2)
 
     def total(*_: Tensor) -> Tensor:
         return network.loss(batch).total
 
-    assert torch.autograd.gradcheck(total, parameters, fast_mode=False)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            value += 0.01 if "together" in name else 0  # away from the kink of the ReLU
+    assert torch.autograd.gradcheck(total, list(network.parameters()), fast_mode=False)
 
 
 def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: MakeBatch) -> None:
@@ -115,7 +138,9 @@ def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: Ma
     for settings in ({}, {"titles": "mean"}, {"titles": "mean", "mixed_trains_backbone": False}):
         torch.manual_seed(3)
         network = make(**settings)
-        network.classifier.weight.data.copy_(torch.linspace(-1, 1, network.classifier.weight.numel()).reshape(5, -1))
+        leaf_classifier(network).weight.data.copy_(
+            torch.linspace(-1, 1, leaf_classifier(network).weight.numel()).reshape(5, -1)
+        )
         network.loss(batch).total.backward()
         gradients.append(next(network.backbone.parameters()).grad)
     torch.testing.assert_close(gradients[0], gradients[2])
@@ -149,16 +174,16 @@ def test_scores_are_float32_under_autocast(make: Make, make_batch: MakeBatch) ->
 
 def test_embed_gives_the_feature(make: Make, make_batch: MakeBatch) -> None:
     network = make(embed=16, embed_hidden=32, titles="mean")
-    features_BD = network.features(make_batch(2))
+    features_BD = network.streams(make_batch(2)).visual_BD
     assert features_BD.shape == (2, 16) and (features_BD >= 0).all()
     assert [tuple(p.shape) for p in network.embed.parameters()] == [(32, 512), (32,), (16, 32), (16,)]
-    assert set(network.parameter_groups()) == {"backbone", "embed", "word_vectors", "title_encoder", "classifier"}
+    assert set(network.parameter_groups()) == {"backbone", "embed", "word_vectors", "title_encoder", "heads"}
 
 
 def test_parameter_groups_hold_what_trains(make: Make) -> None:
     network = make(titles="mean", train_word_vectors=False)
-    assert set(network.parameter_groups()) == {"backbone", "title_encoder", "classifier"}
-    assert set(make().parameter_groups()) == {"backbone", "classifier"}
+    assert set(network.parameter_groups()) == {"backbone", "title_encoder", "heads"}
+    assert set(make().parameter_groups()) == {"backbone", "heads"}
 
 
 def test_pretrained_word_vectors_keep_their_geometry(make: Make) -> None:
@@ -211,8 +236,8 @@ def test_restore_refuses_another_network(make: Make, taxonomy: Taxonomy) -> None
         restore(sicot.config, visual.state_dict(), taxonomy=taxonomy)
     with pytest.raises(Mismatch, match=r"do not fit their recipe: it has unknown word_vectors\.weight"):
         restore(visual.config, sicot.state_dict(), taxonomy=taxonomy)
-    with pytest.raises(Mismatch, match=r"it lacks classifier\.bias"):
-        weights = {key: value for key, value in visual.state_dict().items() if key != "classifier.bias"}
+    with pytest.raises(Mismatch, match=r"it lacks heads\.level:leaf\.classifier\.bias"):
+        weights = {key: value for key, value in visual.state_dict().items() if not key.endswith("classifier.bias")}
         restore(visual.config, weights, taxonomy=taxonomy)
 
 

@@ -30,10 +30,12 @@ class Losses(Protocol):
 
 
 class TopK(Protocol):
-    """The best classes of every level, best first: class numbers [B, K] by level."""
+    """The best classes of every level, best first: class numbers [B, K]; scores [B, m] of every attribute's states."""
 
     @property
     def classes(self) -> dict[str, Tensor]: ...
+    @property
+    def attribute_scores(self) -> dict[str, Tensor]: ...
 
 
 class Network(Protocol):

@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core import console
-from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load, training_order
+from prodrec.core.data.batches import Batch, PhotoBatches, load, training_order
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import Interrupted, ProdrecError
 from prodrec.core.training.checkpoint import load_checkpoint, save_checkpoint
 from prodrec.core.training.loop import Position, Step, Trainee, steps_in_all, train_steps
 from prodrec.core.training.run import Run, finish_run
+from prodrec.core.training.validate import validate
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -111,8 +112,7 @@ class _Session:
             "step": step.step,
             "lr": step.lr,
             **{name if name == "loss" else f"loss_{name}": mean for name, mean in step.epoch_losses.items()},
-            "validation_top1": validation.top1 if validation else None,
-            "validation_macc": validation.macc if validation else None,
+            **(validation.as_columns() if validation else {}),
         }
         self.history.append(row)
         write_history(self.run, self.history)
@@ -174,36 +174,6 @@ def stop_between_steps() -> Iterator[_Stop]:
             signal.signal(number, handler)
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Top-1 accuracy over the validation photos, and its mean over the leaves that have any."""
-
-    top1: float
-    macc: float
-
-
-def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
-    """Photos only, without titles, as deployed. None where the dataset has no validation photo."""
-    rows = dataset.rows("validation")
-    if not len(rows):
-        return None
-    network = trainee.to_keep
-    network.eval()
-    leaf = dataset.taxonomy.leaf_level
-    classes = len(dataset.taxonomy.leaves)
-    right, count = np.zeros(classes), np.zeros(classes)
-    source = PhotoBatches(dataset, photos, augment=False)
-    with torch.inference_mode(), trainee.autocast():
-        for batch in load(source, in_order(rows, batch_size=trainee.config.batch_size), workers=workers):
-            batch = batch.to_device(trainee.device, photos, channels_last=trainee.channels_last)
-            best_B = network.top_k(batch, 1).classes[leaf][:, 0].cpu().numpy()
-            labels_B = batch.labels_BL[:, -1].cpu().numpy()
-            np.add.at(right, labels_B, best_B == labels_B)
-            np.add.at(count, labels_B, 1)
-    seen = count > 0
-    return Validation(top1=float(right.sum() / count.sum()), macc=float((right[seen] / count[seen]).mean()))
-
-
 def write_history(run: Run, history: list[dict[str, Any]]) -> None:
     """history.csv, whole and anew (a resumed run may have fewer rows than a killed one wrote)."""
     text = io.StringIO()
@@ -228,7 +198,7 @@ def _write_tensorboard(run: Run, row: dict[str, Any]) -> None:
 
 
 def _glance(step: Step, history: list[dict[str, Any]]) -> str:
-    validated = history[-1]["validation_top1"] if history else None
+    validated = history[-1].get("validation_top1") if history else None
     accuracy = f" · validation {validated:.2%}" if validated is not None else ""
     return f"epoch {step.epoch} · loss {step.losses['loss']:.3f} · lr {step.lr:.2g}{accuracy}"
 
@@ -236,6 +206,6 @@ def _glance(step: Step, history: list[dict[str, Any]]) -> str:
 def _tell(row: dict[str, Any]) -> str:
     parts = " ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
     text = f"epoch {row['epoch']}: loss {row['loss']:.4f}" + (f" ({parts})" if parts else "")
-    if row["validation_top1"] is not None:
+    if "validation_top1" in row:
         text += f" · validation top-1 {row['validation_top1']:.2%}, MACC {row['validation_macc']:.2%}"
     return text

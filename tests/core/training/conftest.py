@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ class TinyLosses:
 @dataclass(frozen=True)
 class TinyTopK:
     classes: dict[str, Tensor]
+    attribute_scores: dict[str, Tensor] = field(default_factory=dict)
 
 
 class TinyNetwork(nn.Module):

@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from prodrec.core.data.dataset import SPLITS
 from prodrec.core.errors import Interrupted
 from prodrec.core.training import train as train_module
 from prodrec.core.training.run import open_run
-from prodrec.core.training.train import train, validate
+from prodrec.core.training.train import train
 
 from .conftest import PHOTOS
 
@@ -128,23 +125,3 @@ def test_keep_best_keeps_the_weights_of_the_best_epoch(prepared, trainee_of, run
     same = train(run_of("same"), prepared, shorter, PHOTOS)
     for name, tensor in weights_of(best).items():
         assert torch.equal(tensor, weights_of(same)[name]), name
-
-
-def test_validation_counts_by_hand(prepared, trainee_of):
-    trainee = trainee_of()
-    found = validate(trainee, prepared, PHOTOS, workers=0)
-    trainee.network.eval()
-    right: dict[int, list[bool]] = {}
-    source = train_module.PhotoBatches(prepared, PHOTOS, augment=False)
-    for row in prepared.rows("validation"):
-        batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
-        label = int(prepared.labels_NL[row, -1])
-        right.setdefault(label, []).append(int(trainee.network(batch.images_BCHW).argmax()) == label)
-    every = [r for rows in right.values() for r in rows]
-    assert found.top1 == pytest.approx(sum(every) / len(every))
-    assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
-
-
-def test_without_validation_photos_nothing_is_validated(prepared, trainee_of, run_of):
-    everything_trains = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
-    assert validate(trainee_of(), everything_trains, PHOTOS, workers=0) is None

@@ -1,0 +1,101 @@
+"""How good the network is on the validation photos, without titles, as it is deployed.
+
+Shapes: B rows of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load
+from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.training.loop import TopK, Trainee
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Accuracies over the validation photos.
+
+    top1, and macc (the mean over classes that have photos), of the deepest level that the network predicts, or of a
+    network that predicts attributes alone the means over those; others: top-1 of every other task by its name.
+    """
+
+    top1: float
+    macc: float
+    others: dict[str, float] = field(default_factory=dict)
+
+    def as_columns(self) -> dict[str, float]:
+        """The columns of history.csv."""
+        others = {f"validation_top1 {name}": value for name, value in self.others.items()}
+        return {"validation_top1": self.top1, "validation_macc": self.macc, **others}
+
+
+@dataclass
+class _Count:
+    """Photos of every class of one task, and how many of them are right."""
+
+    photos: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    def add(self, truth_B: NDArray[np.int64], best_B: NDArray[np.int64]) -> None:
+        """Count rows; those without a label (-1) are left out."""
+        known = truth_B >= 0
+        np.add.at(self.photos, truth_B[known], 1)
+        np.add.at(self.right, truth_B[known], best_B[known] == truth_B[known])
+
+    @property
+    def accuracies(self) -> tuple[float, float]:
+        """Over photos, and the mean over classes with photos; 0 where there is none."""
+        seen = self.photos > 0
+        if not seen.any():
+            return 0.0, 0.0
+        return float(self.right.sum() / self.photos.sum()), float((self.right[seen] / self.photos[seen]).mean())
+
+
+def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
+    """Validate the weights that would be kept. None where the dataset has no validation photo."""
+    rows = dataset.rows("validation")
+    if not len(rows):
+        return None
+    network = trainee.to_keep
+    network.eval()
+    levels: dict[str, _Count] = {}
+    attributes: dict[str, _Count] = {}
+    source = PhotoBatches(dataset, photos, augment=False)
+    with torch.inference_mode(), trainee.autocast():
+        for batch in load(source, in_order(rows, batch_size=trainee.config.batch_size), workers=workers):
+            batch = batch.to_device(trainee.device, photos, channels_last=trainee.channels_last)
+            _add(levels, attributes, network.top_k(batch, 1), batch, dataset)
+    names = [level for level in dataset.taxonomy.levels if level in levels]
+    others = {f"attribute {name}": count.accuracies[0] for name, count in attributes.items()}
+    if not names:
+        both = np.array([count.accuracies for count in attributes.values()])
+        return Validation(top1=float(both[:, 0].mean()), macc=float(both[:, 1].mean()), others=others)
+    top1, macc = levels[names[-1]].accuracies
+    return Validation(top1, macc, {**{level: levels[level].accuracies[0] for level in names[:-1]}, **others})
+
+
+def _add(
+    levels: dict[str, _Count], attributes: dict[str, _Count], found: TopK, batch: Batch, dataset: Dataset
+) -> None:
+    for level, classes_BK in found.classes.items():
+        classes, column = dataset.taxonomy.count(level), dataset.taxonomy.levels.index(level)
+        count = levels.setdefault(level, _count(classes))
+        count.add(batch.labels_BL[:, column].cpu().numpy(), classes_BK[:, 0].cpu().numpy())
+    names = [attribute.name for attribute in dataset.attributes]
+    for name, scores_Bm in found.attribute_scores.items():
+        count = attributes.setdefault(name, _count(scores_Bm.shape[1]))
+        states_B = batch.attributes_BA[:, names.index(name)].cpu().numpy() - 1
+        count.add(states_B, scores_Bm.argmax(1).cpu().numpy())
+
+
+def _count(classes: int) -> _Count:
+    return _Count(np.zeros(classes, np.int64), np.zeros(classes, np.int64))

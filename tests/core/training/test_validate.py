@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.data.batches import Batch, PhotoBatches
+from prodrec.core.data.dataset import SPLITS
+from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.taxonomy import Attribute
+from prodrec.core.training.validate import Validation, validate
+
+PHOTOS = PhotoConfig(image_size="24", crop_area=(0.8, 1.0))
+
+
+@dataclass
+class Says:
+    """Answers by the row's number: what a test wants to be judged."""
+
+    classes_of: dict[str, np.ndarray]
+    states_of: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def eval(self) -> None:
+        """A network with nothing to switch."""
+
+    def top_k(self, batch: Batch, k: int) -> Says.Answer:
+        rows = batch.rows_B.numpy()
+        return Says.Answer(
+            {level: torch.from_numpy(classes_N[rows, None]) for level, classes_N in self.classes_of.items()},
+            {name: torch.nn.functional.one_hot(torch.from_numpy(states_N[rows]), 9) for name, states_N in
+             self.states_of.items()},
+        )  # fmt: skip
+
+    @dataclass
+    class Answer:
+        classes: dict[str, torch.Tensor]
+        attribute_scores: dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def judged(prepared, trainee_of, monkeypatch):
+    """Validates a network that says what it is told."""
+
+    def judge(says, dataset=prepared):
+        trainee = replace(trainee_of(), network=says)
+        return validate(trainee, dataset, PHOTOS, workers=0)
+
+    return judge
+
+
+def test_validation_counts_by_hand(prepared, trainee_of):
+    trainee = trainee_of()
+    found = validate(trainee, prepared, PHOTOS, workers=0)
+    trainee.network.eval()
+    right: dict[int, list[bool]] = {}
+    source = PhotoBatches(prepared, PHOTOS, augment=False)
+    for row in prepared.rows("validation"):
+        batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
+        label = int(prepared.labels_NL[row, -1])
+        right.setdefault(label, []).append(int(trainee.network(batch.images_BCHW).argmax()) == label)
+    every = [r for rows in right.values() for r in rows]
+    assert found.top1 == pytest.approx(sum(every) / len(every))
+    assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
+
+
+def test_without_validation_photos_nothing_is_validated(prepared, trainee_of):
+    everything_trains = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
+    assert validate(trainee_of(), everything_trains, PHOTOS, workers=0) is None
+
+
+def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, judged):
+    labels_NL = np.asarray(prepared.labels_NL, np.int64)
+    rows = prepared.rows("validation")
+    wrong_root = labels_NL[:, 0].copy()
+    wrong_root[rows[0]] += 1
+    root, leaf = prepared.taxonomy.levels[0], prepared.taxonomy.leaf_level
+    found = judged(Says({leaf: labels_NL[:, -1], root: wrong_root}))
+    assert found.top1 == found.macc == 1
+    assert found.others == {root: pytest.approx(1 - 1 / len(rows))}
+    only_root = judged(Says({root: wrong_root}))
+    assert only_root.top1 == pytest.approx(1 - 1 / len(rows)) and only_root.others == {}
+    assert set(found.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 {root}"}
+
+
+def test_attributes_count_where_they_are_labelled(prepared, judged):
+    rows = prepared.rows("validation")
+    states_NA = np.zeros((len(prepared.labels_NL), 1), np.int32)
+    states_NA[rows[:3], 0] = [1, 2, 2]  # the other rows have no label
+    dataset = replace(prepared, attributes=(Attribute("colour", tuple("abcdefghi")),), attributes_NA=states_NA)
+    says = np.zeros(len(states_NA), np.int64)
+    says[rows[1]] = 1  # right on the first two of the labelled rows
+    found = judged(Says({}, {"colour": says}), dataset)
+    assert found == Validation(pytest.approx(2 / 3), pytest.approx(3 / 4), {"attribute colour": pytest.approx(2 / 3)})
+    nothing = replace(dataset, attributes_NA=np.zeros_like(states_NA))
+    assert judged(Says({}, {"colour": says}), nothing).top1 == 0
