@@ -17,7 +17,7 @@ from dataclasses import replace
 from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.scores import Scores
 from prodrec.core.taxonomy import Attribute
-from prodrec.eval.cells import Row, Share, Table
+from prodrec.eval.cells import Row, Share, Table, judged_in
 from prodrec.eval.counting import TOP
 from prodrec.eval.groups import ACC, MACC, Group, state_strata
 
@@ -54,8 +54,9 @@ def attribute_rows(table: Table, attributes: Sequence[Attribute], everything: Gr
         by_state = table.counted.attributes[attribute.name, "state"]
         for metric in (ACC, MACC):
             weighed = [state_strata(metric, tally.images) for tally in by_state.tallies]
-            about = Row(SECTION, attribute.name, attribute.name, f"{metric}-{BRANCH_A}", TOP, len(attribute.states))
-            rows.append(table.row(about, Share(by_state, (attribute.name, TOP), weighed)))
+            name, in_all = attribute.name, len(attribute.states)
+            about = Row(SECTION, name, name, f"{metric}-{BRANCH_A}", TOP, in_all, judged=judged_in(weighed))
+            rows.append(table.row(about, Share(by_state, (name, TOP), weighed)))
         group = replace(everything, section=SECTION, name=attribute.name)
         rows += _branch_c(table.rows(group, [TOP], table.counted.attributes[attribute.name, "leaf"]))
     return rows + _branch_c(table.rows(replace(everything, section=SECTION, name=ALL_ROWS), [TOP]))

@@ -46,7 +46,8 @@ class Cell:
 class Row:
     """One figure of all columns; a cell is None where there is no test image, or the run did not score what is asked.
 
-    A cell's value times `scale` is in `unit`, percent or edges; less is better where `lower_is_better`.
+    A cell's value times `scale` is in `unit`, percent or edges; less is better where `lower_is_better`. judged: classes
+    and test images that there are, scored or not.
     """
 
     section: str
@@ -59,6 +60,7 @@ class Row:
     unit: str = "percent"
     scale: float = 100.0
     lower_is_better: bool = False
+    judged: tuple[int, int] = (0, 0)
 
 
 class Estimate(NamedTuple):
@@ -102,6 +104,11 @@ class Share:
         return own.paired_gain(pair.better[self.question], pair.worse[self.question])
 
 
+def judged_in(weighed: Sequence[Strata | None]) -> tuple[int, int]:
+    """Classes and test images of the first file that has any."""
+    return next(((own.classes, int(own.images_S.sum())) for own in weighed if own is not None), (0, 0))
+
+
 class Table:
     """Makes rows from what was counted in `files`."""
 
@@ -119,7 +126,7 @@ class Table:
         for metric in group.metrics:
             weighed = [strata(group, metric, tally.images, self.ancestors_CL) for tally in counted.tallies]
             for top in tops:
-                row = Row(group.section, group.name, group.level, metric, top, in_all)
+                row = Row(group.section, group.name, group.level, metric, top, in_all, judged=judged_in(weighed))
                 rows.append(self.row(row, Share(counted, (group.level, top), weighed)))
         return rows
 

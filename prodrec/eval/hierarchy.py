@@ -20,7 +20,7 @@ DISTANCE = "distance"
 
 def conflict(lower: str, upper: str) -> str:
     """The name of: the best class of `lower` is not under the best class of `upper`."""
-    return f"{lower} not under its {upper}"
+    return f"{lower} outside {upper}"
 
 
 def conflicts(levels: Sequence[str]) -> list[tuple[str, str]]:

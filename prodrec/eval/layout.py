@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,22 @@ CSV_COLUMNS = (
     *("split", "section", "group", "level", "metric", "top", "classes", "classes_in_all", "images", "run"),
     *("value", "low", "high", "spread", "gain", "gain_low", "gain_high", "gain_spread", "paired", "unit", "better"),
 )
+
+
+@dataclass(frozen=True)
+class Form:
+    """How tables look: gains beside values or below them; intervals on lines of their own; columns on the left."""
+
+    beside: bool
+    broken: bool
+    about: int
+
+    def lines(self, text: str) -> str:
+        return text.replace(" [", "\n[") if self.broken else text
+
+
+FORMS = (Form(True, False, 4), Form(False, False, 4), Form(False, True, 4), Form(False, True, 2))
+"""From the widest to the narrowest, which has no room for classes and images."""
 
 
 def value_text(cell: Cell | None, *, unit: str = "percent", scale: float = 100.0) -> str:
@@ -68,38 +85,41 @@ def gain_of(row: Row, column: int) -> str:
 
 
 def tables(report: Report, *, width: int) -> list[Table]:
-    """Tables for a terminal of `width` columns: values and gains side by side where they fit, else one above the other.
+    """Tables for a terminal of `width` columns, in the first form of FORMS in which the first two runs fit.
 
-    So many runs that they do not fit even then are continued in further tables, each beginning with the first run.
+    Runs that do not fit are continued in further tables, each beginning with the first run.
     """
     from rich.cells import cell_len
 
-    rows = _shown_rows(report)
+    rows, numbers = _shown_rows(report), range(len(report.columns))
     left = [max(map(cell_len, texts)) for texts in zip(_heads(report), *map(_about, _with_sections(rows)), strict=True)]
-    names = [column.name for column in report.columns]
-    values = [max(cell_len(value_of(row, i)) for row in rows) for i in range(len(names))]
-    gains = [max(cell_len(gain_of(row, i)) for row in rows) for i in range(1, len(names))]
-    room = width - sum(left) - GAP * len(left) - 2
-    if sum(values) + sum(gains) + GAP * (len(values) + len(gains)) <= room:
-        return [_table(report, rows, range(len(names)), gains_beside=True)]
-    widest = max([*values, *gains]) + GAP
-    fit = max(2, room // widest)
-    others = list(range(1, len(names)))
-    cuts = [others[at : at + fit - 1] for at in range(0, len(others), fit - 1)] or [[]]
-    return [_table(report, rows, [0, *cut], gains_beside=False) for cut in cuts]
+    for form in FORMS:
+        room = width - sum(left[: form.about]) - GAP * form.about - 2
+        texts = [[text for row in rows for text in (value_of(row, i), gain_of(row, i))] for i in numbers]
+        if form.broken:
+            texts = [[part for text in own for part in text.split(" [")] for own in texts]
+        widths = [max(map(cell_len, own)) + int(form.broken) + GAP for own in texts]
+        if form.beside and sum(widths) + sum(widths[1:]) <= room:
+            return [_table(report, rows, numbers, form)]
+        fit = room // max(widths)
+        if not form.beside and fit >= min(2, len(numbers)):
+            break
+    others, step = list(numbers[1:]), max(1, fit - 1)
+    cuts = [others[at : at + step] for at in range(0, len(others), step)] or [[]]
+    return [_table(report, rows, [0, *cut], form) for cut in cuts]
 
 
-def _table(report: Report, rows: Sequence[Row], columns: Sequence[int], *, gains_beside: bool) -> Table:
+def _table(report: Report, rows: Sequence[Row], columns: Sequence[int], form: Form) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for name, justify in zip(_heads(report), ("left", "left", "right", "right"), strict=True):
+    for name, justify in list(zip(_heads(report), ("left", "left", "right", "right"), strict=True))[: form.about]:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for i in columns:
         table.add_column(report.columns[i].name, overflow="fold")
-    for i in columns[1:] if gains_beside else ():
+    for i in columns[1:] if form.beside else ():
         table.add_column("gain" if len(columns) == 2 else f"gain of {report.columns[i].name}", overflow="fold")
     before = None
     for row in _with_sections(rows):
@@ -107,14 +127,17 @@ def _table(report: Report, rows: Sequence[Row], columns: Sequence[int], *, gains
             table.add_section()
             table.add_row(Text(row, style="bold"))
             continue
-        values = [Text(value_of(row, i)) for i in columns]
-        gains = [Text(gain_of(row, i), style=_style(row, i)) for i in columns[1:]]
-        if not gains_beside:
-            values[1:] = [Text("\n").join([v, g]) for v, g in zip(values[1:], gains, strict=True)]
+        values = [Text(form.lines(value_of(row, i))) for i in columns]
+        gains = [Text(form.lines(gain_of(row, i)), style=_style(row, i)) for i in columns[1:]]
+        if not form.beside:
+            told = [[v, g] if g.plain != ABSENT else [v] for v, g in zip(values[1:], gains, strict=True)]
+            values[1:] = [Text("\n").join(texts) for texts in told]
             gains = []
-        group, *others = _about(row)
+        group, *others = _about(row)[: form.about]
         table.add_row("" if (row.section, row.group) == before else group, *others, *values, *gains)
         before = (row.section, row.group)
+    if form.about < len(_heads(report)):
+        table.caption, table.caption_justify = "Classes and images: in a wider terminal, --csv and --json.", "left"
     return table
 
 
@@ -222,25 +245,19 @@ def _metric(row: Row) -> str:
     return metric if row.section in TOP_1_SECTIONS else f"{metric} top-{row.top}"
 
 
-def _judged(row: Row) -> Cell | None:
-    return next((cell for cell in row.cells if cell is not None), None)
-
-
 def _classes(row: Row) -> str:
-    cell = _judged(row)
-    judged = cell.classes if cell else 0
+    judged = next((cell.classes for cell in row.cells if cell is not None), row.judged[0])
     return f"{judged:,}" if judged == row.classes_in_all else f"{judged:,} of {row.classes_in_all:,}"
 
 
 def _images(row: Row) -> str:
     """Test images, or from how few to how many where the runs have other rows or other mistakes."""
-    images = [cell.images for cell in row.cells if cell is not None] or [0]
+    images = [cell.images for cell in row.cells if cell is not None] or [row.judged[1]]
     return f"{images[0]:,}" if len(set(images)) == 1 else f"{min(images):,}–{max(images):,}"
 
 
 def _images_of(row: Row) -> int:
-    cell = _judged(row)
-    return cell.images if cell else 0
+    return next((cell.images for cell in row.cells if cell is not None), row.judged[1])
 
 
 def _signed(value: float, digits: int) -> str:

@@ -52,27 +52,17 @@ def level_notes(files: Sequence[Scores]) -> list[str]:
             parts.append(f"{', '.join(summed)} by the summed probabilities of the {below} below")
             if file.top_k is not None:
                 parts.append(f"of these only the {file.top_k} best are in the file")
-        absent = _absent(file)
-        if absent and own:
-            parts.append(f"{absent} not scored: n/a")
-        if parts and (own or summed):
+        if parts:
             told.setdefault("; ".join(parts), []).append(file.origin.run)
     return [f"{', '.join(dict.fromkeys(runs))}: {text}." for text, runs in told.items()]
 
 
 def absence_notes(files: Sequence[Scores]) -> list[str]:
-    """Runs whose leaves read n/a."""
+    """Runs of which a level reads n/a."""
     runs: dict[str, list[str]] = {}
     for file in files:
-        if _absent(file):
-            scored = [*file.scored_levels, *(f"attribute {name}" for name in file.scored_attributes)]
-            runs.setdefault(", ".join(scored), []).append(file.origin.run)
-    return [
-        f"{', '.join(dict.fromkeys(who))}: scores of {what} only; what needs the leaves reads n/a."
-        for what, who in runs.items()
-    ]
-
-
-def _absent(file: Scores) -> str:
-    """The levels that cannot be told from the file's scores."""
-    return ", ".join(level for level in file.levels if source_of(file, level) is None)
+        absent = [level for level in file.levels if source_of(file, level) is None]
+        if absent:
+            scored = ", ".join([*file.scored_levels, *file.scored_attributes])
+            runs.setdefault(f"scores of {scored} only; {', '.join(absent)}", []).append(file.origin.run)
+    return [f"{', '.join(dict.fromkeys(who))}: {what} read n/a." for what, who in runs.items()]

@@ -20,7 +20,7 @@ from prodrec.eval.columns import Column, columns_of, pairs_of
 from prodrec.eval.counting import TOP, count
 from prodrec.eval.groups import Thresholds, groups
 from prodrec.eval.notes import absence_notes, level_notes, row_notes
-from prodrec.eval.structure import NOTE, hierarchy_rows
+from prodrec.eval.structure import NOTES, hierarchy_rows
 
 USUAL_TOPS = (1, 3, 5)
 
@@ -141,7 +141,7 @@ def report(
         counted = count(files, split, questions, attributes=names, hierarchy=hierarchy, pairs=pairs)
         notes += absence_notes(files) + row_notes(files, columns, counted, pairs, split)
         notes += level_notes(files) if by_level else []
-        notes += [*attribute_notes(files, names), *([NOTE] if hierarchy else [])]
+        notes += [*attribute_notes(files, names), *(NOTES if hierarchy else ())]
         table = Table(files, columns, counted)
         rows = [row for group in found for row in table.rows(group, asked[group.level])]
         rows += hierarchy_rows(table, taxonomy) if hierarchy else []

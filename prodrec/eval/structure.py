@@ -4,7 +4,7 @@ L levels; P_i and T_i are the predicted and the true leaf of image i with all th
 whole catalogue, which is above every class, is left out as Kiritchenko et al. do).
 
 full path right         share of images that are right at every level at once (S §3.1).
-leaf not under its root share of images whose best leaf is not under their best root, and so for all neighbouring
+leaf outside root       share of images whose best leaf is not under their best root, and so for all neighbouring
                         levels; less is better. n/a unless the run scored both levels (see hierarchy.py).
 distance                edges from the true leaf up to its lowest common ancestor with the predicted leaf: 0 for right,
                         L where even the roots differ; mean over all images, and over the mistakes. Less is better.
@@ -19,6 +19,7 @@ All are over images: mistakes of large leaves count more. Intervals are those of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -31,9 +32,9 @@ from prodrec.eval.hierarchy import DISTANCE, FULL_PATH, conflict, conflicts
 from prodrec.eval.intervals import of_mean, of_paired_mean_gain
 
 SECTION = "hierarchy"
-NOTE = (
-    "distance: edges from the true leaf up to its lowest common ancestor with the predicted one, 0 for right; less is "
-    "better for distances and for what is not under its ancestor."
+NOTES = (
+    "distance: edges from the true leaf up to its lowest common ancestor with the predicted one; less is better.",
+    "outside: the best class of one level is not under that of the other; less is better; n/a unless both were scored.",
 )
 
 
@@ -67,16 +68,19 @@ def hierarchy_rows(table: Table, taxonomy: Taxonomy) -> list[Row]:
     """The rows of the section; what stands in edges is a fraction of L, times L."""
     counted, leaf, levels, depth = table.counted, taxonomy.leaf_level, taxonomy.levels, taxonomy.depth
     leaves = len(taxonomy.leaves)
+    images_C = counted.tallies[0].images
+    start = Row(SECTION, "", leaf, "", 1, leaves, judged=(int(np.count_nonzero(images_C)), int(images_C.sum())))
     of_0_1, of_edges = np.arange(2.0), np.arange(depth + 1) / depth
-    rows = [table.row(Row(SECTION, FULL_PATH, leaf, "ACC", 1, leaves), Mean(counted, FULL_PATH, of_0_1))]
+    rows = [table.row(replace(start, group=FULL_PATH, metric="ACC"), Mean(counted, FULL_PATH, of_0_1))]
     for lower, upper in conflicts(levels):
         fact = conflict(lower, upper)
-        about = Row(SECTION, fact, lower, "share", 1, leaves, lower_is_better=True)
+        about = replace(start, group=fact, level=lower, metric="share", lower_is_better=True)
         rows.append(table.row(about, Mean(counted, fact, of_0_1)))
-    for name, mistakes in (("all images", False), ("mistakes only", True)):
-        about = Row(SECTION, f"distance, {name}", leaf, "edges", 1, leaves, (), "edges", float(depth), True)
+    in_edges = replace(start, metric="edges", unit="edges", scale=float(depth), lower_is_better=True)
+    for name, mistakes in (("distance", False), ("distance of mistakes", True)):
+        about = replace(in_edges, group=name)
         rows.append(table.row(about, Mean(counted, DISTANCE, of_edges, mistakes=mistakes)))
-    about = Row(SECTION, "hierarchical F", leaf, "hF", 1, leaves)
+    about = replace(start, group="hierarchical F", metric="hF")
     return [*rows, table.row(about, Mean(counted, DISTANCE, 1 - of_edges))]
 
 
