@@ -137,11 +137,12 @@ def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence
         return Tasks(chosen, weights)
     columns = _columns(config, attributes)
     names = [attributes[column].name for column in columns]
+    known = [attribute.name for attribute in attributes]
     for name in config.attribute_weights:
-        if name not in names and name not in PAPER_ATTRIBUTE_WEIGHTS:
+        if name not in known and name not in PAPER_ATTRIBUTE_WEIGHTS:
             raise BadOption(
-                f"attribute_weights: {name!r} is no attribute of this network{nearest(name, names)}; it has "
-                f"{', '.join(names)}, and {OTHERS} stands for those not named."
+                f"attribute_weights: {name!r} is no attribute of this dataset{nearest(name, known)}; it has "
+                f"{', '.join(known)}, and {OTHERS} stands for those not named."
             )
     others = config.attribute_weights.get(OTHERS, 1.0)
     return Tasks(

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prodrec.core.errors import BadOption
+from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.models.classifier import DenseClassifier
+from prodrec.models.families import recipe
+from prodrec.models.heads import AttributeHead, LevelHead, Tasks, choose_tasks
+
+D = 4
+
+
+def attribute_head(attributes: tuple[Attribute, ...], **options: Any) -> AttributeHead:
+    torch.manual_seed(3)
+    given: dict[str, Any] = {"weights": (0.5, 0.1), "weight": 1.0, **options}
+    return AttributeHead(D, attributes, range(len(attributes)), **given).double()
+
+
+def test_attributes_have_two_layers(attributes: tuple[Attribute, ...]) -> None:
+    """S §3.4: a layer of Σ m_i nodes, then one of m_i nodes for every attribute."""
+    head = attribute_head(attributes)
+    assert [tuple(p.shape) for p in head.parameters() if p.ndim == 2] == [(5, D), (3, 5), (2, 5)]
+    features_BD = torch.randn(2, D, dtype=torch.float64)
+    shared_BM = (features_BD @ head.together[0].weight.T + head.together[0].bias).clamp(min=0)
+    for layer, scores_Bm in zip(head.each, head.scores(features_BD).values(), strict=True):
+        torch.testing.assert_close(scores_Bm, shared_BM @ layer.weight.T + layer.bias)
+
+
+def test_attribute_loss_is_equation_7(attributes: tuple[Attribute, ...]) -> None:
+    """Written out row by row: absent states (0) add nothing, and N counts all rows."""
+    head = attribute_head(attributes)
+    features_BD = torch.randn(4, D, dtype=torch.float64)
+    states_BA = torch.tensor([[1, 0], [3, 2], [0, 0], [2, 1]])
+    total, parts = head.loss(features_BD, states_BA)
+    expected = torch.zeros((), dtype=torch.float64)
+    for column, (name, gamma) in enumerate({"colour": 0.5, "sleeve length": 0.1}.items()):
+        scores_Bm, of_one = head.scores(features_BD)[name], torch.zeros((), dtype=torch.float64)
+        for row in range(4):
+            if states_BA[row, column] != 0:
+                of_one = of_one - F.log_softmax(scores_Bm[row], 0)[states_BA[row, column] - 1] / 4
+        expected = expected + gamma * of_one
+        torch.testing.assert_close(parts[name], of_one.detach())
+    torch.testing.assert_close(total, expected)
+
+
+def test_a_batch_without_a_label_adds_nothing(attributes: tuple[Attribute, ...]) -> None:
+    head = attribute_head(attributes)
+    total, parts = head.loss(torch.randn(3, D, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.int64))
+    total.backward()  # type: ignore[no-untyped-call]
+    assert total == 0 and all(part == 0 for part in parts.values())
+    assert all(p.grad is not None and (p.grad == 0).all() for p in head.parameters())
+
+
+def test_chosen_attributes_read_their_own_columns(attributes: tuple[Attribute, ...]) -> None:
+    head = AttributeHead(D, attributes[1:], (1,), weights=(1.0,), weight=1.0)
+    features_BD, states_BA = torch.randn(2, D), torch.tensor([[3, 1], [3, 2]])
+    scores_Bm = head.scores(features_BD)["sleeve length"]
+    torch.testing.assert_close(head.loss(features_BD, states_BA)[0], F.cross_entropy(scores_Bm, states_BA[:, 1] - 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_attribute_scores_are_float32_under_autocast(attributes: tuple[Attribute, ...], dtype: torch.dtype) -> None:
+    head = attribute_head(attributes).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = head.scores(torch.randn(2, D).to(dtype))
+        total, _ = head.loss(torch.randn(2, D), torch.tensor([[1, 1], [2, 2]]))
+    assert {scores_Bm.dtype for scores_Bm in scores.values()} | {total.dtype} == {torch.float32}
+
+
+def test_a_level_goes_through_its_private_layers() -> None:
+    torch.manual_seed(4)
+    private, classifier = nn.Sequential(nn.Linear(D, 3), nn.Tanh()), DenseClassifier(3, 7)
+    head = LevelHead("type", 0, private, classifier, weight=1.0)
+    features_BD, labels_B = torch.randn(5, D), torch.tensor([0, 1, 2, 3, 6])
+    scores_BC: Tensor = private(features_BD) @ classifier.weight.T + classifier.bias
+    torch.testing.assert_close(head.scores(features_BD), scores_BC)
+    torch.testing.assert_close(head.loss(features_BD, labels_B)[0], F.cross_entropy(scores_BC, labels_B))
+    best = head.top_k(features_BD, 9)
+    assert best[0].shape == (5, 7) and torch.equal(best[1][:, 0], scores_BC.argmax(1))
+
+
+@pytest.mark.parametrize("level", ["type", "keys", "a.b", "%2E", "根"])
+def test_any_level_name_names_a_module(level: str) -> None:
+    head = LevelHead(level, 0, nn.Sequential(), DenseClassifier(D, 2), weight=1.0)
+    names = set(nn.ModuleDict({head.key: head}).state_dict())
+    assert len(names) == 2 and all(name.count(".") == 2 for name in names)
+
+
+def tasks_of(
+    taxonomy: Taxonomy, attributes_: tuple[Attribute, ...], family: str = "ssmtl-ca", /, **settings: str
+) -> Tasks:
+    return choose_tasks(recipe(family, settings).network, taxonomy, attributes_)
+
+
+def test_papers_weights_are_the_defaults(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
+    assert tasks_of(taxonomy, attributes, "bmtl-rl") == Tasks(("root", "leaf"), (0.1, 1.0))
+    found = tasks_of(taxonomy, attributes)
+    assert (found.levels, found.level_weights, found.branch_weight) == (("leaf",), (1.0,), 1.0)
+    assert dict(zip(found.attributes, found.attribute_weights, strict=True)) == {attributes[0]: 0.1, attributes[1]: 0.3}
+
+
+def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
+    found = tasks_of(
+        taxonomy,
+        attributes,
+        heads="levels,attributes",
+        head_weights="leaf:2,attributes:0.4",
+        attribute_weights="colour:0.7",
+    )
+    assert found.levels == ("root", "leaf") and found.level_weights == (1.0, 2.0) and found.branch_weight == 0.4
+    assert found.attribute_weights == (0.7, 0.3)
+
+
+def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
+    tree = Taxonomy.from_json(
+        {
+            "levels": [
+                {"name": "leaf", "classes": ["a"], "parents": [-1]},
+                {"name": "kind", "classes": ["b", "c"], "parents": [0, 0]},
+            ]
+        }
+    )
+    assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name comes first
+    assert tasks_of(tree, attributes, "bcnn", heads="kind").levels == ("kind",)
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "message"),
+    [
+        ("bcnn", {"heads": "brand"}, "the catalogue has no level 'brand'; its levels are root, leaf"),
+        ("bcnn", {"heads": "laef"}, r"no level 'laef' \(did you mean leaf\?\)"),
+        ("bmtl-ca", {"attributes": "color"}, r"'color' is no attribute of this dataset \(did you mean colour\?\)"),
+        (
+            "bmtl-ca",
+            {"attribute_weights": "colours:1"},
+            r"'colours' is no attribute of this dataset \(did you mean colo",
+        ),
+        ("bmtl-rl", {"head_weights": "middle:1"}, "no head 'middle'; this network has root, leaf"),
+        ("bmtl-rl", {"head_weights": "attributes:1"}, "no head 'attributes'"),
+    ],
+)
+def test_tasks_that_the_catalogue_lacks(
+    taxonomy: Taxonomy, attributes: tuple[Attribute, ...], family: str, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(BadOption, match=message):
+        tasks_of(taxonomy, attributes, family, **settings)
+
+
+def test_catalogues_without_attributes_or_with_one_level(attributes: tuple[Attribute, ...], taxonomy: Taxonomy) -> None:
+    with pytest.raises(BadOption, match="this dataset has none; prepare it with --attributes"):
+        tasks_of(taxonomy, ())
+    flat = Taxonomy.from_json({"levels": [{"name": "kind", "classes": ["a", "b"], "parents": [-1, -1]}]})
+    with pytest.raises(BadOption, match="the classes have one level only"):
+        tasks_of(flat, attributes, "bmtl-rl")
+    assert tasks_of(flat, attributes, "bmtl-rl", heads="leaf").levels == ("kind",)
