@@ -2,9 +2,9 @@
 
     python examples/structure/run.py DATASET --config examples/structure/fashion.toml --set weights=FILE --out structure
 
-Makes a full and a core dataset (§4.1: core has the photos with attribute labels), trains the eight approaches of table 1,
-the attributes one by one (table 2) and the combination with titles, refines by MCR, and writes the tables, fig. 5 and
-every figure as JSON to --out. Whatever is finished is kept: run the same line again after an interruption.
+Makes a full and a core dataset (§4.1: core has the photos with attribute labels), trains the eight approaches of
+table 1, the attributes one by one (table 2) and the combination with titles, refines by MCR, and writes the tables,
+fig. 5 and every figure as JSON to --out. Whatever is finished is kept: run the same line again after an interruption.
 
 Every step is a prodrec command; it is printed, and could be typed in the folder that stands before it.
 """
@@ -12,7 +12,6 @@ Every step is a prodrec command; it is printed, and could be typed in the folder
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import os
@@ -21,7 +20,7 @@ import sys
 import tarfile
 import threading
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path

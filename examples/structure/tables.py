@@ -2,7 +2,7 @@
 
     python examples/structure/tables.py OUT
 
-Reads OUT/{full,core}/scores as far as they are there; writes OUT/tables.md, OUT/report-{full,core}.json and OUT/figures-*.
+Reads OUT/{full,core}/scores as far as they are there; writes OUT/tables.md, OUT/report-{full,core}.json and figures.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ PAPER_TABLE_2 = {  # ACC-branA, ACC-branC, MACC-branC
     "pattern": (68.19, 80.20, 68.73),
     "all": (None, 80.42, 68.34),
 }
+
+PERCENT = """Percent on the test split, mean ± sample standard deviation over seeds; then the gain over bcnn, and
+[the paper's gain] on its own catalogue.
+"""
+BRANCHES = """ACC-branA over the test photos that have a label of the attribute; branC is the leaf branch, over all test
+photos. In the last column ACC-branA of the network with all attributes.
+"""
 
 
 def write(out: Path) -> Path:
@@ -110,8 +117,7 @@ def table_1(name: str, place: Path, reports: Mapping[str, dict[str, Any]]) -> li
     seeds = len(seeds_of(place, "bcnn"))
     lines = [
         f"## Table 1, {name} dataset ({seeds} seed{'s' if seeds > 1 else ''})\n",
-        "Percent on the test split, mean ± sample standard deviation over seeds; then the gain over bcnn, "
-        "and [the paper's gain] on its own catalogue.\n",
+        PERCENT,
         "| approach | " + " | ".join(f"{metric} top-{top}" for metric, top in SHOWN) + " |",
         "| --- |" + " --- |" * len(SHOWN),
     ]
@@ -136,8 +142,7 @@ def table_2(reports: Mapping[str, dict[str, Any]]) -> list[str]:
     """ssmtl-ca with one attribute each, and with all."""
     lines = [
         "## Table 2, core dataset: one attribute in the attribute branch, or all\n",
-        "ACC-branA over the test photos that have a label of the attribute; branC is the leaf branch, over all test "
-        "photos. In the last column ACC-branA of the network with all attributes.\n",
+        BRANCHES,
         "| attribute | ACC-branA | ACC-branC | MACC-branC | ACC-branA, all together |",
         "| --- | --- | --- | --- | --- |",
     ]

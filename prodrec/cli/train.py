@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
 
+FAMILIES = (
+    "visual (photos alone), sicot (titles help in training); bcnn, sscnn (spatial attention), bmtl-rl, ssmtl-rl "
+    "(root + leaf), bmtl-ca, ssmtl-ca (leaf + attributes)."
+)
 EXAMPLES = """
 Examples:
 
 - `prodrec train sicot` trains on `dataset/` and writes `runs/sicot/`
 - `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=weights.pth --set lr=0.05`
+- `prodrec train ssmtl-ca --set heads=root,leaf,attributes --set titles=bilinear` has both papers in one network
+- `prodrec train bcnn --set heads=root --out runs/bcnn-root` predicts the roots, for `prodrec refine-mcr`
 - `prodrec train sicot --plan` says what it would take
 - `prodrec train sicot --resume` goes on after a kill or Ctrl-C
 - `prodrec train sicot --settings` lists every key of `--set`
@@ -32,7 +38,7 @@ Examples:
 
 @verb(app, "train", epilog=EXAMPLES)
 def train_command(
-    family: Annotated[str, typer.Argument(help="A model family; see below.")],
+    family: Annotated[str, typer.Argument(help=FAMILIES)],
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
     out: Annotated[Path | None, typer.Option(help="Run directory. [default: runs/FAMILY]", show_default=False)] = None,
     assignments: Annotated[

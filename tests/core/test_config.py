@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,7 @@ class Course:
     mirror: bool = setting(True, "whether to mirror")
     area: tuple[float, float] = setting((0.5, 1.0), "smallest and largest share")
     size: str = setting("224", "a side or height x width")
+    weights: Mapping[str, float] = setting({"others": 1.0}, "weight by name")
 
 
 def changed(**values: Any) -> dict[str, Any]:
@@ -90,6 +92,9 @@ def changed(**values: Any) -> dict[str, Any]:
         ("after", "tanh", "tanh"),
         ("size", "96x80", "96x80"),
         ("size", 96, "96"),
+        ("weights", "colour:0.5", {"others": 1.0, "colour": 0.5}),
+        ("weights", " sleeve length : 0.3 ,others:2", {"others": 2.0, "sleeve length": 0.3}),
+        ("weights", {"a:b": 1}, {"others": 1.0, "a:b": 1.0}),
     ],
 )
 def test_values_are_read_by_the_type_of_the_setting(key: str, text: Any, value: Any) -> None:
@@ -120,6 +125,9 @@ def test_none_stays_a_choice_where_nothing_may_be_absent() -> None:
         ("kind", "mena", "'mean' or 'max'"),
         ("after", "relu", "'none' or 'tanh'"),
         ("size", [96, 80], "valid string"),
+        ("weights", "colour", "expected name:number, with commas between them"),
+        ("weights", ":1", "expected name:number"),
+        ("weights", "colour:much", "valid number"),
     ],
 )
 def test_values_of_another_type_are_refused_by_name(key: str, text: Any, told: str) -> None:
@@ -247,6 +255,8 @@ UNUSUAL = {
     "crop_area": (0.123456789012345, 0.9),
     "mean": (0.1, 0.2, 0.3),
     "lr": 1e-7,
+    "head_weights": {"root": 0.25, "leaf": 2.0},
+    "heads": ("root", "leaf"),
     "seed": 2**40,
     "mirror": False,
 }

@@ -33,6 +33,39 @@ def test_families_differ_by_titles_only() -> None:
     assert (visual.network, visual.training, visual.photos) == (sicot.network, sicot.training, sicot.photos)
 
 
+PAPER_S = {"bcnn": 0, "sscnn": 1, "bmtl-rl": 0, "bmtl-ca": 0, "ssmtl-rl": 1, "ssmtl-ca": 1}
+
+
+@pytest.mark.parametrize("name", PAPER_S)
+def test_paper_s_recipe(name: str) -> None:
+    """S §4.2: VGG-16, SGD, momentum 0.9, weight decay 0.0005, one decay by 10; crop, mirror and deformation at 224."""
+    made = recipe(name)
+    assert (made.network.backbone, made.network.weights, made.network.attention is not None) == (
+        "vgg16",
+        "imagenet",
+        bool(PAPER_S[name]),
+    )
+    training = made.training
+    assert (training.optimizer, training.momentum, training.weight_decay) == ("sgd", 0.9, 0.0005)
+    assert training.lr == (0.0001 if "mtl" in name else 0.001)
+    assert (training.schedule, training.decay_factor, training.decay_every) == ("step", 0.1, training.epochs / 2)
+    assert made.photos.height == 224 and made.photos.mirror and made.photos.deform > 0
+    heads = {"cnn": ("leaf",), "-rl": ("root", "leaf"), "-ca": ("leaf", "attributes")}[name[-3:]]
+    assert made.network.heads == heads
+    assert dict(made.network.head_weights) == ({"root": 0.1} if name.endswith("-rl") else {})
+    gammas = {"color": 0.5, "sleeve length": 0.3, "others": 0.1} if name.endswith("-ca") else {}
+    assert dict(made.network.attribute_weights) == gammas
+
+
+def test_both_papers_in_one_network() -> None:
+    made = recipe(
+        "ssmtl-ca", {"heads": "root,leaf,attributes", "titles": "bilinear", "attribute_weights": "colour:0.2"}
+    )
+    network = made.network
+    assert (network.attention, network.titles, network.heads) == ("spatial", "bilinear", ("root", "leaf", "attributes"))
+    assert network.attribute_weights == {"color": 0.5, "sleeve length": 0.3, "others": 0.1, "colour": 0.2}
+
+
 def test_unknown_names_fail_with_the_nearest() -> None:
     with pytest.raises(BadOption, match=r"'sicott' is no model family \(did you mean sicot\?\)"):
         recipe("sicott")

@@ -31,6 +31,16 @@ from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConf
         ({"titles": "mean", "word_weighting": "softmax"}, "belongs to titles=bilinear, not mean"),
         ({"titles": "bilinear", "lstm_width": 64}, "belongs to titles=bilstm or bilstm-attention, not bilinear"),
         ({"titles": "mean", "word_dimension": 64}, "pretrained bring their own"),
+        ({"titles": "mean", "heads": ("attributes",)}, "heads=attributes tells none; add leaf"),
+        ({"attention_at": "layer3"}, "attention_at=layer3 does nothing here; set attention=spatial too"),
+        ({"attention_spread": 0.1}, "attention_spread=0.1 does nothing here"),
+        ({"attention": "spatial", "attention_spread": 0.0}, "attention_spread=0.0 must be above 0"),
+        ({"attributes": ("colour",)}, "attributes=colour does nothing here; set heads=leaf,attributes too"),
+        ({"attribute_weights": {"colour": 1.0}}, "attribute_weights=colour:1.0 does nothing here"),
+        ({"heads": ()}, "heads= must name something"),
+        ({"heads": ("leaf", "leaf")}, "and nothing twice"),
+        ({"head_weights": {"leaf": 0.0}}, "head_weights=leaf:0 must be above 0; leave out what is not to be learnt"),
+        ({"private_width": -1}, "private_width=-1 must not be negative"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, Any], told: str) -> None:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.errors import BadOption, Mismatch
+from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.models.assemble import build, restore
+from prodrec.models.families import recipe
+from prodrec.models.recognizer import Recognizer
+
+Attributes = tuple[Attribute, ...]
+SMALL = {"backbone": "squeezenet1_1", "weights": "none"}
+
+
+def network_of(family: str, taxonomy: Taxonomy, attributes: Attributes = (), **settings: str) -> Recognizer:
+    config = recipe(family, {**SMALL, **settings}).network
+    return build(
+        config, taxonomy=taxonomy, attributes=attributes, train_images=np.array([9, 7, 5, 2, 0]), photo_size=(80, 64)
+    )
+
+
+def test_the_template_has_the_size_of_the_feature_map(taxonomy: Taxonomy) -> None:
+    """S §3.2: n follows the feature map, wherever the attention stands."""
+    for at, grid in (("none", (4, 3)), ("features.5", (9, 7))):
+        attention = network_of("sscnn", taxonomy, attention_at=at).attention
+        assert attention is not None and attention.template_HW.shape == grid
+
+
+def test_every_task_has_private_layers_of_its_own(taxonomy: Taxonomy, attributes: Attributes) -> None:
+    network = network_of("ssmtl-rl", taxonomy, attributes, private_width="8", heads="root,leaf,attributes")
+    root, leaf = network.level_heads
+    assert [head.private[0].weight.shape for head in (root, leaf)] == [(8, 512), (8, 512)]  # type: ignore[index]
+    assert root.classifier.classes == 2 and leaf.classifier.classes == 5
+    assert (root.weight, leaf.weight) == (0.1, 1.0) and (root.column, leaf.column) == (0, 1)
+    assert network.attribute_head is not None and network.attribute_head.names == ("colour", "sleeve length")
+
+
+def test_logit_adjustment_counts_the_images_of_each_level(taxonomy: Taxonomy) -> None:
+    network = network_of("bmtl-rl", taxonomy, logit_adjustment="1")
+    root, leaf = (head.classifier.log_prior_C for head in network.level_heads)
+    torch.testing.assert_close(root, torch.tensor([21 / 23, 2 / 23]).log())
+    torch.testing.assert_close(leaf, torch.tensor([9, 7, 5, 2, 1]).div(24).log())
+
+
+def test_attention_needs_maps(taxonomy: Taxonomy) -> None:
+    with pytest.raises(BadOption, match=r"attention_at=features\.99 is no place in backbone squeezenet1_1"):
+        network_of("sscnn", taxonomy, attention_at="features.99")
+    with pytest.raises(BadOption, match="freeze_until=layer1 is no place in backbone squeezenet1_1"):
+        network_of("bcnn", taxonomy, freeze_until="layer1")
+
+
+def test_restore_refuses_other_heads(taxonomy: Taxonomy, attributes: Attributes) -> None:
+    weights = network_of("bcnn", taxonomy).state_dict()
+    config = recipe("bmtl-ca", SMALL).network
+    with pytest.raises(Mismatch, match="it lacks attribute_head"):
+        restore(config, weights, taxonomy=taxonomy, attributes=attributes)
+
+
+def test_the_same_seed_starts_the_shared_parts_alike(taxonomy: Taxonomy, attributes: Attributes) -> None:
+    """The backbone does not depend on the tasks, so that approaches of one seed differ in their tasks alone."""
+    started = []
+    for family in ("bcnn", "bmtl-ca", "ssmtl-rl"):
+        torch.manual_seed(7)
+        started.append(network_of(family, taxonomy, attributes).backbone.state_dict())
+    for other in started[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in started[0].items())
