@@ -33,6 +33,10 @@ class BadTable(UserError):
     """A products table cannot be read, or lacks a column, or holds no usable row."""
 
 
+class BadPhoto(UserError):
+    """A photo to recognise cannot be decoded."""
+
+
 class BadOption(UserError):
     """An option or a `--set` key is unknown, malformed or contradicts another."""
 

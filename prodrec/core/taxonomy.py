@@ -59,10 +59,11 @@ class Taxonomy:
             columns.append(parents[columns[-1]])
         return np.stack(columns[::-1], axis=1)
 
-    def path(self, leaf: int) -> tuple[str, ...]:
-        """Names from the shallowest level to leaf number `leaf`."""
-        steps = [leaf]
-        for parents in reversed(self.parents[1:]):
+    def path(self, number: int, level: str | None = None) -> tuple[str, ...]:
+        """Names from the shallowest level to class `number` of `level`, which is that of the leaves unless given."""
+        depth = self.depth if level is None else self.levels.index(level) + 1
+        steps = [number]
+        for parents in reversed(self.parents[1:depth]):
             steps.append(int(parents[steps[-1]]))
         return tuple(self.names[level][c] for level, c in enumerate(reversed(steps)))
 

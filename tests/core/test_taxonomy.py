@@ -36,6 +36,8 @@ def test_ancestors_and_paths_agree() -> None:
     for leaf, above in enumerate(ancestors.tolist()):
         assert found.path(leaf) == tuple(names[c] for names, c in zip(found.names, above, strict=True))
     assert found.path(3) == ("bags", "bags", "tote")
+    level = found.levels[1]
+    assert found.path(found.names[1].index("bags"), level) == ("bags", "bags")
 
 
 def test_one_level_is_a_tree_too() -> None:

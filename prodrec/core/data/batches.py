@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.errors import ProdrecError
+from prodrec.core.data.photos import PhotoRules, UnusablePhoto, open_upright, to_store
+from prodrec.core.errors import BadPhoto, ProdrecError
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -114,13 +115,37 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
         return random_view(photo_CHW, self.photos, random)
 
 
+def read_photo(data: bytes) -> Tensor:
+    """A photo in no dataset, as `prepare` with its usual size would store and training load it: uint8 [3, H, W].
+
+    Raises BadPhoto.
+    """
+    rules = PhotoRules()
+    try:
+        image, as_it_was = open_upright(data, pixel_limit=rules.pixel_limit)
+    except UnusablePhoto as error:
+        raise BadPhoto(f"the photo cannot be used: {error.reason}, {error}.") from error
+    stored, _ = to_store(image, data if as_it_was else None, rules)
+    try:
+        photo_HWC = simplejpeg.decode_jpeg(stored, strict=False)
+    except ValueError:
+        photo_HWC = np.array(image.convert("RGB"))
+    return torch.from_numpy(photo_HWC).permute(2, 0, 1)
+
+
 def whole_view(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:
     """The largest centred part with the aspect ratio of the input, resized: uint8 [3, H, W]."""
-    height, width = photo_CHW.shape[1:]
+    rows, columns = seen_part(photo_CHW.shape[1:], photos)
+    return _resize(photo_CHW[:, rows, columns], photos)
+
+
+def seen_part(size: Sequence[int], photos: PhotoConfig) -> tuple[slice, slice]:
+    """Rows and columns of the largest centred part of the input's aspect ratio; `size`: the photo (height, width)."""
+    height, width = size
     aspect = photos.width / photos.height
     h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
     top, left = (height - h) // 2, (width - w) // 2
-    return _resize(photo_CHW[:, top : top + h, left : left + w], photos)
+    return slice(top, top + h), slice(left, left + w)
 
 
 def random_view(photo_CHW: Tensor, photos: PhotoConfig, random: np.random.Generator) -> Tensor:

@@ -94,7 +94,7 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
             digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
             digest.update(np.asarray(image.convert("RGB")).data)
             greys[i] = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
-            stored[i], sizes[i] = _to_store(image, data if as_it_was else None, rules)
+            stored[i], sizes[i] = to_store(image, data if as_it_was else None, rules)
             digests[i] = np.frombuffer(digest.digest(), np.uint8)
         except UnusablePhoto as error:
             problems[i] = (error.reason, str(error))
@@ -178,7 +178,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8))
 
 
-def _to_store(image: Image.Image, original: bytes | None, rules: PhotoRules) -> tuple[bytes, tuple[int, int]]:
+def to_store(image: Image.Image, original: bytes | None, rules: PhotoRules) -> tuple[bytes, tuple[int, int]]:
     """The bytes to store, and their width and height: the original where it is small enough, else resized once."""
     short = min(image.size)
     if not rules.store:

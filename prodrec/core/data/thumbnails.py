@@ -21,3 +21,9 @@ def fit(photo_CHW: NDArray[np.uint8], box: tuple[int, int]) -> NDArray[np.uint8]
     image = Image.fromarray(np.ascontiguousarray(photo_CHW.transpose(1, 2, 0)))
     how = Image.Resampling.NEAREST if factor >= SHARP_FROM else Image.Resampling.LANCZOS
     return np.asarray(image.resize(size, how, reducing_gap=3.0 if factor < 1 else None))
+
+
+def stretch(values_hw: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A grid of values as float32 of `size` (height, width), bilinear between the centres of its cells."""
+    grid = Image.fromarray(np.ascontiguousarray(values_hw, dtype=np.float32))
+    return np.asarray(grid.resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -1,0 +1,162 @@
+"""`prodrec explain` with tiny runs: what it says agrees with `prodrec score`, and one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+from prodrec.core.data.dataset import open_dataset
+from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.core.scores import open_scores
+
+TINY = ["backbone=squeezenet1_1", "weights=none", "image_size=32", "epochs=1", "batch_size=8", "optimizer=sgd"]
+EVERYTHING = ["heads=levels,attributes", "attributes=colour", "titles=bilinear", "word_vectors=random"]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dataset/, photos/, and runs/all with attention, all levels, an attribute and titles."""
+    place = tmp_path_factory.mktemp("explained")
+    shutil.copytree(drawn_dozen.photos, place / "photos")
+    tiny = [part for setting in TINY for part in ("--set", setting)]
+    everything = [part for setting in EVERYTHING for part in ("--set", setting)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        for arguments in (
+            ["prepare", drawn_dozen.table, "--images", "photos", "--attributes", "colour", "--drop-rare", 0],
+            ["train", "ssmtl-ca", *tiny, *everything, "--workers", 0, "--out", "runs/all"],
+        ):
+            result = call(*arguments)
+            assert result.exit_code == 0, result.output
+    return place
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(trained, tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    return tmp_path / "folder"
+
+
+def photos() -> list[Path]:
+    """The files of the dataset's photos, by row."""
+    return [Path("photos") / name for name in open_dataset(Path("dataset")).products()["image"].to_list()]
+
+
+def softmax(values: Any) -> Any:
+    return np.exp(values) / np.exp(values).sum(axis=-1, keepdims=True)
+
+
+def test_it_says_what_score_says(folder: Path) -> None:
+    assert call("score", "all", "--split", "all", "--workers", 0, "--out", "all.h5").exit_code == 0
+    found = json.loads(call("explain", "all", *photos()[:5], "--top", 100, "--json").stdout)["photos"]
+    with open_scores(Path("all.h5")) as scores:
+        chunk = next(scores.chunks(attribute_scores=True))
+        assert len(scores.scored_levels) == len(scores.levels) == 3
+        for level in scores.levels:
+            names = scores.taxonomy.names[scores.levels.index(level)]
+            told = [{p["class"]: p["confidence"] for p in photo["levels"][level]} for photo in found]
+            expected = softmax(chunk.scores[level][:5])
+            np.testing.assert_allclose([[one[name] for name in names] for one in told], expected, atol=2e-3)
+        states = scores.attributes[0].states
+        told = [{p["state"]: p["confidence"] for p in photo["attributes"]["colour"]} for photo in found]
+        expected = softmax(chunk.attribute_scores["colour"][:5])
+        np.testing.assert_allclose([[one[state] for state in states] for one in told], expected, atol=2e-3)
+
+
+def test_people_read_paths_states_and_words(folder: Path) -> None:
+    data = open_dataset(Path("dataset"))
+    title = f"{data.vocabulary.words[0]} zzzz"
+    result = call("explain", "runs/all", photos()[0], "--title", title, "--top", 2)
+    assert result.exit_code == 0, result.output
+    for told in (str(photos()[0]), " / ".join(data.taxonomy.path(0)), "colour: ", "zzzz (not in the vocabulary)", " %"):
+        assert told in result.stdout
+    weighed = json.loads(call("explain", "all", photos()[0], "--title", title, "--with-titles", "--json").stdout)
+    words = weighed["photos"][0]["words"]
+    assert words[0]["word"] == data.vocabulary.words[0] and 0 < words[0]["weight"] <= 1 and words[1]["weight"] is None
+
+
+def test_a_title_counts_only_where_it_is_asked_to(folder: Path) -> None:
+    title = " ".join(open_dataset(Path("dataset")).vocabulary.words[:3])
+    plain, weighed, titled = (
+        json.loads(call("explain", "all", photos()[0], *more, "--json").stdout)["photos"][0]["levels"]["leaf"]
+        for more in ([], ["--title", title], ["--title", title, "--with-titles"])
+    )
+    assert plain == weighed != titled
+
+
+def test_pictures_of_where_it_looks(folder: Path) -> None:
+    Path("other").mkdir()
+    image = Image.open(photos()[0]).resize((60, 20))
+    image.save(Path("other") / photos()[0].with_suffix(".png").name)
+    files = [photos()[0], *Path("other").iterdir()]
+    result = call("explain", "all", *files, "--saliency", "--json")
+    found = json.loads(result.stdout)["photos"]
+    stem = files[0].stem
+    assert [photo["picture"] for photo in found] == [f"explain/{stem}-saliency.png", f"explain/{stem}-2-saliency.png"]
+    assert all(Path(photo["picture"]).read_bytes().startswith(b"\x89PNG") for photo in found)
+    assert found[1]["saliency"]["columns"] == [20, 40] and found[1]["saliency"]["rows"] == [0, 20]
+    assert np.shape(found[0]["saliency"]["weights"]) == np.shape(found[1]["saliency"]["weights"])
+    again = call("explain", "all", *files, "--saliency")
+    assert again.exit_code == 2 and "--force" in again.stderr
+    assert call("explain", "all", *files, "--saliency", "--out", "look").exit_code == 0
+
+
+def wrong(result: Result, *told: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and not result.stdout
+    assert not Path("explain").exists()
+    for text in told:
+        assert text in result.stderr
+
+
+def test_photos_that_cannot_be_read(folder: Path) -> None:
+    good = photos()[0]
+    wrong(call("explain", "all", good, "none.jpg", "--saliency"), "photo none.jpg does not exist")
+    Path("broken.jpg").write_bytes(good.read_bytes()[:300])
+    wrong(call("explain", "all", good, "broken.jpg", "--saliency"), "broken.jpg: the photo cannot be used")
+    wrong(call("explain", "all", "photos"), "photos cannot be read")
+
+
+def test_what_the_run_does_not_have(folder: Path) -> None:
+    content = json.loads(Path("runs/all/run.json").read_text("utf-8"))
+    network = {**content["recipe"]["network"], "attention": None, "titles": None, "word_vectors": "pretrained"}
+    content["recipe"]["network"] = {**network, "attention_spread": 1.0}
+    Path("runs/all/run.json").write_text(json.dumps(content), "utf-8")
+    wrong(call("explain", "all", photos()[0], "--saliency"), "runs/all has no spatial attention", "sscnn")
+    wrong(call("explain", "all", photos()[0], "--title", "a"), "runs/all was trained on photos alone")
+
+
+def test_options_that_would_do_nothing(folder: Path) -> None:
+    wrong(call("explain", "all", photos()[0], "--out", "look"), "--saliency")
+    wrong(call("explain", "all", photos()[0], "--with-titles"), "--title")
+
+
+def test_runs_that_are_none(folder: Path) -> None:
+    wrong(call("explain", "nothing", photos()[0]), "nothing does not exist")
+    wrong(call("explain", "dataset", photos()[0]), "dataset is a dataset; expected a run")
+    content = json.loads(Path("runs/all/run.json").read_text("utf-8"))
+    Path("runs/all/run.json").write_text(json.dumps({**content, "status": "training"}), "utf-8")
+    wrong(call("explain", "all", photos()[0]), "runs/all is not finished", "--resume")
