@@ -1,0 +1,75 @@
+"""A tiny tree of three levels, and score files on it from predictions written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prodrec.core.scores import Origin, ScoresWriter
+from prodrec.core.taxonomy import Attribute, Taxonomy
+
+COLOUR = Attribute("colour", ("red", "green"))
+SIZE = Attribute("size", ("S", "M", "L"))
+
+
+@pytest.fixture
+def tree() -> Taxonomy:
+    """Roots A B; middles a b under A and c under B; leaves 0 1 under a, 2 under b, 3 4 under c."""
+    return Taxonomy(
+        levels=("root", "middle", "leaf"),
+        names=(("A", "B"), ("a", "b", "c"), ("0", "1", "2", "3", "4")),
+        parents=tuple(np.array(p, dtype=np.int32) for p in ([-1, -1], [0, 0, 1], [0, 0, 1, 2, 2])),
+    )
+
+
+@pytest.fixture
+def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
+    """Write a file: true leaves, the best class of every row by level, and attributes by name as (codes, best state)."""
+
+    def write(
+        name: str,
+        truth: Sequence[int],
+        best: Mapping[str, Sequence[int]],
+        *,
+        attributes: Mapping[str, tuple[Sequence[int], Sequence[int] | None]] | None = None,
+        top_k: int | None = None,
+        seed: int = 0,
+        first_row: int = 0,
+    ) -> Path:
+        rows = len(truth)
+        known = [a for a in (COLOUR, SIZE) if a.name in (attributes or {})]
+        scores, classes, states = {}, {}, {}
+        for level, wanted in best.items():
+            values = np.tile(-np.arange(tree.count(level), dtype=np.float32), (rows, 1))
+            values[np.arange(rows), list(wanted)] = 5
+            if top_k is not None:
+                classes[level] = np.argsort(-values, axis=1, kind="stable")[:, :top_k].astype(np.int32)
+                values = np.take_along_axis(values, classes[level], axis=1)
+            scores[level] = values
+        for attribute in known:
+            best_state = (attributes or {})[attribute.name][1]
+            if best_state is not None:
+                states[attribute.name] = np.eye(len(attribute.states), dtype=np.float32)[list(best_state)]
+        path = tmp_path / f"{name}-{seed}.h5"
+        family = {"family": name, "training": {"seed": seed}}
+        origin = Origin(name, name, {"dataset": "d"}, splits=("test",), seed=seed, recipe=family)
+        with ScoresWriter(
+            path, origin=origin, taxonomy=tree, train_images=[9] * 5, id_bytes=8, attributes=known
+        ) as writer:
+            writer.append(
+                ids=[str(i) for i in range(rows)],
+                rows_B=np.arange(rows) + first_row,
+                split_B=np.ones(rows, dtype=np.uint8),
+                labels_BL=tree.ancestors()[list(truth)],
+                features_BD=np.zeros((rows, 1)),
+                scores=scores,
+                classes=classes if top_k is not None else None,
+                attributes_BA=np.array([(attributes or {})[a.name][0] for a in known]).T if known else None,
+                attribute_scores=states or None,
+            )
+        return path
+
+    return write
