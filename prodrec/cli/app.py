@@ -38,13 +38,14 @@ def root(
 
 
 # Each import registers one verb, in the order of the journey. None imports torch, polars, h5py or gensim at its top.
-# Keep: prepare, inspect, pretrain_embeddings, train, score, report, gallery, explain, demo.
+# Keep: prepare, inspect, pretrain_embeddings, train, score, refine_mcr, report, gallery, explain, demo.
 # isort: off
 from prodrec.cli import prepare as _prepare  # noqa: E402, F401
 from prodrec.cli import inspect as _inspect  # noqa: E402, F401
 from prodrec.cli import pretrain_embeddings as _pretrain_embeddings  # noqa: E402, F401
 from prodrec.cli import train as _train  # noqa: E402, F401
 from prodrec.cli import score as _score  # noqa: E402, F401
+from prodrec.cli import refine_mcr as _refine_mcr  # noqa: E402, F401
 from prodrec.cli import report as _report  # noqa: E402, F401
 from prodrec.cli import gallery as _gallery  # noqa: E402, F401
 from prodrec.cli import explain as _explain  # noqa: E402, F401

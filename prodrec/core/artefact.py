@@ -2,7 +2,7 @@
 
 The header stands at the top of a JSON file or in the root attributes of an HDF5 file:
 
-    prodrec          the kind: dataset, embeddings, run, scores
+    prodrec          the kind: dataset, embeddings, run, scores, mcr-weights
     format_version   of that kind
     fingerprint      of the content, so that the next command can tell whether two artefacts belong together
     made_from        fingerprints of what it was made from, by kind
@@ -24,7 +24,7 @@ from typing import Any
 from prodrec import __version__
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 
-FORMAT_VERSIONS = {"dataset": 1, "embeddings": 1, "run": 1, "scores": 1}
+FORMAT_VERSIONS = {"dataset": 1, "embeddings": 1, "run": 1, "scores": 1, "mcr-weights": 1}
 JSON_NAMES = {"dataset": "dataset.json", "run": "run.json"}
 
 
