@@ -114,11 +114,11 @@ class Recognizer(nn.Module):
         if attention is None:
             raise BadOption("there is no spatial attention in this network; train one with --set attention=spatial.")
 
-        def attend(maps_BDHW: Tensor) -> Tensor:
+        def weigh(maps_BDHW: Tensor) -> Tensor:
             found.append(attention.weights(maps_BDHW))
-            return maps_BDHW * found[0].unsqueeze(1)
+            return maps_BDHW  # what follows does not matter
 
-        self.backbone.maps(images_BCHW, then=attend, at=self.config.attention_at)
+        self.backbone.maps(images_BCHW, then=weigh, at=self.config.attention_at)
         weights_BHW: Tensor = found[0]
         return weights_BHW
 
