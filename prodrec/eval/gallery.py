@@ -108,7 +108,7 @@ def choose(scores: Scores, wanted: Wanted) -> Gallery:
     """
     level, source = _levels(scores, wanted.level)
     at = scores.levels.index(level)
-    above_C = ancestors_between(scores.taxonomy, source, level)
+    above_C = None if source == level else ancestors_between(scores.taxonomy, source, level)
     inside = [_class_of(scores, 0, wanted.root, "--root"), _class_of(scores, -1, wanted.leaf, "--leaf")]
     random, best, images, errors = np.random.default_rng(wanted.seed), _Best(wanted.count), 0, 0
     with console.progress("choosing photos", total=scores.count(wanted.split), unit="photos") as advance:
@@ -138,16 +138,21 @@ def choose(scores: Scores, wanted: Wanted) -> Gallery:
 
 
 def predict(
-    chunk: ScoreChunk, source: str, above_C: NDArray[np.int32]
+    chunk: ScoreChunk, source: str, above_C: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(class int64 [R], its probability [R]) of the most probable class; ties go to the lower class index.
 
-    above_C: int32 [C], the class to predict that each class of level `source` belongs to
+    above_C: int32 [C], the class to predict that each class of level `source` belongs to; None for these themselves
     """
     scores_RK = chunk.scores[source].astype(np.float64)
     powers_RK = np.exp(scores_RK - scores_RK.max(axis=1, keepdims=True))
     powers_RK /= powers_RK.sum(axis=1, keepdims=True)
     rows = len(powers_RK)
+    if above_C is None:
+        best_R = powers_RK.argmax(axis=1)  # of a top-k file's equal scores the lower class stands first
+        kept_RK = None if chunk.classes is None else chunk.classes[source]
+        class_R = best_R if kept_RK is None else kept_RK[np.arange(rows), best_R].astype(np.int64)
+        return class_R, powers_RK[np.arange(rows), best_R]
     class_RK = above_C[np.arange(len(above_C))[None] if chunk.classes is None else chunk.classes[source]]
     class_RK = np.broadcast_to(class_RK, powers_RK.shape)
     key_N = ((np.arange(rows, dtype=np.int64)[:, None] << 32) + class_RK).ravel()

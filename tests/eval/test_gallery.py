@@ -74,6 +74,17 @@ def test_a_file_with_all_classes_kept_gives_the_same(draw_scores: Any, level: st
     assert sorted(dense) == sorted(kept) and found[1].kept is None
 
 
+def test_both_ways_to_predict_agree(draw_scores: Any) -> None:
+    for name, top_k in (("dense", None), ("kept", 5)):
+        with open_scores(draw_scores(name, top_k=top_k).path) as scores:
+            for chunk in scores.chunks():
+                direct, summed = (
+                    gallery.predict(chunk, "leaf", above) for above in (None, np.arange(12, dtype=np.int32))
+                )
+                assert np.array_equal(direct[0], summed[0])
+                np.testing.assert_allclose(direct[1], summed[1], rtol=1e-12)
+
+
 def test_in_a_top_k_file_the_kept_classes_share_the_probability(draw_scores: Any) -> None:
     drawn = draw_scores(top_k=2)
     with open_scores(drawn.path) as scores:
@@ -99,6 +110,7 @@ def test_equal_scores_go_to_the_lower_class() -> None:
     nothing = np.zeros(2)
     scores = {"leaf": np.array([[1, 1, 0, 1], [0, 2, 2, 0]], np.float32)}
     chunk = ScoreChunk(nothing, nothing, nothing, nothing, scores)  # type: ignore[arg-type]
+    assert gallery.predict(chunk, "leaf", None)[0].tolist() == [0, 1]
     assert gallery.predict(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
     assert gallery.predict(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]
 
