@@ -17,10 +17,11 @@ from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbones import build_backbone
 from prodrec.models.classifier import DenseClassifier
-from prodrec.models.heads import AttributeHead, LevelHead, Tasks, choose_tasks
+from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_matching
 from prodrec.models.recognizer import Recognizer
+from prodrec.models.tasks import Tasks, choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.trunk import Backbone
 

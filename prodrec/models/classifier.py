@@ -53,7 +53,7 @@ class DenseClassifier(nn.Module):
 
         The product follows autocast; softmax and sum are in float32 (float64 for float64 features).
         """
-        scores_BC = _at_least_float32(F.linear(features_BD, self.weight, self.bias))
+        scores_BC = at_least_float32(F.linear(features_BD, self.weight, self.bias))
         if self.logit_adjustment:
             assert self.log_prior_C is not None, "logit adjustment needs the training images of every class"
             scores_BC = scores_BC + self.logit_adjustment * self.log_prior_C
@@ -64,7 +64,7 @@ class DenseClassifier(nn.Module):
     def scores(self, features_BD: Tensor) -> Tensor:
         """Unnormalised scores B×C; in float32 also under autocast, where bfloat16 would make ties."""
         with torch.autocast(features_BD.device.type, enabled=False):
-            return F.linear(_at_least_float32(features_BD), self.weight, self.bias)
+            return F.linear(at_least_float32(features_BD), self.weight, self.bias)
 
     def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k largest scores B×K, in decreasing order, and their classes B×K (int64)."""
@@ -72,5 +72,6 @@ class DenseClassifier(nn.Module):
         return best.values, best.indices
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision as float32, others as they are."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

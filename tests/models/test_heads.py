@@ -7,11 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadOption
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.taxonomy import Attribute
 from prodrec.models.classifier import DenseClassifier
-from prodrec.models.families import recipe
-from prodrec.models.heads import AttributeHead, LevelHead, Tasks, choose_tasks
+from prodrec.models.heads import AttributeHead, LevelHead
 
 D = 4
 
@@ -90,72 +88,3 @@ def test_any_level_name_names_a_module(level: str) -> None:
     head = LevelHead(level, 0, nn.Sequential(), DenseClassifier(D, 2), weight=1.0)
     names = set(nn.ModuleDict({head.key: head}).state_dict())
     assert len(names) == 2 and all(name.count(".") == 2 for name in names)
-
-
-def tasks_of(
-    taxonomy: Taxonomy, attributes_: tuple[Attribute, ...], family: str = "ssmtl-ca", /, **settings: str
-) -> Tasks:
-    return choose_tasks(recipe(family, settings).network, taxonomy, attributes_)
-
-
-def test_papers_weights_are_the_defaults(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
-    assert tasks_of(taxonomy, attributes, "bmtl-rl") == Tasks(("root", "leaf"), (0.1, 1.0))
-    found = tasks_of(taxonomy, attributes)
-    assert (found.levels, found.level_weights, found.branch_weight) == (("leaf",), (1.0,), 1.0)
-    assert dict(zip(found.attributes, found.attribute_weights, strict=True)) == {attributes[0]: 0.1, attributes[1]: 0.3}
-
-
-def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
-    found = tasks_of(
-        taxonomy,
-        attributes,
-        heads="levels,attributes",
-        head_weights="leaf:2,attributes:0.4",
-        attribute_weights="colour:0.7",
-    )
-    assert found.levels == ("root", "leaf") and found.level_weights == (1.0, 2.0) and found.branch_weight == 0.4
-    assert found.attribute_weights == (0.7, 0.3)
-
-
-def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
-    tree = Taxonomy.from_json(
-        {
-            "levels": [
-                {"name": "leaf", "classes": ["a"], "parents": [-1]},
-                {"name": "kind", "classes": ["b", "c"], "parents": [0, 0]},
-            ]
-        }
-    )
-    assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name comes first
-    assert tasks_of(tree, attributes, "bcnn", heads="kind").levels == ("kind",)
-
-
-@pytest.mark.parametrize(
-    ("family", "settings", "message"),
-    [
-        ("bcnn", {"heads": "brand"}, "the catalogue has no level 'brand'; its levels are root, leaf"),
-        ("bcnn", {"heads": "laef"}, r"no level 'laef' \(did you mean leaf\?\)"),
-        ("bmtl-ca", {"attributes": "color"}, r"'color' is no attribute of this dataset \(did you mean colour\?\)"),
-        (
-            "bmtl-ca",
-            {"attribute_weights": "colours:1"},
-            r"'colours' is no attribute of this dataset \(did you mean colo",
-        ),
-        ("bmtl-rl", {"head_weights": "middle:1"}, "no head 'middle'; this network has root, leaf"),
-        ("bmtl-rl", {"head_weights": "attributes:1"}, "no head 'attributes'"),
-    ],
-)
-def test_tasks_that_the_catalogue_lacks(
-    taxonomy: Taxonomy, attributes: tuple[Attribute, ...], family: str, settings: dict[str, str], message: str
-) -> None:
-    with pytest.raises(BadOption, match=message):
-        tasks_of(taxonomy, attributes, family, **settings)
-
-
-def test_catalogues_without_attributes_or_with_one_level(attributes: tuple[Attribute, ...], taxonomy: Taxonomy) -> None:
-    with pytest.raises(BadOption, match="this dataset has none; prepare it with --attributes"):
-        tasks_of(taxonomy, ())
-    flat = Taxonomy.from_json({"levels": [{"name": "kind", "classes": ["a", "b"], "parents": [-1, -1]}]})
-    with pytest.raises(BadOption, match="the classes have one level only"):
-        tasks_of(flat, attributes, "bmtl-rl")
-    assert tasks_of(flat, attributes, "bmtl-rl", heads="leaf").levels == ("kind",)
