@@ -63,6 +63,19 @@ def test_means_over_seeds(draw_scores: Any, tmp_path: Path) -> None:
     assert "visual (2 seeds)" in result.stdout and "±" in result.stdout and "standard deviation" in result.stdout
 
 
+def test_hierarchy_and_attributes(draw_scores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scored = {"scored": ("root", "leaf"), "score_attributes": True}
+    for seed, (name, options) in enumerate({"ca": scored, "root": {"scored": ("root",)}, "visual": {}}.items()):
+        draw_scores(name, seed=seed, out=tmp_path / "scores" / f"{name}.h5", **options)
+    result = call("--hierarchy", "--by-attribute")
+    assert result.exit_code == 0, result.output
+    for text in ("leaf outside root", "hierarchical F", "colour/tone", "MACC-branA", "all rows", "by level"):
+        assert text in result.stdout
+    assert "gains are percentage points (edges where values are) over visual" in result.stdout
+    assert "root: scores of root only; leaf read n/a." in result.stderr
+
+
 def wrong(result: Result, *told: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")

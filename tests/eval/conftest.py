@@ -27,7 +27,7 @@ def tree() -> Taxonomy:
 
 @pytest.fixture
 def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
-    """Write a file: true leaves, the best class of every row by level, and attributes by name as (codes, best state)."""
+    """Write a file: true leaves, the best class of a row by level, and attributes by name as (codes, best state)."""
 
     def write(
         name: str,

@@ -44,3 +44,22 @@ def test_many_roots_and_a_root_without_test_images(draw_scores: Any, tmp_path: P
     draw_figures(found, tmp_path)
     text = (tmp_path / "by-root.svg").read_text("utf-8")
     assert "n/a" in text and "MACC top-3, %" in text
+
+
+def test_what_was_asked_for_is_drawn(predicted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodrec.eval.figures.FORMATS", ("svg",))
+    truth, leaf = [0, 0, 3, 2], [0, 2, 0, 2]
+    attributes = {"colour": ([1, 2, 1, 0], [0, 1, 0, 0])}
+    both = predicted("both", truth, {"root": [0, 0, 1, 0], "leaf": leaf}, attributes=attributes)
+    root = predicted("only root", truth, {"root": [0, 0, 1, 0]})
+    written = draw_figures(report([both, root], hierarchy=True, by_attribute=True), tmp_path / "a")
+    names = ["by-training-images", "by-root", "by-level", "by-attribute", "mistakes"]
+    assert [path.stem for path in written] == names
+    texts = {name: (tmp_path / "a" / f"{name}.svg").read_text("utf-8") for name in names}
+    assert "ACC-branA, %" in texts["by-attribute"] and "ACC-branC, %" in texts["by-attribute"]
+    assert "only root" in texts["by-level"] and "n/a" in texts["by-level"] and "MACC top-1, %" in texts["by-level"]
+    assert "only root" not in texts["by-root"] and "only root" not in texts["mistakes"]
+    for text in ("right root, wrong middle", "right middle, wrong leaf", "wrong root", "25.0"):
+        assert text in texts["mistakes"]
+    written = draw_figures(report([root], by_root=True), tmp_path / "b")
+    assert [path.name for path in written] == ["by-level.svg"], "no leaves, no figure of leaves"

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from prodrec.eval.intervals import of_accuracy, of_paired_gain, of_unpaired_gain, wilson
+from prodrec.eval.intervals import (
+    of_accuracy,
+    of_mean,
+    of_paired_gain,
+    of_paired_mean_gain,
+    of_unpaired_gain,
+    wilson,
+)
 
 
 def test_wilson_has_known_values() -> None:
@@ -97,3 +106,47 @@ def test_paired_interval_covers(one_image: bool) -> None:
         low, high = of_paired_gain(drawn[:, 0], drawn[:, 1], images, weights)
         inside += low <= truth <= high
     assert inside / 300 >= 0.92
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (3, 7), (830, 1000)])
+def test_mean_of_two_values_has_wilsons_interval(right: int, images: int) -> None:
+    value, interval = of_mean(np.array([images - right, right]), np.array([0.0, 1.0]))
+    assert value == pytest.approx(right / images) and interval == pytest.approx(wilson(right / images, images))
+
+
+def test_mean_does_not_depend_on_the_direction_or_scale_of_its_values() -> None:
+    images, values = np.array([60, 20, 15, 5]), np.arange(4) / 3
+    value, (low, high) = of_mean(images, values)
+    assert value == pytest.approx((20 + 30 + 15) / 300) and low < value < high
+    turned, ends = of_mean(images, 1 - values)
+    assert turned == pytest.approx(1 - value) and sorted(ends) == pytest.approx([1 - high, 1 - low])
+
+
+def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
+    joint = np.array([[100, 40], [25, 835]])
+    every = np.array([True, True])
+    low, high = of_paired_mean_gain(joint, np.array([0.0, 1.0]), every)
+    counts = [np.array([n]) for n in (40, 25, 1000)]
+    assert (low, high) == pytest.approx(of_paired_gain(*counts, np.ones(1)), abs=2e-4)
+    same = of_paired_mean_gain(np.diag([100, 900]), np.array([0.0, 1.0]), every)
+    assert same[0] < 0 < same[1], "agreement on these images is no proof for others"
+
+
+@pytest.mark.parametrize("mistakes", [False, True])
+def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
+    """95 % intervals of simulated distances of two runs hold the true mean and gain about 95 times in 100."""
+    random = np.random.default_rng(5)
+    joint = np.array([[0.70, 0.04, 0.02, 0.01], [0.06, 0.06, 0.01, 0.01], [0.02, 0.01, 0.02, 0], [0.01, 0.01, 0, 0.02]])
+    values, counts = np.arange(4) / 3, np.arange(4) >= int(mistakes)
+
+    def mean(share: Any) -> float:
+        return float((share * values)[counts].sum() / share[counts].sum())
+
+    first, gain = mean(joint.sum(axis=1)), mean(joint.sum(axis=0)) - mean(joint.sum(axis=1))
+    held_mean = held_gain = 0
+    for draw in random.multinomial(300, joint.ravel(), size=400).reshape(-1, 4, 4):
+        low, high = of_mean(draw.sum(axis=1)[counts], values[counts])[1]
+        held_mean += low <= first <= high
+        low, high = of_paired_mean_gain(draw, values, counts)
+        held_gain += low <= gain <= high
+    assert 0.925 <= held_mean / 400 <= 0.985 and 0.925 <= held_gain / 400 <= 0.985

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from prodrec.eval.cells import Cell, Gain
-from prodrec.eval.layout import as_csv, as_markdown, gain_text, leaves_left_out, tables, value_text
+from prodrec.eval.layout import (
+    _style,
+    as_csv,
+    as_markdown,
+    gain_of,
+    gain_text,
+    leaves_left_out,
+    tables,
+    value_of,
+    value_text,
+)
 from prodrec.eval.report import report
 
 
@@ -85,3 +95,36 @@ def test_markdown_is_like_the_papers_tables(draw_scores: Any) -> None:
     top1, top3 = found.rows[0].cells[0], found.rows[1].cells[0]
     assert top1 and top3 and f"{100 * top1.value:.2f} ({100 * top3.value:.2f}) [" in table[2]
     assert "b\\|c" in table[0]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_narrow_terminals_do_not_cut_figures(predicted: Any, width: int) -> None:
+    truth, leaf = [0, 0, 3, 2], [0, 2, 3, 2]
+    attributes = {"colour": ([1, 2, 1, 0], [0, 1, 0, 0])}
+    files = [predicted(n, truth, {"root": [0, 0, 1, 0], "leaf": leaf}, attributes=attributes) for n in ("a", "b", "c")]
+    found = report(files, hierarchy=True, by_attribute=True, by_level=True)
+    text = shown(found, width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    for row in found.rows[:1]:
+        assert all(part in text for part in value_text(row.cells[0]).replace(" [", "|[").split("|"))
+    for name in ("leaf outside root", "distance of mistakes", "by attribute", "ACC-branA"):
+        assert any(name in line for line in text.splitlines()), name
+
+
+def test_edges_and_what_is_better(predicted: Any) -> None:
+    truth = [0, 0, 3, 3] * 30
+    worse, right = [2, 4, 3, 0] * 30, [0, 0, 3, 3] * 30
+    found = report([predicted(n, truth, {"leaf": leaf}) for n, leaf in (("a", worse), ("b", right))], hierarchy=True)
+    rows = {row.group: row for row in found.rows if row.section == "hierarchy"}
+    assert value_of(rows["distance"], 0).startswith("2.000 [") and gain_of(rows["distance"], 1).startswith("-2.000 [")
+    assert _style(rows["distance"], 1) == _style(rows["full path right"], 1) == "green"
+    assert value_of(rows["leaf outside root"], 1) == gain_of(rows["leaf outside root"], 1) == "n/a"
+    line = next(line for line in as_csv(found).splitlines() if ",distance," in line and ",b," in line)
+    assert line.endswith(",edges,lower") and ",0.0," in line
+    text = as_markdown(found)
+    assert "| distance, edges | 2 of 5 | 120 | 2.000 [" in text and text.startswith("Accuracy in percent on the test")
+
+
+def test_gain_over_nothing_reads_na(draw_scores: Any) -> None:
+    found = report([draw_scores("root", scored=("root",)).path, draw_scores("leaf").path])
+    assert value_of(found.rows[0], 0) == gain_of(found.rows[0], 1) == "n/a" != value_of(found.rows[0], 1)

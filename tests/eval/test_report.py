@@ -253,3 +253,36 @@ def test_finding_scores(draw_scores: Any, tmp_path: Path) -> None:
     (tmp_path / "c.h5").write_text("no scores")
     with pytest.raises(BadArtefact, match=r"c\.h5"):
         find_scores(tmp_path)
+
+
+def test_the_first_column_has_the_leaves(draw_scores: Any, tmp_path: Path) -> None:
+    draw_scores("a", family="visual", scored=("root",))
+    draw_scores("b", family="sicot")
+    draw_scores("c", family="visual")
+    assert [path.stem for path in find_scores(tmp_path)] == ["c", "b", "a"]
+    found = report(find_scores(tmp_path))
+    assert cell(found, column=1).gain is not None and cell(found, column=2) is None
+    assert cell(found, section="by level", group="root", column=2).gain.paired, "levels that it scored stand unasked"
+    assert any("a: scores of root only; leaf read n/a" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_a_run_of_roots_alone(draw_scores: Any, top_k: int | None) -> None:
+    drawn = draw_scores("root", scored=("root",), top_k=top_k)
+    found = report([drawn.path], by_root=True, by_head_tail=True)
+    root = cell(found, section="by level", group="root")
+    test = drawn.split == 1
+    assert root.value == pytest.approx((drawn.scores["root"].argmax(axis=1) == drawn.labels[:, 0])[test].mean())
+    assert all(row.cells == (None,) for row in found.rows if row.level == "leaf")
+    overall = next(row for row in found.rows if row.section == "overall")
+    assert overall.judged == (len(set(drawn.labels[test, 1])), test.sum())
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_a_level_above_the_deepest_scored_is_summed_from_it(predicted: Any) -> None:
+    truth = [0, 1, 2, 3]
+    found = report([predicted("middle", truth, {"middle": [0, 1, 2, 2]})], tops=[1])
+    assert cell(found, section="by level", group="middle").value == 2 / 4
+    assert cell(found, section="by level", group="root").value == 3 / 4
+    assert cell(found, section="by level", group="leaf") is None
+    assert any("root by the summed probabilities of the classes of middle below" in note for note in found.notes)
