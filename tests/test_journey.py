@@ -75,7 +75,7 @@ def test_each_artefact_knows_what_it_was_made_from(journey: Any, dataset: Datase
     run = open_run(journey.folder / "runs/sicot")
     with open_scores(journey.folder / "scores/sicot.h5") as scores:
         made_from = scores.origin.made_from
-        assert scores.taxonomy.same_classes(dataset.taxonomy)
+        assert scores.taxonomy.difference(dataset.taxonomy) is None
         assert scores.train_images.tolist() == dataset.train_images.tolist()
     assert made_from == {"run": run.fingerprint, "dataset": dataset.fingerprint}
     assert run.dataset_fingerprint == dataset.fingerprint
@@ -85,7 +85,7 @@ def test_each_artefact_knows_what_it_was_made_from(journey: Any, dataset: Datase
 def test_the_run_is_complete_without_the_dataset(journey: Any, dataset: Dataset, tmp_path: Path) -> None:
     shutil.copytree(journey.folder / "runs/sicot", tmp_path / "moved")
     run = open_run(tmp_path / "moved")
-    assert run.finished and run.taxonomy.same_classes(dataset.taxonomy)
+    assert run.finished and run.taxonomy.difference(dataset.taxonomy) is None
     assert run.vocabulary.words == dataset.vocabulary.words
     assert run.header["tokenizer"]["name"] == dataset.vocabulary.tokenizer
     assert run.weights()["classifier.weight"].shape[0] == len(dataset.taxonomy.leaves)

@@ -84,14 +84,6 @@ class Taxonomy:
             parents=tuple(np.asarray(level["parents"], dtype=np.int32) for level in levels),
         )
 
-    def same_classes(self, other: Taxonomy) -> bool:
-        """Whether the other tree has the same levels, the same classes in the same order, and the same parents."""
-        return (
-            self.levels == other.levels
-            and self.names == other.names
-            and all(np.array_equal(a, b) for a, b in zip(self.parents, other.parents, strict=True))
-        )
-
     def difference(self, other: Taxonomy) -> str | None:
         """The first place where the other tree differs, for a message ("…here, …there"), or None where it does not."""
         if self.levels != other.levels:

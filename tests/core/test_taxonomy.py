@@ -50,7 +50,7 @@ def test_one_level_is_a_tree_too() -> None:
 def test_json_and_back() -> None:
     found = tree()
     again = Taxonomy.from_json(json.loads(json.dumps(found.as_json())))
-    assert again.same_classes(found) and again.difference(found) is None
+    assert again.difference(found) is None
     assert all(parents.dtype == np.int32 for parents in again.parents)
     assert again.as_json() == found.as_json()
 
@@ -112,5 +112,4 @@ LEAVES = ("shirt", "vest", "skirt", "tote", "T恤")
 )
 def test_the_first_difference_is_told(other: Taxonomy, told: str | None) -> None:
     assert tree().difference(other) == told
-    assert tree().same_classes(other) == (told is None)
     assert (other.difference(tree()) is None) == (told is None)

@@ -21,7 +21,7 @@ def test_what_was_written_comes_back(draw_scores: Any, rows: int | None, split: 
     code = {"test": 1, "validation": 2}.get(split or "")
     keep = np.ones(len(drawn.rows), dtype=bool) if code is None else drawn.split == code
     with open_scores(drawn.path) as scores:
-        assert scores.taxonomy.same_classes(drawn.taxonomy)
+        assert scores.taxonomy.difference(drawn.taxonomy) is None
         assert scores.train_images.tolist() == drawn.train_images.tolist()
         assert scores.levels == scores.scored_levels == ("root", "leaf")
         assert scores.attributes[0].name == "colour/tone" and scores.attributes[0].states == ("red", "green", "blue")

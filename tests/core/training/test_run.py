@@ -20,7 +20,7 @@ def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, run_o
     shutil.move(done.path, tmp_path / "elsewhere")
     moved = open_run(tmp_path / "elsewhere")
     assert moved.finished and moved.name == "elsewhere"
-    assert moved.taxonomy.same_classes(prepared.taxonomy)
+    assert moved.taxonomy.difference(prepared.taxonomy) is None
     assert moved.vocabulary.words == prepared.vocabulary.words
     assert np.array_equal(moved.train_images, prepared.train_images)
     assert torch.equal(moved.weights()["w"], torch.arange(3.0))
