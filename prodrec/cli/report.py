@@ -24,7 +24,7 @@ Examples:
 - `prodrec report --hierarchy --by-level` adds right paths, conflicts between levels, how far off mistakes are
 - `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its own branch, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
-- `prodrec report --figures report/` draws the roots and the long tail as SVG and PNG
+- `prodrec report --figures report/` draws the roots, the long tail and what else was asked for, as SVG and PNG
 """
 
 
