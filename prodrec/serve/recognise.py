@@ -143,7 +143,7 @@ class Recogniser:
 
         from prodrec.core.data.batches import read_photo, seen_part
 
-        photo_CHW = read_photo(data)
+        photo_CHW = read_photo(data, stored_side=self.run.stored_side)
         words = None if title is None else choose_tokenizer(self.run.vocabulary.tokenizer)(title)
         batch = self._batch(photo_CHW, self.run.vocabulary.encode(words or ()))
         seen = None

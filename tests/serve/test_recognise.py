@@ -48,7 +48,7 @@ def recogniser() -> Recogniser:
     tokenizer = choose_tokenizer("jieba")
     vocabulary = Vocabulary(("red", "boots"), np.array([5, 2]), tokenizer.name, tokenizer.version)
     attributes = (Attribute("size", ("S", "L")), Attribute("colour", ("blue", "red")))
-    run: Any = SimpleNamespace(taxonomy=TREE, attributes=attributes, vocabulary=vocabulary)
+    run: Any = SimpleNamespace(taxonomy=TREE, attributes=attributes, vocabulary=vocabulary, stored_side=256)
     return Recogniser(run, KnownNetwork(), PhotoConfig(image_size="20x30"), torch.device("cpu"))
 
 

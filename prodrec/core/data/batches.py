@@ -115,17 +115,19 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
         return random_view(photo_CHW, self.photos, random)
 
 
-def read_photo(data: bytes) -> Tensor:
-    """A photo in no dataset, as `prepare` with its usual size would store and training load it: uint8 [3, H, W].
+def read_photo(data: bytes, *, stored_side: int | None) -> Tensor:
+    """A photo in no dataset, as `prepare --size` would store and training load it: uint8 [3, H, W].
 
-    Raises BadPhoto.
+    stored_side: pixels of the shorter side, None as `prepare --in-place` leaves it. Raises BadPhoto.
     """
-    rules = PhotoRules()
+    rules = PhotoRules(store=False) if stored_side is None else PhotoRules(size=stored_side)
     try:
         image, as_it_was = open_upright(data, pixel_limit=rules.pixel_limit)
     except UnusablePhoto as error:
         raise BadPhoto(f"the photo cannot be used: {error.reason}, {error}.") from error
     stored, _ = to_store(image, data if as_it_was else None, rules)
+    if not rules.store:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     try:
         photo_HWC = simplejpeg.decode_jpeg(stored, strict=False)
     except ValueError:

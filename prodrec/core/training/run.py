@@ -68,6 +68,12 @@ class Run:
         return str(self.header["made_from"]["dataset"])
 
     @property
+    def stored_side(self) -> int | None:
+        """Pixels of the shorter side of photos as the dataset stored them; None where it left them as they were."""
+        photos = self.header["photos"]
+        return None if photos["in_place"] else int(photos["size"])
+
+    @property
     def finished(self) -> bool:
         return bool(self.header["status"] == "finished")
 
@@ -115,6 +121,7 @@ def create_run(
         "recipe": recipe,
         "arithmetic": arithmetic,
         "word_vectors": word_vectors,
+        "photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")},
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},
     }
@@ -181,7 +188,7 @@ def open_run(path: Path) -> Run:
             train_images=np.asarray(catalogue["train_images"], dtype=np.int64),
             vocabulary=vocabulary,
         )
-        for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "made_from"):
+        for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "photos", "made_from"):
             found[key]
     except (OSError, KeyError, TypeError, ValueError, AssertionError) as error:
         raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error

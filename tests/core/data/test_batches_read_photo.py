@@ -30,13 +30,16 @@ def test_as_prepare_stores_it(tmp_path: Path, mode: str, suffix: str, size: tupl
     image.convert(mode).save(stream, suffix, **({"exif": exif} if suffix in ("JPEG", "WEBP") else {}))
     path = tmp_path / "photo"
     path.write_bytes(stream.getvalue())
-    (stored,) = examine([Place(str(path), 0, len(stream.getvalue()), False)], PhotoRules()).stored
-    found = read_photo(stream.getvalue()).numpy()
-    assert np.array_equal(found, simplejpeg.decode_jpeg(stored, strict=False).transpose(2, 0, 1))
-    assert min(found.shape[1:]) == min(256, *size) and found.shape[0] == 3
-    assert (found.shape[1] > found.shape[2]) == (suffix in ("JPEG", "WEBP")), "turned upright"
+    for side in (256, 100):
+        (stored,) = examine([Place(str(path), 0, len(stream.getvalue()), False)], PhotoRules(size=side)).stored
+        found = read_photo(stream.getvalue(), stored_side=side).numpy()
+        assert np.array_equal(found, simplejpeg.decode_jpeg(stored, strict=False).transpose(2, 0, 1))
+        assert min(found.shape[1:]) == min(side, *size) and found.shape[0] == 3
+        assert (found.shape[1] > found.shape[2]) == (suffix in ("JPEG", "WEBP")), "turned upright"
+    as_it_is = read_photo(stream.getvalue(), stored_side=None)
+    assert sorted(as_it_is.shape[1:]) == sorted(size)
 
 
 def test_what_is_no_photo_is_told() -> None:
     with pytest.raises(BadPhoto, match="the photo cannot be used: undecodable, not a JPEG"):
-        read_photo(b"nothing of the kind")
+        read_photo(b"nothing of the kind", stored_side=256)
