@@ -82,7 +82,7 @@ def test_levels_help_each_other(draw_scores: Any, tmp_path: Path) -> None:
     by = {(f["split"], f["level"], f["metric"]): f for f in answer["figures"]}
     for split in ("test", "validation"):
         assert by[split, "leaf", "ACC"]["after"] > by[split, "leaf", "ACC"]["before"] + 3
-    assert answer["lambda"] == float(min(answer["lambda_tried"], key=answer["lambda_tried"].get))
+    assert f"{answer['lambda']:g}" == min(answer["lambda_tried"], key=answer["lambda_tried"].get)
     raw, after = whole(leaf.path)[1], whole(tmp_path / "out.h5")[1]
     test = raw.split_R == 1
     for name, chunk in (("before", raw), ("after", after)):
@@ -113,7 +113,7 @@ def test_weights_that_saw_these_rows_or_other_levels_are_refused(draw_scores: An
     with pytest.raises(Mismatch, match="refines the levels root, leaf and the scores given hold leaf"):
         refine([leaf], out=tmp_path / "c.h5", weights=saved, levels=("leaf",))
     few = draw_scores("few", scored=("root", "leaf"), top_k=3, dataset="dataset-2").path
-    with pytest.raises(Mismatch, match="was fitted on all scores and .* the best scores only"):
+    with pytest.raises(Mismatch, match=r"was fitted on all scores and .* the best scores only"):
         refine([few], out=tmp_path / "c.h5", weights=saved)
     renamed = draw_scores("renamed", scored=("root", "leaf"), prefix="kind").path
     with pytest.raises(Mismatch, match="have other classes"):
@@ -123,7 +123,7 @@ def test_weights_that_saw_these_rows_or_other_levels_are_refused(draw_scores: An
 
 def test_fitting_on_test_rows_is_refused_unless_meant(draw_scores: Any, tmp_path: Path) -> None:
     drawn = draw_scores(scored=("root", "leaf"))
-    with pytest.raises(BadOption, match="--fit test: .*--fit-on-judged"):
+    with pytest.raises(BadOption, match=r"--fit test: .*--fit-on-judged"):
         refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK, fit_on=("validation", "test"))
     answer = refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK, fit_on=("test",), fit_on_judged=True)
     assert answer["fit"]["rows"] == int((drawn.split == 1).sum())
