@@ -88,7 +88,7 @@ def test_the_run_is_complete_without_the_dataset(journey: Any, dataset: Dataset,
     assert run.finished and run.taxonomy.difference(dataset.taxonomy) is None
     assert run.vocabulary.words == dataset.vocabulary.words
     assert run.header["tokenizer"]["name"] == dataset.vocabulary.tokenizer
-    assert run.weights()["classifier.weight"].shape[0] == len(dataset.taxonomy.leaves)
+    assert run.weights()["heads.level:leaf.classifier.weight"].shape[0] == len(dataset.taxonomy.leaves)
 
 
 @pytest.fixture(scope="module")

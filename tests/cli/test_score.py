@@ -238,7 +238,7 @@ def test_a_diverged_network_is_told(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file("runs/visual/model.safetensors")
-    weights["classifier.bias"][2] = float("nan")
+    weights["heads.level:leaf.classifier.bias"][2] = float("nan")
     save_file(weights, "runs/visual/model.safetensors")
     result = score("visual")
     assert result.exit_code == 1 and "scores of level leaf of row" in result.stderr and "not finite" in result.stderr

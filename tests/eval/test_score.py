@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +25,24 @@ TREE = Taxonomy(
 )
 
 
-def make_dataset(rows: int = 20, *, fingerprint: str = "d1", taxonomy: Taxonomy = TREE, words: Any = ("w",)) -> Any:
+COLOUR = (Attribute("colour", ("red", "blue")),)
+
+
+def make_dataset(
+    rows: int = 20,
+    *,
+    fingerprint: str = "d1",
+    taxonomy: Taxonomy = TREE,
+    words: Any = ("w",),
+    attributes: tuple[Attribute, ...] = COLOUR,
+) -> Any:
     random = np.random.default_rng(0)
     leaf = random.integers(0, 3, size=rows)
     return SimpleNamespace(
         path=Path("dataset"),
         fingerprint=fingerprint,
         taxonomy=taxonomy,
-        attributes=(Attribute("colour", ("red", "blue")),),
+        attributes=attributes,
         attributes_NA=random.integers(0, 3, size=(rows, 1)).astype(np.int32),
         labels_NL=np.stack([TREE.parents[1][leaf], leaf], axis=1).astype(np.int32),
         split_N=random.choice(3, size=rows, p=[0.4, 0.3, 0.3]).astype(np.uint8),
@@ -40,7 +51,14 @@ def make_dataset(rows: int = 20, *, fingerprint: str = "d1", taxonomy: Taxonomy 
     )
 
 
-def make_run(*, dataset: str = "d1", finished: bool = True, fingerprint: str = "r1", words: Any = ("w",)) -> Any:
+def make_run(
+    *,
+    dataset: str = "d1",
+    finished: bool = True,
+    fingerprint: str = "r1",
+    words: Any = ("w",),
+    heads: tuple[str, ...] = ("leaf",),
+) -> Any:
     return SimpleNamespace(
         path=Path("runs/visual"),
         name="visual",
@@ -49,8 +67,9 @@ def make_run(*, dataset: str = "d1", finished: bool = True, fingerprint: str = "
         dataset_fingerprint=dataset,
         finished=finished,
         taxonomy=TREE,
+        attributes=COLOUR,
         train_images=np.array([5, 6, 7]),
-        recipe={"family": "visual", "training": {"seed": 3}},
+        recipe={"family": "visual", "training": {"seed": 3}, "network": {"heads": heads}},
         vocabulary=SimpleNamespace(words=words),
     )
 
@@ -76,13 +95,21 @@ class Numbers:
         scores = torch.sin(rows * torch.tensor([1.0, 2.0, 3.0])) + with_titles
         if self.bad_row is not None:
             scores[batch.rows_B == self.bad_row] = float("nan")
-        return SimpleNamespace(features_BD=rows.expand(-1, 4).bfloat16(), scores={"leaf": scores}, classes=None)
+        return SimpleNamespace(
+            features_BD=rows.expand(-1, 4).bfloat16(),
+            scores={"leaf": scores},
+            classes=None,
+            attribute_scores={"colour": scores[:, :2]},
+        )
 
     def top_k(self, batch: Rows, k: int, *, with_titles: bool = False) -> Any:
         found = self.score(batch, with_titles=with_titles)
         best = found.scores["leaf"].topk(k, dim=1)
         return SimpleNamespace(
-            features_BD=found.features_BD, scores={"leaf": best.values}, classes={"leaf": best.indices}
+            features_BD=found.features_BD,
+            scores={"leaf": best.values},
+            classes={"leaf": best.indices},
+            attribute_scores=found.attribute_scores,
         )
 
 
@@ -103,7 +130,8 @@ def test_rows_of_the_splits_in_ascending_order(tmp_path: Path, splits: Any) -> N
     assert answer["rows"] == {s: int((data.split_N == ("train", "test", "validation").index(s)).sum()) for s in splits}
     with open_scores(tmp_path / "s.h5") as scores:
         assert scores.origin.seed == 3 and scores.splits == splits and scores.fingerprint == answer["fingerprint"]
-        chunk = next(scores.chunks(features=True, attributes=True))
+        chunk = next(scores.chunks(features=True, attributes=True, attribute_scores=True))
+    np.testing.assert_allclose(chunk.attribute_scores["colour"], expected(rows)[:, :2], atol=1e-3)
     assert chunk.rows_R.tolist() == rows.tolist()
     assert [text.decode() for text in chunk.ids_R] == [f"产品{row}" for row in rows]
     assert chunk.labels_RL.tolist() == data.labels_NL[rows].tolist()
@@ -146,6 +174,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         data = make_dataset(rows)
         ids = data.ids()
         data.ids = lambda: ids
+        gc.collect()
         tracemalloc.start()
         score(make_run(), data, Numbers(), batches(data, ("test",), 64), out=tmp_path / f"{rows}.h5", splits=("test",))
         used = tracemalloc.get_traced_memory()[1]
@@ -184,6 +213,10 @@ def test_belonging() -> None:
     check_belongs(run, other, other_dataset=True)
     with pytest.raises(Mismatch, match="vocabularies"):
         check_belongs(run, make_dataset(fingerprint="d2", words=("v",)), other_dataset=True, with_titles=True)
+    other = make_dataset(fingerprint="d2", attributes=(Attribute("colour", ("blue", "red")),))
+    check_belongs(run, other, other_dataset=True)
+    with pytest.raises(Mismatch, match="predicts the attributes colour, and dataset has others, or other states"):
+        check_belongs(make_run(heads=("leaf", "attributes")), other, other_dataset=True)
 
 
 @pytest.mark.parametrize(
