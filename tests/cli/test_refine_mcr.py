@@ -89,7 +89,7 @@ def test_worse_rows_are_warned_of(folder: Path) -> None:
     """Hardly any λ: 225 weights learn 80 rows by heart."""
     result = call("scores/both.h5", "--lambda", 0.001, "--k", "all")
     assert result.exit_code == 0, result.output
-    assert "warning: refinement makes these rows worse: " in result.stderr and "leaf ACC" in result.stderr
+    assert "warning: refinement makes these rows worse: " in result.stderr and "leaf MACC" in result.stderr
 
 
 def test_weights_are_applied(folder: Path, draw_scores: Any) -> None:

@@ -21,7 +21,7 @@ from prodrec.eval.refine.pattern import Pattern
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-ROWS_OF_A_BLOCK = 1024
+ROWS_OF_A_BLOCK = 512
 
 SHARED_FROM = 1 / 24
 """A column that this share of a level's categories has is multiplied densely: measured, a weight of a dense product
@@ -84,6 +84,36 @@ def dense_rows(pieces: Iterable[tuple[NDArray[np.float32], NDArray[np.int64], ND
     return rows
 
 
+class Scratch:
+    """Memory that is used again for every block: on a busy machine new pages cost as much as the arithmetic."""
+
+    def __init__(self) -> None:
+        self._flat: dict[tuple[str, Any], NDArray[Any]] = {}
+
+    def take(self, name: str, rows: int, columns: int, dtype: Any) -> NDArray[Any]:
+        """An array rows×columns of any content."""
+        flat = self._flat.get((name, dtype))
+        if flat is None or len(flat) < rows * columns:
+            flat = self._flat[name, dtype] = np.empty(rows * columns, dtype=dtype)
+        return flat[: rows * columns].reshape(rows, columns)
+
+
+@dataclass(frozen=True)
+class LevelMatrix:
+    """The weights of a level, ready to multiply: C×S, and C×n of those that stand alone, if any."""
+
+    dense_CS: NDArray[Any]
+    own: csr_array | None
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """Sums over rows for every weight of a level, in float64: C×S, and by slot one of each category."""
+
+    dense_CS: NDArray[np.float64]
+    slots: list[NDArray[np.float64]]
+
+
 class LevelProduct:
     """w_c · f_c for all categories c of one level, and the gradient of what was made of it."""
 
@@ -101,43 +131,61 @@ class LevelProduct:
         dense_P = shared[columns_P]
         self._dense_at = np.flatnonzero(dense_P)
         self._dense_flat = rows_P[dense_P] * len(self.shared_S) + place_n[columns_P[dense_P]]
-        self._own_at = np.flatnonzero(~dense_P)
-        self._own_row, self._own_column = rows_P[self._own_at], columns_P[self._own_at]
-        self._n = tree.n
-        # the first weight of every category, the second of every category, …: sums over rows without a copy of G
-        place = np.arange(len(self._own_row)) - np.searchsorted(self._own_row, self._own_row)
-        self._slots = [np.flatnonzero(place == slot) for slot in range(int(place.max(initial=-1)) + 1)]
+        self._own_at, self._n = np.flatnonzero(~dense_P), tree.n
+        own_row, own_column = rows_P[self._own_at], columns_P[self._own_at]
+        self._own_places = (own_column.astype(np.int32), np.searchsorted(own_row, np.arange(self.count + 1)))
+        # the first weight of every category, the second of every category, …: sums over rows, without a copy of G
+        place = np.arange(len(own_row)) - np.searchsorted(own_row, own_row)
+        self._slots = [self._own_at[place == slot] for slot in range(int(place.max(initial=-1)) + 1)]
+        self._slot_rows = [rows_P[slot] if len(slot) < self.count else None for slot in self._slots]
+        self._slot_columns = [columns_P[slot] for slot in self._slots]
+        self._scratch = Scratch()
 
-    def prepare(self, values_P: NDArray[np.float64], dtype: Any) -> tuple[NDArray[Any], csr_array | None]:
-        """The weights of the level (P of them) as a dense matrix C×S and a sparse one C×n."""
+    def prepare(self, values_P: NDArray[np.float64], dtype: Any) -> LevelMatrix:
+        """The weights of the level (P of them) as matrices."""
         dense = np.zeros(self.count * len(self.shared_S), dtype=dtype)
         dense[self._dense_flat] = values_P[self._dense_at]
         own = None
-        if len(self._own_at):
+        if self._slots:
             from scipy.sparse import csr_array
 
-            bounds = np.searchsorted(self._own_row, np.arange(self.count + 1))
-            own = csr_array(
-                (values_P[self._own_at].astype(dtype), self._own_column, bounds), shape=(self.count, self._n)
-            )
-        return dense.reshape(self.count, len(self.shared_S)), own
+            own = csr_array((values_P[self._own_at].astype(dtype), *self._own_places), shape=(self.count, self._n))
+        return LevelMatrix(dense.reshape(self.count, len(self.shared_S)), own)
 
-    def scores(self, weights: tuple[NDArray[Any], csr_array | None], f_nB: NDArray[Any]) -> NDArray[Any]:
-        """w_c · f_c, C×B, in the precision of the weights."""
-        dense, own = weights
-        found: NDArray[Any] = dense @ f_nB[self._columns]
-        if own is not None:
-            found += own @ f_nB
+    def no_sums(self) -> LevelSums:
+        """Where sums begin."""
+        return LevelSums(np.zeros((self.count, len(self.shared_S))), [np.zeros(len(slot)) for slot in self._slots])
+
+    def scores(self, weights: LevelMatrix, f_nB: NDArray[Any]) -> NDArray[Any]:
+        """w_c · f_c, C×B, in the precision of the weights; good until it is called again."""
+        found: NDArray[Any]
+        if weights.own is None:
+            found = self._scratch.take("scores", self.count, f_nB.shape[1], weights.dense_CS.dtype)
+            np.matmul(weights.dense_CS, f_nB[self._columns], out=found)
+            return found
+        found = weights.own @ f_nB
+        if len(self.shared_S):
+            part = self._scratch.take("scores", self.count, f_nB.shape[1], weights.dense_CS.dtype)
+            found += np.matmul(weights.dense_CS, f_nB[self._columns], out=part)
         return found
 
-    def add_gradient(self, gradient_P: NDArray[np.float64], g_CB: NDArray[Any], f_nB: NDArray[Any]) -> None:
-        """Add Σ_B g_cB f_sB to every parameter (c, s)."""
-        dense = g_CB @ f_nB[self._columns].T
-        gradient_P[self._dense_at] += dense.ravel()[self._dense_flat]
-        for slot in self._slots:
-            rows = self._own_row[slot]
-            mine = g_CB if len(rows) == self.count else g_CB[rows]
-            gradient_P[self._own_at[slot]] += np.einsum("cb,cb->c", mine, f_nB[self._own_column[slot]])
+    def add_gradient(self, gradient: LevelSums, g_CB: NDArray[Any], f_nB: NDArray[Any]) -> None:
+        """Add Σ_B g_cB f_sB for every parameter (c, s)."""
+        if len(self.shared_S):
+            part_CS = self._scratch.take("gradient", self.count, len(self.shared_S), g_CB.dtype)
+            gradient.dense_CS[:] += np.matmul(g_CB, f_nB[self._columns].T, out=part_CS)
+        for sums, rows, taken in zip(gradient.slots, self._slot_rows, self._slot_columns, strict=True):
+            part = self._scratch.take("part", len(taken), f_nB.shape[1], g_CB.dtype)
+            np.take(f_nB, taken, axis=0, out=part, mode="clip")
+            sums += np.einsum("cb,cb->c", g_CB if rows is None else g_CB[rows], part)
+
+    def flat(self, gradient: LevelSums) -> NDArray[np.float64]:
+        """Sums as parameters."""
+        found = np.empty(self.size)
+        found[self._dense_at] = gradient.dense_CS.ravel()[self._dense_flat]
+        for slot, sums in zip(self._slots, gradient.slots, strict=True):
+            found[slot] = sums
+        return found
 
 
 class LevelLoss:
@@ -148,7 +196,8 @@ class LevelLoss:
         self.rows, self.at, self.size = rows, at, self.product.size
 
     def evaluate(self, values_P: NDArray[np.float64], dtype: Any) -> tuple[float, NDArray[np.float64]]:
-        weights, gradient, loss = self.product.prepare(values_P, dtype), np.zeros(self.size), 0.0
+        weights, loss = self.product.prepare(values_P, dtype), 0.0
+        gradient = self.product.no_sums()
         for block in self.rows.blocks:
             f_nB = block.f_nB.astype(dtype, copy=False)
             z_CB = self.product.scores(weights, f_nB)
@@ -158,10 +207,10 @@ class LevelLoss:
             np.exp(z_CB, out=z_CB)
             sum_B = z_CB.sum(axis=0)
             loss += float((np.log(sum_B.astype(np.float64)) - true_B).sum())
-            z_CB /= sum_B
+            z_CB *= 1 / sum_B
             z_CB[label_B, each] -= 1
             self.product.add_gradient(gradient, z_CB, f_nB)
-        return loss, gradient
+        return loss, self.product.flat(gradient)
 
 
 def level_losses(rows: DenseRows, pattern: Pattern) -> Sequence[tuple[slice, LevelLoss]]:

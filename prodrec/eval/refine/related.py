@@ -93,15 +93,15 @@ class RelatedScores:
         self.n = pattern.tree.n
         categories = range(1 if pattern.is_full else self.n)
         self._members = [members_of(pattern, category) for category in categories]
-        self._weights = [members.matrix(values_P, np.float32) for members in self._members]
+        self._weights = [members.matrix(values_P, np.float64) for members in self._members]
 
-    def scores(self, f_nB: NDArray[np.float32]) -> NDArray[np.float32]:
-        """n×B."""
+    def scores(self, f_nB: NDArray[Any]) -> NDArray[Any]:
+        """n×B, in float64 whatever the precision of the scores: differences of large numbers."""
         if len(self._members) == 1:
-            z_nB: NDArray[np.float32] = self._weights[0] @ f_nB
+            z_nB: NDArray[Any] = self._weights[0] @ f_nB
             z_nB -= _log_sum_exp(z_nB)
             return z_nB
-        found = np.empty((self.n, f_nB.shape[1]), dtype=np.float32)
+        found = np.empty((self.n, f_nB.shape[1]))
         for category, (members, w_QQ) in enumerate(zip(self._members, self._weights, strict=True)):
             z_QB = w_QQ @ f_nB[members.members_Q]
             found[category] = z_QB[np.searchsorted(members.members_Q, category)] - _log_sum_exp(z_QB)

@@ -45,14 +45,25 @@ class Weights:
     normaliser: str
     kept: bool = False
 
-    def refine_all(self, f_Rn: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Refined scores, R×C by level, of all scores side by side: w_c · f_c, or log P(c) of eq. 2 as printed."""
+    def refine_all(self, f_Rn: NDArray[Any]) -> list[NDArray[Any]]:
+        """Refined scores, R×C by level, of all scores side by side: w_c · f_c, or log P(c) of eq. 2 as printed.
+
+        In the precision of the scores given.
+        """
         tree = self.pattern.tree
         f_nR = np.ascontiguousarray(f_Rn.T)
         if self.normaliser == "related":
             refined = self._related.scores(f_nR)
             return [refined[tree.starts_L1[at] : tree.starts_L1[at + 1]].T for at in range(tree.depth)]
-        return [product.scores(weights, f_nR).T for product, weights in self._products]
+        if f_nR.dtype not in self._prepared:
+            parts = [self.values_P[self.pattern.of_level(at)] for at in range(tree.depth)]
+            self._prepared[f_nR.dtype] = [
+                product.prepare(part, f_nR.dtype) for product, part in zip(self._products, parts, strict=True)
+            ]
+        prepared = self._prepared[f_nR.dtype]
+        return [
+            product.scores(weights, f_nR).T.copy() for product, weights in zip(self._products, prepared, strict=True)
+        ]
 
     def refine_kept(self, rows: KeptRows) -> list[NDArray[np.float32]]:
         """Refined scores, R×K by level, of the kept categories."""
@@ -63,10 +74,13 @@ class Weights:
         return RelatedScores(self.pattern, self.values_P)
 
     @cached_property
-    def _products(self) -> list[tuple[LevelProduct, Any]]:
-        products = [LevelProduct(self.pattern, at) for at in range(self.pattern.tree.depth)]
-        parts = [self.values_P[self.pattern.of_level(at)] for at in range(self.pattern.tree.depth)]
-        return [(product, product.prepare(part, np.float32)) for product, part in zip(products, parts, strict=True)]
+    def _products(self) -> list[LevelProduct]:
+        return [LevelProduct(self.pattern, at) for at in range(self.pattern.tree.depth)]
+
+    @cached_property
+    def _prepared(self) -> dict[Any, Any]:
+        """The levels' weights as matrices, by precision."""
+        return {}
 
 
 @dataclass(frozen=True)

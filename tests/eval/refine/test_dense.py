@@ -73,7 +73,7 @@ def test_blocks_hold_one_fold_each_and_no_row_is_lost() -> None:
     labels, folds = random.integers(0, 3, size=(5000, 1)), random.integers(0, 4, 5000)
     pieces = [(scores[at : at + 700], labels[at : at + 700], folds[at : at + 700]) for at in range(0, 5000, 700)]
     rows = dense_rows(pieces)
-    assert rows.count == 5000 and all(block.f_nB.shape[1] <= 1024 for block in rows.blocks)
+    assert rows.count == 5000 and all(block.f_nB.shape[1] <= 512 for block in rows.blocks)
     for fold in range(4):
         mine = np.concatenate([block.f_nB.T for block in rows.only(fold).blocks])
         np.testing.assert_array_equal(mine, scores[folds == fold])
