@@ -204,6 +204,7 @@ def why_stale(
     try:
         with open_scores(out) as scores:
             origin, kept = scores.origin, scores.top_k
+            most = max((scores.taxonomy.count(level) for level in scores.scored_levels), default=None)
     except BadArtefact as error:
         return str(error)
     if origin.made_from.get("run") != run.fingerprint:
@@ -214,7 +215,7 @@ def why_stale(
         return f"it holds the splits {', '.join(origin.splits)} only"
     if origin.with_titles != with_titles:
         return f"it was scored {'with' if origin.with_titles else 'without'} titles"
-    wanted = None if top_k is None else min(top_k, len(run.taxonomy.leaves))
+    wanted = None if top_k is None or most is None else min(top_k, most)  # no level has more, attributes have all
     if kept != wanted:
         return f"it keeps {'all scores' if kept is None else f'the {kept} best scores only'}"
     return None

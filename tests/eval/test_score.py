@@ -249,3 +249,20 @@ def test_staleness(tmp_path: Path) -> None:
     assert "another dataset" in str(why_stale(out, run, make_dataset(fingerprint="d2"), **as_made))
     out.write_bytes(out.read_bytes()[:500])
     assert "truncated" in str(why_stale(out, run, data, **as_made))
+
+
+@pytest.mark.parametrize("level", ["root", None])
+def test_top_k_of_a_run_with_fewer_classes_than_leaves_is_up_to_date(tmp_path: Path, level: str | None) -> None:
+    """Two roots are all that a run of roots can keep, and one of attributes keeps no class."""
+
+    class Above(Numbers):
+        def top_k(self, batch: Rows, k: int, *, with_titles: bool = False) -> Any:
+            found = self.score(batch, with_titles=with_titles)
+            best = found.scores["leaf"][:, :2].topk(min(k, 2), dim=1)
+            found.scores = {level: best.values} if level else {}
+            found.classes = {level: best.indices} if level else {}
+            return found
+
+    run, data, out = make_run(), make_dataset(), tmp_path / "s.h5"
+    score(run, data, Above(), batches(data, ("test",)), out=out, splits=("test",), top_k=3)
+    assert why_stale(out, run, data, splits=("test",), top_k=3, with_titles=False) is None
