@@ -38,7 +38,9 @@ def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence
     if {"root", "leaf"} <= set(config.heads) and words["root"] == words["leaf"]:
         raise BadOption(f"heads={','.join(config.heads)}: the classes have one level only ({taxonomy.leaf_level}).")
     chosen = tuple(level for level in taxonomy.levels if level in levels)
-    named = {level: weight for word, weight in config.head_weights.items() for level in words.get(word, ())}
+    general = ("levels", "root", "leaf")  # a level's own name wins over these, and root and leaf win over all levels
+    by_word = sorted(config.head_weights.items(), key=lambda item: general.index(item[0]) if item[0] in general else 3)
+    named = {level: weight for word, weight in by_word for level in words.get(word, ())}
     for word in config.head_weights:
         there = word in config.heads if word == "attributes" else bool(set(words.get(word, ())) & levels)
         if not there and word not in PAPER_HEAD_WEIGHTS:

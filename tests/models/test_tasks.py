@@ -33,6 +33,21 @@ def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute
     assert found.attribute_weights == (0.7, 0.3)
 
 
+@pytest.mark.parametrize(
+    ("file", "line", "weights"),
+    [
+        ("levels:0.5", "root:0.2", (0.2, 0.5)),  # the family's own root:0.1 stands before levels
+        ("root:0.2", "levels:0.5", (0.2, 0.5)),
+        ("root:0.2,levels:0.5", "leaf:1", (0.2, 1.0)),
+    ],
+)
+def test_the_nearer_word_weighs_a_level_whatever_the_order(
+    taxonomy: Taxonomy, attributes: tuple[Attribute, ...], file: str, line: str, weights: tuple[float, float]
+) -> None:
+    twice = recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, where="--set")
+    assert choose_tasks(twice.network, taxonomy, attributes).level_weights == weights
+
+
 def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
     tree = Taxonomy.from_json(
         {
