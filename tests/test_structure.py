@@ -68,10 +68,10 @@ def test_every_family_scores_its_tasks(shop: dict[str, str]) -> None:
 
 def test_the_history_tells_every_task(shop: dict[str, str]) -> None:
     columns = Path("runs/both/history.csv").read_text("utf-8").splitlines()[0].split(",")
-    named = {"root", "attribute colour", "attribute pattern", "attribute material"}
+    named = {"level root", "attribute colour", "attribute pattern", "attribute material"}
     assert {f"loss_{name}" for name in {"visual", "mixed", *named}} <= set(columns)
     assert {"validation_top1", "validation_macc", *(f"validation_top1 {name}" for name in named)} <= set(columns)
-    assert "validation_top1 root" not in Path("runs/roots/history.csv").read_text("utf-8")  # its only task leads
+    assert "validation_top1 level root" not in Path("runs/roots/history.csv").read_text("utf-8")  # its only task leads
 
 
 def test_a_run_holds_what_was_set(shop: dict[str, str]) -> None:

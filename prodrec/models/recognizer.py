@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Losses:
     """total: scalar to run backward from; parts: its terms by name, detached and without their weights.
 
-    visual, and mixed, of the deepest level; the other levels by name; `attribute NAME`.
+    visual, and mixed, of the deepest level; `level NAME` of the others; `attribute NAME`.
     """
 
     total: Tensor
@@ -137,7 +137,7 @@ class Recognizer(nn.Module):
             deepest = not parts
             found, named = self._level_loss(head, streams if deepest else Streams(streams.visual_BD), labels_B)
             total = total + head.weight * found
-            parts |= named if deepest else {head.level: named["visual"]}
+            parts |= named if deepest else {f"level {head.level}": named["visual"]}
         if self.attribute_head is not None:
             found, of_each = self.attribute_head.loss(streams.visual_BD, batch.attributes_BA)
             total = total + self.attribute_head.weight * found

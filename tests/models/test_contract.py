@@ -84,7 +84,9 @@ def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -
     losses.total.backward()
     assert losses.total.shape == () and all(value.shape == () for value in losses.parts.values())
     levels = [head.level for head in network.level_heads]
-    parts = {f"attribute {name}" for name in network.score(batch).attribute_scores} | set(levels[:-1])
+    parts = {f"attribute {name}" for name in network.score(batch).attribute_scores} | {
+        f"level {level}" for level in levels[:-1]
+    }
     parts |= {"visual"} if levels else set()
     assert set(losses.parts) == parts | ({"mixed"} if network.config.titles else set())
     for name, parameter in network.named_parameters():

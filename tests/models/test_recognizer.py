@@ -247,3 +247,14 @@ def test_same_seed_same_network(make: Make) -> None:
         torch.manual_seed(7)
         states.append(make(titles="bilstm-attention", embed=8).state_dict())
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_levels_may_be_named_as_parts_of_the_loss_are(make_batch: MakeBatch) -> None:
+    tree = Taxonomy(
+        ("visual", "loss"),
+        (("a", "b"), tuple("vwxyz")),
+        (np.full(2, -1, np.int32), np.array([0, 0, 0, 1, 1], np.int32)),
+    )
+    config = NetworkConfig(backbone="squeezenet1_1", weights=None, heads=("levels",))
+    parts = build(config, taxonomy=tree).loss(make_batch(4)).parts
+    assert set(parts) == {"visual", "level visual"} and parts["visual"] != parts["level visual"]

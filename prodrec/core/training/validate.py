@@ -25,7 +25,8 @@ class Validation:
     """Accuracies over the validation photos.
 
     top1, and macc (the mean over classes that have photos), of the deepest level that the network predicts, or of a
-    network that predicts attributes alone the means over those; others: top-1 of every other task by its name.
+    network that predicts attributes alone the means over those; others: top-1 of every other task, `level NAME` or
+    `attribute NAME`. An attribute that no validation photo is labelled with has no accuracy and is left out.
     """
 
     top1: float
@@ -53,15 +54,13 @@ class _Count:
 
     @property
     def accuracies(self) -> tuple[float, float]:
-        """Over photos, and the mean over classes with photos; 0 where there is none."""
+        """Over photos, and the mean over classes with photos."""
         seen = self.photos > 0
-        if not seen.any():
-            return 0.0, 0.0
         return float(self.right.sum() / self.photos.sum()), float((self.right[seen] / self.photos[seen]).mean())
 
 
 def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
-    """Validate the weights that would be kept. None where the dataset has no validation photo."""
+    """Validate the weights that would be kept. None where no validation photo is labelled with what they predict."""
     rows = dataset.rows("validation")
     if not len(rows):
         return None
@@ -75,17 +74,18 @@ def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers
             batch = batch.to_device(trainee.device, photos, channels_last=trainee.channels_last)
             _add(levels, attributes, network.top_k(batch, 1), batch, dataset)
     names = [level for level in dataset.taxonomy.levels if level in levels]
-    others = {f"attribute {name}": count.accuracies[0] for name, count in attributes.items()}
+    labelled = {name: count for name, count in attributes.items() if count.photos.any()}
+    others = {f"attribute {name}": count.accuracies[0] for name, count in labelled.items()}
     if not names:
-        both = np.array([count.accuracies for count in attributes.values()])
+        if not labelled:
+            return None
+        both = np.array([count.accuracies for count in labelled.values()])
         return Validation(top1=float(both[:, 0].mean()), macc=float(both[:, 1].mean()), others=others)
     top1, macc = levels[names[-1]].accuracies
-    return Validation(top1, macc, {**{level: levels[level].accuracies[0] for level in names[:-1]}, **others})
+    return Validation(top1, macc, {**{f"level {level}": levels[level].accuracies[0] for level in names[:-1]}, **others})
 
 
-def _add(
-    levels: dict[str, _Count], attributes: dict[str, _Count], found: TopK, batch: Batch, dataset: Dataset
-) -> None:
+def _add(levels: dict[str, _Count], attributes: dict[str, _Count], found: TopK, batch: Batch, dataset: Dataset) -> None:
     for level, classes_BK in found.classes.items():
         classes, column = dataset.taxonomy.count(level), dataset.taxonomy.levels.index(level)
         count = levels.setdefault(level, _count(classes))

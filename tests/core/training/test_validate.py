@@ -78,10 +78,10 @@ def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, judged):
     root, leaf = prepared.taxonomy.levels[0], prepared.taxonomy.leaf_level
     found = judged(Says({leaf: labels_NL[:, -1], root: wrong_root}))
     assert found.top1 == found.macc == 1
-    assert found.others == {root: pytest.approx(1 - 1 / len(rows))}
+    assert found.others == {f"level {root}": pytest.approx(1 - 1 / len(rows))}
     only_root = judged(Says({root: wrong_root}))
     assert only_root.top1 == pytest.approx(1 - 1 / len(rows)) and only_root.others == {}
-    assert set(found.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 {root}"}
+    assert set(found.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 level {root}"}
 
 
 def test_attributes_count_where_they_are_labelled(prepared, judged):
@@ -94,4 +94,17 @@ def test_attributes_count_where_they_are_labelled(prepared, judged):
     found = judged(Says({}, {"colour": says}), dataset)
     assert found == Validation(pytest.approx(2 / 3), pytest.approx(3 / 4), {"attribute colour": pytest.approx(2 / 3)})
     nothing = replace(dataset, attributes_NA=np.zeros_like(states_NA))
-    assert judged(Says({}, {"colour": says}), nothing).top1 == 0
+    assert judged(Says({}, {"colour": says}), nothing) is None
+    leaf, labels_N = prepared.taxonomy.leaf_level, np.asarray(prepared.labels_NL[:, -1], np.int64)
+    assert judged(Says({leaf: labels_N}, {"colour": says}), nothing) == Validation(1.0, 1.0)  # no accuracy is no 0
+
+
+def test_an_attribute_without_labels_does_not_lower_the_mean_of_the_others(prepared, judged):
+    states_NA = np.ones((len(prepared.labels_NL), 2), np.int32)
+    states_NA[:, 1] = 0
+    both = (Attribute("colour", tuple("abcdefghi")), Attribute("brand", tuple("abcdefghi")))
+    says = np.zeros(len(states_NA), np.int64)
+    found = judged(
+        Says({}, {"colour": says, "brand": says}), replace(prepared, attributes=both, attributes_NA=states_NA)
+    )
+    assert found == Validation(1.0, 1.0, {"attribute colour": 1.0})
