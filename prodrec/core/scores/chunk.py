@@ -5,6 +5,7 @@ Shapes: R rows of a piece; L levels, A attributes, D features, C classes of a le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.errors import BadArtefact
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.taxonomy import Attribute, Taxonomy
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ScoreChunk:
         return len(self.rows_R)
 
 
-def check(chunk: ScoreChunk, last: int, *, taxonomy: Taxonomy, path: Path) -> None:
+def check(chunk: ScoreChunk, last: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path) -> None:
     """Raise BadArtefact for what the schema forbids; `last` is the row before the piece."""
     if chunk.rows_R[0] <= last or (np.diff(chunk.rows_R) <= 0).any():
         raise BadArtefact(f"{path}: its rows do not ascend after row {last}; score the run again.")
@@ -49,6 +50,14 @@ def check(chunk: ScoreChunk, last: int, *, taxonomy: Taxonomy, path: Path) -> No
             raise BadArtefact(
                 f"{path}: row {chunk.rows_R[wrong[0]]} has label {column[wrong[0]]} at level {level}, "
                 f"which has {count} classes; score the run again."
+            )
+    codes = [] if chunk.attributes_RA is None else zip(attributes, chunk.attributes_RA.T, strict=True)
+    for attribute, column in codes:
+        wrong = np.flatnonzero((column < 0) | (column > len(attribute.states)))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has code {column[wrong[0]]} of attribute {attribute.name}, "
+                f"which has {len(attribute.states)} states; score the run again."
             )
     for level, which in (chunk.classes or {}).items():
         wrong = np.flatnonzero(((which < 0) | (which >= taxonomy.count(level))).any(axis=1))

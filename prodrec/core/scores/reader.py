@@ -127,7 +127,7 @@ class Scores:
                 if code is not None and not len(pick):  # type: ignore[arg-type]
                     continue
                 chunk = self._read(at, pick, split_R, wanted, states, attributes=attributes, features=features)
-            check(chunk, last, taxonomy=self.taxonomy, path=self.path)
+            check(chunk, last, taxonomy=self.taxonomy, attributes=self.attributes, path=self.path)
             last = int(chunk.rows_R[-1])
             yield chunk
 

@@ -159,6 +159,8 @@ def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
         (put("scores/leaf", (4, 2), -np.inf), "not finite"),
         (put("labels/leaf", 4, 12), "row 12 has label 12 at level leaf, which has 12 classes"),
         (put("labels/root", 4, -1), "label -1 at level root"),
+        (put("attributes/colour%2Ftone", 4, 4), "row 12 has code 4 of attribute colour/tone, which has 3 states"),
+        (put("attributes/colour%2Ftone", 4, -1), "row 12 has code -1 of attribute colour/tone"),
         (put("row", 4, 0), "do not ascend"),
         (put("attribute_scores/colour%2Ftone", (4, 2), np.nan), r"attribute colour/tone are not finite .* row 12"),
     ],
@@ -166,7 +168,7 @@ def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
 def test_values_that_the_schema_forbids(draw_scores: Any, change: Any, told: str) -> None:
     path = edit(draw_scores(score_attributes=True).path, change)
     with open_scores(path) as scores, pytest.raises(BadArtefact, match=told):
-        list(scores.chunks(attribute_scores=True))
+        list(scores.chunks(attributes=True, attribute_scores=True))
 
 
 def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
