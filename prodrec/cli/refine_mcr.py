@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from prodrec.cli.app import app
 from prodrec.cli.verb import verb
 from prodrec.core import console
 from prodrec.core.errors import BadOption, NotFound, OutputExists
+
+if TYPE_CHECKING:
+    from prodrec.eval.refine.settings import Settings
 
 EXAMPLES = """
 Examples:
@@ -98,16 +101,22 @@ def refine_mcr_command(
         folds=folds,
         iterations=iterations,
     )
-    if weights is not None and save_weights is not None:
-        raise BadOption(f"--save-weights {save_weights}: with --weights nothing is fitted that could be saved.")
-    groups, up_to_date = ([scores], []) if scores else find_levels(out, save_weights, force=force)
+    splits = _names(fit)
+    if weights is not None:
+        others = {"--lambda": strength != "auto", "--k": k is not None, "--save-weights": save_weights is not None}
+        others |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
+        others |= {"--fit": fit != "validation"}
+        if given := [option for option, used in others.items() if used]:
+            raise BadOption(f"--weights {weights}: nothing is fitted, so that {', '.join(given)} would do nothing.")
+    places = (out, save_weights)
+    groups, up_to_date = ([scores], []) if scores else find_levels(places, settings, splits, force=force)
     refined = []
     for group in groups:
         found = refine(
             group,
             out=out,
             settings=settings,
-            fit_on=_names(fit),
+            fit_on=splits,
             weights=weights,
             save_weights=save_weights,
             levels=None if levels is None else _names(levels),
@@ -122,10 +131,13 @@ def refine_mcr_command(
     return {"refined": refined, "up_to_date": [str(path) for path in up_to_date]}
 
 
-def find_levels(out: Path | None, save_weights: Path | None, *, force: bool) -> tuple[list[list[Path]], list[Path]]:
+def find_levels(
+    places: tuple[Path | None, Path | None], settings: Settings, fit_on: tuple[str, ...], *, force: bool
+) -> tuple[list[list[Path]], list[Path]]:
     """The files of scores/ that hold several levels and are not refined themselves; refined files that are up to date.
 
-    Raises NotFound where there is nothing to refine, OutputExists for a refined file of other scores, BadOption.
+    places: those asked for, of scores and weights. Raises NotFound where there is nothing to refine, OutputExists for a
+    refined file of other scores or settings, BadOption.
     """
     from prodrec.core.scores import open_scores
     from prodrec.eval.refine.checks import place_of
@@ -139,14 +151,20 @@ def find_levels(out: Path | None, save_weights: Path | None, *, force: bool) -> 
             if len(scores.scored_levels) < 2 or scores.levels[-1] not in scores.scored_levels:
                 alone.append(f"{path} ({', '.join(scores.scored_levels) or 'attributes'})")
                 continue
-            place = out or place_of(path)
+            place = places[0] or place_of(path)
             if force or not place.exists():
                 work.append([path])
                 continue
             with open_scores(place) as refined:
-                made = {kind: made for kind, made in refined.origin.made_from.items() if kind.startswith("scores of")}
-            if set(made.values()) != {scores.fingerprint}:
+                made = {of for kind, of in refined.origin.made_from.items() if kind.startswith("scores of")}
+                asked = refined.origin.recipe.get("mcr", {})
+            if made != {scores.fingerprint}:
                 raise OutputExists(f"{place} exists and is not of {path} as it is now; add --force to replace it.")
+            now = {**settings.as_json(), "fit": list(fit_on)}
+            if differs := [name for name, value in now.items() if asked.get(name) != value]:
+                raise OutputExists(
+                    f"{place} exists and was refined with another {' and '.join(differs)}; add --force to replace it."
+                )
             up_to_date.append(place)
     if not work and not up_to_date:
         raise NotFound(
@@ -155,8 +173,8 @@ def find_levels(out: Path | None, save_weights: Path | None, *, force: bool) -> 
         )
     for text in alone:
         console.note(f"{text} holds a single level and is left out; name it together with the others of its dataset")
-    if len(work) > 1 and (out or save_weights):
-        raise BadOption(f"{out or save_weights} is one place for {len(work)} files; name one file, or leave it out.")
+    if len(work) > 1 and any(places):
+        raise BadOption(f"{places[0] or places[1]} is one place for {len(work)} files; name one file, or leave it out.")
     return work, up_to_date
 
 

@@ -64,6 +64,7 @@ def test_a_refined_file_of_other_scores_needs_force(folder: Path, draw_scores: A
     Path("scores/n").replace("scores/both.h5")
     wrong(call(), "scores/both-mcr.h5 exists and is not of scores/both.h5 as it is now", "--force")
     assert call("--force").exit_code == 0
+    wrong(call("--k", "2", "--fit", "test", "--fit-on-judged"), "was refined with another k and fit", "--force")
 
 
 def test_a_leaf_run_and_a_root_run_become_one(folder: Path) -> None:
@@ -98,7 +99,8 @@ def test_weights_are_applied(folder: Path, draw_scores: Any) -> None:
     result = call("new.h5", "--weights", "w.hdf5", "--out", "refined.h5")
     assert result.exit_code == 0, result.output
     assert "by given weights" in result.stdout and Path("refined.h5").is_file()
-    wrong(call("new.h5", "--weights", "w.hdf5", "--save-weights", "v.hdf5"), "--save-weights v.hdf5")
+    both = call("new.h5", "--weights", "w.hdf5", "--save-weights", "v.hdf5", "--k", 2)
+    wrong(both, "--weights w.hdf5", "--k, --save-weights would do nothing")
 
 
 def wrong(result: Result, *told: str) -> None:

@@ -69,6 +69,8 @@ def _fit_and_apply(
 ) -> dict[str, Any]:
     rows = _rows(joined, fit_on, settings.folds)
     notes = empty_categories(joined, rows, settings, fit_on)
+    if joined.keep is not None and all(file.top_k is None for file in joined.files):
+        notes.append(f"{joined.tree.n:,} categories: of each row and level the {joined.keep} best scores are refined.")
     found = _fit(joined, rows, settings)
     assert places.weights is not None
     facts = {"fit": list(fit_on), "penalty": settings.penalty, "k": settings.most_related or 0, "folds": settings.folds}

@@ -10,6 +10,7 @@ import pytest
 
 from prodrec.core.errors import BadOption, Mismatch, OutputExists
 from prodrec.core.scores import open_scores
+from prodrec.eval.refine import joined as joined_room
 from prodrec.eval.refine.fit import cross_fit, fold_of
 from prodrec.eval.refine.joined import join
 from prodrec.eval.refine.refine import _rows, refine
@@ -160,6 +161,20 @@ def test_nothing_is_overwritten(draw_scores: Any, tmp_path: Path) -> None:
         refine([drawn.path], out=drawn.path, settings=QUICK, force=True)
     refine([drawn.path], out=out, settings=QUICK, force=True)
     assert open_scores(out).origin.run == "visual-mcr"
+
+
+def test_a_catalogue_too_large_for_all_scores_becomes_a_top_k_file(
+    draw_scores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joined_room, "MOST_CATEGORIES", 10)
+    monkeypatch.setattr(joined_room, "KEPT_OF_MORE", 5)
+    drawn = draw_scores(scored=("root", "leaf"), ties=False)
+    answer = refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK)
+    assert answer["top_k"] == 5 and "the 5 best scores are refined" in answer["notes"][-1]
+    scores, chunk = whole(tmp_path / "o.h5")
+    assert scores.top_k == 5 and chunk.scores["root"].shape == (200, 3) and chunk.scores["leaf"].shape == (200, 5)
+    best = np.sort(np.argsort(-drawn.scores["leaf"].astype(np.float32), axis=1)[:, :5], axis=1)
+    assert (np.sort(chunk.classes["leaf"], axis=1) == best).mean() > 0.99  # but for ties of float16
 
 
 def test_leaves_by_themselves_when_asked_for(draw_scores: Any, tmp_path: Path) -> None:
