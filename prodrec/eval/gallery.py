@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core import console
 from prodrec.core.errors import BadOption, Mismatch, nearest
 from prodrec.core.scores import SPLITS, ScoreChunk, Scores
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.eval.metrics import ancestors_between, source_of
 
 ONLY = ("all", "errors", "right")
 SORTS = ("random", "confident", "unsure")
@@ -108,7 +108,7 @@ def choose(scores: Scores, wanted: Wanted) -> Gallery:
     """
     level, source = _levels(scores, wanted.level)
     at = scores.levels.index(level)
-    above_C = None if source == level else ancestors_between(scores.taxonomy, source, level)
+    above_C = None if source == level else ancestors_between(scores, source, level)
     inside = [_class_of(scores, 0, wanted.root, "--root"), _class_of(scores, -1, wanted.leaf, "--leaf")]
     random, best, images, errors = np.random.default_rng(wanted.seed), _Best(wanted.count), 0, 0
     with console.progress("choosing photos", total=scores.count(wanted.split), unit="photos") as advance:
@@ -165,15 +165,6 @@ def predict(
     return class_G[first], share_G[first]
 
 
-def ancestors_between(taxonomy: Taxonomy, below: str, above: str) -> NDArray[np.int32]:
-    """The class at level `above` of every class at level `below` (the same level gives the classes themselves)."""
-    low, high = taxonomy.levels.index(below), taxonomy.levels.index(above)
-    found_C = np.arange(len(taxonomy.names[low]), dtype=np.int32)
-    for parents in reversed(taxonomy.parents[high + 1 : low + 1]):
-        found_C = parents[found_C]
-    return found_C
-
-
 class _Best:
     """The W rows of the smallest priority seen so far; of equal ones those of the lower row."""
 
@@ -194,7 +185,7 @@ class _Best:
 
 
 def _levels(scores: Scores, level: str | None) -> tuple[str, str]:
-    """The level to judge, and the one whose scores say it: itself, or the nearest below it that was scored."""
+    """The level to judge, and the one whose scores say it: those by which a report judges it (`metrics.source_of`)."""
     if not scores.scored_levels:
         raise Mismatch(f"{scores.path} has scores of no level of the category tree; a gallery needs one.")
     level = scores.scored_levels[-1] if level is None else level
@@ -202,8 +193,7 @@ def _levels(scores: Scores, level: str | None) -> tuple[str, str]:
         raise BadOption(
             f"--level {level}: {scores.path} has the levels {', '.join(scores.levels)}{nearest(level, scores.levels)}."
         )
-    at = scores.levels.index(level)
-    source = next((name for name in scores.levels[at:] if name in scores.scored_levels), None)
+    source = source_of(scores, level)
     if source is None:
         found = ", ".join(scores.scored_levels)
         raise Mismatch(f"{scores.path} has scores of {found} only, which do not say the {level}; give another --level.")

@@ -11,6 +11,7 @@ from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.scores import open_scores
 from prodrec.eval import gallery
 from prodrec.eval.gallery import Wanted, choose
+from prodrec.eval.metrics import judge
 
 
 def judged(drawn: Any, level: str = "leaf", split: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -102,6 +103,15 @@ def test_other_levels_than_the_leaves(draw_scores: Any) -> None:
     values = drawn.scores["root"][drawn.split == 1].astype(np.float64)
     best = (np.exp(values).max(1) / np.exp(values).sum(1)).max()
     assert found.level == "root" and found.photos[0].confidence == pytest.approx(best)
+
+
+def test_a_level_is_judged_by_the_scores_that_a_report_judges_it_by(predicted: Any) -> None:
+    """Middle and leaf say other roots: both believe the leaf."""
+    path = predicted("m", truth=[0, 3], best={"middle": [2, 0], "leaf": [0, 3]})
+    with open_scores(path) as scores:
+        assert choose(scores, Wanted(level="root")).errors == 0
+        (piece,) = judge(scores, "test", ["root"])
+    assert piece.ranks["root"].tolist() == [0, 0]
 
 
 def test_equal_scores_go_to_the_lower_class() -> None:
