@@ -63,6 +63,21 @@ def test_a_recipe_that_differs_is_another_column() -> None:
     assert names(clashing, mean=True) == ["sicot 1", "sicot 2"]
 
 
+@pytest.mark.parametrize(
+    ("runs", "name"),
+    [
+        (("ca-titles-0", "ca-titles-1"), "ca-titles"),
+        (("bcnn-0-mcr", "bcnn-1-mcr"), "bcnn-mcr"),
+        (("deep_s1", "deep_s2"), "deep"),
+        (("deep seed 1", "deep seed 2"), "deep"),
+        (("run1", "run2"), "run"),
+    ],
+)
+def test_repeats_are_named_without_their_seeds(runs: tuple[str, str], name: str) -> None:
+    files = [*[file(run, "x", i, titles="mean") for i, run in enumerate(runs)], file("x-9", "x", 9)]
+    assert names(files, mean=True)[0] == f"{name} (2 seeds)"
+
+
 def test_one_seed_twice_is_two_runs() -> None:
     assert names([file("v1", "visual", 1), file("again", "visual", 1)], mean=True) == ["visual (2 runs)"]
 
