@@ -79,7 +79,7 @@ def _family(file: Scores) -> str:
 
 
 def _common_name(files: Sequence[Scores]) -> str:
-    """The name that the runs share but for a seed's number at its end (before a refinement's -mcr), else their family."""
+    """The name that the runs share but for a seed's number at its end or before -mcr, else their family."""
     names = {re.sub(r"([-_. ]+(seed|s))?[-_. ]*\d+(?=(-mcr)?$)", "", file.origin.run) for file in files}
     return names.pop() if len(names) == 1 else _family(files[0])
 
