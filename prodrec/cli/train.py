@@ -62,10 +62,11 @@ def train_command(
 
     Every epoch the model is validated on photos alone, as it will be used. A kill at any moment loses minutes at most.
     """
-    from prodrec.core.config import describe, parse_assignments, read_toml
+    from prodrec.core.config import describe, mapping_keys, parse_assignments, read_toml
     from prodrec.models.families import recipe as recipe_of
 
-    from_file, assigned = read_toml(config) if config else {}, parse_assignments(assignments or [])
+    from_file = read_toml(config, mappings=mapping_keys(recipe_of(family).parts())) if config else {}
+    assigned = parse_assignments(assignments or [])
     changes = {**from_file, **assigned}
     recipe = recipe_of(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
     if settings:

@@ -44,8 +44,16 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Flat settings from a TOML file; tables only group keys. Raises NotFound or BadOption."""
+def mapping_keys(parts: Sequence[Any]) -> list[str]:
+    """Keys of the dataclasses `parts` whose values are mappings, and so tables in TOML."""
+    return [key for part in parts for key, hint in _hints(type(part)).items() if typing.get_origin(hint) is Mapping]
+
+
+def read_toml(path: Path, *, mappings: Sequence[str] = ()) -> dict[str, Any]:
+    """Flat settings from a TOML file; tables only group keys, but for those named in `mappings`, which are settings.
+
+    Raises NotFound or BadOption.
+    """
     path = Path(path)
     if not path.exists():
         raise NotFound(f"settings file {path} does not exist.")
@@ -57,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadOption(f"settings file {path} is not TOML: {str(error).rstrip('.')}.") from error
     flat: dict[str, Any] = {}
     for key, value in found.items():
-        for name, setting_value in (value if isinstance(value, dict) else {key: value}).items():
+        for name, setting_value in (value if isinstance(value, dict) and key not in mappings else {key: value}).items():
             if name in flat:
                 raise BadOption(f"settings file {path} gives {name!r} twice; tables only group keys.")
             flat[name] = setting_value
@@ -158,4 +166,6 @@ def _read_mapping(text: str, *, key: str, where: str) -> dict[str, str]:
 
 def show_raw(value: Any) -> str:
     """A value as the user wrote it, for messages."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{show_raw(item)}" for name, item in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

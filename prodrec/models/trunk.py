@@ -82,10 +82,9 @@ class Backbone(nn.Module):
 
         self._try(height, width, then=note, at=at)
         if len(shapes[0]) != 4 or (at is not None and self.name.startswith("swin")):
-            raise BadOption(
-                f"backbone {self.name} has no feature maps to attend to{' there' if at else ''}; take another"
-                f"{' attention_at' if self.name.startswith('swin') else ' backbone, or attention=none'}."
-            )
+            there = " inside" if self.name.startswith("swin") else ""
+            other = "leave attention_at out" if there else "take another backbone, or attention=none"
+            raise BadOption(f"backbone {self.name} has no feature maps to attend to{there}; {other}.")
         return shapes[0][1], shapes[0][2], shapes[0][3]
 
     def freeze_until(self, place: str) -> None:

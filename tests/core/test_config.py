@@ -15,6 +15,7 @@ import pytest
 from prodrec.core.config import (
     describe,
     from_dict,
+    mapping_keys,
     override,
     parse_assignments,
     read_toml,
@@ -197,6 +198,21 @@ def test_tables_of_a_settings_file_only_group_its_keys(tmp_path: Path, mark: byt
     found = read_toml(toml(tmp_path, mark + text))
     assert found == {"lr": 0.5, "start": "none", "size": 96, "area": [0.1, 1], "mirror": False}
     assert changed(**found) == {"lr": 0.5, "start": None, "size": "96", "area": (0.1, 1.0), "mirror": False}
+
+
+TABLES = "[head_weights]\nroot = 0.2\n'x,y' = 3", "[network]\nhead_weights = {root = 0.2, 'x,y' = 3}"
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_a_setting_that_is_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
+    usual = recipe("bcnn")
+    found = read_toml(toml(tmp_path, text), mappings=mapping_keys(usual.parts()))
+    assert usual.with_settings(found, where="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
+
+
+def test_a_mapping_is_told_as_it_was_written() -> None:
+    with pytest.raises(BadOption, match=r"head_weights=root:0\.1,leaf:x is not usable"):
+        recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_networks_without_feature_maps_cannot_attend() -> None:
         build_backbone("vit_b_32", weights=None).map_shape(224, 224, at=None)
     swin = build_backbone("swin_t", weights=None)
     assert swin.map_shape(96, 96, at=None) == (768, 3, 3)
-    with pytest.raises(BadOption, match="swin_t has no feature maps to attend to there; take another attention_at"):
+    with pytest.raises(BadOption, match="swin_t has no feature maps to attend to inside; leave attention_at out"):
         swin.map_shape(96, 96, at="features.1")
 
 
