@@ -52,13 +52,12 @@ def networks(levels: Sequence[str], attributes: Sequence[str], *, core: bool) ->
         found.append(Net(f"sscnn-{level}", "sscnn", attended, {"heads": level}))
     if len(levels) > 1:
         found += [Net("bmtl-rl", "bmtl-rl", plain), Net("ssmtl-rl", "ssmtl-rl", attended)]
-    if attributes:
-        found.append(Net("bmtl-ca", "bmtl-ca", (*plain, "attributes")))
-        found.append(Net("ssmtl-ca", "ssmtl-ca", (*attended, "attributes")))
-        found.append(Net("ssmtl-ca-titles", "ssmtl-ca", KINDS))
+    found.append(Net("bmtl-ca", "bmtl-ca", (*plain, "attributes")))
+    found.append(Net("ssmtl-ca", "ssmtl-ca", (*attended, "attributes")))
+    found.append(Net(tables.TITLES, "ssmtl-ca", KINDS))
     if core:
         found += [
-            Net(f"ssmtl-ca-{name}", "ssmtl-ca", (*attended, "attributes"), {"attributes": name}) for name in attributes
+            Net(tables.run_of(name), "ssmtl-ca", (*attended, "attributes"), {"attributes": name}) for name in attributes
         ]
     return found
 
@@ -80,11 +79,26 @@ def main() -> None:
     config.setdefault("settings", {}).update(pair.split("=", 1) for pair in options.set)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     options.out.mkdir(parents=True, exist_ok=True)
+    check(options)
     make_datasets(options.dataset, options.out, hide=options.hide)
     for seed in seeds:
         for name in ("full", "core"):
             experiment(options.out / name, config, seed, core=name == "core", jobs=options.jobs)
             tables.write(options.out)
+
+
+def check(options: argparse.Namespace) -> None:
+    """End with one sentence where the dataset cannot be used, or where --out was begun from another one."""
+    place = options.dataset / "dataset.json"
+    if not place.is_file():
+        sys.exit(f"{options.dataset} is no prepared dataset; make one with `prodrec prepare`.")
+    about = json.loads(place.read_text("utf-8"))
+    if not about["attributes"]:
+        sys.exit(f"{options.dataset} has no attributes, which tables 1 and 2 are about; prepare it with --attributes.")
+    begun, now = options.out / "begun.json", {"dataset": about["fingerprint"], "hide": options.hide}
+    if begun.exists() and json.loads(begun.read_text("utf-8")) != now:
+        sys.exit(f"{options.out} was begun with another dataset or --hide: give another --out.")
+    begun.write_text(json.dumps(now), "utf-8")
 
 
 def make_datasets(dataset: Path, out: Path, *, hide: float) -> None:
@@ -120,7 +134,7 @@ def make_datasets(dataset: Path, out: Path, *, hide: float) -> None:
                 entry.size = len(photo)
                 tar.addfile(entry, io.BytesIO(photo))
         part.with_columns(pl.col("image").cast(str)).write_csv(place / "products.csv")
-        named = ["--levels", ",".join(levels), *(["--attributes", ",".join(attributes)] if attributes else [])]
+        named = ["--levels", ",".join(levels), "--attributes", ",".join(attributes)]
         prodrec(place, "prepare", "products.csv", "--images", "photos.tar", "--split-column", "split", *named)
         (place / "photos.tar").unlink()
 

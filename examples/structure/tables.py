@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 APPROACHES = ("bcnn", "sscnn", "bcnn-mcr", "sscnn-mcr", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
 TITLES = "ssmtl-ca-titles"
@@ -59,7 +60,7 @@ def write(out: Path) -> Path:
         }
         parts += table_1(name, place, reports)
         if name == "core":
-            parts += table_2(reports)
+            parts += table_2(reports, one_by_one(place))
         both = [file for run in (*APPROACHES, TITLES) for file in seeds_of(place, run)]
         figures = ["--figures", str((out / f"figures-{name}").resolve()), "--force"]
         whole = report(place, both, "--by-root", "--by-head-tail", *figures)
@@ -77,10 +78,15 @@ def seeds_of(place: Path, run: str) -> list[Path]:
     return sorted(files, key=lambda file: int(file.stem.rsplit("-", 1)[1]))
 
 
-def one_by_one(place: Path) -> list[str]:
-    """Names of the runs of table 2: ssmtl-ca with one attribute."""
+def run_of(attribute: str) -> str:
+    """The name of the run of table 2 with this attribute alone."""
+    return f"ssmtl-ca-{quote(attribute, safe=' ')}"
+
+
+def one_by_one(place: Path) -> dict[str, str]:
+    """The runs of table 2, ssmtl-ca with one attribute, and the attribute of each."""
     about = json.loads((place / "dataset" / "dataset.json").read_text("utf-8"))
-    return [f"ssmtl-ca-{attribute['name']}" for attribute in about["attributes"]]
+    return {run_of(attribute["name"]): attribute["name"] for attribute in about["attributes"]}
 
 
 def report(place: Path, files: Sequence[Path], *options: str) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def table_1(name: str, place: Path, reports: Mapping[str, dict[str, Any]]) -> li
     return [*lines, ""]
 
 
-def table_2(reports: Mapping[str, dict[str, Any]]) -> list[str]:
+def table_2(reports: Mapping[str, dict[str, Any]], attributes: Mapping[str, str]) -> list[str]:
     """ssmtl-ca with one attribute each, and with all."""
     lines = [
         "## Table 2, core dataset: one attribute in the attribute branch, or all\n",
@@ -147,10 +153,8 @@ def table_2(reports: Mapping[str, dict[str, Any]]) -> list[str]:
         "| --- | --- | --- | --- | --- |",
     ]
     together = reports.get("ssmtl-ca")
-    for run, found in reports.items():
-        if not run.startswith("ssmtl-ca-") or run == TITLES:
-            continue
-        name = run.removeprefix("ssmtl-ca-")
+    for run, name in attributes.items():
+        found = reports.get(run)
         branch = [
             text(cell(found, "ACC-branA", 1, group=name)),
             text(cell(found, "ACC", 1)),

@@ -185,11 +185,14 @@ def check_belongs(run: Run, dataset: Dataset, *, with_titles: bool = False, othe
             f"{run.path} was trained on another dataset than {dataset.path}, with the same classes; photos that it was "
             "trained on may be in the test split here: if that is sure not to be so, add --other-dataset."
         )
-    if run.attributes != dataset.attributes and "attributes" in run.recipe["network"]["heads"]:
-        raise Mismatch(
-            f"{run.path} predicts the attributes {', '.join(a.name for a in run.attributes)}, and {dataset.path} has "
-            "others, or other states of them; score a dataset with the same ones."
-        )
+    network = run.recipe["network"]
+    for attribute in run.attributes if "attributes" in network["heads"] else ():
+        chosen = attribute.name in network["attributes"] or list(network["attributes"]) == ["all"]
+        if chosen and attribute not in dataset.attributes:
+            raise Mismatch(
+                f"{run.path} predicts the attribute {attribute.name}, and {dataset.path} has none of that name, "
+                "or with other states; score a dataset with the same one."
+            )
     if with_titles and run.vocabulary.words != dataset.vocabulary.words:
         raise Mismatch(
             f"{run.path} and {dataset.path} have other vocabularies, so that word numbers mean other words; "

@@ -15,7 +15,7 @@ Shapes: B rows, D features, H×W feature map.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,22 @@ def build_backbone(name: str, *, weights: str | None, load_weights: bool = True)
     if found is not None and of_a_run:
         own = {key.removeprefix("backbone."): value for key, value in found.items() if key.startswith("backbone.")}
         load_matching(backbone, own, optional=(), origin=f"the backbone of the run {weights} is not {name}")
+        _load_private(backbone, found)
     return backbone
+
+
+def _load_private(backbone: Backbone, run: Mapping[str, Tensor]) -> None:
+    """The private layers begin with those of the run's head of the most classes, where it has them in that size."""
+    end = "classifier.bias"
+    heads = {
+        key.removesuffix(end): len(bias) for key, bias in run.items() if key.startswith("heads.") and key.endswith(end)
+    }
+    prefix = max(heads, key=heads.__getitem__, default="") + "private."
+    found = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    layers = nn.Sequential(*backbone.private)
+    own = layers.state_dict()
+    if own and {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in own.items()}:
+        layers.load_state_dict(found)
 
 
 def known_backbones() -> list[str]:

@@ -58,6 +58,7 @@ def make_run(
     fingerprint: str = "r1",
     words: Any = ("w",),
     heads: tuple[str, ...] = ("leaf",),
+    attributes: tuple[str, ...] = ("all",),
 ) -> Any:
     return SimpleNamespace(
         path=Path("runs/visual"),
@@ -69,7 +70,7 @@ def make_run(
         taxonomy=TREE,
         attributes=COLOUR,
         train_images=np.array([5, 6, 7]),
-        recipe={"family": "visual", "training": {"seed": 3}, "network": {"heads": heads}},
+        recipe={"family": "visual", "training": {"seed": 3}, "network": {"heads": heads, "attributes": attributes}},
         vocabulary=SimpleNamespace(words=words),
     )
 
@@ -215,8 +216,11 @@ def test_belonging() -> None:
         check_belongs(run, make_dataset(fingerprint="d2", words=("v",)), other_dataset=True, with_titles=True)
     other = make_dataset(fingerprint="d2", attributes=(Attribute("colour", ("blue", "red")),))
     check_belongs(run, other, other_dataset=True)
-    with pytest.raises(Mismatch, match="predicts the attributes colour, and dataset has others, or other states"):
-        check_belongs(make_run(heads=("leaf", "attributes")), other, other_dataset=True)
+    both = ("leaf", "attributes")
+    for chosen in ("all", "colour"):
+        with pytest.raises(Mismatch, match="predicts the attribute colour, and dataset has none of that name, or with"):
+            check_belongs(make_run(heads=both, attributes=(chosen,)), other, other_dataset=True)
+    check_belongs(make_run(heads=both, attributes=("material",)), other, other_dataset=True)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.taxonomy import Attribute, Taxonomy
@@ -66,3 +69,25 @@ def test_the_same_seed_starts_the_shared_parts_alike(taxonomy: Taxonomy, attribu
         started.append(network_of(family, taxonomy, attributes).backbone.state_dict())
     for other in started[1:]:
         assert all(torch.equal(value, other[name]) for name, value in started[0].items())
+
+
+def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    """S §3.4: VGG's second layer is private; a network that starts from a run takes that of its deepest head."""
+    settings = {"backbone": "alexnet", "weights": "none"}
+    torch.manual_seed(1)
+    first = build(recipe("bmtl-rl", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
+    root, leaf = first.level_heads
+    with torch.no_grad():
+        for number, head in enumerate((root, leaf)):
+            head.private[0].weight += number + 1  # type: ignore[index]
+    save_file(dict(first.state_dict()), tmp_path / "model.safetensors")
+    config = recipe("bcnn", {**settings, "weights": str(tmp_path)}).network
+    second = build(config, taxonomy=taxonomy, photo_size=(64, 64))
+    for name, value in first.backbone.state_dict().items():
+        assert torch.equal(second.backbone.state_dict()[name], value)
+    for name, value in leaf.private.state_dict().items():
+        assert torch.equal(second.level_heads[0].private.state_dict()[name], value)
+    other = build(
+        recipe("bcnn", {**settings, "weights": str(tmp_path), "private_width": "8"}).network, taxonomy=taxonomy
+    )
+    assert other.level_heads[0].private[0].weight.shape == (8, 4096)  # type: ignore[index]
