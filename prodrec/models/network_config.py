@@ -45,7 +45,7 @@ class NetworkConfig:
     backbone: str = setting("resnet50", "any torchvision classification network by its name")
     weights: str | None = setting(
         "imagenet",
-        "start of backbone and private layers: imagenet, a name torchvision has (IMAGENET1K_V1), a file, a run, or none",
+        "start of backbone and private layers: imagenet, a torchvision name (IMAGENET1K_V1), a file, a run, or none",
     )
     freeze_batch_norm: bool = setting(
         False, "keep the running statistics of the backbone's batch norm as they were loaded"
