@@ -48,7 +48,13 @@ OWNERS = {  # a module, or all modules of a room, that may use an outside librar
     "rich": ("core.console", "cli", "eval.layout"),
 }
 EVERYWHERE = {"numpy", "torch"}
-WHOLE_JOURNEYS = {"test_layers.py", "test_journey.py", "test_bad_input.py", "test_structure.py", "models/test_contract.py"}
+WHOLE_JOURNEYS = {
+    "test_layers.py",
+    "test_journey.py",
+    "test_bad_input.py",
+    "test_structure.py",
+    "models/test_contract.py",
+}
 
 
 @dataclass(frozen=True)
