@@ -221,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, help="rows [8,000; with --large 60,000]")
     parser.add_argument("--leaves", type=int, help="leaves [200; with --large 100,000]")
-    parser.add_argument("--strength", type=float, default=10.0, help="λ of the fits against scikit-learn")
+    parser.add_argument("--strength", type=float, default=100.0, help="λ of the fits against scikit-learn")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats")
     parser.add_argument("--large", action="store_true", help="n = 100,000 on top-100 scores instead")
     chosen = parser.parse_args()

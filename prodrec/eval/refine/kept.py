@@ -120,12 +120,13 @@ class KeptLoss:
 
 def level_losses(rows: KeptRows, pattern: Pattern) -> Sequence[tuple[slice, KeptLoss]]:
     """A loss for every level: the softmax over the kept categories of the level."""
-    found = []
+    found, spread = [], _Spread()
     for at in range(pattern.tree.depth):
         true_NK = rows.categories[at] == rows.labels_NL[:, at, None]
         told = true_NK.any(axis=1)
         k, mine = rows.categories[at].shape[1], rows.take(told)
-        matrix = _stacked([_level_matrix(piece, pattern, at) for piece in mine.in_pieces()], pattern.of_level(at))
+        pieces = [_level_matrix(piece, pattern, at, spread.over(piece)) for piece in mine.in_pieces()]
+        matrix = _stacked(pieces, pattern.of_level(at))
         starts = np.arange(mine.count, dtype=np.int64) * k
         found.append((pattern.of_level(at), KeptLoss(Design(matrix, starts, starts + true_NK[told].argmax(axis=1)))))
     return found
@@ -133,12 +134,12 @@ def level_losses(rows: KeptRows, pattern: Pattern) -> Sequence[tuple[slice, Kept
 
 def related_loss(rows: KeptRows, pattern: Pattern) -> KeptLoss:
     """The loss of S eq. 2 as printed: the softmax over the kept categories inside R_c, whatever their level."""
-    matrices, lengths, true, members = [], [], [], 0
+    matrices, lengths, true, members, spread = [], [], [], 0, _Spread()
     for piece in rows.in_pieces():
         told = [(which == label[:, None]).any(axis=1) for which, label in _by_level(piece)]
         row_G = np.concatenate([np.flatnonzero(mine) for mine in told])
         category_G = np.concatenate([piece.labels_NL[mine, at] for at, mine in enumerate(told)])
-        matrix, length_G, true_G = _related_matrix(piece, pattern, row_G, category_G)
+        matrix, length_G, true_G = _related_matrix(piece, pattern, row_G, category_G, spread.over(piece))
         true.append(true_G + members)
         members += matrix.shape[0]
         matrices.append(matrix)
@@ -153,16 +154,19 @@ def kept_scores(
 ) -> list[NDArray[np.float32]]:
     """Refined scores of the kept categories, N×K by level: w_c · f_c, or log P(c) of eq. 2."""
     pieces: list[list[NDArray[np.float32]]] = []
-    values = values_P.astype(np.float32)
+    values, spread = values_P.astype(np.float32), _Spread()
     for piece in rows.in_pieces():
+        f_Nn = spread.over(piece)
         if normaliser == "level":
-            parts = [(_level_matrix(piece, pattern, at), pattern.of_level(at)) for at in range(pattern.tree.depth)]
+            parts = [
+                (_level_matrix(piece, pattern, at, f_Nn), pattern.of_level(at)) for at in range(pattern.tree.depth)
+            ]
             pieces.append([(m @ values[cut]).reshape(piece.count, -1) for m, cut in parts])
             continue
         found = []
         for which, _ in _by_level(piece):
             row_G = np.repeat(np.arange(piece.count), which.shape[1])
-            matrix, length_G, true_G = _related_matrix(piece, pattern, row_G, which.ravel().astype(np.int64))
+            matrix, length_G, true_G = _related_matrix(piece, pattern, row_G, which.ravel().astype(np.int64), f_Nn)
             starts, z_T = np.cumsum(length_G) - length_G, matrix @ values
             largest_G = np.maximum.reduceat(z_T, starts)
             sum_G = np.add.reduceat(np.exp(z_T - np.repeat(largest_G, length_G)), starts)
@@ -204,26 +208,44 @@ def _by_level(rows: KeptRows) -> Iterator[tuple[NDArray[np.int32], NDArray[np.in
     yield from zip(rows.categories, rows.labels_NL.T, strict=True)
 
 
-def _spread(rows: KeptRows) -> NDArray[np.float32]:
-    """The relative scores over all categories, N×n; 0 where absent."""
-    found = np.zeros((rows.count, rows.tree.n), dtype=np.float32)
-    for which, values in zip(rows.categories, rows.scores, strict=True):
-        np.put_along_axis(found, which, values, axis=1)
-    return found
+class _Spread:
+    """Relative scores over all categories, 0 where absent: one scratch for piece after piece, of which only what was
+    written is wiped (a fresh one for each would be rows × categories of zeros in all)."""
+
+    def __init__(self) -> None:
+        self._flat = np.zeros(0, dtype=np.float32)
+        self._written: list[NDArray[np.int64]] = []
+
+    def over(self, rows: KeptRows) -> NDArray[np.float32]:
+        """N×n; good until it is called again."""
+        size = rows.count * rows.tree.n
+        for places in self._written:
+            self._flat[places] = 0
+        if len(self._flat) < size:
+            self._flat = np.zeros(size, dtype=np.float32)
+        starts = np.arange(rows.count, dtype=np.int64)[:, None] * rows.tree.n
+        self._written = [starts + which for which in rows.categories]
+        for places, values in zip(self._written, rows.scores, strict=True):
+            self._flat[places] = values
+        return self._flat[:size].reshape(rows.count, rows.tree.n)
 
 
-def _level_matrix(rows: KeptRows, pattern: Pattern, at: int) -> csr_array:
+def _level_matrix(rows: KeptRows, pattern: Pattern, at: int, f_Nn: NDArray[np.float32]) -> csr_array:
     """The design of one level: a line for each kept category of each row, over the parameters of the level."""
     which = rows.categories[at]
     row_T, category_T = np.repeat(np.arange(rows.count), which.shape[1]), which.ravel().astype(np.int64)
     member, row_E, parameter_E = _expanded(pattern, row_T, category_T)
-    values_E = _spread(rows)[row_E, pattern.columns_P[parameter_E]]
+    values_E = f_Nn[row_E, pattern.columns_P[parameter_E]]
     part = pattern.of_level(at)
     return _matrix(values_E, member, parameter_E - part.start, len(row_T), part.stop - part.start)
 
 
 def _related_matrix(
-    rows: KeptRows, pattern: Pattern, row_G: NDArray[np.int64], category_G: NDArray[np.int64]
+    rows: KeptRows,
+    pattern: Pattern,
+    row_G: NDArray[np.int64],
+    category_G: NDArray[np.int64],
+    f_Nn: NDArray[np.float32],
 ) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
     """Groups (row, c): a line for each kept category t of R_c, over w_t inside R_c; their lengths, and where c is."""
     kept = np.zeros((rows.count, rows.tree.n), dtype=bool)
@@ -235,7 +257,7 @@ def _related_matrix(
     group_T, t_T = group_T[there], t_T[there]
     member, group_E, parameter_E = _expanded(pattern, group_T, t_T)
     column_E = pattern.columns_P[parameter_E].astype(np.int64)
-    values_E = _spread(rows)[row_G[group_E], column_E]
+    values_E = f_Nn[row_G[group_E], column_E]
     inside = (values_E != 0) & pattern.find(category_G[group_E] * pattern.tree.n + column_E)[1]
     matrix = _matrix(values_E[inside], member[inside], parameter_E[inside], len(group_T), pattern.size)
     true_G = np.flatnonzero(t_T == category_G[group_T])
