@@ -131,3 +131,10 @@ def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_p
     prepare([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
     assert "another dataset" in prodrec("train", "visual", resplit, "--out", out, "--resume", code=2).stderr
     assert "is a visual run" in prodrec("train", "sicot", dataset, "--out", out, "--resume", code=2).stderr
+
+
+def test_the_help_names_every_family():
+    from prodrec.cli.train import FAMILIES as told
+    from prodrec.models.families import FAMILIES
+
+    assert [name for name in FAMILIES if name not in told.replace(",", " ").replace(";", " ").split()] == []
