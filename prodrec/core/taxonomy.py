@@ -54,10 +54,14 @@ class Taxonomy:
 
     def ancestors(self) -> NDArray[np.int32]:
         """Class index of every leaf at every level: int32 [leaves, L]; the last column is the leaf itself."""
-        columns = [np.arange(len(self.leaves), dtype=np.int32)]
-        for parents in reversed(self.parents[1:]):
-            columns.append(parents[columns[-1]])
-        return np.stack(columns[::-1], axis=1)
+        return np.stack([self.above(self.leaf_level, level) for level in self.levels], axis=1)
+
+    def above(self, lower: str, upper: str) -> NDArray[np.int32]:
+        """Class at level `upper` of every class of `lower`, which is as deep or deeper: int32 [classes of lower]."""
+        above_C = np.arange(self.count(lower), dtype=np.int32)
+        for depth in range(self.levels.index(lower), self.levels.index(upper), -1):
+            above_C = self.parents[depth][above_C]
+        return above_C
 
     def path(self, number: int, level: str | None = None) -> tuple[str, ...]:
         """Names from the shallowest level to class `number` of `level`, which is that of the leaves unless given."""

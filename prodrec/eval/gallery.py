@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core import console
 from prodrec.core.errors import BadOption, Mismatch, nearest
 from prodrec.core.scores import SPLITS, ScoreChunk, Scores
-from prodrec.eval.metrics import ancestors_between, source_of
+from prodrec.eval.metrics import source_of
 
 ONLY = ("all", "errors", "right")
 SORTS = ("random", "confident", "unsure")
@@ -108,7 +108,7 @@ def choose(scores: Scores, wanted: Wanted) -> Gallery:
     """
     level, source = _levels(scores, wanted.level)
     at = scores.levels.index(level)
-    above_C = None if source == level else ancestors_between(scores, source, level)
+    above_C = None if source == level else scores.taxonomy.above(source, level)
     inside = [_class_of(scores, 0, wanted.root, "--root"), _class_of(scores, -1, wanted.leaf, "--leaf")]
     random, best, images, errors = np.random.default_rng(wanted.seed), _Best(wanted.count), 0, 0
     with console.progress("choosing photos", total=scores.count(wanted.split), unit="photos") as advance:

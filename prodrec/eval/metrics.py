@@ -80,7 +80,7 @@ def judge(
     sources = {level: source for level in levels if (source := source_of(scores, level)) is not None}
     wanted = tuple(dict.fromkeys([*sources.values(), *(scores.scored_levels if hierarchy else ())]))
     ancestors_CL = scores.taxonomy.ancestors()
-    above = {level: ancestors_between(scores, source, level) for level, source in sources.items() if level != source}
+    above = {level: scores.taxonomy.above(source, level) for level, source in sources.items() if level != source}
     scored = [name for name in scores.scored_attributes if name in attributes]
     for chunk in scores.chunks(
         split, levels=wanted, rows=rows, attributes=bool(attributes), attribute_scores=bool(scored)
@@ -123,15 +123,6 @@ def source_of(scores: Scores, level: str) -> str | None:
     if deepest is None or scores.levels.index(deepest) < scores.levels.index(level):
         return None
     return deepest
-
-
-def ancestors_between(scores: Scores, lower: str, upper: str) -> NDArray[np.int32]:
-    """Class at level `upper` of every class of the deeper level `lower`."""
-    taxonomy = scores.taxonomy
-    above_C = np.arange(taxonomy.count(lower), dtype=np.int32)
-    for depth in range(scores.levels.index(lower), scores.levels.index(upper), -1):
-        above_C = taxonomy.parents[depth][above_C]
-    return above_C
 
 
 def best_class(chunk: ScoreChunk, level: str) -> NDArray[np.int64]:

@@ -113,3 +113,18 @@ LEAVES = ("shirt", "vest", "skirt", "tote", "T恤")
 def test_the_first_difference_is_told(other: Taxonomy, told: str | None) -> None:
     assert tree().difference(other) == told
     assert (other.difference(tree()) is None) == (told is None)
+
+
+def test_the_class_above_is_found_between_any_two_levels() -> None:
+    tree = Taxonomy.from_json(
+        {
+            "levels": [
+                {"name": "root", "classes": ["r", "s"], "parents": [-1, -1]},
+                {"name": "middle", "classes": ["a", "b", "c"], "parents": [1, 0, 1]},
+                {"name": "leaf", "classes": ["w", "x", "y", "z"], "parents": [2, 0, 1, 1]},
+            ]
+        }
+    )
+    assert tree.above("leaf", "middle").tolist() == [2, 0, 1, 1]
+    assert tree.above("leaf", "root").tolist() == [1, 1, 0, 0]
+    assert tree.above("middle", "root").tolist() == [1, 0, 1] and tree.above("middle", "middle").tolist() == [0, 1, 2]

@@ -61,7 +61,6 @@ class Scores:
             if kept == "top_k" and self.scored_levels
             else None
         )
-        self.features_width = int(file["features"].shape[1])
         self.taxonomy = self._read_taxonomy()
         self.attributes = tuple(Attribute(name, self._texts(f"states/{key(name)}")) for name in head["attributes"])
         self.train_images = self.train_images_of(self.levels[-1])

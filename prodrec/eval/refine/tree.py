@@ -57,8 +57,5 @@ def tree_of(taxonomy: Taxonomy, levels: Sequence[str]) -> Tree:
     starts = np.r_[0, np.cumsum(counts)].astype(np.int64)
     parents = np.full(starts[-1], -1, dtype=np.int64)
     for j in range(1, len(levels)):
-        above: NDArray[np.integer] = np.arange(counts[j])
-        for depth in range(taxonomy.levels.index(levels[j]), taxonomy.levels.index(levels[j - 1]), -1):
-            above = taxonomy.parents[depth][above]
-        parents[starts[j] : starts[j + 1]] = starts[j - 1] + above
+        parents[starts[j] : starts[j + 1]] = starts[j - 1] + taxonomy.above(levels[j], levels[j - 1])
     return Tree(tuple(levels), starts, parents)
