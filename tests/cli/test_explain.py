@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -18,6 +16,8 @@ from prodrec.cli.app import app
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.data.drawn import DrawnCatalogue
 from prodrec.core.scores import open_scores
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = ["backbone=squeezenet1_1", "weights=none", "image_size=32", "epochs=1", "batch_size=8", "optimizer=sgd"]
 EVERYTHING = ["heads=levels,attributes", "attributes=colour", "titles=bilinear", "word_vectors=random"]
@@ -27,16 +27,8 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def trained(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(one_thread: None, drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """dataset/, photos/, and runs/all with attention, all levels, an attribute and titles."""
     place = tmp_path_factory.mktemp("explained")
     shutil.copytree(drawn_dozen.photos, place / "photos")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.data.drawn import DrawnCatalogue
 from prodrec.core.scores import open_scores
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = ["backbone=squeezenet1_1", "weights=none", "image_size=32", "epochs=1", "batch_size=16", "lr=0.02"]
 
@@ -25,17 +25,8 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time to threads, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def trained(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(one_thread: None, drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with dataset/, runs/visual and runs/sicot."""
     place = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
