@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
+from prodrec.core import dist
 from prodrec.core.data.drawn import DrawnCatalogue, draw_catalogue
 from prodrec.core.scores import Origin, ScoresWriter
 from prodrec.core.taxonomy import Attribute, Taxonomy
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +44,42 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
 def drawn_dozen(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
     """A dozen clean drawn products of two leaves, photos of 32 pixels. Shared by all tests: read only."""
     return draw_catalogue(tmp_path_factory.mktemp("dozen"), products=12, leaves=2, size=32, dirt=False)
+
+
+OnRanks = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def on_ranks(monkeypatch: pytest.MonkeyPatch) -> OnRanks:
+    """`on_ranks(n, function, *args)`: what `function(*args)` returns on each of n connected ranks, one thread each.
+
+    The function stands at the top of its module; its answers are pickled (numbers, NumPy arrays). Starting n processes
+    takes some seconds, so check much in one call.
+    """
+    import torch.multiprocessing as multiprocessing
+
+    monkeypatch.syspath_prepend(ROOT)  # a new process finds the test's module by name
+
+    def run(ranks: int, function: Callable[..., Any], *args: Any) -> list[Any]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        answers = multiprocessing.get_context("spawn").SimpleQueue()
+        multiprocessing.spawn(_as_rank, (ranks, port, answers, function, args), nprocs=ranks)
+        return [answer for _, answer in sorted((answers.get() for _ in range(ranks)), key=lambda found: found[0])]
+
+    return run
+
+
+def _as_rank(rank: int, ranks: int, port: int, answers: Any, function: Callable[..., Any], args: tuple[Any]) -> None:
+    import torch
+
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ.update(place | {"WORLD_SIZE": str(ranks)})
+    torch.set_num_threads(1)
+    with dist.job():
+        answers.put((rank, function(*args)))
+        dist.barrier()
 
 
 @dataclass

@@ -73,19 +73,20 @@ class AttributeHead(nn.Module):
         self.together = nn.Sequential(nn.Linear(features, sum(states)), nn.ReLU())
         self.each = nn.ModuleList(nn.Linear(sum(states), m) for m in states)
 
-    def loss(self, features_BD: Tensor, states_BA: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, features_BD: Tensor, states_BA: Tensor, *, n: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """S eq. 7: 1/N Σ_n Σ_j S(y_nj ≠ 0) γ_j CE_nj, without λ; and, detached, 1/N Σ_n S(·) CE_nj by attribute.
 
         states_BA: the codes of all attributes of the dataset, 0 = absent. N counts the rows of the batch, labelled or
-        not; a batch in which no row has an attribute adds exactly 0.
+        not (n, where these are one rank's share of it); a batch in which no row has an attribute adds exactly 0.
         """
         total, parts = features_BD.new_zeros(()), {}
+        n = len(states_BA) if n is None else n
         shared_BM = self.together(features_BD)
         for name, column, gamma, layer in zip(self.names, self.columns, self.attribute_weights, self.each, strict=True):
             scores_Bm = at_least_float32(layer(shared_BM))
             found = F.cross_entropy(scores_Bm, states_BA[:, column] - 1, ignore_index=-1, reduction="sum")
-            parts[name] = (found / len(states_BA)).detach()
-            total = total + gamma * found / len(states_BA)
+            parts[name] = (found / n).detach()
+            total = total + gamma * found / n
         return total, parts
 
     def scores(self, features_BD: Tensor) -> dict[str, Tensor]:

@@ -135,35 +135,38 @@ class Recognizer(nn.Module):
         for head in reversed(self.level_heads):
             labels_B = batch.labels_BL[:, head.column]
             deepest = not parts
-            found, named = self._level_loss(head, streams if deepest else Streams(streams.visual_BD), labels_B)
+            seen = streams if deepest else Streams(streams.visual_BD)
+            found, named = self._level_loss(head, seen, labels_B, n=batch.in_all)
             total = total + head.weight * found
             parts |= named if deepest else {f"level {head.level}": named["visual"]}
         if self.attribute_head is not None:
-            found, of_each = self.attribute_head.loss(streams.visual_BD, batch.attributes_BA)
+            found, of_each = self.attribute_head.loss(streams.visual_BD, batch.attributes_BA, n=batch.in_all)
             total = total + self.attribute_head.weight * found
             parts |= {f"attribute {name}": part for name, part in of_each.items()}
         return Losses(total, parts)
 
-    def _level_loss(self, head: LevelHead, streams: Streams, labels_B: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _level_loss(
+        self, head: LevelHead, streams: Streams, labels_B: Tensor, *, n: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """A eq. 1: 1/N Σ CE(W visual_i, y_i) + λ · 1/N Σ CE(W mixed_i, y_i), with one classifier W.
 
-        N is the rows of the batch in both terms; a row without a title adds nothing to the second, so that term counts
-        the less the fewer rows have titles.
+        N is the rows of the batch, of all ranks, in both terms; a row without a title adds nothing to the second, so
+        that term counts the less the fewer rows have titles.
         """
         visual_BD, mixed_BD, titled_B = streams
         smoothing = self.config.label_smoothing
-        if mixed_BD is None or titled_B is None:
-            total, _ = head.loss(visual_BD, labels_B, label_smoothing=smoothing)
-            return total, {"visual": total.detach()}
-        n = len(labels_B)
         share_B = torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))
+        if mixed_BD is None or titled_B is None:
+            total, _ = head.loss(visual_BD, labels_B, weights_B=share_B, label_smoothing=smoothing)
+            return total, {"visual": total.detach()}
+        b = len(labels_B)
         total, each_2B = head.loss(
             torch.cat([visual_BD, mixed_BD]),
             torch.cat([labels_B, labels_B]),
             weights_B=torch.cat([share_B, self.config.title_loss_weight * share_B * titled_B]),
             label_smoothing=smoothing,
         )
-        return total, {"visual": each_2B[:n].mean(), "mixed": (each_2B[n:] * titled_B).mean()}
+        return total, {"visual": each_2B[:b].sum() / n, "mixed": (each_2B[b:] * titled_B).sum() / n}
 
     def _hide(self, tokens_BT: Tensor) -> Tensor:
         if self.training and self.config.word_dropout:

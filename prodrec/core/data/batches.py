@@ -33,20 +33,30 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batch:
-    """Rows of a dataset. Photos are uint8 as loaded, and float and normalised after `to_device`."""
+    """Rows of a dataset. Photos are uint8 as loaded, and float and normalised after `to_device`.
+
+    whole: rows of the batch of all ranks, of which these are one rank's share; None where they are all. Means are over
+    `in_all` rows, so that the losses of the ranks add up.
+    """
 
     rows_B: Tensor
     images_BCHW: Tensor
     labels_BL: Tensor
     attributes_BA: Tensor
     tokens_BT: Tensor
+    whole: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows_B)
 
+    @property
+    def in_all(self) -> int:
+        return len(self) if self.whole is None else self.whole
+
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, from where it goes to a GPU while that computes; the loader calls this."""
-        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "whole"}
+        return Batch(**{name: tensor.pin_memory() for name, tensor in tensors.items()}, whole=self.whole)
 
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
         """The batch on `device`, photos as float32 with mean and spread of `photos` taken out."""

@@ -1,0 +1,142 @@
+"""The ranks of one job, as `torchrun` starts them, and what they tell each other. One process alone is rank 0 of 1.
+
+Everything here is a no-op in one process and imports torch only where there are several. Work is divided by rank, and
+rank 0 alone talks to the user and writes what exists once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import Store  # type: ignore[attr-defined]
+
+T = TypeVar("T")
+
+LONGEST_WAIT = timedelta(hours=12)
+"""Ranks wait for each other while rank 0 works alone (tables of millions of rows); a dead rank is noticed at once."""
+
+_store: Store | None = None
+
+
+def ranks() -> int:
+    """How many processes work on this job."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """Which of the processes on this machine this is, from 0; it is the number of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def is_main() -> bool:
+    """Whether this is the process that talks to the user."""
+    return rank() == 0
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Connect the ranks (gloo between CPUs, NCCL between GPUs) for as long as the work takes."""
+    global _store
+    if ranks() == 1:
+        yield
+        return
+    import torch
+    import torch.distributed as c10d
+
+    _store, number, count = next(c10d.rendezvous("env://", timeout=LONGEST_WAIT))  # type: ignore[attr-defined]
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
+    store = c10d.PrefixStore("prodrec", _store)  # type: ignore[attr-defined]
+    c10d.init_process_group(backend, store=store, rank=number, world_size=count, timeout=LONGEST_WAIT)
+    try:
+        yield
+    finally:
+        c10d.destroy_process_group()
+
+
+def is_first_to_fail() -> bool:
+    """Whether no other rank has failed before: its error is the cause, later ones are lost connections."""
+    if _store is None:
+        return True
+    try:
+        return bool(_store.add("prodrec failures", 1) == 1)
+    except RuntimeError:  # the store went with its process
+        return False
+
+
+def barrier() -> None:
+    """Wait until all ranks are here."""
+    if ranks() > 1:
+        any_of(False)
+
+
+def any_of(flag: bool) -> bool:
+    """Whether `flag` is true on any rank; all of them ask."""
+    if ranks() == 1:
+        return flag
+    import torch
+
+    return bool(add_up(torch.tensor(int(flag))))
+
+
+def add_up(values: Tensor) -> Tensor:
+    """The sum of `values` over the ranks, in place, on every rank."""
+    if ranks() > 1:
+        import torch.distributed as c10d
+
+        c10d.all_reduce(values)
+    return values
+
+
+def from_main(value: T) -> T:
+    """Rank 0's `value` on every rank (anything that can be pickled)."""
+    if ranks() == 1:
+        return value
+    import torch.distributed as c10d
+
+    values = [value]
+    c10d.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def gathered(value: T) -> list[T]:
+    """Every rank's `value`, by rank, on every rank."""
+    if ranks() == 1:
+        return [value]
+    import torch.distributed as c10d
+
+    values: list[Any] = [None] * ranks()
+    c10d.all_gather_object(values, value)
+    return values
+
+
+def share(count: int, *, of: int | None = None, number: int | None = None) -> slice:
+    """The part of `count` things, in order, that belongs to rank `number` of `of` (this one of all unless given).
+
+    Parts differ by one at most; the first ones are the larger, and the last ones empty where there are fewer things.
+    """
+    of, number = of or ranks(), rank() if number is None else number
+    each, left = divmod(count, of)
+    start = number * each + min(number, left)
+    return slice(start, start + each + (number < left))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of a tensor of `rows` rows that this rank holds: those from `first` on, as many as its part has."""
+
+    first: int
+    rows: int

@@ -1,0 +1,71 @@
+"""What ranks tell each other, on two and three real processes; and that one process needs none of it."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core import dist
+
+
+def everything() -> dict[str, Any]:
+    rank = dist.rank()
+    first = dist.is_first_to_fail()
+    dist.barrier()
+    return {
+        "rank": rank,
+        "main": dist.is_main(),
+        "sum": dist.add_up(torch.tensor([1.0, float(rank)])).tolist(),
+        "any": (dist.any_of(rank == 1), dist.any_of(False)),
+        "from_main": dist.from_main({"said by": rank}),
+        "gathered": dist.gathered(np.full(2, rank)),
+        "share": dist.share(5),
+        "first to fail": first,
+    }
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
+    found = on_ranks(ranks, everything)
+    assert [answer["rank"] for answer in found] == list(range(ranks))
+    assert [answer["main"] for answer in found] == [True] + [False] * (ranks - 1)
+    assert sum(answer["first to fail"] for answer in found) == 1, "one error is the cause"
+    for answer in found:
+        assert answer["sum"] == [ranks, sum(range(ranks))]
+        assert answer["any"] == (True, False)
+        assert answer["from_main"] == {"said by": 0}
+        assert [part.tolist() for part in answer["gathered"]] == [[r, r] for r in range(ranks)]
+    assert list(itertools.chain(*(range(5)[answer["share"]] for answer in found))) == list(range(5))
+
+
+def test_one_process_is_rank_0_of_1() -> None:
+    with dist.job():
+        assert everything() == {
+            "rank": 0,
+            "main": True,
+            "sum": [1.0, 0.0],
+            "any": (False, False),
+            "from_main": {"said by": 0},
+            "gathered": [pytest.approx([0, 0])],
+            "share": slice(0, 5),
+            "first to fail": True,
+        }
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 3), (1, 3), (7, 3), (9, 3), (2, 5)])
+def test_shares_cover_everything_once_and_evenly(count: int, of: int) -> None:
+    parts = [range(count)[dist.share(count, of=of, number=number)] for number in range(of)]
+    assert [i for part in parts for i in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_one_process_does_not_load_torch() -> None:
+    code = "import sys; from prodrec.core import dist\nwith dist.job(): dist.barrier(); dist.any_of(True)\n"
+    subprocess.run([sys.executable, "-c", f"{code}assert 'torch' not in sys.modules"], check=True)
