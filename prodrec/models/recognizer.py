@@ -90,9 +90,9 @@ class Recognizer(nn.Module):
         self.heads = nn.ModuleDict({head.key: head for head in heads})
         self.attribute_head = attribute_head
 
-    def forward(self, images_BCHW: Tensor, tokens_BT: Tensor | None = None) -> Streams:
+    def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None) -> Streams:
         """Both streams; tokens None (or a network without titles) leaves the visual one alone."""
-        maps_BDHW = self.backbone.maps(images_BCHW, then=self.attention, at=self.config.attention_at)
+        maps_BDHW = self.backbone.maps(inputs, then=self.attention, at=self.config.attention_at)
         visual_BD = self.embed(self.backbone.neck(maps_BDHW))
         if tokens_BT is None or self.title_encoder is None:
             return Streams(visual_BD)
@@ -129,8 +129,8 @@ class Recognizer(nn.Module):
 
     def loss(self, batch: Batch) -> Losses:
         """S eq. 5: L = Σ λ_i L_i, the loss of the deepest level being that of A eq. 1 where there are titles."""
-        streams = self(batch.images_BCHW, self._hide(batch.tokens_BT))
-        total = batch.images_BCHW.new_zeros(())
+        streams = self(batch.inputs, self._hide(batch.tokens_BT))
+        total = batch.inputs.new_zeros(())
         parts: dict[str, Tensor] = {}
         for head in reversed(self.level_heads):
             labels_B = batch.labels_BL[:, head.column]
@@ -179,7 +179,7 @@ class Recognizer(nn.Module):
         """The streams: visual alone, or with mixed where that is asked for."""
         if with_titles and self.title_encoder is None:
             raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
-        streams: Streams = self(batch.images_BCHW, batch.tokens_BT if with_titles else None)
+        streams: Streams = self(batch.inputs, batch.tokens_BT if with_titles else None)
         return streams
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> Scored:

@@ -151,7 +151,7 @@ class Recogniser:
         with torch.inference_mode(), arithmetic:
             scored = self.network.score(batch, with_titles=with_titles)
             if saliency:
-                weights_BHW = self.network.saliency(batch.images_BCHW)
+                weights_BHW = self.network.saliency(batch.inputs)
                 rows, columns = seen_part(photo_CHW.shape[1:], self.photos)
                 seen = Saliency(weights_BHW[0].float().cpu().numpy(), rows, columns)
             weighed = None if words is None else self._weigh(words, batch.tokens_BT)

@@ -49,7 +49,7 @@ def make_batch() -> Callable[..., Batch]:
         leaves_B = torch.arange(size) % 5
         return Batch(
             rows_B=torch.arange(size),
-            images_BCHW=torch.randn(size, 3, height, width),
+            inputs=torch.randn(size, 3, height, width),
             labels_BL=torch.stack([leaves_B // 3, leaves_B], dim=1),
             attributes_BA=torch.stack([torch.arange(size) % 4, torch.arange(size) % 3], dim=1),
             tokens_BT=tokens_BT,

@@ -44,7 +44,7 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
     network = make(titles="bilinear", title_loss_weight=0.7, label_smoothing=smoothing)
     batch = make_batch(5, untitled=(1, 3))
     found = network.loss(batch)
-    visual_BD = network.backbone(batch.images_BCHW)
+    visual_BD = network.backbone(batch.inputs)
     visual = mixed = torch.zeros(())
     for row in range(5):
         label = batch.labels_BL[row, -1]
@@ -77,7 +77,7 @@ def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: 
 def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="mean")
     batch = make_batch(3, untitled=(2,))
-    visual_BD, mixed_BD, titled_B = network(batch.images_BCHW, batch.tokens_BT)
+    visual_BD, mixed_BD, titled_B = network(batch.inputs, batch.tokens_BT)
     semantic_BD = network.read(batch.tokens_BT).semantic_BD
     assert titled_B.tolist() == [True, True, False]
     torch.testing.assert_close(mixed_BD[:2], torch.maximum(visual_BD, semantic_BD)[:2])
@@ -119,7 +119,7 @@ def test_gradients_of_the_loss_by_finite_differences(
     ).network
     network = build(config, taxonomy=taxonomy, attributes=attributes, words=WORDS, photo_size=(3, 3)).double()
     batch = make_batch(3, height=3, width=3, untitled=(1,))
-    batch.images_BCHW = batch.images_BCHW.double()
+    batch.inputs = batch.inputs.double()
     assert network.attention is not None
     network.attention.template_HW.data += 0.1 * torch.randn(2, 2)
 

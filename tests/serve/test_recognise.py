@@ -72,7 +72,7 @@ def test_the_best_of_every_level_with_their_paths(recogniser: Recogniser) -> Non
 
 def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogniser) -> None:
     recogniser.recognise(png())
-    images_BCHW = recogniser.network.batch.images_BCHW  # type: ignore[attr-defined]
+    images_BCHW = recogniser.network.batch.inputs  # type: ignore[attr-defined]
     photos = PhotoConfig()
     assert tuple(images_BCHW.shape) == (1, 3, 20, 30)
     expected = (np.array([200, 100, 50]) / 255 - photos.mean) / photos.std

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 class Batch:
     """Rows of a dataset. Photos are uint8 as loaded, and float and normalised after `to_device`.
 
+    inputs: what the network sees of every row, photos [B, C, H, W]
     whole: rows of the batch of all ranks, of which these are one rank's share; None where they are all. Means are over
     `in_all` rows, so that the losses of the ranks add up.
     """
 
     rows_B: Tensor
-    images_BCHW: Tensor
+    inputs: Tensor
     labels_BL: Tensor
     attributes_BA: Tensor
     tokens_BT: Tensor
@@ -61,7 +62,7 @@ class Batch:
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
         """The batch on `device`, photos as float32 with mean and spread of `photos` taken out."""
         asynchronous = device.type == "cuda"
-        images = self.images_BCHW.to(device, non_blocking=asynchronous).float()
+        images = self.inputs.to(device, non_blocking=asynchronous).float()
         mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
         std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
         images = images.sub_(mean).div_(std)
@@ -69,7 +70,7 @@ class Batch:
             images = images.contiguous(memory_format=torch.channels_last)
         return replace(
             self,
-            images_BCHW=images,
+            inputs=images,
             labels_BL=self.labels_BL.to(device, non_blocking=asynchronous),
             attributes_BA=self.attributes_BA.to(device, non_blocking=asynchronous),
             tokens_BT=self.tokens_BT.to(device, non_blocking=asynchronous),
@@ -102,7 +103,7 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
             images[i] = self._view(self._photo(int(row)), int(row))
         return Batch(
             rows_B=torch.from_numpy(rows.astype(np.int64)),
-            images_BCHW=images,
+            inputs=images,
             labels_BL=torch.from_numpy(self.dataset.labels_NL[rows].astype(np.int64)),
             attributes_BA=torch.from_numpy(self.dataset.attributes_NA[rows].astype(np.int64)),
             tokens_BT=torch.from_numpy(self.dataset.tokens.padded(rows)),

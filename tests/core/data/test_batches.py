@@ -47,7 +47,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
 def test_a_batch_holds_its_rows():
     batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
     assert len(batch) == 3 and batch.rows_B.tolist() == [4, 2, 7]
-    assert batch.images_BCHW.shape == (3, 3, 24, 18) and batch.images_BCHW.dtype == torch.uint8
+    assert batch.inputs.shape == (3, 3, 24, 18) and batch.inputs.dtype == torch.uint8
     assert batch.labels_BL.tolist() == [[0, 4], [0, 2], [1, 7]] and batch.attributes_BA.tolist() == [[1], [2], [1]]
     assert batch.tokens_BT.tolist() == [[0, 0, 0], [1, 2, 0], [1, 2, 3]]
 
@@ -57,7 +57,7 @@ def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
 
     def photo(row, *, among, **of):
         batch = PhotoBatches(data, PHOTOS, augment=True, **of).batch(np.array(among))
-        return batch.images_BCHW[among.index(row)]
+        return batch.inputs[among.index(row)]
 
     one = photo(5, among=[5], seed=1, epoch=2)
     assert torch.equal(one, photo(5, among=[3, 9, 5], seed=1, epoch=2))
@@ -71,7 +71,7 @@ def test_loading_by_workers_gives_the_same_batches_in_order():
     alone, beside = list(load(source, order, workers=0)), list(load(source, order, workers=2))
     assert [len(batch) for batch in alone] == [6, 6, 6, 2]
     for a, b in zip(alone, beside, strict=True):
-        assert torch.equal(a.rows_B, b.rows_B) and torch.equal(a.images_BCHW, b.images_BCHW)
+        assert torch.equal(a.rows_B, b.rows_B) and torch.equal(a.inputs, b.inputs)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -94,7 +94,7 @@ def test_a_photo_that_the_fast_decoder_refuses_is_left_to_the_other():
     data.photos.decode = lambda row: np.asarray(Image.open(io.BytesIO(whole))).transpose(2, 0, 1).copy()
     expected = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([0]))
     found = PhotoBatches(data, PHOTOS, augment=False).batch(np.array([0]))
-    assert torch.equal(found.images_BCHW, expected.images_BCHW)
+    assert torch.equal(found.inputs, expected.inputs)
 
 
 def test_loading_draws_nothing_from_the_global_generator():
@@ -115,10 +115,10 @@ def test_training_order_covers_every_row_once_in_batches_of_almost_one_size():
 
 
 def test_stored_jpeg_and_any_other_photo_look_the_same():
-    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
-    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
+    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).inputs
+    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
     assert torch.equal(fast, general)
-    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).images_BCHW
+    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
     assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, but for JPEG's loss
 
 
@@ -169,12 +169,12 @@ def test_to_device_normalises():
     batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(3))
     photos = PhotoConfig(image_size="24x18", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
     ready = batch.to_device(torch.device("cpu"), photos, channels_last=True)
-    expected = (batch.images_BCHW.float() / 255 - torch.tensor(photos.mean).view(3, 1, 1)) / torch.tensor(
-        photos.std
-    ).view(3, 1, 1)
-    torch.testing.assert_close(ready.images_BCHW, expected)
-    assert ready.images_BCHW.is_contiguous(memory_format=torch.channels_last)
-    assert batch.images_BCHW.dtype == torch.uint8  # the loaded batch is left as it was
+    expected = (batch.inputs.float() / 255 - torch.tensor(photos.mean).view(3, 1, 1)) / torch.tensor(photos.std).view(
+        3, 1, 1
+    )
+    torch.testing.assert_close(ready.inputs, expected)
+    assert ready.inputs.is_contiguous(memory_format=torch.channels_last)
+    assert batch.inputs.dtype == torch.uint8  # the loaded batch is left as it was
 
 
 def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():

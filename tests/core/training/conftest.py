@@ -47,11 +47,11 @@ class TinyNetwork(nn.Module):
         return scores_BC
 
     def loss(self, batch: Batch) -> TinyLosses:
-        total = nn.functional.cross_entropy(self(batch.images_BCHW).float(), batch.labels_BL[:, -1])
+        total = nn.functional.cross_entropy(self(batch.inputs).float(), batch.labels_BL[:, -1])
         return TinyLosses(total, {"visual": total.detach()})
 
     def top_k(self, batch: Batch, k: int) -> TinyTopK:
-        return TinyTopK({self.leaf: self(batch.images_BCHW).topk(k).indices})
+        return TinyTopK({self.leaf: self(batch.inputs).topk(k).indices})
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbone.parameters()), "classifier": list(self.classifier.parameters())}

@@ -59,7 +59,7 @@ def test_validation_counts_by_hand(prepared, trainee_of):
     for row in prepared.rows("validation"):
         batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
         label = int(prepared.labels_NL[row, -1])
-        right.setdefault(label, []).append(int(trainee.network(batch.images_BCHW).argmax()) == label)
+        right.setdefault(label, []).append(int(trainee.network(batch.inputs).argmax()) == label)
     every = [r for rows in right.values() for r in rows]
     assert found.top1 == pytest.approx(sum(every) / len(every))
     assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
