@@ -101,6 +101,65 @@ def add_up(values: Tensor) -> Tensor:
     return values
 
 
+def largest(values: Tensor) -> Tensor:
+    """The largest of `values` over the ranks, element by element and in place, on every rank."""
+    if ranks() > 1:
+        import torch.distributed as c10d
+
+        c10d.all_reduce(values, op=c10d.ReduceOp.MAX)
+    return values
+
+
+def rows_of_ranks(values: Tensor) -> list[int]:
+    """How many rows `values` has on every rank."""
+    if ranks() == 1:
+        return [len(values)]
+    import torch
+    import torch.distributed as c10d
+
+    sizes = torch.empty(ranks(), dtype=torch.int64, device=values.device)
+    c10d.all_gather_into_tensor(sizes, torch.tensor([len(values)], device=values.device))
+    return sizes.tolist()
+
+
+def all_rows(values: Tensor, sizes: list[int]) -> Tensor:
+    """The rows of every rank, one rank after the other, on every rank; `sizes` as `rows_of_ranks` has them."""
+    if ranks() == 1:
+        return values
+    import torch
+    import torch.distributed as c10d
+
+    most = max(sizes)
+    mine = values.contiguous() if len(values) == most else _padded(values, most)
+    everything = values.new_empty((ranks() * most, *values.shape[1:]))
+    c10d.all_gather_into_tensor(everything, mine)
+    if min(sizes) == most:
+        return everything
+    parts = everything.unflatten(0, (ranks(), most))
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+def own_rows_of_sum(values: Tensor, sizes: list[int]) -> Tensor:
+    """Sum `values`, rows of all ranks as `all_rows` gives them, over the ranks; this rank's rows of it."""
+    if ranks() == 1:
+        return values
+    import torch
+    import torch.distributed as c10d
+
+    most = max(sizes)
+    if min(sizes) < most:
+        values = torch.cat([_padded(part, most) for part in values.split(sizes)])
+    mine = values.new_empty((most, *values.shape[1:]))
+    c10d.reduce_scatter_tensor(mine, values.contiguous())
+    return mine[: sizes[rank()]]
+
+
+def _padded(values: Tensor, rows: int) -> Tensor:
+    whole = values.new_zeros((rows, *values.shape[1:]))
+    whole[: len(values)] = values
+    return whole
+
+
 def from_main(value: T) -> T:
     """Rank 0's `value` on every rank (anything that can be pickled)."""
     if ranks() == 1:

@@ -15,6 +15,14 @@ import torch
 from prodrec.core import dist
 
 
+def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
+    """Rank r has r rows (none at all on rank 0), which say r."""
+    mine_BD = torch.full((rank, 2), float(rank))
+    sizes = dist.rows_of_ranks(mine_BD)
+    all_AD = dist.all_rows(mine_BD, sizes)
+    return sizes, all_AD.tolist(), dist.own_rows_of_sum(all_AD * (1 + rank), sizes).tolist()
+
+
 def everything() -> dict[str, Any]:
     rank = dist.rank()
     first = dist.is_first_to_fail()
@@ -25,6 +33,8 @@ def everything() -> dict[str, Any]:
         "sum": dist.add_up(torch.tensor([1.0, float(rank)])).tolist(),
         "any": (dist.any_of(rank == 1), dist.any_of(False)),
         "from_main": dist.from_main({"said by": rank}),
+        "largest": dist.largest(torch.tensor([float(rank), -1.0])).tolist(),
+        "rows": _rows(rank),
         "gathered": dist.gathered(np.full(2, rank)),
         "share": dist.share(5),
         "first to fail": first,
@@ -41,6 +51,11 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
         assert answer["sum"] == [ranks, sum(range(ranks))]
         assert answer["any"] == (True, False)
         assert answer["from_main"] == {"said by": 0}
+        assert answer["largest"] == [ranks - 1, -1.0]
+        sizes, all_rows, own_rows = answer["rows"]
+        assert sizes == list(range(ranks))
+        assert all_rows == [[r, r] for r in range(ranks) for _ in range(r)]
+        assert own_rows == [[answer["rank"] * sum(range(1, ranks + 1))] * 2] * answer["rank"]
         assert [part.tolist() for part in answer["gathered"]] == [[r, r] for r in range(ranks)]
     assert list(itertools.chain(*(range(5)[answer["share"]] for answer in found))) == list(range(5))
 
@@ -53,6 +68,8 @@ def test_one_process_is_rank_0_of_1() -> None:
             "sum": [1.0, 0.0],
             "any": (False, False),
             "from_main": {"said by": 0},
+            "largest": [0.0, -1.0],
+            "rows": ([0], [], []),
             "gathered": [pytest.approx([0, 0])],
             "share": slice(0, 5),
             "first to fail": True,
