@@ -20,7 +20,7 @@ SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic"}
 LONGEST = 300
 
-GROUND = ("errors", "console", "config", "artefact", "taxonomy", "device", "dist")
+GROUND = ("errors", "console", "config", "artefact", "arrays", "texts", "taxonomy", "device", "dist")
 MAY_USE = {
     "ground": {"ground"},
     "core.data": {"core.data", "ground"},
@@ -41,7 +41,7 @@ OWNERS = {  # a module, or all modules of a room, that may use an outside librar
     "matplotlib": ("core.data.long_tail", "eval.drawing", "eval.figures", "eval.contact_sheet", "eval.explain"),
     "PIL": ("core.data", "serve"),
     "simplejpeg": ("core.data",),
-    "polars": ("core.data",),
+    "polars": ("core.data", "core.texts"),
     "pydantic": ("core.config",),
     "safetensors": ("models.pretrained", "core.training.run"),
     "typer": ("cli",),
