@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+import time
 from typing import Annotated, Any
 
 import typer
 
 from prodrec import __version__
+from prodrec.core import dist
 
 app = typer.Typer(
     name="prodrec",
@@ -65,4 +68,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    if dist.is_main():
+        app()
+    else:
+        _beside_main()
+
+
+SECONDS_TO_TELL = 10.0
+
+
+def _beside_main() -> None:
+    """The command on another rank than 0, which alone shows help and what is wrong with a command line."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
+    try:
+        sys.exit(app(standalone_mode=False))
+    except Exception as wrong:  # a command tells its own errors; these are of the command line
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(SECONDS_TO_TELL)  # when one rank ends, torchrun ends the others: that one is to be rank 0
+        sys.exit(getattr(wrong, "exit_code", 1))

@@ -1,51 +1,63 @@
 """How a command is made: `@verb(app)` gives it `--json` and `--debug` and turns errors into exit codes.
 
-A command takes options, calls one plain function, says what a person reads, and returns what `--json` prints.
+A command takes options, calls one plain function, says what a person reads, and returns what `--json` prints. With
+`parallel=True` it works on all the ranks that `torchrun` starts; rank 0 alone prints, and an error is told once.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import multiprocessing
+import os
 import re
+import signal
+import sys
+import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from prodrec.core import console
-from prodrec.core.errors import ProdrecError
+from prodrec.core import console, dist, failing
+from prodrec.core.errors import BadOption, LostContact, ProdrecError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output instead of text.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+_parallel: list[str] = []
+
 
 def verb(
-    app: typer.Typer, name: str | None = None, **settings: Any
+    app: typer.Typer, name: str | None = None, *, parallel: bool = False, **settings: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as a command. Its docstring is the help, its return value what `--json` prints."""
+    """Register a function as a command. Its docstring is the help, its return value what `--json` prints.
+
+    parallel: it may run on several ranks; the others refuse to.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        called = name or function.__name__
+        if parallel:
+            _parallel.append(called)
+
         @functools.wraps(function)
         def command(*, json: bool, debug: bool, **options: Any) -> None:
             console.use_json(json)
             try:
-                answer = function(**options)
-            except ProdrecError as error:
+                with dist.job():
+                    if dist.ranks() > 1 and not parallel:
+                        raise BadOption(_one_process_only(called))
+                    answer = function(**options)
+                    dist.barrier()  # none leaves while another may still fail, or wait for it
+            except (Exception, KeyboardInterrupt) as error:
+                if dist.ranks() > 1:
+                    _leave_the_others(error, debug=debug)
                 if debug:
                     raise
-                console.fail(_one_line(str(error)))
-                raise typer.Exit(error.exit_code) from error
-            except KeyboardInterrupt as error:
-                if debug:
-                    raise
-                console.fail("interrupted; nothing half-made was left. Run the same command again.")
-                raise typer.Exit(130) from error
-            except Exception as error:
-                if debug:
-                    raise
-                console.fail(f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)")
-                raise typer.Exit(1) from error
+                text, code = _told(error)
+                console.fail(text)
+                raise typer.Exit(code) from error
             if json:
                 console.emit_json(answer)
 
@@ -54,6 +66,46 @@ def verb(
         return function
 
     return register
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """The sentence that tells `error`, and the exit code."""
+    if isinstance(error, ProdrecError):
+        return _one_line(str(error)), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing half-made was left. Run the same command again.", 130
+    return f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)", 1
+
+
+def _leave_the_others(error: BaseException, *, debug: bool) -> NoReturn:
+    """Tell the error, if it is for this rank to tell, and end the process at once.
+
+    At once: the usual way out waits for messages under way, and with them for ranks that wait for this one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # torchrun ends all when one has ended; the cause is to be told first
+    text, code = _told(error)
+    lost = isinstance(error, LostContact)
+    if failing.is_lost_contact(error):
+        lost = True
+        text = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
+    if debug:
+        sys.stderr.write(f"rank {dist.rank()} of {dist.ranks()}:\n{traceback.format_exc()}")
+    told = failing.to_tell(text, whose=not lost)
+    if told is not None:
+        console.fail(told)
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _one_process_only(name: str) -> str:
+    return (
+        f"prodrec {name} runs in one process: start it without torchrun "
+        f"(on several ranks run {', '.join(f'prodrec {other}' for other in _parallel)})."
+    )
 
 
 def _with_common_options(function: Callable[..., Any]) -> inspect.Signature:

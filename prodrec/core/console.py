@@ -2,6 +2,7 @@
 
 `say` prints results, `note` and `warn` print remarks, `progress` shows long work with its rate and the time left.
 With `--json` only the one JSON object of the command goes to standard output. Piped output carries no ANSI codes.
+Of the ranks of one job rank 0 alone prints; an error is printed by the rank that is to tell it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from prodrec.core import dist
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +61,8 @@ def _print(stream: Any, renderable: object, *, markup: bool = False, style: str 
 
 def say(renderable: object = "", *, markup: bool = False) -> None:
     """Print a result (text or any rich renderable) on standard output; on standard error when `--json` is on."""
-    _print(sys.stderr if _mode.json else sys.stdout, renderable, markup=markup)
+    if dist.is_main():
+        _print(sys.stderr if _mode.json else sys.stdout, renderable, markup=markup)
 
 
 def width() -> int:
@@ -68,12 +72,14 @@ def width() -> int:
 
 def note(text: str) -> None:
     """Print a remark on standard error."""
-    _print(sys.stderr, text, style="dim")
+    if dist.is_main():
+        _print(sys.stderr, text, style="dim")
 
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    _print(sys.stderr, f"warning: {text}", style="yellow")
+    if dist.is_main():
+        _print(sys.stderr, f"warning: {text}", style="yellow")
 
 
 def fail(text: str) -> None:
@@ -83,6 +89,8 @@ def fail(text: str) -> None:
 
 def emit_json(data: object) -> None:
     """Print `data` as JSON on standard output."""
+    if not dist.is_main():
+        return
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
     sys.stdout.flush()
 
@@ -96,7 +104,9 @@ def progress(description: str, *, total: float | None, unit: str = "rows", done:
 
     On a terminal: one rich bar with the rate in `unit`/s and the time left. Piped: a plain line every half minute.
     """
-    if sys.stderr.isatty():
+    if not dist.is_main():
+        yield lambda n=1, note=None: None
+    elif sys.stderr.isatty():
         with _bar(description, total, unit, done) as advance:
             yield advance
     else:

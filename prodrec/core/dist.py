@@ -32,12 +32,17 @@ def ranks() -> int:
 
 def rank() -> int:
     """Which of them this is, from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ["RANK"]) if ranks() > 1 else 0
 
 
 def local_rank() -> int:
     """Which of the processes on this machine this is, from 0; it is the number of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def local_ranks() -> int:
+    """How many of the processes work on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks() > 1 else 1
 
 
 def is_main() -> bool:
@@ -61,20 +66,26 @@ def job() -> Iterator[None]:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
     store = c10d.PrefixStore("prodrec", _store)  # type: ignore[attr-defined]
     c10d.init_process_group(backend, store=store, rank=number, world_size=count, timeout=LONGEST_WAIT)
-    try:
-        yield
-    finally:
-        c10d.destroy_process_group()
+    yield  # after an error nothing is waited for: that the process ends tells the others
+    c10d.destroy_process_group()
 
 
 def is_first_to_fail() -> bool:
     """Whether no other rank has failed before: its error is the cause, later ones are lost connections."""
+    return said("failures") == 1
+
+
+def said(what: str, times: int = 1) -> int:
+    """Say `what` so many `times` to all ranks, without waiting for any; how often it has been said in all.
+
+    0 where nobody can be asked any more: the store went with the process that held it.
+    """
     if _store is None:
-        return True
+        return times
     try:
-        return bool(_store.add("prodrec failures", 1) == 1)
-    except RuntimeError:  # the store went with its process
-        return False
+        return int(_store.add(f"prodrec {what}", times))
+    except RuntimeError:
+        return 0
 
 
 def barrier() -> None:
@@ -135,7 +146,7 @@ def all_rows(values: Tensor, sizes: list[int]) -> Tensor:
     c10d.all_gather_into_tensor(everything, mine)
     if min(sizes) == most:
         return everything
-    parts = everything.unflatten(0, (ranks(), most))
+    parts = everything.view(ranks(), most, *values.shape[1:])
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
@@ -148,7 +159,7 @@ def own_rows_of_sum(values: Tensor, sizes: list[int]) -> Tensor:
 
     most = max(sizes)
     if min(sizes) < most:
-        values = torch.cat([_padded(part, most) for part in values.split(sizes)])
+        values = torch.cat([_padded(part, most) for part in torch.split(values, sizes)])
     mine = values.new_empty((most, *values.shape[1:]))
     c10d.reduce_scatter_tensor(mine, values.contiguous())
     return mine[: sizes[rank()]]

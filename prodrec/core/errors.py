@@ -55,6 +55,10 @@ class Interrupted(ProdrecError):
     exit_code = 130
 
 
+class LostContact(ProdrecError):
+    """Another rank of the job was killed or cannot be reached any more. Exit code 1."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`' (did you mean lr?)'` for the closest known name, whatever its case, or `''` where none is close."""
     import difflib
