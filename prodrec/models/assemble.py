@@ -16,7 +16,7 @@ from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbones import build_backbone
-from prodrec.models.classifier import DenseClassifier
+from prodrec.models.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_matching
@@ -131,9 +131,7 @@ def _level_heads(
             of_leaf = taxonomy.ancestors()[:, column]
             images_C = torch.from_numpy(np.bincount(of_leaf, np.asarray(train_images), minlength=classes))
         private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
-        classifier = DenseClassifier(
-            features, classes, logit_adjustment=config.logit_adjustment, train_images_C=images_C
-        )
+        classifier = Classifier(features, classes, logit_adjustment=config.logit_adjustment, train_images_C=images_C)
         heads.append(LevelHead(level, column, private, classifier, weight=weight))
     return heads
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.taxonomy import Attribute
-from prodrec.models.classifier import DenseClassifier, at_least_float32
+from prodrec.models.classifier import Classifier, at_least_float32
 
 
 class LevelHead(nn.Module):
@@ -21,9 +21,7 @@ class LevelHead(nn.Module):
     column: of the level among a batch's labels; weight: its λ of S eq. 5.
     """
 
-    def __init__(
-        self, level: str, column: int, private: nn.Module, classifier: DenseClassifier, *, weight: float
-    ) -> None:
+    def __init__(self, level: str, column: int, private: nn.Module, classifier: Classifier, *, weight: float) -> None:
         super().__init__()
         self.level = level
         self.column = column
@@ -39,7 +37,7 @@ class LevelHead(nn.Module):
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """As `DenseClassifier.loss`, behind the private layers; λ is not in it."""
+        """As `Classifier.loss`, behind the private layers; λ is not in it."""
         return self.classifier.loss(
             self.private(features_BD), labels_B, weights_B=weights_B, label_smoothing=label_smoothing
         )

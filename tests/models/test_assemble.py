@@ -42,7 +42,7 @@ def test_every_task_has_private_layers_of_its_own(taxonomy: Taxonomy, attributes
 
 def test_logit_adjustment_counts_the_images_of_each_level(taxonomy: Taxonomy) -> None:
     network = network_of("bmtl-rl", taxonomy, logit_adjustment="1")
-    root, leaf = (head.classifier.log_prior_C for head in network.level_heads)
+    root, leaf = (head.classifier.log_prior_N for head in network.level_heads)
     torch.testing.assert_close(root, torch.tensor([21 / 23, 2 / 23]).log())
     torch.testing.assert_close(leaf, torch.tensor([9, 7, 5, 2, 1]).div(24).log())
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prodrec.models.classifier import DenseClassifier
+from prodrec.models.classifier import Classifier
 
 B, D, C = 6, 4, 5
 
@@ -17,7 +17,7 @@ def rows() -> tuple[Tensor, Tensor]:
 
 def test_loss_is_cross_entropy(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, labels_B = rows
-    classifier = DenseClassifier(D, C).double()
+    classifier = Classifier(D, C).double()
     total, each_B = classifier.loss(features_BD, labels_B)
     p_BC = (features_BD @ classifier.weight.T + classifier.bias).softmax(1)
     expected_B = torch.stack([-p_BC[row, label].log() for row, label in enumerate(labels_B)])
@@ -28,7 +28,7 @@ def test_loss_is_cross_entropy(rows: tuple[Tensor, Tensor]) -> None:
 
 def test_row_weights_and_label_smoothing(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, labels_B = rows
-    classifier = DenseClassifier(D, C).double()
+    classifier = Classifier(D, C).double()
     weights_B = torch.tensor([0.5, 0, 0, 2.0, 0, 0], dtype=torch.float64)
     total, _ = classifier.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=0.2)
     log_p_BC = (features_BD @ classifier.weight.T + classifier.bias).log_softmax(1)
@@ -39,8 +39,8 @@ def test_row_weights_and_label_smoothing(rows: tuple[Tensor, Tensor]) -> None:
 def test_logit_adjustment_is_in_the_loss_only(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, labels_B = rows
     images_C = torch.tensor([50, 30, 15, 5, 0])
-    plain = DenseClassifier(D, C).double()
-    adjusted = DenseClassifier(D, C, logit_adjustment=1.5, train_images_C=images_C).double()
+    plain = Classifier(D, C).double()
+    adjusted = Classifier(D, C, logit_adjustment=1.5, train_images_C=images_C).double()
     adjusted.load_state_dict(plain.state_dict())
     torch.testing.assert_close(adjusted.scores(features_BD), plain.scores(features_BD))
     prior_C = torch.tensor([50, 30, 15, 5, 1], dtype=torch.float64) / 101  # without images: counts as one
@@ -52,7 +52,7 @@ def test_logit_adjustment_is_in_the_loss_only(rows: tuple[Tensor, Tensor]) -> No
 def test_gradients_by_finite_differences(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, labels_B = rows
     images_C = torch.tensor([5, 4, 3, 2, 1])
-    classifier = DenseClassifier(D, C, logit_adjustment=1.0, train_images_C=images_C).double()
+    classifier = Classifier(D, C, logit_adjustment=1.0, train_images_C=images_C).double()
     weights_B = torch.rand(B, dtype=torch.float64)
 
     def loss(features_BD: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def test_gradients_by_finite_differences(rows: tuple[Tensor, Tensor]) -> None:
         return torch.func.functional_call(_Loss(classifier, options), _prefixed(values), (features_BD, labels_B))
 
     inputs = [features_BD, classifier.weight.detach().clone(), classifier.bias.detach().clone()]
-    assert torch.autograd.gradcheck(loss, [value.requires_grad_() for value in inputs])
+    assert torch.autograd.gradcheck(loss, [value.requires_grad_() for value in inputs], nondet_tol=1e-12)
 
 
 def _prefixed(values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ def _prefixed(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Loss(torch.nn.Module):
-    def __init__(self, classifier: DenseClassifier, options: dict[str, object]) -> None:
+    def __init__(self, classifier: Classifier, options: dict[str, object]) -> None:
         super().__init__()
         self.classifier = classifier
         self.options = options
@@ -81,7 +81,7 @@ class _Loss(torch.nn.Module):
 
 def test_float32_sums_and_scores_under_autocast() -> None:
     features_BD, labels_B = torch.randn(B, 64), torch.arange(B) % C
-    classifier = DenseClassifier(64, C)
+    classifier = Classifier(64, C)
     exact, _ = classifier.loss(features_BD, labels_B)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         total, each_B = classifier.loss(features_BD.bfloat16(), labels_B)
@@ -93,7 +93,7 @@ def test_float32_sums_and_scores_under_autocast() -> None:
 
 def test_top_k_in_decreasing_order(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, _ = rows
-    classifier = DenseClassifier(D, C).double()
+    classifier = Classifier(D, C).double()
     scores_BK, classes_BK = classifier.top_k(features_BD, 3)
     order_BC = classifier.scores(features_BD).argsort(dim=1, descending=True)
     assert torch.equal(classes_BK, order_BC[:, :3]) and classes_BK.dtype == torch.int64

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.taxonomy import Attribute
-from prodrec.models.classifier import DenseClassifier
+from prodrec.models.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 
 D = 4
@@ -73,7 +73,7 @@ def test_attribute_scores_are_float32_under_autocast(attributes: tuple[Attribute
 
 def test_a_level_goes_through_its_private_layers() -> None:
     torch.manual_seed(4)
-    private, classifier = nn.Sequential(nn.Linear(D, 3), nn.Tanh()), DenseClassifier(3, 7)
+    private, classifier = nn.Sequential(nn.Linear(D, 3), nn.Tanh()), Classifier(3, 7)
     head = LevelHead("type", 0, private, classifier, weight=1.0)
     features_BD, labels_B = torch.randn(5, D), torch.tensor([0, 1, 2, 3, 6])
     scores_BC: Tensor = private(features_BD) @ classifier.weight.T + classifier.bias
@@ -85,6 +85,6 @@ def test_a_level_goes_through_its_private_layers() -> None:
 
 @pytest.mark.parametrize("level", ["type", "keys", "a.b", "%2E", "根"])
 def test_any_level_name_names_a_module(level: str) -> None:
-    head = LevelHead(level, 0, nn.Sequential(), DenseClassifier(D, 2), weight=1.0)
+    head = LevelHead(level, 0, nn.Sequential(), Classifier(D, 2), weight=1.0)
     names = set(nn.ModuleDict({head.key: head}).state_dict())
     assert len(names) == 2 and all(name.count(".") == 2 for name in names)

@@ -1,0 +1,114 @@
+"""The weights of the classes that take part in a loss, in pieces, so that what is computed of a piece stays in cache.
+
+Shapes: A rows of the batch, N classes held here, S of them that take part, n of one piece, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim.sgd import sgd
+
+WEIGHTS_IN_CACHE = 2**20
+WEIGHTS_ON_GPU = 2**26
+"""Weights of a piece. 4 MiB of float32 stay in a CPU's cache from one operation to the next (1M x 512, batch 256:
+pieces of 1,024 to 4,096 classes are equally fast, larger ones 10 to 30 % slower); a GPU wants large products."""
+
+
+def piece_size(features: int, device: torch.device) -> int:
+    """Classes of one piece."""
+    weights = WEIGHTS_IN_CACHE if device.type == "cpu" else WEIGHTS_ON_GPU
+    return max(64, weights // features)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Classes `rows` of those held here, which are number `start` to `stop` of those that take part.
+
+    weight_nD and shift_n (bias and what else is added to the scores) are float32, or float64.
+    """
+
+    start: int
+    stop: int
+    rows: slice | Tensor
+    weight_nD: Tensor
+    shift_n: Tensor
+
+    def products(self, features_AD: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Features times weights, A×n, in the features' number type; without the shift."""
+        return torch.mm(features_AD, self.weight_nD.to(features_AD.dtype).t(), out=out)
+
+    def find(self, target_A: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether the label of a row is in this piece, and where in it (A×1; 0 where it is not)."""
+        here_A = (target_A >= self.start) & (target_A < self.stop)
+        return here_A, torch.where(here_A, target_A - self.start, 0).unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class ClassPieces:
+    """weight_ND and bias_N in pieces: all N classes, or only the classes rows_S (ascending).
+
+    shift_S is added to the bias of those that take part.
+    """
+
+    weight_ND: Tensor
+    bias_N: Tensor
+    rows_S: Tensor | None = None
+    shift_S: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return piece_size(self.weight_ND.shape[1], self.weight_ND.device)
+
+    @property
+    def taking_part(self) -> int:
+        return len(self.weight_ND) if self.rows_S is None else len(self.rows_S)
+
+    def target(self, class_A: Tensor) -> Tensor:
+        """Numbers among the classes that take part, of classes counted among those held here; -1 if held elsewhere."""
+        held_A = (class_A >= 0) & (class_A < len(self.weight_ND))
+        if self.rows_S is None:
+            return torch.where(held_A, class_A, -1)
+        return torch.where(held_A, torch.searchsorted(self.rows_S, class_A.contiguous()), -1)
+
+    def __iter__(self) -> Iterator[Piece]:
+        for start in range(0, self.taking_part, self.size):
+            stop = min(start + self.size, self.taking_part)
+            rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
+            shift_n = self.bias_N[rows] if self.shift_S is None else self.bias_N[rows] + self.shift_S[start:stop]
+            yield Piece(start, stop, rows, self.weight_ND[rows], shift_n)
+
+
+class RowSGD:
+    """What torch.optim.SGD does to a parameter, done to some of its rows as soon as their gradient is there.
+
+    Learning rate, momentum and weight decay are read from the parameter's group, and the momentum stands in the
+    optimizer's state, so that it is saved with it. The parameter itself gets no gradient, and the optimizer's own step
+    leaves it alone. Rows that take no part are not touched: neither decayed nor moved by their momentum.
+    """
+
+    def __init__(self, optimizer: torch.optim.SGD) -> None:
+        self.optimizer = optimizer
+        self._group = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+
+    def __call__(self, parameter: Tensor, rows: slice | Tensor, gradient: Tensor) -> None:
+        """Update parameter[rows] by `gradient`, of the same shape and number type."""
+        group = self._group[id(parameter)]
+        momentum = self._momentum(parameter) if group["momentum"] else None
+        values, moving = parameter.detach()[rows], None if momentum is None else momentum[rows]
+        settings = {name: group[name] for name in ("lr", "momentum", "weight_decay", "dampening")}
+        sgd([values], [gradient], [moving], nesterov=False, maximize=False, fused=True, **settings)
+        if isinstance(rows, Tensor):  # these were copies
+            parameter.detach().index_copy_(0, rows, values)
+            if momentum is not None and moving is not None:
+                momentum.index_copy_(0, rows, moving)
+
+    def _momentum(self, parameter: Tensor) -> Tensor:
+        state = self.optimizer.state[parameter]
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum: Tensor = state["momentum_buffer"]
+        return momentum
