@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, and of the control groups of its job (Slurm, containers)."""
+"""How much memory this process may still take: of the machine, and of the control groups of its job."""
 
 from __future__ import annotations
 
