@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from prodrec.core import dist
 from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
@@ -38,13 +39,14 @@ def build(
     train_images: NDArray[np.int64] | None = None,
     photo_size: tuple[int, int] | None = None,
     load_weights: bool = True,
+    shard: bool = True,
 ) -> Recognizer:
     """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
 
     Random starts come from torch's global generator. attributes: all of the dataset's; train_images: of every leaf,
     needed to train with logit_adjustment; photo_size: (height, width), tried on the backbone, and needed for spatial
     attention, whose template has the size of the feature map. With load_weights=False no weights file is read (a saved
-    network brings its own; see `restore`).
+    network brings its own; see `restore`); with shard=False every rank holds all classes.
     Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
     """
     if config.logit_adjustment and train_images is None and load_weights:
@@ -68,7 +70,7 @@ def build(
         embed=embed,
         word_vectors=word_vectors,
         title_encoder=title_encoder,
-        heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images),
+        heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images, shard=shard),
         attribute_head=_attribute_head(tasks, width),
     )
 
@@ -97,6 +99,7 @@ def restore(
         word_vectors_VE=vectors_VE,
         photo_size=photo_size,
         load_weights=False,
+        shard=False,
     )
     load_matching(network, weights, optional=(), origin="the saved weights do not fit their recipe")
     return network
@@ -122,6 +125,8 @@ def _level_heads(
     width: int,
     taxonomy: Taxonomy,
     train_images: NDArray[np.int64] | None,
+    *,
+    shard: bool,
 ) -> list[LevelHead]:
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
@@ -131,9 +136,29 @@ def _level_heads(
             of_leaf = taxonomy.ancestors()[:, column]
             images_C = torch.from_numpy(np.bincount(of_leaf, np.asarray(train_images), minlength=classes))
         private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
-        classifier = Classifier(features, classes, logit_adjustment=config.logit_adjustment, train_images_C=images_C)
+        sampled = config.classifier == "sampled" and level == tasks.levels[-1]
+        classifier = Classifier(
+            features,
+            classes,
+            sharded=shard and _is_sharded(config, features * classes, deepest=level == tasks.levels[-1]),
+            sample_share=config.sample_share if sampled else 1.0,
+            buffer_gib=config.score_buffer,
+            logit_adjustment=config.logit_adjustment,
+            train_images_C=images_C,
+        )
         heads.append(LevelHead(level, column, private, classifier, weight=weight))
     return heads
+
+
+SHARDED_FROM = 2**24
+"""Weights from which auto shards a classifier: their gradient (64 MiB) would pass between the ranks in every step."""
+
+
+def _is_sharded(config: NetworkConfig, weights: int, *, deepest: bool) -> bool:
+    """Whether the ranks divide the classes of a level among them; a setting other than auto is for the deepest one."""
+    if config.classifier == "auto" or not deepest:
+        return dist.ranks() > 1 and weights >= SHARDED_FROM
+    return config.classifier == "sharded" or (config.classifier == "sampled" and dist.ranks() > 1)
 
 
 def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:

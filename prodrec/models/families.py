@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodrec.core.config import from_dict, override
+from prodrec.core.config import from_dict, override, show
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import BadOption, nearest
 from prodrec.core.training.config import TrainingConfig
@@ -36,6 +36,16 @@ class Recipe:
     network: NetworkConfig
     training: TrainingConfig
     photos: PhotoConfig
+
+    def __post_init__(self) -> None:
+        """Raise BadOption where parts contradict each other."""
+        for name, needed in (("optimizer", "sgd"), ("clip_norm", None), ("accumulate", 1)):
+            found = getattr(self.training, name)
+            if self.network.classifier == "sampled" and found != needed:
+                raise BadOption(
+                    f"classifier=sampled updates the sampled classes alone, which needs {name}={show(needed)}, "
+                    f"not {show(found)}."
+                )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for run.json."""

@@ -76,6 +76,13 @@ class NetworkConfig:
         None,
         "width of each level's private layer (linear + ReLU); none is the backbone's own if any (VGG), 0 is no layer",
     )
+    classifier: Literal["auto", "dense", "sharded", "sampled"] = setting(
+        "auto",
+        "how the loss over the deepest level's classes is computed: dense, sharded by class over the ranks, sampled "
+        "(labels and a share of the other classes); auto is sharded where it is large and there are several ranks",
+    )
+    sample_share: float = setting(0.1, "sampled: share of the other classes, drawn anew every step")
+    score_buffer: float = setting(2.0, "GiB that a batch's scores may take; larger ones are computed twice, not kept")
     label_smoothing: float = setting(0.0, "share of the target spread over all classes")
     logit_adjustment: float = setting(0.0, "τ: τ·log(share of the class) is added to its score, in training only")
     titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
@@ -110,6 +117,10 @@ class NetworkConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name}={value} must be in [0, 1).")
+        if not 0 < self.sample_share < 1:
+            raise ValueError(f"sample_share={self.sample_share} must be in (0, 1); classifier=dense takes all classes.")
+        if self.score_buffer < 0:
+            raise ValueError(f"score_buffer={self.score_buffer} must not be negative.")
         if self.logit_adjustment < 0:
             raise ValueError(f"logit_adjustment={self.logit_adjustment} must not be negative.")
         if self.embed_hidden is not None and self.embed is None:
@@ -117,6 +128,8 @@ class NetworkConfig:
         if not self.train_batch_norm_affine and not self.freeze_batch_norm:
             raise ValueError("train_batch_norm_affine=false needs freeze_batch_norm=true.")
         changed = {field.name for field in fields(self) if getattr(self, field.name) != default_of(field)}
+        if "sample_share" in changed and self.classifier != "sampled":
+            raise ValueError(f"sample_share={self.sample_share} does nothing here; set classifier=sampled too.")
         self._check_heads(changed)
         self._check_titles(changed)
 

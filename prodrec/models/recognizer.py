@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from prodrec.core.dist import Shard
 from prodrec.core.errors import BadOption
 from prodrec.models.attention import SpatialAttention
+from prodrec.models.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.title_encoders import Title, hide_titles, hide_words
@@ -126,6 +128,27 @@ class Recognizer(nn.Module):
     def level_heads(self) -> list[LevelHead]:
         """The heads of the levels, the shallowest first."""
         return list(self.heads.values())  # type: ignore[arg-type]
+
+    def classifiers(self) -> dict[str, Classifier]:
+        """The classifier of every level by its name as a module."""
+        return {f"heads.{key}.classifier": head.classifier for key, head in self.heads.items()}  # type: ignore[misc]
+
+    def shards(self) -> dict[str, Shard]:
+        """The parameters of which this rank holds some rows only, by name."""
+        of_classifiers = {name: classifier.shard for name, classifier in self.classifiers().items()}
+        return {
+            f"{name}.{parameter}": shard
+            for name, shard in of_classifiers.items()
+            if shard is not None
+            for parameter in ("weight", "bias")
+        }
+
+    def fuse(self, optimizer: torch.optim.SGD) -> None:
+        """Let backward apply SGD to the classifiers whose whole gradient this rank sees, class by class."""
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        for classifier in self.classifiers().values():
+            if classifier.can_be_fused and id(classifier.weight) in trained:
+                classifier.fuse(optimizer)
 
     def loss(self, batch: Batch) -> Losses:
         """S eq. 5: L = Σ λ_i L_i, the loss of the deepest level being that of A eq. 1 where there are titles."""
