@@ -165,7 +165,7 @@ def _trainee(
     import torch
 
     from prodrec.core.device import choose_device
-    from prodrec.core.training.loop import make_trainee
+    from prodrec.core.training.trainee import make_trainee
     from prodrec.models.assemble import build
 
     torch.manual_seed(recipe.training.seed)

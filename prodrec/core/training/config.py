@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from prodrec.core.config import setting
@@ -13,9 +14,13 @@ class TrainingConfig:
     """Defaults are paper A's recipe (§4.3): SGD, batch 256, lr 0.1, times 0.8 after every epoch."""
 
     epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed")
-    batch_size: int = setting(256, "photos a step (before accumulate)")
+    batch_size: int = setting(256, "photos a step, of all ranks together (before accumulate)")
+    scale_batch: bool = setting(False, "on several ranks: batch_size is that of one rank, and lr follows lr_rule")
     optimizer: Literal["sgd", "adamw"] = setting("sgd", "sgd or adamw")
     lr: float = setting(0.1, "learning rate")
+    lr_rule: Literal["linear", "sqrt", "none"] = setting(
+        "linear", "with scale_batch: lr times the ranks (linear), times their square root (sqrt), or as it is (none)"
+    )
     momentum: float = setting(0.9, "momentum of sgd, beta1 of adamw")
     weight_decay: float = setting(1e-4, "weight decay; biases and batch norm are left out")
     schedule: Literal["step", "cosine", "constant"] = setting("step", "course of the learning rate")
@@ -26,6 +31,9 @@ class TrainingConfig:
     word_vectors_lr_scale: float = setting(1.0, "learning rate of the word vectors, as a factor of lr")
     clip_norm: float | None = setting(None, "largest norm of the whole gradient; none is no clipping")
     accumulate: int = setting(1, "batches whose gradients are added up before a step")
+    fused: Literal["auto", "no"] = setting(
+        "auto", "sgd updates the classifier within its backward pass where nothing needs the whole gradient; no: after"
+    )
     ema: float = setting(0.0, "decay of the moving average of the weights that is saved and scored; 0 is off")
     seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation")
     keep: Literal["last", "best"] = setting("last", "weights of the finished run: the last, or the best on validation")
@@ -49,5 +57,18 @@ class TrainingConfig:
             raise ValueError(f"clip_norm={self.clip_norm} must be above 0, or none.")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed={self.seed} must be in [0, 2^63).")
+        if self.lr_rule != "linear" and not self.scale_batch:
+            raise ValueError(f"lr_rule={self.lr_rule} does nothing here; set scale_batch=true too.")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
+
+    def on_ranks(self, ranks: int) -> TrainingConfig:
+        """What scale_batch comes to on so many ranks, as plain batch_size and lr; they stay when others go on with it.
+
+        lr_rule linear is that of Goyal et al. 2017 ("Accurate, large minibatch SGD"), best with warmup_epochs.
+        """
+        if not self.scale_batch:
+            return self
+        factor = {"linear": float(ranks), "sqrt": math.sqrt(ranks), "none": 1.0}[self.lr_rule]
+        scaled = {"batch_size": self.batch_size * ranks, "lr": self.lr * factor}
+        return replace(self, **scaled, scale_batch=False, lr_rule="linear")

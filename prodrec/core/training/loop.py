@@ -1,27 +1,35 @@
 """The training loop: a generator that yields steps. Saving, drawing and logging stay with the caller.
 
-One step is one update of the weights: `accumulate` batches forward and backward, then the optimiser.
+One step is one update of the weights: `accumulate` batches forward and backward, then the optimiser. On several ranks
+each has its share of every batch, and all make the same steps.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
+from prodrec.core import dist
 from prodrec.core.data.batches import Batch
 from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
 
 
 class Losses(Protocol):
-    """What a network answers to `loss(batch)`: the scalar to minimise, and its parts by name, detached."""
+    """What a network answers to `loss(batch)`: the scalar to minimise, and its parts by name, detached.
+
+    Of a batch that is one rank's share of a larger one, its share of that one's mean losses.
+    """
 
     @property
     def total(self) -> Tensor: ...
@@ -38,12 +46,26 @@ class TopK(Protocol):
     def attribute_scores(self) -> dict[str, Tensor]: ...
 
 
+class Classifier(Protocol):
+    """What the plan tells of a classifier."""
+
+    @property
+    def can_be_fused(self) -> bool: ...
+    def describe(self, rows: int, dtype: torch.dtype) -> str: ...
+
+
 class Network(Protocol):
-    """What training asks of a network (an nn.Module): it never sees logits, only losses and best classes."""
+    """What training asks of a network (an nn.Module): it never sees logits, only losses and best classes.
+
+    shards: the parameters of which this rank holds some rows only; fuse: update classifiers within backward.
+    """
 
     def loss(self, batch: Batch) -> Losses: ...
     def top_k(self, batch: Batch, k: int) -> TopK: ...
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]: ...
+    def classifiers(self) -> Mapping[str, Classifier]: ...
+    def shards(self) -> Mapping[str, dist.Shard]: ...
+    def fuse(self, optimizer: torch.optim.SGD) -> None: ...
     def train(self) -> Any: ...
     def eval(self) -> Any: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -66,7 +88,8 @@ class Position:
 class Step:
     """One update that has just been made, as number `step` (from 1) of all, in epoch `epoch` (from 1).
 
-    `losses` are those of this step; `epoch_losses` the means over the epoch so far.
+    `losses` are those of this step over the `photos` of all ranks; `epoch_losses` the means over the epoch so far;
+    `flags` those that were raised on any rank.
     """
 
     step: int
@@ -76,6 +99,7 @@ class Step:
     losses: dict[str, float]
     epoch_losses: dict[str, float]
     ends_epoch: bool
+    flags: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -99,81 +123,6 @@ class Trainee:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
 
-def make_trainee(
-    network: Network,
-    config: TrainingConfig,
-    device: torch.device,
-    *,
-    pixels: int = 224 * 224,
-    arithmetic: tuple[torch.dtype, bool] | None = None,
-) -> Trainee:
-    """Put the network on its device and give it an optimiser as `config` says.
-
-    `pixels` of a photo decide on the arithmetic, unless that is given (a resumed run keeps its own).
-    `network.parameter_groups()` names its trainable parameters by part; a part whose learning rate is 0 is frozen.
-    """
-    dtype, channels_last = arithmetic or choose_arithmetic(config, device, pixels=pixels)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    cast(nn.Module, network).to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    average = None
-    if config.ema:
-        follow = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        average = AveragedModel(cast(nn.Module, network), multi_avg_fn=follow, use_buffers=True)
-    optimizer = _optimizer(_parameter_groups(network, config), config)
-    return Trainee(network, optimizer, average, config, device, dtype, channels_last)
-
-
-BF16_PIXELS_ON_CPU = 160 * 160
-
-
-def choose_arithmetic(config: TrainingConfig, device: torch.device, *, pixels: int) -> tuple[torch.dtype, bool]:
-    """(bfloat16 or float32, channels-last or not), as set, or where it pays when `auto`.
-
-    `auto` is a rule, not a timing, so that the same command computes the same numbers on the same kind of machine: bf16
-    on GPUs that have it, and on CPUs that multiply in it for photos of at least 160x160 pixels (measured: 2.3 to 4.3
-    times as fast at 224x224, 0.65 times at 80x60); channels-last always (1.3 to 1.6 times as fast on a CPU).
-    """
-    if config.precision == "auto":
-        on_gpu = device.type == "cuda"
-        has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else _cpu_multiplies_bf16() and pixels >= BF16_PIXELS_ON_CPU
-        dtype = torch.bfloat16 if has_bf16 else torch.float32
-    else:
-        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    return dtype, config.channels_last != "no"
-
-
-def _cpu_multiplies_bf16() -> bool:
-    cpu = torch.backends.cpu.get_cpu_capability()
-    probes = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return "AVX512" in cpu and any(probe() for probe in probes if probe)
-
-
-def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
-    """One group a part and kind of weight decay; biases and norms (one dimension) are not decayed."""
-    scales = {"backbone": config.backbone_lr_scale, "word_vectors": config.word_vectors_lr_scale}
-    groups = []
-    for part, parameters in network.parameter_groups().items():
-        scale = scales.get(part, 1.0)
-        if scale == 0:
-            for parameter in parameters:
-                parameter.requires_grad_(False)
-            continue
-        for decayed in (True, False):
-            chosen = [p for p in parameters if (p.ndim > 1) == decayed]
-            if chosen:
-                decay = config.weight_decay if decayed else 0.0
-                groups.append({"params": chosen, "weight_decay": decay, "scale": scale, "part": part})
-    if not groups:
-        raise ProdrecError("nothing to train: every part of the network is frozen.")
-    return groups
-
-
-def _optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, 0.999), fused=True)
-
-
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
     """The learning rate of update number `step` (from 0): a linear warm-up to lr, then the schedule."""
     epochs_done = step / steps_per_epoch
@@ -195,19 +144,26 @@ def steps_in_all(config: TrainingConfig, batches_per_epoch: int) -> int:
 
 
 EpochBatches = Callable[[int, int], Iterator[Batch]]  # (epoch, batches to skip) -> batches on the device
+Flags = Callable[[], dict[str, bool]]
 
 
 def train_steps(
-    trainee: Trainee, epoch_batches: EpochBatches, *, batches_per_epoch: int, position: Position
+    trainee: Trainee,
+    epoch_batches: EpochBatches,
+    *,
+    batches_per_epoch: int,
+    position: Position,
+    flags: Flags = dict,
 ) -> Iterator[Step]:
     """Train from `position` to the end, yielding each Step after its update; `position` stands after that update.
 
-    Raises ProdrecError where the loss is no longer finite.
+    On several ranks `epoch_batches` gives this rank's share of every batch. `flags` is asked in every step; those that
+    are raised on any rank stand in Step.flags on all. Raises ProdrecError where the loss is no longer finite.
     """
     config = trainee.config
     per_epoch = math.ceil(batches_per_epoch / config.accumulate)
     last = steps_in_all(config, batches_per_epoch)
-    loss_of = torch.compile(trainee.network.loss) if config.compile else trainee.network.loss
+    loss_of = SummedLoss(trainee.network, compiled=config.compile)
     while position.step < last:
         trainee.network.train()
         epoch, ends_epoch = position.epoch + 1, False
@@ -215,38 +171,53 @@ def train_steps(
         while not ends_epoch:
             rate = learning_rate(config, position.step, per_epoch)
             group = list(itertools.islice(batches, min(config.accumulate, batches_per_epoch - position.batch)))
-            losses = _update(trainee, loss_of, group, rate)
+            losses, raised = _update(trainee, loss_of, group, rate, step=position.step, flags=flags)
             means = _move(position, len(group), losses)
             ends_epoch = position.batch == batches_per_epoch or position.step == last
             if ends_epoch:
                 position.epoch, position.batch, position.sums, position.count = epoch, 0, {}, 0
-            yield Step(position.step, epoch, sum(map(len, group)), rate, losses, means, ends_epoch)
+            photos = sum(batch.in_all for batch in group)
+            yield Step(position.step, epoch, photos, rate, losses, means, ends_epoch, raised)
 
 
-def _update(trainee: Trainee, loss_of: Callable[[Batch], Losses], group: list[Batch], rate: float) -> dict[str, float]:
+def _update(
+    trainee: Trainee, loss_of: SummedLoss, group: list[Batch], rate: float, *, step: int, flags: Flags
+) -> tuple[dict[str, float], frozenset[str]]:
     """Forward and backward over the batches of one step, then one update. Mean losses over its photos, by part."""
+    config = trainee.config
     for parameters in trainee.optimizer.param_groups:
         parameters["lr"] = rate * parameters["scale"]
     trainee.optimizer.zero_grad(set_to_none=True)
-    photos = sum(map(len, group))
+    photos = sum(batch.in_all for batch in group)
     sums: dict[str, Tensor] = {}
-    for batch in group:
-        share = len(batch) / photos
-        with trainee.autocast():
-            found = loss_of(batch)
-        (found.total * share).backward()  # type: ignore[no-untyped-call]
+    for number, batch in enumerate(group):
+        share = batch.in_all / photos
+        seed_batch(config.seed, step, number)
+        with nullcontext() if batch is group[-1] else loss_of.gradients_stay():
+            with trainee.autocast():
+                found = loss_of(batch)
+            (found.total * share).backward()  # type: ignore[no-untyped-call]
         for name, value in {"loss": found.total.detach(), **found.parts}.items():
             sums[name] = sums.get(name, 0) + value * share
-    losses = {name: float(value) for name, value in sums.items()}
+    losses, raised = add_up_losses(sums, flags())
     if not math.isfinite(losses["loss"]):
         became = losses["loss"]
         raise ProdrecError(f"the loss became {became} at learning rate {rate:g}; try a lower lr, or warmup_epochs.")
-    if trainee.config.clip_norm is not None:
-        nn.utils.clip_grad_norm_(trainee.network.parameters(), trainee.config.clip_norm)
+    if config.clip_norm is not None:
+        clip_gradients(trainee.network, config.clip_norm)
     trainee.optimizer.step()
     if trainee.average is not None:
         trainee.average.update_parameters(cast(nn.Module, trainee.network))
-    return losses
+    return losses, raised
+
+
+def seed_batch(seed: int, step: int, number: int) -> None:
+    """Seed torch's generators for batch `number` of update `step` on this rank.
+
+    What is random in training depends on these alone, so that a resumed run needs to know no state of a generator.
+    """
+    mixed = np.random.SeedSequence((seed, step, number, dist.rank()))
+    torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
 
 
 def _move(position: Position, batches: int, losses: dict[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.drawn import DrawnCatalogue
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.prepare import prepare
+from prodrec.core.dist import Shard
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Trainee, make_trainee
+from prodrec.core.training.loop import Trainee
+from prodrec.core.training.trainee import make_trainee
 
 PHOTOS = PhotoConfig(image_size="16x12")
 TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", precision="fp32", momentum=0.9)
@@ -47,7 +50,8 @@ class TinyNetwork(nn.Module):
         return scores_BC
 
     def loss(self, batch: Batch) -> TinyLosses:
-        total = nn.functional.cross_entropy(self(batch.inputs).float(), batch.labels_BL[:, -1])
+        scores_BC = self(batch.inputs).float()
+        total = nn.functional.cross_entropy(scores_BC, batch.labels_BL[:, -1], reduction="sum") / batch.in_all
         return TinyLosses(total, {"visual": total.detach()})
 
     def top_k(self, batch: Batch, k: int) -> TinyTopK:
@@ -55,6 +59,15 @@ class TinyNetwork(nn.Module):
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbone.parameters()), "classifier": list(self.classifier.parameters())}
+
+    def classifiers(self) -> dict[str, Any]:
+        return {}
+
+    def shards(self) -> dict[str, Shard]:
+        return {}
+
+    def fuse(self, optimizer: torch.optim.SGD) -> None:
+        self.fused_with = optimizer
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 from prodrec.core.data.batches import PhotoBatches, in_order, training_order
 from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Position, choose_arithmetic, learning_rate, steps_in_all, train_steps
+from prodrec.core.training.loop import Position, learning_rate, steps_in_all, train_steps
 
 from .conftest import PHOTOS
 
@@ -103,14 +102,6 @@ def test_a_part_with_learning_rate_zero_is_frozen(prepared, trainee_of):
     assert torch.equal(trainee.network.backbone[0].weight, before)
 
 
-def test_learning_rates_are_scaled_by_part_and_biases_are_not_decayed(trainee_of):
-    trainee = trainee_of(backbone_lr_scale=0.1, weight_decay=0.5)
-    groups = {(g["part"], g["weight_decay"]): g for g in trainee.optimizer.param_groups}
-    assert set(groups) == {("backbone", 0.5), ("backbone", 0.0), ("classifier", 0.5), ("classifier", 0.0)}
-    assert groups["backbone", 0.5]["scale"] == 0.1 and groups["classifier", 0.5]["scale"] == 1.0
-    assert all(p.ndim == 1 for p in groups["backbone", 0.0]["params"])
-
-
 def test_clipping_bounds_the_update(prepared, trainee_of):
     trainee = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [p.detach().clone() for p in trainee.network.parameters()]
@@ -138,14 +129,6 @@ def test_a_loss_that_is_not_finite_ends_training_in_one_sentence(prepared, train
         trainee.network.classifier.bias.fill_(float("nan"))
     with pytest.raises(ProdrecError, match="the loss became nan at learning rate"):
         run_through(trainee, prepared)
-
-
-def test_arithmetic_is_as_asked_and_bf16_is_for_large_photos_only():
-    cpu = torch.device("cpu")
-    asked = TrainingConfig(precision="bf16", channels_last="no")
-    assert choose_arithmetic(asked, cpu, pixels=100) == (torch.bfloat16, False)
-    assert choose_arithmetic(replace(asked, precision="fp32"), cpu, pixels=10**6)[0] is torch.float32
-    assert choose_arithmetic(TrainingConfig(), cpu, pixels=80 * 60)[0] is torch.float32
 
 
 def test_bf16_trains(prepared, trainee_of):
