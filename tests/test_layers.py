@@ -20,7 +20,20 @@ SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic"}
 LONGEST = 300
 
-GROUND = ("errors", "console", "config", "artefact", "arrays", "texts", "taxonomy", "device", "dist", "memory", "failing")
+GROUND = (
+    "errors",
+    "console",
+    "config",
+    "artefact",
+    "arrays",
+    "byte_hashes",
+    "texts",
+    "taxonomy",
+    "device",
+    "dist",
+    "memory",
+    "failing",
+)
 MAY_USE = {
     "ground": {"ground"},
     "core.data": {"core.data", "ground"},

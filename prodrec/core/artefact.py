@@ -21,10 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from prodrec import __version__
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.texts import Texts
 
-FORMAT_VERSIONS = {"dataset": 1, "embeddings": 1, "run": 1, "scores": 1, "mcr-weights": 1}
+FORMAT_VERSIONS = {"dataset": 2, "embeddings": 2, "run": 2, "scores": 2, "mcr-weights": 2, "checkpoint": 1}
 JSON_NAMES = {"dataset": "dataset.json", "run": "run.json"}
 
 
@@ -35,10 +38,13 @@ class Fingerprint:
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, name: str, part: Any) -> Fingerprint:
-        """Add one named part: bytes, a numpy array, or anything that JSON can hold (a tuple is as good as a list)."""
-        if hasattr(part, "dtype") and hasattr(part, "tobytes"):
+        """Add one named part: bytes, a numpy array, Texts, or what JSON can hold (a tuple is as good as a list)."""
+        data: Any
+        if isinstance(part, Texts):
+            return self.add(name, part.data).add(f"where {name} end", part.offsets)
+        if isinstance(part, np.ndarray):
             assert not part.dtype.hasobject, f"{name}: an array of objects holds addresses, not content"
-            kind, data = f"{part.dtype.str}{part.shape}", part.tobytes()
+            kind, data = f"{part.dtype.str}{part.shape}", np.ascontiguousarray(part).reshape(-1).view(np.uint8)
         elif isinstance(part, bytes):
             kind, data = "bytes", part
         else:

@@ -1,39 +1,51 @@
-"""The category tree: ordered class names of every level, and who is whose parent.
+"""The category tree: ordered class names of every level, and who is whose parent, in flat arrays.
 
 Shapes: L levels from the shallowest (0) to the leaves (L-1); C_l classes at level l.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.arrays import load_array
+from prodrec.core.artefact import Fingerprint
+from prodrec.core.texts import Texts
+
 PATH_SEPARATOR = " / "
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Taxonomy:
     """Levels by name, class names of each level in index order, and each class's parent in the level above.
 
     levels:  L names, shallowest first; the last one is the level of the leaves.
-    names:   L sequences of class names, names[l][c].
+    names:   L Texts of class names, names[l][c]; any other sequences of strings become such.
     parents: L int32 arrays, parents[l][c] = index of c's parent in level l-1; parents[0] is all -1.
     """
 
     levels: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
+    names: tuple[Texts, ...]
     parents: tuple[NDArray[np.int32], ...]
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         assert len(self.levels) == len(self.names) == len(self.parents) >= 1
+        object.__setattr__(self, "names", tuple(Texts.of(names) for names in self.names))
+        object.__setattr__(self, "parents", tuple(np.asarray(parents, dtype=np.int32) for parents in self.parents))
         for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
-            assert len(names) == len(parents) and len(set(names)) == len(names)
-            above = len(self.names[level - 1]) if level else 0
-            assert all(0 <= p < above for p in parents) if level else all(p == -1 for p in parents)
+            lowest, below = (0, len(self.names[level - 1])) if level else (-1, 0)
+            assert parents.shape == (len(names),), f"{len(names)} classes and parents of shape {parents.shape}"
+            assert ((parents >= lowest) & (parents < below)).all(), f"parents in level {level} that do not exist"
+            repeated = names.first_repeated()
+            assert repeated is None, f"level {level} has a class {names[repeated or 0]!r} twice"
 
     @property
     def depth(self) -> int:
@@ -44,7 +56,7 @@ class Taxonomy:
         return self.levels[-1]
 
     @property
-    def leaves(self) -> tuple[str, ...]:
+    def leaves(self) -> Texts:
         """Class names of the leaf level, in index order."""
         return self.names[-1]
 
@@ -54,7 +66,13 @@ class Taxonomy:
 
     def ancestors(self) -> NDArray[np.int32]:
         """Class index of every leaf at every level: int32 [leaves, L]; the last column is the leaf itself."""
-        return np.stack([self.above(self.leaf_level, level) for level in self.levels], axis=1)
+        return self._ancestors
+
+    @cached_property
+    def _ancestors(self) -> NDArray[np.int32]:
+        found = np.stack([self.above(self.leaf_level, level) for level in self.levels], axis=1)
+        found.flags.writeable = False
+        return found
 
     def above(self, lower: str, upper: str) -> NDArray[np.int32]:
         """Class at level `upper` of every class of `lower`, which is as deep or deeper: int32 [classes of lower]."""
@@ -71,33 +89,48 @@ class Taxonomy:
             steps.append(int(parents[steps[-1]]))
         return tuple(self.names[level][c] for level, c in enumerate(reversed(steps)))
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain lists, for dataset.json and run.json."""
-        levels = zip(self.levels, self.names, self.parents, strict=True)
-        return {
-            "levels": [{"name": level, "classes": list(names), "parents": p.tolist()} for level, names, p in levels]
-        }
+    def add_to(self, fingerprint: Fingerprint) -> None:
+        """Make this tree a part of `fingerprint`."""
+        fingerprint.add("levels", self.levels)
+        for names, parents in zip(self.names, self.parents, strict=True):
+            fingerprint.add("class names", names).add("parents", parents)
+
+    def save(self, directory: Path) -> dict[str, Any]:
+        """Write names and parents of level number l as `directory`/l.NAME.npy; what the artefact's JSON holds of it."""
+        directory.mkdir()
+        for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
+            names.save(directory / f"{level}.names")
+            np.save(directory / f"{level}.parents.npy", parents, allow_pickle=False)
+        counts = [len(names) for names in self.names]
+        return {"levels": [{"name": n, "classes": count} for n, count in zip(self.levels, counts, strict=True)]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Taxonomy:
-        """The inverse of `as_json`."""
-        levels: Sequence[Mapping[str, Any]] = data["levels"]
+    def load(cls, directory: Path, found: Mapping[str, Any]) -> Taxonomy:
+        """Open what `save` wrote, memory-mapped; `found` is what it returned. Raises BadArtefact."""
+        counts = [int(level["classes"]) for level in found["levels"]]
         return cls(
-            levels=tuple(level["name"] for level in levels),
-            names=tuple(tuple(level["classes"]) for level in levels),
-            parents=tuple(np.asarray(level["parents"], dtype=np.int32) for level in levels),
+            levels=tuple(str(level["name"]) for level in found["levels"]),
+            names=tuple(Texts.load(directory / f"{number}.names") for number in range(len(counts))),
+            parents=tuple(
+                load_array(directory / f"{number}.parents.npy", np.int32, (count,))
+                for number, count in enumerate(counts)
+            ),
         )
+
+    def __eq__(self, other: object) -> bool:
+        return self.difference(other) is None if isinstance(other, Taxonomy) else NotImplemented
 
     def difference(self, other: Taxonomy) -> str | None:
         """The first place where the other tree differs, for a message ("…here, …there"), or None where it does not."""
         if self.levels != other.levels:
             return f"its levels are {', '.join(self.levels)} here and {', '.join(other.levels)} there"
         for level, here, there in zip(self.levels, self.names, other.names, strict=True):
-            for i, (a, b) in enumerate(zip(here, there, strict=False)):
-                if a != b:
-                    return f"class {i} of level {level} is {a!r} here and {b!r} there"
-            if len(here) != len(there):
-                return f"level {level} has {len(here)} classes here and {len(there)} there"
+            if here == there:
+                continue
+            number = here.first_difference(there)
+            if number is not None:
+                return f"class {number} of level {level} is {here[number]!r} here and {there[number]!r} there"
+            return f"level {level} has {len(here)} classes here and {len(there)} there"
         for depth, (level, here_C, there_C) in enumerate(zip(self.levels, self.parents, other.parents, strict=True)):
             for child in np.flatnonzero(here_C != there_C)[:1]:
                 above = self.names[depth - 1]

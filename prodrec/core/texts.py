@@ -18,17 +18,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core import byte_hashes
 from prodrec.core.arrays import load_array
 from prodrec.core.errors import BadArtefact
 
 if TYPE_CHECKING:
     import polars as pl
-
-_PIECE = 2**20
-"""Bytes that are worked on at a time, so that what is computed from them stays in the processor's cache."""
-
-_BASE = 0x9E3779B97F4A7C15
-_OF_BYTE = np.random.default_rng(0).integers(1, 2**64, 256, dtype=np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +110,7 @@ class Texts(Sequence[str]):
         return self.data[self.offsets[which] : self.offsets[which + 1]].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces(_PIECE):
+        for piece in self._pieces(byte_hashes.PIECE):
             raw, start = piece.data.tobytes(), 0
             for end in piece.offsets[1:].tolist():
                 yield raw[start:end].decode()
@@ -153,7 +148,7 @@ class Texts(Sequence[str]):
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         data = np.empty(int(np.cumsum(lengths, out=offsets[1:])[-1]) if len(rows) else 0, np.uint8)
-        for first, last in _cuts(offsets, _PIECE):
+        for first, last in byte_hashes.cuts(offsets, byte_hashes.PIECE):
             at, to = int(offsets[first]), int(offsets[last])
             shift = np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])
             data[at:to] = self.data[np.arange(at, to, dtype=np.int64) + shift]
@@ -212,15 +207,33 @@ class Texts(Sequence[str]):
         """Open what `save` wrote, memory-mapped. Raises BadArtefact where it is damaged."""
         data, offsets = load_array(Path(f"{path}.npy"), np.uint8), load_array(Path(f"{path}.offsets.npy"), np.int64)
         try:
-            if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data) or (offsets[1:] < offsets[:-1]).any():
-                raise ValueError("its offsets do not fit its bytes")
-            if ((data[offsets[:-1][offsets[:-1] < len(data)]] & 0xC0) == 0x80).any():
-                raise ValueError("a text begins inside a character")
-            texts = cls(data, offsets)
-            for piece in texts._pieces(2**24):
-                piece.data.tobytes().decode()
+            return cls.checked(data, offsets)
         except ValueError as error:
             raise BadArtefact(f"{path}.npy holds no texts ({error}); make what it belongs to again.") from error
+
+    def write_hdf5(self, group: Any, name: str) -> None:
+        """Write the datasets `name` (the bytes) and `name`_offsets to a group of an HDF5 file."""
+        for what, values in ((name, self.data), (f"{name}_offsets", self.offsets)):
+            how: dict[str, Any] = {"compression": "gzip", "shuffle": True} if len(values) else {}
+            group.create_dataset(what, data=values, **how)
+
+    @classmethod
+    def read_hdf5(cls, group: Any, name: str) -> Texts:
+        """Read what `write_hdf5` wrote. Raises KeyError where it is missing, ValueError where it is damaged."""
+        return cls.checked(group[name][:], group[f"{name}_offsets"][:])
+
+    @classmethod
+    def checked(cls, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Texts:
+        """Texts of arrays that somebody else wrote. Raises ValueError where they are no texts."""
+        if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.ndim != 1:
+            raise ValueError(f"it is {data.dtype} and {offsets.dtype}")
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data) or (offsets[1:] < offsets[:-1]).any():
+            raise ValueError("its offsets do not fit its bytes")
+        if ((data[offsets[:-1][offsets[:-1] < len(data)]] & 0xC0) == 0x80).any():
+            raise ValueError("a text begins inside a character")
+        texts = cls(data, offsets)
+        for piece in texts._pieces(2**24):
+            piece.data.tobytes().decode()
         return texts
 
     @cached_property
@@ -231,38 +244,11 @@ class Texts(Sequence[str]):
         return hashes_n[order_n], order_n
 
     def _hashes(self) -> NDArray[np.uint64]:
-        """A polynomial in the bytes of every text, modulo 2^64: uint64 [n]. Equal texts have equal hashes."""
-        longest = max((int(piece.offsets[-1]) for piece in self._pieces(_PIECE)), default=0)
-        inverse = np.uint64(pow(_BASE, -1, 2**64))
-        powers, back = (_powers(np.uint64(base), longest + 1) for base in (_BASE, inverse))
-        hashes_n = np.empty(len(self), dtype=np.uint64)
-        for (first, last), piece in zip(_cuts(self.offsets, _PIECE), self._pieces(_PIECE), strict=True):
-            sums = np.zeros(len(piece.data) + 1, dtype=np.uint64)
-            np.cumsum(_OF_BYTE[piece.data] * powers[: len(piece.data)], out=sums[1:])
-            starts, ends = piece.offsets[:-1], piece.offsets[1:]
-            hashes_n[first:last] = (sums[ends] - sums[starts]) * back[starts]
-        return hashes_n
+        return byte_hashes.hashes_of(self.data, self.offsets)
 
     def _pieces(self, size: int) -> Iterator[Texts]:
-        return (self._between(first, last) for first, last in _cuts(self.offsets, size))
+        return (self._between(first, last) for first, last in byte_hashes.cuts(self.offsets, size))
 
     def _between(self, first: int, last: int) -> Texts:
         offsets = self.offsets[first : last + 1]
         return Texts(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
-
-
-def _cuts(offsets: NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
-    """First and last row of pieces of about `size` bytes: at least one row, at most `size` rows."""
-    first, count = 0, len(offsets) - 1
-    while first < count:
-        last = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
-        last = min(max(last, first + 1), first + size, count)
-        yield first, last
-        first = last
-
-
-def _powers(base: np.uint64, count: int) -> NDArray[np.uint64]:
-    """base^0 … base^(count - 1), modulo 2^64."""
-    powers = np.full(count, base, dtype=np.uint64)
-    powers[0] = 1
-    return np.cumprod(powers, out=powers)

@@ -1,12 +1,15 @@
-"""The category tree: paths, ancestors, its JSON, and the first place where two trees differ."""
+"""The category tree: paths, ancestors, its files, and the first place where two trees differ."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from prodrec.core.artefact import Fingerprint
+from prodrec.core.errors import BadArtefact
 from prodrec.core.taxonomy import Taxonomy
 
 
@@ -47,12 +50,41 @@ def test_one_level_is_a_tree_too() -> None:
     assert flat.leaf_level == flat.levels[0]
 
 
-def test_json_and_back() -> None:
+def test_to_the_disk_and_back(tmp_path: Path) -> None:
     found = tree()
-    again = Taxonomy.from_json(json.loads(json.dumps(found.as_json())))
-    assert again.difference(found) is None
+    told = json.loads(json.dumps(found.save(tmp_path / "classes")))
+    assert [(level["name"], level["classes"]) for level in told["levels"]] == [("root", 2), ("middle", 3), ("leaf", 5)]
+    again = Taxonomy.load(tmp_path / "classes", told)
+    assert again == found and again.leaves == found.leaves
     assert all(parents.dtype == np.int32 for parents in again.parents)
-    assert again.as_json() == found.as_json()
+    np.save(tmp_path / "classes" / "2.parents.npy", np.array([0, 0, 1, 3, 0], np.int32))
+    with pytest.raises(AssertionError, match="do not exist"):
+        Taxonomy.load(tmp_path / "classes", told)
+    (tmp_path / "classes" / "1.names.npy").unlink()
+    with pytest.raises(BadArtefact, match=r"1\.names\.npy cannot be read"):
+        Taxonomy.load(tmp_path / "classes", told)
+
+
+def test_a_fingerprint_follows_names_levels_and_parents() -> None:
+    def digest(found: Taxonomy) -> str:
+        fingerprint = Fingerprint()
+        found.add_to(fingerprint)
+        return fingerprint.hexdigest()
+
+    others = [
+        tree(("root", "middle", "kind")),
+        tree(names=(("衣服", "bags"), ("tops", "skirts", "bags"), (*LEAVES[:4], "tee"))),
+        tree(parents=((-1, -1), (0, 0, 1), (0, 1, 1, 2, 0))),
+    ]
+    assert digest(tree()) == digest(tree()) and len({digest(found) for found in [tree(), *others]}) == 4
+    assert all(found != tree() for found in others) and tree() == tree() and tree() != "tree"
+
+
+def test_ancestors_are_worked_out_once() -> None:
+    found = tree()
+    assert found.ancestors() is found.ancestors()
+    with pytest.raises(ValueError, match="read-only"):
+        found.ancestors()[0, 0] = 1
 
 
 @pytest.mark.parametrize(
@@ -116,15 +148,8 @@ def test_the_first_difference_is_told(other: Taxonomy, told: str | None) -> None
 
 
 def test_the_class_above_is_found_between_any_two_levels() -> None:
-    tree = Taxonomy.from_json(
-        {
-            "levels": [
-                {"name": "root", "classes": ["r", "s"], "parents": [-1, -1]},
-                {"name": "middle", "classes": ["a", "b", "c"], "parents": [1, 0, 1]},
-                {"name": "leaf", "classes": ["w", "x", "y", "z"], "parents": [2, 0, 1, 1]},
-            ]
-        }
-    )
-    assert tree.above("leaf", "middle").tolist() == [2, 0, 1, 1]
-    assert tree.above("leaf", "root").tolist() == [1, 1, 0, 0]
-    assert tree.above("middle", "root").tolist() == [1, 0, 1] and tree.above("middle", "middle").tolist() == [0, 1, 2]
+    found = tree(names=(("r", "s"), ("a", "b", "c"), ("w", "x", "y", "z")), parents=((-1, -1), (1, 0, 1), (2, 0, 1, 1)))
+    assert found.above("leaf", "middle").tolist() == [2, 0, 1, 1]
+    assert found.above("leaf", "root").tolist() == [1, 1, 0, 0]
+    assert found.above("middle", "root").tolist() == [1, 0, 1]
+    assert found.above("middle", "middle").tolist() == [0, 1, 2]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
 
-from prodrec.core import texts as module
+from prodrec.core import byte_hashes
 from prodrec.core.errors import BadArtefact
 from prodrec.core.texts import Texts
 
@@ -18,7 +19,7 @@ STRINGS = ("bags", "衣服 / 上衣", "", "T恤", "👗 dress", "bag", 'a\nb,\t"
 
 @pytest.fixture(params=[2**20, 16, 1], ids=["one piece", "pieces", "a row a piece"])
 def found(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Texts:
-    monkeypatch.setattr(module, "_PIECE", request.param)
+    monkeypatch.setattr(byte_hashes, "PIECE", request.param)
     return Texts.of(STRINGS)
 
 
@@ -60,7 +61,7 @@ def test_the_first_of_repeated_texts_is_found_and_the_first_repetition_told(foun
 
 def test_texts_with_equal_hashes_stay_different(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hash of a text only says where to look: with a hash of nothing at all everything still holds."""
-    monkeypatch.setattr(module, "_OF_BYTE", np.zeros(256, np.uint64))
+    monkeypatch.setattr(byte_hashes, "OF_BYTE", np.zeros(256, np.uint64))
     found = Texts.of(STRINGS)
     assert found.find(["bag", "bags", "bagx", "x" * 50]).tolist() == [5, 0, -1, 7]
     assert found.first_repeated() is None and Texts.of((*STRINGS, "T恤", "bags")).first_repeated() == 8
@@ -85,6 +86,16 @@ def test_it_survives_the_disk_and_another_process(found: Texts, tmp_path: Path) 
     assert Texts.load(tmp_path / "none") == ()
     with pytest.raises(ValueError, match="read-only"):
         found.data[0] = 1
+
+
+def test_it_survives_an_hdf5_file(found: Texts, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        found.write_hdf5(file.create_group("classes"), "name")
+        Texts.of(()).write_hdf5(file, "none")
+        assert Texts.read_hdf5(file, "classes/name") == found and Texts.read_hdf5(file, "none") == ()
+        file["classes/name_offsets"][1] += 1
+        with pytest.raises(ValueError, match="begins inside a character"):
+            Texts.read_hdf5(file, "classes/name")
 
 
 @pytest.mark.parametrize(

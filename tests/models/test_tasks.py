@@ -49,14 +49,7 @@ def test_the_nearer_word_weighs_a_level_whatever_the_order(
 
 
 def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
-    tree = Taxonomy.from_json(
-        {
-            "levels": [
-                {"name": "leaf", "classes": ["a"], "parents": [-1]},
-                {"name": "kind", "classes": ["b", "c"], "parents": [0, 0]},
-            ]
-        }
-    )
+    tree = Taxonomy(("leaf", "kind"), (("a",), ("b", "c")), ((-1,), (0, 0)))
     assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name comes first
     assert tasks_of(tree, attributes, "bcnn", heads="kind").levels == ("kind",)
 
@@ -86,7 +79,7 @@ def test_tasks_that_the_catalogue_lacks(
 def test_catalogues_without_attributes_or_with_one_level(attributes: tuple[Attribute, ...], taxonomy: Taxonomy) -> None:
     with pytest.raises(BadOption, match="this dataset has none; prepare it with --attributes"):
         tasks_of(taxonomy, ())
-    flat = Taxonomy.from_json({"levels": [{"name": "kind", "classes": ["a", "b"], "parents": [-1, -1]}]})
+    flat = Taxonomy(("kind",), (("a", "b"),), ((-1, -1),))
     with pytest.raises(BadOption, match="the classes have one level only"):
         tasks_of(flat, attributes, "bmtl-rl")
     assert tasks_of(flat, attributes, "bmtl-rl", heads="leaf").levels == ("kind",)

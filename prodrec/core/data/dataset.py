@@ -1,6 +1,7 @@
 """A prepared dataset, opened: labels, splits, tokens and photos by row, without reading more than is asked for.
 
-    dataset.json                      header, taxonomy, attributes, options, counts
+    dataset.json                      header, levels, attributes, options, counts
+    classes/                          names and parents of every level's classes, see taxonomy
     products.parquet                  one row for every product, with its names
     arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
     photos/                           see photo_store
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.arrays import load_array
 from prodrec.core.artefact import read_json_artefact
 from prodrec.core.data.photo_store import PhotoStore
 from prodrec.core.data.ragged import Ragged
@@ -124,7 +126,7 @@ def open_dataset(path: Path) -> Dataset:
     path = Path(path)
     header = read_json_artefact(path, kind="dataset")
     try:
-        taxonomy = Taxonomy.from_json(header["taxonomy"])
+        taxonomy = Taxonomy.load(path / "classes", header["taxonomy"])
         attributes = tuple(Attribute(a["name"], tuple(a["states"])) for a in header["attributes"])
         rows, in_place = int(header["counts"]["rows"]["kept"]), bool(header["photos"]["in_place"])
         words = header["vocabulary"]
@@ -156,15 +158,4 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def _load(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A memory-mapped array of just this type and shape. Raises BadArtefact."""
-    try:
-        empty = 0 in shape
-        array: NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
-    if array.dtype != kind or array.shape != shape:
-        expected = f"{np.dtype(kind)} {list(shape)}"
-        raise BadArtefact(
-            f"{path} holds {array.dtype} {list(array.shape)}, expected {expected}; prepare the dataset again."
-        )
-    return array
+    return load_array(path, kind, shape, again="prepare the dataset again")

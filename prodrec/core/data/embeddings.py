@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from prodrec.core import artefact
 from prodrec.core.data.titles import normalise
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch, NotFound, nearest
+from prodrec.core.texts import Texts
 
 FILE_NAME = "embeddings.h5"
 
@@ -33,7 +34,7 @@ class WordVectors:
     method:     skip-gram, cbow, or the kind of file that was imported; settings: how, as plain values
     """
 
-    words: tuple[str, ...]
+    words: Texts
     vectors_VE: NDArray[np.float32]
     known_V: NDArray[np.bool_]
     dataset_fingerprint: str
@@ -41,6 +42,7 @@ class WordVectors:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "words", Texts.of(self.words))
         assert len(self.words) == len(self.vectors_VE) == len(self.known_V)
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ def save(path: Path, word_vectors: WordVectors, *, force: bool = False) -> None:
         file.attrs["method"] = word_vectors.method
         file.attrs["settings"] = json.dumps(dict(word_vectors.settings), ensure_ascii=False)
         file.attrs["dimension"] = word_vectors.dimension
-        file.create_dataset("words", data=list(word_vectors.words), dtype=h5py.string_dtype("utf-8"))
+        word_vectors.words.write_hdf5(file, "words")
         file.create_dataset("vectors", data=word_vectors.vectors_VE)
         file.create_dataset("known", data=word_vectors.known_V)
 
@@ -95,7 +97,7 @@ def load(path: Path, *, dataset_fingerprint: str | None = None) -> WordVectors:
             attributes = dict(file.attrs)
             artefact.check_header(attributes, kind="embeddings", path=path)
             found = WordVectors(
-                words=tuple(file["words"].asstr()[:]),
+                words=Texts.read_hdf5(file, "words"),
                 vectors_VE=file["vectors"][:],
                 known_V=file["known"][:].astype(bool),
                 dataset_fingerprint=json.loads(attributes["made_from"])["dataset"],
@@ -118,7 +120,7 @@ def neighbours(word_vectors: WordVectors, word: str, k: int = 10) -> list[tuple[
     Raises BadOption, naming the nearest known word, where `word` has no vector.
     """
     known = np.flatnonzero(word_vectors.known_V)
-    names = [word_vectors.words[i] for i in known]
+    names = word_vectors.words.take(known)
     wanted = word if word in names else normalise(word)
     if wanted not in names:
         raise BadOption(f"no vector for the word {word!r}{nearest(wanted, names)}.")
@@ -128,4 +130,4 @@ def neighbours(word_vectors: WordVectors, word: str, k: int = 10) -> list[tuple[
     cosine = unit @ unit[own]
     cosine[own] = -np.inf
     order = np.argsort(-cosine, kind="stable")[: min(k, len(names) - 1)]
-    return [(names[i], float(cosine[i])) for i in order]
+    return [(names[i], float(cosine[i])) for i in order.tolist()]

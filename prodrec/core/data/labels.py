@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.texts import Texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,7 +86,7 @@ def _without_unused(
     above = [parents[level - 1][used[level]] for level in range(1, len(levels))]
     kept_parents = [np.searchsorted(kept, parent).astype(np.int32) for kept, parent in zip(used, above, strict=False)]
     kept_parents.insert(0, np.full(len(used[0]), -1, np.int32))
-    kept_names = tuple(tuple(names[level][c] for c in used[level]) for level in range(len(levels)))
+    kept_names = tuple(Texts.of(names[level]).take(used[level]) for level in range(len(levels)))
     return Taxonomy(levels, kept_names, tuple(kept_parents)), np.stack(labels, axis=1)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.texts import Texts
 
 By = Literal["words", "occurrences"]
 
@@ -31,17 +32,18 @@ _EXAMPLES = 8
 class Vocabulary:
     """The words that were kept, in order of decreasing count (ties in order of code points), and how often each occurs.
 
-    words:  V words; word id i + 1 is words[i]
+    words:  V words as Texts (any other sequence of strings becomes such); word id i + 1 is words[i]
     counts: int64 [V], occurrences in all titles
     tokenizer, tokenizer_version: what cut the titles
     """
 
-    words: tuple[str, ...]
+    words: Texts
     counts: NDArray[np.int64]
     tokenizer: str
     tokenizer_version: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "words", Texts.of(self.words))
         assert len(self.words) == len(self.counts)
 
     def __len__(self) -> int:
@@ -87,7 +89,7 @@ class Vocabulary:
         if len(set(words)) != len(words):
             twice = next(word for word, times in Counter(words).items() if times > 1)
             raise BadArtefact(f"{path} has the word {twice!r} twice; make the dataset again.")
-        return cls(tuple(words), np.asarray(counts, dtype=np.int64), tokenizer, tokenizer_version)
+        return cls(Texts.of(words), np.asarray(counts, dtype=np.int64), tokenizer, tokenizer_version)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def trim(
         rare_share=float(counts[last:].sum() / max(total, 1)),
         rare_examples=tuple(words[last:][:_EXAMPLES]),
     )
-    return Vocabulary(tuple(words[first:last]), counts[first:last], *tokenizer), report
+    return Vocabulary(Texts.of(words[first:last]), counts[first:last], *tokenizer), report
 
 
 def check_shares(drop_frequent: float, drop_rare: float, by: str) -> None:

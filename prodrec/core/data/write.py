@@ -54,7 +54,7 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     libraries = {name: version(name) for name in ("numpy", "pillow", "polars")}
     found = header("dataset", fingerprint=_fingerprint(prepared, products, arrays), made_from={}, **libraries)
     found |= {
-        "taxonomy": prepared.taxonomy.as_json(),
+        "taxonomy": prepared.taxonomy.save(directory / "classes"),
         "attributes": [{"name": a.name, "states": list(a.states)} for a in prepared.attributes],
         "photos": {
             "size": options.size,
@@ -112,9 +112,9 @@ def _fingerprint(prepared: Prepared, products: pl.DataFrame, arrays: dict[str, N
     """Of everything that a model can see; not of where it came from, how many workers there were, or the time."""
     options, vocabulary = prepared.options, prepared.vocabulary
     fingerprint = Fingerprint()
-    fingerprint.add("taxonomy", prepared.taxonomy.as_json())
+    prepared.taxonomy.add_to(fingerprint)
     fingerprint.add("attributes", [[a.name, list(a.states)] for a in prepared.attributes])
-    fingerprint.add("words", list(vocabulary.words))
+    fingerprint.add("words", vocabulary.words)
     fingerprint.add("tokenizer", [vocabulary.tokenizer, vocabulary.tokenizer_version])
     for name, array in arrays.items():
         fingerprint.add(name, array)

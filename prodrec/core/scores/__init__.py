@@ -15,13 +15,15 @@ the scores come from (run, family, seed, with_titles, recipe). Datasets, N rows 
     top_k/<level>/classes   [N,K]  int32     ties towards the lower class index
     attribute_scores/<name> [N,m]  float16   unnormalised; column s is state s, code s + 1; only scored attributes,
                                              all states also in a top-k file
-    classes/<level>/name    [C]    fixed-length UTF-8, in index order;  parent [C] int32;  train_images [C] int64
-    states/<attribute>      [m]    fixed-length UTF-8
+    classes/<level>/name    [b]    uint8, the UTF-8 bytes of all names in index order, one behind the other;
+                                   name_offsets [C+1] int64, where each begins;  parent [C] int32;
+                                   train_images [C] int64
+    states/<attribute>      [b]    uint8;  <attribute>_offsets [m+1] int64
 
 A row is known by `row` together with the dataset's fingerprint in `made_from`; ids may repeat in a table. At least one
 level or one attribute is scored. In a top-k file a score that is absent is at most the smallest one kept. `/` in a
-level's or attribute's name stands as %2F in the group's name. Names are flat arrays, so that a million classes open in
-well under a second.
+level's or attribute's name stands as %2F in the group's name. Names of classes are flat arrays, so that a million open
+in well under a second.
 """
 
 from prodrec.core.scores.chunk import ScoreChunk

@@ -21,6 +21,7 @@ from prodrec.core.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.scores.chunk import ScoreChunk, check
 from prodrec.core.scores.schema import SPLITS, Origin, key
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.texts import Texts
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ROWS = 4096
@@ -62,7 +63,9 @@ class Scores:
             else None
         )
         self.taxonomy = self._read_taxonomy()
-        self.attributes = tuple(Attribute(name, self._texts(f"states/{key(name)}")) for name in head["attributes"])
+        self.attributes = tuple(
+            Attribute(name, tuple(Texts.read_hdf5(file, f"states/{key(name)}"))) for name in head["attributes"]
+        )
         self.train_images = self.train_images_of(self.levels[-1])
         self._check_lengths()
 
@@ -180,13 +183,10 @@ class Scores:
             return (f"scores/{key(level)}",)
         return (f"top_k/{key(level)}/scores", f"top_k/{key(level)}/classes")
 
-    def _texts(self, name: str) -> tuple[str, ...]:
-        return tuple(text.decode() for text in self._file[name][:].tolist())
-
     def _read_taxonomy(self) -> Taxonomy:
         names, parents = [], []
         for depth, level in enumerate(self.levels):
-            names.append(self._texts(f"classes/{key(level)}/name"))
+            names.append(Texts.read_hdf5(self._file, f"classes/{key(level)}/name"))
             parents.append(self._file[f"classes/{key(level)}/parent"][:])
             lowest, below = (0, len(names[depth - 1])) if depth else (-1, 0)
             if len(parents[-1]) != len(names[-1]) or not ((parents[-1] >= lowest) & (parents[-1] < below)).all():

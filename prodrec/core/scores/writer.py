@@ -23,6 +23,7 @@ from prodrec.core.errors import ProdrecError
 from prodrec.core.scores.rounding import Where, best_first, keep_order, to_half
 from prodrec.core.scores.schema import HDF5_VERSION, SPLITS, Origin, fixed_utf8, key, rows_per_chunk
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.texts import Texts
 
 ROWS_BETWEEN_FLUSHES = 8192
 
@@ -190,11 +191,11 @@ class ScoresWriter:
             images = np.zeros(len(names), dtype=np.int64)
             np.add.at(images, ancestors[:, at], counts)
             group = self._file.create_group(f"classes/{key(level)}")
-            _write_texts(group, "name", names)
+            names.write_hdf5(group, "name")
             group["parent"] = parents.astype(np.int32)
             group["train_images"] = images
         for attribute in self.attributes:
-            _write_texts(self._file.require_group("states"), key(attribute.name), attribute.states)
+            Texts.of(attribute.states).write_hdf5(self._file.require_group("states"), key(attribute.name))
         origin = {
             "run": self.origin.run,
             "family": self.origin.family,
@@ -206,7 +207,8 @@ class ScoresWriter:
             "attributes": [attribute.name for attribute in self.attributes],
         }
         content = Fingerprint().add("made_from", self.origin.made_from).add("origin", origin)
-        content.add("taxonomy", taxonomy.as_json()).add("train_images", counts)
+        taxonomy.add_to(content)
+        content.add("train_images", counts)
         content.add("states", [list(attribute.states) for attribute in self.attributes])
         for name in sorted(self._hashes):
             content.add(name, self._hashes[name].digest())
@@ -221,7 +223,3 @@ class ScoresWriter:
         for name, value in {**head, **origin, "rows": self.n}.items():
             plain = isinstance(value, str | int | bool)
             self._file.attrs[name] = value if plain else json.dumps(value, ensure_ascii=False)
-
-
-def _write_texts(group: Any, name: str, texts: tuple[str, ...]) -> None:
-    group.create_dataset(name, data=fixed_utf8(texts), compression="gzip", shuffle=True)

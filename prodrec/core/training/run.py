@@ -1,7 +1,8 @@
 """The run directory: all that is needed to go on training, to score and to deploy, without the dataset.
 
 run.json            header, family, settings, what was resolved (device, arithmetic), result, status
-catalogue.json      class names and tree, attributes, training images of every leaf
+catalogue.json      levels, attributes and their states
+classes/            names and parents of every level's classes, see taxonomy; train_images.npy of every leaf
 vocabulary.tsv      words of the titles, in id order
 model.safetensors   weights of the finished run
 history.csv         a row an epoch
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console
+from prodrec.core.arrays import load_array
 from prodrec.core.artefact import Fingerprint, header, new_directory, read_json_artefact, refuse_inside_file, write_json
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.taxonomy import Attribute, Taxonomy
@@ -125,13 +127,13 @@ def create_run(
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},
     }
-    catalogue = {
-        "taxonomy": dataset.taxonomy.as_json(),
-        "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
-        "train_images": dataset.train_images.tolist(),
-    }
     _make_room(path)
     with new_directory(path, kind="run") as beside:
+        catalogue = {
+            "taxonomy": dataset.taxonomy.save(beside / "classes"),
+            "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
+        }
+        np.save(beside / "classes" / "train_images.npy", dataset.train_images, allow_pickle=False)
         write_json(beside / "catalogue.json", catalogue)
         dataset.vocabulary.save(beside / "vocabulary.tsv")
         write_json(beside / "run.json", content)
@@ -180,12 +182,16 @@ def open_run(path: Path) -> Run:
         vocabulary = Vocabulary.load(
             path / "vocabulary.tsv", tokenizer=tokenizer["name"], tokenizer_version=tokenizer["version"]
         )
+        taxonomy = Taxonomy.load(path / "classes", catalogue["taxonomy"])
+        leaves = (len(taxonomy.leaves),)
         run = Run(
             path=path,
             header=found,
-            taxonomy=Taxonomy.from_json(catalogue["taxonomy"]),
+            taxonomy=taxonomy,
             attributes=tuple(Attribute(a["name"], tuple(a["states"])) for a in catalogue["attributes"]),
-            train_images=np.asarray(catalogue["train_images"], dtype=np.int64),
+            train_images=load_array(
+                path / "classes" / "train_images.npy", np.int64, leaves, again="train the run again"
+            ),
             vocabulary=vocabulary,
         )
         for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "photos", "made_from"):

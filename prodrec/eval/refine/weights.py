@@ -3,7 +3,7 @@
 Root attributes: the artefact header, normaliser, penalty, k (0: all), lambda, kept, fit (splits), folds, levels (of the
 taxonomy) and refined (levels). Datasets, n categories of the refined levels side by side, P weights:
 
-    classes/<level>/name, parent   as in scores.h5, of all levels of the taxonomy
+    classes/<level>/name, name_offsets, parent   as in scores.h5, of all levels of the taxonomy
     bounds   [n + 1]  int64        the weights of category c are those from bounds[c] to bounds[c + 1]
     columns  [P]      int32        R_c, ascending: which score each weight multiplies
     values   [P]      float64
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from prodrec.core.artefact import Fingerprint, check_header, header
 from prodrec.core.errors import BadArtefact, Mismatch, NotFound
-from prodrec.core.scores.schema import HDF5_VERSION, fixed_utf8, key
+from prodrec.core.scores.schema import HDF5_VERSION, key
 from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.texts import Texts
 from prodrec.eval.refine.dense import LevelProduct
 from prodrec.eval.refine.kept import KeptRows, kept_scores
 from prodrec.eval.refine.pattern import Pattern
@@ -115,7 +116,8 @@ def save(
         "levels": list(taxonomy.levels),
         "refined": list(pattern.tree.levels),
     }
-    content = Fingerprint().add("made_from", made_from).add("facts", told).add("taxonomy", taxonomy.as_json())
+    content = Fingerprint().add("made_from", made_from).add("facts", told)
+    taxonomy.add_to(content)
     arrays = {"bounds": pattern.bounds_n1, "columns": pattern.columns_P, "values": weights.values_P}
     for name, array in arrays.items():
         content.add(name, array)
@@ -125,8 +127,9 @@ def save(
         for name, value in {**head, **told}.items():
             file.attrs[name] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
         for level, names, parents in zip(taxonomy.levels, taxonomy.names, taxonomy.parents, strict=True):
-            file[f"classes/{key(level)}/name"] = fixed_utf8(names)
-            file[f"classes/{key(level)}/parent"] = parents
+            group = file.create_group(f"classes/{key(level)}")
+            names.write_hdf5(group, "name")
+            group["parent"] = parents
         for name, array in arrays.items():
             file[name] = array
     return fingerprint
@@ -141,7 +144,7 @@ def read(path: Path) -> Saved:
             head = {name: _plain(file.attrs[name]) for name in file.attrs}
             check_header(head, kind=KIND, path=Path(path))
             levels = json.loads(head["levels"])
-            names = tuple(tuple(t.decode() for t in file[f"classes/{key(x)}/name"][:].tolist()) for x in levels)
+            names = tuple(Texts.read_hdf5(file, f"classes/{key(level)}/name") for level in levels)
             parents = tuple(file[f"classes/{key(level)}/parent"][:] for level in levels)
             bounds, columns, values = (file[name][:] for name in ("bounds", "columns", "values"))
         taxonomy, refined = Taxonomy(tuple(levels), names, parents), tuple(json.loads(head["refined"]))
