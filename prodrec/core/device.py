@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from prodrec.core import dist
 from prodrec.core.errors import BadOption
 
 if TYPE_CHECKING:
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes the GPU where there is one. Raises BadOption for a device that is not there."""
+    """`auto` takes the GPU where there is one; of several ranks on a machine each takes its own.
+
+    Raises BadOption for a device that is not there, or one that the ranks would have to share.
+    """
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -25,12 +29,27 @@ def choose_device(name: str) -> torch.device:
         raise BadOption(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs that torch can use.")
     if device.type not in ("cpu", "cuda"):
         raise BadOption(f"--device {name} is not supported; expected auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and dist.ranks() > 1:
+        return _own_gpu(device, name)
     return device
 
 
+def _own_gpu(device: torch.device, name: str) -> torch.device:
+    import torch
+
+    if device.index is not None:
+        raise BadOption(f"--device {name} names one GPU, and every rank needs its own; give --device cuda.")
+    if dist.local_rank() >= torch.cuda.device_count():
+        raise BadOption(
+            f"{dist.local_ranks()} ranks on this machine and {torch.cuda.device_count()} GPUs that torch can use; "
+            "start one rank a GPU, or give --device cpu."
+        )
+    return torch.device("cuda", dist.local_rank())
+
+
 def choose_workers(wanted: int | None, device: torch.device) -> int:
-    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU."""
+    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU; ranks share the cores."""
     if wanted is not None:
         return wanted
-    cores = os.cpu_count() or 1
-    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, cores - 1)
+    cores = (os.cpu_count() or 1) // dist.local_ranks()
+    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))

@@ -36,3 +36,20 @@ def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
     assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (1, 8)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
+
+
+def test_every_rank_takes_its_own_gpu_and_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert choose_device("auto") == torch.device("cuda") and choose_device("cuda:1") == torch.device("cuda:1")
+    for name, value in {"RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
+    assert choose_device("cpu") == torch.device("cpu") and choose_workers(None, torch.device("cuda")) == 3
+    with pytest.raises(BadOption, match="names one GPU, and every rank needs its own"):
+        choose_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(BadOption, match="3 ranks on this machine and 2 GPUs"):
+        choose_device("auto")

@@ -1,5 +1,7 @@
 """How good the network is on the validation photos, without titles, as it is deployed.
 
+On several ranks every batch is divided among them, and what they count is added up.
+
 Shapes: B rows of a batch.
 """
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prodrec.core import dist
 from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.training.loop import TopK, Trainee
@@ -41,7 +44,7 @@ class Validation:
 
 @dataclass
 class _Count:
-    """Photos of every class of one task, and how many of them are right."""
+    """Photos of every class of one task, and how many of them are right, on this rank until `gather`."""
 
     photos: NDArray[np.int64]
     right: NDArray[np.int64]
@@ -51,6 +54,11 @@ class _Count:
         known = truth_B >= 0
         np.add.at(self.photos, truth_B[known], 1)
         np.add.at(self.right, truth_B[known], best_B[known] == truth_B[known])
+
+    def gather(self) -> None:
+        """From here on, those of all ranks."""
+        for counts in (self.photos, self.right):
+            dist.add_up(torch.from_numpy(counts))
 
     @property
     def accuracies(self) -> tuple[float, float]:
@@ -69,10 +77,16 @@ def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers
     levels: dict[str, _Count] = {}
     attributes: dict[str, _Count] = {}
     source = PhotoBatches(dataset, photos, augment=False)
+    order = in_order(rows, batch_size=trainee.config.batch_size)
+    shares = [batch[dist.share(len(batch))] for batch in order]
+    # networks need a row to look at: a rank that has none left looks at one that another counts
+    seen = [share if len(share) else batch[:1] for share, batch in zip(shares, order, strict=True)]
     with torch.inference_mode(), trainee.autocast():
-        for batch in load(source, in_order(rows, batch_size=trainee.config.batch_size), workers=workers):
+        for share, batch in zip(shares, load(source, seen, workers=workers), strict=True):
             batch = batch.to_device(trainee.device, photos, channels_last=trainee.channels_last)
-            _add(levels, attributes, network.top_k(batch, 1), batch, dataset)
+            _add(levels, attributes, network.top_k(batch, 1), batch, dataset, counted=slice(len(share)))
+    for count in (*levels.values(), *attributes.values()):
+        count.gather()
     names = [level for level in dataset.taxonomy.levels if level in levels]
     labelled = {name: count for name, count in attributes.items() if count.photos.any()}
     others = {f"attribute {name}": count.accuracies[0] for name, count in labelled.items()}
@@ -85,17 +99,27 @@ def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers
     return Validation(top1, macc, {**{f"level {level}": levels[level].accuracies[0] for level in names[:-1]}, **others})
 
 
-def _add(levels: dict[str, _Count], attributes: dict[str, _Count], found: TopK, batch: Batch, dataset: Dataset) -> None:
+def _add(
+    levels: dict[str, _Count],
+    attributes: dict[str, _Count],
+    found: TopK,
+    batch: Batch,
+    dataset: Dataset,
+    *,
+    counted: slice,
+) -> None:
     for level, classes_BK in found.classes.items():
-        classes, column = dataset.taxonomy.count(level), dataset.taxonomy.levels.index(level)
-        count = levels.setdefault(level, _count(classes))
-        count.add(batch.labels_BL[:, column].cpu().numpy(), classes_BK[:, 0].cpu().numpy())
+        column = dataset.taxonomy.levels.index(level)
+        count = _count(levels, level, dataset.taxonomy.count(level))
+        count.add(batch.labels_BL[counted, column].cpu().numpy(), classes_BK[counted, 0].cpu().numpy())
     names = [attribute.name for attribute in dataset.attributes]
     for name, scores_Bm in found.attribute_scores.items():
-        count = attributes.setdefault(name, _count(scores_Bm.shape[1]))
-        states_B = batch.attributes_BA[:, names.index(name)].cpu().numpy() - 1
-        count.add(states_B, scores_Bm.argmax(1).cpu().numpy())
+        count = _count(attributes, name, scores_Bm.shape[1])
+        states_B = batch.attributes_BA[counted, names.index(name)].cpu().numpy() - 1
+        count.add(states_B, scores_Bm[counted].argmax(1).cpu().numpy())
 
 
-def _count(classes: int) -> _Count:
-    return _Count(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+def _count(counts: dict[str, _Count], name: str, classes: int) -> _Count:
+    if name not in counts:
+        counts[name] = _Count(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+    return counts[name]
