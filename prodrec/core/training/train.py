@@ -21,7 +21,7 @@ from prodrec.core import console
 from prodrec.core.data.batches import Batch, PhotoBatches, load, training_order
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import Interrupted, ProdrecError
-from prodrec.core.training.checkpoint import load_checkpoint, save_checkpoint
+from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.loop import Position, Step, Trainee, steps_in_all, train_steps
 from prodrec.core.training.run import Run, finish_run
 from prodrec.core.training.validate import validate
@@ -68,6 +68,7 @@ class _Session:
         self.position = Position()
         self.history: list[dict[str, Any]] = []
         self.best = Best()
+        self.checkpoints = Checkpoints(run.checkpoints, run=run.identity)
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         return training_order(self.rows, batch_size=self.config.batch_size, seed=self.config.seed, epoch=epoch)
@@ -99,6 +100,7 @@ class _Session:
                     self.save()
                     saved = time.monotonic()
                 if stop.asked and step.step < steps:
+                    self.checkpoints.wait()
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {steps:,}; everything up to there is saved. "
                         f"Go on with `{self.resume_command()}`."
@@ -128,20 +130,20 @@ class _Session:
         return shlex.join(["prodrec", "train", self.run.family, *places, "--resume"])
 
     def save(self) -> None:
-        best = {"top1": self.best.top1, "epoch": self.best.epoch, "weights": self.best.weights}
-        extra = {"history": self.history, "best": best}
-        save_checkpoint(self.run.checkpoints, self.trainee, self.position, run=self.run.identity, extra=extra)
+        extra = {"history": self.history, "best": {"top1": self.best.top1, "epoch": self.best.epoch}}
+        self.checkpoints.save(self.trainee, self.position, extra=extra, best=self.best.weights)
 
     def resume(self) -> None:
-        found = load_checkpoint(self.run.checkpoints, self.trainee, run=self.run.identity)
+        found = self.checkpoints.load(self.trainee)
         if found is None:
             self.save()  # from here on a kill finds the weights that training began with
             return
-        self.position, extra = found
-        self.history, self.best = extra["history"], Best(**extra["best"])
+        self.position, self.history = found.position, found.extra["history"]
+        self.best = Best(**found.extra["best"], weights=found.best)
         console.note(f"going on after step {self.position.step:,} (epoch {self.position.epoch + 1}).")
 
     def finish(self) -> Run:
+        self.checkpoints.wait()
         kept = self.best.weights or self.trainee.to_keep.state_dict()
         result = {"steps": self.position.step, "epochs": self.history, "best_epoch": self.best.epoch or None}
         return finish_run(self.run, kept, result)

@@ -57,13 +57,13 @@ class TinyNetwork(nn.Module):
     def top_k(self, batch: Batch, k: int) -> TinyTopK:
         return TinyTopK({self.leaf: self(batch.inputs).topk(k).indices})
 
+    def shards(self) -> dict[str, Shard]:
+        return {}
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbone.parameters()), "classifier": list(self.classifier.parameters())}
 
     def classifiers(self) -> dict[str, Any]:
-        return {}
-
-    def shards(self) -> dict[str, Shard]:
         return {}
 
     def fuse(self, optimizer: torch.optim.SGD) -> None:
