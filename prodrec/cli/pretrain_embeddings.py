@@ -81,8 +81,8 @@ def pretrain_embeddings_command(
 
     data = open_dataset(dataset)
     for word in words or ():
-        if normalise(word) not in data.vocabulary.ids:
-            known = nearest(normalise(word), data.vocabulary.words)
+        if normalise(word) not in data.vocabulary.words:
+            known = nearest(normalise(word), data.vocabulary.words.like(normalise(word)))
             raise BadOption(f"--neighbours {word}: no title of {dataset} has this word, or it was trimmed{known}.")
     out = out or data.path / FILE_NAME
     only_look = bool(words) and not (options or source or force) and out.exists()

@@ -206,7 +206,9 @@ def _class_of(scores: Scores, depth: int, name: str | None, option: str) -> int 
     names = scores.taxonomy.names[depth]
     if name not in names:
         level = scores.levels[depth]
-        raise BadOption(f"{option} {name}: {scores.path} has no such class of level {level}{nearest(name, names)}.")
+        raise BadOption(
+            f"{option} {name}: {scores.path} has no such class of level {level}{nearest(name, names.like(name))}."
+        )
     return names.index(name)
 
 

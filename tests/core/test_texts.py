@@ -67,6 +67,13 @@ def test_texts_with_equal_hashes_stay_different(monkeypatch: pytest.MonkeyPatch)
     assert found.first_repeated() is None and Texts.of((*STRINGS, "T恤", "bags")).first_repeated() == 8
 
 
+def test_texts_that_look_like_another(found: Texts) -> None:
+    names = Texts.of(["", "a", "ab", "Bach_size", "batch", "x" * 40 + "batch_size", "颜色", "尺码"])
+    assert names.like("bachsize", 2) == ["Bach_size", "batch"] and names.like("颜色类", 1) == ["颜色"]
+    assert names.like("") == list(names) and Texts.of(()).like("x") == []
+    assert found.like("BAGS", 2) == ["bags", "bag"]
+
+
 def test_taken_texts_and_where_two_agree(found: Texts) -> None:
     which = np.array([7, 0, 0, 2, 3])
     assert found.take(which) == [STRINGS[i] for i in which] and found.take([]) == ()

@@ -123,7 +123,7 @@ def neighbours(word_vectors: WordVectors, word: str, k: int = 10) -> list[tuple[
     names = word_vectors.words.take(known)
     wanted = word if word in names else normalise(word)
     if wanted not in names:
-        raise BadOption(f"no vector for the word {word!r}{nearest(wanted, names)}.")
+        raise BadOption(f"no vector for the word {word!r}{nearest(wanted, names.like(wanted))}.")
     vectors = word_vectors.vectors_VE[known]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     own = names.index(wanted)

@@ -11,7 +11,6 @@ Word ids: 1 is the most frequent word that was kept, V the rarest; 0 is padding 
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,9 @@ from prodrec.core.texts import Texts
 By = Literal["words", "occurrences"]
 
 _EXAMPLES = 8
+_TAB, _NEWLINE = ord("\t"), ord("\n")
+_DIGITS = 18
+"""More would not fit an int64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,26 +72,53 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path, *, tokenizer: str, tokenizer_version: str) -> Vocabulary:
-        """Read what `save` wrote. Raises NotFound, or BadArtefact naming the line that cannot be read."""
+        """Read what `save` wrote, without a Python string a word. Raises NotFound, BadArtefact naming the bad line."""
         try:
-            lines = Path(path).read_text("utf-8").split("\n")
+            raw = np.fromfile(path, np.uint8)
         except FileNotFoundError as error:
             raise NotFound(f"{path} does not exist; expected one word and its count a line.") from error
-        except UnicodeDecodeError as error:
-            raise BadArtefact(f"{path} is not UTF-8 text ({error.reason}); make the dataset again.") from error
-        words, counts = [], []
-        for number, line in enumerate(lines[:-1], start=1):
-            word, tab, count = line.partition("\t")
-            if not (word and tab and count.isdecimal()):
-                raise BadArtefact(f"{path}, line {number}: found {line!r}, expected a word, a tab and a count.")
-            words.append(word)
-            counts.append(int(count))
-        if lines[-1]:
-            raise BadArtefact(f"{path} ends in the middle of line {len(lines)}; make the dataset again.")
-        if len(set(words)) != len(words):
-            twice = next(word for word, times in Counter(words).items() if times > 1)
-            raise BadArtefact(f"{path} has the word {twice!r} twice; make the dataset again.")
-        return cls(Texts.of(words), np.asarray(counts, dtype=np.int64), tokenizer, tokenizer_version)
+        words, counts = _parse(raw, path)
+        repeated = words.first_repeated()
+        if repeated is not None:
+            raise BadArtefact(f"{path} has the word {words[repeated]!r} twice; make the dataset again.")
+        return cls(words, counts, tokenizer, tokenizer_version)
+
+
+def _parse(raw_b: NDArray[np.uint8], path: Path) -> tuple[Texts, NDArray[np.int64]]:
+    """Words and counts of the b bytes of a file of `word<tab>count` lines."""
+    if len(raw_b) and raw_b[-1] != _NEWLINE:
+        lines = int((raw_b == _NEWLINE).sum())
+        raise BadArtefact(f"{path} ends in the middle of line {lines + 1}; make the dataset again.")
+    ends_V, tabs = np.flatnonzero(raw_b == _NEWLINE), np.flatnonzero(raw_b == _TAB)
+    starts_V = np.r_[0, ends_V + 1][:-1]
+    tab_V = ends_V.copy()
+    tab_V[np.searchsorted(ends_V, tabs)[::-1]] = tabs[::-1]  # the first one of a line
+    length_V = ends_V - tab_V - 1
+    _refuse(np.flatnonzero((length_V < 1) | (length_V > _DIGITS) | (tab_V == starts_V)), raw_b, ends_V, path)
+    steps = np.zeros(len(raw_b), np.int8)  # up where a word begins, down behind its end
+    steps[starts_V], steps[tab_V] = 1, -1
+    in_word_b = np.cumsum(steps, dtype=np.int8).view(np.bool_)
+    odd_b = ~in_word_b & ((raw_b < ord("0")) | (raw_b > ord("9")))
+    odd_b[tab_V], odd_b[ends_V] = False, False
+    _refuse(np.searchsorted(ends_V, np.flatnonzero(odd_b)), raw_b, ends_V, path)
+    try:
+        offsets = np.r_[0, np.cumsum(tab_V - starts_V)]
+        words = Texts.checked(raw_b[in_word_b], offsets)
+    except ValueError as error:
+        raise BadArtefact(f"{path} is not UTF-8 text ({error}); make the dataset again.") from error
+    counts_V = np.zeros(len(ends_V), np.int64)
+    for place in range(1, int(length_V.max(initial=0)) + 1):
+        digit_V = raw_b[ends_V - place].astype(np.int64) - ord("0")
+        counts_V += np.where(place <= length_V, digit_V * 10 ** (place - 1), 0)
+    return words, counts_V
+
+
+def _refuse(lines: NDArray[np.int64], raw_b: NDArray[np.uint8], ends_V: NDArray[np.int64], path: Path) -> None:
+    """Raise BadArtefact for the first of `lines`, where there is one."""
+    for number in lines[:1]:
+        start = ends_V[number - 1] + 1 if number else 0
+        line = raw_b[start : ends_V[number]].tobytes().decode("utf-8", "replace")
+        raise BadArtefact(f"{path}, line {number + 1}: found {line!r}, expected a word, a tab and a count.")
 
 
 @dataclass(frozen=True)
@@ -125,8 +154,7 @@ def trim(
 ) -> tuple[Vocabulary, TrimReport]:
     """Order the words by decreasing count and drop both ends; see `titles.build_vocabulary`."""
     check_shares(drop_frequent, drop_rare, by)
-    order = sorted(range(len(words)), key=lambda i: (-counts[i], words[i]))
-    words, counts = [words[i] for i in order], counts[order]
+    words, counts = _most_frequent_first(Texts.of(words), counts)
     total, end = int(counts.sum()), len(words)
     if by == "words":
         first, last = int(drop_frequent * end + 1e-9), end - int(drop_rare * end + 1e-9)
@@ -148,7 +176,16 @@ def trim(
         rare_share=float(counts[last:].sum() / max(total, 1)),
         rare_examples=tuple(words[last:][:_EXAMPLES]),
     )
-    return Vocabulary(Texts.of(words[first:last]), counts[first:last], *tokenizer), report
+    return Vocabulary(words[first:last], counts[first:last], *tokenizer), report
+
+
+def _most_frequent_first(words: Texts, counts: NDArray[np.int64]) -> tuple[Texts, NDArray[np.int64]]:
+    """By falling count; words of one count in order of code points, which is that of their bytes."""
+    import polars as pl
+
+    frame = pl.DataFrame([words.to_polars("word"), pl.Series("count", counts)])
+    order = frame.with_row_index("at").sort(["count", "word"], descending=[True, False])["at"].to_numpy()
+    return words.take(order), counts[order]
 
 
 def check_shares(drop_frequent: float, drop_rare: float, by: str) -> None:

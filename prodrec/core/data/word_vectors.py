@@ -176,7 +176,7 @@ def import_word_vectors(
                 vectors_VE[row], known_V[row] = made, True
     if not known_V.any():
         raise Mismatch(
-            f"{path} has none of the {len(vocabulary):,} words of the titles, such as {vocabulary.words[:3]}."
+            f"{path} has none of the {len(vocabulary):,} words of the titles, such as {', '.join(vocabulary.words[:3])}."
         )
     settings = {
         "file": path.name,

@@ -94,7 +94,11 @@ def test_an_empty_vocabulary_survives_the_file(tmp_path: Path) -> None:
         (b"\t3\n", "line 1"),
         (b"red\t3\nblue\t1", "ends in the middle of line 2"),
         (b"red\t3\nred\t1\n", "'red' twice"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"red\t3\nb\xff\t3\n", "not UTF-8 text .*0xff"),
+        (b"red\t3\nblue\t1\t2\n", r"line 2: found 'blue\\t1\\t2'"),
+        (b"red\t3\n\nblue\t1\n", "line 2: found ''"),
+        (b"red\t3\nblue\t-1\n", r"line 2: found 'blue\\t-1'"),
+        (b"red\t3\nblue\t1234567890123456789\n", "line 2"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
