@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent import futures
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -65,7 +65,7 @@ class Checkpoints:
         self.directory, self.run = directory, run
         # what the ranks tell each other from the thread that writes must not meet what they tell in training
         self._group = c10d.new_group(backend="gloo", timeout=dist.LONGEST_WAIT) if dist.ranks() > 1 else None
-        self._writing: tuple[Path, Future[Any]] | None = None
+        self._writing: tuple[Path, futures.Future[Any]] | None = None
 
     def save(
         self, trainee: Trainee, position: Position, *, extra: dict[str, Any], best: Mapping[str, Tensor] | None = None
@@ -90,7 +90,7 @@ class Checkpoints:
             "process_group": self._group,
         }
         if has_room(tensors):
-            self._writing = place, cast("Future[Any]", async_save(tensors, **how))
+            self._writing = place, cast("futures.Future[Any]", async_save(tensors, **how))
         else:
             self._settle(place, lambda: save(tensors, **how))
 
@@ -99,6 +99,12 @@ class Checkpoints:
         if self._writing is not None:
             (place, future), self._writing = self._writing, None
             self._settle(place, future.result)
+
+    def close(self) -> None:
+        """Let a checkpoint that is under way come to its end, well or not, where training ends by another error."""
+        if self._writing is not None:
+            (_, future), self._writing = self._writing, None
+            futures.wait([future])
 
     def _settle(self, place: Path, work: Callable[[], Any]) -> None:
         try:
