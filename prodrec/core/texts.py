@@ -188,7 +188,7 @@ class Texts(Sequence[str]):
             np.cumsum(wanted[codes[:-1] * 256 + codes[1:]], out=found[1 : len(codes)])
             ends = np.maximum(piece.offsets[1:] - 1, piece.offsets[:-1])
             shared_n[first:last] = found[ends] - found[piece.offsets[:-1]]
-        best = np.argsort(-shared_n / (self.lengths + len(own)), kind="stable")[:count]
+        best = np.argsort(-shared_n / (self.lengths + len(own) + 1), kind="stable")[:count]
         return list(self.take(best))
 
     def same(self, other: Texts) -> NDArray[np.bool_]:

@@ -175,9 +175,8 @@ def import_word_vectors(
             if made is not None:
                 vectors_VE[row], known_V[row] = made, True
     if not known_V.any():
-        raise Mismatch(
-            f"{path} has none of the {len(vocabulary):,} words of the titles, such as {', '.join(vocabulary.words[:3])}."
-        )
+        such = ", ".join(vocabulary.words[:3])
+        raise Mismatch(f"{path} has none of the {len(vocabulary):,} words of the titles, such as {such}.")
     settings = {
         "file": path.name,
         "dimension": file.dimension,
