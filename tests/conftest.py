@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shlex
 import shutil
 import socket
@@ -50,7 +51,7 @@ OnRanks = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def on_ranks(monkeypatch: pytest.MonkeyPatch) -> OnRanks:
+def on_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OnRanks:
     """`on_ranks(n, function, *args)`: what `function(*args)` returns on each of n connected ranks, one thread each.
 
     The function stands at the top of its module; its answers are pickled (numbers, NumPy arrays). Starting n processes
@@ -64,21 +65,20 @@ def on_ranks(monkeypatch: pytest.MonkeyPatch) -> OnRanks:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        answers = multiprocessing.get_context("spawn").SimpleQueue()
-        multiprocessing.spawn(_as_rank, (ranks, port, answers, function, args), nprocs=ranks)
-        return [answer for _, answer in sorted((answers.get() for _ in range(ranks)), key=lambda found: found[0])]
+        multiprocessing.spawn(_as_rank, (ranks, port, tmp_path, function, args), nprocs=ranks)
+        return [pickle.loads((tmp_path / f"rank-{rank}.pickle").read_bytes()) for rank in range(ranks)]
 
     return run
 
 
-def _as_rank(rank: int, ranks: int, port: int, answers: Any, function: Callable[..., Any], args: tuple[Any]) -> None:
+def _as_rank(rank: int, ranks: int, port: int, out: Path, function: Callable[..., Any], args: tuple[Any]) -> None:
     import torch
 
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ.update(place | {"WORLD_SIZE": str(ranks)})
     torch.set_num_threads(1)
     with dist.job():
-        answers.put((rank, function(*args)))
+        (out / f"rank-{rank}.pickle").write_bytes(pickle.dumps(function(*args)))
         dist.barrier()
 
 

@@ -5,7 +5,7 @@ Shapes: A rows of the batch, N classes held here, S of them that take part, n of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -90,25 +90,23 @@ class RowSGD:
     leaves it alone. Rows that take no part are not touched: neither decayed nor moved by their momentum.
     """
 
-    def __init__(self, optimizer: torch.optim.SGD) -> None:
+    def __init__(self, optimizer: torch.optim.SGD, parameters: Sequence[Tensor]) -> None:
         self.optimizer = optimizer
         self._group = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+        for parameter in parameters:
+            state = optimizer.state[parameter]
+            if self._group[id(parameter)]["momentum"] and state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
 
     def __call__(self, parameter: Tensor, rows: slice | Tensor, gradient: Tensor) -> None:
         """Update parameter[rows] by `gradient`, of the same shape and number type."""
         group = self._group[id(parameter)]
-        momentum = self._momentum(parameter) if group["momentum"] else None
+        momentum = self.optimizer.state[parameter]["momentum_buffer"] if group["momentum"] else None
         values, moving = parameter.detach()[rows], None if momentum is None else momentum[rows]
         settings = {name: group[name] for name in ("lr", "momentum", "weight_decay", "dampening")}
         sgd([values], [gradient], [moving], nesterov=False, maximize=False, fused=True, **settings)
+        torch.autograd.graph.increment_version(parameter)  # a graph that still needs the old weights must say so
         if isinstance(rows, Tensor):  # these were copies
             parameter.detach().index_copy_(0, rows, values)
             if momentum is not None and moving is not None:
                 momentum.index_copy_(0, rows, moving)
-
-    def _momentum(self, parameter: Tensor) -> Tensor:
-        state = self.optimizer.state[parameter]
-        if state.get("momentum_buffer") is None:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        momentum: Tensor = state["momentum_buffer"]
-        return momentum

@@ -93,7 +93,7 @@ class Classifier(nn.Module):
     def fuse(self, optimizer: torch.optim.SGD) -> None:
         """From now on backward itself applies SGD to weight and bias, as set and with their momentum in `optimizer`."""
         assert self.can_be_fused
-        self._update = RowSGD(optimizer)
+        self._update = RowSGD(optimizer, (self.weight, self.bias))
 
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
