@@ -232,10 +232,8 @@ class Texts(Sequence[str]):
             raise BadArtefact(f"{path}.npy holds no texts ({error}); make what it belongs to again.") from error
 
     def write_hdf5(self, group: Any, name: str) -> None:
-        """Write the datasets `name` (the bytes) and `name`_offsets to a group of an HDF5 file."""
-        for what, values in ((name, self.data), (f"{name}_offsets", self.offsets)):
-            how: dict[str, Any] = {"compression": "gzip", "shuffle": True} if len(values) else {}
-            group.create_dataset(what, data=values, **how)
+        """Write the datasets `name` (the bytes) and `name`_offsets to a group of an HDF5 file, uncompressed."""
+        group[name], group[f"{name}_offsets"] = self.data, self.offsets
 
     @classmethod
     def read_hdf5(cls, group: Any, name: str) -> Texts:

@@ -3,7 +3,7 @@
 Root attributes: the artefact header (`made_from` and `made_by` as JSON), rows, levels, attributes, splits, and where
 the scores come from (run, family, seed, with_titles, recipe). Datasets, N rows in ascending order of `row`:
 
-    id                      [N]    fixed-length UTF-8
+    id                      [N]    fixed-length UTF-8, compressed where wider than 64 bytes
     row                     [N]    int64     the row in the dataset
     split                   [N]    uint8     code of dataset.SPLITS
     labels/<level>          [N]    int32     class index at that level

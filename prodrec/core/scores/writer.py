@@ -26,6 +26,8 @@ from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.core.texts import Texts
 
 ROWS_BETWEEN_FLUSHES = 8192
+ID_BYTES = 64
+"""Wider columns of ids are compressed: one id of two kilobytes makes all others as wide, mostly with zeros."""
 
 
 class ScoresWriter:
@@ -149,16 +151,20 @@ class ScoresWriter:
 
     def _new_dataset(self, name: str, column: NDArray[Any]) -> Any:
         wide = name.startswith(("scores/", "top_k/", "attribute_scores/", "features"))
-        shape = column.shape[1:]
+        shape, how = column.shape[1:], {}
         chunk = rows_per_chunk(column[:1].nbytes) if wide else 16384
+        if name == "id" and self._id_bytes > ID_BYTES:
+            chunk, how = max(1, 2**19 // self._id_bytes), {"compression": "gzip", "shuffle": True}
         self._hashes[name] = hashlib.blake2b(digest_size=16)
         return self._file.create_dataset(
-            name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=column.dtype
+            name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=column.dtype, **how
         )
 
     def _check_room(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Before hours of work: whether the disk can take all rows, where their number is known."""
-        needed = (self._rows or 0) * sum(column[:1].nbytes for column in columns.values())
+        of_row = {name: column[:1].nbytes for name, column in columns.items()}
+        of_row["id"] = min(of_row["id"], ID_BYTES)
+        needed = (self._rows or 0) * sum(of_row.values())
         free = shutil.disk_usage(self.out.parent).free
         if needed > free:
             raise ProdrecError(

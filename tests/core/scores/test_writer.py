@@ -102,6 +102,16 @@ def test_wide_rows_get_fewer_rows_in_a_chunk(tmp_path: Path) -> None:
         assert chunk[0] * chunk[1] * 2 <= 32 * 2**20 and chunk[0] > 1
 
 
+def test_one_long_id_does_not_make_the_file_long(tmp_path: Path) -> None:
+    ids = ["x" * 2000, *map(str, range(1, 4000))]
+    with make_writer(tmp_path / "s.h5", id_bytes=2000, rows=4000) as writer:
+        for start in range(0, 4000, 500):
+            add(writer, list(range(start, start + 500)), np.ones((500, 3)), ids=ids[start : start + 500])
+    assert (tmp_path / "s.h5").stat().st_size < 400_000  # 8 MB of zeros otherwise
+    with open_scores(tmp_path / "s.h5") as scores:
+        assert [name.decode() for chunk in scores.chunks() for name in chunk.ids_R] == ids
+
+
 def test_fingerprint_is_of_the_content_not_of_the_batches(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=(10, 3))
 
