@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.errors import BadOption, Mismatch
 
 if TYPE_CHECKING:
@@ -33,10 +34,15 @@ Examples:
 - `prodrec train sicot --plan` says what it would take
 - `prodrec train sicot --resume` goes on after a kill or Ctrl-C
 - `prodrec train sicot --settings` lists every key of `--set`
+
+On several ranks (processes, one a GPU, of one machine or many) the same command computes the same:
+
+- `torchrun --nproc-per-node 4 -m prodrec train sicot` divides every batch of `batch_size` photos among four ranks
+- `torchrun --nproc-per-node 4 -m prodrec train sicot --set scale_batch=true` gives each of them `batch_size` photos
 """
 
 
-@verb(app, "train", epilog=EXAMPLES)
+@verb(app, "train", parallel=True, epilog=EXAMPLES)
 def train_command(
     family: Annotated[str, typer.Argument(help=FAMILIES)],
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
@@ -69,6 +75,7 @@ def train_command(
     assigned = parse_assignments(assignments or [])
     changes = {**from_file, **assigned}
     recipe = recipe_of(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
+    recipe = replace(recipe, training=recipe.training.on_ranks(dist.ranks()))
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
         _say_settings(family, rows)
@@ -135,14 +142,18 @@ def train(
         refuse_if_taken(out, force=force or resume)
         found = _word_vectors(recipe, data, embeddings)
         trainee = _trainee(recipe, data, found.vectors_VE if found else None, device)
-        run = create_run(
-            out,
-            data,
-            recipe=recipe.as_json(),
-            arithmetic={"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last},
-            word_vectors={"fingerprint": found.fingerprint, "dimension": found.dimension} if found else {},
-            force=force or resume,
-        )
+        dist.barrier()  # all ranks have looked at the place before rank 0 changes it
+        if dist.is_main():
+            create_run(
+                out,
+                data,
+                recipe=recipe.as_json(),
+                arithmetic={"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last},
+                word_vectors={"fingerprint": found.fingerprint, "dimension": found.dimension} if found else {},
+                force=force or resume,
+            )
+        dist.barrier()
+        run = open_run(out)
     return train_run(run, data, trainee, recipe.photos, workers=choose_workers(workers, trainee.device))
 
 
@@ -167,6 +178,7 @@ def _trainee(
     from prodrec.core.device import choose_device
     from prodrec.core.training.trainee import make_trainee
     from prodrec.models.assemble import build
+    from prodrec.models.sync_norm import synchronise
 
     torch.manual_seed(recipe.training.seed)
     network = build(
@@ -179,13 +191,15 @@ def _trainee(
         load_weights=arithmetic is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
     )
+    if dist.ranks() > 1:
+        synchronise(network)
     pixels = recipe.photos.height * recipe.photos.width
     keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
     return make_trainee(network, recipe.training, choose_device(device), pixels=pixels, arithmetic=keep)
 
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
-    """What the recipe's word vectors start from, or None where it wants none; missing ones are pretrained first."""
+    """What the recipe's word vectors start from, or None where it wants none; rank 0 pretrains missing ones first."""
     from prodrec.core.data.embeddings import load
     from prodrec.core.data.word_vectors import pretrain_embeddings
 
@@ -194,9 +208,11 @@ def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVecto
             raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None
     place = path or data.path / "embeddings.h5"
-    if path is None and not place.exists():
+    if path is None and not dist.from_main(place.exists()):
         console.note(f"{place} does not exist; pretraining word vectors on the training titles first.")
-        return pretrain_embeddings(data, deterministic=True)
+        if dist.is_main():
+            pretrain_embeddings(data, deterministic=True)
+        dist.barrier()
     return load(place, dataset_fingerprint=data.fingerprint)
 
 

@@ -30,14 +30,14 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise BadOption(f"--device {name} is not supported; expected auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and dist.ranks() > 1:
-        return _own_gpu(device, name)
+        return _own_gpu(name)
     return device
 
 
-def _own_gpu(device: torch.device, name: str) -> torch.device:
+def _own_gpu(name: str) -> torch.device:
     import torch
 
-    if device.index is not None:
+    if name != "cuda":
         raise BadOption(f"--device {name} names one GPU, and every rank needs its own; give --device cuda.")
     if dist.local_rank() >= torch.cuda.device_count():
         raise BadOption(

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from prodrec.core import dist
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.photos import PhotoRules, UnusablePhoto, open_upright, to_store
 from prodrec.core.errors import BadPhoto, ProdrecError
@@ -219,6 +220,11 @@ def training_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch
     return np.array_split(order, max(1, math.ceil(len(order) / batch_size)))
 
 
+def own_shares(order: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """This rank's rows of every batch of `order`; shares differ by one row at most, and may be empty."""
+    return [rows[dist.share(len(rows))] for rows in order]
+
+
 def in_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
     """The rows as they stand, cut into batches; the last one may be small."""
     return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
@@ -244,4 +250,5 @@ def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: 
 
 def _leave_ctrl_c_to_parent(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # torchrun's signals go to a rank and all its children, which are not to die before it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if dist.ranks() == 1 else signal.SIG_IGN)

@@ -70,5 +70,6 @@ class TrainingConfig:
         if not self.scale_batch:
             return self
         factor = {"linear": float(ranks), "sqrt": math.sqrt(ranks), "none": 1.0}[self.lr_rule]
-        scaled = {"batch_size": self.batch_size * ranks, "lr": self.lr * factor}
-        return replace(self, **scaled, scale_batch=False, lr_rule="linear")
+        return replace(
+            self, batch_size=self.batch_size * ranks, lr=self.lr * factor, scale_batch=False, lr_rule="linear"
+        )

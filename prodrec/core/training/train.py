@@ -10,18 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prodrec.core import console
-from prodrec.core.data.batches import Batch, PhotoBatches, load, training_order
+from prodrec.core import console, dist, failing
+from prodrec.core.data.batches import Batch, PhotoBatches, load, own_shares, training_order
 from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.errors import Interrupted, ProdrecError
+from prodrec.core.errors import BadOption, Interrupted, LostContact, ProdrecError
 from prodrec.core.training.checkpoint import Checkpoints
+from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, Step, Trainee, steps_in_all, train_steps
 from prodrec.core.training.run import Run, finish_run
 from prodrec.core.training.validate import validate
@@ -42,7 +43,8 @@ class Best:
 def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, workers: int = 0) -> Run:
     """Train `trainee` on the training photos of `dataset` from the run's newest checkpoint to its end.
 
-    Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made.
+    Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made, LostContact where another rank is
+    gone, BadOption for batches too small to be shared by the ranks.
     """
     session = _Session(run, dataset, trainee, photos, workers)
     try:
@@ -53,6 +55,15 @@ def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, 
         raise Interrupted(
             f"stopped at once; the last checkpoint stands. Go on with `{session.resume_command()}`."
         ) from stop
+    except RuntimeError as error:
+        if not failing.is_lost_contact(error):
+            raise
+        raise LostContact(
+            "lost contact with another rank (it was killed, or its machine is gone); the last checkpoint stands. "
+            f"Go on with `{session.resume_command()}`."
+        ) from error
+    finally:
+        session.checkpoints.close()
 
 
 class _Session:
@@ -64,7 +75,14 @@ class _Session:
         self.rows = dataset.rows("train")
         if not len(self.rows):
             raise ProdrecError(f"{dataset.path} has no training photo.")
-        self.batches_per_epoch = len(self._order(0))
+        order = self._order(0)
+        smallest = min(map(len, order))
+        if smallest < dist.ranks():
+            raise BadOption(
+                f"{dist.ranks()} ranks cannot share a batch of {smallest} photos; start fewer ranks, or set a larger "
+                "batch_size."
+            )
+        self.batches_per_epoch = len(order)
         self.position = Position()
         self.history: list[dict[str, Any]] = []
         self.best = Best()
@@ -74,32 +92,45 @@ class _Session:
         return training_order(self.rows, batch_size=self.config.batch_size, seed=self.config.seed, epoch=epoch)
 
     def epoch_batches(self, epoch: int, skip: int) -> Iterator[Batch]:
-        """The training batches of an epoch, on the device, from batch number `skip` on."""
+        """This rank's share of the training batches of an epoch, on the device, from batch number `skip` on."""
         source = PhotoBatches(self.dataset, self.photos, augment=True, seed=self.config.seed, epoch=epoch)
-        for batch in load(source, self._order(epoch)[skip:], workers=self.workers):
-            yield batch.to_device(self.trainee.device, self.photos, channels_last=self.trainee.channels_last)
+        order = self._order(epoch)[skip:]
+        for whole, batch in zip(order, load(source, own_shares(order), workers=self.workers), strict=True):
+            share = replace(batch, whole=len(whole))
+            yield share.to_device(self.trainee.device, self.photos, channels_last=self.trainee.channels_last)
 
     def go(self) -> None:
         steps = steps_in_all(self.config, self.batches_per_epoch)
         photos_in_all = len(self.rows) * self.config.epochs
         photos_done = photos_in_all * self.position.step / steps
-        steps_to_come = train_steps(
-            self.trainee, self.epoch_batches, batches_per_epoch=self.batches_per_epoch, position=self.position
-        )
         saved = time.monotonic()
+        if dist.ranks() > 1:
+            console.note(_tell_ranks(self.config))
+
+        def flags() -> dict[str, bool]:
+            minutes = (time.monotonic() - saved) / 60
+            return {"stop": stop.asked, "save": dist.is_main() and minutes >= self.config.checkpoint_minutes}
+
         with (
             stop_between_steps() as stop,
             console.progress("training", total=photos_in_all, unit="photos", done=photos_done) as advance,
         ):
-            for step in steps_to_come:
+            for step in train_steps(
+                self.trainee,
+                self.epoch_batches,
+                batches_per_epoch=self.batches_per_epoch,
+                position=self.position,
+                flags=flags,
+            ):
                 advance(step.photos, note=_glance(step, self.history))
                 if step.ends_epoch:
                     self._end_epoch(step)
-                minutes = (time.monotonic() - saved) / 60
-                if step.ends_epoch or stop.asked or minutes >= self.config.checkpoint_minutes:
+                ranks_may_ask = step.ends_epoch or dist.ranks() == 1
+                stopping = "stop" in step.flags or (ranks_may_ask and dist.any_of(stop.asked))
+                if step.ends_epoch or stopping or "save" in step.flags:
                     self.save()
                     saved = time.monotonic()
-                if stop.asked and step.step < steps:
+                if stopping and step.step < steps:
                     self.checkpoints.wait()
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {steps:,}; everything up to there is saved. "
@@ -117,8 +148,9 @@ class _Session:
             **(validation.as_columns() if validation else {}),
         }
         self.history.append(row)
-        write_history(self.run, self.history)
-        _write_tensorboard(self.run, row)
+        if dist.is_main():
+            write_history(self.run, self.history)
+            _write_tensorboard(self.run, row)
         if validation and validation.top1 > self.best.top1:
             weights = self.trainee.to_keep.state_dict() if self.config.keep == "best" else {}
             self.best = Best(validation.top1, step.epoch, {name: t.detach().clone() for name, t in weights.items()})
@@ -127,7 +159,11 @@ class _Session:
     def resume_command(self) -> str:
         """The command line that goes on with this run."""
         places = [str(self.dataset.path), "--out", str(self.run.path)]
-        return shlex.join(["prodrec", "train", self.run.family, *places, "--resume"])
+        command = shlex.join(["prodrec", "train", self.run.family, *places, "--resume"])
+        if dist.ranks() == 1:
+            return command
+        how = f"--nproc-per-node {dist.local_ranks()}" if dist.local_ranks() == dist.ranks() else "…"
+        return f"torchrun {how} -m {command}"
 
     def save(self) -> None:
         extra = {"history": self.history, "best": {"top1": self.best.top1, "epoch": self.best.epoch}}
@@ -136,7 +172,8 @@ class _Session:
     def resume(self) -> None:
         found = self.checkpoints.load(self.trainee)
         if found is None:
-            self.save()  # from here on a kill finds the weights that training began with
+            self.save()
+            self.checkpoints.wait()  # from here on a kill finds the weights that training began with
             return
         self.position, self.history = found.position, found.extra["history"]
         self.best = Best(**found.extra["best"], weights=found.best)
@@ -152,6 +189,11 @@ class _Session:
 @dataclass
 class _Stop:
     asked: bool = False
+    since: float = 0.0
+
+
+SECONDS_OF_ONE_REQUEST = 5.0
+"""torchrun passes on a signal that the terminal may have sent to the ranks already: that is no second one."""
 
 
 @contextmanager
@@ -160,10 +202,11 @@ def stop_between_steps() -> Iterator[_Stop]:
     stop = _Stop()
 
     def ask(number: int, frame: object) -> None:
-        if stop.asked:
+        if stop.asked and (dist.ranks() == 1 or time.monotonic() - stop.since > SECONDS_OF_ONE_REQUEST):
             raise KeyboardInterrupt
-        stop.asked = True
-        console.note("stopping after this step; once more stops at once, at the last checkpoint.")
+        if not stop.asked:
+            stop.asked, stop.since = True, time.monotonic()
+            console.note("stopping after this step; once more stops at once, at the last checkpoint.")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread alone
@@ -197,6 +240,14 @@ def _write_tensorboard(run: Run, row: dict[str, Any]) -> None:
         for name, value in row.items():
             if name not in ("epoch", "step") and value is not None:
                 writer.add_scalar(name, value, row["step"])
+
+
+def _tell_ranks(config: TrainingConfig) -> str:
+    ranks, shared = dist.ranks(), config.batch_size * config.accumulate
+    each, left = divmod(config.batch_size, ranks)
+    of_each = f"{each} to {each + 1}" if left else f"{each}"
+    times = f", {config.accumulate} times" if config.accumulate > 1 else ""
+    return f"{ranks} ranks: {shared:,} photos a step, {of_each} on each{times}; learning rate {config.lr:g}."
 
 
 def _glance(step: Step, history: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from prodrec.core import dist
 from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Network, Trainee
@@ -26,7 +27,7 @@ def make_trainee(
     `pixels` of a photo decide on the arithmetic, unless that is given (a resumed run keeps its own).
     `network.parameter_groups()` names its trainable parameters by part; a part whose learning rate is 0 is frozen.
     """
-    dtype, channels_last = arithmetic or choose_arithmetic(config, device, pixels=pixels)
+    dtype, channels_last = arithmetic or dist.from_main(choose_arithmetic(config, device, pixels=pixels))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     cast(nn.Module, network).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     average = None

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core import dist
-from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load
+from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load, own_shares
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.training.loop import TopK, Trainee
 
@@ -78,7 +78,7 @@ def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers
     attributes: dict[str, _Count] = {}
     source = PhotoBatches(dataset, photos, augment=False)
     order = in_order(rows, batch_size=trainee.config.batch_size)
-    shares = [batch[dist.share(len(batch))] for batch in order]
+    shares = own_shares(order)
     # networks need a row to look at: a rank that has none left looks at one that another counts
     seen = [share if len(share) else batch[:1] for share, batch in zip(shares, order, strict=True)]
     with torch.inference_mode(), trainee.autocast():
