@@ -126,7 +126,7 @@ class Checkpoints:
         if dist.is_main():
             files.sweep(self.directory)
         found = dist.from_main(files.headers(self.directory) if dist.is_main() else [])
-        torch_versions = ""
+        versions, do = "", "train anew with --force"
         for name, content in found:
             path, answer = self.directory / name, content
             if isinstance(content, dict):
@@ -138,13 +138,11 @@ class Checkpoints:
                     return Saved(Position(**content["position"]), content["extra"], answer)
                 written_by = content["made_by"].get("torch")
                 if written_by != torch.__version__:
-                    torch_versions = f" with torch {torch.__version__} (torch {written_by} wrote the last)"
+                    versions = f" with torch {torch.__version__}; torch {written_by} wrote the last"
+                    do = "resume with that, or train anew with --force"
             warn(f"checkpoint {path} does not load ({answer}); trying the one before.")
         if found:
-            raise BadArtefact(
-                f"none of the {len(found)} checkpoints in {self.directory} loads{torch_versions}; "
-                "train anew with --force."
-            )
+            raise BadArtefact(f"none of the {len(found)} checkpoints in {self.directory} loads{versions}: {do}.")
         return None
 
     def _read(self, path: Path, trainee: Trainee, *, with_best: bool) -> dict[str, Tensor] | str:
