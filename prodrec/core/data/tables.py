@@ -9,22 +9,24 @@ count lines, Parquet counts from 1.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from prodrec.core.data.csv_rows import FIRST_ROW as BELOW_HEADER
+from prodrec.core.data.csv_rows import fields_are_even, header_of, open_bytes, rows_below, separator_of, text_lines
 from prodrec.core.errors import BadTable, NotFound
 
 if TYPE_CHECKING:
     import polars as pl
 
+T = TypeVar("T")
+
 ROW = "__row"
 TEXT_KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 KINDS = {**TEXT_KINDS, ".parquet": "parquet", ".pq": "parquet"}
-FIRST_ROW = {"csv": 2, "tsv": 2, "jsonl": 1, "parquet": 1}
+FIRST_ROW = {"csv": BELOW_HEADER, "tsv": BELOW_HEADER, "jsonl": 1, "parquet": 1}
 
 _EXPECTED = "expected CSV, TSV, JSON lines or Parquet"
 _ROWS_AT_ONCE = 100_000
@@ -48,7 +50,7 @@ def table_kind(table: Path) -> str:
 
 def _refuse_binary(table: Path, kind: str) -> None:
     try:
-        with _open_bytes(table) as stream:
+        with open_bytes(table) as stream:
             start = stream.read(1 << 16)
     except (OSError, EOFError) as error:
         raise BadTable(f"{table} cannot be read: {error}.") from error
@@ -69,7 +71,7 @@ def column_names(table: Path) -> list[str]:
     kind = table_kind(table)
     try:
         if kind in ("csv", "tsv"):
-            return _header(table, kind)
+            return header_of(table, kind)
         return [name for name in _scan(table, kind).collect_schema().names() if name != ROW]
     except pl.exceptions.PolarsError as error:
         raise _unreadable(table, kind, error) from error
@@ -82,18 +84,24 @@ def read_columns(table: Path, wanted: Sequence[str]) -> pl.DataFrame:
     """
     import polars as pl
 
-    kind = table_kind(table)
+    return pl.concat(each_part(table, wanted, lambda part: part.collect(engine="streaming")))
+
+
+def each_part(table: Path, wanted: Sequence[str], take: Callable[[pl.LazyFrame], T]) -> list[T]:
+    """What `take` makes of every part of the table, in order; the parts have the columns of `read_columns`.
+
+    A table is one part, read by `take` as it streams, or many small ones where Python's reader must go through it: then
+    what `take` made of the one part, as far as it came, is forgotten. Raises as `read_columns` does.
+    """
+    import polars as pl
+
+    kind, columns = table_kind(table), list(dict.fromkeys(wanted))
     if kind in ("csv", "tsv"):
-        header = _header(table, kind)
-        twice = [name for name in wanted if header.count(name) > 1]
-        if twice:
-            raise BadTable(f"{table} has the column {twice[0]!r} twice; give each column a name of its own.")
-        return _read_csv(table, kind, header, wanted)
+        return _parts_of_csv(table, kind, columns, take)
     try:
-        frame = _scan(table, kind).select(ROW, *dict.fromkeys(wanted)).collect(engine="streaming")
+        return [take(_as_text(_scan(table, kind).select(ROW, *columns), table))]
     except pl.exceptions.PolarsError as error:
         raise _unreadable(table, kind, error) from error
-    return frame.with_columns(_as_text(frame[name], table) for name in dict.fromkeys(wanted))
 
 
 def _scan(table: Path, kind: str) -> pl.LazyFrame:
@@ -105,7 +113,7 @@ def _scan(table: Path, kind: str) -> pl.LazyFrame:
         return pl.scan_ndjson(table, infer_schema_length=None, row_index_name=ROW, row_index_offset=FIRST_ROW[kind])
     return pl.scan_csv(
         table,
-        separator=_separator(table, kind),
+        separator=separator_of(table, kind),
         infer_schema=False,
         glob=False,
         row_index_name=ROW,
@@ -113,108 +121,76 @@ def _scan(table: Path, kind: str) -> pl.LazyFrame:
     )
 
 
-def _read_csv(table: Path, kind: str, header: list[str], wanted: Sequence[str]) -> pl.DataFrame:
+def _parts_of_csv(table: Path, kind: str, wanted: list[str], take: Callable[[pl.LazyFrame], T]) -> list[T]:
     import polars as pl
 
+    header = header_of(table, kind)
+    twice = [name for name in wanted if header.count(name) > 1]
+    if twice:
+        raise BadTable(f"{table} has the column {twice[0]!r} twice; give each column a name of its own.")
+    lazy = _scan(table, kind)
     try:
-        # The last column too: a row that is too short shows as null there.
-        frame = _scan(table, kind).select(ROW, *dict.fromkeys([*wanted, header[-1]])).collect(engine="streaming")
+        taken = take(lazy.select(ROW, *wanted))
+        # polars refuses a row that is too long only where all columns are read, and fills one that is too short.
+        nulls = lazy.select(pl.all().null_count()).collect(engine="streaming")
+        if nulls[:, -1].item() and not fields_are_even(table, kind, header):
+            for _ in rows_below(table, kind, header):  # raises at a short row
+                pass
     except pl.exceptions.PolarsError:
-        return _read_csv_by_row(table, kind, header, wanted)
-    if frame[header[-1]].null_count():
-        for _ in _rows(table, kind, header):  # raises at a short row
-            pass
-    return frame.select(ROW, *dict.fromkeys(wanted))
+        return [take(part.lazy()) for part in _by_row(table, kind, header, wanted)]
+    return [taken]
 
 
-def _read_csv_by_row(table: Path, kind: str, header: list[str], wanted: Sequence[str]) -> pl.DataFrame:
+def _by_row(table: Path, kind: str, header: list[str], wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The table in parts, at least one, by Python's reader."""
     import polars as pl
 
     places = {name: header.index(name) for name in wanted}
     schema = dict.fromkeys(places, pl.String)
-    chunks = [pl.DataFrame(schema=schema)]
-    rows = _rows(table, kind, header)
-    while chunk := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+    rows, number = rows_below(table, kind, header), FIRST_ROW[kind]
+    while (chunk := list(itertools.islice(rows, _ROWS_AT_ONCE))) or number == FIRST_ROW[kind]:
         columns = {name: [row[i] or None if row else None for row in chunk] for name, i in places.items()}
-        chunks.append(pl.DataFrame(columns, schema=schema))
-    return pl.concat(chunks).with_row_index(ROW, offset=FIRST_ROW[kind])
+        yield pl.DataFrame(columns, schema=schema).with_row_index(ROW, offset=number)
+        number += len(chunk)
+        if not chunk:
+            return
 
 
-def _rows(table: Path, kind: str, header: list[str]) -> Iterator[list[str]]:
-    """The rows below the header; an empty line is an empty list. Raises BadTable naming the first row that is wrong."""
-    with _open_bytes(table) as stream:
-        reader = csv.reader(_lines(table, stream), delimiter=_separator(table, kind))
-        next(reader)
-        number = FIRST_ROW[kind]
-        try:
-            for number, row in enumerate(reader, start=FIRST_ROW[kind]):
-                if row and len(row) != len(header):
-                    raise BadTable(
-                        f"{table}, row {number} (line {reader.line_num}): {len(row)} fields where the header has "
-                        f"{len(header)}; put quotes around values that hold the separator, or mend the row."
-                    )
-                yield row
-        except csv.Error as error:
-            raise BadTable(f"{table}, row {number + 1} (line {reader.line_num}): {error}; mend the row.") from error
-
-
-def _lines(table: Path, stream: IO[bytes]) -> Iterator[str]:
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise BadTable(
-                f"{table}, line {number}: byte 0x{line[error.start]:02x} is not UTF-8 text; save the table as UTF-8 "
-                "(for example `iconv -f GB18030 -t UTF-8`)."
-            ) from error
-
-
-def _header(table: Path, kind: str) -> list[str]:
-    with _open_bytes(table) as stream:
-        try:
-            header = next(csv.reader(_lines(table, stream), delimiter=_separator(table, kind)))
-        except (csv.Error, StopIteration) as error:
-            raise BadTable(f"{table} has no readable header in its first line; {_EXPECTED}.") from error
-    return header
-
-
-def _separator(table: Path, kind: str) -> str:
-    """Tab in TSV; in CSV the one of `,` `;` tab `|` that the header has most of."""
-    if kind == "tsv":
-        return "\t"
-    with _open_bytes(table) as stream:
-        header = stream.readline().decode("utf-8", "replace")
-    return max(",;\t|", key=header.count)
-
-
-def _open_bytes(table: Path) -> IO[bytes]:
-    return gzip.open(table) if table.suffix.lower() == ".gz" else table.open("rb")  # type: ignore[return-value]
-
-
-def _as_text(values: pl.Series, table: Path) -> pl.Series:
+def _as_text(lazy: pl.LazyFrame, table: Path) -> pl.LazyFrame:
     """Numbers without a needless `.0`; lists (a category path in JSON) joined by ` > `. Raises BadTable for objects."""
     import polars as pl
 
-    kind = values.dtype
-    inner = kind.inner if isinstance(kind, pl.List) else kind
-    if isinstance(inner, pl.Struct | pl.List | pl.Binary | pl.Object):
-        raise BadTable(f"{table}, column {values.name!r} holds {kind}; expected text, numbers or lists of them.")
-    if isinstance(kind, pl.List):
-        return values.cast(pl.List(pl.String)).list.join(" > ", ignore_nulls=True)
-    if kind.is_float():
-        values = values.fill_nan(None)
-        numbers = values.drop_nulls()
-        if ((numbers == numbers.round()) & (numbers.abs() < _WHOLE)).all():
-            values = values.cast(pl.Int64)
-    return values.cast(pl.String)
+    kinds = {name: kind for name, kind in lazy.collect_schema().items() if name != ROW}
+    floats = [name for name, kind in kinds.items() if kind.is_float()]
+    whole = lazy.select(_is_whole(name) for name in floats).collect(engine="streaming") if floats else pl.DataFrame()
+
+    def text(name: str, kind: pl.DataType) -> pl.Expr:
+        inner = kind.inner if isinstance(kind, pl.List) else kind
+        if isinstance(inner, pl.Struct | pl.List | pl.Binary | pl.Object):
+            raise BadTable(f"{table}, column {name!r} holds {kind}; expected text, numbers or lists of them.")
+        if isinstance(kind, pl.List):
+            return pl.col(name).cast(pl.List(pl.String)).list.join(" > ", ignore_nulls=True)
+        if name in floats:
+            number = pl.col(name).fill_nan(None)
+            return (number.cast(pl.Int64) if whole[name].item() else number).cast(pl.String)
+        return pl.col(name).cast(pl.String)
+
+    return lazy.with_columns(text(name, kind) for name, kind in kinds.items())
+
+
+def _is_whole(name: str) -> pl.Expr:
+    import polars as pl
+
+    number = pl.col(name).fill_nan(None)
+    return ((number == number.round()) & (number.abs() < _WHOLE)).all()
 
 
 def _unreadable(table: Path, kind: str, error: Exception) -> BadTable:
     import json
 
     if kind == "jsonl":
-        with _open_bytes(table) as stream:
-            for number, line in enumerate(_lines(table, stream), start=1):
+        with open_bytes(table) as stream:
+            for number, line in enumerate(text_lines(table, stream), start=1):
                 try:
                     found = json.loads(line) if line.strip() else {}
                 except json.JSONDecodeError as wrong:

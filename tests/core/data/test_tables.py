@@ -74,6 +74,8 @@ def test_empty_lines_keep_the_numbers(tmp_path: Path) -> None:
     [
         ("t.csv", "id,image\n1,a\n2,b,c\n", ["row 3", "3 fields", "has 2"]),
         ("t.csv", "id,image,title\n1,a,x\n2,b\n3,,\n", ["row 3", "2 fields", "has 3"]),
+        ("t.csv", "id,image,title,leaf\n1,a,red, big,x\n2,b,y\n", ["row 2", "5 fields", "has 4"]),
+        ("t.csv", "id,image,title\n1,a,\n2,b,\n3,c\n", ["row 4", "2 fields", "has 3"]),
         ("t.csv", 'id,image\n1,a\n2,b"\n\n3,c,d,e\n', ["row 5", "4 fields"]),
         ("t.csv", b"id,image\n1,a\n2,\xd6\xd0.jpg\n", ["line 3", "0xd6", "UTF-8"]),
         ("t.csv", "id,image\n1,2\n".encode("utf-16"), ["UTF-16", "UTF-8"]),
