@@ -48,7 +48,7 @@ OWNERS = {  # a module, or all modules of a room, that may use an outside librar
     "jieba": ("core.data.titles",),
     "rjieba": ("core.data.titles",),
     "gensim": ("core.data.word_vectors", "core.data.embeddings", "core.data.vector_files"),
-    "h5py": ("core.scores", "core.data.embeddings", "eval.refine.weights"),
+    "h5py": ("core.scores", "core.data.embeddings", "core.data.features", "eval.refine.weights"),
     "torchvision": ("models.backbones", "core.training.run"),  # run.json names its version
     "scipy": ("eval.refine",),
     "matplotlib": ("core.data.long_tail", "eval.drawing", "eval.figures", "eval.contact_sheet", "eval.explain"),

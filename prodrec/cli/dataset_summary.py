@@ -25,12 +25,13 @@ def say_dataset(header: Mapping[str, Any], path: Path) -> None:
 
 def answer(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """What `--json` prints."""
-    taken = ("fingerprint", "format_version", "made_by", "photos", "vocabulary", "tables", "options", "counts")
-    return {"dataset": str(path), **{name: header[name] for name in taken}}
+    taken = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
+    found = {name: header[name] for name in (*taken, "options", "counts") if name in header}
+    return {"dataset": str(path), **found}
 
 
 def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
-    counts, photos = header["counts"], header["photos"]
+    counts = header["counts"]
     rows, found = counts["rows"], counts["duplicates"]
     yield "rows", f"{rows['in']:,} in = {rows['kept']:,} kept + {rows['rejected']:,} rejected"
     for reason, count in rows["by_reason"].items():
@@ -48,22 +49,38 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
         yield "attributes", " · ".join(attributes)
     for attribute, images in counts["attributes_dropped"].items():
         yield "", f"{attribute} is left out: only {images:,} rows have it"
-    where = "left where they are" if photos["in_place"] else f"{photos['bytes'] / 1e6:,.1f} MB"
-    yield "photos", f"{photos['count']:,} distinct files, {where}"
+    yield from _inputs(header)
+    if header["inputs"] == "nothing":
+        return
+    what, exactly = ("photos", "to the pixel") if header["inputs"] == "photos" else ("vectors", "to the bit")
     identical, near = found["identical"], found["near"]
     yield "duplicates", f"identical: {identical['groups']:,} groups of {identical['rows']:,} rows"
     yield "", f"near-identical: {_near(near, found)}"
     if found["all"]["groups"]:
         yield "", f"no group crosses a split, each in {path / 'duplicates.csv'}"
-        yield "", f"{found['leaks_avoided']:,} test and validation photos would have had a duplicate in train"
+        yield "", f"{found['leaks_avoided']:,} test and validation {what} would have had a duplicate in train"
     if found["rows_moved_to_train"]:
         yield "", f"{found['rows_moved_to_train']:,} rows in groups across the given splits are in train now"
     conflicts = counts["conflicts"]
     if conflicts["groups"]:
-        what = "rejected" if conflicts["dropped"] else "kept; --drop-conflicts rejects them"
-        stand = f"{conflicts['groups']:,} photos stand, to the pixel, under several leaves"
+        done = "rejected" if conflicts["dropped"] else "kept; --drop-conflicts rejects them"
+        stand = f"{conflicts['groups']:,} {what} stand, {exactly}, under several leaves"
         yield "conflicts", f"{stand}: {conflicts['rows']:,} rows"
-        yield "", f"{what} ({path / 'conflicts.csv'})"
+        yield "", f"{done} ({path / 'conflicts.csv'})"
+
+
+def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the rows show."""
+    if header["inputs"] == "photos":
+        photos = header["photos"]
+        where = "left where they are" if photos["in_place"] else f"{photos['bytes'] / 1e6:,.1f} MB"
+        yield "photos", f"{photos['count']:,} distinct files, {where}"
+    elif header["inputs"] == "features":
+        features = header["features"]
+        size = f"{features['bytes'] / 1e6:,.1f} MB"
+        yield "features", f"{features['count']:,} distinct vectors of {features['width']:,} numbers, {size}"
+    else:
+        yield "photos", "none: titles and categories alone, for word vectors; there is nothing to recognise"
 
 
 def _several(several: Mapping[str, int]) -> str:

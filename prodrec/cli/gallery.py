@@ -84,6 +84,8 @@ def gallery(
             raise Mismatch(
                 f"{scores} is not of {dataset} as it is now; name the dataset that was scored, or score the run again."
             )
+        if data.photos is None:
+            raise BadArtefact(f"{dataset} holds {data.inputs} in place of photos: there is nothing to draw.")
         found = choose(file, wanted)
     if max(photo.row for photo in found.photos) >= len(data):
         raise BadArtefact(f"{scores} has rows beyond the {len(data):,} of {dataset}; score the run again.")

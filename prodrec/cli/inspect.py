@@ -65,9 +65,8 @@ def _say_samples(data: Dataset, count: int, seed: int) -> list[dict[str, Any]]:
 
     listed = data.samples(count, seed=seed)
     for product in listed:
-        console.say(
-            f"{product['id']} ({product['split']}, {product['width']} x {product['height']}) {product['title'] or ''}"
-        )
+        size = f", {product['width']} x {product['height']}" if "width" in product else ""
+        console.say(f"{product['id']} ({product['split']}{size}) {product['title'] or ''}")
         console.say(f"    {' / '.join(product['path'])}")
         if product["attributes"]:
             console.say("    " + " · ".join(f"{name} {state}" for name, state in product["attributes"].items()))

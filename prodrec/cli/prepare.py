@@ -39,6 +39,17 @@ def prepare(
         Path | None,
         typer.Option(metavar="WHERE", help="Folder, tar or zip of photos. [default: the folder of the first table]"),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vectors in place of photos: .npy, or .h5 with a dataset `features`, [rows, numbers] of float16 or "
+            "float32; row i belongs to row i of all tables, one after the other.",
+        ),
+    ] = None,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Titles and categories alone, for word vectors; nothing to recognise.")
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DATASET", help="The directory to write.")] = Path("dataset"),
     force: Annotated[bool, typer.Option("--force", help="Replace a dataset that is there.")] = False,
     workers: Annotated[
@@ -156,13 +167,18 @@ def prepare(
         prodrec prepare products.csv --images photos/
 
         prodrec prepare shop.jsonl --images photos.zip --path-column category --attributes colour,season --out shop
+
+        prodrec prepare products.parquet --features vectors.npy
     """
     from prodrec.cli.dataset_summary import answer, say_dataset
     from prodrec.core import console
     from prodrec.core.data.catalogue import Columns
     from prodrec.core.data.options import PrepareOptions
     from prodrec.core.data.prepare import prepare as make
+    from prodrec.core.errors import BadOption
 
+    if no_images and features is not None:
+        raise BadOption(f"--features {features} and --no-images exclude each other; leave one of them out.")
     columns = Columns(
         image=image,
         id=id_,
@@ -174,6 +190,7 @@ def prepare(
         separator=path_separator,
     )
     options = PrepareOptions(
+        inputs="features" if features is not None else "nothing" if no_images else "photos",
         columns=columns,
         missing_values=_names(missing_values),
         size=size,
@@ -195,9 +212,12 @@ def prepare(
         drop_wordless=drop_wordless,
         head_from=head_from,
     )
-    header = make(tables or [], images=images, out=out, options=options, workers=workers, force=force)
+    header = make(
+        tables or [], images=images, features=features, out=out, options=options, workers=workers, force=force
+    )
     say_dataset(header, out)
-    console.note(f"wrote {out}; next: prodrec train visual" + ("" if out == Path("dataset") else f" {out}"))
+    command = "pretrain-embeddings" if no_images else "train visual"
+    console.note(f"wrote {out}; next: prodrec {command}" + ("" if out == Path("dataset") else f" {out}"))
     return answer(header, out)
 
 

@@ -37,6 +37,10 @@ class BadPhoto(UserError):
     """A photo to recognise cannot be decoded."""
 
 
+class BadFeatures(UserError):
+    """A file of feature vectors cannot be read, or does not fit the tables, or holds what is no number."""
+
+
 class BadOption(UserError):
     """An option or a `--set` key is unknown, malformed or contradicts another."""
 

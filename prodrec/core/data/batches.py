@@ -1,6 +1,7 @@
-"""Batches of photos, titles and labels, made ready for a network.
+"""Batches of photos or feature vectors, titles and labels, made ready for a network.
 
-Shapes: B batch, H height, W width, C=3 channels, L levels, A attributes, T words of the longest title.
+Shapes: B batch, H height, W width, C=3 channels, D numbers of a vector, L levels, A attributes, T words of the longest
+title.
 
 What a photo looks like in an epoch depends only on (seed, epoch, row), and the order of the rows only on (seed, epoch):
 any number of workers and any resumed run see the same batches.
@@ -26,17 +27,18 @@ from torch.utils.data import Dataset as TorchDataset
 from prodrec.core import dist
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.photos import PhotoRules, UnusablePhoto, open_upright, to_store
-from prodrec.core.errors import BadPhoto, ProdrecError
+from prodrec.core.errors import BadArtefact, BadPhoto, ProdrecError
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.photo_store import PhotoStore
 
 
 @dataclass
 class Batch:
     """Rows of a dataset. Photos are uint8 as loaded, and float and normalised after `to_device`.
 
-    inputs: what the network sees of every row, photos [B, C, H, W]
+    inputs: what the network sees of every row, photos [B, C, H, W], or vectors [B, D] (float16 as loaded)
     whole: rows of the batch of all ranks, of which these are one rank's share; None where they are all. Means are over
     `in_all` rows, so that the losses of the ranks add up.
     """
@@ -61,17 +63,18 @@ class Batch:
         return Batch(**{name: tensor.pin_memory() for name, tensor in tensors.items()}, whole=self.whole)
 
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
-        """The batch on `device`, photos as float32 with mean and spread of `photos` taken out."""
+        """The batch on `device`, inputs as float32, of photos with mean and spread of `photos` taken out."""
         asynchronous = device.type == "cuda"
-        images = self.inputs.to(device, non_blocking=asynchronous).float()
-        mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
-        std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
-        images = images.sub_(mean).div_(std)
-        if channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
+        inputs = self.inputs.to(device, non_blocking=asynchronous).float()
+        if inputs.ndim == 4:
+            mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
+            std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
+            inputs = inputs.sub_(mean).div_(std)
+            if channels_last:
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
         return replace(
             self,
-            inputs=images,
+            inputs=inputs,
             labels_BL=self.labels_BL.to(device, non_blocking=asynchronous),
             attributes_BA=self.attributes_BA.to(device, non_blocking=asynchronous),
             tokens_BT=self.tokens_BT.to(device, non_blocking=asynchronous),
@@ -81,10 +84,16 @@ class Batch:
 class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
     """Indexed by an array of rows; gives their Batch. Augments for training, else takes the photo as it is.
 
+    Rows may show vectors in place of photos; those are never augmented. Raises BadArtefact where rows show nothing.
     An error of ours is given as a value, for `load` to raise: torch would carry it over from a worker as a traceback.
     """
 
     def __init__(self, dataset: Dataset, photos: PhotoConfig, *, augment: bool, seed: int = 0, epoch: int = 0) -> None:
+        if dataset.photos is None and dataset.features_ND is None:
+            raise BadArtefact(
+                f"{dataset.path} was prepared with --no-images: there is nothing to recognise; prepare it with photos "
+                "or with --features."
+            )
         self.dataset = dataset
         self.photos = photos
         self.augment = augment
@@ -99,20 +108,25 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The Batch of `rows`. Raises BadArtefact for a photo that cannot be read."""
-        images = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
-        for i, row in enumerate(rows):
-            images[i] = self._view(self._photo(int(row)), int(row))
         return Batch(
             rows_B=torch.from_numpy(rows.astype(np.int64)),
-            inputs=images,
+            inputs=self._inputs(rows),
             labels_BL=torch.from_numpy(self.dataset.labels_NL[rows].astype(np.int64)),
             attributes_BA=torch.from_numpy(self.dataset.attributes_NA[rows].astype(np.int64)),
             tokens_BT=torch.from_numpy(self.dataset.tokens.padded(rows)),
         )
 
-    def _photo(self, row: int) -> Tensor:
+    def _inputs(self, rows: NDArray[np.int64]) -> Tensor:
+        if self.dataset.features_ND is not None:
+            return torch.from_numpy(np.asarray(self.dataset.features_ND)[rows])
+        assert self.dataset.photos is not None
+        images_BCHW = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
+        for i, row in enumerate(rows.tolist()):
+            images_BCHW[i] = self._view(self._photo(self.dataset.photos, row), row)
+        return images_BCHW
+
+    def _photo(self, photos: PhotoStore, row: int) -> Tensor:
         """The photo of a row: uint8 [3, height, width]."""
-        photos = self.dataset.photos
         if not photos.all_jpeg:
             return torch.from_numpy(photos.decode(row))
         try:

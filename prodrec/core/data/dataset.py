@@ -4,7 +4,8 @@
     classes/                          names and parents of every level's classes, see taxonomy
     products.parquet                  one row for every product, with its names
     arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
-    photos/                           see photo_store
+    photos/                           see photo_store; instead of it, where the rows show feature vectors,
+    arrays/features.npy               float16 [N, D]; and neither where they show nothing
     vocabulary.tsv                    word and count, most frequent first
     rejected.csv duplicates.csv conflicts.csv parents.csv long-tail.svg long-tail.png
 
@@ -45,6 +46,7 @@ class Dataset:
     split_N:       uint8 [N] memmap, an index into SPLITS
     group_N:       int64 [N] memmap, duplicate group; a product alone has a group of its own
     tokens:        word ids of every title, 1 … V, most frequent first
+    photos, features_ND: what the rows show, one of them or neither; features_ND is a float16 memmap
     """
 
     path: Path
@@ -56,11 +58,22 @@ class Dataset:
     split_N: NDArray[np.uint8]
     group_N: NDArray[np.int64]
     tokens: Ragged
-    photos: PhotoStore
+    photos: PhotoStore | None
+    features_ND: NDArray[np.float16] | None
     vocabulary: Vocabulary
 
     def __len__(self) -> int:
         return len(self.split_N)
+
+    @property
+    def inputs(self) -> str:
+        """What the rows show: photos, features, or nothing."""
+        return str(self.header["inputs"])
+
+    @property
+    def feature_width(self) -> int | None:
+        """Numbers in a feature vector; None where the rows show none."""
+        return None if self.features_ND is None else int(self.features_ND.shape[1])
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +141,9 @@ def open_dataset(path: Path) -> Dataset:
     try:
         taxonomy = Taxonomy.load(path / "classes", header["taxonomy"])
         attributes = tuple(Attribute(a["name"], tuple(a["states"])) for a in header["attributes"])
-        rows, in_place = int(header["counts"]["rows"]["kept"]), bool(header["photos"]["in_place"])
+        rows = int(header["counts"]["rows"]["kept"])
+        in_place = bool(header["photos"]["in_place"]) if header["inputs"] == "photos" else None
+        width = int(header["features"]["width"]) if header["inputs"] == "features" else None
         words = header["vocabulary"]
         tokenizer, version = str(words["tokenizer"]), str(words["version"])
     except (KeyError, TypeError, ValueError, AssertionError) as error:
@@ -145,10 +160,11 @@ def open_dataset(path: Path) -> Dataset:
         split_N=_load(arrays / "split.npy", np.uint8, (rows,)),
         group_N=_load(arrays / "group.npy", np.int64, (rows,)),
         tokens=Ragged(_load(arrays / "tokens.npy", np.int32, (int(token_offsets[-1]),)), token_offsets),
-        photos=PhotoStore.open(path / "photos", in_place=in_place),
+        photos=None if in_place is None else PhotoStore.open(path / "photos", in_place=in_place),
+        features_ND=None if width is None else _load(arrays / "features.npy", np.float16, (rows, width)),
         vocabulary=Vocabulary.load(path / "vocabulary.tsv", tokenizer=tokenizer, tokenizer_version=version),
     )
-    if len(dataset.photos) != rows:
+    if dataset.photos is not None and len(dataset.photos) != rows:
         raise BadArtefact(
             f"{path / 'photos'} indexes {len(dataset.photos)} photos for {rows} rows; prepare the dataset again."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from prodrec.core.data.catalogue import Columns
 from prodrec.core.data.near import parse_near
@@ -10,11 +11,19 @@ from prodrec.core.data.splits import parse_ratios
 from prodrec.core.data.vocabulary import By, check_shares
 from prodrec.core.errors import BadOption
 
+OF_PHOTOS = ("size", "pixel_limit", "in_place", "near_duplicates")
+WITHOUT = {"features": "--features", "nothing": "--no-images"}
+OFF = ("near_duplicates", "off")  # which is what happens
+
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """The defaults are those of `prodrec prepare`. Raises BadOption for what cannot be."""
+    """The defaults are those of `prodrec prepare`. Raises BadOption for what cannot be.
 
+    inputs: what the rows show: photos, feature vectors, or nothing but titles and categories
+    """
+
+    inputs: Literal["photos", "features", "nothing"] = "photos"
     columns: Columns = field(default_factory=Columns)
     missing_values: tuple[str, ...] = ()
     size: int = 256
@@ -57,6 +66,15 @@ class PrepareOptions:
             raise BadOption("--only-with-attributes needs --attributes.")
         if self.min_attribute_images > 1 and not self.columns.attributes:
             raise BadOption("--min-attribute-images needs --attributes.")
+        if self.inputs != "photos":
+            self._refuse_photo_options()
         parse_ratios(self.split)
         parse_near(self.near_duplicates)
         check_shares(self.drop_frequent, self.drop_rare, self.trim_by)
+
+    def _refuse_photo_options(self) -> None:
+        names = OF_PHOTOS if self.inputs == "features" else (*OF_PHOTOS, "drop_conflicts")
+        for name in names:
+            if getattr(self, name) != getattr(PrepareOptions, name) and (name, getattr(self, name)) != OFF:
+                option, why = "--" + name.replace("_", "-"), WITHOUT[self.inputs]
+                raise BadOption(f"{option} is about photos and does nothing with {why}; leave it out.")

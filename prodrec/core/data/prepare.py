@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +18,13 @@ from numpy.typing import NDArray
 from prodrec.core import console
 from prodrec.core.artefact import new_directory, refuse_if_taken
 from prodrec.core.data import duplicates, rejects, splits
-from prodrec.core.data.catalogue import catalogue_of_folders, read_catalogue
+from prodrec.core.data.catalogue import Catalogue, catalogue_of_folders, read_catalogue
 from prodrec.core.data.decoding import decode_photos
+from prodrec.core.data.features import open_features, read_features
+from prodrec.core.data.inputs import Inputs, Nothing, Photos
 from prodrec.core.data.labels import build_taxonomy, rows_moved
-from prodrec.core.data.near import join_near
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.photo_sources import open_photos, photo_names
+from prodrec.core.data.options import WITHOUT, PrepareOptions
+from prodrec.core.data.photo_sources import PhotoSource, open_photos, photo_names
 from prodrec.core.data.photos import PhotoRules
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.data.ragged import Ragged
@@ -31,9 +34,6 @@ from prodrec.core.data.titles import Tokenizer, TrimReport, Vocabulary, choose_t
 from prodrec.core.data.write import write_dataset
 from prodrec.core.errors import BadOption
 
-if TYPE_CHECKING:
-    import polars as pl
-
 MANY_TITLES = 1_000_000
 
 
@@ -41,6 +41,7 @@ def prepare(
     tables: Sequence[Path],
     *,
     images: Path | None = None,
+    features: Path | None = None,
     out: Path,
     options: PrepareOptions | None = None,
     workers: int | None = None,
@@ -49,21 +50,42 @@ def prepare(
     """Write the dataset directory `out` and return its dataset.json.
 
     Without `images` the photos' names are relative to the folder of the first table; without tables the folders of
-    `images` are the categories. Raises NotFound, BadTable, BadOption or OutputExists; then nothing is left at `out` but
-    what was there before.
+    `images` are the categories. `features` is a file of vectors in place of photos, one for every row of the tables.
+    Raises NotFound, BadTable, BadFeatures, BadOption or OutputExists; then nothing is left at `out` but what was there
+    before.
     """
     options = options or PrepareOptions()
+    if features is not None:
+        options = replace(options, inputs="features")
     tables = [Path(table) for table in tables]
+    _refuse_contradictions(tables, images, options)
+    where = features or images or tables[0].parent
+    tokenizer = choose_tokenizer(options.tokenizer)
+    refuse_if_taken(out, kind="dataset", force=force)
+    with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
+        work = Work(directory, Path(scratch), workers or available_cores())
+        prepared = build(tables, Path(where), work, options, tokenizer)
+        return write_dataset(directory, prepared)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where and by how many processes is worked; what is in `scratch` goes when the work is done."""
+
+    directory: Path
+    scratch: Path
+    workers: int
+
+
+def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
+    if options.inputs != "photos" and images is not None:
+        raise BadOption(f"--images {images} and {WITHOUT[options.inputs]} exclude each other; leave one of them out.")
+    if options.inputs != "photos" and not tables:
+        raise BadOption(f"{WITHOUT[options.inputs]} needs a table: the rows that the dataset is made of.")
     if images is None and not tables:
         raise BadOption(
             "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."
         )
-    where = Path(images) if images is not None else tables[0].parent
-    tokenizer = choose_tokenizer(options.tokenizer)
-    refuse_if_taken(out, kind="dataset", force=force)
-    with new_directory(out, kind="dataset", force=force) as directory:
-        prepared = build(tables, where, directory, options, tokenizer, workers or available_cores())
-        return write_dataset(directory, prepared)
 
 
 def available_cores() -> int:
@@ -71,42 +93,47 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def build(
-    tables: Sequence[Path], images: Path, directory: Path, options: PrepareOptions, tokenizer: Tokenizer, workers: int
-) -> Prepared:
-    """Everything but the writing; photos alone are written already, into `directory`/photos."""
-    if tables:
-        catalogue = read_catalogue(tables, options.columns, missing_values=options.missing_values)
-    source = open_photos(images, unpack_into=None if options.in_place else directory)
-    if not tables:
-        catalogue = catalogue_of_folders(photo_names(source), images, options.columns.levels)
-    frame = catalogue.frame
-    console.note(f"{frame.height:,} rows · {catalogue.found}")
+def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptions, tokenizer: Tokenizer) -> Prepared:
+    """Everything but the writing; photos alone are written already, into `work.directory`/photos.
 
-    rejected = Rejects.of(frame.height)
+    where: the photos, or the file of feature vectors
+    """
+    source, shows_photos = None, options.inputs == "photos"
+    if tables:
+        catalogue = read_catalogue(
+            tables,
+            options.columns,
+            missing_values=options.missing_values,
+            shows_photos=shows_photos,
+            beside=work.scratch,
+        )
+    if shows_photos:
+        source = open_photos(where, unpack_into=None if options.in_place else work.scratch)
+        if not tables:
+            catalogue = catalogue_of_folders(photo_names(source), where, options.columns.levels)
+    console.note(f"{catalogue.rows:,} rows · {catalogue.found}")
+
+    rejected = Rejects.of(catalogue.rows)
     names, codes_ML = categories(catalogue, rejected, path_identity=options.path_identity)
     leaves, leaf_M = names[-1], codes_ML[:, -1]
     given_M = given_splits(catalogue, rejected) if options.columns.split else None
-    rules = PhotoRules(size=options.size, pixel_limit=options.pixel_limit, store=not options.in_place)
-    (directory / "photos").mkdir()
-    decoded = decode_photos(source, frame["image"], rejected, directory / "photos", rules, workers=workers)
-    (directory / "photos.tar").unlink(missing_ok=True)
+    inputs = _inputs(source, where, catalogue, rejected, work, options)
     refuse_if_empty(rejected, catalogue)
 
-    conflict_rows, conflict_groups = _conflicts(decoded.digests[decoded.number_M], rejected.kept, leaf_M)
+    conflict_rows, conflict_groups = _conflicts(inputs, rejected.kept, leaf_M)
     if options.drop_conflicts:
-        rejected.add(rejects.CONFLICT, conflict_rows, "the photo stands under another leaf as well, see conflicts.csv")
+        what = "the photo" if shows_photos else "the vector"
+        rejected.add(rejects.CONFLICT, conflict_rows, f"{what} stands under another leaf as well, see conflicts.csv")
     drop_rare_leaves(leaf_M, leaves, rejected, least=options.min_leaf_images)
     attributes, attributes_MA, attributes_dropped = choose_attributes(catalogue, rejected, options)
     refuse_if_empty(rejected, catalogue)
 
     rows = rejected.kept
-    number_N, leaf_N = decoded.number_M[rows], leaf_M[rows]
-    exact_N = duplicates.exact_groups(decoded.digests[number_N])
-    group_N, near = join_near(exact_N, decoded.hashes[number_N], leaf_N, options.near_duplicates)
+    leaf_N, exact_N = leaf_M[rows], inputs.identical(rows)
+    group_N, near = inputs.near(rows, exact_N, leaf_N, options.near_duplicates)
     split_N, split_report = _split(leaf_N, group_N, leaves, None if given_M is None else given_M[rows], options)
 
-    tokens, vocabulary, trim = _titles(frame["title"][rows], split_N, tokenizer, options, workers)
+    tokens, vocabulary, trim = _titles(catalogue, rows, split_N, tokenizer, options, work.workers)
     if options.drop_wordless:
         with_words = np.flatnonzero(tokens.lengths)
         rejected.add(rejects.WORDLESS, np.delete(rows, with_words), "no word of it is in the vocabulary")
@@ -118,8 +145,7 @@ def build(
     return Prepared(
         options=options,
         catalogue=catalogue,
-        source=source,
-        decoded=decoded,
+        inputs=inputs,
         rejected=rejected,
         conflict_rows=conflict_rows,
         conflict_groups=conflict_groups,
@@ -142,11 +168,33 @@ def build(
     )
 
 
+def _inputs(
+    source: PhotoSource | None,
+    where: Path,
+    catalogue: Catalogue,
+    rejected: Rejects,
+    work: Work,
+    options: PrepareOptions,
+) -> Inputs:
+    """What the rows show, read and checked; rejects rows whose photo cannot be used."""
+    if options.inputs == "nothing":
+        return Nothing()
+    if source is None:
+        tables = ", ".join(Path(table).name for table in catalogue.tables)
+        return read_features(open_features(where, rows=catalogue.rows, tables=tables), rejected.kept, catalogue)
+    rules = PhotoRules(size=options.size, pixel_limit=options.pixel_limit, store=not options.in_place)
+    photos = work.directory / "photos"
+    photos.mkdir()
+    decoded = decode_photos(source, catalogue.column("image"), rejected, photos, rules, workers=work.workers)
+    (work.scratch / "photos.tar").unlink(missing_ok=True)
+    return Photos(source, decoded, None if options.in_place else options.size)
+
+
 def _conflicts(
-    digests_M: NDArray[np.uint8], rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
+    inputs: Inputs, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Those of `rows` whose photo, to the pixel, stands under another leaf as well, and which of them share a photo."""
-    exact = duplicates.exact_groups(digests_M[rows])
+    """Those of `rows` whose very photo or vector stands under another leaf as well, and which of them share it."""
+    exact = inputs.identical(rows)
     conflict = duplicates.conflicting(exact, leaf_M[rows])
     return rows[conflict], duplicates.in_order_of_first(exact[conflict])
 
@@ -175,9 +223,15 @@ def _split(
 
 
 def _titles(
-    titles: pl.Series, split_N: NDArray[np.uint8], tokenizer: Tokenizer, options: PrepareOptions, workers: int
+    catalogue: Catalogue,
+    rows_N: NDArray[np.int64],
+    split_N: NDArray[np.uint8],
+    tokenizer: Tokenizer,
+    options: PrepareOptions,
+    workers: int,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
     """Word ids of every title, with the vocabulary of the training rows' titles."""
+    titles = catalogue.column("title")[rows_N]
     train, other = np.flatnonzero(split_N == splits.TRAIN), np.flatnonzero(split_N != splits.TRAIN)
     of_train, vocabulary, trim = encode_titles(
         titles[train],

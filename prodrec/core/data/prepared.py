@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.data.catalogue import Catalogue
-from prodrec.core.data.decoding import Decoded
+from prodrec.core.data.inputs import Inputs
 from prodrec.core.data.labels import SeveralParents
 from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.photo_sources import PhotoSource
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.rejects import Rejects
 from prodrec.core.data.vocabulary import TrimReport, Vocabulary
@@ -31,16 +30,15 @@ class Prepared:
     """Everything that goes into the dataset directory.
 
     rows_N:          int64, the rows that are kept, ascending, among the M rows of the catalogue
-    conflict_rows:   those of the M rows whose photo, to the pixel, stands under several leaves; conflict_groups: which
-                     of them share a photo
+    conflict_rows:   those of the M rows whose very photo or vector stands under several leaves; conflict_groups: which
+                     of them share it
     several_parents: classes under several parents; rows_moved: rows that stand under another parent now
     split_report:    leaks_avoided, rows_moved_to_train
     """
 
     options: PrepareOptions
     catalogue: Catalogue
-    source: PhotoSource
-    decoded: Decoded
+    inputs: Inputs
     rejected: Rejects
     conflict_rows: NDArray[np.int64]
     conflict_groups: NDArray[np.int64]
@@ -65,11 +63,6 @@ class Prepared:
     def frame(self) -> pl.DataFrame:
         """The rows of the catalogue that are kept."""
         return self.catalogue.frame[self.rows_N]
-
-    @property
-    def number_N(self) -> NDArray[np.int64]:
-        """Which of the distinct photos every row shows: int64 [N]."""
-        return self.decoded.number_M[self.rows_N]
 
     def table_names(self, frame: pl.DataFrame) -> pl.Series:
         """The file names of the tables that rows of the catalogue come from."""

@@ -50,11 +50,11 @@ def categories(
 
 def given_splits(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
     """The split of every row by the split column, uint8 [M]; rejects rows with another word (255)."""
-    words, codes_M = encode(catalogue.frame["split"].str.to_lowercase())
+    words, codes_M = encode(catalogue.column("split").str.to_lowercase())
     known = np.array([splits.NAMES.get(word, 255) for word in words] + [255], np.uint8)
     given_M: NDArray[np.uint8] = known[codes_M]
     unknown = np.flatnonzero(given_M == 255)
-    column = catalogue.frame["split"]
+    column = catalogue.column("split")
     details = {row: f"{column[row] or 'empty'}: none of train, test, validation" for row in unknown.tolist()}
     rejected.add(rejects.NO_SPLIT, unknown, details)
     return given_M
@@ -75,7 +75,7 @@ def choose_attributes(
 
     Paper S §4.1: rows without any attribute go first, then attributes that too few photos have.
     """
-    encoded = [encode(catalogue.frame[f"attribute_{i}"]) for i in range(len(catalogue.attributes))]
+    encoded = [encode(catalogue.column(f"attribute_{i}")) for i in range(len(catalogue.attributes))]
     if options.only_with_attributes:
         without = ~np.any([codes >= 0 for _, codes in encoded], axis=0)
         rejected.add(rejects.NO_ATTRIBUTE, np.flatnonzero(without))
@@ -103,7 +103,8 @@ def refuse_if_empty(rejected: Rejects, catalogue: Catalogue) -> None:
     counts = rejected.counts()
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
     row = int(np.flatnonzero(rejected.code_N == rejected.reasons.index(next(iter(counts))))[0])
-    example = f"row {catalogue.frame['table_row'][row]}, {catalogue.frame['image'][row]}"
+    table_row, image, id_ = catalogue.at(np.array([row]), "table_row", "image", "id").row(0)
+    example = f"row {table_row}, {image or id_}"
     detail = f": {rejected.details[row]}" if row in rejected.details else ""
     tables = ", ".join(catalogue.tables)
     raise BadTable(

@@ -31,7 +31,6 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             "by_reason": by_reason,
             "repeated_ids": kept - prepared.frame["id"].n_unique(),
         },
-        "photos": {"distinct": len(np.unique(prepared.number_N))},
         "levels": {
             level: len(classes)
             for level, classes in zip(prepared.taxonomy.levels, prepared.taxonomy.names, strict=True)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from prodrec.core.artefact import Fingerprint, header, write_json
 from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.long_tail import draw_long_tail
-from prodrec.core.data.photo_store import write_in_place, write_index
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.data.summary import images_of_leaves, summarise
 from prodrec.core.data.write_lists import named, write_conflicts, write_duplicates, write_parents, write_rejected
@@ -40,7 +39,7 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     (directory / "arrays").mkdir()
     for name, array in arrays.items():
         np.save(directory / "arrays" / f"{name}.npy", array, allow_pickle=False)
-    photo_bytes = _write_photos(directory / "photos", prepared)
+    shown = prepared.inputs.write(directory, prepared.rows_N)
     products = _products(prepared)
     products.write_parquet(directory / "products.parquet")
     prepared.vocabulary.save(directory / "vocabulary.tsv")
@@ -50,18 +49,14 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     write_parents(directory / "parents.csv", prepared)
     draw_long_tail(directory, images_of_leaves(prepared, "train"), head_from=options.head_from)
 
-    counts = summarise(prepared)
+    counts = summarise(prepared) | {what: {"distinct": part["count"]} for what, part in shown.items()}
     libraries = {name: version(name) for name in ("numpy", "pillow", "polars")}
     found = header("dataset", fingerprint=_fingerprint(prepared, products, arrays), made_from={}, **libraries)
     found |= {
         "taxonomy": prepared.taxonomy.save(directory / "classes"),
         "attributes": [{"name": a.name, "states": list(a.states)} for a in prepared.attributes],
-        "photos": {
-            "size": options.size,
-            "in_place": options.in_place,
-            "count": counts["photos"]["distinct"],
-            "bytes": photo_bytes,
-        },
+        "inputs": options.inputs,
+        **shown,
         "vocabulary": {
             "words": len(prepared.vocabulary),
             "tokenizer": prepared.vocabulary.tokenizer,
@@ -76,28 +71,18 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     return found
 
 
-def _write_photos(directory: Path, prepared: Prepared) -> int:
-    """Index the photos by row; gives the bytes that the dataset itself holds."""
-    if prepared.options.in_place:
-        photos = prepared.decoded.photos[prepared.number_N].tolist()
-        write_in_place(directory, (prepared.source.place(photo) for photo in photos))
-        return 0
-    return write_index(directory, prepared.decoded.places, prepared.number_N)
-
-
 def _products(prepared: Prepared) -> pl.DataFrame:
     """One row for every product, with the names that its numbers stand for."""
     import polars as pl
 
-    frame, sizes_N2 = prepared.frame, prepared.decoded.sizes[prepared.number_N]
+    frame = prepared.frame
     columns = [
         pl.Series("row", np.arange(frame.height, dtype=np.int64)),
         prepared.table_names(frame),
         *(frame[name] for name in ("table_row", "id", "image", "title")),
         named("split", SPLITS, prepared.split_N),
         pl.Series("group", prepared.group_N),
-        pl.Series("width", sizes_N2[:, 0]),
-        pl.Series("height", sizes_N2[:, 1]),
+        *prepared.inputs.columns(prepared.rows_N),
     ]
     for level, classes, code_N in zip(
         prepared.taxonomy.levels, prepared.taxonomy.names, prepared.labels_NL.T, strict=True
@@ -110,7 +95,7 @@ def _products(prepared: Prepared) -> pl.DataFrame:
 
 def _fingerprint(prepared: Prepared, products: pl.DataFrame, arrays: dict[str, NDArray[Any]]) -> str:
     """Of everything that a model can see; not of where it came from, how many workers there were, or the time."""
-    options, vocabulary = prepared.options, prepared.vocabulary
+    vocabulary = prepared.vocabulary
     fingerprint = Fingerprint()
     prepared.taxonomy.add_to(fingerprint)
     fingerprint.add("attributes", [[a.name, list(a.states)] for a in prepared.attributes])
@@ -118,8 +103,7 @@ def _fingerprint(prepared: Prepared, products: pl.DataFrame, arrays: dict[str, N
     fingerprint.add("tokenizer", [vocabulary.tokenizer, vocabulary.tokenizer_version])
     for name, array in arrays.items():
         fingerprint.add(name, array)
-    fingerprint.add("photos", prepared.decoded.digests[prepared.number_N])
-    fingerprint.add("stored", [options.in_place, None if options.in_place else options.size])
+    prepared.inputs.add_to(fingerprint, prepared.rows_N)
     for column in ("id", "title"):
         fingerprint.add(column, _joined(products[column]))
     return fingerprint.hexdigest()

@@ -44,7 +44,6 @@ def write_duplicates(path: Path, prepared: Prepared, products: pl.DataFrame) -> 
     """Every group of duplicates: its rows in the dataset and in the tables, and the hashes that joined them."""
     import polars as pl
 
-    decoded, number_N = prepared.decoded, prepared.number_N
     several = np.flatnonzero(group_sizes(prepared.group_N) > 1)
     identical = group_sizes(prepared.exact_N)[several] == group_sizes(prepared.group_N)[several]
     columns = ["group", "row", "table", "table_row", "id", "image", "split"]
@@ -52,18 +51,17 @@ def write_duplicates(path: Path, prepared: Prepared, products: pl.DataFrame) -> 
         *columns,
         pl.col(f"level_{prepared.taxonomy.leaf_level}").alias("leaf"),
         pl.Series("kind", np.where(identical, "identical", "near"), dtype=pl.String),
-        pl.Series("pixels", [digest.tobytes().hex() for digest in decoded.digests[number_N[several]]], dtype=pl.String),
-        pl.Series("perceptual", [f"{h:016x}" for h in decoded.hashes[number_N[several]].tolist()], dtype=pl.String),
+        *prepared.inputs.hashes(prepared.rows_N[several]),
     )
     found.sort("group", "row").write_csv(path)
 
 
 def write_conflicts(path: Path, prepared: Prepared) -> None:
-    """Photos that stand, to the pixel, under several leaves; leaves as the tables have them."""
+    """Photos that stand, to the pixel (vectors, to the bit), under several leaves; leaves as the tables have them."""
     import polars as pl
 
     rows = prepared.conflict_rows
-    leaf = prepared.catalogue.frame[f"level_{prepared.taxonomy.depth - 1}"].gather(rows).alias("leaf")
+    leaf = prepared.catalogue.at(rows, f"level_{prepared.taxonomy.depth - 1}").to_series().alias("leaf")
     columns = [pl.Series("conflict", prepared.conflict_groups), *_origin(prepared, rows), leaf]
     pl.DataFrame(columns).sort("conflict", maintain_order=True).write_csv(path)
 
@@ -83,5 +81,5 @@ def write_parents(path: Path, prepared: Prepared) -> None:
 
 def _origin(prepared: Prepared, rows: NDArray[np.int64]) -> list[pl.Series]:
     """Where rows stand: table, row, id, image."""
-    frame = prepared.catalogue.frame[rows]
+    frame = prepared.catalogue.at(rows, "table", "table_row", "id", "image")
     return [prepared.table_names(frame), frame["table_row"].alias("row"), frame["id"], frame["image"]]
