@@ -56,7 +56,7 @@ OWNERS = {  # a module, or all modules of a room, that may use an outside librar
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.texts"),
     "pydantic": ("core.config",),
-    "safetensors": ("models.pretrained", "core.training.run"),
+    "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),
     "rich": ("core.console", "cli", "eval.layout"),
 }

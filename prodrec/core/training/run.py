@@ -4,7 +4,7 @@ run.json            header, family, settings, what was resolved (device, arithme
 catalogue.json      levels, attributes and their states
 classes/            names and parents of every level's classes, see taxonomy; train_images.npy of every leaf
 vocabulary.tsv      words of the titles, in id order
-model.safetensors   weights of the finished run
+model.safetensors   weights of the finished run, see weights
 history.csv         a row an epoch
 checkpoints/        while training
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.arrays import load_array
 from prodrec.core.artefact import Fingerprint, header, new_directory, read_json_artefact, refuse_inside_file, write_json
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.training.weights import map_weights, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,29 +74,29 @@ class Run:
     @property
     def stored_side(self) -> int | None:
         """Pixels of the shorter side of photos as the dataset stored them; None where it left them as they were."""
-        photos = self.header["photos"]
+        photos = self.header["inputs"]["photos"]
         return None if photos["in_place"] else int(photos["size"])
+
+    @property
+    def feature_width(self) -> int | None:
+        """Numbers of the feature vectors that it was trained on; None where it was trained on photos."""
+        features = self.header["inputs"].get("features")
+        return None if features is None else int(features["width"])
 
     @property
     def finished(self) -> bool:
         return bool(self.header["status"] == "finished")
-
+        """Its finished weights by name, mapped from the disk. Raises BadArtefact for a missing or damaged file."""
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     def weights(self) -> dict[str, Tensor]:
-        """The finished run's weights by name. Raises BadArtefact where the file is missing or damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
+        """Its finished weights by name, mapped from the disk. Raises BadArtefact where the file is missing or damaged."""
         path = self.path / "model.safetensors"
         if not path.is_file():
             raise BadArtefact(f"{self.path} has no model.safetensors; finish it with `prodrec train --resume`.")
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise BadArtefact(f"{path} is damaged ({error}); train the run again.") from error
+        return map_weights(path)
 
 
 def create_run(
@@ -123,7 +125,7 @@ def create_run(
         "recipe": recipe,
         "arithmetic": arithmetic,
         "word_vectors": word_vectors,
-        "photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")},
+        "inputs": _inputs_of(dataset),
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},
     }
@@ -138,6 +140,13 @@ def create_run(
         dataset.vocabulary.save(beside / "vocabulary.tsv")
         write_json(beside / "run.json", content)
     return open_run(path)
+
+
+def _inputs_of(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """What must be known of the dataset's photos, or feature vectors, to make a network see others alike."""
+    if dataset.feature_width is not None:
+        return {"features": {"width": dataset.feature_width}}
+    return {"photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")}}
 
 
 def refuse_if_taken(path: Path, *, force: bool) -> None:
@@ -194,25 +203,30 @@ def open_run(path: Path) -> Run:
             ),
             vocabulary=vocabulary,
         )
-        for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "photos", "made_from"):
+        for key in ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "inputs", "made_from"):
             found[key]
     except (OSError, KeyError, TypeError, ValueError, AssertionError) as error:
         raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error
     return run
 
 
-def finish_run(run: Run, weights: dict[str, Tensor], result: dict[str, Any]) -> Run:
-    """Write the weights, mark the run finished, remove its checkpoints and the run that it replaces."""
-    from safetensors.torch import save_file
+def finish_run(
+    run: Run, weights: Mapping[str, Tensor], result: dict[str, Any], *, shards: Mapping[str, dist.Shard] | None = None
+) -> Run:
+    """Write the weights, mark the run finished, remove its checkpoints and the run that it replaces.
 
-    beside = run.path / ".model.safetensors.partial"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, beside)
-    fingerprint = Fingerprint().add("run", run.identity).add("weights", beside.read_bytes())
-    beside.replace(run.path / "model.safetensors")
-    content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
-    write_json(run.path / "run.json", content)
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
-    shutil.rmtree(run.path.with_name(f"{run.path.name}.previous"), ignore_errors=True)
+    All ranks call it; `shards` says which rows this one holds of weights that they share.
+    """
+    beside, path = run.path / ".model.safetensors.partial", run.path / "model.safetensors"
+    write_weights(beside, weights, shards or {})
+    if dist.is_main():
+        fingerprint = Fingerprint().add("run", run.identity).add("weights", np.memmap(beside, np.uint8, mode="r"))
+        beside.replace(path)
+        content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
+        write_json(run.path / "run.json", content)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        shutil.rmtree(run.path.with_name(f"{run.path.name}.previous"), ignore_errors=True)
+    dist.barrier()
     return open_run(run.path)
 
 

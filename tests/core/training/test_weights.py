@@ -1,0 +1,92 @@
+"""The weights of a run: the file that the format's own library writes, by any number of ranks; opened as it is."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from prodrec.core import dist
+from prodrec.core.errors import BadArtefact, ProdrecError
+from prodrec.core.training.weights import map_weights, write_weights
+
+ROWS = 7
+
+
+def whole() -> dict[str, Tensor]:
+    """One of every kind, with a name in Chinese, a channels-last convolution, an empty one and a scalar."""
+    torch.manual_seed(0)
+    return {
+        "heads.level:类目.classifier.weight": torch.randn(ROWS, 5),
+        "bias": torch.randn(ROWS),
+        "body": torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last),
+        "batches": torch.tensor(4),
+        "flags": torch.tensor([True, False, True]),
+        "half": torch.randn(3, 3).bfloat16(),
+        "float16": torch.randn(3, 1).half(),
+        "double": torch.randn(2).double(),
+        "codes": torch.arange(5, dtype=torch.uint8),
+        "int32": torch.arange(3, dtype=torch.int32),
+        "nothing": torch.zeros(0, 3),
+    }
+
+
+def write_on_three(path: Path, cuts: list[int]) -> str:
+    weights, mine = whole(), slice(cuts[dist.rank()], cuts[dist.rank() + 1])
+    shared = ("heads.level:类目.classifier.weight", "bias")
+    parts = {name: tensor[mine].clone() if name in shared else tensor for name, tensor in weights.items()}
+    shards = dict.fromkeys(shared, dist.Shard(mine.start, ROWS))
+    write_weights(path, parts, shards)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if dist.rank() == 2:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        write_weights(path.with_name("full"), parts, shards)
+    except ProdrecError as error:
+        return str(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return ""
+
+
+def test_the_file_is_that_of_the_formats_own_library(tmp_path: Path, on_ranks: Any) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in whole().items()}, tmp_path / "expected")
+    write_weights(tmp_path / "one", whole(), {})
+    told = on_ranks(3, write_on_three, tmp_path / "three", [0, 3, 3, 7])
+    for name in ("one", "three"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "expected").read_bytes()
+    assert all("full could not be written ([Errno 27] File too large)" in answer for answer in told)
+    assert not (tmp_path / "full").exists()
+    for name, tensor in map_weights(tmp_path / "three").items():
+        assert torch.equal(tensor, whole()[name]) and tensor.dtype == whole()[name].dtype
+
+
+def test_weights_are_mapped_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    write_weights(path, {"w": torch.ones(5_000_000)}, {})
+    before = anonymous_memory()
+    weights = map_weights(path)
+    assert float(weights["w"].sum()) == 5_000_000
+    assert anonymous_memory() - before < 4_000_000
+    weights["w"][0] = 5  # changes memory only
+    assert float(map_weights(path)["w"][0]) == 1
+
+
+def anonymous_memory() -> int:
+    """Bytes of this process that are no pages of files."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    return int(lines["RssAnon"].split()[0]) * 1024
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    write_weights(path, whole(), {})
+    for damaged in (path.read_bytes()[:-4], b"", b"\xff" * 100):
+        path.write_bytes(damaged)
+        with pytest.raises(BadArtefact, match="is damaged"):
+            map_weights(path)
