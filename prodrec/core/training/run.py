@@ -86,13 +86,13 @@ class Run:
     @property
     def finished(self) -> bool:
         return bool(self.header["status"] == "finished")
-        """Its finished weights by name, mapped from the disk. Raises BadArtefact for a missing or damaged file."""
+
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     def weights(self) -> dict[str, Tensor]:
-        """Its finished weights by name, mapped from the disk. Raises BadArtefact where the file is missing or damaged."""
+        """Its finished weights by name, mapped from the disk. Raises BadArtefact for a missing or damaged file."""
         path = self.path / "model.safetensors"
         if not path.is_file():
             raise BadArtefact(f"{self.path} has no model.safetensors; finish it with `prodrec train --resume`.")
