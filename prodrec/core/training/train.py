@@ -183,7 +183,7 @@ class _Session:
         self.checkpoints.wait()
         kept = self.best.weights or self.trainee.to_keep.state_dict()
         result = {"steps": self.position.step, "epochs": self.history, "best_epoch": self.best.epoch or None}
-        return finish_run(self.run, kept, result)
+        return finish_run(self.run, kept, result, shards=self.trainee.network.shards())
 
 
 @dataclass
