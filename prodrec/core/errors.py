@@ -29,6 +29,10 @@ class OutputExists(UserError):
     """The place to write to is taken, and nobody said `--force`."""
 
 
+class InUse(UserError):
+    """Another process is at work on the same thing."""
+
+
 class BadTable(UserError):
     """A products table cannot be read, or lacks a column, or holds no usable row."""
 

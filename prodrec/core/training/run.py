@@ -26,6 +26,7 @@ from prodrec.core.arrays import load_array
 from prodrec.core.artefact import Fingerprint, header, new_directory, read_json_artefact, refuse_inside_file, write_json
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.training.lock import held_by_this_process
 from prodrec.core.training.weights import map_weights, write_weights
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def create_run(
 
     arithmetic: number type and memory layout; word_vectors: fingerprint and dimension of those it starts from.
     With `force` a finished run already there is set aside as `NAME.previous` until the new one is finished.
-    Raises OutputExists.
+    Raises OutputExists, InUse where another process trains there.
     """
     refuse_if_taken(path, force=force)
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
@@ -176,7 +177,8 @@ def _make_room(path: Path) -> None:
         shutil.rmtree(previous, ignore_errors=True)
         path.rename(previous)
     else:
-        shutil.rmtree(path)
+        with held_by_this_process(path):
+            shutil.rmtree(path)
 
 
 def open_run(path: Path) -> Run:

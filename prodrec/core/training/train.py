@@ -23,8 +23,9 @@ from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import BadOption, Interrupted, LostContact, ProdrecError
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.lock import sole_use
 from prodrec.core.training.loop import Position, Step, Trainee, steps_in_all, train_steps
-from prodrec.core.training.run import Run, finish_run
+from prodrec.core.training.run import Run, finish_run, open_run
 from prodrec.core.training.validate import validate
 
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, 
     """Train `trainee` on the training photos of `dataset` from the run's newest checkpoint to its end.
 
     Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made, LostContact where another rank is
-    gone, BadOption for batches too small to be shared by the ranks.
+    gone, BadOption for batches too small to be shared by the ranks, InUse where another job trains this run.
     """
+    with sole_use(run.path):
+        now = open_run(run.path)
+        return now if now.finished else _train(run, dataset, trainee, photos, workers)  # by a job that has just ended
+
+
+def _train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, workers: int) -> Run:
     session = _Session(run, dataset, trainee, photos, workers)
     try:
         session.resume()
