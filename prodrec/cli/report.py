@@ -54,7 +54,9 @@ def report_command(
     by_attribute: Annotated[
         bool, typer.Option("--by-attribute", help="Every attribute: its own branch, and the leaves of its rows.")
     ] = False,
-    by_leaf: Annotated[bool, typer.Option("--by-leaf", help="Every leaf; all of them in --json and --csv.")] = False,
+    by_leaf: Annotated[
+        bool, typer.Option("--by-leaf", help="Every leaf with test images; all of them in --csv.")
+    ] = False,
     mean: Annotated[bool, typer.Option("--mean", help="Runs of one recipe with other seeds as one column.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV, one a line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
@@ -103,9 +105,9 @@ def write(
     """Write a report as files; the files written. Raises OutputExists or BadOption before anything is written."""
     from prodrec.core.artefact import new_file, refuse_if_taken
     from prodrec.eval.figures import draw_figures, figure_paths
-    from prodrec.eval.layout import as_csv, as_markdown
+    from prodrec.eval.layout import write_csv, write_markdown
 
-    texts = [(path, make) for path, make in ((csv, as_csv), (markdown, as_markdown)) if path is not None]
+    texts = [(path, put) for path, put in ((csv, write_csv), (markdown, write_markdown)) if path is not None]
     drawn = figure_paths(figures, found) if figures else []
     sources = {Path(run["file"]).resolve() for run in found.runs}
     for path in (places := [*(path for path, _ in texts), *drawn]):
@@ -114,16 +116,19 @@ def write(
         if places.count(path) > 1:
             raise BadOption(f"{path} is named twice as a place to write to.")
         refuse_if_taken(path, kind="report", force=force)
-    for path, make in texts:
-        with new_file(path, kind="report", force=force) as beside:
-            beside.write_text(make(found), "utf-8")
+    for path, put in texts:
+        with (
+            new_file(path, kind="report", force=force) as beside,
+            beside.open("w", encoding="utf-8", newline="") as file,
+        ):
+            put(found, file)
     if figures:
         draw_figures(found, figures, force=force)
     return places
 
 
 def _say(found: Report) -> None:
-    from prodrec.eval.layout import leaves_left_out, tables
+    from prodrec.eval.layout import left_out, tables
 
     for table in tables(found, width=console.width()):
         console.say(table)
@@ -132,8 +137,8 @@ def _say(found: Report) -> None:
     if len(found.columns) > 1:
         edges = " (edges where values are)" if any(row.unit == "edges" for row in found.rows) else ""
         console.say(f"gains are percentage points{edges} over {found.columns[0].name}")
-    if left_out := leaves_left_out(found):
-        console.say(f"{left_out:,} more leaves stand in --csv and --json.")
+    for line in left_out(found):
+        console.say(line)
     for note in found.notes:
         console.note(note)
 

@@ -150,6 +150,16 @@ class Table:
         return replace(about, cells=tuple(cells))
 
 
+def most_images(rows: Sequence[Row], count: int) -> list[Row]:
+    """The `count` rows with most test images, most first."""
+    return sorted(rows, key=lambda row: -images_of(row))[:count]
+
+
+def images_of(row: Row) -> int:
+    """Test images of the first column that has any."""
+    return next((cell.images for cell in row.cells if cell is not None), row.judged[1])
+
+
 def _gain(figure: Figure, pairs: Sequence[tuple[int, int]], first: Cell, cell: Cell) -> Gain:
     gains, intervals = [], []
     for i, j in pairs:

@@ -163,13 +163,13 @@ def _tally(counted: Counted, parts: Sequence[Part | None]) -> None:
     """Add rows to every file's tally and to every pair's; None for a file without such rows."""
 
     def add(to: dict[Question, Counts], question: Question, class_R: NDArray[np.int32]) -> None:
-        counts = np.bincount(class_R, minlength=size)
-        to[question] = to[question] + counts if question in to else counts
+        if question not in to:
+            to[question] = np.zeros(len(counted.tallies[0].images), dtype=np.int64)
+        np.add.at(to[question], class_R, 1)  # not bincount: a piece has fewer rows than there may be classes
 
-    size = len(counted.tallies[0].images)
     for tally, part in zip(counted.tallies, parts, strict=True):
         if part is not None:
-            tally.images += np.bincount(part.class_R, minlength=size)
+            np.add.at(tally.images, part.class_R, 1)
             for question, right_R in part.right.items():
                 add(tally.right, question, part.class_R[right_R])
     for (i, j), pair in counted.pairs.items():

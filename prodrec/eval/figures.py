@@ -18,9 +18,9 @@ import numpy as np
 
 from prodrec.eval import attributes, structure
 from prodrec.eval.bars import COLOURS, MARKERS, Panel, draw_bars, finish, legend, values_of
-from prodrec.eval.cells import Row
+from prodrec.eval.cells import Row, most_images
 from prodrec.eval.drawing import drawing_style, new_figure, save
-from prodrec.eval.groups import ACC, MACC, MACRO, Group
+from prodrec.eval.groups import ACC, MACC, Group, root_groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +31,8 @@ TAIL_BINS = (0, 1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 FURTHER = ("#c6dbef", "#6baed6", "#2171b5", "#08306b")
 """From a near mistake to a far one: one hue, told apart by its lightness."""
 FORMATS = ("svg", "png")
+MOST_ROOTS = 200
+"""Groups of bars that a figure can hold."""
 
 
 def figure_paths(directory: Path, report: Report) -> list[Path]:
@@ -60,13 +62,12 @@ def _names(report: Report) -> list[str]:
 
 def draw_roots(report: Report) -> Figure:
     """Grouped bars: MACC inside every root and its mean over roots, with 95 % intervals (S fig. 5)."""
-    taxonomy, leaf = report.taxonomy, report.taxonomy.leaf_level
-    root_C = report.table.ancestors_CL[:, 0]
-    depth, everything = taxonomy.depth - 1, np.arange(len(root_C))
-    mean = Group("", "mean over roots", leaf, depth, everything, (MACRO,))
-    roots = [Group("", name, leaf, depth, everything[root_C == r], (MACC,)) for r, name in enumerate(taxonomy.names[0])]
-    rows = _rows(report, [mean, *roots])
+    taxonomy = report.taxonomy
+    rows = _rows(report, root_groups(taxonomy, (MACC,)))
     title = f"Mean accuracy of the leaves in each {taxonomy.levels[0]}, {report.split} split"
+    if len(rows) > MOST_ROOTS + 1:
+        rows, left_out = [rows[0], *most_images(rows[1:], MOST_ROOTS)], len(rows) - MOST_ROOTS - 1
+        title += f": those with most images ({left_out:,} more in the CSV of --by-root)"
     names = [row.group for row in rows]
     return draw_bars([Panel(title, names, rows, _runs(report, rows), f"MACC top-{rows[0].top}, %")], report.columns)
 

@@ -96,7 +96,6 @@ def groups(
     by_head_tail: bool = False,
     by_root: bool = False,
     by_level: bool = False,
-    by_leaf: bool = False,
 ) -> list[Group]:
     """The groups of a report in the order in which it shows them. Raises BadOption for roots where there are none."""
     leaf, last, everything = taxonomy.leaf_level, taxonomy.depth - 1, np.arange(len(taxonomy.leaves))
@@ -115,19 +114,23 @@ def groups(
     if by_root:
         if taxonomy.depth == 1:
             raise BadOption(f"--by-root: the classes have one level ({leaf}) and so no roots above it; leave it out.")
-        root_C = taxonomy.ancestors()[:, 0]
-        found.append(Group("by root", "mean over roots", leaf, last, everything, (MACRO,)))
-        for root, name in enumerate(taxonomy.names[0]):
-            add("by root", name, root_C == root)
+        found += root_groups(taxonomy, (ACC, MACC))
     if by_level:
         found += [
             Group("by level", level, level, i, everything, (ACC, MACC)) for i, level in enumerate(taxonomy.levels)
         ]
-    if by_leaf:
-        found += [
-            Group("by leaf", name, leaf, last, everything[c : c + 1], (ACC,)) for c, name in enumerate(taxonomy.leaves)
-        ]
     return found
+
+
+def root_groups(taxonomy: Taxonomy, metrics: tuple[str, ...]) -> list[Group]:
+    """The mean over roots, and the leaves of every root."""
+    leaf, last, section = taxonomy.leaf_level, taxonomy.depth - 1, "by root"
+    root_C = taxonomy.ancestors()[:, 0]
+    leaves = np.argsort(root_C, kind="stable")  # once: a comparison for each of many roots would not end
+    parts = np.split(leaves, np.searchsorted(root_C[leaves], np.arange(1, len(taxonomy.names[0]))))
+    mean = Group(section, "mean over roots", leaf, last, np.arange(len(root_C)), (MACRO,))
+    names = zip(taxonomy.names[0], parts, strict=True)
+    return [mean, *(Group(section, name, leaf, last, inside, metrics) for name, inside in names)]
 
 
 def strata(group: Group, metric: str, images_C: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> Strata | None:

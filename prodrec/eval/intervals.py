@@ -2,12 +2,13 @@
 
 An accuracy here is Σ_s w_s p_s over strata s: one stratum holding all images for ACC, one stratum a class for MACC
 (w_s = 1/classes), and MACC averaged over roots for the macro (w_s = 1/(roots · classes of the root)). The classes are
-taken as fixed and their test images as drawn. S strata; n_s images, k_s of them right.
+taken as fixed and their test images as drawn. S strata; n_s images, k_s of them right; G groups judged at once.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,62 +22,92 @@ otherwise have none. Chosen by simulation (tests/eval/test_intervals.py), not by
 
 Counts = NDArray[np.integer]
 Weights = NDArray[np.float64]
+Interval = tuple[float, float]
+Intervals = tuple[Weights, Weights]
 
 
-def of_accuracy(right_S: Counts, images_S: Counts, weights_S: Weights) -> tuple[float, float]:
-    """Interval of Σ w_s k_s/n_s: Wilson's score interval with the effective number of images
+def of_accuracy(right_S: Counts, images_S: Counts, weights_S: Weights) -> Interval:
+    """Interval of Σ w_s k_s/n_s; see `of_accuracies`."""
+    return _only(of_accuracies(right_S[None], images_S[None], weights_S[None]))
+
+
+def of_accuracies(right_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Intervals:
+    """Intervals of Σ w_s k_s/n_s for G groups: Wilson's score interval with the effective number of images
 
         n* = p (1-p) / V,   V = Σ w_s² q_s (1-q_s) / n_s,   q_s = (k_s + 4p) / (n_s + 4)
 
     For one stratum n* is its number of images, so that ACC has Wilson's interval itself. q_s is drawn towards the mean,
     so that V does not vanish with classes of one image; where all or none are right, n* = 1 / Σ w_s²/n_s.
     """
-    p = float((weights_S * right_S / images_S).sum())
-    if right_S.any() and (right_S < images_S).any():  # asked of the counts: the sum p may miss 1 by rounding
-        q_S = (right_S + PRIOR_IMAGES * p) / (images_S + PRIOR_IMAGES)
-        effective = p * (1 - p) / float((weights_S**2 * q_S * (1 - q_S) / images_S).sum())
-    else:
-        p = float(right_S.any())
-        effective = 1 / float((weights_S**2 / images_S).sum())
-    return wilson(p, effective)
+    p_G = (weights_GS * right_GS / images_GS).sum(axis=-1)
+    # asked of the counts: the sum p may miss 1 by rounding
+    mixed_G = right_GS.any(axis=-1) & (right_GS < images_GS).any(axis=-1)
+    q_GS = (right_GS + PRIOR_IMAGES * p_G[:, None]) / (images_GS + PRIOR_IMAGES)
+    variance_G = (weights_GS**2 * q_GS * (1 - q_GS) / images_GS).sum(axis=-1)
+    effective_G = 1 / (weights_GS**2 / images_GS).sum(axis=-1)
+    np.divide(p_G * (1 - p_G), variance_G, out=effective_G, where=mixed_G)
+    return _wilson(np.where(mixed_G, p_G, right_GS.any(axis=-1)), effective_G)
 
 
-def wilson(p: float, n: float) -> tuple[float, float]:
+def wilson(p: float, n: float) -> Interval:
     """Wilson's score interval (1927) of a share p seen in n images."""
-    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+    return _only(_wilson(np.array([p]), np.array([n])))
 
 
-def of_paired_gain(better_S: Counts, worse_S: Counts, images_S: Counts, weights_S: Weights) -> tuple[float, float]:
-    """Interval of Σ w_s (b_s - c_s)/n_s: of n_s images, b_s only the second run has right, and c_s only the first.
+def _wilson(p_G: Weights, n_G: Weights) -> Intervals:
+    centre = (p_G + Z**2 / (2 * n_G)) / (1 + Z**2 / n_G)
+    half = Z / (1 + Z**2 / n_G) * np.sqrt(p_G * (1 - p_G) / n_G + Z**2 / (4 * n_G**2))
+    return np.maximum(0.0, np.minimum(p_G, centre - half)), np.minimum(1.0, np.maximum(p_G, centre + half))
+
+
+def of_paired_gain(better_S: Counts, worse_S: Counts, images_S: Counts, weights_S: Weights) -> Interval:
+    """Interval of Σ w_s (b_s - c_s)/n_s; see `of_paired_gains`."""
+    return _only(of_paired_gains(better_S[None], worse_S[None], images_S[None], weights_S[None]))
+
+
+def of_paired_gains(better_GS: Counts, worse_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Intervals:
+    """Intervals of Σ w_s (b_s - c_s)/n_s: of n_s images, b_s only the second run has right, and c_s only the first.
 
     Wald's interval of paired shares. Before the variance is taken, every stratum is drawn towards the mean shares,
     and those by Agresti and Min's half image a cell (2005), so that it does not vanish where the runs agree.
     """
-    gain = float((weights_S * (better_S - worse_S) / images_S).sum())
-    better, worse = _drawn_in(better_S, images_S, weights_S), _drawn_in(worse_S, images_S, weights_S)
-    variance_S = better + worse - (better - worse) ** 2
-    half = Z * math.sqrt(float((weights_S**2 * variance_S / images_S).sum()))
-    return max(-1.0, gain - half), min(1.0, gain + half)
+    gain_G = (weights_GS * (better_GS - worse_GS) / images_GS).sum(axis=-1)
+    better, worse = _drawn_in(better_GS, images_GS, weights_GS), _drawn_in(worse_GS, images_GS, weights_GS)
+    variance_GS = better + worse - (better - worse) ** 2
+    half_G = Z * np.sqrt((weights_GS**2 * variance_GS / images_GS).sum(axis=-1))
+    return np.maximum(-1.0, gain_G - half_G), np.minimum(1.0, gain_G + half_G)
 
 
-def _drawn_in(part_S: Counts, images_S: Counts, weights_S: Weights) -> Weights:
-    """Shares of `part_S`, drawn towards their mean, which is itself smoothed by half an image."""
-    effective = 1 / float((weights_S**2 / images_S).sum())
-    mean = (float((weights_S * part_S / images_S).sum()) * effective + 0.5) / (effective + 2)
-    shares: Weights = (part_S + PRIOR_IMAGES * mean) / (images_S + PRIOR_IMAGES)
+def _drawn_in(part_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Weights:
+    """Shares of `part_GS`, drawn towards their mean, which is itself smoothed by half an image."""
+    effective_G = 1 / (weights_GS**2 / images_GS).sum(axis=-1)
+    mean_G = ((weights_GS * part_GS / images_GS).sum(axis=-1) * effective_G + 0.5) / (effective_G + 2)
+    shares: Weights = (part_GS + PRIOR_IMAGES * mean_G[:, None]) / (images_GS + PRIOR_IMAGES)
     return shares
 
 
+def _only(ends_G: Intervals) -> Interval:
+    """The interval of the only group."""
+    return float(ends_G[0][0]), float(ends_G[1][0])
+
+
+@overload
+def of_unpaired_gain(first: float, first_interval: Interval, second: float, second_interval: Interval) -> Interval: ...
+
+
+@overload
 def of_unpaired_gain(
-    first: float, first_interval: tuple[float, float], second: float, second_interval: tuple[float, float]
-) -> tuple[float, float]:
+    first: Weights, first_interval: Intervals, second: Weights, second_interval: Intervals
+) -> Intervals: ...
+
+
+def of_unpaired_gain(first: Any, first_interval: Any, second: Any, second_interval: Any) -> Any:
     """Interval of second - first from their own intervals, where the images differ (Newcombe 1998, method 10)."""
     gain = second - first
-    below = math.hypot(second - second_interval[0], first_interval[1] - first)
-    above = math.hypot(second_interval[1] - second, first - first_interval[0])
-    return max(-1.0, gain - below), min(1.0, gain + above)
+    below = np.hypot(second - second_interval[0], first_interval[1] - first)
+    above = np.hypot(second_interval[1] - second, first - first_interval[0])
+    ends = np.maximum(-1.0, gain - below), np.minimum(1.0, gain + above)
+    return tuple(float(end) if np.ndim(end) == 0 else end for end in ends)
 
 
 def of_mean(images_V: Counts, values_V: Weights) -> tuple[float, tuple[float, float]]:

@@ -7,16 +7,16 @@ percentage points (or edges).
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from prodrec.eval import attributes, structure
-from prodrec.eval.cells import Cell, Row
+from prodrec.eval.cells import Cell, Row, most_images
 from prodrec.eval.groups import MACC, MACRO
-from prodrec.eval.report import Report, cell_json
+from prodrec.eval.leaves import SECTION
+from prodrec.eval.report import MOST_LEAVES, Report, cell_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 ABSENT = "n/a"
 GAP = 2
 """Spaces between the columns of the terminal's tables."""
-MOST_LEAVES_SHOWN = 60
+MOST_SHOWN = {SECTION: 60, "by root": 200}
+"""Groups of a section that stand in the terminal, those with most test images."""
 DIGITS = {"percent": (2, 1), "edges": (3, 3)}
 """Decimals of a value, and of the ends of its interval."""
 TOPS_SHOWN = {"overall": 99, "head and tail": 2}
@@ -162,7 +163,7 @@ def _with_sections(rows: Sequence[Row]) -> list[Row | str]:
     return found
 
 
-def as_markdown(report: Report) -> str:
+def write_markdown(report: Report, file: TextIO) -> None:
     """One table: top-k of the two smallest k as `83.41 (93.12)`, interval and gain of the first."""
     tops = sorted({row.top for row in report.rows if row.section == "overall"})[:2]
     heads = ["", "classes", "images"]
@@ -176,7 +177,8 @@ def as_markdown(report: Report) -> str:
         "| " + " | ".join(heads) + " |",
         "| --- | ---: | ---: |" + " --- |" * (len(heads) - 3),
     ]
-    for _, members in groupby(report.rows, key=lambda row: (row.section, row.group, row.level, row.metric)):
+    rows = report.all_rows(MOST_LEAVES)
+    for _, members in groupby(rows, key=lambda row: (row.section, row.group, row.level, row.metric)):
         by_top = {row.top: row for row in members}
         first, other = by_top[min(by_top)], by_top.get(tops[-1]) if len(tops) > 1 else None
         name = first.metric if first.section == "overall" else f"{first.group}, {_metric(first).removesuffix(top)}"
@@ -188,8 +190,10 @@ def as_markdown(report: Report) -> str:
                 more = _signed(100 * beside.gain.value, 2) if beside and beside.gain else None
                 line.append(_beside(gain_of(first, i), more))
         lines.append("| " + " | ".join(line) + " |")
-    lines += ["", *(f"* {note}" for note in report.notes)]
-    return "\n".join(lines).rstrip() + "\n"
+    fewer = report.leaves.left_out(MOST_LEAVES)
+    left = [f"{fewer:,} leaves with fewer {report.split} images are left out; `--csv` writes all."] if fewer else []
+    lines += ["", *(f"* {note}" for note in [*report.notes, *left])]
+    file.write("\n".join(lines).rstrip() + "\n")
 
 
 def _escaped(text: str) -> str:
@@ -201,12 +205,11 @@ def _beside(text: str, more: str | None) -> str:
     return text if more is None else text.replace(" [", f" ({more}) [", 1)
 
 
-def as_csv(report: Report) -> str:
+def write_csv(report: Report, file: TextIO) -> None:
     """One line for every figure of every run; in its unit, gains in points of it; empty where there is nothing."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for row in report.rows:
+    for row in report.all_rows(len(report.leaves.leaves)):
         for column, cell in zip(report.columns, row.cells, strict=True):
             found = cell_json(cell, row) or {}
             gain = found.get("gain") or {}
@@ -217,7 +220,6 @@ def as_csv(report: Report) -> str:
                 + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
                 + [row.unit, "lower" if row.lower_is_better else "higher"]
             )
-    return text.getvalue()
 
 
 def _shown_rows(report: Report) -> list[Row]:
@@ -227,16 +229,20 @@ def _shown_rows(report: Report) -> list[Row]:
         rows = list(members)
         tops = sorted({row.top for row in rows})[: TOPS_SHOWN.get(section, 1)]
         kept = [row for row in rows if row.top in tops]
-        if section == "by leaf":
-            kept = sorted(kept, key=lambda row: -_images_of(row))[:MOST_LEAVES_SHOWN]
-        shown += kept
-    return shown
+        groups = dict.fromkeys(row.group for row in most_images(kept, len(kept)))
+        few = set(list(groups)[: MOST_SHOWN.get(section, len(groups))])
+        shown += [row for row in kept if row.group in few]
+    leaves = report.leaves.rows_of(report.leaves.most(MOST_SHOWN[SECTION]))
+    return shown + [row for row in leaves if row.top == report.leaves.tops[0]]
 
 
-def leaves_left_out(report: Report) -> int:
-    """How many leaves do not stand in the terminal's tables."""
-    leaves = len({row.group for row in report.rows if row.section == "by leaf"})
-    return max(0, leaves - MOST_LEAVES_SHOWN)
+def left_out(report: Report) -> list[str]:
+    """What of many does not stand in the terminal's tables, and where it does."""
+    roots = len({row.group for row in report.rows if row.section == "by root"}) - MOST_SHOWN["by root"]
+    told = [f"{roots:,} more roots stand in --csv and --json."] if roots > 0 else []
+    leaves, not_in_json = (report.leaves.left_out(count) for count in (MOST_SHOWN[SECTION], MOST_LEAVES))
+    where = f"--csv, {leaves - not_in_json:,} of them in --json" if not_in_json else "--csv and --json"
+    return [*told, f"{leaves:,} more leaves stand in {where}."] if leaves else told
 
 
 def _metric(row: Row) -> str:
@@ -254,10 +260,6 @@ def _images(row: Row) -> str:
     """Test images, or from how few to how many where the runs have other rows or other mistakes."""
     images = [cell.images for cell in row.cells if cell is not None] or [row.judged[1]]
     return f"{images[0]:,}" if len(set(images)) == 1 else f"{min(images):,}–{max(images):,}"
-
-
-def _images_of(row: Row) -> int:
-    return next((cell.images for cell in row.cells if cell is not None), row.judged[1])
 
 
 def _signed(value: float, digits: int) -> str:

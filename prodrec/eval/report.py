@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,28 +19,38 @@ from prodrec.eval.cells import Cell, Interval, Row, Table
 from prodrec.eval.columns import Column, columns_of, pairs_of
 from prodrec.eval.counting import TOP, count
 from prodrec.eval.groups import Thresholds, groups
+from prodrec.eval.leaves import LeafRows, leaf_notes
 from prodrec.eval.notes import absence_notes, level_notes, row_notes
 from prodrec.eval.structure import NOTES, hierarchy_rows
 
 USUAL_TOPS = (1, 3, 5)
+MOST_LEAVES = 10_000
+"""In JSON and Markdown; more stand in CSV, which is written line by line."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What `prodrec report` shows and writes.
 
-    columns: runs or groups of repeats, the first being what the others are compared with; runs: the files; notes: what
-    a reader must know. table makes further rows from the same counts; train_images: of every leaf.
+    columns: runs or groups of repeats, the first being what the others are compared with; leaves: the rows of single
+    leaves, none unless asked for; runs: the files; notes: what a reader must know. table makes further rows from the
+    same counts; train_images: of every leaf.
     """
 
     split: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    leaves: LeafRows
     runs: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     table: Table
     taxonomy: Taxonomy
     train_images: NDArray[np.int64]
+
+    def all_rows(self, most: int) -> Iterator[Row]:
+        """The rows, then those of at most `most` single leaves: the ones with most test images, in their own order."""
+        yield from self.rows
+        yield from self.leaves.rows_of(sorted(self.leaves.most(most)))
 
     def as_json(self) -> dict[str, Any]:
         """In a row's unit, percent or edges, gains in points of it; null where there is nothing to tell."""
@@ -61,8 +71,9 @@ class Report:
                     "better": "lower" if row.lower_is_better else "higher",
                     "cells": {c.name: cell_json(cell, row) for c, cell in zip(self.columns, row.cells, strict=True)},
                 }
-                for row in self.rows
+                for row in self.all_rows(MOST_LEAVES)
             ],
+            "leaves_left_out": self.leaves.left_out(MOST_LEAVES),
             "notes": list(self.notes),
         }
 
@@ -127,7 +138,6 @@ def report(
             by_head_tail=by_head_tail,
             by_root=by_root,
             by_level=by_level,
-            by_leaf=by_leaf,
         )
         leaf_tops, notes = _tops(files, tops)
         # k = number of classes is always right; at the upper levels, which have few, such rows are left out
@@ -141,13 +151,17 @@ def report(
         counted = count(files, split, questions, attributes=names, hierarchy=hierarchy, pairs=pairs)
         notes += absence_notes(files) + row_notes(files, columns, counted, pairs, split)
         notes += level_notes(files) if by_level else []
-        notes += [*attribute_notes(files, names), *(NOTES if hierarchy else ())]
         table = Table(files, columns, counted)
+        leaves = LeafRows(table, taxonomy, tuple(leaf_tops) if by_leaf else ())
+        notes += leaf_notes(leaves, split) if by_leaf else []
+        notes += [*attribute_notes(files, names), *(NOTES if hierarchy else ())]
         rows = [row for group in found for row in table.rows(group, asked[group.level])]
         rows += hierarchy_rows(table, taxonomy) if hierarchy else []
         rows += attribute_rows(table, attributes, found[0]) if by_attribute else []
         runs = [_run_json(file, int(t.images.sum())) for file, t in zip(files, counted.tallies, strict=True)]
-        return Report(split, tuple(columns), tuple(rows), tuple(runs), tuple(notes), table, taxonomy, train_images)
+        return Report(
+            split, tuple(columns), tuple(rows), leaves, tuple(runs), tuple(notes), table, taxonomy, train_images
+        )
 
 
 def find_scores(directory: Path) -> list[Path]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prodrec.eval.cells import Cell, Gain
 from prodrec.eval.layout import (
     _style,
-    as_csv,
-    as_markdown,
     gain_of,
     gain_text,
-    leaves_left_out,
+    left_out,
     tables,
     value_of,
     value_text,
+    write_csv,
+    write_markdown,
 )
 from prodrec.eval.report import report
 
@@ -30,6 +32,12 @@ def shown(found: Any, width: int) -> str:
     console = Console(file=stream, width=width)
     for table in tables(found, width=width):
         console.print(table)
+    return stream.getvalue()
+
+
+def written(write: Callable[..., None], found: Any) -> str:
+    stream = io.StringIO()
+    write(found, stream)
     return stream.getvalue()
 
 
@@ -67,15 +75,41 @@ def test_two_runs_stand_beside_their_gain_where_there_is_room(draw_scores: Any) 
 
 
 def test_many_leaves_are_not_all_shown(draw_scores: Any) -> None:
-    found = report([draw_scores(leaves=100).path], by_leaf=True)
-    assert leaves_left_out(found) == 40
+    drawn = draw_scores(leaves=120, rows=2000)
+    found = report([drawn.path], by_leaf=True)
+    leaves = len(set(drawn.labels[drawn.split == 1, 1].tolist()))
+    assert 60 < leaves < 120
+    assert left_out(found) == [f"{leaves - 60} more leaves stand in --csv and --json."]
+    assert any(note.startswith(f"{120 - leaves} leaves without test images are not listed") for note in found.notes)
     assert shown(found, 120).count("class ") == 60
-    assert as_csv(found).count("by leaf,class ") == 100 * 3
+    assert written(write_csv, found).count("by leaf,class ") == leaves * 3
+
+
+def test_very_many_leaves_stand_in_the_csv_alone(draw_scores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodrec.eval.report.MOST_LEAVES", 70)
+    monkeypatch.setattr("prodrec.eval.layout.MOST_LEAVES", 70)
+    drawn = draw_scores(leaves=120, rows=2000)
+    found = report([drawn.path], by_leaf=True)
+    images = np.bincount(drawn.labels[drawn.split == 1, 1], minlength=120)
+    leaves = np.count_nonzero(images)
+    plain = found.as_json()
+    listed = [row["cells"]["visual"]["images"] for row in plain["rows"] if row["section"] == "by leaf"]
+    assert sorted(listed[::3], reverse=True) == np.sort(images)[::-1][:70].tolist()
+    assert plain["leaves_left_out"] == leaves - 70
+    assert left_out(found) == [f"{leaves - 60} more leaves stand in --csv, 10 of them in --json."]
+    assert f"* {leaves - 70} leaves with fewer test images are left out" in written(write_markdown, found)
+    assert written(write_csv, found).count("by leaf,class ") == leaves * 3
+
+
+def test_many_roots_are_not_all_shown(draw_scores: Any) -> None:
+    found = report([draw_scores(leaves=260, roots=220, rows=3000).path], by_root=True)
+    assert left_out(found) == ["21 more roots stand in --csv and --json."]  # and the mean over roots is shown
+    assert shown(found, 120).count("  root ") == 199
 
 
 def test_csv_is_tidy(draw_scores: Any) -> None:
     found = report([draw_scores("a").path, draw_scores("b", seed=1).path], by_head_tail=True)
-    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(written(write_csv, found))))
     assert len(rows) == 2 * len(found.rows)
     for line, (row, column) in zip(rows, [(r, c) for r in found.rows for c in range(2)], strict=True):
         cell = row.cells[column]
@@ -89,7 +123,7 @@ def test_csv_is_tidy(draw_scores: Any) -> None:
 
 def test_markdown_is_like_the_papers_tables(draw_scores: Any) -> None:
     found = report([draw_scores("a").path, draw_scores("b|c", seed=1).path], by_head_tail=True)
-    lines = as_markdown(found).splitlines()
+    lines = written(write_markdown, found).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1, "every line has the same cells"
     top1, top3 = found.rows[0].cells[0], found.rows[1].cells[0]
@@ -119,9 +153,9 @@ def test_edges_and_what_is_better(predicted: Any) -> None:
     assert value_of(rows["distance"], 0).startswith("2.000 [") and gain_of(rows["distance"], 1).startswith("-2.000 [")
     assert _style(rows["distance"], 1) == _style(rows["full path right"], 1) == "green"
     assert value_of(rows["leaf outside root"], 1) == gain_of(rows["leaf outside root"], 1) == "n/a"
-    line = next(line for line in as_csv(found).splitlines() if ",distance," in line and ",b," in line)
+    line = next(line for line in written(write_csv, found).splitlines() if ",distance," in line and ",b," in line)
     assert line.endswith(",edges,lower") and ",0.0," in line
-    text = as_markdown(found)
+    text = written(write_markdown, found)
     assert "| distance, edges | 2 of 5 | 120 | 2.000 [" in text and text.startswith("Accuracy in percent on the test")
 
 
