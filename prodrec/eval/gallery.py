@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core import console
 from prodrec.core.errors import BadOption, Mismatch, nearest
 from prodrec.core.scores import SPLITS, ScoreChunk, Scores
-from prodrec.eval.metrics import source_of
+from prodrec.eval.metrics import source_of, together
 
 ONLY = ("all", "errors", "right")
 SORTS = ("random", "confident", "unsure")
@@ -154,13 +154,8 @@ def predict(
         class_R = best_R if kept_RK is None else kept_RK[np.arange(rows), best_R].astype(np.int64)
         return class_R, powers_RK[np.arange(rows), best_R]
     class_RK = above_C[np.arange(len(above_C))[None] if chunk.classes is None else chunk.classes[source]]
-    class_RK = np.broadcast_to(class_RK, powers_RK.shape)
-    key_N = ((np.arange(rows, dtype=np.int64)[:, None] << 32) + class_RK).ravel()
-    order_N = np.argsort(key_N, kind="stable")
-    key_N = key_N[order_N]
-    starts = np.flatnonzero(np.r_[True, key_N[1:] != key_N[:-1]])
-    share_G = np.add.reduceat(powers_RK.ravel()[order_N], starts)
-    row_G, class_G = key_N[starts] >> 32, key_N[starts] & (2**32 - 1)
+    order_RK, starts, row_G, class_G = together(np.broadcast_to(class_RK, powers_RK.shape))
+    share_G = np.add.reduceat(np.take_along_axis(powers_RK, order_RK, axis=1).ravel(), starts)
     first = np.lexsort((class_G, -share_G, row_G))[np.searchsorted(row_G, np.arange(rows))]
     return class_G[first], share_G[first]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,17 +174,35 @@ def rank_above(
     K where no leaf of the true class was kept.
     """
     rows, kept = above_RK.shape
-    key_N = (np.arange(rows, dtype=np.int64)[:, None] << 32) + above_RK
-    order_N = np.argsort(key_N, axis=None)
-    key_N = key_N.ravel()[order_N]
-    starts = np.flatnonzero(np.r_[True, key_N[1:] != key_N[:-1]])
-    sums = _log_sum_exp(scores_RK.ravel()[order_N][None], starts)[0]
-    row_G, class_G = key_N[starts] >> 32, key_N[starts] & (2**32 - 1)
+    order_RK, starts, row_G, class_G = together(above_RK)
+    sums = _log_sum_exp(np.take_along_axis(scores_RK, order_RK, axis=1).reshape(1, -1), starts)[0]
     true_G = class_G == label_R[row_G]
     own_R = np.full(rows, np.inf)
     own_R[row_G[true_G]] = sums[true_G]
     before_G = (sums > own_R[row_G]) | ((sums == own_R[row_G]) & (class_G < label_R[row_G]))
     return np.where(np.isinf(own_R), kept, np.bincount(row_G[before_G], minlength=rows))
+
+
+class Together(NamedTuple):
+    """The K classes of every row in such an order that equal ones stand together, in G runs.
+
+    order: int64 [R, K]; starts: int64 [G], where each run begins among all R·K; row and class of each run: int64 [G].
+    """
+
+    order_RK: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    row_G: NDArray[np.int64]
+    class_G: NDArray[np.int64]
+
+
+def together(class_RK: NDArray[np.int32]) -> Together:
+    """Bring equal classes of a row together; runs are in the order of rows and then of classes."""
+    order_RK = np.argsort(class_RK, axis=1)
+    sorted_RK = np.take_along_axis(class_RK, order_RK, axis=1)
+    begins_RK = np.ones(class_RK.shape, dtype=bool)
+    np.not_equal(sorted_RK[:, 1:], sorted_RK[:, :-1], out=begins_RK[:, 1:])
+    starts = np.flatnonzero(begins_RK)
+    return Together(order_RK, starts, starts // class_RK.shape[1], sorted_RK.ravel()[starts].astype(np.int64))
 
 
 def sum_leaves(scores_RC: NDArray[np.floating], above_C: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
