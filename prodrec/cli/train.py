@@ -191,11 +191,12 @@ def _trainee(
         load_weights=arithmetic is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
     )
+    place = choose_device(device)
     if dist.ranks() > 1:
-        synchronise(network)
+        synchronise(network, place)
     pixels = recipe.photos.height * recipe.photos.width
     keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
-    return make_trainee(network, recipe.training, choose_device(device), pixels=pixels, arithmetic=keep)
+    return make_trainee(network, recipe.training, place, pixels=pixels, arithmetic=keep)
 
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:

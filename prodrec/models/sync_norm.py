@@ -1,6 +1,6 @@
 """Batch norm over the rows of all ranks, so that a batch divided among them is normalised as it is in one process.
 
-torch's SyncBatchNorm does this on GPUs and refuses a CPU; this one does it on both.
+torch's SyncBatchNorm does this on GPUs and refuses a CPU; the one here works on any device.
 
 Shapes: B rows, C channels, R ranks; a dot stands for the places of a feature map.
 """
@@ -16,20 +16,25 @@ from torch import Tensor, nn
 from prodrec.core import dist
 
 
-def synchronise(network: nn.Module) -> None:
-    """Let the batch norms of `network` count the rows of all ranks, but for those that are frozen.
+def synchronise(network: nn.Module, device: torch.device) -> None:
+    """Let the batch norms of `network`, which is to compute on `device`, count the rows of all ranks.
 
-    A frozen one is in evaluation mode also after `.train()`, which this calls.
+    But for those that are frozen: they are in evaluation mode also after `.train()`, which this calls.
     """
     network.train()
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.training:
-                setattr(module, name, SyncedBatchNorm.like(child))
+                setattr(module, name, _of_torch(child) if device.type == "cuda" else SyncedBatchNorm.like(child))
 
 
-class SyncedBatchNorm(nn.SyncBatchNorm):
-    """`nn.SyncBatchNorm`, on a CPU too. Ranks may have different numbers of rows."""
+def _of_torch(norm: nn.Module) -> nn.Module:
+    found: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+    return found
+
+
+class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """As `nn.SyncBatchNorm`. Ranks may have different numbers of rows."""
 
     @classmethod
     def like(cls, norm: nn.modules.batchnorm._BatchNorm) -> SyncedBatchNorm:
@@ -39,8 +44,12 @@ class SyncedBatchNorm(nn.SyncBatchNorm):
             setattr(new, name, getattr(norm, name))
         return new
 
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Rows and channels, whatever follows."""
+        assert x.ndim >= 2
+
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda or not self.training or dist.ranks() == 1:
+        if not self.training or dist.ranks() == 1:
             return super().forward(x)
         y: Tensor = self._synced(x)
         return y

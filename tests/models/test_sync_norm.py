@@ -13,6 +13,7 @@ from torch import nn
 from prodrec.core import dist
 from prodrec.models.sync_norm import SyncedBatchNorm, synchronise
 
+CPU = torch.device("cpu")
 ROWS = {2: (5, 2), 3: (4, 1, 2)}
 KINDS = [
     (nn.BatchNorm2d, (7, 4, 3, 2), {}),
@@ -32,7 +33,7 @@ def through(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
         nn.init.uniform_(network[1].weight, 0.5, 2.0)
         nn.init.normal_(network[1].bias)
     if convert:
-        synchronise(network)
+        synchronise(network, CPU)
     for x in inputs:
         x = x[rows].clone().requires_grad_()
         y = network(x)
@@ -73,9 +74,12 @@ def test_frozen_ones_stay_as_they_are() -> None:
     inner = network[0]
     inner.train = lambda mode=True: inner[0].eval() and inner  # type: ignore[method-assign]
     weight, names = network[1].weight, list(network.state_dict())
-    synchronise(network)
+    synchronise(network, CPU)
     assert type(network[0][0]) is nn.BatchNorm2d and type(network[1]) is SyncedBatchNorm
     assert network[1].weight is weight and list(network.state_dict()) == names
+    of_torch = nn.Sequential(nn.BatchNorm2d(3))
+    synchronise(of_torch, torch.device("cuda"))
+    assert type(of_torch[0]) is nn.SyncBatchNorm
 
 
 def test_one_process_computes_as_before() -> None:

@@ -18,8 +18,6 @@ from torch.nn.parallel import DistributedDataParallel
 from prodrec.core import dist
 
 if TYPE_CHECKING:
-    from torch.distributed import GradBucket  # type: ignore[attr-defined]
-
     from prodrec.core.data.batches import Batch
     from prodrec.core.training.loop import Losses, Network
 
@@ -64,11 +62,9 @@ def _summing(loss: nn.Module, shards: Any) -> DistributedDataParallel:
     return parallel
 
 
-def _sum(_: object, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-    work = c10d.all_reduce(bucket.buffer(), async_op=True)
-    assert work is not None
-    summed: torch.futures.Future[Tensor] = work.get_future().then(lambda future: future.value()[0])
-    return summed
+def _sum(_, bucket):  # type: ignore[no-untyped-def]  # torch refuses annotations that are text
+    """The sum of a bucket of gradients over the ranks, as a future."""
+    return c10d.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda future: future.value()[0])
 
 
 def clip_gradients(network: Network, largest: float) -> None:
