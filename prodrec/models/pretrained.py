@@ -72,12 +72,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise BadArtefact(f"{path} is not a readable safetensors file ({error}).") from error
 
 
-def load_matching(module: nn.Module, found: Mapping[str, Tensor], *, optional: tuple[str, ...], origin: str) -> None:
+def load_matching(
+    module: nn.Module, found: Mapping[str, Tensor], *, optional: tuple[str, ...], origin: str, take: bool = False
+) -> None:
     """Load `found` into `module`; every key must be there with its shape, except those that start with `optional`.
 
     Optional keys are loaded where they fit and left alone where they do not (a classifier of other classes). Missing
     `num_batches_tracked` (files before torch 0.4.1) and heads for training only are no difference. Lower precision is
-    cast. Raises Mismatch naming the first keys that do not fit; `origin` says what was compared with what.
+    cast. take: let the module have the tensors of `found` themselves instead of copying them into its own.
+    Raises Mismatch naming the first keys that do not fit; `origin` says what was compared with what.
     """
     found = {_todays_name(key): value for key, value in found.items()}
     own = module.state_dict()
@@ -92,10 +95,14 @@ def load_matching(module: nn.Module, found: Mapping[str, Tensor], *, optional: t
     ]
     if problems:
         raise Mismatch(f"{origin}: {'; '.join(problems)}.")
+    fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
+    if take:
+        same_type = {key: value.to(own[key].dtype) for key, value in fitting.items()}
+        module.load_state_dict(same_type, strict=False, assign=True)
+        return
     with torch.no_grad():
-        for key, value in found.items():
-            if key in own and own[key].shape == value.shape:
-                own[key].copy_(value)
+        for key, value in fitting.items():
+            own[key].copy_(value)
 
 
 def _todays_name(key: str) -> str:
