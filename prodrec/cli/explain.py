@@ -123,6 +123,8 @@ def open_recogniser(run: Path, *, device: str = "auto", titles: bool = False, sa
     if not opened.finished:
         how = f"`prodrec train {opened.family} --resume --out {run}`"
         raise BadArtefact(f"{run} is not finished; go on with {how}.")
+    if opened.feature_width is not None:
+        raise BadOption(f"{run} was trained on feature vectors, not photos: it cannot recognise photo files.")
     recipe = Recipe.from_json(opened.recipe, where=str(run))
     if titles and recipe.network.titles is None:
         raise BadOption(f"--title: {run} was trained on photos alone and weighs no words; leave --title out.")

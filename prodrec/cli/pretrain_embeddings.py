@@ -94,7 +94,7 @@ def pretrain_embeddings_command(
     _say_summary(answer, looked=only_look)
     answer["neighbours"] = {word: neighbours(made, word, top) for word in words or ()}
     _say_neighbours(answer["neighbours"])
-    if not only_look:
+    if not only_look and data.inputs != "nothing":
         console.say(f"next: `prodrec train sicot {dataset}`")
     return answer
 

@@ -207,7 +207,7 @@ def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How
             device,
             channels_last=channels_last,
             batch_size=how.batch_size or recipe.training.batch_size,
-            workers=choose_workers(how.workers, device),
+            workers=choose_workers(how.workers, device, photos=data.photos is not None),
         ),
         out=place,
         splits=splits,
@@ -231,6 +231,7 @@ def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_las
             taxonomy=run.taxonomy,
             attributes=run.attributes,
             photo_size=(recipe.photos.height, recipe.photos.width),
+            feature_width=run.feature_width,
         )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,9 +83,10 @@ def train_command(
         return {"family": family, "settings": {key: value for key, value, _ in rows}}
     out = out or Path("runs") / family
     if plan:
-        return _say_plan(recipe, dataset=dataset, out=out, embeddings=embeddings, device=device)
+        return _say_plan(recipe, given=tuple(changes), dataset=dataset, out=out, embeddings=embeddings, device=device)
     run = train(
         recipe,
+        given=tuple(changes),
         dataset=dataset,
         out=out,
         embeddings=embeddings,
@@ -101,6 +103,7 @@ def train_command(
 def train(
     recipe: Recipe,
     *,
+    given: Collection[str] = (),
     dataset: Path,
     out: Path,
     embeddings: Path | None = None,
@@ -112,6 +115,7 @@ def train(
 ) -> Run:
     """Train `recipe` on the dataset at `dataset` into the run directory `out`; the finished run.
 
+    given: settings that were asked for, and are refused where the dataset has no use for them
     With `resume` an unfinished run at `out` goes on with its own settings; `settings_given` says that `recipe` was
     asked for and must equal them. Raises the UserErrors of its parts, Interrupted after Ctrl-C.
     """
@@ -125,6 +129,7 @@ def train(
     from prodrec.models.families import Recipe
 
     data = open_dataset(dataset)
+    recipe = _suited(recipe, data, given)
     run = open_run(out) if resume and (out / "run.json").is_file() else None
     if run is not None:
         _check_same(run, data, recipe, settings_given)
@@ -154,7 +159,8 @@ def train(
             )
         dist.barrier()
         run = open_run(out)
-    return train_run(run, data, trainee, recipe.photos, workers=choose_workers(workers, trainee.device))
+    loaders = choose_workers(workers, trainee.device, photos=data.photos is not None)
+    return train_run(run, data, trainee, recipe.photos, workers=loaders)
 
 
 def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -> None:
@@ -190,11 +196,12 @@ def _trainee(
         train_images=data.train_images,
         load_weights=arithmetic is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
+        feature_width=data.feature_width,
     )
     place = choose_device(device)
     if dist.ranks() > 1:
         synchronise(network, place)
-    pixels = recipe.photos.height * recipe.photos.width
+    pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
     keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
     return make_trainee(network, recipe.training, place, pixels=pixels, arithmetic=keep)
 
@@ -226,7 +233,17 @@ def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
     console.say(table)
 
 
-def _say_plan(recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | None, device: str) -> dict[str, Any]:
+def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
+    """The recipe for what the dataset shows. Raises BadArtefact where that is nothing, BadOption."""
+    from prodrec.models.suited import suited
+
+    data.refuse_nothing()
+    return suited(recipe, data.inputs, given=given, where=data.path)
+
+
+def _say_plan(
+    recipe: Recipe, *, given: Collection[str], dataset: Path, out: Path, embeddings: Path | None, device: str
+) -> dict[str, Any]:
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
@@ -234,6 +251,7 @@ def _say_plan(recipe: Recipe, *, dataset: Path, out: Path, embeddings: Path | No
     from prodrec.core.training.plan import plan as plan_training
 
     data = open_dataset(dataset)
+    recipe = _suited(recipe, data, given)
     vectors_VE: Any = None
     needed = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if needed and embeddings is None and not (data.path / "embeddings.h5").exists():

@@ -47,9 +47,12 @@ def _own_gpu(name: str) -> torch.device:
     return torch.device("cuda", dist.local_rank())
 
 
-def choose_workers(wanted: int | None, device: torch.device) -> int:
-    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU; ranks share the cores."""
-    if wanted is not None:
-        return wanted
+def choose_workers(wanted: int | None, device: torch.device, *, photos: bool = True) -> int:
+    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU; ranks share the cores.
+
+    Without photos to decode none by default: feature vectors are read faster than they are handed over.
+    """
+    if wanted is not None or not photos:
+        return wanted or 0
     cores = (os.cpu_count() or 1) // dist.local_ranks()
     return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))

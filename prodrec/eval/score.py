@@ -174,6 +174,12 @@ def check_belongs(run: Run, dataset: Dataset, *, with_titles: bool = False, othe
         )
     if run.dataset_fingerprint == dataset.fingerprint:
         return
+    if run.feature_width != dataset.feature_width:
+        seen, there = (
+            "photos" if width is None else f"vectors of {width:,} numbers"
+            for width in (run.feature_width, dataset.feature_width)
+        )
+        raise Mismatch(f"{run.path} was trained on {seen}, and {dataset.path} holds {there}; score another dataset.")
     difference = run.taxonomy.difference(dataset.taxonomy)
     if difference:
         raise Mismatch(

@@ -38,6 +38,7 @@ def build(
     word_vectors_VE: NDArray[np.float32] | None = None,
     train_images: NDArray[np.int64] | None = None,
     photo_size: tuple[int, int] | None = None,
+    feature_width: int | None = None,
     load_weights: bool = True,
     shard: bool = True,
 ) -> Recognizer:
@@ -45,14 +46,15 @@ def build(
 
     Random starts come from torch's global generator. attributes: all of the dataset's; train_images: of every leaf,
     needed to train with logit_adjustment; photo_size: (height, width), tried on the backbone, and needed for spatial
-    attention, whose template has the size of the feature map. With load_weights=False no weights file is read (a saved
-    network brings its own; see `restore`); with shard=False every rank holds all classes.
+    attention, whose template has the size of the feature map; feature_width: of the vectors that stand in place of
+    photos, where the dataset holds such. With load_weights=False no weights file is read (a saved network brings its
+    own; see `restore`); with shard=False every rank holds all classes.
     Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
     """
     if config.logit_adjustment and train_images is None and load_weights:
         raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every leaf.")
     tasks = choose_tasks(config, taxonomy, attributes)
-    backbone = _backbone(config, photo_size, load_weights=load_weights)
+    backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights)
     attention = None
     if config.attention is not None:
         assert photo_size is not None, "the template of the attention has the size of a feature map"
@@ -82,6 +84,7 @@ def restore(
     taxonomy: Taxonomy,
     attributes: Sequence[Attribute] = (),
     photo_size: tuple[int, int] | None = None,
+    feature_width: int | None = None,
 ) -> Recognizer:
     """A saved network: `build` without reading any other file, then `weights` (its state dict), every key of it.
 
@@ -91,29 +94,39 @@ def restore(
     vectors_VE = np.zeros((saved.shape[0] - 1, saved.shape[1]), np.float32) if saved is not None else None
     if config.titles and saved is None:
         raise Mismatch(f"the saved network has no word vectors, its recipe has titles={config.titles}.")
-    network = build(
-        config,
-        taxonomy=taxonomy,
-        attributes=attributes,
-        words=0 if vectors_VE is None else len(vectors_VE),
-        word_vectors_VE=vectors_VE,
-        photo_size=photo_size,
-        load_weights=False,
-        shard=False,
-    )
-    load_matching(network, weights, optional=(), origin="the saved weights do not fit their recipe")
+    with torch.device("meta"):  # shapes without memory
+        network = build(
+            config,
+            taxonomy=taxonomy,
+            attributes=attributes,
+            words=0 if vectors_VE is None else len(vectors_VE),
+            word_vectors_VE=vectors_VE,
+            photo_size=photo_size,
+            feature_width=feature_width,
+            load_weights=False,
+            shard=False,
+        )
+    load_matching(network, weights, optional=(), origin="the saved weights do not fit their recipe", take=True)
+    for module in network.modules():
+        if isinstance(module, RescaleChannels):
+            module.fill()
+    assert not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()))
     return network
 
 
-def _backbone(config: NetworkConfig, photo_size: tuple[int, int] | None, *, load_weights: bool) -> Backbone:
-    backbone = build_backbone(config.backbone, weights=config.weights, load_weights=load_weights)
+def _backbone(
+    config: NetworkConfig, photo_size: tuple[int, int] | None, feature_width: int | None, *, load_weights: bool
+) -> Backbone:
+    backbone = build_backbone(
+        config.backbone, weights=config.weights, load_weights=load_weights, feature_width=feature_width
+    )
     if config.freeze_batch_norm:
         backbone.freeze_batch_norm(affine=config.train_batch_norm_affine)
     if config.freeze_until is not None:
         backbone.freeze_until(config.freeze_until)
     if config.dropout is not None:
         backbone.replace_dropout(config.dropout)
-    if photo_size is not None:
+    if photo_size is not None and feature_width is None:
         backbone.check_photo_size(*photo_size)
     return backbone
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from prodrec.core import console
 from prodrec.core.errors import BadOption, ProdrecError, nearest
+from prodrec.models.network_config import FEATURES
 from prodrec.models.pretrained import load_matching, read_weights
 from prodrec.models.trunk import Backbone
 
@@ -49,7 +50,9 @@ class RescaleChannels(nn.Module):
         return images_BCHW * self.scale + self.shift
 
 
-def build_backbone(name: str, *, weights: str | None, load_weights: bool = True) -> Backbone:
+def build_backbone(
+    name: str, *, weights: str | None, load_weights: bool = True, feature_width: int | None = None
+) -> Backbone:
     """The backbone `name`, with `weights` "imagenet", a name torchvision has (IMAGENET1K_V1), a file, or None.
 
     "imagenet" is torchvision's default of that network; None is random, from torch's global generator.
@@ -59,11 +62,17 @@ def build_backbone(name: str, *, weights: str | None, load_weights: bool = True)
     directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact,
     Mismatch; ProdrecError where a download fails.
     """
+    "features" has no weights and passes on what it is given, vectors of `feature_width` numbers.
+
     published = _published(name, weights)
     network = _torchvision_network(name, published)
     found = read_weights(Path(weights)) if load_weights and weights is not None and published is None else None
     of_a_run = found is not None and any(key.startswith("backbone.") for key in found)
     head, classifier = _classifier_of(network)
+    if (name == FEATURES) != (feature_width is not None):
+        raise BadOption(f"backbone={FEATURES} is for datasets of feature vectors, and they take no other backbone.")
+    if feature_width is not None:
+        return Backbone(name, nn.Identity(), nn.Sequential(), feature_width, photo_side=None)
     if load_weights and published is not None:
         found = _download(name, published)
     if found is not None and not of_a_run:

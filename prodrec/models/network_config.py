@@ -24,6 +24,8 @@ TITLE_SETTINGS = (
 )
 ATTENTION_SETTINGS = ("attention_at", "attention_spread")
 ATTRIBUTE_SETTINGS = ("attributes", "attribute_weights")
+FEATURES = "features"
+"""The backbone of datasets that hold feature vectors: it passes them on."""
 PAPER_HEAD_WEIGHTS = {"root": 0.1}
 PAPER_ATTRIBUTE_WEIGHTS = {"color": 0.5, "sleeve length": 0.3, "others": 0.1}
 """λ and γ of S §4.2, where they are not 1. Families carry them to every catalogue; names it lacks do no harm."""
@@ -42,7 +44,10 @@ class NetworkConfig:
     Contradictions raise ValueError: a setting of a part that is switched off would do nothing, silently.
     """
 
-    backbone: str = setting("resnet50", "any torchvision classification network by its name")
+    backbone: str = setting(
+        "resnet50",
+        "any torchvision classification network by its name; features (chosen by itself) for a dataset of vectors",
+    )
     weights: str | None = setting(
         "imagenet",
         "start of backbone and private layers: imagenet, a torchvision name (IMAGENET1K_V1), a file, a run, or none",

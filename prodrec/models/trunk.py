@@ -21,6 +21,8 @@ from prodrec.core.errors import BadOption, nearest
 class Backbone(nn.Module):
     """`trunk` gives a feature map B×D×H×W (a vector B×D for ViT), `neck` the visual feature B×width.
 
+    The backbone `features` is given vectors B×width in place of photos, and both pass them on.
+
     photo_side: the only side of photos that it takes, or None. private: what the network has between its neck and its
     classifying layer; every task gets a copy (S §3.4), so that it is no part of the backbone's own weights.
 
@@ -57,9 +59,9 @@ class Backbone(nn.Module):
 
         Raises BadOption for a photo size that this network cannot take.
         """
-        height, width = images_BCHW.shape[2:]
-        if self.photo_side is not None and (height, width) != (self.photo_side, self.photo_side):
-            side = self.photo_side
+        side = self.photo_side
+        if side is not None and images_BCHW.shape[2:] != (side, side):
+            height, width = images_BCHW.shape[2:]
             raise BadOption(
                 f"backbone {self.name} takes photos of {side}x{side} only, not {height}x{width}: use image_size={side}."
             )

@@ -41,6 +41,7 @@ def make_dataset(
     return SimpleNamespace(
         path=Path("dataset"),
         fingerprint=fingerprint,
+        feature_width=None,
         taxonomy=taxonomy,
         attributes=attributes,
         attributes_NA=random.integers(0, 3, size=(rows, 1)).astype(np.int32),
@@ -67,6 +68,7 @@ def make_run(
         fingerprint=fingerprint,
         dataset_fingerprint=dataset,
         finished=finished,
+        feature_width=None,
         taxonomy=TREE,
         attributes=COLOUR,
         train_images=np.array([5, 6, 7]),

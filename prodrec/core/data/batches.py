@@ -27,7 +27,7 @@ from torch.utils.data import Dataset as TorchDataset
 from prodrec.core import dist
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.photos import PhotoRules, UnusablePhoto, open_upright, to_store
-from prodrec.core.errors import BadArtefact, BadPhoto, ProdrecError
+from prodrec.core.errors import BadPhoto, ProdrecError
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -89,11 +89,7 @@ class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
     """
 
     def __init__(self, dataset: Dataset, photos: PhotoConfig, *, augment: bool, seed: int = 0, epoch: int = 0) -> None:
-        if dataset.photos is None and dataset.features_ND is None:
-            raise BadArtefact(
-                f"{dataset.path} was prepared with --no-images: there is nothing to recognise; prepare it with photos "
-                "or with --features."
-            )
+        dataset.refuse_nothing()
         self.dataset = dataset
         self.photos = photos
         self.augment = augment

@@ -79,6 +79,14 @@ class Dataset:
     def fingerprint(self) -> str:
         return str(self.header["fingerprint"])
 
+    def refuse_nothing(self) -> None:
+        """Raise BadArtefact where the rows show nothing that a network could look at."""
+        if self.inputs == "nothing":
+            raise BadArtefact(
+                f"{self.path} was prepared with --no-images: there is nothing to recognise; prepare it with photos or "
+                "with --features."
+            )
+
     def rows(self, split: str) -> NDArray[np.int64]:
         """The rows of one split, ascending: int64. Raises BadOption for an unknown split."""
         if split not in SPLITS:

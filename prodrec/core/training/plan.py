@@ -51,7 +51,7 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig) -> Plan:
     """Run a few steps on a few real photos and scale up. Changes the trainee's weights: train a fresh one."""
     config, rows = trainee.config, dataset.rows("train")
     epoch = training_order(rows, batch_size=config.batch_size, seed=config.seed, epoch=0)
-    probe = min(PROBE_PHOTOS, config.batch_size, len(rows))
+    probe = min(PROBE_PHOTOS if dataset.photos is not None else config.batch_size, config.batch_size, len(rows))
     source = PhotoBatches(dataset, photos, augment=True, seed=config.seed)
 
     def one_batch() -> Batch:

@@ -39,6 +39,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
     return SimpleNamespace(
         photos=Store(count, **store),
         features_ND=None,
+        refuse_nothing=lambda: None,
         labels_NL=np.stack([np.arange(count) % 2, np.arange(count)], axis=1).astype(np.int32),
         attributes_NA=np.arange(count, dtype=np.int32)[:, None] % 3,
         tokens=Ragged.from_lists([list(range(1, 1 + i % 4)) for i in range(count)]),

@@ -1,0 +1,84 @@
+"""The journey of a catalogue whose photos are feature vectors already: prepare, train, score, report; what refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+from prodrec.core.data.drawn import DrawnCatalogue
+
+
+def prodrec(*words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def refused(*words: object) -> str:
+    return prodrec(*words, code=2).stderr
+
+
+@pytest.fixture(scope="module")
+def shop(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset of vectors that tell the leaf, and sicot trained on it."""
+    place = tmp_path_factory.mktemp("features")
+    with drawn.table.open(encoding="utf-8", newline="") as stream:
+        leaves = [row["leaf"] for row in csv.DictReader(stream)]
+    random = np.random.default_rng(0)
+    centres = {leaf: random.normal(size=16) for leaf in sorted(set(leaves))}
+    vectors = np.stack([centres[leaf] + 0.3 * random.normal(size=16) for leaf in leaves])
+    np.save(place / "vectors.npy", vectors.astype(np.float32))
+    prodrec("prepare", drawn.table, "--features", place / "vectors.npy", "--out", place / "dataset")
+    settings: dict[str, Any] = {"embed": 24, "word_vectors": "random", "epochs": 12, "batch_size": 16, "lr": 0.1}
+    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    prodrec("train", "sicot", place / "dataset", "--out", place / "sicot", *given)
+    return place
+
+
+def test_vectors_are_trained_on_scored_and_reported(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop)
+    found = json.loads(prodrec("score", "sicot", "dataset", "--top-k", 3, "--json").stdout)
+    assert found["scored"][0]["rows"]["test"] > 10
+    report = json.loads(prodrec("report", "--json").stdout)
+    top1 = next(row for row in report["rows"] if (row["metric"], row["top"]) == ("ACC", 1))
+    assert top1["cells"]["sicot"]["value"] > 80  # the vectors tell the leaves apart
+    assert json.loads((shop / "sicot" / "run.json").read_text())["inputs"] == {"features": {"width": 16}}
+    assert "nothing to draw" in refused("gallery", "scores/sicot.h5", "dataset")
+    assert "cannot recognise photo files" in refused("explain", "sicot", "dataset/long-tail.png")
+
+
+def test_scores_of_all_classes_are_refined(shop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(shop)
+    prodrec("train", "bmtl-rl", "dataset", "--out", tmp_path / "both", "--set", "epochs=1", "--set", "lr=0.01")
+    prodrec("score", tmp_path / "both", "dataset", "--out", tmp_path / "both.h5")
+    prodrec("refine-mcr", tmp_path / "both.h5", "--out", tmp_path / "refined.h5")
+    assert (tmp_path / "refined.h5").is_file()
+
+
+def test_settings_of_photos_are_refused(shop: Path, tmp_path: Path) -> None:
+    train = ("train", "visual", shop / "dataset", "--out", tmp_path / "run", "--set")
+    assert "image_size=64 is about photos" in refused(*train, "image_size=64")
+    assert "backbone=resnet18 looks at photos" in refused(*train, "backbone=resnet18")
+    assert not (tmp_path / "run").exists()
+    assert json.loads(prodrec(*train[:-1], "--plan", "--json").stdout)["precision"] == "fp32"
+
+
+def test_a_dataset_of_titles_alone(shop: Path, drawn: DrawnCatalogue, tmp_path: Path) -> None:
+    out = tmp_path / "titles"
+    made = prodrec("prepare", drawn.table, "--no-images", "--out", out)
+    assert "pretrain-embeddings" in made.stderr and "nothing to recognise" in made.stdout
+    assert "duplicates" not in made.stdout
+    for command in ("train", "sicot", out, "--out", tmp_path / "run"), ("score", shop / "sicot", out):
+        assert len(refused(*command).splitlines()) == 1
+    assert "nothing to recognise" in refused("train", "sicot", out, "--out", tmp_path / "run", "--plan")
+    assert "next" not in prodrec("pretrain-embeddings", out, "--dimension", 8, "--epochs", 1).stdout
+    assert "exclude each other" in refused("prepare", drawn.table, "--no-images", "--features", "v.npy", "--out", "x")
+    shown = prodrec("inspect", shop / "dataset", "--samples", 1).stdout
+    assert "distinct vectors of 16 numbers" in shown and " x " not in shown.splitlines()[-4]
