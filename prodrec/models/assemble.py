@@ -16,7 +16,7 @@ from prodrec.core import dist
 from prodrec.core.errors import BadOption, Mismatch
 from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
-from prodrec.models.backbones import build_backbone
+from prodrec.models.backbones import RescaleChannels, build_backbone
 from prodrec.models.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
@@ -88,10 +88,12 @@ def restore(
 ) -> Recognizer:
     """A saved network: `build` without reading any other file, then `weights` (its state dict), every key of it.
 
-    Words and their dimension are those of the saved word vectors. Raises Mismatch where weights and config differ.
+    The network takes the tensors of `weights` themselves, so that those mapped from a file are read when they are used
+    and not before. Words and their dimension are those of the saved word vectors. Raises Mismatch where weights and
+    config differ.
     """
     saved = weights.get("word_vectors.weight")
-    vectors_VE = np.zeros((saved.shape[0] - 1, saved.shape[1]), np.float32) if saved is not None else None
+    vectors_VE = np.empty((saved.shape[0] - 1, saved.shape[1]), np.float32) if saved is not None else None
     if config.titles and saved is None:
         raise Mismatch(f"the saved network has no word vectors, its recipe has titles={config.titles}.")
     with torch.device("meta"):  # shapes without memory
@@ -200,7 +202,9 @@ def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.floa
     """
     if words < 1:
         raise BadOption(f"titles={config.titles} needs titles, and this dataset has no words; use titles=none.")
-    if config.word_vectors == "random":
+    if torch.get_default_device().type == "meta" and vectors_VE is not None:
+        start_VE = torch.empty(vectors_VE.shape)
+    elif config.word_vectors == "random":
         dimension = config.word_dimension or RANDOM_WORD_DIMENSION
         start_VE = torch.randn(words, dimension) / dimension**0.5
     elif vectors_VE is None:

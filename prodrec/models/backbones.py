@@ -42,9 +42,14 @@ class RescaleChannels(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        for name in ("scale", "shift"):
+            self.register_buffer(name, torch.empty(1, 3, 1, 1), persistent=False)
+        self.fill()
+
+    def fill(self) -> None:
+        """Set the constants, which no weights file has."""
         std, mean = torch.tensor((0.229, 0.224, 0.225)), torch.tensor((0.485, 0.456, 0.406))
-        self.register_buffer("scale", (std / 0.5).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("shift", ((mean - 0.5) / 0.5).reshape(1, 3, 1, 1), persistent=False)
+        self.scale, self.shift = (std / 0.5).reshape(1, 3, 1, 1), ((mean - 0.5) / 0.5).reshape(1, 3, 1, 1)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         return images_BCHW * self.scale + self.shift
@@ -57,22 +62,22 @@ def build_backbone(
 
     "imagenet" is torchvision's default of that network; None is random, from torch's global generator.
 
+    "features" has no weights and passes on what it is given, vectors of `feature_width` numbers.
+
     With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
     A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run (its
     directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact,
     Mismatch; ProdrecError where a download fails.
     """
-    "features" has no weights and passes on what it is given, vectors of `feature_width` numbers.
-
+    if (name == FEATURES) != (feature_width is not None):
+        raise BadOption(f"backbone={FEATURES} is for datasets of feature vectors, and they take no other backbone.")
+    if feature_width is not None:
+        return Backbone(name, nn.Identity(), nn.Sequential(), feature_width, photo_side=None)
     published = _published(name, weights)
     network = _torchvision_network(name, published)
     found = read_weights(Path(weights)) if load_weights and weights is not None and published is None else None
     of_a_run = found is not None and any(key.startswith("backbone.") for key in found)
     head, classifier = _classifier_of(network)
-    if (name == FEATURES) != (feature_width is not None):
-        raise BadOption(f"backbone={FEATURES} is for datasets of feature vectors, and they take no other backbone.")
-    if feature_width is not None:
-        return Backbone(name, nn.Identity(), nn.Sequential(), feature_width, photo_side=None)
     if load_weights and published is not None:
         found = _download(name, published)
     if found is not None and not of_a_run:
@@ -121,8 +126,10 @@ def _torchvision_network(name: str, published: Any) -> nn.Module:
         options = {"aux_logits": False, "init_weights": True}
     elif name.startswith("vit_") and published is not None:
         options = {"image_size": published.meta["min_size"][0]}
-    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
-    return network
+    device = torch.get_default_device()
+    with torch.device("cpu") if name.startswith("regnet") else device:  # a RegNet computes its widths with tensors
+        network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network.to(device)
 
 
 def _download(name: str, chosen: Any) -> dict[str, Tensor]:

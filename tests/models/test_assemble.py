@@ -91,3 +91,31 @@ def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxono
         recipe("bcnn", {**settings, "weights": str(tmp_path), "private_width": "8"}).network, taxonomy=taxonomy
     )
     assert other.level_heads[0].private[0].weight.shape == (8, 4096)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("visual", {"backbone": "googlenet", "weights": "imagenet"}),  # rescales photos by constants that are not saved
+        ("visual", {"backbone": "regnet_y_400mf"}),  # computes its widths with tensors
+        ("sscnn", {"logit_adjustment": "1"}),
+        ("sicot", {"titles": "bilstm-attention", "word_vectors": "pretrained"}),
+    ],
+)
+def test_a_restored_network_takes_the_tensors_themselves(
+    taxonomy: Taxonomy, family: str, settings: dict[str, str]
+) -> None:
+    """So that those mapped from a file are not read, and a classifier may be larger than memory."""
+    config = recipe(family, {**SMALL, **settings}).network
+    words = {"words": 9, "word_vectors_VE": np.ones((9, 6), np.float32)} if config.titles else {}
+    first = build(config, taxonomy=taxonomy, photo_size=(96, 80), load_weights=False, **words).eval()  # type: ignore[arg-type]
+    weights = first.state_dict()
+    again = restore(config, weights, taxonomy=taxonomy, photo_size=(96, 80)).eval()
+    assert {name: tensor.data_ptr() for name, tensor in again.state_dict().items()} == {
+        name: tensor.data_ptr() for name, tensor in weights.items()
+    }
+    assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in first.parameters()]
+    photos_BCHW = torch.randn(2, 3, 96, 80)
+    with torch.inference_mode():
+        for one, other in zip(first(photos_BCHW), again(photos_BCHW), strict=True):
+            assert (one is None and other is None) or torch.equal(one, other)
