@@ -193,6 +193,17 @@ def gathered(value: T) -> list[T]:
     return values
 
 
+def to_main(value: T) -> list[T]:
+    """Every rank's `value`, by rank, on rank 0; nothing on the others."""
+    if ranks() == 1:
+        return [value]
+    import torch.distributed as c10d
+
+    values: list[Any] = [None] * ranks()
+    c10d.gather_object(value, values if is_main() else None)
+    return [value, *values[1:]] if is_main() else []
+
+
 def share(count: int, *, of: int | None = None, number: int | None = None) -> slice:
     """The part of `count` things, in order, that belongs to rank `number` of `of` (this one of all unless given).
 

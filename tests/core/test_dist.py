@@ -36,6 +36,7 @@ def everything() -> dict[str, Any]:
         "largest": dist.largest(torch.tensor([float(rank), -1.0])).tolist(),
         "rows": _rows(rank),
         "gathered": dist.gathered(np.full(2, rank)),
+        "to_main": dist.to_main(np.full(2, rank)),
         "share": dist.share(5),
         "first to fail": first,
     }
@@ -57,6 +58,8 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
         assert all_rows == [[r, r] for r in range(ranks) for _ in range(r)]
         assert own_rows == [[answer["rank"] * sum(range(1, ranks + 1))] * 2] * answer["rank"]
         assert [part.tolist() for part in answer["gathered"]] == [[r, r] for r in range(ranks)]
+        at_main = [[r, r] for r in range(ranks)] if answer["main"] else []
+        assert [part.tolist() for part in answer["to_main"]] == at_main
     assert list(itertools.chain(*(range(5)[answer["share"]] for answer in found))) == list(range(5))
 
 
@@ -71,6 +74,7 @@ def test_one_process_is_rank_0_of_1() -> None:
             "largest": [0.0, -1.0],
             "rows": ([0], [], []),
             "gathered": [pytest.approx([0, 0])],
+            "to_main": [pytest.approx([0, 0])],
             "share": slice(0, 5),
             "first to fail": True,
         }

@@ -25,6 +25,7 @@ from prodrec.core.scores.schema import HDF5_VERSION, SPLITS, Origin, fixed_utf8,
 from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.core.texts import Texts
 
+Columns = dict[str, NDArray[Any]]
 ROWS_BETWEEN_FLUSHES = 8192
 ID_BYTES = 64
 """Wider columns of ids are compressed: one id of two kilobytes makes all others as wide, mostly with zeros."""
@@ -91,7 +92,11 @@ class ScoresWriter:
         with self._stack:
             self._finish()
 
-    def append(
+    def append(self, **rows: Any) -> None:
+        """Encode the next rows, given as `encode` wants them, and take them."""
+        self.take(self.encode(**rows))
+
+    def encode(
         self,
         *,
         ids: Sequence[str],
@@ -103,18 +108,16 @@ class ScoresWriter:
         classes: Mapping[str, ArrayLike] | None = None,
         attributes_BA: ArrayLike | None = None,
         attribute_scores: Mapping[str, ArrayLike] | None = None,
-    ) -> None:
-        """Add the next rows; `rows_B` ascends within and across calls.
+    ) -> Columns:
+        """Some rows as the file holds them, by column. Needs no open file: one process encodes what another takes.
 
         scores: by level, B×C; or, with `classes` (B×K class indices by level), the B×K best; any levels, even none.
         attribute_scores: by attribute, B×m for its m states; none where the run scores no attribute.
         """
         rows = np.asarray(rows_B, dtype=np.int64)
-        assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
-        self._last_row = int(rows[-1])
         split = np.asarray(split_B, dtype=np.uint8)
         assert set(np.unique(split)) <= {SPLITS.index(name) for name in self.origin.splits}
-        columns: dict[str, NDArray[Any]] = {"row": rows, "split": split}
+        columns: Columns = {"row": rows, "split": split}
         columns["id"] = fixed_utf8(list(ids), length=self._id_bytes)
         labels = np.asarray(labels_BL, dtype=np.int32)
         for level, column in zip(self.taxonomy.levels, labels.T, strict=True):
@@ -143,6 +146,13 @@ class ScoresWriter:
             half = to_half(exact, f"scores of attribute {name}", where)
             columns[f"attribute_scores/{key(name)}"] = keep_order(exact, half)
         assert scores or attribute_scores, "at least one level or attribute is scored"
+        return columns
+
+    def take(self, columns: Columns) -> None:
+        """Add encoded rows; `row` ascends within and across calls."""
+        rows = columns["row"]
+        assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
+        self._last_row = int(rows[-1])
         if not self._datasets:
             self._check_room(columns)
             self._datasets = {name: self._new_dataset(name, column) for name, column in columns.items()}
@@ -160,7 +170,7 @@ class ScoresWriter:
             name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=column.dtype, **how
         )
 
-    def _check_room(self, columns: Mapping[str, NDArray[Any]]) -> None:
+    def _check_room(self, columns: Columns) -> None:
         """Before hours of work: whether the disk can take all rows, where their number is known."""
         of_row = {name: column[:1].nbytes for name, column in columns.items()}
         of_row["id"] = min(of_row["id"], ID_BYTES)
@@ -172,7 +182,7 @@ class ScoresWriter:
                 "free some, give another place, or keep the best scores only with --top-k."
             )
 
-    def _write(self, columns: Mapping[str, NDArray[Any]], count: int) -> None:
+    def _write(self, columns: Columns, count: int) -> None:
         """Hand the rows to HDF5; to the disk now and then, so that a full one is found while it happens."""
         before, self.n = self.n, self.n + count
         try:
