@@ -24,7 +24,7 @@ from prodrec.eval.refine.tree import Tree
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-BYTES_OF_SCRATCH = 32 * 2**20
+BYTES_OF_SCRATCH = 128 * 2**20
 
 
 @dataclass(frozen=True)

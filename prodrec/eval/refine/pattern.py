@@ -69,7 +69,8 @@ def everything(tree: Tree) -> Pattern:
 
 def from_keys(tree: Tree, keys: NDArray[np.int64]) -> Pattern:
     """The pattern of the pairs c · n + s, in any order; doubles count once."""
-    keys = np.unique(keys)
+    keys = np.sort(keys)  # np.unique hashes large arrays: 0.9 s instead of 0.1 for seven million
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]][: len(keys)]]
     bounds = np.searchsorted(keys, np.arange(tree.n + 1, dtype=np.int64) * tree.n)
     return Pattern(tree, bounds.astype(np.int64), (keys % tree.n).astype(np.int32))
 
