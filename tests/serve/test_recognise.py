@@ -17,7 +17,7 @@ from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.titles import Vocabulary, choose_tokenizer
 from prodrec.core.errors import BadPhoto, NotFound
 from prodrec.core.taxonomy import Attribute, Taxonomy
-from prodrec.serve.recognise import Recogniser, read_bytes
+from prodrec.serve.recognise import Recogniser, _best, read_bytes
 
 TREE = Taxonomy(
     levels=("root", "leaf"),
@@ -121,3 +121,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_bytes(tmp_path / "none.jpg")
     with pytest.raises(BadPhoto, match="cannot be read"):
         read_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("top", [1, 5, 199, 200, 300])
+def test_the_best_of_many_are_those_of_a_full_sort(top: int) -> None:
+    scores = torch.randn(1, 200, generator=torch.Generator().manual_seed(0)).mul(2).round()  # with many ties
+    expected = np.argsort(-scores[0].numpy(), kind="stable")[:top]
+    assert [number for number, _ in _best(scores, top)] == expected.tolist()

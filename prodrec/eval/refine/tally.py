@@ -40,11 +40,13 @@ class Tally:
         count: int,
     ) -> None:
         """Judge rows by their raw and refined scores, R×C, or R×K with `classes`; `count` classes in all."""
-        found = self.counts.setdefault((split, level), Counts(*(np.zeros(count, dtype=np.int64) for _ in range(3))))
-        found.rows_C += np.bincount(label_R, minlength=count)
+        if (split, level) not in self.counts:
+            self.counts[split, level] = Counts(*(np.zeros(count, dtype=np.int64) for _ in range(3)))
+        found = self.counts[split, level]
+        np.add.at(found.rows_C, label_R, 1)
         for scores, right_C in ((raw, found.before_C), (refined, found.after_C)):
             place = rank(scores, label_R) if classes is None else rank_kept(scores, classes, label_R)
-            right_C += np.bincount(label_R[place == 0], minlength=count)
+            np.add.at(right_C, label_R[place == 0], 1)
 
     def figures(self) -> list[dict[str, Any]]:
         """Percentages, one entry for each split, level and metric."""
