@@ -15,16 +15,25 @@ from numpy.typing import NDArray
 
 def exact_groups(digests_N: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Group numbers int64 [N] of rows with equal digests uint8 [N, 16]."""
-    keys = np.ascontiguousarray(digests_N).view("V16")[:, 0]
-    return in_order_of_first(np.unique(keys, return_inverse=True)[1])
+    halves_N2 = np.ascontiguousarray(digests_N).view(np.uint64)
+    _, first, groups_N = np.unique(halves_N2[:, 0], return_index=True, return_inverse=True)
+    if len(digests_N) and (halves_N2[:, 1] != halves_N2[first, 1][groups_N]).any():  # equal in the first half alone
+        keys = np.ascontiguousarray(digests_N).view("V16")[:, 0]
+        groups_N = np.unique(keys, return_inverse=True)[1]
+    return in_order_of_first(groups_N)
 
 
 def in_order_of_first(groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same groups, numbered in order of their first rows."""
-    _, first, inverse = np.unique(groups_N, return_index=True, return_inverse=True)
-    numbers = np.empty(len(first), np.int64)
-    numbers[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return numbers[inverse]
+    """The same groups (numbers from 0, no more than a few times the rows), numbered in order of their first rows."""
+    if not len(groups_N):
+        return groups_N
+    n = len(groups_N)
+    first_G = np.full(int(groups_N.max()) + 1, n, np.int64)
+    first_G[groups_N[::-1]] = np.arange(n - 1, -1, -1)  # the last to be written is the first row
+    is_first_N = np.zeros(n, bool)
+    is_first_N[first_G[first_G < n]] = True
+    number_N = np.cumsum(is_first_N) - 1
+    return number_N[first_G[groups_N]]
 
 
 def join_pairs(start_N: NDArray[np.int64], pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -62,7 +71,11 @@ def group_sizes(group_N: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def conflicting(exact_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Rows whose photo stands under another leaf as well: bool [N]."""
-    order = np.lexsort((leaf_N, exact_N))
-    same_photo, other_leaf = np.diff(exact_N[order]) == 0, np.diff(leaf_N[order]) != 0
-    with_conflict = np.unique(exact_N[order][1:][same_photo & other_leaf])
-    return np.isin(exact_N, with_conflict)
+    if not len(exact_N):
+        return np.zeros(0, bool)
+    groups = int(exact_N.max()) + 1
+    leaf_G = np.empty(groups, leaf_N.dtype)
+    leaf_G[exact_N] = leaf_N  # of one of its rows
+    with_conflict_G = np.zeros(groups, bool)
+    with_conflict_G[exact_N[leaf_N != leaf_G[exact_N]]] = True
+    return with_conflict_G[exact_N]

@@ -29,21 +29,34 @@ class SeveralParents:
     rows: tuple[int, ...]
 
 
-def encode(names: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
+def encode(names: pl.Series) -> tuple[Texts, NDArray[np.int32]]:
     """The distinct values in order of code points, and the index of every row's value into them, -1 for null."""
     import polars as pl
 
-    distinct = names.drop_nulls().unique().sort().to_list()
-    if not distinct:
-        return [], np.full(len(names), -1, np.int32)
+    distinct = names.drop_nulls().unique().sort()
+    if not len(distinct):
+        return Texts.of(()), np.full(len(names), -1, np.int32)
     codes = names.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).fill_null(-1)
-    return distinct, codes.to_numpy()
+    return Texts.from_polars(distinct), codes.to_numpy()
 
 
-def build_taxonomy(
-    levels: tuple[str, ...], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]
-) -> tuple[Taxonomy, NDArray[np.int32], list[SeveralParents]]:
-    """The tree over the rows' class names, the label of every row at every level (int32 [N, L]), and what was unclear.
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A tree, and where every row stands in it.
+
+    labels_NL:       int32, the class of every row at every level
+    several_parents: classes under several parents
+    rows_moved:      rows that stand under another parent now, at any level, than their own names say
+    """
+
+    taxonomy: Taxonomy
+    labels_NL: NDArray[np.int32]
+    several_parents: list[SeveralParents]
+    rows_moved: int
+
+
+def build_taxonomy(levels: tuple[str, ...], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]) -> Labelled:
+    """The tree over the rows' class names.
 
     `names` and `codes_NL` come from `encode`, level by level, so that classes are in alphabetical order. A class under
     several parents belongs to the one that most rows name, the first in that order where two are equal; the labels of a
@@ -61,41 +74,38 @@ def build_taxonomy(
         first = np.flatnonzero(np.diff(child, prepend=-1))
         parent_C[child[first]] = parent[first]
         parents.append(parent_C)
-        for start, stop in zip(first, [*first[1:], len(child)], strict=True):
-            if stop - start > 1:
-                listed = tuple(names[level - 1][p] for p in parent[start:stop])
-                unclear.append(
-                    SeveralParents(levels[level], names[level][child[start]], listed, tuple(rows[start:stop].tolist()))
-                )
-    return *_without_unused(levels, names, parents, codes_NL[:, -1]), unclear
+        stop = np.append(first[1:], len(child))
+        for i in np.flatnonzero(stop - first > 1).tolist():
+            of_one = slice(int(first[i]), int(stop[i]))
+            listed = tuple(names[level - 1][int(p)] for p in parent[of_one])
+            name = names[level][int(child[first[i]])]
+            unclear.append(SeveralParents(levels[level], name, listed, tuple(rows[of_one].tolist())))
+    return _without_unused(levels, names, parents, codes_NL, unclear)
 
 
 def _without_unused(
-    levels: tuple[str, ...], names: Sequence[Sequence[str]], parents: list[NDArray[np.int64]], leaf_N: NDArray[np.int32]
-) -> tuple[Taxonomy, NDArray[np.int32]]:
+    levels: tuple[str, ...],
+    names: Sequence[Sequence[str]],
+    parents: list[NDArray[np.int64]],
+    codes_NL: NDArray[np.int32],
+    unclear: list[SeveralParents],
+) -> Labelled:
     """Leave out leaves without rows, and classes whose leaves all went to other parents."""
     used: list[NDArray[np.int64]] = []
-    labels: list[NDArray[np.int32]] = []
-    label_N = leaf_N.astype(np.int64)
+    labels_NL = np.empty_like(codes_NL)
+    moved_N = np.zeros(len(codes_NL), bool)
+    label_N = codes_NL[:, -1].astype(np.int64)
     for level in reversed(range(len(levels))):
-        kept, code_N = np.unique(label_N, return_inverse=True)
+        moved_N |= label_N != codes_NL[:, level]
+        kept = np.flatnonzero(np.bincount(label_N, minlength=len(names[level])))
+        number_C = np.zeros(len(names[level]), np.int32)
+        number_C[kept] = np.arange(len(kept))
+        labels_NL[:, level] = number_C[label_N]
         used.insert(0, kept)
-        labels.insert(0, code_N.astype(np.int32))
         if level:
             label_N = parents[level - 1][label_N]
     above = [parents[level - 1][used[level]] for level in range(1, len(levels))]
     kept_parents = [np.searchsorted(kept, parent).astype(np.int32) for kept, parent in zip(used, above, strict=False)]
     kept_parents.insert(0, np.full(len(used[0]), -1, np.int32))
     kept_names = tuple(Texts.of(names[level]).take(used[level]) for level in range(len(levels)))
-    return Taxonomy(levels, kept_names, tuple(kept_parents)), np.stack(labels, axis=1)
-
-
-def rows_moved(
-    taxonomy: Taxonomy, labels_NL: NDArray[np.int32], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]
-) -> int:
-    """Rows that stand under another parent now, at any level, than their own names say."""
-    moved = np.zeros(len(codes_NL), bool)
-    for level, classes in enumerate(taxonomy.names):
-        place = {name: i for i, name in enumerate(names[level])}
-        moved |= np.array([place[name] for name in classes])[labels_NL[:, level]] != codes_NL[:, level]
-    return int(moved.sum())
+    return Labelled(Taxonomy(levels, kept_names, tuple(kept_parents)), labels_NL, unclear, int(moved_N.sum()))

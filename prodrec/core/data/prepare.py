@@ -22,7 +22,7 @@ from prodrec.core.data.catalogue import Catalogue, catalogue_of_folders, read_ca
 from prodrec.core.data.decoding import decode_photos
 from prodrec.core.data.features import open_features, read_features
 from prodrec.core.data.inputs import Inputs, Nothing, Photos
-from prodrec.core.data.labels import build_taxonomy, rows_moved
+from prodrec.core.data.labels import build_taxonomy
 from prodrec.core.data.options import WITHOUT, PrepareOptions
 from prodrec.core.data.photo_sources import PhotoSource, open_photos, photo_names
 from prodrec.core.data.photos import PhotoRules
@@ -141,7 +141,7 @@ def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptio
         rows, split_N, tokens = rows[with_words], split_N[with_words], tokens.take(with_words)
         exact_N, group_N = (duplicates.in_order_of_first(groups[with_words]) for groups in (exact_N, group_N))
 
-    taxonomy, labels_NL, several_parents = build_taxonomy(catalogue.levels, names, codes_ML[rows])
+    labelled = build_taxonomy(catalogue.levels, names, codes_ML[rows])
     return Prepared(
         options=options,
         catalogue=catalogue,
@@ -150,10 +150,7 @@ def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptio
         conflict_rows=conflict_rows,
         conflict_groups=conflict_groups,
         rows_N=rows,
-        taxonomy=taxonomy,
-        labels_NL=labels_NL,
-        several_parents=several_parents,
-        rows_moved=rows_moved(taxonomy, labels_NL, names, codes_ML[rows]),
+        labelled=labelled,
         attributes=attributes,
         attributes_NA=attributes_MA[rows],
         attributes_dropped=attributes_dropped,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.data.catalogue import Catalogue
 from prodrec.core.data.inputs import Inputs
-from prodrec.core.data.labels import SeveralParents
+from prodrec.core.data.labels import Labelled
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.rejects import Rejects
@@ -32,7 +32,6 @@ class Prepared:
     rows_N:          int64, the rows that are kept, ascending, among the M rows of the catalogue
     conflict_rows:   those of the M rows whose very photo or vector stands under several leaves; conflict_groups: which
                      of them share it
-    several_parents: classes under several parents; rows_moved: rows that stand under another parent now
     split_report:    leaks_avoided, rows_moved_to_train
     """
 
@@ -43,10 +42,7 @@ class Prepared:
     conflict_rows: NDArray[np.int64]
     conflict_groups: NDArray[np.int64]
     rows_N: NDArray[np.int64]
-    taxonomy: Taxonomy
-    labels_NL: NDArray[np.int32]
-    several_parents: list[SeveralParents]
-    rows_moved: int
+    labelled: Labelled
     attributes: tuple[Attribute, ...]
     attributes_NA: NDArray[np.int32]
     attributes_dropped: dict[str, int]
@@ -58,6 +54,15 @@ class Prepared:
     tokens: Ragged
     vocabulary: Vocabulary
     trim: TrimReport
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        return self.labelled.taxonomy
+
+    @property
+    def labels_NL(self) -> NDArray[np.int32]:
+        """The class of every row at every level."""
+        return self.labelled.labels_NL
 
     @property
     def frame(self) -> pl.DataFrame:

@@ -5,7 +5,7 @@ Shapes: M rows of all tables, L levels, A attributes.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,55 +17,67 @@ from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.rejects import Rejects
 from prodrec.core.errors import BadTable
 from prodrec.core.taxonomy import PATH_SEPARATOR, Attribute
+from prodrec.core.texts import Texts
 
 
 def categories(
     catalogue: Catalogue, rejected: Rejects, *, path_identity: bool
-) -> tuple[list[list[str]], NDArray[np.int32]]:
+) -> tuple[list[Texts], NDArray[np.int32]]:
     """Class names and codes int32 [M, L] of every level; rejects rows whose path is not complete.
 
     With `path_identity` a class is its whole path: `A`, `A / B`, `A / B / C`.
     """
     import polars as pl
 
-    frame, depth = catalogue.frame, len(catalogue.levels)
+    depth = len(catalogue.levels)
     columns = [f"level_{i}" for i in range(depth)]
-    if "depth" in frame.columns:
-        other = frame.with_row_index("row").filter(pl.col("depth") != depth)
-        details = {row: f"{found} levels, expected {depth}" for row, found in other.select("row", "depth").iter_rows()}
-        rejected.add(rejects.OTHER_DEPTH, other["row"].to_numpy().astype(np.int64), details)
-    empty_ML = np.stack([frame[column].is_null().to_numpy() for column in columns], axis=1)
-    rows = np.flatnonzero(empty_ML.any(axis=1))
-    details = {
-        row: " and ".join(itertools.compress(catalogue.levels, empty_ML[row])) + " empty" for row in rows.tolist()
-    }
-    rejected.add(rejects.NO_CATEGORY, rows, details)
-    if path_identity:
-        frame = frame.with_columns(
-            pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR).alias(column) for i, column in enumerate(columns)
-        )
-    encoded = [encode(frame[column]) for column in columns]
-    return [names for names, _ in encoded], np.stack([codes for _, codes in encoded], axis=1)
+    if "depth" in catalogue.lazy.collect_schema():
+        found_M = catalogue.column("depth").fill_null(depth).to_numpy()
+        rows = np.flatnonzero(found_M != depth)
+        depths, which = np.unique(found_M[rows], return_inverse=True)
+        rejected.add(rejects.OTHER_DEPTH, rows, [f"{found} levels, expected {depth}" for found in depths], which)
+    names, codes_ML, empty_M = [], np.empty((catalogue.rows, depth), np.int32), np.zeros(catalogue.rows, np.int64)
+    for i, column in enumerate(columns):
+        values = catalogue.column(column)
+        empty_M |= values.is_null().to_numpy().astype(np.int64) << i
+        if path_identity:
+            path = pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR)
+            values = catalogue.lazy.select(path).collect().to_series()
+        found, codes_ML[:, i] = encode(values)
+        names.append(found)
+    rows = np.flatnonzero(empty_M)
+    kinds, which = np.unique(empty_M[rows], return_inverse=True)
+    details = [_and(level for i, level in enumerate(catalogue.levels) if kind >> i & 1) for kind in kinds.tolist()]
+    rejected.add(rejects.NO_CATEGORY, rows, [f"{empty} empty" for empty in details], which)
+    return names, codes_ML
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(words)
 
 
 def given_splits(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
     """The split of every row by the split column, uint8 [M]; rejects rows with another word (255)."""
-    words, codes_M = encode(catalogue.column("split").str.to_lowercase())
+    column = catalogue.column("split")
+    words, codes_M = encode(column.str.to_lowercase())
     known = np.array([splits.NAMES.get(word, 255) for word in words] + [255], np.uint8)
     given_M: NDArray[np.uint8] = known[codes_M]
     unknown = np.flatnonzero(given_M == 255)
-    column = catalogue.column("split")
-    details = {row: f"{column[row] or 'empty'}: none of train, test, validation" for row in unknown.tolist()}
-    rejected.add(rejects.NO_SPLIT, unknown, details)
+    found, which = encode(column.gather(unknown))
+    details = [f"{word or 'empty'}: none of train, test, validation" for word in [*found, None]]
+    rejected.add(rejects.NO_SPLIT, unknown, details, which % len(details))
     return given_M
 
 
-def drop_rare_leaves(leaf_M: NDArray[np.int32], leaves: list[str], rejected: Rejects, *, least: int) -> None:
+def drop_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejects, *, least: int) -> None:
     """Reject the rows of leaves with fewer than `least` usable photos (paper S §4.1: 1,000)."""
+    if least == 1:  # no row that is kept has a leaf without one
+        return
     counts = np.bincount(leaf_M[rejected.kept], minlength=len(leaves))
-    rare = np.flatnonzero((leaf_M >= 0) & (counts[leaf_M] < least))
-    details = {row: f"{leaves[leaf_M[row]]} has {counts[leaf_M[row]]}" for row in rare.tolist()} if least > 1 else {}
-    rejected.add(rejects.RARE_LEAF, rare, details)
+    rows = np.flatnonzero((leaf_M >= 0) & (counts[leaf_M] < least))
+    rare, which = np.unique(leaf_M[rows], return_inverse=True)
+    details = [f"{leaf} has {count}" for leaf, count in zip(leaves.take(rare), counts[rare].tolist(), strict=True)]
+    rejected.add(rejects.RARE_LEAF, rows, details, which)
 
 
 def choose_attributes(
@@ -90,7 +102,7 @@ def choose_attributes(
         used = used[used >= 0]
         new_code = np.zeros(len(states) + 1, np.int32)  # the last one is -1, absent
         new_code[used] = np.arange(1, len(used) + 1)
-        attributes.append(Attribute(name, tuple(states[code] for code in used)))
+        attributes.append(Attribute(name, tuple(states.take(used))))
         columns.append(new_code[codes_M])
     nothing = np.zeros((len(rejected.code_N), 0), np.int32)
     return tuple(attributes), np.stack(columns, axis=1) if columns else nothing, dropped
@@ -105,7 +117,7 @@ def refuse_if_empty(rejected: Rejects, catalogue: Catalogue) -> None:
     row = int(np.flatnonzero(rejected.code_N == rejected.reasons.index(next(iter(counts))))[0])
     table_row, image, id_ = catalogue.at(np.array([row]), "table_row", "image", "id").row(0)
     example = f"row {table_row}, {image or id_}"
-    detail = f": {rejected.details[row]}" if row in rejected.details else ""
+    detail = f": {rejected.texts[rejected.detail_N[row]]}" if rejected.detail_N[row] else ""
     tables = ", ".join(catalogue.tables)
     raise BadTable(
         f"{tables}: none of {len(rejected.code_N):,} rows can be used ({reasons}; for example {example}{detail})."

@@ -35,7 +35,10 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             level: len(classes)
             for level, classes in zip(prepared.taxonomy.levels, prepared.taxonomy.names, strict=True)
         },
-        "several_parents": {"classes": len(prepared.several_parents), "rows_moved": prepared.rows_moved},
+        "several_parents": {
+            "classes": len(prepared.labelled.several_parents),
+            "rows_moved": prepared.labelled.rows_moved,
+        },
         "attributes": {
             a.name: {"states": len(a.states), "rows": int((prepared.attributes_NA[:, i] > 0).sum())}
             for i, a in enumerate(prepared.attributes)

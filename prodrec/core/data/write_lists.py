@@ -35,7 +35,7 @@ def write_rejected(path: Path, prepared: Prepared) -> None:
     columns = [
         *_origin(prepared, rows),
         named("reason", rejected.reasons, rejected.code_N[rows]),
-        pl.Series("detail", [rejected.details.get(row, "") for row in rows.tolist()], dtype=pl.String),
+        named("detail", rejected.texts, rejected.detail_N[rows]),
     ]
     pl.DataFrame(columns).write_csv(path)
 
@@ -72,7 +72,7 @@ def write_parents(path: Path, prepared: Prepared) -> None:
 
     lines = [
         (several.level, several.name, parent, rows, "yes" if i == 0 else "no")
-        for several in prepared.several_parents
+        for several in prepared.labelled.several_parents
         for i, (parent, rows) in enumerate(zip(several.parents, several.rows, strict=True))
     ]
     schema = {"level": pl.String, "class": pl.String, "parent": pl.String, "rows": pl.Int64, "taken": pl.String}

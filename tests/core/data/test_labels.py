@@ -15,7 +15,10 @@ def build(paths: list[tuple[str, ...]]) -> tuple[Taxonomy, list[tuple[str, ...]]
     levels = ("root", "middle", "leaf")[-len(paths[0]) :]
     encoded = [encode(pl.Series(names)) for names in zip(*paths, strict=True)]
     codes = np.stack([codes for _, codes in encoded], axis=1)
-    taxonomy, labels, unclear = build_taxonomy(levels, [names for names, _ in encoded], codes)
+    labelled = build_taxonomy(levels, [names for names, _ in encoded], codes)
+    taxonomy, labels, unclear = labelled.taxonomy, labelled.labels_NL, labelled.several_parents
+    own = [tuple(taxonomy.names[i][c] for i, c in enumerate(row)) for row in labels]
+    assert labelled.rows_moved == sum(path != found for path, found in zip(paths, own, strict=True))
     assert labels.dtype == np.int32 and labels.shape == (len(paths), len(levels))
     assert np.array_equal(labels, taxonomy.ancestors()[labels[:, -1]])
     return taxonomy, [taxonomy.path(leaf) for leaf in labels[:, -1]], unclear
