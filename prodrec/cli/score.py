@@ -11,7 +11,7 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ Examples:
 - `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every photo
+- `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks; the file is that of one process
 """
+ROOM_ON_GPU = 0.7
+"""Of a GPU's free memory, that weights may take before their classes are divided among the ranks."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,20 @@ class How:
     precision: str = "auto"
     device: str = "auto"
     workers: int | None = None
+    divide_classes: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "fp32", "bf16"):
             raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
         if self.top_k is not None and self.top_k < 1:
             raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
+        if self.divide_classes and dist.ranks() == 1:
+            raise BadOption("--divide-classes: there is one process; start several with torchrun, or leave it out.")
+        if self.divide_classes and self.top_k is None:
+            raise BadOption("--divide-classes: no rank has the scores of all classes then; add --top-k.")
 
 
-@verb(app, "score", epilog=EXAMPLES)
+@verb(app, "score", parallel=True, epilog=EXAMPLES)
 def score_command(
     places: Annotated[
         list[Path] | None,
@@ -82,13 +90,20 @@ def score_command(
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as trained.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
+    divide_classes: Annotated[
+        bool,
+        typer.Option(
+            "--divide-classes",
+            help="Let each rank hold a part of the classes, with --top-k. [default: where all do not fit on a GPU]",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace scores that exist already.")] = False,
 ) -> dict[str, Any]:
     """Write what finished runs say of every photo: features and unnormalised scores of all classes.
 
     Photos alone are used, as in deployment, unless --with-titles is given. Runs with up-to-date scores are skipped.
     """
-    how = How(top_k, with_titles, batch_size, precision, device, workers)
+    how = How(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
     runs, data = read_places(places or [], dataset)
     scored, skipped = score(runs, data, out=out, split=split, how=how, other_dataset=other_dataset, force=force)
     for path in skipped:
@@ -188,7 +203,7 @@ def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How
     import torch
 
     from prodrec.core.device import choose_device, choose_workers
-    from prodrec.eval.score import rows_of
+    from prodrec.eval.score import deal, rows_of
     from prodrec.eval.score import score as score_run
     from prodrec.models.families import Recipe
 
@@ -196,19 +211,22 @@ def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How
     device, trained = choose_device(how.device), run.header["arithmetic"]
     channels_last = trained["channels_last"]
     in_bf16 = trained["dtype"] == "bfloat16" if how.precision == "auto" else how.precision == "bf16"
+    batch_size = how.batch_size or recipe.training.batch_size
+    order, own = deal(rows_of(data, splits), batch_size=batch_size)
+    divided = how.divide_classes or _must_divide(run, device, how)
     return score_run(
         run,
         data,
-        load_network(run, recipe, device, channels_last=channels_last),
+        load_network(run, recipe, device, channels_last=channels_last, divided=divided),
         _batches(
             data,
-            rows_of(data, splits),
+            order,
             recipe.photos,
             device,
             channels_last=channels_last,
-            batch_size=how.batch_size or recipe.training.batch_size,
             workers=choose_workers(how.workers, device, photos=data.photos is not None),
         ),
+        own=own,
         out=place,
         splits=splits,
         top_k=how.top_k,
@@ -218,8 +236,23 @@ def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How
     )
 
 
-def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False) -> Recognizer:
-    """The network of a finished run on `device`, ready to score. Raises BadArtefact where weights and recipe differ."""
+def _must_divide(run: Run, device: torch.device, how: How) -> bool:
+    """Whether the weights are too large for the GPU of a rank. A CPU reads them from the file as they are needed."""
+    import torch
+
+    if device.type != "cuda" or dist.ranks() == 1 or how.top_k is None:
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return dist.any_of(run.weights_path.stat().st_size > ROOM_ON_GPU * free)
+
+
+def load_network(
+    run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False, divided: bool = False
+) -> Recognizer:
+    """The network of a finished run on `device`, ready to score. Raises BadArtefact where weights and recipe differ.
+
+    divided: each rank holds a part of the classes of the deepest level.
+    """
     import torch
 
     from prodrec.models.assemble import restore
@@ -232,6 +265,7 @@ def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_las
             attributes=run.attributes,
             photo_size=(recipe.photos.height, recipe.photos.width),
             feature_width=run.feature_width,
+            divided=divided,
         )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error
@@ -241,17 +275,15 @@ def load_network(run: Run, recipe: Recipe, device: torch.device, *, channels_las
 
 def _batches(
     data: Dataset,
-    rows: NDArray[np.int64],
+    order: list[NDArray[np.int64]],
     photos: PhotoConfig,
     device: torch.device,
     *,
     channels_last: bool,
-    batch_size: int,
     workers: int,
 ) -> Iterator[Batch]:
-    """The photos of `rows` as they are, in order, on `device`."""
-    from prodrec.core.data.batches import PhotoBatches, in_order, load
+    """The photos of the rows of `order` as they are, on `device`."""
+    from prodrec.core.data.batches import PhotoBatches, load
 
-    source = PhotoBatches(data, photos, augment=False)
-    for batch in load(source, in_order(rows, batch_size=batch_size), workers=workers):
+    for batch in load(PhotoBatches(data, photos, augment=False), order, workers=workers):
         yield batch.to_device(device, photos, channels_last=channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch
-from prodrec.core.scores import SPLITS, Origin, ScoresWriter, open_scores
+from prodrec.core.scores import SPLITS, Columns, Origin, ScoresWriter, open_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +57,7 @@ def score(
     network: Network,
     batches: Iterable[Batch],
     *,
+    own: int | None = None,
     out: Path,
     splits: Sequence[str],
     top_k: int | None = None,
@@ -65,8 +67,9 @@ def score(
 ) -> dict[str, Any]:
     """Score `batches`, the rows of `rows_of(dataset, splits)` in that order and on the network's device, into `out`.
 
-    top_k keeps the K best classes of every level instead of all scores; arithmetic is the autocast to compute in.
-    Memory does not grow with the rows. Nothing stands at `out` before all is written.
+    On several ranks each is given its batches by `deal`, the first `own` of which are its to score; rank 0 writes, and
+    the file is that of one process. top_k keeps the K best classes of every level instead of all scores; arithmetic is
+    the autocast to compute in. Memory does not grow with the rows. Nothing stands at `out` before all is written.
     Raises OutputExists, Mismatch and BadArtefact as `check_belongs`, ProdrecError for scores that are not finite.
     """
     import torch
@@ -86,42 +89,50 @@ def score(
         origin=origin,
         taxonomy=run.taxonomy,
         train_images=run.train_images,
-        id_bytes=max(len(ids[row].encode()) for row in rows),
+        id_bytes=int(ids.lengths[rows].max()),
         rows=len(rows),
         attributes=dataset.attributes,
         libraries={"torch": torch.__version__},
         force=force,
     )
+
+    def encoded(batch: Batch) -> Columns:
+        found = network.score(batch, with_titles=with_titles) if top_k is None else None
+        best = network.top_k(batch, top_k, with_titles=with_titles) if top_k is not None else None
+        answer = found or best
+        assert answer is not None
+        row_B = batch.rows_B.cpu().numpy()
+        return writer.encode(
+            ids=ids.take(row_B),
+            rows_B=row_B,
+            split_B=dataset.split_N[row_B],
+            labels_BL=dataset.labels_NL[row_B],
+            attributes_BA=dataset.attributes_NA[row_B],
+            features_BD=_numpy(answer.features_BD),
+            scores={level: _numpy(values) for level, values in answer.scores.items()},
+            classes=None if best is None else {level: _numpy(which) for level, which in best.classes.items()},
+            attribute_scores={name: _numpy(values) for name, values in answer.attribute_scores.items()},
+        )
+
     started = time.monotonic()
     with (
-        writer,
+        writer if dist.is_main() else nullcontext(),
         torch.inference_mode(),
         arithmetic or nullcontext(),
         console.progress(f"score {run.name}", total=len(rows), unit="photos") as advance,
     ):
-        for batch in batches:
-            found = network.score(batch, with_titles=with_titles) if top_k is None else None
-            best = network.top_k(batch, top_k, with_titles=with_titles) if top_k is not None else None
-            answer = found or best
-            assert answer is not None
-            row_B = batch.rows_B.cpu().numpy()
-            writer.append(
-                ids=[ids[row] for row in row_B],
-                rows_B=row_B,
-                split_B=dataset.split_N[row_B],
-                labels_BL=dataset.labels_NL[row_B],
-                attributes_BA=dataset.attributes_NA[row_B],
-                features_BD=_numpy(answer.features_BD),
-                scores={level: _numpy(values) for level, values in answer.scores.items()},
-                classes=None if best is None else {level: _numpy(which) for level, which in best.classes.items()},
-                attribute_scores={name: _numpy(values) for name, values in answer.attribute_scores.items()},
-            )
-            advance(len(batch))
-        assert writer.n == len(rows), "the batches are the rows that were to be scored"
+        for number, batch in enumerate(batches):
+            columns = encoded(batch)
+            counts = own is None or number < own
+            for taken in dist.to_main(columns if counts else None):
+                if taken is not None:
+                    writer.take(taken)
+                    advance(len(taken["row"]))
+        assert writer.n == len(rows) or not dist.is_main(), "the batches are the rows that were to be scored"
     seconds = time.monotonic() - started
     return {
         "scores": str(out),
-        "fingerprint": writer.fingerprint,
+        "fingerprint": dist.from_main(writer.fingerprint),
         "run": run.name,
         "rows": {name: int((dataset.split_N[rows] == SPLITS.index(name)).sum()) for name in origin.splits},
         "top_k": top_k,
@@ -129,6 +140,20 @@ def score(
         "seconds": round(seconds, 2),
         "photos_per_second": round(len(rows) / seconds, 1),
     }
+
+
+def deal(rows: NDArray[np.int64], *, batch_size: int) -> tuple[list[NDArray[np.int64]], int]:
+    """This rank's batches of `rows`, every so manieth of those of one process; and how many of them are its own.
+
+    All ranks get as many, since classes that are divided among them are asked for by all together: where batches are
+    left over, the other ranks look at a row that is not theirs to score.
+    """
+    from prodrec.core.data.batches import in_order
+
+    order = in_order(rows, batch_size=batch_size)
+    mine = order[dist.rank() :: dist.ranks()]
+    rounds = math.ceil(len(order) / dist.ranks())
+    return [*mine, *[rows[:1]] * (rounds - len(mine))], len(mine)
 
 
 def _numpy(values: Tensor) -> NDArray[Any]:

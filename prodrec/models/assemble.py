@@ -40,7 +40,7 @@ def build(
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
     load_weights: bool = True,
-    shard: bool = True,
+    shard: bool | None = None,
 ) -> Recognizer:
     """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
 
@@ -48,7 +48,7 @@ def build(
     needed to train with logit_adjustment; photo_size: (height, width), tried on the backbone, and needed for spatial
     attention, whose template has the size of the feature map; feature_width: of the vectors that stand in place of
     photos, where the dataset holds such. With load_weights=False no weights file is read (a saved network brings its
-    own; see `restore`); with shard=False every rank holds all classes.
+    own; see `restore`). shard: whether a rank holds a part of the deepest level's classes; None: as `config` says.
     Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
     """
     if config.logit_adjustment and train_images is None and load_weights:
@@ -85,12 +85,13 @@ def restore(
     attributes: Sequence[Attribute] = (),
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
+    divided: bool = False,
 ) -> Recognizer:
     """A saved network: `build` without reading any other file, then `weights` (its state dict), every key of it.
 
     The network takes the tensors of `weights` themselves, so that those mapped from a file are read when they are used
-    and not before. Words and their dimension are those of the saved word vectors. Raises Mismatch where weights and
-    config differ.
+    and not before. divided: every rank holds its part of the deepest level's classes, whatever the recipe says. Words
+    and their dimension are those of the saved word vectors. Raises Mismatch where weights and config differ.
     """
     saved = weights.get("word_vectors.weight")
     vectors_VE = np.empty((saved.shape[0] - 1, saved.shape[1]), np.float32) if saved is not None else None
@@ -106,9 +107,13 @@ def restore(
             photo_size=photo_size,
             feature_width=feature_width,
             load_weights=False,
-            shard=False,
+            shard=divided,
         )
-    load_matching(network, weights, optional=(), origin="the saved weights do not fit their recipe", take=True)
+    mine = dict(weights)
+    for name, shard in network.shards().items():
+        if name in weights:
+            mine[name] = weights[name][shard.first :][: len(network.get_parameter(name))]
+    load_matching(network, mine, optional=(), origin="the saved weights do not fit their recipe", take=True)
     for module in network.modules():
         if isinstance(module, RescaleChannels):
             module.fill()
@@ -141,7 +146,7 @@ def _level_heads(
     taxonomy: Taxonomy,
     train_images: NDArray[np.int64] | None,
     *,
-    shard: bool,
+    shard: bool | None,
 ) -> list[LevelHead]:
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
@@ -151,11 +156,13 @@ def _level_heads(
             of_leaf = taxonomy.ancestors()[:, column]
             images_C = torch.from_numpy(np.bincount(of_leaf, np.asarray(train_images), minlength=classes))
         private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
-        sampled = config.classifier == "sampled" and level == tasks.levels[-1]
+        deepest = level == tasks.levels[-1]
+        sampled = config.classifier == "sampled" and deepest
+        as_set = _is_sharded(config, features * classes, deepest=deepest)
         classifier = Classifier(
             features,
             classes,
-            sharded=shard and _is_sharded(config, features * classes, deepest=level == tasks.levels[-1]),
+            sharded=as_set if shard is None else shard and deepest,
             sample_share=config.sample_share if sampled else 1.0,
             buffer_gib=config.score_buffer,
             logit_adjustment=config.logit_adjustment,

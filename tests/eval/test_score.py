@@ -16,6 +16,7 @@ import torch
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch, ProdrecError
 from prodrec.core.scores import open_scores
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.texts import Texts
 from prodrec.eval.score import check_belongs, choose_splits, rows_of, score, why_stale
 
 TREE = Taxonomy(
@@ -48,7 +49,7 @@ def make_dataset(
         labels_NL=np.stack([TREE.parents[1][leaf], leaf], axis=1).astype(np.int32),
         split_N=random.choice(3, size=rows, p=[0.4, 0.3, 0.3]).astype(np.uint8),
         vocabulary=SimpleNamespace(words=words),
-        ids=lambda: [f"产品{i}" for i in range(rows)],
+        ids=lambda: Texts.of(f"产品{i}" for i in range(rows)),
     )
 
 

@@ -29,6 +29,7 @@ from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.vocabulary import Vocabulary
 from prodrec.core.errors import BadArtefact, BadOption
 from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.texts import Texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,12 +100,11 @@ class Dataset:
 
         return pl.read_parquet(self._products)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Texts:
         """The products' ids, by row."""
         import polars as pl
 
-        ids: list[str] = pl.read_parquet(self._products, columns=["id"])["id"].to_list()
-        return ids
+        return Texts.from_polars(pl.read_parquet(self._products, columns=["id"])["id"])
 
     @cached_property
     def train_images(self) -> NDArray[np.int64]:

@@ -29,6 +29,6 @@ in well under a second.
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores, open_scores
 from prodrec.core.scores.schema import SPLITS, Origin
-from prodrec.core.scores.writer import ScoresWriter
+from prodrec.core.scores.writer import Columns, ScoresWriter
 
-__all__ = ["SPLITS", "Origin", "ScoreChunk", "Scores", "ScoresWriter", "open_scores"]
+__all__ = ["SPLITS", "Columns", "Origin", "ScoreChunk", "Scores", "ScoresWriter", "open_scores"]

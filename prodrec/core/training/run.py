@@ -92,12 +92,15 @@ class Run:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def weights_path(self) -> Path:
+        return self.path / "model.safetensors"
+
     def weights(self) -> dict[str, Tensor]:
         """Its finished weights by name, mapped from the disk. Raises BadArtefact for a missing or damaged file."""
-        path = self.path / "model.safetensors"
-        if not path.is_file():
+        if not self.weights_path.is_file():
             raise BadArtefact(f"{self.path} has no model.safetensors; finish it with `prodrec train --resume`.")
-        return map_weights(path)
+        return map_weights(self.weights_path)
 
 
 def create_run(
@@ -219,11 +222,11 @@ def finish_run(
 
     All ranks call it; `shards` says which rows this one holds of weights that they share.
     """
-    beside, path = run.path / ".model.safetensors.partial", run.path / "model.safetensors"
+    beside = run.path / ".model.safetensors.partial"
     write_weights(beside, weights, shards or {})
     if dist.is_main():
         fingerprint = Fingerprint().add("run", run.identity).add("weights", np.memmap(beside, np.uint8, mode="r"))
-        beside.replace(path)
+        beside.replace(run.weights_path)
         content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
         write_json(run.path / "run.json", content)
         shutil.rmtree(run.checkpoints, ignore_errors=True)
