@@ -1,0 +1,87 @@
+"""`prodrec score` on several ranks writes the file that one process writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prodrec.cli import app  # noqa: F401  # before score, which it imports
+from prodrec.cli.score import How, score
+from prodrec.cli.train import train
+from prodrec.core import dist
+from prodrec.core.data.dataset import open_dataset
+from prodrec.core.data.drawn import draw_catalogue
+from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.prepare import prepare
+from prodrec.core.errors import BadOption
+from prodrec.core.scores import open_scores
+from prodrec.models.families import recipe
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TINY = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "epochs": "0.2", "heads": "root,leaf"}
+WAYS: dict[str, dict[str, Any]] = {
+    "all scores": {"batch_size": 9},
+    "fewer batches than ranks": {"batch_size": 30},
+    "top k": {"batch_size": 9, "top_k": 3},
+    "classes divided": {"batch_size": 9, "top_k": 3, "divide_classes": True},
+    "titles": {"batch_size": 9, "with_titles": True},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of some batches to score, and a run."""
+    place = tmp_path_factory.mktemp("score")
+    drawn = draw_catalogue(place, products=200, leaves=5, size=32, dirt=False)
+    prepare([drawn.table], images=drawn.photos, out=place / "dataset", options=PrepareOptions())
+    assert len(open_dataset(place / "dataset").rows("test")) > 3 * 9, "so that batches are left over"
+    settings = {**TINY, "word_vectors": "random"}
+    train(recipe("sicot", settings), dataset=place / "dataset", out=place / "sicot", workers=0)
+    return place
+
+
+def score_all_ways(folder: Path, out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, options in WAYS.items():
+        if dist.ranks() == 1:
+            options = {key: value for key, value in options.items() if key != "divide_classes"}
+        how = How(**options, workers=0, precision="fp32", device="cpu")
+        (answer,), _ = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", how=how)
+        found[name] = answer["fingerprint"]
+    return found
+
+
+def test_ranks_write_the_file_of_one_process(folder: Path, on_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    alone = score_all_ways(folder, tmp_path / "alone")
+    (tmp_path / "ranks").mkdir()
+    for answer in on_ranks(3, score_all_ways, folder, tmp_path / "ranks"):
+        same = {name for name, fingerprint in answer.items() if fingerprint == alone[name]}
+        assert same >= set(WAYS) - {"classes divided"}
+    assert sorted(path.name for path in (tmp_path / "ranks").iterdir()) == sorted(f"{name}.h5" for name in WAYS)
+    for name in WAYS:
+        one, several = (tmp_path / place / f"{name}.h5" for place in ("alone", "ranks"))
+        if name != "classes divided":
+            assert one.read_bytes() == several.read_bytes(), name
+            continue
+        with open_scores(one) as a, open_scores(several) as b:
+            for left, right in zip(a.chunks(), b.chunks(), strict=True):
+                assert left.ids_R.tolist() == right.ids_R.tolist()
+                for level in ("root", "leaf"):  # products of other shapes round otherwise
+                    np.testing.assert_allclose(left.scores[level], right.scores[level], rtol=2e-3, atol=1e-4)
+                assert left.classes is not None and right.classes is not None
+                assert (left.classes["leaf"] == right.classes["leaf"]).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"divide_classes": True, "top_k": 2}, "there is one process; start several"), ({"top_k": 0}, "--top-k 0")],
+)
+def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadOption, match=told):
+        How(**options)
