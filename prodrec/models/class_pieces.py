@@ -5,12 +5,11 @@ Shapes: A rows of the batch, N classes held here, S of them that take part, n of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
 WEIGHTS_IN_CACHE = 2**20
 WEIGHTS_ON_GPU = 2**26
@@ -80,33 +79,3 @@ class ClassPieces:
             rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
             shift_n = self.bias_N[rows] if self.shift_S is None else self.bias_N[rows] + self.shift_S[start:stop]
             yield Piece(start, stop, rows, self.weight_ND[rows], shift_n)
-
-
-class RowSGD:
-    """What torch.optim.SGD does to a parameter, done to some of its rows as soon as their gradient is there.
-
-    Learning rate, momentum and weight decay are read from the parameter's group, and the momentum stands in the
-    optimizer's state, so that it is saved with it. The parameter itself gets no gradient, and the optimizer's own step
-    leaves it alone. Rows that take no part are not touched: neither decayed nor moved by their momentum.
-    """
-
-    def __init__(self, optimizer: torch.optim.SGD, parameters: Sequence[Tensor]) -> None:
-        self.optimizer = optimizer
-        self._group = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        for parameter in parameters:
-            state = optimizer.state[parameter]
-            if self._group[id(parameter)]["momentum"] and state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = torch.zeros_like(parameter)
-
-    def __call__(self, parameter: Tensor, rows: slice | Tensor, gradient: Tensor) -> None:
-        """Update parameter[rows] by `gradient`, of the same shape and number type."""
-        group = self._group[id(parameter)]
-        momentum = self.optimizer.state[parameter]["momentum_buffer"] if group["momentum"] else None
-        values, moving = parameter.detach()[rows], None if momentum is None else momentum[rows]
-        settings = {name: group[name] for name in ("lr", "momentum", "weight_decay", "dampening")}
-        sgd([values], [gradient], [moving], nesterov=False, maximize=False, fused=True, **settings)
-        torch.autograd.graph.increment_version(parameter)  # a graph that still needs the old weights must say so
-        if isinstance(rows, Tensor):  # these were copies
-            parameter.detach().index_copy_(0, rows, values)
-            if momentum is not None and moving is not None:
-                momentum.index_copy_(0, rows, moving)

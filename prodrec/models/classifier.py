@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from prodrec.core import dist
 from prodrec.models.block_top_k import top_k
-from prodrec.models.class_pieces import ClassPieces, RowSGD
+from prodrec.models.class_pieces import ClassPieces
+from prodrec.models.row_updates import RowUpdate, row_update
 from prodrec.models.softmax_loss import Buffer, Way, softmax_loss
 
 CLASSES_DRAWN_AT_ONCE = 8192
@@ -70,7 +71,7 @@ class Classifier(nn.Module):
             log_prior_N = (images_C / images_C.sum()).log().float()[held]
         self.register_buffer("log_prior_N", log_prior_N, persistent=False)
         self._buffer = Buffer()
-        self._update: RowSGD | None = None
+        self._update: RowUpdate | None = None
 
     def _draw_weights(self, held: slice) -> None:
         """Uniform in ±1/√D, from a generator for every block of classes, whoever holds it."""
@@ -90,10 +91,10 @@ class Classifier(nn.Module):
         """Whether this rank alone sees the whole gradient of its weights."""
         return self.shard is not None or dist.ranks() == 1
 
-    def fuse(self, optimizer: torch.optim.SGD) -> None:
-        """From now on backward itself applies SGD to weight and bias, as set and with their momentum in `optimizer`."""
+    def fuse(self, optimizer: torch.optim.Optimizer) -> None:
+        """From now on backward itself updates weight and bias, as `optimizer` would and with its settings and state."""
         assert self.can_be_fused
-        self._update = RowSGD(optimizer, (self.weight, self.bias))
+        self._update = row_update(optimizer, (self.weight, self.bias))
 
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0

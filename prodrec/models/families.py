@@ -39,7 +39,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise BadOption where parts contradict each other."""
-        for name, needed in (("optimizer", "sgd"), ("clip_norm", None), ("accumulate", 1)):
+        for name, needed in (("clip_norm", None), ("accumulate", 1), ("fused", "auto")):
             found = getattr(self.training, name)
             if self.network.classifier == "sampled" and found != needed:
                 raise BadOption(

@@ -143,8 +143,8 @@ class Recognizer(nn.Module):
             for parameter in ("weight", "bias")
         }
 
-    def fuse(self, optimizer: torch.optim.SGD) -> None:
-        """Let backward apply SGD to the classifiers whose whole gradient this rank sees, class by class."""
+    def fuse(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let backward update the classifiers whose whole gradient this rank sees, class by class."""
         trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         for classifier in self.classifiers().values():
             if classifier.can_be_fused and id(classifier.weight) in trained:

@@ -7,8 +7,8 @@ With z = W x + shift, weights v_i of the rows and label smoothing ε over C clas
 
 The forward pass goes through the classes once and keeps maximum and sum of every row (online softmax, Milakov and
 Gimelshein 2018); the backward pass turns the kept exp z into ∂loss/∂z in place, or computes it again, and from it both
-gradients. As a piece's gradient is complete at once, SGD may be applied to the piece there and then, and the gradient
-of W never exists.
+gradients. As a piece's gradient is complete at once, the optimizer's update may be applied to the piece there and then,
+and the gradient of W never exists.
 
 Where ranks hold other classes each (A §4.3: the last layer divided over the GPUs), every rank sees the rows of all;
 maximum, sum and the label's score are reduced over the ranks, and so is the gradient of the features.
@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from prodrec.core import dist
-from prodrec.models.class_pieces import ClassPieces, Piece, RowSGD
+from prodrec.models.class_pieces import ClassPieces, Piece
+from prodrec.models.row_updates import RowUpdate
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Way:
     sizes:     rows of every rank, where other ranks hold other classes; None where all are here
     rows_S:    the classes held here that take part, None for all; shift_S: added to their scores besides the bias
     buffer:    where exp z is kept for the backward pass; None computes it again there
-    update:    SGD to be applied piece by piece, instead of giving W and its bias a gradient
+    update:    the optimizer's update, applied piece by piece instead of giving W and its bias a gradient
     """
 
     dtype: torch.dtype
@@ -67,7 +68,7 @@ class Way:
     rows_S: Tensor | None = None
     shift_S: Tensor | None = None
     buffer: Buffer | None = None
-    update: RowSGD | None = None
+    update: RowUpdate | None = None
 
     def own(self, each_A: Tensor) -> Tensor:
         """This rank's rows of those of all ranks."""
@@ -144,6 +145,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         kept, ctx.kept = ctx.kept, None  # what is kept serves one backward pass
         dx_AD = torch.zeros(x_AD.shape, dtype=log_sum_A.dtype, device=x_AD.device)
         gradients = _Gradients(ctx.parameters, way.update, wants=(wants_w, wants_b))
+        if way.update is not None:
+            way.update.begin()
         for piece, reference_A in zip(pieces, ctx.references, strict=True):
             if kept is not None:
                 dz_An = _room(kept, piece, len(x_AD))
@@ -180,7 +183,9 @@ def _add_product(dx_AD: Tensor, dz_An: Tensor, weight_nD: Tensor) -> None:
 class _Gradients:
     """The gradients of weight and bias: applied as they come, or collected whole for the optimizer."""
 
-    def __init__(self, parameters: tuple[Tensor, Tensor], update: RowSGD | None, *, wants: tuple[bool, bool]) -> None:
+    def __init__(
+        self, parameters: tuple[Tensor, Tensor], update: RowUpdate | None, *, wants: tuple[bool, bool]
+    ) -> None:
         self.parameters, self.update, self.wants = parameters, update, wants
         self.whole: list[Tensor | None] = [
             torch.zeros_like(parameter) if wanted and update is None else None
@@ -197,4 +202,4 @@ class _Gradients:
             if whole is not None:
                 whole[rows] = gradient
             elif self.update is not None:
-                self.update(parameter, rows, gradient.to(parameter.dtype))
+                self.update.update(parameter, rows, gradient.to(parameter.dtype))

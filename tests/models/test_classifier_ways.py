@@ -146,6 +146,25 @@ def test_fused_and_unfused_are_bit_equal_in_float32() -> None:
     assert torch.equal(run(True), run(False))
 
 
+def test_fused_adamw_is_torchs() -> None:
+    def run(fused: bool) -> list[Tensor]:
+        model = make()
+        groups = [{"params": [model.weight], "weight_decay": 0.1}, {"params": [model.bias], "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=0.05, betas=(0.8, 0.99))
+        if fused:
+            model.fuse(optimizer)
+        for features_BD, labels_B, _ in batches():
+            optimizer.zero_grad()
+            model.loss(features_BD.detach(), labels_B)[0].backward()
+            optimizer.step()
+        assert (model.weight.grad is None) == fused
+        state = optimizer.state[model.weight]
+        return [model.weight.detach(), model.bias.detach(), state["exp_avg"], state["exp_avg_sq"], state["step"]]
+
+    for found, expected in zip(run(True), run(False), strict=True):
+        torch.testing.assert_close(found, expected, **EXACT)
+
+
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
 def test_bf16_stays_near_float32(buffer_gib: float) -> None:
     features_BD, labels_B, _ = batches()[0]
@@ -218,6 +237,16 @@ class TestSampled:
             optimizer.step()
         torch.testing.assert_close(model.weight.detach(), expected_CD, **EXACT)
         torch.testing.assert_close(optimizer.state[model.weight]["momentum_buffer"], momentum_CD, **EXACT)
+
+    def test_adamw_leaves_the_others_alone(self) -> None:
+        model = make(sample_share=self.SHARE)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
+        model.fuse(optimizer)
+        for features_BD, labels_B, _ in batches():
+            rows_S, before_CD = self.chosen(model, labels_B), model.weight.detach().clone()
+            model.loss(features_BD, labels_B)[0].backward()
+            moved = (model.weight.detach() != before_CD).any(1).nonzero().squeeze(1)
+            assert torch.equal(moved, rows_S)
 
     def test_all_classes_outside_training(self) -> None:
         model = make(sample_share=self.SHARE).eval()

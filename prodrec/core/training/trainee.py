@@ -35,7 +35,7 @@ def make_trainee(
         follow = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(cast(nn.Module, network), multi_avg_fn=follow, use_buffers=True)
     optimizer = _optimizer(_parameter_groups(network, config), config)
-    if isinstance(optimizer, torch.optim.SGD) and needs_whole_gradient(config) is None:
+    if needs_whole_gradient(config) is None:
         network.fuse(optimizer)
     return Trainee(network, optimizer, average, config, device, dtype, channels_last)
 
@@ -69,8 +69,6 @@ def needs_whole_gradient(config: TrainingConfig) -> str | None:
     """Why the update of a classifier waits for its whole gradient, where it does so whatever the classifier."""
     if config.fused == "no":
         return "fused=no"
-    if config.optimizer != "sgd":
-        return f"optimizer={config.optimizer}"
     if config.clip_norm is not None:
         return f"clip_norm={config.clip_norm:g}"
     return f"accumulate={config.accumulate}" if config.accumulate > 1 else None
