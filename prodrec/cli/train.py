@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.app import app
+from prodrec.cli.train_plan import say_plan
 from prodrec.cli.verb import verb
 from prodrec.core import console, dist
 from prodrec.core.errors import BadOption, Mismatch
@@ -125,6 +126,7 @@ def train(
     from prodrec.core.device import choose_workers
     from prodrec.core.training.checkpoint import has_checkpoint
     from prodrec.core.training.run import create_run, open_run, refuse_if_taken
+    from prodrec.core.training.train import refuse_tiny_batches
     from prodrec.core.training.train import train as train_run
     from prodrec.models.families import Recipe
 
@@ -137,6 +139,7 @@ def train(
     if run is not None and run.finished:
         console.note(f"{out} is finished already.")
         return run
+    refuse_tiny_batches(data, recipe.training)
     if run is not None and has_checkpoint(run.checkpoints):
         dimension = run.header["word_vectors"].get("dimension", 0)
         vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
@@ -249,6 +252,7 @@ def _say_plan(
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.data.word_vectors import DIMENSION
     from prodrec.core.training.plan import plan as plan_training
+    from prodrec.core.training.train import refuse_tiny_batches
 
     data = open_dataset(dataset)
     recipe = _suited(recipe, data, given)
@@ -259,26 +263,9 @@ def _say_plan(
         vectors_VE = np.ones((len(data.vocabulary), DIMENSION), np.float32)
     elif vectors := _word_vectors(recipe, data, embeddings):
         vectors_VE = vectors.vectors_VE
+    refuse_tiny_batches(data, recipe.training)
     trainee = _trainee(recipe, data, vectors_VE, device)
-    found = plan_training(trainee, data, recipe.photos)
-    parts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
-    memory = {
-        "weights": found.weights_bytes,
-        "gradients": found.gradients_bytes,
-        "optimiser": found.optimizer_bytes,
-        f"activations of {recipe.training.batch_size} photos": found.activations_bytes,
-    }
+    found = plan_training(trainee, data, recipe.photos, streams=2 if recipe.network.titles else 1)
     console.say(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
-    console.say(f"parameters  {sum(found.parameters.values()):,} ({parts}); {found.trainable:,} are trained")
-    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items())
-    console.say(f"memory      {_gib(found.bytes_in_all)}: {in_parts}")
-    console.say(
-        f"time        {found.seconds / 60:,.1f} min: {found.steps:,} steps of {found.seconds_per_step:.2f} s, "
-        f"{recipe.training.epochs:g} epochs of {found.seconds_per_epoch / 60:,.1f} min "
-        f"({found.train_photos:,} photos, validation {found.validation_photos:,})"
-    )
+    say_plan(found, epochs=recipe.training.epochs)
     return found.as_json()
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

@@ -32,7 +32,8 @@ class TrainingConfig:
     clip_norm: float | None = setting(None, "largest norm of the whole gradient; none is no clipping")
     accumulate: int = setting(1, "batches whose gradients are added up before a step")
     fused: Literal["auto", "no"] = setting(
-        "auto", "sgd updates the classifier within its backward pass where nothing needs the whole gradient; no: after"
+        "auto",
+        "update the classifier within its backward pass where nothing needs its whole gradient (auto), or after (no)",
     )
     ema: float = setting(0.0, "decay of the moving average of the weights that is saved and scored; 0 is off")
     seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation")

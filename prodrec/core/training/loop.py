@@ -49,6 +49,8 @@ class TopK(Protocol):
 class Classifier(Protocol):
     """What the plan tells of a classifier."""
 
+    shard: dist.Shard | None
+
     @property
     def can_be_fused(self) -> bool: ...
     def describe(self, rows: int, dtype: torch.dtype) -> str: ...

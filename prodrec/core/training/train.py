@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shlex
 import signal
 import threading
@@ -39,6 +40,17 @@ class Best:
     top1: float = -1.0
     epoch: int = 0
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:
+    """Raise BadOption where the smallest batch has no photo for every rank."""
+    rows = len(dataset.rows("train"))
+    smallest = rows // math.ceil(rows / config.batch_size) if rows else dist.ranks()
+    if smallest < dist.ranks():
+        raise BadOption(
+            f"{dist.ranks()} ranks cannot share a batch of {smallest} photos (batch_size={config.batch_size}, "
+            f"{rows:,} training photos); start fewer ranks, or set a larger batch_size."
+        )
 
 
 def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, workers: int = 0) -> Run:
@@ -82,14 +94,7 @@ class _Session:
         self.rows = dataset.rows("train")
         if not len(self.rows):
             raise ProdrecError(f"{dataset.path} has no training photo.")
-        order = self._order(0)
-        smallest = min(map(len, order))
-        if smallest < dist.ranks():
-            raise BadOption(
-                f"{dist.ranks()} ranks cannot share a batch of {smallest} photos; start fewer ranks, or set a larger "
-                "batch_size."
-            )
-        self.batches_per_epoch = len(order)
+        self.batches_per_epoch = len(self._order(0))
         self.position = Position()
         self.history: list[dict[str, Any]] = []
         self.best = Best()

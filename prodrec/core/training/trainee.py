@@ -35,7 +35,7 @@ def make_trainee(
         follow = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(cast(nn.Module, network), multi_avg_fn=follow, use_buffers=True)
     optimizer = _optimizer(_parameter_groups(network, config), config)
-    if needs_whole_gradient(config) is None:
+    if why_not_fused(config) is None:
         network.fuse(optimizer)
     return Trainee(network, optimizer, average, config, device, dtype, channels_last)
 
@@ -65,13 +65,13 @@ def _cpu_multiplies_bf16() -> bool:
     return "AVX512" in cpu and any(probe() for probe in probes if probe)
 
 
-def needs_whole_gradient(config: TrainingConfig) -> str | None:
-    """Why the update of a classifier waits for its whole gradient, where it does so whatever the classifier."""
+def why_not_fused(config: TrainingConfig) -> str | None:
+    """Why no classifier is updated within the backward pass, where that is so whatever the classifier."""
     if config.fused == "no":
         return "fused=no"
     if config.clip_norm is not None:
-        return f"clip_norm={config.clip_norm:g}"
-    return f"accumulate={config.accumulate}" if config.accumulate > 1 else None
+        return f"clip_norm={config.clip_norm:g} needs its whole gradient"
+    return f"accumulate={config.accumulate} needs its whole gradient" if config.accumulate > 1 else None
 
 
 def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:

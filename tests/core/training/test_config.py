@@ -50,3 +50,15 @@ def test_what_cannot_be(key: str, value: Any) -> None:
 )
 def test_the_bounds_themselves_can_be(key: str, value: Any) -> None:
     assert getattr(TrainingConfig(**{key: value}), key) == value
+
+
+@pytest.mark.parametrize(("rule", "rate"), [("linear", 0.4), ("sqrt", 0.2), ("none", 0.1)])
+def test_a_scaled_batch_is_plain_batch_size_and_lr_of_so_many_ranks(rule: Any, rate: float) -> None:
+    scaled = TrainingConfig(batch_size=8, lr=0.1, scale_batch=True, lr_rule=rule).on_ranks(4)
+    assert scaled == TrainingConfig(batch_size=32, lr=rate)
+    assert scaled.on_ranks(2) is scaled, "it stays when others go on with it"
+
+
+def test_a_rule_of_scaling_without_scaling_is_refused() -> None:
+    with pytest.raises(ValueError, match="lr_rule=sqrt does nothing here; set scale_batch=true too"):
+        TrainingConfig(lr_rule="sqrt")

@@ -41,3 +41,23 @@ def test_steps_and_times(prepared, trainee_of):
     assert found.steps == 3 * batches and found.train_photos == len(prepared.rows("train"))
     assert found.seconds == 3 * found.seconds_per_epoch > 0
     assert found.as_json()["bytes_in_all"] == found.bytes_in_all
+
+
+def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
+    class Told:
+        shard, can_be_fused = None, True
+
+        def describe(self, rows, dtype):
+            return f"{rows} rows in {dtype}"
+
+    def planned(**settings):
+        trainee = trainee_of(batch_size=16, **settings)
+        trainee.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
+        return plan(trainee, prepared, PHOTOS, streams=2)
+
+    found, unfused = planned(), planned(clip_norm=2.0)
+    assert [each.way for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
+    assert {each.not_fused for each in found.classifiers} == {None}
+    assert {each.not_fused for each in unfused.classifiers} == {"clip_norm=2 needs its whole gradient"}
+    classifier = sum(p.numel() for p in trainee_of().network.classifier.parameters())
+    assert unfused.gradients_bytes - found.gradients_bytes == 4 * classifier

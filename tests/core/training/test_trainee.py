@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.trainee import choose_arithmetic, needs_whole_gradient
+from prodrec.core.training.trainee import choose_arithmetic, why_not_fused
 
 
 def test_learning_rates_are_scaled_by_part_and_biases_are_not_decayed(trainee_of):
@@ -31,11 +31,11 @@ def test_arithmetic_is_as_asked_and_bf16_is_for_large_photos_only():
     ("settings", "told"),
     [
         ({"fused": "no"}, "fused=no"),
-        ({"clip_norm": 1.0}, "clip_norm=1"),
-        ({"accumulate": 2}, "accumulate=2"),
+        ({"clip_norm": 1.0}, "clip_norm=1 needs its whole gradient"),
+        ({"accumulate": 2}, "accumulate=2 needs its whole gradient"),
     ],
 )
 def test_a_classifier_is_updated_within_backward_where_nothing_needs_its_whole_gradient(trainee_of, settings, told):
     fused, not_fused = trainee_of(optimizer="adamw"), trainee_of(**settings)
     assert fused.network.fused_with is fused.optimizer and not hasattr(not_fused.network, "fused_with")
-    assert needs_whole_gradient(fused.config) is None and needs_whole_gradient(not_fused.config) == told
+    assert why_not_fused(fused.config) is None and why_not_fused(not_fused.config) == told

@@ -1,0 +1,46 @@
+"""What `prodrec train --plan` says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prodrec.core import console
+
+if TYPE_CHECKING:
+    from prodrec.core.training.plan import Plan, PlannedClassifier
+
+
+def say_plan(plan: Plan, *, epochs: float) -> None:
+    """Parameters, ranks, classifiers, memory and time of a training of so many epochs."""
+    parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
+    console.say(f"parameters  {sum(plan.parameters.values()):,} ({parts}); {plan.trainable:,} are trained")
+    if plan.ranks > 1:
+        console.say(f"ranks       {plan.ranks}, with {plan.photos_per_rank:,} photos of a batch on each")
+    for classifier in plan.classifiers:
+        console.say(f"classifier  {_tell(classifier)}")
+    memory = {
+        "weights": plan.weights_bytes,
+        "gradients": plan.gradients_bytes,
+        "optimiser": plan.optimizer_bytes,
+        f"activations of {plan.photos_per_rank:,} photos": plan.activations_bytes,
+    }
+    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items())
+    each = " on each rank" if plan.ranks > 1 else ""
+    console.say(f"memory      {_gib(plan.bytes_in_all)}{each}: {in_parts}")
+    console.say(
+        f"time        {plan.seconds / 60:,.1f} min: {plan.steps:,} steps of {plan.seconds_per_step:.2f} s, "
+        f"{epochs:g} epochs of {plan.seconds_per_epoch / 60:,.1f} min "
+        f"({plan.train_photos:,} photos, validation {plan.validation_photos:,})"
+    )
+
+
+def _tell(classifier: PlannedClassifier) -> str:
+    level = classifier.name.removeprefix("heads.level:").removesuffix(".classifier")
+    update = "updated within backward"
+    if classifier.not_fused is not None:
+        update = f"updated after backward, as {classifier.not_fused}"
+    return f"{level}: {classifier.way}; {update}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
