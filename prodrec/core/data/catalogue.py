@@ -53,19 +53,13 @@ class Catalogue:
         """One column of all rows."""
         return self.lazy.select(name).collect().to_series()
 
-    def pieces(
-        self, *columns: str, rows: NDArray[np.int64] | None = None, at_once: int = ROWS_AT_ONCE
-    ) -> Iterator[pl.DataFrame]:
-        """The columns of all rows, or of `rows` (ascending), some rows at a time; a piece has at least one."""
-        for start in range(0, self.rows, at_once):
-            here = None
-            if rows is not None:
-                first, last = np.searchsorted(rows, [start, start + at_once])
-                if first == last:
-                    continue
-                here = rows[first:last] - start
-            piece = self.lazy.slice(start, at_once).select(columns).collect()
-            yield piece if here is None or len(here) == piece.height else piece[here]
+    def pieces(self, *columns: str, rows: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+        """The columns of `rows` (ascending), some rows at a time; a piece has at least one."""
+        for start in range(0, self.rows, ROWS_AT_ONCE):
+            first, last = np.searchsorted(rows, [start, start + ROWS_AT_ONCE])
+            if first < last:
+                piece = self.lazy.slice(start, ROWS_AT_ONCE).select(columns).collect()
+                yield piece if last - first == piece.height else piece[rows[first:last] - start]
 
     def at(self, rows: NDArray[np.int64], *columns: str) -> pl.DataFrame:
         """The columns of a few rows (ascending)."""

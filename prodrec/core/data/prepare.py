@@ -34,7 +34,8 @@ from prodrec.core.data.titles import Tokenizer, TrimReport, Vocabulary, choose_t
 from prodrec.core.data.write import write_dataset
 from prodrec.core.errors import BadOption
 
-MANY_TITLES = 1_000_000
+MANY_TITLES = 100_000
+"""Fewer are cut sooner than other processes start."""
 
 
 def prepare(
@@ -228,17 +229,15 @@ def _titles(
     workers: int,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
     """Word ids of every title, with the vocabulary of the training rows' titles."""
-    titles = catalogue.column("title")[rows_N]
-    train, other = np.flatnonzero(split_N == splits.TRAIN), np.flatnonzero(split_N != splits.TRAIN)
-    of_train, vocabulary, trim = encode_titles(
-        titles[train],
-        tokenizer,
-        drop_frequent=options.drop_frequent,
-        drop_rare=options.drop_rare,
-        by=options.trim_by,
-        workers=workers if len(titles) > MANY_TITLES else 1,
-    )
-    of_other = Ragged.from_lists(vocabulary.encode(tokenizer(title)) if title else () for title in titles[other])
-    lengths = np.concatenate([of_train.lengths, of_other.lengths])
-    both = Ragged.from_lengths(np.concatenate([of_train.values, of_other.values]), lengths)
-    return both.take(np.argsort(np.concatenate([train, other]))), vocabulary, trim
+    titles = (title for piece in catalogue.pieces("title", rows=rows_N) for title in piece.to_series().to_list())
+    with console.progress("reading titles", total=len(rows_N), unit="titles") as advance:
+        return encode_titles(
+            titles,
+            tokenizer,
+            drop_frequent=options.drop_frequent,
+            drop_rare=options.drop_rare,
+            by=options.trim_by,
+            counted_N=split_N == splits.TRAIN,
+            workers=workers if len(rows_N) > MANY_TITLES else 1,
+            advance=advance,
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.rejects import Rejects
 from prodrec.core.data.vocabulary import TrimReport, Vocabulary
 from prodrec.core.taxonomy import Attribute, Taxonomy
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(eq=False)
@@ -65,13 +62,6 @@ class Prepared:
         return self.labelled.labels_NL
 
     @property
-    def frame(self) -> pl.DataFrame:
-        """The rows of the catalogue that are kept."""
-        return self.catalogue.frame[self.rows_N]
-
-    def table_names(self, frame: pl.DataFrame) -> pl.Series:
-        """The file names of the tables that rows of the catalogue come from."""
-        import polars as pl
-
-        names = pl.Series("table", [Path(table).name for table in self.catalogue.tables], dtype=pl.String)
-        return names.gather(frame["table"])
+    def table_names(self) -> list[str]:
+        """The file names of the tables."""
+        return [Path(table).name for table in self.catalogue.tables]

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_ROWS_AT_ONCE = 1 << 17
+
 
 @dataclass(eq=False)
 class Ragged:
@@ -38,11 +40,11 @@ class Ragged:
         return cls.from_lengths(values, np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays)))
 
     @classmethod
-    def from_lengths(cls, values: NDArray[Any], lengths_N: NDArray[Any]) -> Ragged:
-        """Values that stand behind each other already, and the length of every row."""
+    def from_lengths(cls, values: NDArray[Any] | None, lengths_N: NDArray[Any]) -> Ragged:
+        """Values that stand behind each other already, or zeros to be filled, and the length of every row."""
         offsets = np.zeros(len(lengths_N) + 1, dtype=np.int64)
         np.cumsum(lengths_N, out=offsets[1:])
-        return cls(np.asarray(values, dtype=np.int32), offsets)
+        return cls(np.zeros(offsets[-1], np.int32) if values is None else np.asarray(values, np.int32), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -63,16 +65,36 @@ class Ragged:
         """int64 [N], how many values every row has."""
         return np.diff(self.offsets)
 
+    def pieces(self) -> Iterator[tuple[slice, Ragged]]:
+        """Some rows at a time, as views, and which they are: what is computed of a piece never takes much memory."""
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            offsets = self.offsets[start : start + _ROWS_AT_ONCE + 1]
+            rows = slice(start, start + len(offsets) - 1)
+            yield rows, Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
     def take(self, rows_B: NDArray[Any] | Sequence[int]) -> Ragged:
         """The rows `rows_B`, in that order, as a Ragged of their own."""
-        where, lengths_B = self._places(rows_B)
-        return Ragged.from_lengths(self.values[where], lengths_B)
+        rows = np.asarray(rows_B, dtype=np.int64)
+        taken = Ragged.from_lengths(None, self.offsets[rows + 1] - self.offsets[rows])
+        for part, piece in taken.pieces():
+            piece.values[:] = self.values[self._places(rows[part])[0]]
+        return taken
 
     def keep(self, wanted_V: NDArray[np.bool_]) -> Ragged:
         """The same rows with only the values that are wanted; a row may become empty."""
-        before = np.zeros(len(self.values) + 1, dtype=np.int64)
-        np.cumsum(wanted_V, out=before[1:])
-        return Ragged(self.values[wanted_V], before[self.offsets])
+        lengths_N = np.empty(len(self), np.int64)
+        for rows, piece in self.pieces():
+            start = self.offsets[rows.start]
+            before = np.append(0, np.cumsum(wanted_V[start : start + len(piece.values)]))
+            lengths_N[rows] = np.diff(before[piece.offsets])
+        return Ragged.from_lengths(self.values[wanted_V], lengths_N)
+
+    def counts(self, rows: NDArray[np.bool_], *, below: int) -> NDArray[np.int64]:
+        """How often each value 0 … below - 1 occurs in the rows that `rows`, bool [N], has: int64 [below]."""
+        counts = np.zeros(below, np.int64)
+        for part, piece in self.pieces():
+            counts += np.bincount(piece.values[np.repeat(rows[part], piece.lengths)], minlength=below)
+        return counts
 
     def padded(self, rows_B: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]:
         """The rows `rows_B` as int64 [B, T], filled with 0 behind their ends; T is at least 1."""

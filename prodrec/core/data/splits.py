@@ -58,52 +58,79 @@ def split_rows(
     split still lacks is passed over, so a split never gets more than its share. What happens in a leaf depends on the
     seed, its name and its own rows only.
     """
-    split_N = np.zeros(len(leaf_N), np.uint8)
     if not len(leaf_N):
-        return split_N
-    home, group_sizes = _homes(leaf_N, group_N)
-    split_G = np.zeros(len(home), np.uint8)
-    by_leaf = np.argsort(home, kind="stable")
-    starts = np.searchsorted(home[by_leaf], np.arange(len(leaves) + 1))
-    for leaf, name in enumerate(leaves):
-        groups = by_leaf[starts[leaf] : starts[leaf + 1]]
-        if len(groups) > 1:
-            n = int(group_sizes[groups].sum())
-            random = np.random.default_rng([seed, _number(name)])
-            order = groups[random.permutation(len(groups))]
-            split_G[order] = _deal(group_sizes[order], *_targets(n, ratios, balanced_test))
+        return np.zeros(0, np.uint8)
+    home_G, size_G = _homes(leaf_N, group_N)
+    groups_C = np.bincount(home_G, minlength=len(leaves))
+    start_C = np.cumsum(groups_C) - groups_C
+    by_leaf = np.argsort(home_G, kind="stable")
+    home_G, size_G = home_G[by_leaf], size_G[by_leaf]
+    place_G = np.arange(len(home_G)) - start_C[home_G]
+    random_bits = np.uint64(64 - len(leaves).bit_length())  # what the number of the leaf leaves free
+    random_G = _random(_seeds(leaves, seed)[home_G], place_G) >> (np.uint64(64) - random_bits)
+    shuffled = np.argsort(home_G.astype(np.uint64) << random_bits | random_G, kind="stable")
+    by_leaf, size_G = by_leaf[shuffled], size_G[shuffled]
+
+    photos_C = np.bincount(home_G, size_G, minlength=len(leaves)).astype(np.int64)
+    test_C, validation_C = _targets(photos_C, ratios, balanced_test)
+    in_test_G = place_G < test_C[home_G]
+    in_validation_G = ~in_test_G & (place_G < (test_C + validation_C)[home_G])
+    dealt_G = np.select([in_test_G, in_validation_G], [np.uint8(TEST), np.uint8(VALIDATION)], np.uint8(TRAIN))
+    for leaf in np.flatnonzero(photos_C > groups_C).tolist():  # those with a group of several rows
+        own = slice(int(start_C[leaf]), int(start_C[leaf] + groups_C[leaf]))
+        dealt_G[own] = _deal(size_G[own], int(test_C[leaf]), int(validation_C[leaf]))
+    split_G = np.empty_like(dealt_G)
+    split_G[by_leaf] = dealt_G
     return split_G[group_N]
 
 
 def _homes(leaf_N: NDArray[np.integer[Any]], group_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The leaf that most rows of a group have (the first where two are equal), and how many rows it has, by group."""
+    size_G = np.bincount(group_N)
+    home_G = np.empty(len(size_G), np.int64)
+    home_G[group_N] = leaf_N
+    several_N = size_G[group_N] > 1
     leaves = int(leaf_N.max()) + 1
-    pairs, rows = np.unique(group_N * leaves + leaf_N, return_counts=True)
+    pairs, rows = np.unique(group_N[several_N] * leaves + leaf_N[several_N], return_counts=True)
     group, leaf = np.divmod(pairs, leaves)
     order = np.lexsort((leaf, -rows, group))
     first = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
-    return leaf[first], np.bincount(group_N)
+    home_G[group[first]] = leaf[first]
+    return home_G, size_G
 
 
-def _number(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+def _seeds(leaves: Sequence[str], seed: int) -> NDArray[np.uint64]:
+    """A number for every leaf, by its name and the seed."""
+    key = hashlib.blake2b(str(seed).encode()).digest()
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in leaves)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
-def _targets(n: int, ratios: Ratios, balanced_test: int | None) -> tuple[int, int]:
-    """How many of n photos go to test and to validation."""
-    test = int(np.floor(ratios.test * n + 0.5 + 1e-9)) if balanced_test is None else min(balanced_test, n // 2)
-    validation = int(np.floor(ratios.validation * n + 0.5 + 1e-9))
-    test = min(test, n - 1)
-    return test, min(validation, n - 1 - test)
+def _random(seed_G: NDArray[np.uint64], place_G: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Random numbers by seed and place: the stream of Steele et al. 2014, "SplitMix", from each seed on."""
+    x = seed_G + (place_G.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return mixed
+
+
+def _targets(
+    photos_C: NDArray[np.int64], ratios: Ratios, balanced_test: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many of so many photos go to test and to validation."""
+    if balanced_test is None:
+        test_C = np.floor(ratios.test * photos_C + 0.5 + 1e-9).astype(np.int64)
+    else:
+        test_C = np.minimum(balanced_test, photos_C // 2)
+    validation_C = np.floor(ratios.validation * photos_C + 0.5 + 1e-9).astype(np.int64)
+    test_C = np.clip(photos_C - 1, 0, test_C)
+    return test_C, np.minimum(validation_C, np.maximum(photos_C - 1 - test_C, 0))
 
 
 def _deal(group_sizes: NDArray[np.int64], test: int, validation: int) -> NDArray[np.uint8]:
     """Give groups in order to test and validation until both have their share; the rest is train."""
-    dealt = np.zeros(len(group_sizes), np.uint8)
-    if group_sizes.max() == 1:
-        dealt[:test] = TEST
-        dealt[test : test + validation] = VALIDATION
-        return dealt
+    dealt = np.full(len(group_sizes), TRAIN, np.uint8)
     for i, size in enumerate(group_sizes.tolist()):
         if size <= test:
             dealt[i], test = TEST, test - size

@@ -23,13 +23,14 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
     leaves = len(prepared.taxonomy.leaves)
     by_leaf = [images_of_leaves(prepared, split) for split in SPLITS]
     head = by_leaf[0] >= options.head_from
+    titles = prepared.catalogue.pieces("title", rows=prepared.rows_N)
     return {
         "rows": {
             "in": len(rejected.code_N),
             "kept": kept,
             "rejected": sum(by_reason.values()),
             "by_reason": by_reason,
-            "repeated_ids": kept - prepared.frame["id"].n_unique(),
+            "repeated_ids": kept - prepared.catalogue.column("id").gather(prepared.rows_N).n_unique(),
         },
         "levels": {
             level: len(classes)
@@ -68,7 +69,7 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
         },
         "words": {
             **_shared_words(prepared, head),
-            "titles": int(prepared.frame["title"].is_not_null().sum()),
+            "titles": kept - sum(piece.to_series().null_count() for piece in titles),
             "rows_without_words": int((prepared.tokens.lengths == 0).sum()),
         },
     }
@@ -97,9 +98,8 @@ def _shared_words(prepared: Prepared, head: NDArray[np.bool_]) -> dict[str, Any]
     train = prepared.split_N == 0
     words = len(prepared.vocabulary)
     of_head = head[prepared.labels_NL[:, -1]]
-    token_row = np.repeat(np.arange(len(train)), prepared.tokens.lengths)
     seen = {
-        name: np.bincount(prepared.tokens.values[(train & part)[token_row]], minlength=words + 1)[1:] > 0
+        name: prepared.tokens.counts(train & part, below=words + 1)[1:] > 0
         for name, part in (("head", of_head), ("tail", ~of_head))
     }
     shared = int((seen["head"] & seen["tail"]).sum())

@@ -20,7 +20,6 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,9 @@ from numpy.typing import NDArray
 
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.vocabulary import By, TrimReport, Vocabulary, check_shares, trim
+from prodrec.core.data.workers import map_in_order, raise_if_stopped
 from prodrec.core.errors import BadOption, nearest
+from prodrec.core.texts import Texts
 
 __all__ = [
     "By",
@@ -45,13 +46,14 @@ __all__ = [
 
 TOKENIZERS = ("rjieba", "jieba")
 
-_CHUNK = 20_000
+_CHUNK = 50_000
 _REMEMBERED_RUNS = 1 << 16
 
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # Letters and digits of any script but Chinese, with the marks that scripts such as Devanagari and Thai put on letters.
 _LETTER = f"(?:[^\\W_{_CHINESE}]|[\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0980-\u0dff\u0e31-\u0e4e])"
 _PIECES = re.compile(f"([{_CHINESE}]+)|{_LETTER}+(?:[-'.&]{_LETTER}+)*")
+_ASCII_WORDS = re.compile("[a-z0-9]+(?:[-'.&][a-z0-9]+)*")
 _SAME_MARK = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "´": "'", "‐": "-", "‒": "-", "–": "-", "−": "-"})
 
 
@@ -68,6 +70,8 @@ class Tokenizer:
 
     def __call__(self, title: str) -> list[str]:
         """The words of `title` in order; empty for a title without any."""
+        if title.isascii():
+            return _ASCII_WORDS.findall(title.lower())  # the same words, eight times as fast
         words: list[str] = []
         for piece in _PIECES.finditer(normalise(title)):
             if piece.group(1):
@@ -168,29 +172,38 @@ def encode_titles(
     drop_frequent: float = 0.05,
     drop_rare: float = 0.05,
     by: By = "occurrences",
+    counted_N: NDArray[np.bool_] | None = None,
     workers: int = 1,
     advance: Callable[[int], object] = lambda rows: None,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
     """Tokenise, build the vocabulary and encode in one pass: `build_vocabulary` followed by `encode` of every title.
 
-    A title that is None or left without words becomes an empty row. `advance` is called with the rows done since the
-    last call. With several workers the titles are cut in other processes; the result is the same.
+    A title that is None or left without words becomes an empty row. counted_N: the titles whose words make the
+    vocabulary, all where None. `advance` is called with the rows done since the last call. With several workers the
+    titles are cut in other processes; the result is the same.
     """
     check_shares(drop_frequent, drop_rare, by)
     provisional: dict[str, int] = {}
-    values, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    values, lengths = bytearray(), [np.empty(0, np.int32)]
     for words, local, chunk_lengths in _cut_chunks(titles, tokenizer, workers):
         known = np.fromiter((provisional.setdefault(word, len(provisional)) for word in words), np.int32, len(words))
-        values.append(known[local])
+        values += known[local].data
         lengths.append(chunk_lengths)
         advance(len(chunk_lengths))
-    tokens = Ragged.from_lengths(np.concatenate(values), np.concatenate(lengths))
-    words_before = list(provisional)
-    counts = np.bincount(tokens.values, minlength=len(words_before)).astype(np.int64)
-    vocabulary, report = trim(words_before, counts, (tokenizer.name, tokenizer.version), drop_frequent, drop_rare, by)
-    final = np.fromiter(map(vocabulary.id_of, words_before), np.int32, len(words_before))
-    encoded = Ragged(final[tokens.values], tokens.offsets)
-    return encoded.keep(encoded.values > 0), vocabulary, report
+    tokens = Ragged.from_lengths(np.frombuffer(values, np.int32), np.concatenate(lengths))
+    counted_N = np.ones(len(tokens), bool) if counted_N is None else counted_N
+    counts = tokens.counts(counted_N, below=len(provisional))
+    words_before = Texts.of(provisional)
+    occurring = np.flatnonzero(counts)
+    if len(occurring) < len(counts):
+        words_before, counts = words_before.take(occurring), counts[occurring]
+    made_by = (tokenizer.name, tokenizer.version)
+    vocabulary, report = trim(words_before, counts, made_by, drop_frequent, drop_rare, by)
+    final = np.zeros(len(provisional), np.int32)
+    final[occurring] = vocabulary.words.find(words_before) + 1
+    for _, piece in tokens.pieces():
+        piece.values[:] = final[piece.values]
+    return tokens.keep(tokens.values > 0), vocabulary, report
 
 
 Chunk = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
@@ -200,26 +213,16 @@ def _cut_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int
     """The titles in chunks: the distinct words of a chunk, every word as an index into them, words of every title."""
     remaining = iter(titles)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
-    cut = functools.partial(_cut_chunk, tokenizer)
-    if workers <= 1:
-        yield from map(cut, chunks)
-        return
-    import multiprocessing
-
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(cut, chunk) for chunk in itertools.islice(chunks, 2 * workers)]
-        while waiting:
-            done = waiting.pop(0).result()
-            waiting += [pool.submit(cut, chunk) for chunk in itertools.islice(chunks, 1)]
-            yield done
+    return map_in_order(functools.partial(_cut_chunk, tokenizer), chunks, workers=workers)
 
 
 def _cut_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> Chunk:
-    index: dict[str, int] = {}
-    values: list[int] = []
-    lengths = np.zeros(len(titles), dtype=np.int32)
+    cut: list[Sequence[str]] = []
     for row, title in enumerate(titles):
-        words = tokenizer(title) if title else ()
-        values += [index.setdefault(word, len(index)) for word in words]
-        lengths[row] = len(words)
-    return list(index), np.asarray(values, dtype=np.int32), lengths
+        if row % 1000 == 0:
+            raise_if_stopped()
+        cut.append(tokenizer(title) if title else ())
+    words = list(itertools.chain.from_iterable(cut))
+    index = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    values = np.fromiter(map(index.__getitem__, words), np.int32, len(words))
+    return list(index), values, np.fromiter(map(len, cut), np.int32, len(cut))

@@ -5,7 +5,8 @@ Shapes: N rows that are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.artefact import Fingerprint, header, write_json
-from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.long_tail import draw_long_tail
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.data.summary import images_of_leaves, summarise
-from prodrec.core.data.write_lists import named, write_conflicts, write_duplicates, write_parents, write_rejected
+from prodrec.core.data.write_lists import write_conflicts, write_duplicates, write_parents, write_rejected
+from prodrec.core.data.write_products import write_products
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,18 +41,17 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     for name, array in arrays.items():
         np.save(directory / "arrays" / f"{name}.npy", array, allow_pickle=False)
     shown = prepared.inputs.write(directory, prepared.rows_N)
-    products = _products(prepared)
-    products.write_parquet(directory / "products.parquet")
+    write_products(directory / "products.parquet", prepared)
     prepared.vocabulary.save(directory / "vocabulary.tsv")
     write_rejected(directory / "rejected.csv", prepared)
-    write_duplicates(directory / "duplicates.csv", prepared, products)
+    write_duplicates(directory / "duplicates.csv", prepared)
     write_conflicts(directory / "conflicts.csv", prepared)
     write_parents(directory / "parents.csv", prepared)
     draw_long_tail(directory, images_of_leaves(prepared, "train"), head_from=options.head_from)
 
     counts = summarise(prepared) | {what: {"distinct": part["count"]} for what, part in shown.items()}
     libraries = {name: version(name) for name in ("numpy", "pillow", "polars")}
-    found = header("dataset", fingerprint=_fingerprint(prepared, products, arrays), made_from={}, **libraries)
+    found = header("dataset", fingerprint=_fingerprint(prepared, arrays), made_from={}, **libraries)
     found |= {
         "taxonomy": prepared.taxonomy.save(directory / "classes"),
         "attributes": [{"name": a.name, "states": list(a.states)} for a in prepared.attributes],
@@ -71,29 +71,7 @@ def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
     return found
 
 
-def _products(prepared: Prepared) -> pl.DataFrame:
-    """One row for every product, with the names that its numbers stand for."""
-    import polars as pl
-
-    frame = prepared.frame
-    columns = [
-        pl.Series("row", np.arange(frame.height, dtype=np.int64)),
-        prepared.table_names(frame),
-        *(frame[name] for name in ("table_row", "id", "image", "title")),
-        named("split", SPLITS, prepared.split_N),
-        pl.Series("group", prepared.group_N),
-        *prepared.inputs.columns(prepared.rows_N),
-    ]
-    for level, classes, code_N in zip(
-        prepared.taxonomy.levels, prepared.taxonomy.names, prepared.labels_NL.T, strict=True
-    ):
-        columns.append(named(f"level_{level}", classes, code_N))
-    for attribute, code_N in zip(prepared.attributes, prepared.attributes_NA.T, strict=True):
-        columns.append(named(f"attribute_{attribute.name}", (None, *attribute.states), code_N))
-    return pl.DataFrame(columns)
-
-
-def _fingerprint(prepared: Prepared, products: pl.DataFrame, arrays: dict[str, NDArray[Any]]) -> str:
+def _fingerprint(prepared: Prepared, arrays: dict[str, NDArray[Any]]) -> str:
     """Of everything that a model can see; not of where it came from, how many workers there were, or the time."""
     vocabulary = prepared.vocabulary
     fingerprint = Fingerprint()
@@ -105,11 +83,16 @@ def _fingerprint(prepared: Prepared, products: pl.DataFrame, arrays: dict[str, N
         fingerprint.add(name, array)
     prepared.inputs.add_to(fingerprint, prepared.rows_N)
     for column in ("id", "title"):
-        fingerprint.add(column, _joined(products[column]))
+        pieces = prepared.catalogue.pieces(column, rows=prepared.rows_N)
+        fingerprint.add(column, _hashed(piece.to_series() for piece in pieces))
     return fingerprint.hexdigest()
 
 
-def _joined(texts: Sequence[str | None] | pl.Series) -> bytes:
-    """Texts, and where each ends, as bytes."""
-    encoded = [(text or "").encode() for text in texts]
-    return np.fromiter(map(len, encoded), np.int64, len(encoded)).tobytes() + b"".join(encoded)
+def _hashed(pieces: Iterable[pl.Series]) -> list[str]:
+    """Hashes of texts and of where each ends, whatever the pieces they come in; a null counts as an empty text."""
+    ends, data = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        texts = piece.fill_null("")
+        ends.update(texts.str.len_bytes().to_numpy().astype("<i8").tobytes())
+        data.update(texts.str.join("").item().encode())
+    return [ends.hexdigest(), data.hexdigest()]

@@ -5,55 +5,64 @@ Shapes: N rows that are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.duplicates import group_sizes
 from prodrec.core.data.prepared import Prepared
+from prodrec.core.data.write_products import column_of, names_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-
-def named(name: str, values: Sequence[str | None], codes_N: NDArray[Any]) -> pl.Series:
-    """The values that codes stand for, as a column."""
-    import polars as pl
-
-    return pl.Series(name, list(values), dtype=pl.String).gather(codes_N.astype(np.int64))
+_ORIGIN = ("table", "table_row", "id", "image")
 
 
 def write_rejected(path: Path, prepared: Prepared) -> None:
     """Every row that is not kept: table, row (the header is row 1), id, image, reason, detail."""
     import polars as pl
 
-    rejected = prepared.rejected
-    rows = np.flatnonzero(rejected.code_N)
-    columns = [
-        *_origin(prepared, rows),
-        named("reason", rejected.reasons, rejected.code_N[rows]),
-        named("detail", rejected.texts, rejected.detail_N[rows]),
-    ]
-    pl.DataFrame(columns).write_csv(path)
+    rejected, tables = prepared.rejected, column_of(prepared.table_names)
+    reasons, texts = column_of(rejected.reasons), column_of(rejected.texts)
+    rows, done = np.flatnonzero(rejected.code_N), 0
+    with path.open("wb") as stream:
+        for piece in prepared.catalogue.pieces(*_ORIGIN, rows=rows):
+            here = rows[done : done + piece.height]
+            columns = [
+                *_origin(piece, tables),
+                names_of("reason", reasons, rejected.code_N[here]),
+                names_of("detail", texts, rejected.detail_N[here]),
+            ]
+            pl.DataFrame(columns).write_csv(stream, include_header=not done)
+            done += piece.height
+        if not done:
+            stream.write(b"table,row,id,image,reason,detail\n")
 
 
-def write_duplicates(path: Path, prepared: Prepared, products: pl.DataFrame) -> None:
+def write_duplicates(path: Path, prepared: Prepared) -> None:
     """Every group of duplicates: its rows in the dataset and in the tables, and the hashes that joined them."""
     import polars as pl
 
-    several = np.flatnonzero(group_sizes(prepared.group_N) > 1)
-    identical = group_sizes(prepared.exact_N)[several] == group_sizes(prepared.group_N)[several]
-    columns = ["group", "row", "table", "table_row", "id", "image", "split"]
-    found = products[several].select(
-        *columns,
-        pl.col(f"level_{prepared.taxonomy.leaf_level}").alias("leaf"),
+    group_N, leaf_N = prepared.group_N, prepared.labels_NL[:, -1]
+    several = np.flatnonzero(group_sizes(group_N) > 1)
+    identical = group_sizes(prepared.exact_N)[several] == group_sizes(group_N)[several]
+    origin = prepared.catalogue.at(prepared.rows_N[several], *_ORIGIN)
+    columns = [
+        pl.Series("group", group_N[several]),
+        pl.Series("row", several.astype(np.int64)),
+        *(
+            column.alias("table_row" if column.name == "row" else column.name)
+            for column in _origin(origin, column_of(prepared.table_names))
+        ),
+        names_of("split", column_of(SPLITS), prepared.split_N[several]),
+        names_of("leaf", column_of(prepared.taxonomy.leaves), leaf_N[several]),
         pl.Series("kind", np.where(identical, "identical", "near"), dtype=pl.String),
         *prepared.inputs.hashes(prepared.rows_N[several]),
-    )
-    found.sort("group", "row").write_csv(path)
+    ]
+    pl.DataFrame(columns).sort("group", "row").write_csv(path)
 
 
 def write_conflicts(path: Path, prepared: Prepared) -> None:
@@ -62,7 +71,8 @@ def write_conflicts(path: Path, prepared: Prepared) -> None:
 
     rows = prepared.conflict_rows
     leaf = prepared.catalogue.at(rows, f"level_{prepared.taxonomy.depth - 1}").to_series().alias("leaf")
-    columns = [pl.Series("conflict", prepared.conflict_groups), *_origin(prepared, rows), leaf]
+    origin = _origin(prepared.catalogue.at(rows, *_ORIGIN), column_of(prepared.table_names))
+    columns = [pl.Series("conflict", prepared.conflict_groups), *origin, leaf]
     pl.DataFrame(columns).sort("conflict", maintain_order=True).write_csv(path)
 
 
@@ -79,7 +89,7 @@ def write_parents(path: Path, prepared: Prepared) -> None:
     pl.DataFrame(lines, schema=schema, orient="row").write_csv(path)
 
 
-def _origin(prepared: Prepared, rows: NDArray[np.int64]) -> list[pl.Series]:
+def _origin(frame: pl.DataFrame, tables: pl.Series) -> list[pl.Series]:
     """Where rows stand: table, row, id, image."""
-    frame = prepared.catalogue.at(rows, "table", "table_row", "id", "image")
-    return [prepared.table_names(frame), frame["table_row"].alias("row"), frame["id"], frame["image"]]
+    table = names_of("table", tables, frame["table"].to_numpy())
+    return [table, frame["table_row"].alias("row"), frame["id"], frame["image"]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from prodrec.core.data.catalogue import Columns, catalogue_of_folders, find_columns, read_catalogue
@@ -95,6 +96,25 @@ def test_several_tables(tmp_path: Path) -> None:
     other = write(tmp_path / "c.csv", "id,photo,leaf\n1,a.jpg,Shirts\n")
     with pytest.raises(BadTable, match=r"c\.csv has no column 'image'"):
         read_catalogue([first, other], Columns())
+
+
+def test_a_catalogue_in_files_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept in Parquet files and read in pieces, of clean tables and of those that Python's reader must go through."""
+    monkeypatch.setattr("prodrec.core.data.catalogue.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("prodrec.core.data.tables._ROWS_AT_ONCE", 3)
+    tables = [
+        write(tmp_path / "a.csv", "id,image,category\n" + "".join(f"{i},{i}.jpg,A > {i % 3}\n" for i in range(9))),
+        write(tmp_path / "b.csv", "id,image,category\n" + "".join(f'{i},{i}.jpg,A" > {i % 3}\n' for i in range(8))),
+    ]
+    given = Columns(path="category")
+    whole = read_catalogue(tables, given)
+    (tmp_path / "scratch").mkdir()
+    kept = read_catalogue(tables, given, beside=tmp_path / "scratch")
+    assert kept.rows == 17 and kept.frame.equals(whole.frame) and kept.levels == whole.levels
+    assert kept.column("level_1").to_list() == whole.frame["level_1"].to_list()
+    for rows in (np.arange(17), np.array([0, 5, 6, 16]), np.array([], np.int64)):
+        assert kept.at(rows, "id", "table").equals(whole.frame.select("id", "table")[rows])
+    assert [piece.height for piece in kept.pieces("id", rows=np.array([1, 2, 9]))] == [2, 1]
 
 
 def test_zero_rows(tmp_path: Path) -> None:

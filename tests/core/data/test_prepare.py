@@ -151,12 +151,15 @@ def test_leaks_are_those_of_the_split_without_groups(prepared: Dataset) -> None:
 
 
 def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for any number of workers and any place; another for what a model could notice."""
+    """The same for any number of workers, any pieces and any place; another for what a model could notice."""
     rows = shop.products({"A/a": 8, "A/b": 4}, colour="red")
     table = shop.table(rows)
     first = shop.prepare(table)
     with monkeypatch.context() as patch:
         patch.setattr("prodrec.core.data.decoding.FEW", 0)
+        patch.setattr("prodrec.core.data.prepare.MANY_TITLES", 0)
+        for place, at_once in (("catalogue.ROWS_AT_ONCE", 5), ("titles._CHUNK", 3), ("ragged._ROWS_AT_ONCE", 2)):
+            patch.setattr(f"prodrec.core.data.{place}", at_once)
         header = prepare([table], images=shop.photos, out=shop.directory / "again", workers=2)
     assert header["fingerprint"] == first.fingerprint
     blobs = [shop.directory / out / "photos" / "00000.bin" for out in ("dataset", "again")]

@@ -54,6 +54,16 @@ def test_seed() -> None:
     assert (split(leaf, seed=3) != split(leaf, seed=4)).mean() > 0.3
 
 
+def test_every_row_comes_to_every_split() -> None:
+    """Over many seeds, and over leaves of one seed, each place in a leaf is in test as often as its share says."""
+    by_seed = np.mean([split(np.zeros(50, np.int64), seed=seed) == 1 for seed in range(1000)], axis=0)
+    assert np.abs(by_seed - 0.2).max() < 0.05
+    by_leaf = (split(np.repeat(np.arange(1000), 50)) == 1).reshape(1000, 50).mean(axis=0)
+    assert np.abs(by_leaf - 0.2).max() < 0.05
+    together = np.corrcoef((split(np.repeat(np.arange(1000), 50)) == 1).reshape(1000, 50).T)
+    assert np.abs(together - np.eye(50)).max() < 0.15
+
+
 def test_other_leaves_do_not_matter() -> None:
     """A leaf that goes, comes or is numbered otherwise changes nothing in the others."""
     leaf = np.random.default_rng(1).integers(0, 6, 600)
