@@ -13,11 +13,16 @@ from prodrec.cli.verb import verb
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
+LEAVES = 10_000
+"""A list for people and programs; of a million it would be 200 MB."""
+
 
 @verb(app)
 def inspect(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="What `prodrec prepare` wrote.")] = Path("dataset"),
-    leaves: Annotated[bool, typer.Option("--leaves", help="List every leaf with its photos in each split.")] = False,
+    leaves: Annotated[
+        bool, typer.Option("--leaves", help=f"List the leaves with their photos in each split, {LEAVES:,} at most.")
+    ] = False,
     samples: Annotated[int, typer.Option(min=0, metavar="N", help="Show N products drawn at random.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the samples.")] = 0,
 ) -> dict[str, Any]:
@@ -37,6 +42,7 @@ def inspect(
     found = answer(data.header, dataset)
     if leaves:
         found["leaves"] = _say_leaves(data)
+        found["leaves_left_out"] = len(data.taxonomy.leaves) - len(found["leaves"])
     if samples:
         found["samples"] = _say_samples(data, samples, seed)
     return found
@@ -49,7 +55,7 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
     from prodrec.core import console
     from prodrec.core.data.dataset import SPLITS
 
-    listed = data.leaf_counts()
+    listed = data.leaf_counts(LEAVES)
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("leaf", overflow="fold")
     for name in SPLITS:
@@ -57,6 +63,8 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
     for leaf in listed:
         table.add_row(" / ".join(leaf["path"]), *(f"{leaf[name]:,}" for name in SPLITS))
     console.say(table)
+    if left_out := len(data.taxonomy.leaves) - len(listed):
+        console.say(f"{left_out:,} leaves with fewer training photos are left out; products.parquet has those of all.")
     return listed
 
 

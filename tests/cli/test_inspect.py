@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_leaves_and_samples(dataset: Path) -> None:
     result = run("inspect", dataset, "--leaves", "--samples", "3")
     assert result.exit_code == 0
     assert " / T-Shirts " in result.stdout and "words: " in result.stdout and "colour " in result.stdout
+
+
+def test_of_very_many_leaves_those_with_most_photos_are_listed(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = json.loads(run("inspect", dataset, "--leaves", "--json").stdout)
+    monkeypatch.setattr("prodrec.cli.inspect.LEAVES", 3)
+    found = json.loads(run("inspect", dataset, "--leaves", "--json").stdout)
+    assert found["leaves"] == everything["leaves"][:3]
+    assert found["leaves_left_out"] == len(everything["leaves"]) - 3 > 0 == everything["leaves_left_out"]
+    assert (
+        f"{found['leaves_left_out']} leaves with fewer training photos are left out"
+        in run("inspect", dataset, "--leaves").stdout
+    )
 
 
 def test_no_dataset(tmp_path: Path) -> None:

@@ -112,11 +112,11 @@ class Dataset:
         leaf_N = self.labels_NL[self.split_N == 0, -1]
         return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
 
-    def leaf_counts(self) -> list[dict[str, Any]]:
-        """Every leaf with its path and its photos in each split, most training photos first."""
+    def leaf_counts(self, most: int | None = None) -> list[dict[str, Any]]:
+        """Every leaf, or `most` of them, with path and photos in each split, those with most training photos first."""
         leaves = len(self.taxonomy.leaves)
         counts = [np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaves) for split in SPLITS]
-        order = np.argsort(-counts[0], kind="stable").tolist()
+        order = np.argsort(-counts[0], kind="stable")[:most].tolist()
         splits = dict(zip(SPLITS, counts, strict=True))
         return [
             {"path": list(self.taxonomy.path(leaf)), **{name: int(images[leaf]) for name, images in splits.items()}}
