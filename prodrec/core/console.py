@@ -99,12 +99,14 @@ Advance = Callable[..., None]
 
 
 @contextmanager
-def progress(description: str, *, total: float | None, unit: str = "rows", done: float = 0) -> Iterator[Advance]:
-    """Show long work on standard error; yields `advance(n=1, note="")`.
+def progress(
+    description: str, *, total: float | None, unit: str = "rows", done: float = 0, least: float = 0
+) -> Iterator[Advance]:
+    """Show long work on standard error, unless its `total` is below `least`; yields `advance(n=1, note="")`.
 
     On a terminal: one rich bar with the rate in `unit`/s and the time left. Piped: a plain line every half minute.
     """
-    if not dist.is_main():
+    if not dist.is_main() or (total is not None and total < least):
         yield lambda n=1, note=None: None
     elif sys.stderr.isatty():
         with _bar(description, total, unit, done) as advance:

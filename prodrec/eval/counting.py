@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core import console
 from prodrec.core.scores import Scores
 from prodrec.eval.hierarchy import sizes
 from prodrec.eval.metrics import Judged, judge
@@ -21,6 +22,9 @@ Question = tuple[str, int]
 """(level or attribute, k): is the true class or state among the k best?"""
 Pair = tuple[int, int]
 Counts = NDArray[np.int64]
+
+MANY_ROWS = 200_000
+"""From so many on the work is shown while it goes on."""
 
 TOP = 1
 """Attributes are asked for their best state, and the leaves of their rows for the best leaf (S table 2)."""
@@ -92,7 +96,7 @@ def count(
         counted.joint = {pair: {} for pair in pairs}
     streams = [judge(file, split, levels, attributes=attributes, hierarchy=hierarchy, rows=rows) for file in files]
     in_step = set(range(len(files)))
-    for pieces in _side_by_side(streams):
+    for pieces in _shown(_side_by_side(streams), sum(file.count(split) for file in files)):
         first = pieces[0]
         for i, piece in enumerate(pieces):
             if (piece is None) != (first is None) or (piece and first and not piece.same_rows(first)):
@@ -129,6 +133,14 @@ def _side_by_side(streams: Sequence[Iterator[Judged]]) -> Iterator[list[Judged |
             pieces.append(piece)
             heads[i] = rest if len(rest) else next(streams[i], None)
         yield pieces
+
+
+def _shown(stream: Iterator[list[Judged | None]], rows: int) -> Iterator[list[Judged | None]]:
+    """The same pieces; with many rows in all, how far they are is shown."""
+    with console.progress("reading scores", total=rows, least=MANY_ROWS) as advance:
+        for pieces in stream:
+            advance(sum(len(piece) for piece in pieces if piece is not None))
+            yield pieces
 
 
 class Part(NamedTuple):

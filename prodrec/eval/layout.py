@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
+from prodrec.core import console
 from prodrec.eval import attributes, structure
 from prodrec.eval.cells import Cell, Row, most_images
+from prodrec.eval.counting import MANY_ROWS
 from prodrec.eval.groups import MACC, MACRO
 from prodrec.eval.leaves import SECTION
 from prodrec.eval.report import MOST_LEAVES, Report, cell_json
@@ -209,17 +211,20 @@ def write_csv(report: Report, file: TextIO) -> None:
     """One line for every figure of every run; in its unit, gains in points of it; empty where there is nothing."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for row in report.all_rows(len(report.leaves.leaves)):
-        for column, cell in zip(report.columns, row.cells, strict=True):
-            found = cell_json(cell, row) or {}
-            gain = found.get("gain") or {}
-            about = [row.classes_in_all, found.get("images", 0), column.name]
-            writer.writerow(
-                [report.split, row.section, row.group, row.level, row.metric, row.top, found.get("classes", 0), *about]
-                + [found.get(name) for name in ("value", "low", "high", "spread")]
-                + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
-                + [row.unit, "lower" if row.lower_is_better else "higher"]
-            )
+    total = len(report.rows) + len(report.leaves)
+    with console.progress("writing CSV", total=total, unit="figures", least=MANY_ROWS) as advance:
+        for row in report.all_rows(len(report.leaves.leaves)):
+            advance()
+            for column, cell in zip(report.columns, row.cells, strict=True):
+                found = cell_json(cell, row) or {}
+                gain = found.get("gain") or {}
+                about = [report.split, row.section, row.group, row.level, row.metric, row.top]
+                writer.writerow(
+                    [*about, found.get("classes", 0), row.classes_in_all, found.get("images", 0), column.name]
+                    + [found.get(name) for name in ("value", "low", "high", "spread")]
+                    + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
+                    + [row.unit, "lower" if row.lower_is_better else "higher"]
+                )
 
 
 def _shown_rows(report: Report) -> list[Row]:

@@ -176,3 +176,12 @@ def test_short_work_says_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
     with console.progress("reading", total=3) as advance:
         advance(3)
     assert not capsys.readouterr().err
+
+
+def test_little_work_is_not_shown_where_that_is_asked(terminal: Terminal) -> None:
+    with redirect_stderr(terminal):
+        for total in (9, 10):
+            before = terminal.getvalue()
+            with console.progress("reading", total=total, least=10) as advance:
+                advance(total)
+            assert (terminal.getvalue() == before) == (total < 10)
