@@ -109,7 +109,7 @@ def train_word_vectors(
     model.build_vocab_from_freq(occurring, corpus_count=len(titles))
     total = epochs * len(titles.values)
     with console.progress(f"word vectors ({method})", total=total, unit="words") as advance:
-        sentences = _Sentences(titles, vocabulary.words, epochs, advance)
+        sentences = _Sentences(titles, list(vocabulary.words), epochs, advance)
         model.train(sentences, total_examples=len(titles), total_words=len(titles.values), epochs=epochs)
     vectors_VE = _small_random(len(vocabulary), dimension, seed)
     vectors_VE[known_V] = model.wv[list(occurring)]
