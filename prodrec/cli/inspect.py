@@ -49,20 +49,20 @@ def inspect(
 
 
 def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
-    from rich.box import SIMPLE
-    from rich.table import Table
+    from rich.cells import cell_len
 
     from prodrec.core import console
     from prodrec.core.data.dataset import SPLITS
 
     listed = data.leaf_counts(LEAVES)
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("leaf", overflow="fold")
-    for name in SPLITS:
-        table.add_column(name, justify="right")
-    for leaf in listed:
-        table.add_row(" / ".join(leaf["path"]), *(f"{leaf[name]:,}" for name in SPLITS))
-    console.say(table)
+    paths = ["leaf", *(" / ".join(leaf["path"]) for leaf in listed)]
+    counts = [SPLITS, *([f"{leaf[name]:,}" for name in SPLITS] for leaf in listed)]
+    cells = list(map(cell_len, paths))  # Chinese characters take two
+    lines = (
+        path + " " * (max(cells) - taken) + "".join(f"{count:>12}" for count in row)
+        for path, taken, row in zip(paths, cells, counts, strict=True)
+    )
+    console.say("\n".join(lines))
     if left_out := len(data.taxonomy.leaves) - len(listed):
         console.say(f"{left_out:,} leaves with fewer training photos are left out; products.parquet has those of all.")
     return listed

@@ -125,8 +125,11 @@ class Dataset:
 
     def samples(self, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
         """Products drawn at random, as a person reads them."""
+        import polars as pl
+
         rows = np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
-        products = self.products()[rows].to_dicts()
+        lazy = pl.scan_parquet(self._products, glob=False).filter(pl.col("row").is_in(rows.tolist()))
+        products = lazy.collect(engine="streaming").to_dicts()
         for product in products:
             row = product["row"]
             product["path"] = list(self.taxonomy.path(int(self.labels_NL[row, -1])))

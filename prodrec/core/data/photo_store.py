@@ -52,9 +52,12 @@ class PhotoStore:
             raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
         if index.ndim != 2 or index.shape[1] != 3:
             raise BadArtefact(f"{path} has the shape {index.shape}, expected [rows, 3]; prepare the dataset again.")
-        for shard in np.unique(index[:, 0]):
-            file = directory / shard_name(int(shard))
-            needed = int((index[:, 1] + index[:, 2])[index[:, 0] == shard].max())
+        if index.min(initial=0) < 0:
+            raise BadArtefact(f"{path} names places below 0; prepare the dataset again.")
+        needed_S = np.zeros(int(index[:, 0].max(initial=-1)) + 1, np.int64)
+        np.maximum.at(needed_S, index[:, 0], index[:, 1] + index[:, 2])
+        for shard, needed in enumerate(needed_S.tolist()):
+            file = directory / shard_name(shard)
             found = file.stat().st_size if file.is_file() else 0
             if found < needed:
                 raise BadArtefact(f"{file} has {found:,} bytes, expected {needed:,}; prepare the dataset again.")
