@@ -79,14 +79,18 @@ def train_word_vectors(
     if deterministic and workers not in (None, 1):
         raise BadOption(f"workers={workers} contradicts deterministic, which needs one.")
     vocabulary = _vocabulary_of(dataset)
-    titles = dataset.tokens.take(dataset.rows("train"))
-    if not len(titles.values):
+    rows = dataset.rows("train")
+    in_train_N = np.zeros(len(dataset.tokens), bool)
+    in_train_N[rows] = True
+    counts_V = dataset.tokens.counts(in_train_N, below=len(vocabulary) + 1)[1:]
+    written = int(counts_V.sum())
+    if not written:
         raise BadTable(f"{dataset.path} has no words in the titles of its training split; word vectors need some.")
     if epochs is None:
-        epochs = int(np.clip(round(_WORDS_TO_READ / len(titles.values)), *_EPOCHS))
+        epochs = int(np.clip(round(_WORDS_TO_READ / written), *_EPOCHS))
     workers = 1 if deterministic else workers or os.cpu_count() or 1
     # Keep every worker busy in small catalogues too; gensim's default job of 10,000 words would leave them idle.
-    job = int(np.clip(len(titles.values) // (20 * workers), 100, _MOST_WORDS_IN_A_JOB))
+    job = int(np.clip(written // (20 * workers), 100, _MOST_WORDS_IN_A_JOB))
 
     from gensim.models import Word2Vec
 
@@ -103,14 +107,13 @@ def train_word_vectors(
         workers=workers,
         batch_words=job,
     )
-    counts = np.bincount(titles.values, minlength=len(vocabulary) + 1)[1:]
-    known_V = counts > 0
-    occurring = {word: int(n) for word, n in zip(vocabulary.words, counts, strict=True) if n}
-    model.build_vocab_from_freq(occurring, corpus_count=len(titles))
-    total = epochs * len(titles.values)
-    with console.progress(f"word vectors ({method})", total=total, unit="words") as advance:
-        sentences = _Sentences(titles, list(vocabulary.words), epochs, advance)
-        model.train(sentences, total_examples=len(titles), total_words=len(titles.values), epochs=epochs)
+    known_V = counts_V > 0
+    words = list(vocabulary.words)
+    occurring = {word: n for word, n in zip(words, counts_V.tolist(), strict=True) if n}
+    model.build_vocab_from_freq(occurring, corpus_count=len(rows))
+    with console.progress(f"word vectors ({method})", total=epochs * written, unit="words") as advance:
+        sentences = _Sentences(dataset.tokens, rows, words, epochs, advance)
+        model.train(sentences, total_examples=len(rows), total_words=written, epochs=epochs)
     vectors_VE = _small_random(len(vocabulary), dimension, seed)
     vectors_VE[known_V] = model.wv[list(occurring)]
     settings = {
@@ -126,20 +129,21 @@ def train_word_vectors(
 
 
 class _Sentences:
-    """The titles as lists of words, again and again, telling how far they were read."""
+    """The titles of `rows` as lists of words, again and again, some at a time, telling how far they were read."""
 
-    def __init__(self, titles: Ragged, words: Sequence[str], epochs: int, advance: Callable[..., None]) -> None:
-        self._titles, self._words, self._epochs, self._advance = titles, words, epochs, advance
+    def __init__(
+        self, tokens: Ragged, rows: NDArray[np.int64], words: Sequence[str], epochs: int, advance: Callable[..., None]
+    ) -> None:
+        self._tokens, self._rows, self._words, self._epochs, self._advance = tokens, rows, words, epochs, advance
         self._epoch = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         self._epoch += 1
-        offsets = self._titles.offsets
-        for start in range(0, len(self._titles), _TITLES_AT_A_TIME):
-            bounds = offsets[start : start + _TITLES_AT_A_TIME + 1].tolist()
-            block = [self._words[i - 1] for i in self._titles.values[bounds[0] : bounds[-1]].tolist()]
-            for begin, end in itertools.pairwise(bounds):
-                yield block[begin - bounds[0] : end - bounds[0]]
+        for start in range(0, len(self._rows), _TITLES_AT_A_TIME):
+            titles = self._tokens.take(self._rows[start : start + _TITLES_AT_A_TIME])
+            block = [self._words[i - 1] for i in titles.values.tolist()]
+            for begin, end in itertools.pairwise(titles.offsets.tolist()):
+                yield block[begin:end]
             self._advance(len(block), note=f"epoch {self._epoch}/{self._epochs}")
 
 
