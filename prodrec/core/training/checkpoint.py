@@ -19,6 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent import futures
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -104,7 +105,8 @@ class Checkpoints:
         """Let a checkpoint that is under way come to its end, well or not, where training ends by another error."""
         if self._writing is not None:
             (_, future), self._writing = self._writing, None
-            futures.wait([future])
+            with suppress(KeyboardInterrupt):  # ends the waiting, and hides no error
+                futures.wait([future])
 
     def _settle(self, place: Path, work: Callable[[], Any]) -> None:
         try:
