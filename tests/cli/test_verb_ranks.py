@@ -1,0 +1,118 @@
+"""Commands under torchrun, as real processes: who tells an error, how fast all end, what a signal does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prodrec.core.data.dataset import open_dataset
+from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.core.data.prepare import prepare
+
+SETTINGS = "backbone=squeezenet1_1 weights=none image_size=24 batch_size=8 lr=0.01 checkpoint_minutes=0.01"
+SMALL = [word for setting in SETTINGS.split() for word in ("--set", setting)]
+SECONDS = 120.0
+
+
+class Ranks:
+    """`prodrec …` on two ranks, its output in a file."""
+
+    def __init__(self, folder: Path, *words: object) -> None:
+        folder.mkdir(exist_ok=True)
+        self.log = folder / "log.txt"
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "prodrec"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, *map(str, words)], stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+
+    def pid(self, rank: int) -> int:
+        """The process of a rank."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+                return int(child)
+        raise AssertionError(f"no rank {rank}")
+
+    def wait_for(self, file: Path) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not file.exists():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def errors(self, *, within: float = SECONDS) -> list[str]:
+        """What our own commands told as errors, once all have ended."""
+        code = self.process.wait(timeout=within)
+        text = self.log.read_text()
+        assert code == 1, text  # torchrun's own
+        assert "prodrec/" not in text, "no traceback of ours"
+        return [line for line in text.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture(scope="module")
+def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("verb-ranks") / "dataset"
+    prepare([drawn.table], images=drawn.photos, out=out)
+    return out
+
+
+@pytest.fixture
+def damaged(dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A dataset in which one training photo is no photo, and its row."""
+    copy = shutil.copytree(dataset, tmp_path / "damaged")
+    row = int(open_dataset(copy).rows("train")[20])
+    shard, start, size = np.load(copy / "photos" / "index.npy")[row]
+    with (copy / "photos" / f"{shard:05d}.bin").open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(int(size)))
+    return copy, row
+
+
+def test_what_all_ranks_find_is_told_once(tmp_path: Path) -> None:
+    """Also by the command line's own reading, and where a command is of one process."""
+    wrong, not_there, alone = (
+        Ranks(tmp_path / name, *words.split())
+        for name, words in {"a": "train visual --nonsense", "b": "train visual nowhere", "c": "report"}.items()
+    )
+    assert wrong.errors() == [] and wrong.log.read_text().count("No such option") == 1
+    (told,) = not_there.errors()
+    assert told.startswith("error: nowhere does not exist")
+    (told,) = alone.errors()
+    assert told.startswith("error: prodrec report runs in one process: start it without torchrun")
+    assert "prodrec train" in told
+
+
+def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path) -> None:
+    place, row = damaged
+    (told,) = Ranks(tmp_path, "train", "visual", place, *SMALL, "--out", tmp_path / "run").errors()
+    assert told.startswith("error: rank ") and f" of 2: {place}/photos, photo of row {row}: " in told
+
+
+def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["train", "visual", dataset, *SMALL, "--set", "epochs=300", "--out", out]
+    first = Ranks(tmp_path, *command)
+    first.wait_for(out / "history.csv")
+    os.kill(first.pid(1), signal.SIGKILL)
+    (told,) = first.errors(within=20)
+    assert told.startswith("error: lost contact with another rank") and "--resume`" in told
+    before = (out / "history.csv").stat().st_mtime_ns
+
+    second = Ranks(tmp_path, *command, "--resume")
+    deadline = time.monotonic() + SECONDS
+    while (out / "history.csv").stat().st_mtime_ns == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in (second.pid(0), second.process.pid):  # as a terminal and torchrun do both
+        os.kill(pid, signal.SIGINT)
+    (told,) = second.errors(within=40)
+    assert "everything up to there is saved" in told and "going on after step" in second.log.read_text()
