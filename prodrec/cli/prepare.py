@@ -25,7 +25,7 @@ class TrimBy(StrEnum):
     occurrences = "occurrences"
 
 
-@verb(app)
+@verb(app, parallel=True)
 def prepare(
     tables: Annotated[
         list[Path] | None,
@@ -54,7 +54,9 @@ def prepare(
     force: Annotated[bool, typer.Option("--force", help="Replace a dataset that is there.")] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that decode; they change only the time. [default: all cores]"),
+        typer.Option(
+            min=1, help="Processes that decode, of each rank; they change only the time. [default: all cores]"
+        ),
     ] = None,
     image: Annotated[str | None, _of_columns(metavar="COLUMN", help="The photo's name.")] = None,
     id_: Annotated[
@@ -169,6 +171,8 @@ def prepare(
         prodrec prepare shop.jsonl --images photos.zip --path-column category --attributes colour,season --out shop
 
         prodrec prepare products.parquet --features vectors.npy
+
+        torchrun --nproc-per-node 8 -m prodrec prepare products.csv --images photos.tar
     """
     from prodrec.cli.dataset_summary import answer, say_dataset
     from prodrec.core import console

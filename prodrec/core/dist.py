@@ -7,7 +7,7 @@ rank 0 alone talks to the user and writes what exists once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -180,6 +180,18 @@ def from_main(value: T) -> T:
     values = [value]
     c10d.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def each_its_own(values: Sequence[T] | None) -> T:
+    """Of rank 0's `values`, one for every rank, the one for this rank; the others give None."""
+    if ranks() == 1:
+        assert values is not None
+        return values[0]
+    import torch.distributed as c10d
+
+    own: list[Any] = [None]
+    c10d.scatter_object_list(own, None if values is None else list(values), src=0)
+    return own[0]  # type: ignore[no-any-return]
 
 
 def gathered(value: T) -> list[T]:

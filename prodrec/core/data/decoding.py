@@ -1,4 +1,4 @@
-"""Finds and decodes the photos of a catalogue, each once, and stores their bytes.
+"""Finds and decodes the photos of a catalogue, each once, and stores their bytes. Of several ranks each takes a share.
 
 Shapes: M rows of all tables, P distinct photos.
 """
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
-from prodrec.core.data.photo_sources import PhotoSource
-from prodrec.core.data.photo_store import ShardWriter
+from prodrec.core import console, dist
+from prodrec.core.data.photo_sources import PhotoSource, Places
+from prodrec.core.data.photo_store import ShardWriter, shard_name
 from prodrec.core.data.photos import UNDECODABLE, PhotoRules, examine_all
 from prodrec.core.data.rejects import MISSING, Rejects
 
@@ -44,10 +44,34 @@ class Decoded:
     places: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What one rank is to decode, and where to write it: a directory that all ranks see."""
+
+    places: Places
+    directory: Path
+    rules: PhotoRules
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a rank has found in its share of p photos: columns of Decoded, problems by position, its shards in order."""
+
+    sizes: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+    places: NDArray[np.int64]
+    problems: dict[int, tuple[str, str]]
+    shards: list[Path]
+
+
 def decode_photos(
     source: PhotoSource, wanted_M: pl.Series, rejected: Rejects, directory: Path, rules: PhotoRules, *, workers: int
 ) -> Decoded:
-    """Find and decode the photos of all rows that are kept so far; reject rows whose photo cannot be used."""
+    """Find and decode the photos of all rows that are kept so far; reject rows whose photo cannot be used.
+
+    Rank 0 calls it; of several ranks every one decodes its share of the photos, the others in `decode_share`.
+    """
     kept = rejected.kept
     found, why = source.find(wanted_M.gather(kept))
     rejected.add(MISSING, kept[found == -1], {int(kept[i]): text for i, text in why.items()})
@@ -57,38 +81,74 @@ def decode_photos(
     photos, number = np.unique(found, return_inverse=True)
     number_M = np.full(len(wanted_M), -1, np.int64)
     number_M[kept] = number
-    decoded = Decoded(
-        photos=photos,
-        number_M=number_M,
-        sizes=np.zeros((len(photos), 2), np.int32),
-        digests=np.zeros((len(photos), 16), np.uint8),
-        hashes=np.zeros(len(photos), np.uint64),
-        places=np.zeros((len(photos), 3), np.int64),
-    )
-    problems = _decode(source, decoded, directory, rules, workers)
-    for reason in dict.fromkeys(reason for reason, _ in problems.values()):
-        broken = {p: detail for p, (why_not, detail) in problems.items() if why_not == reason}
+    parts = [dist.share(len(photos), number=rank) for rank in range(dist.ranks())]
+    own = dist.each_its_own([Share(source.places(photos[part]), directory, rules) for part in parts])
+    of_ranks = dist.to_main(_decode(own, workers))
+    decoded = _joined(of_ranks, photos, number_M, directory)
+    for reason, broken in _problems(of_ranks, parts).items():
         rows = kept[np.isin(number, list(broken))]
         rejected.add(reason, rows, {row: broken[int(number_M[row])] for row in rows.tolist()})
     return decoded
 
 
-def _decode(
-    source: PhotoSource, decoded: Decoded, directory: Path, rules: PhotoRules, workers: int
-) -> dict[int, tuple[str, str]]:
-    problems: dict[int, tuple[str, str]] = {}
-    places = (source.place(photo) for photo in decoded.photos.tolist())
-    total, start = len(decoded.photos), 0
-    with console.progress("decoding photos", total=total, unit="photos") as advance, ShardWriter(directory) as writer:
-        for examined in examine_all(places, rules, workers=workers if total > FEW else 1):
+def decode_share(*, workers: int) -> None:
+    """Decode this rank's share of the photos that rank 0 is at."""
+    dist.to_main(_decode(dist.each_its_own(None), workers))
+
+
+def _decode(share: Share, workers: int) -> Found:
+    total, start = len(share.places), 0
+    found = Found(
+        sizes=np.zeros((total, 2), np.int32),
+        digests=np.zeros((total, 16), np.uint8),
+        hashes=np.zeros(total, np.uint64),
+        places=np.zeros((total, 3), np.int64),
+        problems={},
+        shards=[],
+    )
+    own = share.directory / f"of-rank-{dist.rank()}"
+    own.mkdir()
+    title = "decoding photos" if dist.ranks() == 1 else f"decoding photos, 1 of {dist.ranks()} shares"
+    with console.progress(title, total=total, unit="photos") as advance, ShardWriter(own) as writer:
+        for examined in examine_all(share.places, share.rules, workers=workers if total > FEW else 1):
             stop = start + len(examined.stored)
-            decoded.sizes[start:stop], decoded.digests[start:stop] = examined.sizes, examined.digests
-            decoded.hashes[start:stop] = examined.hashes
-            problems |= {start + i: problem for i, problem in examined.problems.items()}
-            if rules.store:
+            found.sizes[start:stop], found.digests[start:stop] = examined.sizes, examined.digests
+            found.hashes[start:stop] = examined.hashes
+            found.problems.update({start + i: problem for i, problem in examined.problems.items()})
+            if share.rules.store:
                 for i, data in enumerate(examined.stored):
                     if data:
-                        decoded.places[start + i] = writer.append(data)
+                        found.places[start + i] = writer.append(data)
             advance(stop - start)
             start = stop
+    found.shards.extend(sorted(own.iterdir()))
+    return found
+
+
+def _joined(of_ranks: list[Found], photos: NDArray[np.int64], number_M: NDArray[np.int64], directory: Path) -> Decoded:
+    """What all ranks have found, with their shards side by side in `directory`."""
+    shards = 0
+    for found in of_ranks:
+        found.places[:, 0] += shards
+        for shard in found.shards:
+            shard.rename(directory / shard_name(shards))
+            shards += 1
+    for own in directory.glob("of-rank-*"):
+        own.rmdir()
+    return Decoded(
+        photos=photos,
+        number_M=number_M,
+        sizes=np.concatenate([found.sizes for found in of_ranks]),
+        digests=np.concatenate([found.digests for found in of_ranks]),
+        hashes=np.concatenate([found.hashes for found in of_ranks]),
+        places=np.concatenate([found.places for found in of_ranks]),
+    )
+
+
+def _problems(of_ranks: list[Found], parts: list[slice]) -> dict[str, dict[int, str]]:
+    """Why photos cannot be used: by reason, detail by number, in the order in which one process meets them."""
+    problems: dict[str, dict[int, str]] = {}
+    for found, part in zip(of_ranks, parts, strict=True):
+        for photo, (reason, detail) in found.problems.items():
+            problems.setdefault(reason, {})[part.start + photo] = detail
     return problems

@@ -73,8 +73,7 @@ class Photos:
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
         number_R, stored = self.decoded.number_M[rows_R], 0
         if self.size is None:
-            photos = self.decoded.photos[number_R].tolist()
-            write_in_place(directory / "photos", (self.source.place(photo) for photo in photos))
+            write_in_place(directory / "photos", self.source.places(self.decoded.photos[number_R]))
         else:
             stored = write_index(directory / "photos", self.decoded.places, number_R)
         return {

@@ -14,7 +14,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,29 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Places:
+    """Places of photos, in order: files by their `names` in the folder `where`, or parts of the one file `where`.
+
+    offsets, lengths, deflated: as in PhotoSource
+    """
+
+    where: str
+    names: list[str] | None
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    deflated: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.offsets) if self.names is None else len(self.names)
+
+    def __iter__(self) -> Iterator[Place]:
+        if self.names is not None:
+            return (Place(os.path.join(self.where, name)) for name in self.names)  # noqa: PTH118 - see Place.read
+        columns = (self.offsets.tolist(), self.lengths.tolist(), self.deflated.tolist())
+        return (Place(self.where, *place) for place in zip(*columns, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
 class PhotoSource:
     """P photos by name, in order of their names.
 
@@ -72,11 +95,13 @@ class PhotoSource:
     def __len__(self) -> int:
         return len(self.names)
 
-    def place(self, photo: int) -> Place:
-        """Where the bytes of photo number `photo` stand."""
+    def places(self, photos: NDArray[np.int64]) -> Places:
+        """Where the bytes of `photos` stand, in a form to be sent to another process."""
+        where = os.path.abspath(self.archive or self.where)  # noqa: PTH100 - resolves no links: they may be replaced
         if self.archive is None:
-            return Place(os.path.join(self.where, self.names[photo]))  # noqa: PTH118 - see Place.read
-        return Place(self.archive, int(self.offsets[photo]), int(self.lengths[photo]), bool(self.deflated[photo]))
+            names = [self.names[photo] for photo in photos.tolist()]
+            return Places(where, names, self.offsets, self.lengths, self.deflated)
+        return Places(where, None, self.offsets[photos], self.lengths[photos], self.deflated[photos])
 
     def find(self, wanted: pl.Series) -> tuple[NDArray[np.int64], dict[int, str]]:
         """The photo number of every name in `wanted` (-1 where there is none), and why, by position in `wanted`."""

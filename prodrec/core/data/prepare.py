@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.artefact import new_directory, refuse_if_taken
 from prodrec.core.data import duplicates, rejects, splits
 from prodrec.core.data.catalogue import Catalogue, catalogue_of_folders, read_catalogue
-from prodrec.core.data.decoding import decode_photos
+from prodrec.core.data.decoding import decode_photos, decode_share
 from prodrec.core.data.features import open_features, read_features
 from prodrec.core.data.inputs import Inputs, Nothing, Photos
 from prodrec.core.data.labels import build_taxonomy
@@ -52,6 +52,7 @@ def prepare(
 
     Without `images` the photos' names are relative to the folder of the first table; without tables the folders of
     `images` are the categories. `features` is a file of vectors in place of photos, one for every row of the tables.
+    Of several ranks each decodes its share of the photos; rank 0 does the rest, and all must see the place of `out`.
     Raises NotFound, BadTable, BadFeatures, BadOption or OutputExists; then nothing is left at `out` but what was there
     before.
     """
@@ -63,9 +64,28 @@ def prepare(
     where = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
+    workers = workers or max(1, available_cores() // dist.local_ranks())
+    dist.barrier()  # all ranks have looked at the place before rank 0 changes it
+    if dist.is_main():
+        return dist.from_main(_prepare(tables, Path(where), out, options, tokenizer, workers, force=force))
+    if options.inputs == "photos":
+        decode_share(workers=workers)
+    return dist.from_main({})
+
+
+def _prepare(
+    tables: Sequence[Path],
+    where: Path,
+    out: Path,
+    options: PrepareOptions,
+    tokenizer: Tokenizer,
+    workers: int,
+    *,
+    force: bool,
+) -> dict[str, Any]:
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        work = Work(directory, Path(scratch), workers or available_cores())
-        prepared = build(tables, Path(where), work, options, tokenizer)
+        work = Work(directory, Path(scratch), workers)
+        prepared = build(tables, where, work, options, tokenizer)
         return write_dataset(directory, prepared)
 
 

@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -57,7 +58,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> PhotoSource:
 def test_names_and_bytes(source: PhotoSource) -> None:
     assert source.names == sorted(FILES)
     for photo, name in enumerate(source.names):
-        assert source.place(photo).read() == FILES[name]
+        assert [place.read() for place in source.places(np.array([photo]))] == [FILES[name]]
     assert photo_names(source) == sorted(FILES)
 
 
@@ -132,7 +133,7 @@ def test_hard_links_in_a_tar(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
         archive.addfile(link)
     source = open_photos(tmp_path / "p.tar", unpack_into=None)
-    assert [source.place(i).read() for i in range(2)] == [b"abc", b"abc"]
+    assert [place.read() for place in source.places(np.arange(2))] == [b"abc", b"abc"]
 
 
 def test_zip_compression_that_cannot_be_read(tmp_path: Path) -> None:
