@@ -120,8 +120,10 @@ def report(
     """
     assert paths, "at least one score file"
     with ExitStack() as stack:
-        files = [stack.enter_context(open_scores(path)) for path in paths]
-        _check_same_classes(files)
+        files: list[Scores] = []
+        for path in paths:
+            files.append(stack.enter_context(open_scores(path)))
+            _share_classes(files[-1], files[0])
         for file in files:
             if not file.count(split):
                 raise BadOption(f"{file.path} has no row of split {split}; report another split, or score again.")
@@ -180,15 +182,15 @@ def find_scores(directory: Path) -> list[Path]:
     return sorted(paths, key=order.__getitem__)
 
 
-def _check_same_classes(files: Sequence[Scores]) -> None:
-    first = files[0]
-    for file in files[1:]:
-        difference = file.taxonomy.difference(first.taxonomy)
-        if difference:
-            raise Mismatch(
-                f"{file.path} has other classes than {first.path}: {difference}; report them one by one, or score all "
-                "runs on one dataset."
-            )
+def _share_classes(file: Scores, first: Scores) -> None:
+    """Raise Mismatch unless both have the same classes; then they hold them in memory once."""
+    difference = file.taxonomy.difference(first.taxonomy)
+    if difference:
+        raise Mismatch(
+            f"{file.path} has other classes than {first.path}: {difference}; report them one by one, or score all "
+            "runs on one dataset."
+        )
+    file.taxonomy = first.taxonomy
 
 
 def _tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
