@@ -77,7 +77,6 @@ def train_command(
     assigned = parse_assignments(assignments or [])
     changes = {**from_file, **assigned}
     recipe = recipe_of(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
-    recipe = replace(recipe, training=recipe.training.on_ranks(dist.ranks()))
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
         _say_settings(family, rows)
@@ -237,11 +236,15 @@ def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
 
 
 def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
-    """The recipe for what the dataset shows. Raises BadArtefact where that is nothing, BadOption."""
+    """The recipe for what the dataset shows and for the ranks that train it.
+
+    Raises BadArtefact where it shows nothing, BadOption.
+    """
     from prodrec.models.suited import suited
 
     data.refuse_nothing()
-    return suited(recipe, data.inputs, given=given, where=data.path)
+    recipe = suited(recipe, data.inputs, given=given, where=data.path)
+    return replace(recipe, training=recipe.training.on_ranks(dist.ranks()))
 
 
 def _say_plan(

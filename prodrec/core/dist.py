@@ -94,6 +94,16 @@ def barrier() -> None:
         any_of(False)
 
 
+@contextmanager
+def first_on_machine() -> Iterator[None]:
+    """The work within is done by one rank of every machine first, and by the others when that is done."""
+    if local_rank() > 0:
+        barrier()
+    yield
+    if local_rank() == 0:
+        barrier()
+
+
 def any_of(flag: bool) -> bool:
     """Whether `flag` is true on any rank; all of them ask."""
     if ranks() == 1:

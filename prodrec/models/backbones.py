@@ -23,7 +23,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from prodrec.core import console
+from prodrec.core import console, dist
 from prodrec.core.errors import BadOption, ProdrecError, nearest
 from prodrec.models.network_config import FEATURES
 from prodrec.models.pretrained import load_matching, read_weights
@@ -138,7 +138,8 @@ def _download(name: str, chosen: Any) -> dict[str, Tensor]:
     if not cached.is_file():
         console.note(f"Downloading the ImageNet weights of {name} from {chosen.url}")
     try:
-        state: dict[str, Tensor] = dict(chosen.get_state_dict(progress=False, check_hash=True))
+        with dist.first_on_machine():
+            state: dict[str, Tensor] = dict(chosen.get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:
         raise ProdrecError(
             f"the ImageNet weights of {name} could not be downloaded from {chosen.url} ({error}); give a weights file "

@@ -1,0 +1,122 @@
+"""What ranks add up: gradients, also accumulated ones, norms of what is divided among them, losses and flags.
+
+That a whole training equals one process is tested with the command (tests/cli/test_train_ranks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from prodrec.core import dist
+from prodrec.core.data.batches import Batch
+from prodrec.core.data.dataset import Dataset, open_dataset
+from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
+from prodrec.core.training.loop import seed_batch
+from prodrec.core.training.trainee import make_trainee
+from prodrec.core.training.validate import validate
+
+from .conftest import PHOTOS, TRAINING, TinyLosses, TinyNetwork
+
+ROWS = 5
+
+
+class Divided(nn.Module):
+    """Σ (w · x)² + Σ (v_r · x)² over all rows: every rank holds w and its own rows of V, and sees all rows for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.alike = nn.Parameter(torch.randn(3, dtype=torch.float64))
+        rows_VD = torch.randn(4, 3, dtype=torch.float64)
+        self.held = dist.share(4)
+        self.divided = nn.Parameter(rows_VD[self.held].clone())
+        self.frozen = nn.Parameter(torch.zeros(2, dtype=torch.float64), requires_grad=False)
+
+    def loss(self, batch: Batch) -> TinyLosses:
+        own = ((batch.inputs @ self.alike) ** 2).sum()
+        everything = torch.from_numpy(np.concatenate(dist.gathered(batch.inputs.numpy())))
+        total = own + ((everything @ self.divided.t()) ** 2).sum()  # its gradient is complete here
+        return TinyLosses(total, {"own": own.detach()})
+
+    def shards(self) -> dict[str, dist.Shard]:
+        return {"divided": dist.Shard(self.held.start, 4)}
+
+
+def batch_of(seed: int) -> Batch:
+    """This rank's rows of a drawn batch."""
+    torch.manual_seed(seed)
+    inputs = torch.randn(ROWS, 3, dtype=torch.float64)[dist.share(ROWS)]
+    nothing = torch.zeros(len(inputs), 1)
+    return Batch(torch.arange(len(inputs)), inputs, nothing, nothing, nothing, whole=ROWS)
+
+
+def gradients(largest: float) -> dict[str, Any]:
+    """Two batches accumulated, clipped; once more for what DDP does when its buckets are rebuilt."""
+    network = Divided()
+    loss = SummedLoss(network, compiled=False)  # type: ignore[arg-type]
+    for start in (0, 2):
+        network.zero_grad()
+        with loss.gradients_stay():
+            loss(batch_of(start)).total.backward()
+        found = loss(batch_of(start + 1))
+        found.total.backward()
+    clip_gradients(network, largest)  # type: ignore[arg-type]
+    losses, flags = add_up_losses(found.parts, {"stop": dist.rank() == 1, "save": False})
+    divided = np.concatenate(dist.gathered(network.divided.grad.numpy()))
+    network.alike.requires_grad_(False)
+    only_divided = SummedLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP
+    only_divided(batch_of(9)).total.backward()
+    return {"alike": network.alike.grad.numpy(), "divided": divided, "losses": losses, "flags": flags}
+
+
+def random_numbers() -> list[list[float]]:
+    found = []
+    for step, number in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        seed_batch(7, step, number)
+        found.append(torch.rand(2).tolist())
+    return found
+
+
+def validated(place: Path) -> dict[str, float] | None:
+    data = open_dataset(place)
+    torch.manual_seed(3)
+    network = TinyNetwork(len(data.taxonomy.leaves), data.taxonomy.leaf_level)
+    left_one = len(data.rows("validation")) - 1  # the last batch has one row, and ranks that have none
+    trainee = make_trainee(network, replace(TRAINING, batch_size=left_one), torch.device("cpu"))
+    found = validate(trainee, data, PHOTOS, workers=0)
+    return None if found is None else found.as_columns()
+
+
+def everything(place: Path) -> dict[str, Any]:
+    return {
+        "free": gradients(1e9),
+        "clipped": gradients(0.1),
+        "random": random_numbers(),
+        "validated": validated(place),
+    }
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_equal_one_process(ranks: int, on_ranks: Callable[..., list[Any]], prepared: Dataset) -> None:
+    alone = everything(prepared.path)
+    answers = on_ranks(ranks, everything, prepared.path)
+    for answer in answers:
+        for name in ("free", "clipped"):
+            for part in ("alike", "divided"):
+                np.testing.assert_allclose(answer[name][part], alone[name][part], rtol=1e-12)
+            assert answer[name]["losses"] == pytest.approx(alone[name]["losses"])
+            assert answer[name]["flags"] == {"stop"} and alone[name]["flags"] == frozenset()
+        assert answer["validated"] == pytest.approx(alone["validated"])
+    drawn = [tuple(numbers) for answer in answers for numbers in answer["random"][:3]]
+    assert len(set(drawn)) == len(drawn), "every step, batch and rank draws its own random numbers"
+    assert all(answer["random"][3] == answer["random"][0] for answer in answers), "and the same ones again"
+    norm = np.sqrt(sum((alone["clipped"][part] ** 2).sum() for part in ("alike", "divided")))
+    assert norm == pytest.approx(0.1)
