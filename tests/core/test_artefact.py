@@ -21,6 +21,7 @@ from prodrec.core.artefact import (
     write_json,
 )
 from prodrec.core.errors import BadArtefact, NotFound
+from prodrec.core.texts import Texts
 
 
 def digest(*parts: tuple[str, Any]) -> str:
@@ -58,6 +59,8 @@ def test_the_same_parts_give_the_same_digest() -> None:
         ([("x", np.zeros((2, 3)))], [("x", np.zeros((3, 2)))]),
         ([("x", np.zeros(4, np.uint8))], [("x", bytes(4))]),
         ([("x", np.zeros(0, np.int32))], []),
+        ([("x", Texts.of(("ab", "c")))], [("x", Texts.of(("a", "bc")))]),
+        ([("x", Texts.of(("ab", "c")))], [("x", ["ab", "c"])]),
         ([("x", np.array([1, 2]))], [("x", np.array([2, 1]))]),
     ],
 )
