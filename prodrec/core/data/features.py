@@ -44,14 +44,15 @@ class FeatureFile:
     def pieces(self, rows_R: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """The vectors of `rows_R` as float16 [some, D], with their rows, piece by piece."""
         at_once = max(1, _BYTES_AT_ONCE // (4 * self.width))
-        with _opened(self.path) as vectors_MD:
-            for start in range(0, self.rows, at_once):
-                first, last = np.searchsorted(rows_R, [start, start + at_once])
-                if first < last:
-                    some = rows_R[first:last]
-                    block = np.asarray(vectors_MD[some[0] : some[-1] + 1])[some - some[0]]
-                    with np.errstate(over="ignore"):  # told by who checks
-                        yield some, block.astype(np.float16)
+        for start in range(0, self.rows, at_once):
+            first, last = np.searchsorted(rows_R, [start, start + at_once])
+            if first == last:
+                continue
+            some = rows_R[first:last]
+            with _opened(self.path) as vectors_MD, np.errstate(over="ignore"):  # told by who checks
+                block = np.asarray(vectors_MD[some[0] : some[-1] + 1])[some - some[0]].astype(np.float16)
+            del vectors_MD  # a mapped page counts as memory of this process until the file is closed
+            yield some, block
 
 
 def open_features(path: Path, *, rows: int, tables: str) -> FeatureFile:
