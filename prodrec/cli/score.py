@@ -283,7 +283,7 @@ def _batches(
     workers: int,
 ) -> Iterator[Batch]:
     """The photos of the rows of `order` as they are, on `device`."""
-    from prodrec.core.data.batches import PhotoBatches, load
+    from prodrec.core.data.batches import RowBatches, load
 
-    for batch in load(PhotoBatches(data, photos, augment=False), order, workers=workers):
+    for batch in load(RowBatches(data, photos, augment=False), order, workers=workers):
         yield batch.to_device(device, photos, channels_last=channels_last)

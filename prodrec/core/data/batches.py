@@ -81,7 +81,7 @@ class Batch:
         )
 
 
-class PhotoBatches(TorchDataset["Batch | ProdrecError"]):
+class RowBatches(TorchDataset["Batch | ProdrecError"]):
     """Indexed by an array of rows; gives their Batch. Augments for training, else takes the photo as it is.
 
     Rows may show vectors in place of photos; those are never augmented. Raises BadArtefact where rows show nothing.
@@ -240,7 +240,7 @@ def in_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int
     return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
 
-def load(batches: PhotoBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
+def load(batches: RowBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
     """The batches of `order`, made by `workers` processes beside this one (0: in this one). Raises BadArtefact."""
     loader: DataLoader[Batch | ProdrecError] = DataLoader(
         batches,

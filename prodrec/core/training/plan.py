@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.core import dist
-from prodrec.core.data.batches import Batch, PhotoBatches
+from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.training.loop import Position, Trainee, steps_in_all, train_steps
 from prodrec.core.training.trainee import why_not_fused
@@ -75,7 +75,7 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: in
     batches = math.ceil(len(rows) / config.batch_size)
     share = math.ceil(min(config.batch_size, len(rows)) / dist.ranks())
     probe = min(share, PROBE_PHOTOS) if dataset.photos is not None else share
-    source = PhotoBatches(dataset, photos, augment=True, seed=config.seed)
+    source = RowBatches(dataset, photos, augment=True, seed=config.seed)
 
     def batch_of(size: int) -> Batch:
         batch = source.batch(rows[:size]).to_device(trainee.device, photos, channels_last=trainee.channels_last)

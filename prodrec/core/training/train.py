@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core import console, dist, failing
-from prodrec.core.data.batches import Batch, PhotoBatches, load, own_shares, training_order
+from prodrec.core.data.batches import Batch, RowBatches, load, own_shares, training_order
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.errors import BadOption, Interrupted, LostContact, ProdrecError
 from prodrec.core.training.checkpoint import Checkpoints
@@ -105,7 +105,7 @@ class _Session:
 
     def epoch_batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """This rank's share of the training batches of an epoch, on the device, from batch number `skip` on."""
-        source = PhotoBatches(self.dataset, self.photos, augment=True, seed=self.config.seed, epoch=epoch)
+        source = RowBatches(self.dataset, self.photos, augment=True, seed=self.config.seed, epoch=epoch)
         order = self._order(epoch)[skip:]
         for whole, batch in zip(order, load(source, own_shares(order), workers=self.workers), strict=True):
             share = replace(batch, whole=len(whole))

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core import dist
-from prodrec.core.data.batches import Batch, PhotoBatches, in_order, load, own_shares
+from prodrec.core.data.batches import Batch, RowBatches, in_order, load, own_shares
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.training.loop import TopK, Trainee
 
@@ -76,7 +76,7 @@ def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers
     network.eval()
     levels: dict[str, _Count] = {}
     attributes: dict[str, _Count] = {}
-    source = PhotoBatches(dataset, photos, augment=False)
+    source = RowBatches(dataset, photos, augment=False)
     order = in_order(rows, batch_size=trainee.config.batch_size)
     shares = own_shares(order)
     # networks need a row to look at: a rank that has none left looks at one that another counts

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prodrec.core.data.batches import PhotoBatches, in_order, load, random_view, training_order, whole_view
+from prodrec.core.data.batches import RowBatches, in_order, load, random_view, training_order, whole_view
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.errors import BadArtefact
@@ -47,7 +47,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
 
 
 def test_a_batch_holds_its_rows():
-    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
+    batch = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
     assert len(batch) == 3 and batch.rows_B.tolist() == [4, 2, 7]
     assert batch.inputs.shape == (3, 3, 24, 18) and batch.inputs.dtype == torch.uint8
     assert batch.labels_BL.tolist() == [[0, 4], [0, 2], [1, 7]] and batch.attributes_BA.tolist() == [[1], [2], [1]]
@@ -58,7 +58,7 @@ def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
     data = dataset_of()
 
     def photo(row, *, among, **of):
-        batch = PhotoBatches(data, PHOTOS, augment=True, **of).batch(np.array(among))
+        batch = RowBatches(data, PHOTOS, augment=True, **of).batch(np.array(among))
         return batch.inputs[among.index(row)]
 
     one = photo(5, among=[5], seed=1, epoch=2)
@@ -69,7 +69,7 @@ def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
 
 def test_loading_by_workers_gives_the_same_batches_in_order():
     data, order = dataset_of(), in_order(np.arange(20), batch_size=6)
-    source = PhotoBatches(data, PHOTOS, augment=True, seed=3, epoch=1)
+    source = RowBatches(data, PHOTOS, augment=True, seed=3, epoch=1)
     alone, beside = list(load(source, order, workers=0)), list(load(source, order, workers=2))
     assert [len(batch) for batch in alone] == [6, 6, 6, 2]
     for a, b in zip(alone, beside, strict=True):
@@ -85,7 +85,7 @@ def test_a_photo_that_cannot_be_read_is_one_sentence_also_from_a_worker(workers)
 
     data.photos.all_jpeg, data.photos.decode = False, gone
     with pytest.raises(BadArtefact) as told:
-        list(load(PhotoBatches(data, PHOTOS, augment=False), in_order(np.arange(4), batch_size=2), workers=workers))
+        list(load(RowBatches(data, PHOTOS, augment=False), in_order(np.arange(4), batch_size=2), workers=workers))
     assert str(told.value) == "photo of row 0 is gone; prepare the dataset again."
 
 
@@ -94,15 +94,15 @@ def test_a_photo_that_the_fast_decoder_refuses_is_left_to_the_other():
     whole = data.photos.read(0)
     data.photos.read = lambda row: b"no JPEG"
     data.photos.decode = lambda row: np.asarray(Image.open(io.BytesIO(whole))).transpose(2, 0, 1).copy()
-    expected = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([0]))
-    found = PhotoBatches(data, PHOTOS, augment=False).batch(np.array([0]))
+    expected = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([0]))
+    found = RowBatches(data, PHOTOS, augment=False).batch(np.array([0]))
     assert torch.equal(found.inputs, expected.inputs)
 
 
 def test_loading_draws_nothing_from_the_global_generator():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    list(load(PhotoBatches(dataset_of(), PHOTOS, augment=True), in_order(np.arange(4), batch_size=2), workers=0))
+    list(load(RowBatches(dataset_of(), PHOTOS, augment=True), in_order(np.arange(4), batch_size=2), workers=0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -117,10 +117,10 @@ def test_training_order_covers_every_row_once_in_batches_of_almost_one_size():
 
 
 def test_stored_jpeg_and_any_other_photo_look_the_same():
-    fast = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).inputs
-    general = PhotoBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
+    fast = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).inputs
+    general = RowBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
     assert torch.equal(fast, general)
-    png = PhotoBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
+    png = RowBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
     assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, but for JPEG's loss
 
 
@@ -168,7 +168,7 @@ def test_random_crops_keep_the_asked_share_of_the_area():
 
 
 def test_to_device_normalises():
-    batch = PhotoBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(3))
+    batch = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(3))
     photos = PhotoConfig(image_size="24x18", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.5))
     ready = batch.to_device(torch.device("cpu"), photos, channels_last=True)
     expected = (batch.inputs.float() / 255 - torch.tensor(photos.mean).view(3, 1, 1)) / torch.tensor(photos.std).view(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from prodrec.core.data.batches import PhotoBatches
+from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.photo_config import PhotoConfig
@@ -70,7 +70,7 @@ def test_the_vectors_of_the_kept_rows_are_stored(
 
 def test_batches_give_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
     dataset = of_vectors(shop, vectors.astype(np.float16), shop.table(rows_of({"ax": 20})))
-    batch = PhotoBatches(dataset, PhotoConfig(), augment=True).batch(np.array([7, 2, 2]))
+    batch = RowBatches(dataset, PhotoConfig(), augment=True).batch(np.array([7, 2, 2]))
     assert batch.inputs.dtype == torch.float16 and batch.labels_BL.tolist() == [[0, 0]] * 3
     ready = batch.to_device(torch.device("cpu"), PhotoConfig(), channels_last=True)
     assert ready.inputs.dtype == torch.float32
@@ -141,7 +141,7 @@ def test_titles_and_categories_alone(shop: Shop) -> None:
     assert dataset.photos is None and dataset.features_ND is None and dataset.vocabulary.id_of("red") > 0
     assert dataset.group_N.tolist() == list(range(20)) and not (dataset.path / "photos").exists()
     with pytest.raises(BadArtefact, match="nothing to recognise"):
-        PhotoBatches(dataset, PhotoConfig(), augment=False)
+        RowBatches(dataset, PhotoConfig(), augment=False)
 
 
 def test_rows_without_id_have_their_number(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prodrec.core.data.batches import PhotoBatches, in_order, training_order
+from prodrec.core.data.batches import RowBatches, in_order, training_order
 from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, learning_rate, steps_in_all, train_steps
@@ -21,7 +21,7 @@ def batches_of(dataset, size):
     """The training batches of an epoch, as the loop asks for them."""
 
     def epoch_batches(epoch, skip):
-        source = PhotoBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
+        source = RowBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
         for rows in training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=epoch)[skip:]:
             yield source.batch(rows).to_device(torch.device("cpu"), PHOTOS)
 
@@ -82,7 +82,7 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
         trainee = trainee_of(epochs=1, accumulate=accumulate, momentum=0.0)
         trainee.network.backbone[1] = torch.nn.Identity()
         trainee.network.backbone[3] = torch.nn.Identity()
-        source = PhotoBatches(prepared, PHOTOS, augment=False)
+        source = RowBatches(prepared, PHOTOS, augment=False)
 
         def epoch_batches(_epoch, skip):
             return (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from prodrec.core.data.batches import Batch, PhotoBatches
+from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.taxonomy import Attribute
@@ -55,7 +55,7 @@ def test_validation_counts_by_hand(prepared, trainee_of):
     found = validate(trainee, prepared, PHOTOS, workers=0)
     trainee.network.eval()
     right: dict[int, list[bool]] = {}
-    source = PhotoBatches(prepared, PHOTOS, augment=False)
+    source = RowBatches(prepared, PHOTOS, augment=False)
     for row in prepared.rows("validation"):
         batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
         label = int(prepared.labels_NL[row, -1])
