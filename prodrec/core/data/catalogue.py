@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core import console
 from prodrec.core.data.columns import Columns, find_columns, refuse_repeated
 from prodrec.core.data.tables import ROW, column_names, each_part
 from prodrec.core.errors import BadTable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue", "Columns", "catalogue_of_folders", "find_columns", "read_catalogue"]
 
 ROWS_AT_ONCE = 1 << 17
+LARGE_TABLE = 300 << 20
+"""Bytes from which on a person is told what is being waited for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,8 @@ def read_catalogue(
     parts: list[pl.LazyFrame] = []
     for number, table in enumerate(tables):
         here = find_columns(column_names(table), columns, table=table, shows_photos=shows_photos)
+        if table.stat().st_size > LARGE_TABLE:
+            console.note(f"reading {table}, {table.stat().st_size / 1e9:.1f} GB")
 
         def take(part: pl.LazyFrame, here: Columns = here, number: int = number) -> pl.LazyFrame:
             return keep(_select(part, here, ("", *missing_values)).with_columns(table=pl.lit(number, pl.Int32)))

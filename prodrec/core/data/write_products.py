@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core import console
 from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.texts import Texts
@@ -19,17 +20,25 @@ from prodrec.core.texts import Texts
 if TYPE_CHECKING:
     import polars as pl
 
+MANY = 1_000_000
+"""Fewer are written in a moment."""
+
 
 def write_products(path: Path, prepared: Prepared) -> None:
     """Write `path`: row table table_row id image title split group, width height of photos, level_… attribute_…"""
     from polars.io.plugins import register_io_source
 
-    def read(*_: object) -> Iterator[pl.DataFrame]:
-        return _pieces(prepared)  # the whole of it is asked for
+    total = len(prepared.rows_N)
+    with console.progress("writing products", total=total, unit="products", least=MANY) as advance:
 
-    schema = next(_pieces(prepared)).schema
-    lazy: pl.LazyFrame = register_io_source(read, schema=schema)
-    lazy.sink_parquet(path)
+        def read(*_: object) -> Iterator[pl.DataFrame]:  # the whole of it is asked for
+            for piece in _pieces(prepared):
+                yield piece
+                advance(piece.height)
+
+        schema = next(_pieces(prepared)).schema
+        lazy: pl.LazyFrame = register_io_source(read, schema=schema)
+        lazy.sink_parquet(path)
 
 
 def column_of(names: Sequence[str | None]) -> pl.Series:
