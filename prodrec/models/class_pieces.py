@@ -1,4 +1,4 @@
-"""The weights of the classes that take part in a loss, in pieces, so that what is computed of a piece stays in cache.
+"""The weights of the classes that take part in a loss, in pieces.
 
 Shapes: A rows of the batch, N classes held here, S of them that take part, n of one piece, D features.
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-WEIGHTS_IN_CACHE = 2**20
-WEIGHTS_ON_GPU = 2**26
-"""Weights of a piece. 4 MiB of float32 stay in a CPU's cache from one operation to the next (1M x 512, batch 256:
-pieces of 1,024 to 4,096 classes are equally fast, larger ones 10 to 30 % slower); a GPU wants large products."""
+WEIGHTS_ON_CPU = 2**21
+SCORES_ON_CPU = 2**20
+ON_GPU = 2**26
+"""Weights, and scores, of a piece, at most. On a CPU pieces of this size and of a quarter of it are equally fast alone
+(100k x 512, batch 256); beside other processes the larger ones are, and still larger ones cost fresh pages of memory
+every time. A GPU wants large products."""
 
 
-def piece_size(features: int, device: torch.device) -> int:
-    """Classes of one piece."""
-    weights = WEIGHTS_IN_CACHE if device.type == "cpu" else WEIGHTS_ON_GPU
-    return max(64, weights // features)
+def piece_size(features: int, rows: int, device: torch.device) -> int:
+    """Classes of one piece, for scores of `rows` rows."""
+    on_cpu = device.type == "cpu"
+    weights, scores = (WEIGHTS_ON_CPU, SCORES_ON_CPU) if on_cpu else (ON_GPU, ON_GPU)
+    return max(64, min(weights // features, scores // max(1, rows)))
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,23 @@ class Piece:
 
 @dataclass(frozen=True)
 class ClassPieces:
-    """weight_ND and bias_N in pieces: all N classes, or only the classes rows_S (ascending).
+    """weight_ND and bias_N in pieces for scores of `rows` rows: all N classes, or only the classes rows_S (ascending).
 
     shift_S is added to the bias of those that take part.
     """
 
     weight_ND: Tensor
     bias_N: Tensor
+    rows: int
     rows_S: Tensor | None = None
     shift_S: Tensor | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
-        return piece_size(self.weight_ND.shape[1], self.weight_ND.device)
+        """Classes of a piece; the last one may have fewer."""
+        return piece_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
 
-    @property
+    @cached_property
     def taking_part(self) -> int:
         return len(self.weight_ND) if self.rows_S is None else len(self.rows_S)
 
@@ -73,9 +79,15 @@ class ClassPieces:
             return torch.where(held_A, class_A, -1)
         return torch.where(held_A, torch.searchsorted(self.rows_S, class_A.contiguous()), -1)
 
+    def __len__(self) -> int:
+        return -(-self.taking_part // self.size)
+
+    def __getitem__(self, number: int) -> Piece:
+        start = number * self.size
+        stop = min(start + self.size, self.taking_part)
+        rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
+        shift_n = self.bias_N[rows] if self.shift_S is None else self.bias_N[rows] + self.shift_S[start:stop]
+        return Piece(start, stop, rows, self.weight_ND[rows], shift_n)
+
     def __iter__(self) -> Iterator[Piece]:
-        for start in range(0, self.taking_part, self.size):
-            stop = min(start + self.size, self.taking_part)
-            rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
-            shift_n = self.bias_N[rows] if self.shift_S is None else self.bias_N[rows] + self.shift_S[start:stop]
-            yield Piece(start, stop, rows, self.weight_ND[rows], shift_n)
+        return (self[number] for number in range(len(self)))

@@ -178,7 +178,7 @@ class Classifier(nn.Module):
         held = len(self.weight)
         rows_at_once = int(self.buffer_gib * 2**30 / max(1, held * x_AD.element_size()))
         with torch.autocast(x_AD.device.type, enabled=False):
-            pieces = ClassPieces(self.weight, self.bias)
+            pieces = ClassPieces(self.weight, self.bias, min(rows_at_once, len(x_AD)))
             scores_AK, classes_AK = top_k(pieces, x_AD, min(k, held), rows_at_once=rows_at_once)
         if sizes is None:
             return scores_AK, classes_AK

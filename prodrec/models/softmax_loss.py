@@ -13,7 +13,7 @@ and the gradient of W never exists.
 Where ranks hold other classes each (A §4.3: the last layer divided over the GPUs), every rank sees the rows of all;
 maximum, sum and the label's score are reduced over the ranks, and so is the gradient of the features.
 
-Shapes: B rows of this rank, A of all ranks, D features, N classes held here, n of a piece.
+Shapes: B rows of this rank, A of all ranks, D features, N classes held here, P pieces, n classes of one, l lanes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from prodrec.core import dist
 from prodrec.models.class_pieces import ClassPieces, Piece
+from prodrec.models.lanes import in_lanes, lanes
 from prodrec.models.row_updates import RowUpdate
 
 
@@ -95,31 +96,31 @@ class _SoftmaxLoss(torch.autograd.Function):
         x_AD = features_BD.detach().to(way.dtype)
         if way.sizes is not None:
             x_AD = dist.all_rows(x_AD, way.sizes)
-        pieces = ClassPieces(weight_ND.detach(), bias_N.detach(), way.rows_S, way.shift_S)
+        pieces = ClassPieces(weight_ND.detach(), bias_N.detach(), len(x_AD), way.rows_S, way.shift_S)
         target_A = pieces.target(labels_A - way.first)
         kept = None
         if way.buffer is not None and any(ctx.needs_input_grad):
             kept = way.buffer.take(len(x_AD) * pieces.taking_part, dtype=way.dtype, device=x_AD.device)
 
-        exact = torch.promote_types(way.dtype, torch.float32)
-        highest_A = torch.full((len(x_AD),), -torch.inf, dtype=exact, device=x_AD.device)
-        sum_A, at_label_A, in_all_A = (torch.zeros_like(highest_A) for _ in range(3))
-        references = []
-        for piece in pieces:
+        found = _Found(len(pieces), x_AD, torch.promote_types(way.dtype, torch.float32))
+
+        def look(lane: int, number: int) -> None:
+            piece = pieces[number]
             room_An = None if kept is None else _room(kept, piece, len(x_AD))
             products_An = piece.products(x_AD, out=room_An)
-            z_An = products_An.to(exact).add_(piece.shift_n)
+            z_An = products_An.to(found.dtype).add_(piece.shift_n)
             here_A, at_A1 = piece.find(target_A)
-            at_label_A = torch.where(here_A, z_An.gather(1, at_A1).squeeze(1), at_label_A)
+            found.at_label_lA[lane] += torch.where(here_A, z_An.gather(1, at_A1).squeeze(1), 0)
             if way.smoothing:
-                in_all_A += z_An.sum(1)
-            higher_A = torch.maximum(highest_A, z_An.amax(1))
-            z_An.sub_(higher_A.unsqueeze(1)).exp_()
-            sum_A = sum_A * (highest_A - higher_A).exp_() + z_An.sum(1)
-            highest_A = higher_A
-            references.append(higher_A)
+                found.in_all_lA[lane] += z_An.sum(1)
+            highest_A = z_An.amax(1)
+            z_An.sub_(highest_A.unsqueeze(1)).exp_()
+            found.highest_PA[number], found.sum_PA[number] = highest_A, z_An.sum(1)
             if room_An is not None and z_An.data_ptr() != room_An.data_ptr():
                 room_An.copy_(z_An)
+
+        in_lanes(len(pieces), look, device=x_AD.device)
+        highest_A, sum_A, at_label_A, in_all_A = found.in_all_pieces()
         if way.sizes is not None:
             here_A, highest_A = highest_A, dist.largest(highest_A.clone())
             parts_3A = torch.stack([sum_A * (here_A - highest_A).exp_(), at_label_A, in_all_A])
@@ -127,7 +128,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         log_sum_A = highest_A + sum_A.log()
         loss_A = log_sum_A - (1 - way.smoothing) * at_label_A - way.smoothing / way.classes * in_all_A
 
-        ctx.way, ctx.pieces, ctx.kept, ctx.references = way, pieces, kept, references
+        ctx.way, ctx.pieces, ctx.kept, ctx.highest_PA = way, pieces, kept, found.highest_PA
         ctx.parameters = weight_ND, bias_N
         ctx.save_for_backward(weight_ND, x_AD, weights_A, target_A, log_sum_A, at_label_A)
         loss_B = way.own(loss_A).clone()
@@ -143,14 +144,16 @@ class _SoftmaxLoss(torch.autograd.Function):
         at_label_A = factor_A * ((at_label_A - log_sum_A).exp() - (1 - way.smoothing)) - spread_A
         wants_x, wants_w, wants_b = ctx.needs_input_grad[:3]
         kept, ctx.kept = ctx.kept, None  # what is kept serves one backward pass
-        dx_AD = torch.zeros(x_AD.shape, dtype=log_sum_A.dtype, device=x_AD.device)
+        dx_lAD = torch.zeros((lanes(x_AD.device), *x_AD.shape), dtype=log_sum_A.dtype, device=x_AD.device)
         gradients = _Gradients(ctx.parameters, way.update, wants=(wants_w, wants_b))
         if way.update is not None:
             way.update.begin()
-        for piece, reference_A in zip(pieces, ctx.references, strict=True):
+
+        def turn(lane: int, number: int) -> None:
+            piece = pieces[number]
             if kept is not None:
                 dz_An = _room(kept, piece, len(x_AD))
-                dz_An.mul_((factor_A * (reference_A - log_sum_A).exp()).unsqueeze(1))
+                dz_An.mul_((factor_A * (ctx.highest_PA[number] - log_sum_A).exp()).unsqueeze(1))
             else:
                 z_An = piece.products(x_AD).to(log_sum_A.dtype).add_(piece.shift_n)
                 dz_An = z_An.sub_(log_sum_A.unsqueeze(1)).exp_().mul_(factor_A.unsqueeze(1)).to(way.dtype)
@@ -160,12 +163,33 @@ class _SoftmaxLoss(torch.autograd.Function):
             at_it_A1 = torch.where(here_A.unsqueeze(1), at_label_A.unsqueeze(1).to(way.dtype), dz_An.gather(1, at_A1))
             dz_An.scatter_(1, at_A1, at_it_A1)
             if wants_x:
-                _add_product(dx_AD, dz_An, piece.weight_nD)
+                _add_product(dx_lAD[lane], dz_An, piece.weight_nD)
             gradients.add(piece.rows, dz_An, x_AD)
+
+        in_lanes(len(pieces), turn, device=x_AD.device)
+        dx_AD = dx_lAD.sum(0)
         if kept is not None:
             way.buffer.give_back(kept)
         dx_BD = dx_AD if way.sizes is None else dist.own_rows_of_sum(dx_AD, way.sizes)
         return (dx_BD if wants_x else None), *gradients.whole, None, None, None
+
+
+class _Found:
+    """What the pieces say of every row: P maxima and sums, and by lane the label's score and the sum of all."""
+
+    def __init__(self, pieces: int, x_AD: Tensor, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.highest_PA = torch.full((pieces, len(x_AD)), -torch.inf, dtype=dtype, device=x_AD.device)
+        self.sum_PA = torch.zeros_like(self.highest_PA)
+        of_lanes = (lanes(x_AD.device), len(x_AD))
+        self.at_label_lA, self.in_all_lA = (torch.zeros(of_lanes, dtype=dtype, device=x_AD.device) for _ in range(2))
+
+    def in_all_pieces(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Maximum, sum of exp(z − maximum), the label's score, sum of all scores; each [A]. No pieces: −∞, 0, 0, 0."""
+        none = self.highest_PA.new_full((1, self.highest_PA.shape[1]), -torch.inf)
+        highest_A = torch.cat([self.highest_PA, none]).amax(0)
+        sum_A = (self.sum_PA * (self.highest_PA - highest_A).exp()).sum(0)
+        return highest_A, sum_A, self.at_label_lA.sum(0), self.in_all_lA.sum(0)
 
 
 def _room(kept: Tensor, piece: Piece, rows: int) -> Tensor:

@@ -47,7 +47,7 @@ def batch(step: int, classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
 def trained(name: str, *, sharded: bool) -> Answer:
     """A few steps of training with this rank's share of every batch (all of it where not sharded), and what is left."""
-    class_pieces.WEIGHTS_IN_CACHE = 64 * D
+    class_pieces.WEIGHTS_ON_CPU = 64 * D
     classifier.CLASSES_DRAWN_AT_ONCE = 10
     model, smoothing = made(name, sharded=sharded)
     groups = [{"params": [model.weight], "weight_decay": 0.01}, {"params": [model.bias], "weight_decay": 0.0}]
@@ -127,7 +127,7 @@ def loss_of_dtensor() -> Answer:
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_sharded_is_dense(on_ranks: Callable[..., list[Any]], ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(class_pieces, "WEIGHTS_IN_CACHE", class_pieces.WEIGHTS_IN_CACHE)  # undone after `trained`
+    monkeypatch.setattr(class_pieces, "WEIGHTS_ON_CPU", class_pieces.WEIGHTS_ON_CPU)  # undone after `trained`
     monkeypatch.setattr(classifier, "CLASSES_DRAWN_AT_ONCE", classifier.CLASSES_DRAWN_AT_ONCE)
     found = on_ranks(ranks, on_each_rank)
     for name in CASES:

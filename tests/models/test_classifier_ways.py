@@ -27,7 +27,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eleven pieces, the last one smaller."""
-    monkeypatch.setattr(class_pieces, "WEIGHTS_IN_CACHE", 64 * D)
+    monkeypatch.setattr(class_pieces, "WEIGHTS_ON_CPU", 64 * D)
     monkeypatch.setattr(classifier, "CLASSES_DRAWN_AT_ONCE", 100)
 
 
@@ -146,6 +146,18 @@ def test_fused_and_unfused_are_bit_equal_in_float32() -> None:
     assert torch.equal(run(True), run(False))
 
 
+def test_any_number_of_threads() -> None:
+    features_BD, labels_B, weights_B = batches()[0]
+    gradients = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)  # put back after the test by the fixture for all tests of models
+        model = make()
+        model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=0.1)[0].backward()
+        gradients.append((model.weight.grad, torch.autograd.grad(model.loss(features_BD, labels_B)[0], features_BD)[0]))
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, **EXACT)
+
+
 def test_fused_adamw_is_torchs() -> None:
     def run(fused: bool) -> list[Tensor]:
         model = make()
@@ -260,7 +272,7 @@ class TestSampled:
 def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> None:
     weight_CD, bias_C = torch.randn(classes, D).double(), torch.randn(classes).double()
     features_BD = torch.randn(B, D).double()
-    scores_BK, classes_BK = top_k(ClassPieces(weight_CD, bias_C), features_BD, k, rows_at_once=rows_at_once)
+    scores_BK, classes_BK = top_k(ClassPieces(weight_CD, bias_C, B), features_BD, k, rows_at_once=rows_at_once)
     expected = F.linear(features_BD, weight_CD, bias_C).sort(dim=1, descending=True)
     torch.testing.assert_close(scores_BK, expected.values[:, :k], **EXACT)
     assert torch.equal(classes_BK, expected.indices[:, :k])
