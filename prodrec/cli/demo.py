@@ -56,7 +56,7 @@ FULL = Size(
 QUICK = Size(120, 6, 48, {**_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4})
 
 PREPARE = "prepare products.csv --images photos/ --size 64 --attributes colour,pattern,material"
-PRETRAIN = "pretrain-embeddings --deterministic --neighbours sneakers --neighbours 手提包"
+PRETRAIN = "pretrain-embeddings --deterministic --neighbours handbag --neighbours 运动鞋"
 TRAIN = (f"train visual --config {SETTINGS}", f"train sicot --config {SETTINGS}")
 SCORE = "score"
 REPORT = "report --by-head-tail --by-root --figures report/"
