@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import socket
 import statistics
@@ -281,7 +282,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of one process; two ranks share them")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--only", help="part of the names of those to be measured")
+    parser.add_argument("--only", default="", metavar="REGEX", help="those to be measured, by name")
     options = parser.parse_args()
     size = Size(options.classes, options.features, options.batch, options.device)
     torch.set_num_threads(options.threads)
@@ -292,7 +293,7 @@ def main() -> None:
             continue
         print(f"against {peer}" + (f", {ranks} ranks of {options.threads // ranks} threads" if ranks > 1 else ""))
         for name in names:
-            if options.only and options.only not in name:
+            if not re.search(options.only, name):
                 continue
             found = in_turns((peer, name), size, ranks=ranks, threads=options.threads // ranks, steps=options.steps)
             theirs, mine = found

@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from prodrec.models.lanes import lanes
+
 WEIGHTS_ON_CPU = 2**21
 SCORES_ON_CPU = 2**20
 ON_GPU = 2**26
@@ -27,6 +29,14 @@ def piece_size(features: int, rows: int, device: torch.device) -> int:
     return max(64, min(weights // features, scores // max(1, rows)))
 
 
+Rows = slice | Tensor
+
+
+def take(values: Tensor, rows: Rows) -> Tensor:
+    """values[rows]: the rows of a slice themselves, or a copy of those that are numbered."""
+    return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
+
+
 @dataclass(frozen=True)
 class Piece:
     """Classes `rows` of those held here, which are number `start` to `stop` of those that take part.
@@ -36,7 +46,7 @@ class Piece:
 
     start: int
     stop: int
-    rows: slice | Tensor
+    rows: Rows
     weight_nD: Tensor
     shift_n: Tensor
 
@@ -65,8 +75,11 @@ class ClassPieces:
 
     @cached_property
     def size(self) -> int:
-        """Classes of a piece; the last one may have fewer."""
-        return piece_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
+        """Classes of a piece; the last one may have fewer. As many pieces as are worked on at once, or a multiple."""
+        at_once = lanes(self.weight_ND.device)
+        most = at_once * piece_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
+        rounds = -(-self.taking_part // most)
+        return max(1, -(-self.taking_part // max(1, rounds * at_once)))
 
     @cached_property
     def taking_part(self) -> int:
@@ -86,8 +99,10 @@ class ClassPieces:
         start = number * self.size
         stop = min(start + self.size, self.taking_part)
         rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
-        shift_n = self.bias_N[rows] if self.shift_S is None else self.bias_N[rows] + self.shift_S[start:stop]
-        return Piece(start, stop, rows, self.weight_ND[rows], shift_n)
+        shift_n = take(self.bias_N, rows)
+        if self.shift_S is not None:
+            shift_n = shift_n + self.shift_S[start:stop]
+        return Piece(start, stop, rows, take(self.weight_ND, rows), shift_n)
 
     def __iter__(self) -> Iterator[Piece]:
         return (self[number] for number in range(len(self)))

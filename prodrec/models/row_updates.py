@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-Rows = slice | Tensor
+from prodrec.models.class_pieces import Rows, take
 
 
 class RowUpdate(ABC):
@@ -39,8 +39,8 @@ class RowUpdate(ABC):
     def update(self, parameter: Tensor, rows: Rows, gradient: Tensor) -> None:
         """Update parameter[rows] by their `gradient`, of the parameter's number type."""
         group, state = self._group[id(parameter)], self.optimizer.state[parameter]
-        of_rows = {name: state[name][rows] for name in self._names(group)}
-        values = parameter.detach()[rows]
+        of_rows = {name: take(state[name], rows) for name in self._names(group)}
+        values = take(parameter.detach(), rows)
         self._apply(values, gradient, of_rows, group, state)
         if isinstance(rows, Tensor):  # these were copies
             parameter.detach().index_copy_(0, rows, values)
