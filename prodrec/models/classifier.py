@@ -82,9 +82,13 @@ class Classifier(nn.Module):
         for number in range(held.start // block, -(-held.stop // block)):
             generator = torch.Generator().manual_seed(seed + number)
             first, last = number * block, min((number + 1) * block, self.classes)
-            drawn_nD = torch.empty(last - first, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
             start, stop = max(first, held.start), min(last, held.stop)
-            self.weight.data[start - held.start : stop - held.start] = drawn_nD[start - first : stop - first]
+            mine_nD = self.weight.data[start - held.start : stop - held.start]
+            if (start, stop) == (first, last):
+                mine_nD.uniform_(-bound, bound, generator=generator)
+                continue
+            drawn_nD = torch.empty(last - first, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
+            mine_nD.copy_(drawn_nD[start - first : stop - first])
 
     @property
     def can_be_fused(self) -> bool:
