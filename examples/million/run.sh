@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# A million classes on one machine, from a drawn catalogue to the report: about an hour on two cores, 12 GiB of memory.
+#
+#   examples/million/run.sh [CLASSES] [ROWS]
+#
+# CLASSES  1000000 unless given; ROWS  training rows, 2500000 unless given (at least one a class)
+#
+# Everything is written to the current folder. Interrupted? Run the same line again: finished steps are kept, a training goes on.
+set -euo pipefail
+classes=${1:-1000000} rows=${2:-2500000}
+here=$(cd "$(dirname "$0")" && pwd)
+
+if [ ! -e catalogue/features.npy ]; then
+  rm -rf catalogue.partial
+  python "$here/draw.py" catalogue.partial --classes "$classes" --rows "$rows"
+  mv catalogue.partial catalogue
+fi
+if [ ! -e dataset ]; then
+  prodrec prepare catalogue/products.parquet --features catalogue/features.npy \
+    --levels root,middle,leaf --split-column split
+fi
+if [ ! -e dataset/embeddings.h5 ]; then
+  prodrec pretrain-embeddings dataset --epochs 2 --deterministic
+fi
+for family in visual sicot; do
+  prodrec train "$family" dataset --config "$here/million.toml" --resume
+  prodrec score "runs/$family" dataset --split test --top-k 100
+done
+prodrec report --by-head-tail --by-level --csv report.csv
