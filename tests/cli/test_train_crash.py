@@ -27,7 +27,7 @@ from prodrec.core.data.prepare import prepare
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "batch_size": "16", "lr": "0.02"}
-SETTINGS |= {"epochs": "4", "classifier": "sharded", "precision": "fp32", "checkpoint_minutes": "0.0001", "ema": "0.5"}
+SETTINGS |= {"epochs": "2", "classifier": "sharded", "precision": "fp32", "checkpoint_minutes": "0.0001", "ema": "0.5"}
 
 
 class Job:

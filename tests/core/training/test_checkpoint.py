@@ -21,7 +21,6 @@ from prodrec.core.training.checkpoint import Checkpoints, has_checkpoint
 from prodrec.core.training.checkpoint_files import Writer
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, Trainee
-from prodrec.core.training.pieces import pieces
 from prodrec.core.training.state import state_of
 from prodrec.core.training.trainee import make_trainee
 
@@ -179,13 +178,6 @@ def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path,
         assert_filled(trainee, found.best, number)
     header = json.loads((tmp_path / "three/step-00000003/checkpoint.json").read_text())
     assert header["ranks"] == 3 and header["made_by"]["torch"] == torch.__version__
-
-
-def test_large_tensors_are_cut_into_pieces_of_whole_rows() -> None:
-    rows = torch.zeros(10, 4)
-    assert list(pieces(rows, 50)) == [slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10)]
-    assert list(pieces(rows, 1)) == [slice(i, i + 1) for i in range(10)]
-    assert list(pieces(rows[:0], 50)) == [] and list(pieces(torch.tensor(1.0))) == [slice(0, 1)]
 
 
 # --- what goes wrong
