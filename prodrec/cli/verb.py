@@ -14,7 +14,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -84,10 +84,12 @@ def _leave_the_others(error: BaseException, *, debug: bool) -> NoReturn:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # torchrun ends all when one has ended; the cause is to be told first
+    if isinstance(error, KeyboardInterrupt):  # by torchrun, perhaps, while the loss of a rank was being dealt with
+        error = next((e for e in _behind(error) if isinstance(e, LostContact) or failing.is_lost_contact(e)), error)
     text, code = _told(error)
     lost = isinstance(error, LostContact)
     if failing.is_lost_contact(error):
-        lost = True
+        lost, code = True, LostContact.exit_code
         text = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
         sys.stderr.write(f"rank {dist.rank()} of {dist.ranks()}:\n{traceback.format_exc()}")
@@ -99,6 +101,13 @@ def _leave_the_others(error: BaseException, *, debug: bool) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """The errors that were being dealt with when `error` came."""
+    while error.__context__ is not None:
+        error = error.__context__
+        yield error
 
 
 def _one_process_only(name: str) -> str:

@@ -11,7 +11,7 @@ import zlib
 from prodrec.core import dist
 
 SECONDS_TO_AGREE = 1.0
-LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl", "gloo")
+LOST = ("closed by peer", "reset by peer", "broken pipe", "gloo/transport", "ncclremoteerror", "remote process exited")
 
 
 def is_lost_contact(error: BaseException) -> bool:
@@ -20,7 +20,7 @@ def is_lost_contact(error: BaseException) -> bool:
         return False
     import torch.distributed as c10d
 
-    return isinstance(error, c10d.DistError) or any(words in str(error).lower() for words in LOST)
+    return isinstance(error, c10d.DistNetworkError) or any(words in str(error).lower() for words in LOST)
 
 
 def to_tell(text: str, *, whose: bool = True) -> str | None:

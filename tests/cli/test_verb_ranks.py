@@ -44,9 +44,10 @@ class Ranks:
                 return int(child)
         raise AssertionError(f"no rank {rank}")
 
-    def wait_for(self, file: Path) -> None:
+    def wait_for(self, file: Path, *, newer_than: int = 0) -> None:
+        """Until `file` is there, written after a time in nanoseconds."""
         deadline = time.monotonic() + SECONDS
-        while not file.exists():
+        while not file.exists() or file.stat().st_mtime_ns <= newer_than:
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
 
@@ -109,9 +110,7 @@ def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset
     before = (out / "history.csv").stat().st_mtime_ns
 
     second = Ranks(tmp_path, *command, "--resume")
-    deadline = time.monotonic() + SECONDS
-    while (out / "history.csv").stat().st_mtime_ns == before and time.monotonic() < deadline:
-        time.sleep(0.02)
+    second.wait_for(out / "history.csv", newer_than=before)
     for pid in (second.pid(0), second.process.pid):  # as a terminal and torchrun do both
         os.kill(pid, signal.SIGINT)
     (told,) = second.errors(within=40)
