@@ -16,6 +16,8 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,9 +163,10 @@ def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Pat
         if old.exists():
             old.rename(beside)  # from here on it is nothing that could be put back
     finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        _remove(beside)
+        with _undisturbed():
+            if old.exists() and not path.exists():
+                old.rename(path)
+            _remove(beside)
 
 
 @contextmanager
@@ -175,7 +178,25 @@ def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
         yield beside
         beside.replace(path)
     finally:
-        _remove(beside)
+        with _undisturbed():
+            _remove(beside)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM do nothing in here, so that what is half-made is removed to the end.
+
+    Of several signals, as impatient users and torchrun send them, the second comes when the first is being dealt with.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread alone
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _make_place(path: Path, *, kind: str, force: bool) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +172,23 @@ def test_the_exchange_itself_may_be_interrupted(
         write_dataset(beside, counts="next")
     assert read_json_artefact(shop, kind="dataset")["counts"] == "next"
     assert inside(tmp_path) == ["shop"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_stop_the_clearing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    remove, handlers = shutil.rmtree, [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+
+    def disturbed(place: Path) -> None:
+        os.kill(os.getpid(), number)
+        remove(place)
+
+    monkeypatch.setattr("prodrec.core.artefact.shutil.rmtree", disturbed)
+    with pytest.raises(KeyboardInterrupt), new_directory(tmp_path / "shop", kind="dataset"):
+        raise KeyboardInterrupt
+    assert inside(tmp_path) == []
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_a_link_is_followed_and_kept(tmp_path: Path) -> None:
