@@ -60,6 +60,10 @@ def job() -> Iterator[None]:
     import torch
     import torch.distributed as c10d
 
+    # Its functions keep the group that there is when they are read in as a default, for ever; a group that outlives the
+    # job has threads that still let go of tensors while Python ends, and such a process dies of SIGABRT.
+    import torch.distributed.nn.functional
+
     _store, number, count = next(c10d.rendezvous("env://", timeout=LONGEST_WAIT))  # type: ignore[attr-defined]
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available():

@@ -24,6 +24,8 @@ def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
 
 
 def everything() -> dict[str, Any]:
+    import torch.distributed.nn.functional as read_late
+
     rank = dist.rank()
     first = dist.is_first_to_fail()
     dist.barrier()
@@ -39,6 +41,7 @@ def everything() -> dict[str, Any]:
         "to_main": dist.to_main(np.full(2, rank)),
         "share": dist.share(5),
         "first to fail": first,
+        "group kept": read_late.broadcast.__defaults__,
     }
 
 
@@ -49,6 +52,7 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
     assert [answer["main"] for answer in found] == [True] + [False] * (ranks - 1)
     assert sum(answer["first to fail"] for answer in found) == 1, "one error is the cause"
     for answer in found:
+        assert answer["group kept"] == (None,), "nothing of torch's keeps the group beyond the job"
         assert answer["sum"] == [ranks, sum(range(ranks))]
         assert answer["any"] == (True, False)
         assert answer["from_main"] == {"said by": 0}
@@ -77,6 +81,7 @@ def test_one_process_is_rank_0_of_1() -> None:
             "to_main": [pytest.approx([0, 0])],
             "share": slice(0, 5),
             "first to fail": True,
+            "group kept": (None,),
         }
 
 

@@ -95,11 +95,12 @@ def sampled_loss() -> Answer:
 
 def loss_of_dtensor() -> Answer:
     """The same loss by torch's own class-sharded cross-entropy, which knows neither smoothing nor empty shards."""
-    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed import new_group
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
     from torch.distributed.tensor.parallel import loss_parallel
 
-    mesh = init_device_mesh("cpu", (dist.ranks(),))
+    mesh = DeviceMesh.from_group(new_group(), "cpu")
     model, _ = made("plain", sharded=False)
     features_BD, labels_B, _ = batch(0, model.classes)
     x = distribute_tensor(features_BD, mesh, [Replicate()]).requires_grad_()
