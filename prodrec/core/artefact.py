@@ -15,17 +15,20 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prodrec import __version__
+from prodrec.core import console
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.texts import Texts
 
@@ -153,7 +156,7 @@ def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Pat
     What stood at `path` stays there until the new one is whole, and is put back if the exchange itself is interrupted.
     """
     path = _make_place(path, kind=kind, force=force)
-    beside, old = _beside(path), path.with_name(f".{path.name}.replaced-{os.getpid()}")
+    beside, old = _beside(path), _beside(path, "replaced")
     beside.mkdir()
     try:
         yield beside
@@ -210,17 +213,37 @@ def _make_place(path: Path, *, kind: str, force: bool) -> Path:
     return path
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+def _beside(path: Path, what: str = "partial") -> Path:
+    return path.with_name(f".{path.name}.{what}-{os.getpid()}-{_where()}")
+
+
+def _where() -> str:
+    """Eight digits for where a process number names one process: a machine since its last start, and a container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # not Linux
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text("utf-8"), str(Path("/proc/self/ns/pid").readlink())]
+    return hashlib.blake2b(" ".join(parts).encode(), digest_size=4).hexdigest()
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed process left beside `path`; put back an old artefact that it had set aside."""
+    """Remove what a killed process left beside `path`; put back an old artefact that it had set aside.
+
+    Whether a process elsewhere has been killed or is at work cannot be known: what it makes there stays, and is told.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
-        what, _, process = left.name.removeprefix(f".{path.name}.").partition("-")
-        if what not in ("partial", "replaced") or not process.isdigit() or _is_running(int(process)):
+        made = re.fullmatch(r"(partial|replaced)-(\d+)-([0-9a-f]{8})", left.name.removeprefix(f".{path.name}."))
+        if made is None:
             continue
-        if what == "replaced" and not path.exists():
+        what, process, where = made.groups()
+        needed = what == "replaced" and not path.exists()
+        if where != _where():
+            console.warn(
+                f"{left} is of a process in another container, on another machine or before its last start; "
+                f"if none is making {path.name} now, {f'rename it to {path}' if needed else 'remove it'}."
+            )
+        elif _is_running(int(process)):
+            continue
+        elif needed:
             left.rename(path)
         else:
             _remove(left)

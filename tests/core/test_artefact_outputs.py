@@ -220,11 +220,20 @@ def dead() -> int:
     return process.pid
 
 
+@pytest.fixture
+def here(tmp_path: Path) -> str:
+    """What the name of a place in the making says of the machine."""
+    with new_file(tmp_path / "any", kind="scores") as beside:
+        beside.write_text("")
+    (tmp_path / "any").unlink()
+    return beside.name.removeprefix(f".any.partial-{os.getpid()}-")
+
+
 @pytest.mark.parametrize("name", ["shop", "shop [1]*"])
-def test_leftovers_of_killed_processes_are_swept(tmp_path: Path, dead: int, name: str) -> None:
+def test_leftovers_of_killed_processes_are_swept(tmp_path: Path, dead: int, here: str, name: str) -> None:
     for process in (dead, os.getpid(), 10**30):
-        (tmp_path / f".{name}.partial-{process}" / "photos").mkdir(parents=True)
-        (tmp_path / f".s.h5.partial-{process}").write_text("half")
+        (tmp_path / f".{name}.partial-{process}-{here}" / "photos").mkdir(parents=True)
+        (tmp_path / f".s.h5.partial-{process}-{here}").write_text("half")
     with new_directory(tmp_path / name, kind="dataset") as beside:
         write_dataset(beside)
     with new_file(tmp_path / "s.h5", kind="scores") as beside:
@@ -232,9 +241,10 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path: Path, dead: int, name
     assert inside(tmp_path) == ["s.h5", name]
 
 
-def test_what_others_are_writing_or_call_alike_stays(tmp_path: Path) -> None:
+def test_what_others_are_writing_or_call_alike_stays(tmp_path: Path, here: str) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
-        names = {f".shop.partial-{running.pid}", f".shop.replaced-{running.pid}", ".shop.notes-1", ".shop.partial-x"}
+        names = {f".shop.{what}-{running.pid}-{here}" for what in ("partial", "replaced")}
+        names |= {f".shop.notes-1-{here}", ".shop.partial-x", f".shop.partial-x-{here}"}
         for name in names:
             (tmp_path / name).mkdir()
         with new_directory(tmp_path / "shop", kind="dataset") as beside:
@@ -243,17 +253,35 @@ def test_what_others_are_writing_or_call_alike_stays(tmp_path: Path) -> None:
     assert set(inside(tmp_path)) == {"shop", *names}
 
 
-def test_an_artefact_that_a_killed_process_had_set_aside_is_put_back(tmp_path: Path, dead: int) -> None:
-    write_dataset(tmp_path / f".shop.replaced-{dead}", counts="old")
-    (tmp_path / f".shop.partial-{dead}").mkdir()
+@pytest.mark.parametrize("other", ["socket.gethostname", "os.readlink"])
+def test_what_is_made_on_another_machine_or_in_another_container_stays_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    """A process at work there may have the number of a dead one here, or our own."""
+    with monkeypatch.context() as patch:
+        patch.setattr(f"prodrec.core.artefact.{other}", lambda *_: "another")
+        elsewhere = new_directory(tmp_path / "shop", kind="dataset")
+        theirs = elsewhere.__enter__()
+        old = write_dataset(theirs.with_name(theirs.name.replace("partial", "replaced")))
+    with new_file(tmp_path / "shop", kind="scores") as beside:
+        beside.write_text("new")
+    assert set(inside(tmp_path)) == {"shop", theirs.name, old.name}
+    told = capsys.readouterr().err
+    assert f"{theirs} is of a process in another container" in told and "making shop now, remove it." in told
+    assert f"{old} is of a process in another container" in told and f"making shop now, rename it to {tmp_path}" in told
+
+
+def test_an_artefact_that_a_killed_process_had_set_aside_is_put_back(tmp_path: Path, dead: int, here: str) -> None:
+    write_dataset(tmp_path / f".shop.replaced-{dead}-{here}", counts="old")
+    (tmp_path / f".shop.partial-{dead}-{here}").mkdir()
     with pytest.raises(OutputExists), new_directory(tmp_path / "shop", kind="dataset"):
         pytest.fail("what was put back would be replaced without --force")
     assert read_json_artefact(tmp_path / "shop", kind="dataset")["counts"] == "old"
     assert inside(tmp_path) == ["shop"]
 
 
-def test_an_artefact_that_was_replaced_already_is_removed(tmp_path: Path, dead: int) -> None:
-    write_dataset(tmp_path / f".shop.replaced-{dead}", counts="old")
+def test_an_artefact_that_was_replaced_already_is_removed(tmp_path: Path, dead: int, here: str) -> None:
+    write_dataset(tmp_path / f".shop.replaced-{dead}-{here}", counts="old")
     write_dataset(tmp_path / "shop", counts="new")
     with pytest.raises(OutputExists), new_directory(tmp_path / "shop", kind="dataset"):
         pytest.fail("not without --force")
