@@ -1,4 +1,4 @@
-"""Which device computes, and how many processes load photos beside it."""
+"""Which device computes, how many cores there are, and how many processes load photos beside the device."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def _own_gpu(name: str) -> torch.device:
     return torch.device("cuda", dist.local_rank())
 
 
+def available_cores() -> int:
+    """The cores that this process may use: those of its job, which may be fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_workers(wanted: int | None, device: torch.device, *, photos: bool = True) -> int:
     """As asked; else one beside a CPU that trains, and most of the cores beside a GPU; ranks share the cores.
 
@@ -54,5 +59,5 @@ def choose_workers(wanted: int | None, device: torch.device, *, photos: bool = T
     """
     if wanted is not None or not photos:
         return wanted or 0
-    cores = (os.cpu_count() or 1) // dist.local_ranks()
+    cores = available_cores() // dist.local_ranks()
     return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))

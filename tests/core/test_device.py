@@ -7,7 +7,8 @@ import os
 import pytest
 import torch
 
-from prodrec.core.device import choose_device, choose_workers
+from prodrec.core import device
+from prodrec.core.device import available_cores, choose_device, choose_workers
 from prodrec.core.errors import BadOption
 
 
@@ -32,16 +33,26 @@ def test_a_device_that_is_not_there_is_refused(name, told):
 def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert choose_workers(0, cpu) == 0 and choose_workers(5, gpu) == 5
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(device, "available_cores", lambda: 16)
     assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (1, 8)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(device, "available_cores", lambda: 1)
     assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
+
+
+def test_cores_are_those_of_the_job():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert available_cores() == len(allowed)
 
 
 def test_every_rank_takes_its_own_gpu_and_its_share_of_the_cores(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(device, "available_cores", lambda: 8)
     assert choose_device("auto") == torch.device("cuda") and choose_device("cuda:1") == torch.device("cuda:1")
     for name, value in {"RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)

@@ -5,7 +5,6 @@ Shapes: M rows of all tables, N rows that are kept, L levels.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from prodrec.core.data.rejects import Rejects
 from prodrec.core.data.selection import categories, choose_attributes, drop_rare_leaves, given_splits, refuse_if_empty
 from prodrec.core.data.titles import Tokenizer, TrimReport, Vocabulary, choose_tokenizer, encode_titles
 from prodrec.core.data.write import write_dataset
+from prodrec.core.device import available_cores
 from prodrec.core.errors import BadOption
 
 MANY_TITLES = 100_000
@@ -64,12 +64,13 @@ def prepare(
     where = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
-    workers = workers or max(1, available_cores() // dist.local_ranks())
+    decoders = workers or max(1, available_cores() // dist.local_ranks())
     dist.barrier()  # all ranks have looked at the place before rank 0 changes it
     if dist.is_main():
-        return dist.from_main(_prepare(tables, Path(where), out, options, tokenizer, workers, force=force))
+        cutters = workers or available_cores()
+        return dist.from_main(_prepare(tables, Path(where), out, options, tokenizer, decoders, cutters, force=force))
     if options.inputs == "photos":
-        decode_share(workers=workers)
+        decode_share(workers=decoders)
     return dist.from_main({})
 
 
@@ -79,23 +80,29 @@ def _prepare(
     out: Path,
     options: PrepareOptions,
     tokenizer: Tokenizer,
-    workers: int,
+    decoders: int,
+    cutters: int,
     *,
     force: bool,
 ) -> dict[str, Any]:
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        work = Work(directory, Path(scratch), workers)
+        work = Work(directory, Path(scratch), decoders, cutters)
         prepared = build(tables, where, work, options, tokenizer)
         return write_dataset(directory, prepared)
 
 
 @dataclass(frozen=True)
 class Work:
-    """Where and by how many processes is worked; what is in `scratch` goes when the work is done."""
+    """Where and by how many processes is worked; what is in `scratch` goes when the work is done.
+
+    decoders: processes that decode photos, as every other rank of this machine has them
+    cutters:  processes that cut titles into words, while the other ranks wait
+    """
 
     directory: Path
     scratch: Path
-    workers: int
+    decoders: int
+    cutters: int
 
 
 def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
@@ -107,11 +114,6 @@ def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options:
         raise BadOption(
             "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."
         )
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptions, tokenizer: Tokenizer) -> Prepared:
@@ -154,7 +156,7 @@ def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptio
     group_N, near = inputs.near(rows, exact_N, leaf_N, options.near_duplicates)
     split_N, split_report = _split(leaf_N, group_N, leaves, None if given_M is None else given_M[rows], options)
 
-    tokens, vocabulary, trim = _titles(catalogue, rows, split_N, tokenizer, options, work.workers)
+    tokens, vocabulary, trim = _titles(catalogue, rows, split_N, tokenizer, options, work.cutters)
     if options.drop_wordless:
         with_words = np.flatnonzero(tokens.lengths)
         rejected.add(rejects.WORDLESS, np.delete(rows, with_words), "no word of it is in the vocabulary")
@@ -203,7 +205,7 @@ def _inputs(
     rules = PhotoRules(size=options.size, pixel_limit=options.pixel_limit, store=not options.in_place)
     photos = work.directory / "photos"
     photos.mkdir()
-    decoded = decode_photos(source, catalogue.column("image"), rejected, photos, rules, workers=work.workers)
+    decoded = decode_photos(source, catalogue.column("image"), rejected, photos, rules, workers=work.decoders)
     (work.scratch / "photos.tar").unlink(missing_ok=True)
     return Photos(source, decoded, None if options.in_place else options.size)
 

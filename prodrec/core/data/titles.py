@@ -46,7 +46,7 @@ __all__ = [
 
 TOKENIZERS = ("rjieba", "jieba")
 
-_CHUNK = 50_000
+_CHUNK = 10_000  # some chunks for every process wait at a time, and 64 cores are no rarity
 _REMEMBERED_RUNS = 1 << 16
 
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

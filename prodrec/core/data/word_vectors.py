@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +23,7 @@ from prodrec.core.data.embeddings import FILE_NAME, WordVectors, load, neighbour
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.titles import Vocabulary, normalise
 from prodrec.core.data.vector_files import open_vectors
+from prodrec.core.device import available_cores
 from prodrec.core.errors import BadOption, BadTable, Mismatch, nearest
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def train_word_vectors(
         raise BadTable(f"{dataset.path} has no words in the titles of its training split; word vectors need some.")
     if epochs is None:
         epochs = int(np.clip(round(_WORDS_TO_READ / written), *_EPOCHS))
-    workers = 1 if deterministic else workers or os.cpu_count() or 1
+    workers = 1 if deterministic else workers or available_cores()
     # Keep every worker busy in small catalogues too; gensim's default job of 10,000 words would leave them idle.
     job = int(np.clip(written // (20 * workers), 100, _MOST_WORDS_IN_A_JOB))
 

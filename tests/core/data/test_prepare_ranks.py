@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tarfile
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from prodrec.core import dist
 from prodrec.core.data.catalogue import Columns
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.prepare import prepare
+from prodrec.core.errors import BadTable
 
 if TYPE_CHECKING:
     from conftest import OnRanks
@@ -76,6 +79,25 @@ def test_ranks_make_the_dataset_of_one_process(
                 same_content(made, open_dataset(tmp_path / "1" / f"{name} {kind}"))
             shards = sorted(path.name for path in (place / f"{name} packed" / "photos").iterdir())
             assert shards == [*(f"{rank:05d}.bin" for rank in range(ranks)), "index.npy"]
+
+
+def test_ranks_share_the_cores_but_for_what_rank_0_does_alone(
+    drawn: DrawnCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[int, int]] = []
+    make: Any = importlib.import_module("prodrec.core.data.prepare")
+
+    def build(tables: list[Path], where: Path, work: Any, *_: object) -> None:
+        found.append((work.decoders, work.cutters))
+        raise BadTable("enough.")
+
+    monkeypatch.setattr(make, "build", build)
+    monkeypatch.setattr(make, "available_cores", lambda: 8)
+    monkeypatch.setattr(dist, "local_ranks", lambda: 4)
+    for workers in (None, 3):
+        with pytest.raises(BadTable, match="enough"):
+            prepare([drawn.table], images=drawn.photos, out=tmp_path / "dataset", workers=workers)
+    assert found == [(2, 8), (3, 3)]
 
 
 FAILING = """
