@@ -124,22 +124,25 @@ def train(
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.device import choose_workers
     from prodrec.core.training.checkpoint import has_checkpoint
-    from prodrec.core.training.run import create_run, open_run, refuse_if_taken
+    from prodrec.core.training.run import clear_up, create_run, open_run, refuse_if_taken
     from prodrec.core.training.train import refuse_tiny_batches
     from prodrec.core.training.train import train as train_run
     from prodrec.models.families import Recipe
 
     data = open_dataset(dataset)
     recipe = _suited(recipe, data, given)
-    run = open_run(out) if resume and (out / "run.json").is_file() else None
+    # rank 0 looks, for all: what one sees on shared storage, another may not see yet
+    run = open_run(out) if dist.from_main(resume and (out / "run.json").is_file()) else None
     if run is not None:
         _check_same(run, data, recipe, settings_given)
         recipe = Recipe.from_json(run.recipe)
     if run is not None and run.finished:
         console.note(f"{out} is finished already.")
+        if dist.is_main():
+            clear_up(run)  # where the finishing was interrupted
         return run
     refuse_tiny_batches(data, recipe.training)
-    if run is not None and has_checkpoint(run.checkpoints):
+    if run is not None and dist.from_main(has_checkpoint(run.checkpoints)):
         dimension = run.header["word_vectors"].get("dimension", 0)
         vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
         trainee = _trainee(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
@@ -160,6 +163,7 @@ def train(
                 force=force or resume,
             )
         dist.barrier()
+        dist.until_seen(out / "run.json")
         run = open_run(out)
     loaders = choose_workers(workers, trainee.device, photos=data.photos is not None)
     return train_run(run, data, trainee, recipe.photos, workers=loaders)

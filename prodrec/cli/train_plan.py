@@ -20,11 +20,13 @@ def say_plan(plan: Plan, *, epochs: float) -> None:
         console.say(f"classifier  {_tell(classifier)}")
     memory = {
         "weights": plan.weights_bytes,
+        "copies of them": plan.copies_bytes,
         "gradients": plan.gradients_bytes,
         "optimiser": plan.optimizer_bytes,
         f"activations of {plan.photos_per_rank:,} photos": plan.activations_bytes,
+        "their scores": plan.scores_bytes,
     }
-    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items())
+    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
     each = " on each rank" if plan.ranks > 1 else ""
     console.say(f"memory      {_gib(plan.bytes_in_all)}{each}: {in_parts}")
     console.say(

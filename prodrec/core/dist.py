@@ -7,10 +7,12 @@ rank 0 alone talks to the user and writes what exists once.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 LONGEST_WAIT = timedelta(hours=12)
 """Ranks wait for each other while rank 0 works alone (tables of millions of rows); a dead rank is noticed at once."""
+
+SECONDS_UNTIL_SEEN = 120.0
 
 _store: Store | None = None
 
@@ -96,6 +100,13 @@ def barrier() -> None:
     """Wait until all ranks are here."""
     if ranks() > 1:
         any_of(False)
+
+
+def until_seen(path: Path) -> None:
+    """Wait until this machine sees `path`, which another made: some file systems remember that nothing was there."""
+    patience = time.monotonic() + SECONDS_UNTIL_SEEN
+    while not path.exists() and time.monotonic() < patience:
+        time.sleep(0.1)
 
 
 @contextmanager

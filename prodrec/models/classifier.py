@@ -26,6 +26,8 @@ from prodrec.models.softmax_loss import Buffer, Way, softmax_loss
 
 CLASSES_DRAWN_AT_ONCE = 8192
 BUFFER_GIB = 2.0
+ROWS_RANKED_AT_LEAST = 32
+"""At once, whatever the buffer may hold: with fewer rows, reading the weights takes longer than the products."""
 
 
 class Classifier(nn.Module):
@@ -33,7 +35,8 @@ class Classifier(nn.Module):
 
     sharded: hold only this rank's part of the classes; `loss` and `top_k` are then asked by all ranks together.
     sample_share: the share of the classes that a loss is taken over, besides the labels' own; 1 is all.
-    buffer_gib: the most memory for the scores of a batch; beyond it they are computed twice.
+    buffer_gib: the most memory for the scores of a batch; beyond it a loss computes them twice, and the best are looked
+    for in some rows at a time.
 
     logit_adjustment τ > 0 adds τ·log π_c to the scores inside the loss and nowhere else (Menon et al. 2021, "Long-tail
     learning via logit adjustment", eq. 10), π_c being the share of class c in training; a class without training images
@@ -180,7 +183,9 @@ class Classifier(nn.Module):
             sizes = dist.rows_of_ranks(x_AD)
             x_AD = dist.all_rows(x_AD, sizes)
         held = len(self.weight)
+        self._buffer.let_go()
         rows_at_once = int(self.buffer_gib * 2**30 / max(1, held * x_AD.element_size()))
+        rows_at_once = max(ROWS_RANKED_AT_LEAST, rows_at_once)
         with torch.autocast(x_AD.device.type, enabled=False):
             pieces = ClassPieces(self.weight, self.bias, min(rows_at_once, len(x_AD)))
             scores_AK, classes_AK = top_k(pieces, x_AD, min(k, held), rows_at_once=rows_at_once)
@@ -201,15 +206,22 @@ class Classifier(nn.Module):
         best = scores_BK.topk(k, dim=1)
         return best.values, classes_BK.gather(1, best.indices)
 
+    def buffer_bytes(self, rows: int, dtype: torch.dtype) -> int:
+        """Memory for the scores of `rows` rows (all ranks', both streams); 0 where they are computed twice."""
+        needed = self._scores_bytes(rows, dtype)
+        return needed if self._fits(needed) else 0
+
+    def _scores_bytes(self, rows: int, dtype: torch.dtype) -> int:
+        return rows * round(len(self.weight) * self.sample_share) * dtype.itemsize
+
     def describe(self, rows: int, dtype: torch.dtype) -> str:
         """How the loss of a batch of `rows` rows (all ranks', both streams) is computed, for a person."""
-        held = round(len(self.weight) * self.sample_share)
-        needed = rows * held * dtype.itemsize
+        needed = self._scores_bytes(rows, dtype)
         way = "dense" if self.shard is None else f"sharded over {dist.ranks()} ranks"
         if self.sample_share < 1:
             way += f", {self.sample_share:.0%} of them sampled every step"
         memory = f"{needed / 2**30:.2f} GiB of scores"
-        memory = f"{memory} kept" if self._fits(needed) else f"computed twice, as {memory} would pass buffer_gib"
+        memory = f"{memory} kept" if self._fits(needed) else f"computed twice, as {memory} would pass score_buffer"
         return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {way}; {memory}"
 
     @property

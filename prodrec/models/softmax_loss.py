@@ -29,6 +29,9 @@ from prodrec.models.class_pieces import ClassPieces, Piece
 from prodrec.models.lanes import in_lanes, lanes
 from prodrec.models.row_updates import RowUpdate
 
+SLACK = 16
+"""A buffer that has to grow becomes by a 16th larger than asked for: how many classes are sampled varies a little."""
+
 
 @dataclass
 class Buffer:
@@ -39,9 +42,15 @@ class Buffer:
     def take(self, count: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
         """`count` values, undefined; whoever takes them gives them back."""
         values, self.values = self.values, None
-        if values is None or len(values) < count or values.dtype != dtype or values.device != device:
-            values = torch.empty(count, dtype=dtype, device=device)
+        if values is None:
+            return torch.empty(count, dtype=dtype, device=device)
+        if len(values) < count or values.dtype != dtype or values.device != device:
+            values = None  # let go before there is another
+            return torch.empty(count + count // SLACK, dtype=dtype, device=device)
         return values
+
+    def let_go(self) -> None:
+        self.values = None
 
     def give_back(self, values: Tensor) -> None:
         self.values = values
@@ -144,7 +153,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         at_label_A = factor_A * ((at_label_A - log_sum_A).exp() - (1 - way.smoothing)) - spread_A
         wants_x, wants_w, wants_b = ctx.needs_input_grad[:3]
         kept, ctx.kept = ctx.kept, None  # what is kept serves one backward pass
-        dx_lAD = torch.zeros((lanes(x_AD.device), *x_AD.shape), dtype=log_sum_A.dtype, device=x_AD.device)
+        of_lanes = lanes(x_AD.device) if wants_x else 0
+        dx_lAD = torch.zeros((of_lanes, *x_AD.shape), dtype=log_sum_A.dtype, device=x_AD.device)
         gradients = _Gradients(ctx.parameters, way.update, wants=(wants_w, wants_b))
         if way.update is not None:
             way.update.begin()
@@ -167,11 +177,12 @@ class _SoftmaxLoss(torch.autograd.Function):
             gradients.add(piece.rows, dz_An, x_AD)
 
         in_lanes(len(pieces), turn, device=x_AD.device)
-        dx_AD = dx_lAD.sum(0)
         if kept is not None:
             way.buffer.give_back(kept)
-        dx_BD = dx_AD if way.sizes is None else dist.own_rows_of_sum(dx_AD, way.sizes)
-        return (dx_BD if wants_x else None), *gradients.whole, None, None, None
+        dx_BD = dx_lAD.sum(0) if wants_x else None
+        if dx_BD is not None and way.sizes is not None:
+            dx_BD = dist.own_rows_of_sum(dx_BD, way.sizes)
+        return dx_BD, *gradients.whole, None, None, None
 
 
 class _Found:

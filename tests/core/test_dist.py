@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,14 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
         at_main = [[r, r] for r in range(ranks)] if answer["main"] else []
         assert [part.tolist() for part in answer["to_main"]] == at_main
     assert list(itertools.chain(*(range(5)[answer["share"]] for answer in found))) == list(range(5))
+
+
+def test_waiting_until_a_place_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threading.Timer(0.3, (tmp_path / "late").touch).start()
+    dist.until_seen(tmp_path / "late")
+    assert (tmp_path / "late").exists()
+    monkeypatch.setattr(dist, "SECONDS_UNTIL_SEEN", 0.2)
+    dist.until_seen(tmp_path / "never")  # whoever opens it says what is missing
 
 
 def test_one_process_is_rank_0_of_1() -> None:

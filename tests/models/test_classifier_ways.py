@@ -18,6 +18,7 @@ from prodrec.models import class_pieces, classifier
 from prodrec.models.block_top_k import top_k
 from prodrec.models.class_pieces import ClassPieces
 from prodrec.models.classifier import Classifier
+from prodrec.models.softmax_loss import Buffer
 
 B, D, C = 12, 8, 700
 STEPS = 4
@@ -278,6 +279,28 @@ def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> No
     assert torch.equal(classes_BK, expected.indices[:, :k])
 
 
+def test_the_best_are_looked_for_in_many_rows_at_once_also_without_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def listen(*args: Any, rows_at_once: int) -> Any:
+        asked.append(rows_at_once)
+        return top_k(*args, rows_at_once=rows_at_once)
+
+    monkeypatch.setattr(classifier, "top_k", listen)
+    make(buffer_gib=0.0).top_k(torch.randn(B, D).double(), 3)
+    assert asked == [classifier.ROWS_RANKED_AT_LEAST]
+
+
+def test_a_buffer_that_grows_leaves_room_for_a_few_classes_more() -> None:
+    buffer, kind = Buffer(), {"dtype": torch.float32, "device": torch.device("cpu")}
+    for count, expected in ((160, 160), (320, 340), (330, 340), (100, 340)):
+        taken = buffer.take(count, **kind)
+        assert len(taken) == expected
+        buffer.give_back(taken)
+
+
 def test_a_plan_can_say_how() -> None:
+    for model, expected in ((make(sample_share=0.25), 512 * 175 * 2), (make(buffer_gib=0.0), 0)):
+        assert model.buffer_bytes(512, torch.bfloat16) == expected
     text = make(sample_share=0.25, buffer_gib=0.0).describe(512, torch.bfloat16)
     assert "700 classes x 8, dense, 25% of them sampled every step" in text and "computed twice" in text

@@ -77,6 +77,8 @@ class Checkpoints:
         """
         self.wait()
         tensors, shards = state_of(trainee, best or {})
+        if not dist.is_main():  # rank 0 writes what is alike on all; no other one makes a copy of it
+            tensors = {name: tensor for name, tensor in tensors.items() if name in shards}
         place = self.directory / f"step-{position.step:08d}"
         plain = {"position": asdict(position), "extra": extra, "best": bool(best)}
         content = header(
@@ -117,7 +119,8 @@ class Checkpoints:
                 raise cause from None
             stands = "the one before it stands" if has_checkpoint(self.directory) else "there is none before it"
             if dist.is_main():
-                files.sweep(self.directory)
+                with suppress(OSError):  # the next to load sweeps again
+                    files.sweep(self.directory)
             raise ProdrecError(f"checkpoint {place} could not be written ({by}{_line(cause)}); {stands}.") from error
 
     def load(self, trainee: Trainee) -> Saved | None:

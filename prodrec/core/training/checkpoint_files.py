@@ -43,8 +43,8 @@ class Writer(FileSystemWriter):
         _remove(self.place)  # a damaged one of the same step
         written.rename(self.place)
         _flush(self.place.parent)
-        for old in sorted(self.place.parent.glob("step-*"))[:-KEPT]:
-            _remove(old)
+        for other in _besides(self.place):
+            _remove(other)
 
     def storage_meta(self) -> StorageMeta:
         """Without the path, whose pickle differs between versions of Python."""
@@ -111,6 +111,12 @@ def headers(directory: Path) -> list[tuple[str, dict[str, Any] | str]]:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
             found.append((place.name, f"{HEADER}: {error}"))
     return found
+
+
+def _besides(newest: Path) -> list[Path]:
+    """The checkpoints that need not be kept: all but the two newest, and those of later steps, which did not load."""
+    until_now = sorted(place for place in newest.parent.glob("step-*") if place.name <= newest.name)
+    return [place for place in newest.parent.glob("step-*") if place not in until_now[-KEPT:]]
 
 
 def _remove(place: Path) -> None:

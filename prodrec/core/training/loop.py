@@ -142,7 +142,7 @@ def steps_in_all(config: TrainingConfig, batches_per_epoch: int) -> int:
     """Number of updates of the whole training; an epoch's last update may have fewer batches."""
     whole, part = divmod(config.epochs, 1)
     per_epoch = math.ceil(batches_per_epoch / config.accumulate)
-    return int(whole) * per_epoch + math.ceil(part * per_epoch)
+    return int(whole) * per_epoch + math.ceil(part * per_epoch - 1e-9)
 
 
 EpochBatches = Callable[[int, int], Iterator[Batch]]  # (epoch, batches to skip) -> batches on the device

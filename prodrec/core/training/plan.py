@@ -35,17 +35,22 @@ class PlannedClassifier:
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes in bytes, of every rank; times in seconds. Memory leaves out what the libraries themselves take.
+    """Sizes in bytes, of every rank; times in seconds.
 
-    photos_per_rank: of every batch.
+    Memory leaves out what the libraries themselves take, and the copy of weights and optimiser state that is made while
+    a checkpoint is written, which is done without where there is no room.
+
+    photos_per_rank: of every batch; copies: of the weights, those of `ema` and of `keep=best`.
     """
 
     parameters: dict[str, int]
     trainable: int
     weights_bytes: int
+    copies_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
     activations_bytes: int
+    scores_bytes: int
     precision: str
     device: str
     ranks: int
@@ -60,7 +65,8 @@ class Plan:
 
     @property
     def bytes_in_all(self) -> int:
-        return self.weights_bytes + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes
+        weights = self.weights_bytes + self.copies_bytes
+        return weights + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes + self.scores_bytes
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "bytes_in_all": self.bytes_in_all}
@@ -86,7 +92,7 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: in
     validation = len(dataset.rows("validation"))
     # forward alone is about a third of forward, backward and update
     seconds_per_epoch = seconds_per_batch * (batches + validation / (3 * share * dist.ranks()))
-    fused, classifiers = _classifiers(trainee, share=share, streams=streams)
+    fused, classifiers, scores_bytes = _classifiers(trainee, share=share, streams=streams)
     named = dict(cast(nn.Module, trainee.network).named_parameters())
     bytes_of = {name: p.numel() * p.element_size() for name, p in named.items()}
     trainable = [name for name, p in named.items() if p.requires_grad]
@@ -99,10 +105,12 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: in
     return Plan(
         parameters=parameters,
         trainable=sum(whole[name] for name in trainable),
-        weights_bytes=sum(bytes_of.values()) * (2 if trainee.average is not None else 1),
+        weights_bytes=sum(bytes_of.values()),
+        copies_bytes=sum(bytes_of.values()) * ((trainee.average is not None) + (config.keep == "best")),
         gradients_bytes=sum(bytes_of[name] for name in trainable if name not in fused),
         optimizer_bytes=sum(bytes_of[name] for name in trainable) * states,
         activations_bytes=round(activations),
+        scores_bytes=scores_bytes,
         precision="bf16" if trainee.dtype is torch.bfloat16 else "fp32",
         device=trainee.device.type,
         ranks=dist.ranks(),
@@ -145,10 +153,10 @@ def _seconds(trainee: Trainee, batch_of: Callable[[int], Batch], *, share: int, 
     return times[probe] + each * (share - probe)
 
 
-def _classifiers(trainee: Trainee, *, share: int, streams: int) -> tuple[set[str], list[PlannedClassifier]]:
-    """The names of the parameters that are updated within backward, and what is to be told of every classifier."""
+def _classifiers(trainee: Trainee, *, share: int, streams: int) -> tuple[set[str], list[PlannedClassifier], int]:
+    """The parameters that are updated within backward, what to tell of every classifier, bytes of all their scores."""
     fused: set[str] = set()
-    found = []
+    found, scores_bytes = [], 0
     classifiers = trainee.network.classifiers()
     for number, (name, classifier) in enumerate(classifiers.items(), start=1):
         seen = share if classifier.shard is None else share * dist.ranks()
@@ -157,9 +165,10 @@ def _classifiers(trainee: Trainee, *, share: int, streams: int) -> tuple[set[str
             why = f"its gradient is added up over {dist.ranks()} ranks"
         if why is None:
             fused |= {f"{name}.weight", f"{name}.bias"}
-        way = classifier.describe(seen * (streams if number == len(classifiers) else 1), trainee.dtype)
-        found.append(PlannedClassifier(name, way, why))
-    return fused, found
+        rows = seen * (streams if number == len(classifiers) else 1)
+        found.append(PlannedClassifier(name, classifier.describe(rows, trainee.dtype), why))
+        scores_bytes += classifier.buffer_bytes(rows, trainee.dtype)
+    return fused, found, scores_bytes
 
 
 def _whole(parameter: nn.Parameter, shard: dist.Shard | None) -> int:

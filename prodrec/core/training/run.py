@@ -229,10 +229,15 @@ def finish_run(
         beside.replace(run.weights_path)
         content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
         write_json(run.path / "run.json", content)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)
-        shutil.rmtree(run.path.with_name(f"{run.path.name}.previous"), ignore_errors=True)
+        clear_up(run)
     dist.barrier()
     return open_run(run.path)
+
+
+def clear_up(run: Run) -> None:
+    """Remove what a finished run needs no longer: its checkpoints and the run that it replaces."""
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    shutil.rmtree(run.path.with_name(f"{run.path.name}.previous"), ignore_errors=True)
 
 
 def finished_runs(directory: Path) -> list[Run]:

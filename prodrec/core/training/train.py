@@ -41,6 +41,14 @@ class Best:
     epoch: int = 0
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    def keep(self, weights: dict[str, torch.Tensor]) -> None:
+        """Copy them, into the memory of those before."""
+        for name, tensor in weights.items():
+            if name in self.weights:
+                self.weights[name].copy_(tensor)
+            else:
+                self.weights[name] = tensor.detach().clone()
+
 
 def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:
     """Raise BadOption where the smallest batch has no photo for every rank."""
@@ -164,8 +172,9 @@ class _Session:
             write_history(self.run, self.history)
             _write_tensorboard(self.run, row)
         if validation and validation.top1 > self.best.top1:
-            weights = self.trainee.to_keep.state_dict() if self.config.keep == "best" else {}
-            self.best = Best(validation.top1, step.epoch, {name: t.detach().clone() for name, t in weights.items()})
+            self.best.top1, self.best.epoch = validation.top1, step.epoch
+            if self.config.keep == "best":
+                self.best.keep(self.trainee.to_keep.state_dict())
         console.note(_tell(row))
 
     def resume_command(self) -> str:

@@ -234,6 +234,16 @@ def test_a_damaged_one_is_passed_over(
     assert Checkpoints(tmp_path, run="me").load(trainee).position.step == 3  # type: ignore[union-attr]
 
 
+def test_a_damaged_one_of_a_later_step_does_not_take_the_place_of_a_good_one(tmp_path: Path) -> None:
+    for step in (1, 2, 9):
+        save(tmp_path, step)
+    remove(tmp_path / "step-00000009/.metadata")
+    trainee = trainee_of()
+    Checkpoints(tmp_path, run="me").load(trainee)
+    save(tmp_path, 3, trainee)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
+
+
 def test_none_that_loads_is_told_with_the_versions_of_torch(tmp_path: Path) -> None:
     for step in (1, 2):
         save(tmp_path, step)

@@ -50,7 +50,7 @@ def test_warm_up_rises_to_lr_and_cosine_falls_to_nothing():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "accumulate", "expected"), [(2, 1, 20), (1.5, 1, 15), (2, 3, 8), (0.3, 1, 3), (0.05, 1, 1)]
+    ("epochs", "accumulate", "expected"), [(2, 1, 20), (1.5, 1, 15), (2, 3, 8), (0.3, 1, 3), (0.05, 1, 1), (1.1, 1, 11)]
 )
 def test_steps_in_all(epochs, accumulate, expected):
     assert steps_in_all(TrainingConfig(epochs=epochs, accumulate=accumulate), batches_per_epoch=10) == expected

@@ -19,7 +19,8 @@ def test_parameters_and_optimiser(prepared, trainee_of):
     assert set(found.parameters) == {"backbone", "classifier"}
     assert found.weights_bytes == found.gradients_bytes == found.optimizer_bytes == 4 * count
     assert plan(trainee_of(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
-    assert plan(trainee_of(ema=0.9), prepared, PHOTOS).weights_bytes == 8 * count
+    assert found.copies_bytes == 0
+    assert plan(trainee_of(ema=0.9, keep="best"), prepared, PHOTOS).copies_bytes == 8 * count
     frozen = plan(trainee_of(backbone_lr_scale=0), prepared, PHOTOS)
     assert frozen.trainable == found.parameters["classifier"]
 
@@ -50,6 +51,9 @@ def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
         def describe(self, rows, dtype):
             return f"{rows} rows in {dtype}"
 
+        def buffer_bytes(self, rows, dtype):
+            return rows * dtype.itemsize
+
     def planned(**settings):
         trainee = trainee_of(batch_size=16, **settings)
         trainee.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
@@ -58,6 +62,7 @@ def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
     found, unfused = planned(), planned(clip_norm=2.0)
     assert [each.way for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
     assert {each.not_fused for each in found.classifiers} == {None}
+    assert found.scores_bytes == (16 + 32) * 4
     assert {each.not_fused for each in unfused.classifiers} == {"clip_norm=2 needs its whole gradient"}
     classifier = sum(p.numel() for p in trainee_of().network.classifier.parameters())
     assert unfused.gradients_bytes - found.gradients_bytes == 4 * classifier

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from prodrec.core.errors import BadArtefact, NotFound, OutputExists
-from prodrec.core.training.run import finish_run, finished_runs, open_run
+from prodrec.core.training.run import clear_up, finish_run, finished_runs, open_run
 
 
 def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, run_of, tmp_path):
@@ -53,6 +53,9 @@ def test_force_keeps_the_finished_run_until_the_new_one_is_finished(run_of, tmp_
         finished_runs(tmp_path)
     finish_run(new, {"w": torch.ones(1)}, {})
     assert not (tmp_path / "first.previous").exists()
+    new.checkpoints.mkdir()  # as a kill between the last two steps leaves it
+    clear_up(new)
+    assert not new.checkpoints.exists()
     assert [run.name for run in finished_runs(tmp_path)] == ["first"]
 
 
