@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from prodrec.core.errors import ProdrecError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,11 +78,6 @@ def job() -> Iterator[None]:
     c10d.init_process_group(backend, store=store, rank=number, world_size=count, timeout=LONGEST_WAIT)
     yield  # after an error nothing is waited for: that the process ends tells the others
     c10d.destroy_process_group()
-
-
-def is_first_to_fail() -> bool:
-    """Whether no other rank has failed before: its error is the cause, later ones are lost connections."""
-    return said("failures") == 1
 
 
 def said(what: str, times: int = 1) -> int:
@@ -205,6 +202,21 @@ def from_main(value: T) -> T:
     values = [value]
     c10d.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def by_main(work: Callable[[], T]) -> T:
+    """What `work` gives on rank 0, which alone does it, on every rank; a ProdrecError of it is raised on every rank."""
+    answer: T | None = None
+    problem: ProdrecError | None = None
+    if is_main():
+        try:
+            answer = work()
+        except ProdrecError as error:
+            problem = error
+    answer, problem = from_main((answer, problem))
+    if problem is not None:
+        raise problem
+    return answer  # type: ignore[return-value]
 
 
 def each_its_own(values: Sequence[T] | None) -> T:

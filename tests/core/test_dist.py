@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from prodrec.core import dist
+from prodrec.core.errors import NotFound
 
 
 def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
@@ -25,11 +26,23 @@ def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
     return sizes, all_AD.tolist(), dist.own_rows_of_sum(all_AD * (1 + rank), sizes).tolist()
 
 
+def _looked() -> tuple[int, str]:
+    """Each rank would find its own number, and an error that names it."""
+
+    def fail() -> None:
+        raise NotFound(f"rank {dist.rank()} finds nothing.")
+
+    with pytest.raises(NotFound) as told:
+        dist.by_main(fail)
+    return dist.by_main(dist.rank), str(told.value)
+
+
 def everything() -> dict[str, Any]:
     import torch.distributed.nn.functional as read_late
 
     rank = dist.rank()
-    first = dist.is_first_to_fail()
+    dist.said("once by each")
+    dist.said("in pairs", 2)
     dist.barrier()
     return {
         "rank": rank,
@@ -37,12 +50,13 @@ def everything() -> dict[str, Any]:
         "sum": dist.add_up(torch.tensor([1.0, float(rank)])).tolist(),
         "any": (dist.any_of(rank == 1), dist.any_of(False)),
         "from_main": dist.from_main({"said by": rank}),
+        "by_main": _looked(),
         "largest": dist.largest(torch.tensor([float(rank), -1.0])).tolist(),
         "rows": _rows(rank),
         "gathered": dist.gathered(np.full(2, rank)),
         "to_main": dist.to_main(np.full(2, rank)),
         "share": dist.share(5),
-        "first to fail": first,
+        "said": [dist.said(what, 0) for what in ("once by each", "in pairs", "by nobody")],
         "group kept": read_late.broadcast.__defaults__,
     }
 
@@ -52,12 +66,13 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
     found = on_ranks(ranks, everything)
     assert [answer["rank"] for answer in found] == list(range(ranks))
     assert [answer["main"] for answer in found] == [True] + [False] * (ranks - 1)
-    assert sum(answer["first to fail"] for answer in found) == 1, "one error is the cause"
     for answer in found:
         assert answer["group kept"] == (None,), "nothing of torch's keeps the group beyond the job"
         assert answer["sum"] == [ranks, sum(range(ranks))]
         assert answer["any"] == (True, False)
         assert answer["from_main"] == {"said by": 0}
+        assert answer["by_main"] == (0, "rank 0 finds nothing.")
+        assert answer["said"] == [ranks, 2 * ranks, 0]
         assert answer["largest"] == [ranks - 1, -1.0]
         sizes, all_rows, own_rows = answer["rows"]
         assert sizes == list(range(ranks))
@@ -85,12 +100,13 @@ def test_one_process_is_rank_0_of_1() -> None:
             "sum": [1.0, 0.0],
             "any": (False, False),
             "from_main": {"said by": 0},
+            "by_main": (0, "rank 0 finds nothing."),
             "largest": [0.0, -1.0],
             "rows": ([0], [], []),
             "gathered": [pytest.approx([0, 0])],
             "to_main": [pytest.approx([0, 0])],
             "share": slice(0, 5),
-            "first to fail": True,
+            "said": [0, 0, 0],
             "group kept": (None,),
         }
 
