@@ -12,9 +12,9 @@ from prodrec.core.errors import BadArtefact
 
 
 def load_array(
-    path: Path, kind: type, shape: tuple[int, ...] | None = None, *, again: str = "make what it belongs to again"
+    path: Path, kind: type, shape: tuple[int | None, ...] | None = None, *, again: str = "make what it belongs to again"
 ) -> NDArray[Any]:
-    """A memory-mapped array of just this type and shape, of any length and one dimension where no shape is given.
+    """A memory-mapped array of just this type and shape, in which None is any length; of one dimension without a shape.
 
     Raises BadArtefact, which ends with `again`, what the user is to do.
     """
@@ -25,7 +25,10 @@ def load_array(
             found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BadArtefact(f"{path} cannot be read ({error}); {again}.") from error
-    if found.dtype != kind or (found.ndim != 1 if shape is None else found.shape != shape):
-        expected = f"{np.dtype(kind)}{'' if shape is None else f' {list(shape)}'}"
+    sizes = (None,) if shape is None else shape
+    fits = len(sizes) == found.ndim and all(size in (None, own) for size, own in zip(sizes, found.shape, strict=True))
+    if found.dtype != kind or not fits:
+        told = ", ".join("any" if size is None else str(size) for size in sizes)
+        expected = f"{np.dtype(kind)}{'' if shape is None else f' [{told}]'}"
         raise BadArtefact(f"{path} holds {found.dtype} {list(found.shape)}, expected {expected}; {again}.")
     return found

@@ -13,7 +13,7 @@ from prodrec.core.errors import BadArtefact
 
 def test_what_was_saved_is_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(6, dtype=np.int32).reshape(2, 3))
-    found = load_array(tmp_path / "a.npy", np.int32, (2, 3))
+    found = load_array(tmp_path / "a.npy", np.int32, (None, 3))
     assert found.tolist() == [[0, 1, 2], [3, 4, 5]] and isinstance(found, np.memmap)
     np.save(tmp_path / "empty.npy", np.empty(0, np.uint8))
     assert load_array(tmp_path / "empty.npy", np.uint8).shape == (0,)
@@ -26,9 +26,10 @@ def test_what_was_saved_is_mapped(tmp_path: Path) -> None:
         (np.int32, (5,), r"holds int32 \[4\], expected int32 \[5\]"),
         (np.int32, (4, 1), r"expected int32 \[4, 1\]"),
         (np.uint8, None, "expected uint8; do this"),
+        (np.int32, (None, 3), r"expected int32 \[any, 3\]"),
     ],
 )
-def test_another_array_is_refused(tmp_path: Path, kind: type, shape: tuple[int, ...] | None, told: str) -> None:
+def test_another_array_is_refused(tmp_path: Path, kind: type, shape: tuple[int | None, ...] | None, told: str) -> None:
     np.save(tmp_path / "a.npy", np.arange(4, dtype=np.int32))
     with pytest.raises(BadArtefact, match=told):
         load_array(tmp_path / "a.npy", kind, shape, again="do this")

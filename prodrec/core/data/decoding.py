@@ -5,6 +5,7 @@ Shapes: M rows of all tables, P distinct photos.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console, dist
-from prodrec.core.data.photo_sources import PhotoSource, Places
+from prodrec.core.data.photo_sources import PROBLEMS, PhotoSource, Places
 from prodrec.core.data.photo_store import ShardWriter, shard_name
 from prodrec.core.data.photos import UNDECODABLE, PhotoRules, examine_all
 from prodrec.core.data.rejects import MISSING, Rejects
+from prodrec.core.errors import NotFound
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,13 +57,17 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a rank has found in its share of p photos: columns of Decoded, problems by position, its shards in order."""
+    """What a rank has found in its share of p photos: columns of Decoded, its shards in order, and what is wrong.
+
+    problem_p: int32, which of `problems`, (reason, detail), a photo has, from 1 on; 0 for none
+    """
 
     sizes: NDArray[np.int32]
     digests: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
     places: NDArray[np.int64]
-    problems: dict[int, tuple[str, str]]
+    problem_p: NDArray[np.int32]
+    problems: list[tuple[str, str]]
     shards: list[Path]
 
 
@@ -73,11 +79,13 @@ def decode_photos(
     Rank 0 calls it; of several ranks every one decodes its share of the photos, the others in `decode_share`.
     """
     kept = rejected.kept
-    found, why = source.find(wanted_M.gather(kept))
-    rejected.add(MISSING, kept[found == -1], {int(kept[i]): text for i, text in why.items()})
-    unreadable = {int(kept[i]): source.problems[p] for i, p in enumerate(found.tolist()) if p in source.problems}
-    rejected.add(UNDECODABLE, np.array(list(unreadable), np.int64), unreadable)
-    kept, found = kept[rejected.code_N[kept] == 0], found[rejected.code_N[kept] == 0]
+    lookup = source.find(wanted_M.gather(kept))
+    missing = lookup.found_W < 0
+    rejected.add(MISSING, kept[missing], lookup.reasons, lookup.why_W[missing])
+    kept, found = kept[~missing], lookup.found_W[~missing]
+    problem = source.problems[found]
+    rejected.add(UNDECODABLE, kept[problem > 0], PROBLEMS, problem[problem > 0])
+    kept, found = kept[problem == 0], found[problem == 0]
     photos, number = np.unique(found, return_inverse=True)
     number_M = np.full(len(wanted_M), -1, np.int64)
     number_M[kept] = number
@@ -85,9 +93,11 @@ def decode_photos(
     own = dist.each_its_own([Share(source.places(photos[part]), directory, rules) for part in parts])
     of_ranks = dist.to_main(_decode(own, workers))
     decoded = _joined(of_ranks, photos, number_M, directory)
-    for reason, broken in _problems(of_ranks, parts).items():
-        rows = kept[np.isin(number, list(broken))]
-        rejected.add(reason, rows, {row: broken[int(number_M[row])] for row in rows.tolist()})
+    problems, problem_P = _problems(of_ranks)
+    for reason in dict.fromkeys(reason for reason, _ in problems[1:]):
+        of_reason = np.array([each == reason for each, _ in problems])
+        broken = of_reason[problem_P[number]]
+        rejected.add(reason, kept[broken], [detail for _, detail in problems], problem_P[number[broken]])
     return decoded
 
 
@@ -103,9 +113,12 @@ def _decode(share: Share, workers: int) -> Found:
         digests=np.zeros((total, 16), np.uint8),
         hashes=np.zeros(total, np.uint64),
         places=np.zeros((total, 3), np.int64),
-        problems={},
+        problem_p=np.zeros(total, np.int32),
+        problems=[],
         shards=[],
     )
+    numbers: dict[tuple[str, str], int] = {}
+    _refuse_unseen(share)
     own = share.directory / f"of-rank-{dist.rank()}"
     own.mkdir()
     title = "decoding photos" if dist.ranks() == 1 else f"decoding photos, 1 of {dist.ranks()} shares"
@@ -114,15 +127,28 @@ def _decode(share: Share, workers: int) -> Found:
             stop = start + len(examined.stored)
             found.sizes[start:stop], found.digests[start:stop] = examined.sizes, examined.digests
             found.hashes[start:stop] = examined.hashes
-            found.problems.update({start + i: problem for i, problem in examined.problems.items()})
+            for i, problem in examined.problems.items():
+                found.problem_p[start + i] = numbers.setdefault(problem, len(numbers) + 1)
             if share.rules.store:
                 for i, data in enumerate(examined.stored):
                     if data:
                         found.places[start + i] = writer.append(data)
             advance(stop - start)
             start = stop
+    found.problems.extend(numbers)
     found.shards.extend(sorted(own.iterdir()))
     return found
+
+
+def _refuse_unseen(share: Share) -> None:
+    """Raise NotFound where this rank's machine does not see the photos, or where they are to be written."""
+    dist.until_seen(share.directory)
+    for what, place in (("photos", Path(share.places.where)), ("dataset in the making", share.directory.parent)):
+        if not place.exists():
+            raise NotFound(
+                f"the {what}, {place}, cannot be seen on {socket.gethostname()}; put it where all machines of the job "
+                "see it."
+            )
 
 
 def _joined(of_ranks: list[Found], photos: NDArray[np.int64], number_M: NDArray[np.int64], directory: Path) -> Decoded:
@@ -145,10 +171,11 @@ def _joined(of_ranks: list[Found], photos: NDArray[np.int64], number_M: NDArray[
     )
 
 
-def _problems(of_ranks: list[Found], parts: list[slice]) -> dict[str, dict[int, str]]:
-    """Why photos cannot be used: by reason, detail by number, in the order in which one process meets them."""
-    problems: dict[str, dict[int, str]] = {}
-    for found, part in zip(of_ranks, parts, strict=True):
-        for photo, (reason, detail) in found.problems.items():
-            problems.setdefault(reason, {})[part.start + photo] = detail
-    return problems
+def _problems(of_ranks: list[Found]) -> tuple[list[tuple[str, str]], NDArray[np.int32]]:
+    """The distinct (reason, detail), as one process meets them, the first for none; which one every photo has."""
+    numbers = {("", ""): 0}
+    of_photos = []
+    for found in of_ranks:
+        own = [0, *(numbers.setdefault(problem, len(numbers)) for problem in found.problems)]
+        of_photos.append(np.array(own, np.int32)[found.problem_p])
+    return list(numbers), np.concatenate(of_photos)

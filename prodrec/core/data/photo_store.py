@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.data.photo_sources import Place
+from prodrec.core.arrays import load_array
+from prodrec.core.data.labels import encode
+from prodrec.core.data.photo_sources import Place, Places
 from prodrec.core.errors import BadArtefact
 
 SHARD_BYTES = 256 << 20
@@ -46,12 +47,7 @@ class PhotoStore:
     @classmethod
     def _open_shards(cls, directory: Path) -> PhotoStore:
         path = directory / "index.npy"
-        try:
-            index: NDArray[np.int64] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
-        if index.ndim != 2 or index.shape[1] != 3:
-            raise BadArtefact(f"{path} has the shape {index.shape}, expected [rows, 3]; prepare the dataset again.")
+        index: NDArray[np.int64] = load_array(path, np.int64, (None, 3), again="prepare the dataset again")
         if index.min(initial=0) < 0:
             raise BadArtefact(f"{path} names places below 0; prepare the dataset again.")
         needed_S = np.zeros(int(index[:, 0].max(initial=-1)) + 1, np.int64)
@@ -121,22 +117,15 @@ class PhotosInPlace(PhotoStore):
             frame = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
-        files = frame["file"].unique(maintain_order=True)
-        numbers = frame.select(pl.col("file").replace_strict(files, pl.arange(0, len(files), eager=True)))["file"]
-        index = np.stack([numbers.to_numpy(), frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
+        self._names, numbers = encode(frame["file"])
+        index = np.stack([numbers, frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
         super().__init__(index.astype(np.int64), directory)
-        encoded = [name.encode() for name in files]
-        # Flat bytes, because a list of strings would be copied page by page into every loader process.
-        self._names = np.frombuffer(b"".join(encoded), np.uint8)
-        self._name_ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
         self._deflated_N = frame["deflated"].to_numpy()
 
     def read(self, row: int) -> bytes:
         """The encoded photo of `row`, as it was found: any format, not always upright."""
         number, offset, length = self._index_N3[row].tolist()
-        start = int(self._name_ends[number - 1]) if number else 0
-        name = self._names[start : int(self._name_ends[number])].tobytes().decode()
-        return Place(name, offset, length, bool(self._deflated_N[row])).read()
+        return Place(self._names[number], offset, length, bool(self._deflated_N[row])).read()
 
 
 def shard_name(shard: int) -> str:
@@ -191,7 +180,9 @@ def write_index(directory: Path, places_P3: NDArray[np.int64], photo_N: NDArray[
             file.rename(before / file.name)
         photos = PhotoStore(places_P3, before)
         with ShardWriter(directory) as writer:
-            places_P3 = np.array([writer.append(photos.read(photo)) for photo in range(len(places_P3))], np.int64)
+            places_P3 = np.empty_like(places_P3)
+            for photo in range(len(places_P3)):
+                places_P3[photo] = writer.append(photos.read(photo))
         stored = writer.bytes
         photos.close()
         shutil.rmtree(before)
@@ -199,10 +190,6 @@ def write_index(directory: Path, places_P3: NDArray[np.int64], photo_N: NDArray[
     return stored
 
 
-def write_in_place(directory: Path, places: Iterable[Place]) -> None:
+def write_in_place(directory: Path, places: Places) -> None:
     """Write photos/in_place.parquet: one row for every row of the dataset, files as absolute paths."""
-    import polars as pl
-
-    rows = [(os.path.abspath(p.file), p.offset, p.length, p.deflated) for p in places]  # noqa: PTH100
-    schema = {"file": pl.String, "offset": pl.Int64, "length": pl.Int64, "deflated": pl.Boolean}
-    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(directory / "in_place.parquet")
+    places.frame().write_parquet(directory / "in_place.parquet")

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import itertools
+import socket
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from prodrec.core.data.perceptual import SIDE, hash_grey
 from prodrec.core.data.photo_sources import Place
 from prodrec.core.data.workers import map_in_order, raise_if_stopped
+from prodrec.core.errors import NotFound, ProdrecError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel limit"
@@ -81,7 +83,7 @@ def examine_all(places: Iterable[Place], rules: PhotoRules, *, workers: int) -> 
 
 
 def examine(places: list[Place], rules: PhotoRules) -> Examined:
-    """Read and decode some photos."""
+    """Read and decode some photos. Raises as `_read` does."""
     n = len(places)
     problems: dict[int, tuple[str, str]] = {}
     sizes, digests = np.zeros((n, 2), np.int32), np.zeros((n, 16), np.uint8)
@@ -89,7 +91,7 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
     for i, place in enumerate(places):
         raise_if_stopped()
         try:
-            data = place.read()
+            data = _read(place)
             image, as_it_was = open_upright(data, pixel_limit=rules.pixel_limit)
             digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
             digest.update(np.asarray(image.convert("RGB")).data)
@@ -98,9 +100,26 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
             digests[i] = np.frombuffer(digest.digest(), np.uint8)
         except UnusablePhoto as error:
             problems[i] = (error.reason, str(error))
-        except (OSError, zlib.error, EOFError) as error:
+        except (OSError, EOFError) as error:
             problems[i] = (UNDECODABLE, f"cannot be read: {error}")
     return Examined(problems, sizes, digests, hash_grey(greys), stored)
+
+
+def _read(place: Place) -> bytes:
+    """The bytes of a photo that was listed. Raises UnusablePhoto where they themselves are to blame.
+
+    Raises NotFound or ProdrecError where the machine is: the dataset must not depend on what one of several can reach.
+    """
+    try:
+        return place.read()
+    except (zlib.error, OSError) as error:
+        if isinstance(error, zlib.error) or (isinstance(error, PermissionError) and place.length < 0):
+            raise UnusablePhoto(UNDECODABLE, f"cannot be read: {error}") from error
+        kind = NotFound if isinstance(error, FileNotFoundError) else ProdrecError
+        raise kind(
+            f"{place.file} was listed, and cannot be read on {socket.gethostname()} ({error.strerror}); "
+            "photos must lie where all machines of the job see them, and stay until all are decoded."
+        ) from error
 
 
 def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.Image, bool]:

@@ -71,12 +71,14 @@ def given_splits(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
 
 def drop_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejects, *, least: int) -> None:
     """Reject the rows of leaves with fewer than `least` usable photos (paper S §4.1: 1,000)."""
+    import polars as pl
+
     if least == 1:  # no row that is kept has a leaf without one
         return
     counts = np.bincount(leaf_M[rejected.kept], minlength=len(leaves))
     rows = np.flatnonzero((leaf_M >= 0) & (counts[leaf_M] < least))
     rare, which = np.unique(leaf_M[rows], return_inverse=True)
-    details = [f"{leaf} has {count}" for leaf, count in zip(leaves.take(rare), counts[rare].tolist(), strict=True)]
+    details = leaves.take(rare).to_polars() + " has " + pl.Series(counts[rare]).cast(pl.String)
     rejected.add(rejects.RARE_LEAF, rows, details, which)
 
 
@@ -117,7 +119,7 @@ def refuse_if_empty(rejected: Rejects, catalogue: Catalogue) -> None:
     row = int(np.flatnonzero(rejected.code_N == rejected.reasons.index(next(iter(counts))))[0])
     table_row, image, id_ = catalogue.at(np.array([row]), "table_row", "image", "id").row(0)
     example = f"row {table_row}, {image or id_}"
-    detail = f": {rejected.texts[rejected.detail_N[row]]}" if rejected.detail_N[row] else ""
+    detail = f": {rejected.texts[int(rejected.detail_N[row])]}" if rejected.detail_N[row] else ""
     tables = ", ".join(catalogue.tables)
     raise BadTable(
         f"{tables}: none of {len(rejected.code_N):,} rows can be used ({reasons}; for example {example}{detail})."

@@ -26,7 +26,7 @@ def write_rejected(path: Path, prepared: Prepared) -> None:
     import polars as pl
 
     rejected, tables = prepared.rejected, column_of(prepared.table_names)
-    reasons, texts = column_of(rejected.reasons), column_of(rejected.texts)
+    reasons, texts = column_of(rejected.reasons), rejected.texts
     rows, done = np.flatnonzero(rejected.code_N), 0
     with path.open("wb") as stream:
         for piece in prepared.catalogue.pieces(*_ORIGIN, rows=rows):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodrec.core.data.photo_sources import PhotoSource, open_photos, photo_names
+from prodrec.core.data.photo_sources import PROBLEMS, PhotoSource, open_photos, photo_names
 from prodrec.core.errors import BadOption, NotFound
 
 FILES = {"a.jpg": b"one", "sub/B.JPG": b"two" * 500, "sub/deep/c.png": b"three", "x/d.jpg": b"4", "y/d.jpg": b"5"}
@@ -73,20 +74,20 @@ def test_lookup(source: PhotoSource) -> None:
         "images/c.png": "sub/deep/c.png",
         "x/d.jpg": "x/d.jpg",
     }
-    found, why = source.find(pl.Series(list(asked)))
-    assert [source.names[photo] for photo in found] == list(asked.values())
-    assert why == {}
+    found_W = source.find(pl.Series(list(asked))).found_W
+    assert [source.names[photo] for photo in found_W] == list(asked.values())
 
 
 def test_what_is_not_found(source: PhotoSource) -> None:
     asked = ["d.jpg", "a.png", "a", "https://shop.example/a.jpg", None, "z/a.jpg/", "c.jpeg"]
-    found, why = source.find(pl.Series(asked, dtype=pl.String))
-    assert found.tolist() == [-1] * len(asked)
+    lookup = source.find(pl.Series(asked, dtype=pl.String))
+    why = [lookup.reasons[reason] for reason in lookup.why_W]
+    assert lookup.found_W.tolist() == [-1] * len(asked)
     assert why[0] == "2 photos have this name apart from folders"
     assert why[1].startswith("no such photo in ")
     assert "nothing is downloaded" in why[3]
     assert why[4] == "the table names no photo"
-    assert set(why) == set(range(len(asked)))
+    assert len(lookup.reasons) == len(set(why)) == 4  # each stands once, however many photos are missing
 
 
 def test_exact_names_come_before_case(tmp_path: Path) -> None:
@@ -96,23 +97,23 @@ def test_exact_names_come_before_case(tmp_path: Path) -> None:
     source = open_photos(tmp_path / "p", unpack_into=None)
     if len(source) < 4:
         pytest.skip("this file system does not tell cases apart")
-    found, why = source.find(pl.Series(["A.jpg", "a.jpg", "b.jpg"]))
-    assert [source.names[i] for i in found[:2]] == ["A.jpg", "a.jpg"]
-    assert found[2] == -1 and why[2] == "2 photos have this name apart from case"
+    lookup = source.find(pl.Series(["A.jpg", "a.jpg", "b.jpg"]))
+    assert [source.names[i] for i in lookup.found_W[:2]] == ["A.jpg", "a.jpg"]
+    assert lookup.found_W[2] == -1 and lookup.reasons[lookup.why_W[2]] == "2 photos have this name apart from case"
 
 
 def test_composed_and_decomposed_letters(tmp_path: Path) -> None:
     (tmp_path / "cafe\u0301.jpg").write_bytes(b"x")
-    found, _ = open_photos(tmp_path, unpack_into=None).find(pl.Series(["caf\u00e9.jpg"]))
-    assert found.tolist() == [0]
+    lookup = open_photos(tmp_path, unpack_into=None).find(pl.Series(["caf\u00e9.jpg"]))
+    assert lookup.found_W.tolist() == [0]
 
 
 def test_absolute_names_inside_the_folder(tmp_path: Path) -> None:
     source = open_photos(folder(tmp_path / "photos"), unpack_into=None)
     inside, outside = str(tmp_path / "photos" / "sub" / "B.JPG"), str(tmp_path / "secret.jpg")
     (tmp_path / "secret.jpg").write_bytes(b"x")
-    found, _ = source.find(pl.Series([inside, outside, "../secret.jpg"]))
-    assert found.tolist() == [source.names.index("sub/B.JPG"), -1, -1]
+    found_W = source.find(pl.Series([inside, outside, "../secret.jpg"])).found_W
+    assert found_W.tolist() == [source.names.index("sub/B.JPG"), -1, -1]
 
 
 def test_links(tmp_path: Path) -> None:
@@ -121,7 +122,33 @@ def test_links(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "e.jpg").write_bytes(b"e")
     (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
-    assert open_photos(tmp_path / "photos", unpack_into=None).names == sorted([*FILES, "linked/e.jpg"])
+    (tmp_path / "photos" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "photos" / "itself").symlink_to(tmp_path / "photos" / "itself")
+    source = open_photos(tmp_path / "photos", unpack_into=None)
+    assert source.names == sorted([*FILES, "linked/e.jpg", "gone.jpg", "itself"])
+    broken = [name for name, problem in zip(source.names, source.problems, strict=True) if problem]
+    assert broken == ["gone.jpg", "itself"]
+    assert {PROBLEMS[problem] for problem in source.problems} == {"", "it is a link that leads nowhere"}
+
+
+def test_names_that_are_no_utf_8_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"2")
+    except OSError:
+        pytest.skip("this file system knows no such names")
+    assert open_photos(tmp_path, unpack_into=None).names == ["a.jpg"]
+    assert "1 files in" in capsys.readouterr().err
+
+
+def test_of_two_members_of_a_tar_with_one_name_the_last_counts(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as archive:
+        for name, data in (("a.jpg", b"old"), ("b.jpg", b"b"), ("a.jpg", b"newer")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    source = open_photos(tmp_path / "p.tar", unpack_into=None)
+    assert [place.read() for place in source.places(np.arange(len(source)))] == [b"newer", b"b"]
 
 
 def test_hard_links_in_a_tar(tmp_path: Path) -> None:
@@ -132,14 +159,15 @@ def test_hard_links_in_a_tar(tmp_path: Path) -> None:
         link = tarfile.TarInfo("b.jpg")
         link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
         archive.addfile(link)
+        link.name, link.linkname = "c.jpg", "b.jpg"
+        archive.addfile(link)
     source = open_photos(tmp_path / "p.tar", unpack_into=None)
-    assert [place.read() for place in source.places(np.arange(2))] == [b"abc", b"abc"]
+    assert [place.read() for place in source.places(np.arange(3))] == [b"abc"] * 3
 
 
 def test_zip_compression_that_cannot_be_read(tmp_path: Path) -> None:
     source = open_photos(zipped(tmp_path / "p.zip", zipfile.ZIP_BZIP2), unpack_into=None)
-    assert set(source.problems) == set(range(len(source)))
-    assert "compression" in source.problems[0]
+    assert {PROBLEMS[problem] for problem in source.problems} == {PROBLEMS[2]} and "compression" in PROBLEMS[2]
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodrec.core.data.photo_sources import Place
+from prodrec.core.data.photo_sources import Places
 from prodrec.core.data.photo_store import PhotoStore, ShardWriter, write_in_place, write_index
 from prodrec.core.errors import BadArtefact
+from prodrec.core.texts import Texts
 
 PHOTOS = [bytes([i]) * (i + 1) for i in range(40)]
 
@@ -21,6 +22,11 @@ def store(directory: Path, *, shard_bytes: int = 100, rows: list[int] | None = N
         places = np.array([writer.append(data) for data in PHOTOS], np.int64)
     write_index(directory, places, np.array(rows) if rows is not None else np.arange(len(PHOTOS)))
     return PhotoStore.open(directory, in_place=False)
+
+
+def files(where: Path, *names: str) -> Places:
+    n = len(names)
+    return Places(str(where), Texts.of(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
 
 
 def test_reads_what_was_written_in_any_order(tmp_path: Path) -> None:
@@ -69,7 +75,7 @@ def test_decodes_to_upright_rgb(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("L", (9, 5), 200).save(tmp_path / "a.png", exif=exif)
-    write_in_place(tmp_path, [Place(str(tmp_path / "a.png"))])
+    write_in_place(tmp_path, files(tmp_path, "a.png"))
     photo = PhotoStore.open(tmp_path, in_place=True).decode(0)
     assert photo.shape == (3, 9, 5) and photo.dtype == np.uint8 and (photo == 200).all()
     assert photo.flags.c_contiguous and photo.flags.writeable
@@ -81,19 +87,21 @@ def test_decodes_to_upright_rgb(tmp_path: Path) -> None:
         PhotoStore.open(tmp_path, in_place=True).decode(0)
 
 
-def test_photos_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_in_place(tmp_path: Path) -> None:
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     packed = packer.compress(b"packed" * 9) + packer.flush()
     (tmp_path / "archive").write_bytes(b"...one" + packed)
-    (tmp_path / "照片.jpg").write_bytes(b"two")
-    monkeypatch.chdir(tmp_path)
-    places = [Place("archive", 3, 3), Place("照片.jpg"), Place("archive", 6, len(packed), deflated=True)]
-    (tmp_path / "photos").mkdir()
-    write_in_place(tmp_path / "photos", places)
-    monkeypatch.chdir("/")
-    photos = pickle.loads(pickle.dumps(PhotoStore.open(tmp_path / "photos", in_place=True)))
-    assert len(photos) == 3
-    assert [photos.read(row) for row in range(3)] == [b"one", b"two", b"packed" * 9]
+    lengths, deflated = np.array([len(packed), 3]), np.array([True, False])
+    parts = Places(str(tmp_path / "archive"), None, np.array([6, 3]), lengths, deflated)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "照片.jpg").write_bytes(b"two")
+    (tmp_path / "b.jpg").write_bytes(b"three")
+    inside = files(tmp_path, "sub/照片.jpg", "b.jpg", "sub/照片.jpg")
+    for places, expected in ((parts, [b"packed" * 9, b"one"]), (inside, [b"two", b"three", b"two"])):
+        write_in_place(tmp_path, places)
+        assert [place.read() for place in places] == expected
+        photos = pickle.loads(pickle.dumps(PhotoStore.open(tmp_path, in_place=True)))
+        assert [photos.read(row) for row in range(len(photos))] == expected
 
 
 @pytest.mark.parametrize("file", ["index.npy", "00000.bin"])
@@ -111,7 +119,7 @@ def test_what_is_broken_is_said(tmp_path: Path, file: str) -> None:
 def test_index_of_another_shape(tmp_path: Path) -> None:
     store(tmp_path)
     np.save(tmp_path / "index.npy", np.zeros((3, 2), np.int64))
-    with pytest.raises(BadArtefact, match="shape"):
+    with pytest.raises(BadArtefact, match=r"expected int64 \[any, 3\]; prepare the dataset again"):
         PhotoStore.open(tmp_path, in_place=False)
     with pytest.raises(BadArtefact, match=r"in_place\.parquet"):
         PhotoStore.open(tmp_path, in_place=True)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from prodrec.core.data.photos import (
     examine_all,
     open_upright,
 )
+from prodrec.core.errors import NotFound, ProdrecError
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PATCHES).resize((64, 48), Image.Resampling.BICUBIC)
@@ -42,6 +45,21 @@ def look(tmp_path: Path, *photos: bytes, **rules: int | bool) -> Examined:
         (tmp_path / str(i)).write_bytes(data)
         places.append(Place(str(tmp_path / str(i))))
     return examine(places, PhotoRules(**rules))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOENT, NotFound), (errno.ESTALE, ProdrecError), (errno.EIO, ProdrecError)]
+)
+def test_a_photo_that_this_machine_cannot_reach_is_not_undecodable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[ProdrecError]
+) -> None:
+    def read(place: Place) -> bytes:
+        raise OSError(number, os.strerror(number), place.file)
+
+    monkeypatch.setattr(Place, "read", read)
+    with pytest.raises(kind, match=r"a\.jpg was listed, and .* photos must lie where all machines") as caught:
+        examine([Place(str(tmp_path / "a.jpg"))], PhotoRules())
+    assert os.strerror(number) in str(caught.value) and type(caught.value) is kind
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP"])
@@ -201,14 +219,11 @@ def test_hashes_see_pixels_only(tmp_path: Path) -> None:
 
 def test_problems_are_told_by_photo(tmp_path: Path) -> None:
     good = encode(PICTURE)
-    (tmp_path / "gone").mkdir()
     found = look(tmp_path, good, b"nothing", good, encode(PICTURE.resize((400, 300)))[:9000], pixel_limit=200_000)
     assert {photo: reason for photo, (reason, _) in found.problems.items()} == {1: UNDECODABLE, 3: TRUNCATED}
     assert [bool(data) for data in found.stored] == [True, False, True, False]
-    unreadable = examine(
-        [Place(str(tmp_path / "no such")), Place(str(tmp_path / "0"), 0, 9, deflated=True)], PhotoRules()
-    )
-    assert [reason for reason, _ in unreadable.problems.values()] == [UNDECODABLE, UNDECODABLE]
+    unreadable = examine([Place(str(tmp_path / "0"), 0, 9, deflated=True)], PhotoRules())
+    assert [reason for reason, _ in unreadable.problems.values()] == [UNDECODABLE]
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
