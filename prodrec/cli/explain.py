@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.app import app
-from prodrec.cli.score import load_network, read_places
+from prodrec.cli.score import load_network
+from prodrec.cli.score_places import read_places
 from prodrec.cli.verb import verb
 from prodrec.core import console
 from prodrec.core.errors import BadArtefact, BadOption, BadPhoto

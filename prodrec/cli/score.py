@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.app import app
+from prodrec.cli.score_places import find_work, read_places
 from prodrec.cli.verb import verb
 from prodrec.core import console, dist
-from prodrec.core.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
+from prodrec.core.errors import BadArtefact, BadOption, Mismatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,8 @@ Examples:
 - `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every photo
-- `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks; the file is that of one process
+- `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks; the file is that of one process,
+  written by rank 0, which chooses the runs; each machine must see the dataset and the runs
 """
 ROOM_ON_GPU = 0.7
 """Of a GPU's free memory, that weights may take before their classes are divided among the ranks."""
@@ -104,7 +106,7 @@ def score_command(
     Photos alone are used, as in deployment, unless --with-titles is given. Runs with up-to-date scores are skipped.
     """
     how = How(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
-    runs, data = read_places(places or [], dataset)
+    runs, data = dist.by_main(lambda: read_places(places or [], dataset))
     scored, skipped = score(runs, data, out=out, split=split, how=how, other_dataset=other_dataset, force=force)
     for path in skipped:
         console.say(f"{path} is up to date")
@@ -113,30 +115,6 @@ def score_command(
         console.say(f"{found['scores']}: {rows} photos by {found['run']}, {found['photos_per_second']:,.0f} a second")
     console.say("next: `prodrec report --by-head-tail`")
     return {"scored": scored, "up_to_date": [str(path) for path in skipped]}
-
-
-def read_places(places: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
-    """(run directories, dataset directory) from the arguments in any order; a run may be given by its name in runs/.
-
-    No run at all stands for all of runs/. Raises NotFound, BadArtefact, BadOption.
-    """
-    runs = []
-    for place in places:
-        if (place / "dataset.json").is_file():
-            if dataset is not None:
-                raise BadOption(f"{dataset} and {place} are both datasets; give one.")
-            dataset = place
-        elif not place.exists() and (Path("runs") / place / "run.json").is_file():
-            runs.append(Path("runs") / place)
-        elif not place.exists():
-            raise NotFound(
-                f"{place} does not exist; expected a run directory, the name of a run in runs/, or a dataset."
-            )
-        elif not (place / "run.json").is_file():
-            raise BadArtefact(f"{place} is neither a run (it has no run.json) nor a dataset (it has no dataset.json).")
-        else:
-            runs.append(place)
-    return runs, dataset or Path("dataset")
 
 
 def score(
@@ -155,48 +133,26 @@ def score(
     """
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
-    from prodrec.eval.score import check_belongs, choose_splits, why_stale
+    from prodrec.eval.score import choose_splits
 
     how = how or How()
     data = open_dataset(dataset)
     splits = choose_splits(data, split)
-    opened = [open_run(path) for path in runs] if runs else _all_runs(data, other_dataset)
-    if out is not None and len(opened) > 1:
-        raise BadOption(f"--out {out} is one place for {len(opened)} runs; name one run, or leave --out out.")
-    suffix = "-with-titles" if how.with_titles else ""
-    work, up_to_date = [], []
-    for run in opened:
-        check_belongs(run, data, with_titles=how.with_titles, other_dataset=other_dataset)
-        place = out or Path("scores") / f"{run.name}{suffix}.h5"
-        if not place.is_file() or force:
-            work.append((run, place))
-            continue
-        stale = why_stale(place, run, data, splits=splits, top_k=how.top_k, with_titles=how.with_titles)
-        if stale:
-            raise OutputExists(f"{place} exists and {stale}; add --force to replace it, or give another --out.")
-        up_to_date.append(place)
-    return [_score(run, data, place, splits, how, force=force) for run, place in work], up_to_date
-
-
-def _all_runs(data: Dataset, other_dataset: bool) -> list[Run]:
-    """The finished runs in runs/ that were trained on `data`; the others are told. Raises NotFound, Mismatch."""
-    from prodrec.core.training.run import finished_runs, open_run
-
-    finished = finished_runs(Path("runs"))
-    names = {run.path.name for run in finished}
-    for place in sorted(p.parent for p in Path("runs").glob("*/run.json")):
-        if place.name not in names and not place.name.endswith(".previous"):
-            how = f"`prodrec train {open_run(place).family} --resume --out {place}`"
-            console.warn(f"{place} is not finished and is left out; go on with {how}.")
-    ours = [run for run in finished if other_dataset or run.dataset_fingerprint == data.fingerprint]
-    for run in finished:
-        if run not in ours:
-            console.warn(f"{run.path} was trained on another dataset than {data.path} and is left out.")
-    if not ours:
-        raise Mismatch(
-            f"no run in runs/ was trained on {data.path} as it is now; train one, or name a run and --other-dataset."
+    # rank 0 looks, for all: what one sees on shared storage, another may not see yet, or not at all
+    work, up_to_date = dist.by_main(
+        lambda: find_work(
+            runs,
+            data,
+            out=out,
+            splits=splits,
+            top_k=how.top_k,
+            with_titles=how.with_titles,
+            other_dataset=other_dataset,
+            force=force,
         )
-    return ours
+    )
+    opened = [(open_run(path), place) for path, place in work]
+    return [_score(run, data, place, splits, how, force=force) for run, place in opened], up_to_date
 
 
 def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How, *, force: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from prodrec.core.data.dataset import open_dataset
 from prodrec.core.data.drawn import draw_catalogue
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.prepare import prepare
-from prodrec.core.errors import BadOption
+from prodrec.core.errors import BadOption, OutputExists
 from prodrec.core.scores import open_scores
 from prodrec.models.families import recipe
 
@@ -76,6 +77,29 @@ def test_ranks_write_the_file_of_one_process(folder: Path, on_ranks: Callable[..
                     np.testing.assert_allclose(left.scores[level], right.scores[level], rtol=2e-3, atol=1e-4)
                 assert left.classes is not None and right.classes is not None
                 assert (left.classes["leaf"] == right.classes["leaf"]).mean() > 0.95
+
+
+def score_beside_a_file(folder: Path, out: Path) -> list[str]:
+    """What is told where rank 1 alone, and then rank 0 alone, sees another file at the place of the scores."""
+    told = []
+    for seen_by in (1, 0):
+        own = out / f"file seen by {seen_by}, disk of {dist.rank()}"
+        (own / "scores").mkdir(parents=True)
+        os.chdir(own)
+        if dist.rank() == seen_by:
+            Path("scores/sicot.h5").write_text("notes")
+        try:
+            (answer,), _ = score([folder / "sicot"], folder / "dataset", how=How(workers=0, device="cpu"))
+            told.append(answer["scores"])
+        except OutputExists as error:
+            told.append(str(error))
+    return told
+
+
+def test_rank_0_decides_what_is_scored(folder: Path, on_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
+    first, second = on_ranks(2, score_beside_a_file, folder, tmp_path)
+    assert first == second and first[0] == "scores/sicot.h5" and "not an HDF5 file" in first[1]
+    assert (tmp_path / "file seen by 1, disk of 1" / "scores" / "sicot.h5").read_text() == "notes"
 
 
 @pytest.mark.parametrize(
