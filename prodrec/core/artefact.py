@@ -20,6 +20,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -250,10 +251,22 @@ def _sweep(path: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
+    """Remove a file or a directory, in which other ranks of a job that ends may still be writing.
+
+    Where that fails for seconds it is told and left: no error of the clearing up replaces the one that it follows.
+    """
+    for wait in (0.0, 0.2, 1.0, 2.0):
+        time.sleep(wait)
+        try:
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        except OSError as error:
+            failure = error
+        else:
+            return
+    console.warn(f"{place} cannot be removed ({failure}); remove it by hand.")
 
 
 def _is_running(process: int) -> bool:

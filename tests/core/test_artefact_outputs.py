@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,39 @@ def test_a_link_is_followed_and_kept(tmp_path: Path) -> None:
     assert read_json_artefact(disk / "shop", kind="dataset")["counts"] == "new"
     assert (disk / "s.h5").read_text() == "new"
     assert inside(tmp_path) == ["disk", "s.h5", "shop"] and inside(disk) == ["s.h5", "shop"]
+
+
+def test_what_ranks_still_write_into_is_removed_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    rmtree, tries = shutil.rmtree, []
+
+    def race(place: Path) -> None:
+        tries.append(place)
+        if len(tries) == 1:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(place))
+        rmtree(place)
+
+    monkeypatch.setattr(shutil, "rmtree", race)
+    with pytest.raises(KeyError, match="the cause"), new_directory(tmp_path / "shop", kind="dataset"):
+        raise KeyError("the cause")
+    assert len(tries) == 2 and inside(tmp_path) == []
+
+
+def test_an_error_of_the_clearing_up_never_replaces_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(place: Path) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(place))
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(KeyError, match="the cause"), new_directory(tmp_path / "shop", kind="dataset"):
+        raise KeyError("the cause")
+    assert "cannot be removed ([Errno 16]" in capsys.readouterr().err
+    write_dataset(tmp_path / "replaced", counts="old")
+    with new_directory(tmp_path / "replaced", kind="dataset", force=True) as beside:
+        write_dataset(beside, counts="new")
+    assert read_json_artefact(tmp_path / "replaced", kind="dataset")["counts"] == "new"
 
 
 # --- what killed processes leave
