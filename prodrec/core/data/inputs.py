@@ -17,6 +17,7 @@ from prodrec.core.data import duplicates, near
 from prodrec.core.data.decoding import Decoded
 from prodrec.core.data.photo_sources import PhotoSource
 from prodrec.core.data.photo_store import write_in_place, write_index
+from prodrec.core.texts import Texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,13 +93,11 @@ class Photos:
         return [pl.Series("width", sizes_R2[:, 0]), pl.Series("height", sizes_R2[:, 1])]
 
     def hashes(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
-        import polars as pl
-
         number_R = self.decoded.number_M[rows_R]
-        perceptual = [f"{value:016x}" for value in self.decoded.hashes[number_R].tolist()]
+        perceptual = self.decoded.hashes[number_R].astype(">u8")
         return [
             in_hexadecimal("pixels", self.decoded.digests[number_R]),
-            pl.Series("perceptual", perceptual, dtype=pl.String),
+            in_hexadecimal("perceptual", perceptual.view(np.uint8).reshape(-1, 8)),
         ]
 
     def add_to(self, fingerprint: Fingerprint, rows_R: NDArray[np.int64]) -> None:
@@ -132,7 +131,7 @@ class Nothing:
 
 
 def in_hexadecimal(name: str, digests_R: NDArray[np.uint8]) -> pl.Series:
-    """Digests uint8 [R, 16] as a column of text."""
-    import polars as pl
-
-    return pl.Series(name, [digest.tobytes().hex() for digest in digests_R], dtype=pl.String)
+    """Digests uint8 [R, bytes] as a column of text, two digits a byte."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    both = np.stack([digits[digests_R >> 4], digits[digests_R & 15]], axis=2)
+    return Texts.from_lengths(both.reshape(-1), np.full(len(digests_R), 2 * digests_R.shape[1])).to_polars(name)

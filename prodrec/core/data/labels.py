@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeveralParents:
-    """A class that stands under several parents, and in how many rows under each; the first one was taken."""
+    """The classes of a level that stand under several parents, as P pairs of both, those of one class together.
+
+    rows_P:  int64, in how many rows the class stands under the parent
+    taken_P: bool, whether this parent was taken: the first of the class
+    """
 
     level: str
-    name: str
-    parents: tuple[str, ...]
-    rows: tuple[int, ...]
+    classes_P: Texts
+    parents_P: Texts
+    rows_P: NDArray[np.int64]
+    taken_P: NDArray[np.bool_]
 
 
 def encode(names: pl.Series) -> tuple[Texts, NDArray[np.int32]]:
@@ -45,7 +50,7 @@ class Labelled:
     """A tree, and where every row stands in it.
 
     labels_NL:       int32, the class of every row at every level
-    several_parents: classes under several parents
+    several_parents: classes under several parents, level by level from the second on
     rows_moved:      rows that stand under another parent now, at any level, than their own names say
     """
 
@@ -71,15 +76,14 @@ def build_taxonomy(levels: tuple[str, ...], names: Sequence[Sequence[str]], code
         child, parent = np.divmod(pairs, len(names[level - 1]))
         order = np.lexsort((parent, -rows, child))
         child, parent, rows = child[order], parent[order], rows[order]
-        first = np.flatnonzero(np.diff(child, prepend=-1))
+        is_first = np.diff(child, prepend=-1) != 0
+        first = np.flatnonzero(is_first)
         parent_C[child[first]] = parent[first]
         parents.append(parent_C)
-        stop = np.append(first[1:], len(child))
-        for i in np.flatnonzero(stop - first > 1).tolist():
-            of_one = slice(int(first[i]), int(stop[i]))
-            listed = tuple(names[level - 1][int(p)] for p in parent[of_one])
-            name = names[level][int(child[first[i]])]
-            unclear.append(SeveralParents(levels[level], name, listed, tuple(rows[of_one].tolist())))
+        several = np.bincount(child, minlength=1)[child] > 1
+        classes = Texts.of(names[level]).take(child[several])
+        above = Texts.of(names[level - 1]).take(parent[several])
+        unclear.append(SeveralParents(levels[level], classes, above, rows[several], is_first[several]))
     return _without_unused(levels, names, parents, codes_NL, unclear)
 
 

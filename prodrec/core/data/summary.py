@@ -37,7 +37,7 @@ def summarise(prepared: Prepared) -> dict[str, Any]:
             for level, classes in zip(prepared.taxonomy.levels, prepared.taxonomy.names, strict=True)
         },
         "several_parents": {
-            "classes": len(prepared.labelled.several_parents),
+            "classes": sum(int(of_level.taken_P.sum()) for of_level in prepared.labelled.several_parents),
             "rows_moved": prepared.labelled.rows_moved,
         },
         "attributes": {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.duplicates import group_sizes
@@ -17,6 +18,9 @@ from prodrec.core.data.write_products import column_of, names_of
 
 if TYPE_CHECKING:
     import polars as pl
+
+AT_ONCE = 1 << 20
+"""Rows of duplicates.csv that are made at a time; they stand all over the catalogue."""
 
 _ORIGIN = ("table", "table_row", "id", "image")
 
@@ -46,23 +50,28 @@ def write_duplicates(path: Path, prepared: Prepared) -> None:
     """Every group of duplicates: its rows in the dataset and in the tables, and the hashes that joined them."""
     import polars as pl
 
-    group_N, leaf_N = prepared.group_N, prepared.labels_NL[:, -1]
-    several = np.flatnonzero(group_sizes(group_N) > 1)
-    identical = group_sizes(prepared.exact_N)[several] == group_sizes(group_N)[several]
-    origin = prepared.catalogue.at(prepared.rows_N[several], *_ORIGIN)
-    columns = [
-        pl.Series("group", group_N[several]),
-        pl.Series("row", several.astype(np.int64)),
-        *(
-            column.alias("table_row" if column.name == "row" else column.name)
-            for column in _origin(origin, column_of(prepared.table_names))
-        ),
-        names_of("split", column_of(SPLITS), prepared.split_N[several]),
-        names_of("leaf", column_of(prepared.taxonomy.leaves), leaf_N[several]),
-        pl.Series("kind", np.where(identical, "identical", "near"), dtype=pl.String),
-        *prepared.inputs.hashes(prepared.rows_N[several]),
-    ]
-    pl.DataFrame(columns).sort("group", "row").write_csv(path)
+    group_N, sizes_N = prepared.group_N, group_sizes(prepared.group_N)
+    several = np.flatnonzero(sizes_N > 1)
+    several = several[np.argsort(group_N[several], kind="stable")]
+    identical_N = group_sizes(prepared.exact_N) == sizes_N
+    tables, splits = column_of(prepared.table_names), column_of(SPLITS)
+    leaves, kinds = column_of(prepared.taxonomy.leaves), column_of(("near", "identical"))
+    with path.open("wb") as stream:
+        for start in range(0, max(len(several), 1), AT_ONCE):
+            here = several[start : start + AT_ONCE]
+            table, row, *names = _origin(_in_any_order(prepared, prepared.rows_N[here]), tables)
+            columns = [
+                pl.Series("group", group_N[here]),
+                pl.Series("row", here),
+                table,
+                row.alias("table_row"),
+                *names,
+                names_of("split", splits, prepared.split_N[here]),
+                names_of("leaf", leaves, prepared.labels_NL[here, -1]),
+                names_of("kind", kinds, identical_N[here]),
+                *prepared.inputs.hashes(prepared.rows_N[here]),
+            ]
+            pl.DataFrame(columns).write_csv(stream, include_header=not start)
 
 
 def write_conflicts(path: Path, prepared: Prepared) -> None:
@@ -80,13 +89,26 @@ def write_parents(path: Path, prepared: Prepared) -> None:
     """Classes under several parents, how many rows say so, and which parent was taken."""
     import polars as pl
 
-    lines = [
-        (several.level, several.name, parent, rows, "yes" if i == 0 else "no")
-        for several in prepared.labelled.several_parents
-        for i, (parent, rows) in enumerate(zip(several.parents, several.rows, strict=True))
-    ]
     schema = {"level": pl.String, "class": pl.String, "parent": pl.String, "rows": pl.Int64, "taken": pl.String}
-    pl.DataFrame(lines, schema=schema, orient="row").write_csv(path)
+    found = [
+        pl.DataFrame(
+            [
+                pl.repeat(several.level, len(several.rows_P), dtype=pl.String, eager=True).alias("level"),
+                several.classes_P.to_polars("class"),
+                several.parents_P.to_polars("parent"),
+                pl.Series("rows", several.rows_P),
+                names_of("taken", column_of(("no", "yes")), several.taken_P),
+            ]
+        )
+        for several in prepared.labelled.several_parents
+    ]
+    pl.concat([pl.DataFrame(schema=schema), *found]).write_csv(path)
+
+
+def _in_any_order(prepared: Prepared, rows_R: NDArray[np.int64]) -> pl.DataFrame:
+    """Where rows stand, for _origin; the catalogue itself is read in its order."""
+    order = np.argsort(rows_R)
+    return prepared.catalogue.at(rows_R[order], *_ORIGIN)[np.argsort(order)]
 
 
 def _origin(frame: pl.DataFrame, tables: pl.Series) -> list[pl.Series]:

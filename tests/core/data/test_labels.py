@@ -6,17 +6,24 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodrec.core.data.labels import SeveralParents, build_taxonomy, encode
+from prodrec.core.data.labels import build_taxonomy, encode
 from prodrec.core.taxonomy import Taxonomy
 
+Unclear = tuple[str, str, str, int, bool]
 
-def build(paths: list[tuple[str, ...]]) -> tuple[Taxonomy, list[tuple[str, ...]], list[SeveralParents]]:
-    """The tree, every row's path in it, and the classes under several parents."""
+
+def build(paths: list[tuple[str, ...]]) -> tuple[Taxonomy, list[tuple[str, ...]], list[Unclear]]:
+    """The tree, every row's path in it, and the classes under several parents, parent by parent."""
     levels = ("root", "middle", "leaf")[-len(paths[0]) :]
     encoded = [encode(pl.Series(names)) for names in zip(*paths, strict=True)]
     codes = np.stack([codes for _, codes in encoded], axis=1)
     labelled = build_taxonomy(levels, [names for names, _ in encoded], codes)
-    taxonomy, labels, unclear = labelled.taxonomy, labelled.labels_NL, labelled.several_parents
+    taxonomy, labels = labelled.taxonomy, labelled.labels_NL
+    unclear = [
+        (of.level, *pair)
+        for of in labelled.several_parents
+        for pair in zip(of.classes_P, of.parents_P, of.rows_P.tolist(), of.taken_P.tolist(), strict=True)
+    ]
     own = [tuple(taxonomy.names[i][c] for i, c in enumerate(row)) for row in labels]
     assert labelled.rows_moved == sum(path != found for path, found in zip(paths, own, strict=True))
     assert labels.dtype == np.int32 and labels.shape == (len(paths), len(levels))
@@ -51,9 +58,12 @@ def test_the_majority_wins_and_the_first_name_where_two_are_equal() -> None:
     assert labelled[:2] == [("B", "1"), ("B", "1")]
     assert labelled[3:] == [("B", "2"), ("B", "2"), ("A", "3"), ("A", "3")]
     assert unclear == [
-        SeveralParents("leaf", "1", ("B", "A"), (2, 1)),
-        SeveralParents("leaf", "2", ("B", "C"), (1, 1)),
-        SeveralParents("leaf", "3", ("A", "C"), (1, 1)),
+        ("leaf", "1", "B", 2, True),
+        ("leaf", "1", "A", 1, False),
+        ("leaf", "2", "B", 1, True),
+        ("leaf", "2", "C", 1, False),
+        ("leaf", "3", "A", 1, True),
+        ("leaf", "3", "C", 1, False),
     ]
     assert taxonomy.names[0] == ("A", "B")  # C lost its last leaf
 
@@ -63,7 +73,12 @@ def test_parents_of_parents() -> None:
     paths = [("A", "m", "1"), ("A", "m", "1"), ("B", "m", "2"), ("B", "n", "1"), ("B", "n", "3")]
     taxonomy, labelled, unclear = build(paths)
     assert labelled == [("A", "m", "1"), ("A", "m", "1"), ("A", "m", "2"), ("A", "m", "1"), ("B", "n", "3")]
-    assert [(u.level, u.name, u.parents) for u in unclear] == [("middle", "m", ("A", "B")), ("leaf", "1", ("m", "n"))]
+    assert [pair[:3] for pair in unclear] == [
+        ("middle", "m", "A"),
+        ("middle", "m", "B"),
+        ("leaf", "1", "m"),
+        ("leaf", "1", "n"),
+    ]
     assert taxonomy.names == (("A", "B"), ("m", "n"), ("1", "2", "3"))
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from prodrec.core.data import photos, splits
 from prodrec.core.data.catalogue import Columns
 from prodrec.core.data.dataset import SPLITS, Dataset, open_dataset
 from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
 from prodrec.core.data.options import PrepareOptions
+from prodrec.core.data.perceptual import SIDE, hash_grey
 from prodrec.core.data.prepare import prepare
 from prodrec.core.errors import BadOption, BadTable, NotFound, OutputExists
 
@@ -148,6 +151,24 @@ def test_leaks_are_those_of_the_split_without_groups(prepared: Dataset) -> None:
         seed=0,
     )
     assert prepared.header["counts"]["duplicates"]["leaks_avoided"] == splits.leaked(alone, prepared.group_N)
+
+
+@pytest.mark.parametrize("at_once", [100, 2])
+def test_duplicates_are_listed_by_group_whatever_the_pieces(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("prodrec.core.data.write_lists.AT_ONCE", at_once)
+    rows = shop.products({"A/a": 7})
+    for i, row in enumerate(rows):
+        shop.photo(row["image"], seed=i % 2 if i < 6 else 5)
+    found = read(shop.prepare(shop.table(rows)).path / "duplicates.csv")
+    assert [(row["group"], row["row"], row["id"]) for row in found] == [
+        (str(group), str(i), str(i)) for group in (0, 1) for i in (group, group + 2, group + 4)
+    ]
+    picture = shop.picture(1)
+    of_pixels = hashlib.blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).hexdigest()
+    grey = np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+    assert found[3]["pixels"] == of_pixels and found[3]["perceptual"] == f"{int(hash_grey(grey[None])[0]):016x}"
 
 
 def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
