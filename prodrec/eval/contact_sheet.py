@@ -20,7 +20,7 @@ from prodrec.eval.drawing import DPI, drawing_style, new_figure, save, without_f
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from prodrec.eval.gallery import Gallery, Judged
+    from prodrec.eval.gallery import Gallery, JudgedPhoto
 
 PHOTO = 230
 GAP = 22
@@ -94,7 +94,7 @@ def _head(gallery: Gallery, room: int) -> Lines:
     return [(line, bold) for line in titles] + [(line, plain) for line in wrap(told, room, lines=3, size=SIZE)]
 
 
-def _caption(photo: Judged) -> Lines:
+def _caption(photo: JudgedPhoto) -> Lines:
     """What was predicted, and what is true where that is wrong."""
     lines = _name(
         f"{percent(photo.confidence)} ", photo.predicted, color=RIGHT if photo.right else WRONG, weight="bold"

@@ -55,7 +55,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPhoto:
     """One photo: its row and id, predicted and true class, and the probability of the predicted one."""
 
     row: int
@@ -82,7 +82,7 @@ class Gallery:
     images: int
     errors: int
     kept: int | None
-    photos: list[Judged] = field(default_factory=list)
+    photos: list[JudgedPhoto] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -128,7 +128,7 @@ def choose(scores: Scores, wanted: Wanted) -> Gallery:
             advance(len(chunk))
     names = scores.taxonomy.names[at]
     photos = [
-        Judged(int(row), name.decode(), names[predicted], names[label], float(confidence))
+        JudgedPhoto(int(row), name.decode(), names[predicted], names[label], float(confidence))
         for row, name, predicted, label, confidence in best.rows()
     ]
     if not photos:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.data.thumbnails import fit
 from prodrec.eval.contact_sheet import FRAME, PHOTO, draw_gallery, percent
-from prodrec.eval.gallery import Gallery, Judged, Wanted
+from prodrec.eval.gallery import Gallery, JudgedPhoto, Wanted
 
 SHAPES = [(80, 60), (3, 200), (300, 2), (1, 1)]
 NAMES = ["Shoes", "$5 & <b> $x_{", "女装 / 连衣裙", "W" * 80]
@@ -24,7 +24,7 @@ def photo(row: int) -> NDArray[np.uint8]:
 
 def sheet(count: int = 4, **options: Any) -> Gallery:
     """Photos of which every second one is wrong."""
-    photos = [Judged(i, str(i), NAMES[i % 4], NAMES[(i + i % 2) % 4], 0.5) for i in range(count)]
+    photos = [JudgedPhoto(i, str(i), NAMES[i % 4], NAMES[(i + i % 2) % 4], 0.5) for i in range(count)]
     return Gallery("run", "leaf", Wanted(**options), 20, 5, None, photos)
 
 
@@ -69,7 +69,7 @@ def test_svg_holds_the_names_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_too_long_keeps_its_end(tmp_path: Path) -> None:
-    long = Judged(0, "0", "Clothing of all kinds / Women and girls / Evening dresses", "Hat", 0.5)
+    long = JudgedPhoto(0, "0", "Clothing of all kinds / Women and girls / Evening dresses", "Hat", 0.5)
     draw_gallery(Gallery("run", "leaf", Wanted(), 1, 1, 2, [long]), photo, tmp_path / "sheet.svg")
     text = (tmp_path / "sheet.svg").read_text("utf-8")
     assert "…/" in text and "dresses" in text and "Clothing" not in text and "among" in text and "kept" in text
