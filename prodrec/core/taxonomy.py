@@ -37,15 +37,16 @@ class Taxonomy:
     __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        assert len(self.levels) == len(self.names) == len(self.parents) >= 1
+        assert len(self.levels) == len(self.names) == len(self.parents) >= 1, "levels, names and parents do not match"
         object.__setattr__(self, "names", tuple(Texts.of(names) for names in self.names))
         object.__setattr__(self, "parents", tuple(np.asarray(parents, dtype=np.int32) for parents in self.parents))
         for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
             lowest, below = (0, len(self.names[level - 1])) if level else (-1, 0)
-            assert parents.shape == (len(names),), f"{len(names)} classes and parents of shape {parents.shape}"
-            assert ((parents >= lowest) & (parents < below)).all(), f"parents in level {level} that do not exist"
+            name = self.levels[level]
+            assert parents.shape == (len(names),), f"level {name}: {len(names)} classes, parents {parents.shape}"
+            assert ((parents >= lowest) & (parents < below)).all(), f"level {name} has parents that do not exist"
             repeated = names.first_repeated()
-            assert repeated is None, f"level {level} has a class {names[repeated or 0]!r} twice"
+            assert repeated is None, f"level {name} has a class {names[repeated or 0]!r} twice"
 
     @property
     def depth(self) -> int:
@@ -76,10 +77,14 @@ class Taxonomy:
 
     def above(self, lower: str, upper: str) -> NDArray[np.int32]:
         """Class at level `upper` of every class of `lower`, which is as deep or deeper: int32 [classes of lower]."""
-        above_C = np.arange(self.count(lower), dtype=np.int32)
+        return self.climb(np.arange(self.count(lower), dtype=np.int32), lower, upper)
+
+    def climb(self, class_N: NDArray[np.integer], lower: str, upper: str) -> NDArray[np.int32]:
+        """The same for N classes of `lower`: int32 [N]."""
+        above_N = class_N.astype(np.int32, copy=False)
         for depth in range(self.levels.index(lower), self.levels.index(upper), -1):
-            above_C = self.parents[depth][above_C]
-        return above_C
+            above_N = self.parents[depth][above_N]
+        return above_N
 
     def path(self, number: int, level: str | None = None) -> tuple[str, ...]:
         """Names from the shallowest level to class `number` of `level`, which is that of the leaves unless given."""

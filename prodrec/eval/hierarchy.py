@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.taxonomy import Taxonomy
+
 FULL_PATH = "full path right"
 DISTANCE = "distance"
 
@@ -35,11 +37,7 @@ def sizes(levels: Sequence[str]) -> dict[str, int]:
 
 
 def facts(
-    best: Mapping[str, NDArray[np.int64]],
-    labels_RL: NDArray[np.int32],
-    levels: Sequence[str],
-    ancestors_CL: NDArray[np.int32],
-    parents: Sequence[NDArray[np.int32]],
+    best: Mapping[str, NDArray[np.int64]], labels_RL: NDArray[np.int32], taxonomy: Taxonomy
 ) -> dict[str, NDArray[np.int64]]:
     """What the predictions `best`, by scored level, say of the tree; int64 [R] each.
 
@@ -50,12 +48,11 @@ def facts(
     Those that need the leaves are missing where the run did not score them.
     """
     found: dict[str, NDArray[np.int64]] = {}
+    levels, ancestors_CL = taxonomy.levels, taxonomy.ancestors()
     for lower, upper in conflicts(levels):
         if lower in best and upper in best:
-            above_R: NDArray[np.integer] = best[lower]
-            for depth in range(levels.index(lower), levels.index(upper), -1):
-                above_R = parents[depth][above_R]
-            found[conflict(lower, upper)] = (above_R != best[upper]).astype(np.int64)
+            outside_R = taxonomy.climb(best[lower], lower, upper) != best[upper]
+            found[conflict(lower, upper)] = outside_R.astype(np.int64)
     if levels[-1] in best:
         path_RL = ancestors_CL[best[levels[-1]]]
         found[DISTANCE] = (path_RL != ancestors_CL[labels_RL[:, -1]]).sum(axis=1, dtype=np.int64)

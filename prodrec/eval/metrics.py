@@ -79,8 +79,8 @@ def judge(
     """
     sources = {level: source for level in levels if (source := source_of(scores, level)) is not None}
     wanted = tuple(dict.fromkeys([*sources.values(), *(scores.scored_levels if hierarchy else ())]))
-    ancestors_CL = scores.taxonomy.ancestors()
     above = {level: scores.taxonomy.above(source, level) for level, source in sources.items() if level != source}
+    under = {level: Under.of(above_C) for level, above_C in above.items()} if scores.top_k is None else {}
     scored = [name for name in scores.scored_attributes if name in attributes]
     for chunk in scores.chunks(
         split, levels=wanted, rows=rows, attributes=bool(attributes), attribute_scores=bool(scored)
@@ -91,7 +91,7 @@ def judge(
             if level == source:
                 ranks[level] = _ranks(chunk, level, label_R)
             elif chunk.classes is None:
-                above_RC = sum_leaves(chunk.scores[source], above[level], scores.taxonomy.count(level))
+                above_RC = sum_leaves(chunk.scores[source], under[level], scores.taxonomy.count(level))
                 ranks[level] = rank(above_RC, label_R)
             else:
                 ranks[level] = rank_above(chunk.scores[source], above[level][chunk.classes[source]], label_R)
@@ -106,7 +106,7 @@ def judge(
                     )
         if hierarchy:
             best = {level: best_class(chunk, level) for level in scores.scored_levels}
-            piece.facts = facts(best, chunk.labels_RL, scores.levels, ancestors_CL, scores.taxonomy.parents)
+            piece.facts = facts(best, chunk.labels_RL, scores.taxonomy)
         yield piece
 
 
@@ -205,12 +205,27 @@ def together(class_RK: NDArray[np.int32]) -> Together:
     return Together(order_RK, starts, starts // class_RK.shape[1], sorted_RK.ravel()[starts].astype(np.int64))
 
 
-def sum_leaves(scores_RC: NDArray[np.floating], above_C: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
+class Under(NamedTuple):
+    """The C leaves in such an order that those under one class above stand together, for G classes that have any.
+
+    order: int64 [C]; class, and where its leaves begin in that order: [G].
+    """
+
+    order_C: NDArray[np.int64]
+    class_G: NDArray[np.int32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, above_C: NDArray[np.int32]) -> Under:
+        """From the class above every leaf."""
+        order_C = np.argsort(above_C, kind="stable")
+        return cls(order_C, *np.unique(above_C[order_C], return_index=True))
+
+
+def sum_leaves(scores_RC: NDArray[np.floating], under: Under, classes: int) -> NDArray[np.float64]:
     """log Σ exp of the leaves' scores under each of `classes` classes above (-inf for one without leaves)."""
-    order_C = np.argsort(above_C, kind="stable")
-    present, starts = np.unique(above_C[order_C], return_index=True)
     sums = np.full((len(scores_RC), classes), -np.inf)
-    sums[:, present] = _log_sum_exp(scores_RC[:, order_C], starts)
+    sums[:, under.class_G] = _log_sum_exp(scores_RC[:, under.order_C], under.starts)
     return sums
 
 

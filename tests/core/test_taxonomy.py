@@ -153,3 +153,4 @@ def test_the_class_above_is_found_between_any_two_levels() -> None:
     assert found.above("leaf", "root").tolist() == [1, 1, 0, 0]
     assert found.above("middle", "root").tolist() == [1, 0, 1]
     assert found.above("middle", "middle").tolist() == [0, 1, 2]
+    assert found.climb(np.array([3, 0, 3]), "leaf", "root").tolist() == [0, 1, 0]

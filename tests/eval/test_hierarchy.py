@@ -16,8 +16,7 @@ MIDDLE = [0, 1, 1, 2, 2]
 
 def found(tree: Taxonomy, **best: list[int]) -> dict[str, list[int]]:
     arrays = {level: np.array(classes) for level, classes in best.items()}
-    ancestors = tree.ancestors()
-    told = facts(arrays, ancestors[TRUTH], tree.levels, ancestors, tree.parents)
+    told = facts(arrays, tree.ancestors()[TRUTH], tree)
     assert all(told[name].max() < sizes(tree.levels)[name] for name in told)
     return {name: values.tolist() for name, values in told.items()}
 

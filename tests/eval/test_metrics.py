@@ -12,7 +12,7 @@ import pytest
 
 from prodrec.core.scores import open_scores
 from prodrec.eval.counting import count
-from prodrec.eval.metrics import rank, rank_above, rank_kept, sum_leaves
+from prodrec.eval.metrics import Under, rank, rank_above, rank_kept, sum_leaves
 
 QUESTIONS = [("leaf", 1), ("leaf", 3), ("leaf", 5), ("root", 1), ("root", 2)]
 
@@ -76,7 +76,7 @@ def test_sums_over_the_leaves_under_a_class(seed: int, spread: float) -> None:
     above = random.integers(0, 4, size=9).astype(np.int32)
     above[above == 2] = 3  # a class without leaves
     expected = [slow_sums(s, above, 4) for s in scores]
-    np.testing.assert_allclose(sum_leaves(scores, above, 4), expected, rtol=1e-6)
+    np.testing.assert_allclose(sum_leaves(scores, Under.of(above), 4), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))

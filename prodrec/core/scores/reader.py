@@ -185,13 +185,13 @@ class Scores:
 
     def _read_taxonomy(self) -> Taxonomy:
         names, parents = [], []
-        for depth, level in enumerate(self.levels):
+        for level in self.levels:
             names.append(Texts.read_hdf5(self._file, f"classes/{key(level)}/name"))
             parents.append(self._file[f"classes/{key(level)}/parent"][:])
-            lowest, below = (0, len(names[depth - 1])) if depth else (-1, 0)
-            if len(parents[-1]) != len(names[-1]) or not ((parents[-1] >= lowest) & (parents[-1] < below)).all():
-                raise BadArtefact(f"{self.path}: the classes of level {level} have parents that do not exist.")
-        return Taxonomy(levels=self.levels, names=tuple(names), parents=tuple(parents))
+        try:
+            return Taxonomy(levels=self.levels, names=tuple(names), parents=tuple(parents))
+        except AssertionError as error:
+            raise BadArtefact(f"{self.path}: {error}; score the run again.") from error
 
     def _check_lengths(self) -> None:
         names = ["id", "row", "split", "features"]

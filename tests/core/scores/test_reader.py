@@ -184,7 +184,8 @@ def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
         (lambda file: file.attrs.__delitem__("rows"), "truncated or damaged"),
         (lambda file: file.attrs.__setitem__("made_from", "{"), "truncated or damaged"),
         (lambda file: file.__delitem__("labels"), "truncated or damaged"),
-        (put("classes/leaf/parent", 2, 99), "parents that do not exist"),
+        (put("classes/leaf/parent", 2, 99), "level leaf has parents that do not exist; score"),
+        (put("classes/leaf/name", len("class 0class "), ord("0")), "level leaf has a class 'class 0' twice; score"),
         (lambda file: file.__delitem__("scores"), "no level and no attribute is scored"),
         (
             lambda file: file.create_dataset("attribute_scores/colour%2Ftone", shape=(200, 2), dtype="f2"),
