@@ -101,7 +101,7 @@ def _table(counts: Mapping[str, Any]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from prodrec.core.data.dataset import SPLITS
+    from prodrec.core.artefact import SPLITS
 
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("")

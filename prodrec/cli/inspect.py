@@ -52,7 +52,7 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
     from rich.cells import cell_len
 
     from prodrec.core import console
-    from prodrec.core.data.dataset import SPLITS
+    from prodrec.core.artefact import SPLITS
 
     listed = data.leaf_counts(LEAVES)
     paths = ["leaf", *(" / ".join(leaf["path"]) for leaf in listed)]

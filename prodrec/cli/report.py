@@ -68,7 +68,7 @@ def report_command(
     ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
     judged on the same photos where the files hold the same. What has no test image, or was not scored, reads n/a.
     """
-    from prodrec.core.data.dataset import SPLITS
+    from prodrec.core.artefact import SPLITS
     from prodrec.eval.groups import Thresholds
     from prodrec.eval.report import find_scores, report
 

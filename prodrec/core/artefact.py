@@ -35,6 +35,8 @@ from prodrec.core.texts import Texts
 
 FORMAT_VERSIONS = {"dataset": 2, "embeddings": 2, "run": 2, "scores": 2, "mcr-weights": 2, "checkpoint": 1}
 JSON_NAMES = {"dataset": "dataset.json", "run": "run.json"}
+SPLITS = ("train", "test", "validation")
+"""Split codes 0, 1, 2 in datasets and scores; the order is part of the formats."""
 
 
 class Fingerprint:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console
+from prodrec.core.artefact import SPLITS
 from prodrec.core.errors import BadOption, Mismatch, nearest
-from prodrec.core.scores import SPLITS, ScoreChunk, Scores
+from prodrec.core.scores import ScoreChunk, Scores
 from prodrec.eval.metrics import source_of, together
 
 ONLY = ("all", "errors", "right")

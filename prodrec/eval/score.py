@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console, dist
+from prodrec.core.artefact import SPLITS
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch
-from prodrec.core.scores import SPLITS, Columns, Origin, ScoresWriter, open_scores
+from prodrec.core.scores import Columns, Origin, ScoresWriter, open_scores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.arrays import load_array
-from prodrec.core.artefact import read_json_artefact
+from prodrec.core.artefact import SPLITS, read_json_artefact
 from prodrec.core.data.photo_store import PhotoStore
 from prodrec.core.data.ragged import Ragged
 from prodrec.core.data.vocabulary import Vocabulary
@@ -33,9 +33,6 @@ from prodrec.core.texts import Texts
 
 if TYPE_CHECKING:
     import polars as pl
-
-SPLITS = ("train", "test", "validation")
-"""Split codes 0, 1, 2; the order is part of the format."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.data.dataset import SPLITS
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data.prepared import Prepared
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.data.dataset import SPLITS
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data.duplicates import group_sizes
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.data.write_products import column_of, names_of

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console
-from prodrec.core.data.dataset import SPLITS
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data.prepared import Prepared
 from prodrec.core.texts import Texts
 

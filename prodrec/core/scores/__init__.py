@@ -5,7 +5,7 @@ the scores come from (run, family, seed, with_titles, recipe). Datasets, N rows 
 
     id                      [N]    fixed-length UTF-8, compressed where wider than 64 bytes
     row                     [N]    int64     the row in the dataset
-    split                   [N]    uint8     code of dataset.SPLITS
+    split                   [N]    uint8     code of artefact.SPLITS
     labels/<level>          [N]    int32     class index at that level
     attributes/<name>       [N]    int32     0 = absent, else 1 + index of the state (S eq. 7)
     features                [N,D]  float16
@@ -28,7 +28,7 @@ in well under a second.
 
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores, open_scores
-from prodrec.core.scores.schema import SPLITS, Origin
+from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import Columns, ScoresWriter
 
-__all__ = ["SPLITS", "Columns", "Origin", "ScoreChunk", "Scores", "ScoresWriter", "open_scores"]
+__all__ = ["Columns", "Origin", "ScoreChunk", "Scores", "ScoresWriter", "open_scores"]

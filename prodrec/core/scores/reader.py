@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.artefact import check_header
+from prodrec.core.artefact import SPLITS, check_header
 from prodrec.core.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.scores.chunk import ScoreChunk, check
-from prodrec.core.scores.schema import SPLITS, Origin, key
+from prodrec.core.scores.schema import Origin, key
 from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.core.texts import Texts
 

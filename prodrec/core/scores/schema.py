@@ -9,9 +9,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-SPLITS = ("train", "test", "validation")
-"""Codes 0, 1, 2 of the `split` column; the order is part of the format (the same as of a dataset)."""
-
 ROWS_PER_CHUNK = 1024
 BYTES_PER_CHUNK = 32 * 2**20
 """Chunks have 1,024 rows; fewer where rows are so wide (16,384 classes and more) that a chunk would pass this size."""

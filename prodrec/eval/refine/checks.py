@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prodrec.core.artefact import refuse_if_taken
+from prodrec.core.artefact import SPLITS, refuse_if_taken
 from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.scores import SPLITS
 from prodrec.eval.refine.fit import Rows
 from prodrec.eval.refine.joined import Joined
 from prodrec.eval.refine.settings import Settings

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from prodrec.core import console
-from prodrec.core.artefact import new_file
-from prodrec.core.scores import SPLITS
+from prodrec.core.artefact import SPLITS, new_file
 from prodrec.eval.refine.checks import (
     Places,
     check_fit_splits,

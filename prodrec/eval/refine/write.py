@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core import console
-from prodrec.core.scores import SPLITS, Origin, ScoresWriter
+from prodrec.core.artefact import SPLITS
+from prodrec.core.scores import Origin, ScoresWriter
 from prodrec.eval.refine.fit import fold_of
 from prodrec.eval.refine.joined import Joined, Piece
 from prodrec.eval.refine.tally import Tally

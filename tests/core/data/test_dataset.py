@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data.catalogue import Columns
-from prodrec.core.data.dataset import SPLITS, Dataset, open_dataset
+from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.prepare import prepare

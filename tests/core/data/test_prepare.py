@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data import photos, splits
 from prodrec.core.data.catalogue import Columns
-from prodrec.core.data.dataset import SPLITS, Dataset, open_dataset
+from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
 from prodrec.core.data.options import PrepareOptions
 from prodrec.core.data.perceptual import SIDE, hash_grey

@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from prodrec.core.data.dataset import SPLITS as DATASET_SPLITS
 from prodrec.core.errors import OutputExists, ProdrecError
-from prodrec.core.scores import SPLITS, Origin, ScoresWriter, open_scores
+from prodrec.core.scores import Origin, ScoresWriter, open_scores
 from prodrec.core.taxonomy import Attribute, Taxonomy
 
 
@@ -46,10 +45,6 @@ def add(writer: ScoresWriter, rows: list[int], scores: Any, **changes: Any) -> N
             **changes,
         }
     )
-
-
-def test_split_codes_are_those_of_a_dataset() -> None:
-    assert SPLITS == DATASET_SPLITS
 
 
 def test_schema_on_disk(draw_scores: Any) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from prodrec.core.artefact import SPLITS
 from prodrec.core.data.batches import Batch, RowBatches
-from prodrec.core.data.dataset import SPLITS
 from prodrec.core.data.photo_config import PhotoConfig
 from prodrec.core.taxonomy import Attribute
 from prodrec.core.training.validate import Validation, validate
