@@ -20,13 +20,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core import console
 from prodrec.core.data.duplicates import join_pairs
-from prodrec.core.data.perceptual import BITS, FLAT, near_pairs
+from prodrec.core.data.perceptual import BITS, FLAT, comparisons, near_pairs
 from prodrec.core.errors import BadOption
 
 AUTO_BITS = 4
 """All of 800 photos of 60 x 80 pixels, encoded again as JPEG at quality 75, came back within 2 bits, 99 % at quality 40
 within 4; of those resized and encoded again 72 % within 4."""
+
+MANY_PAIRS = 100_000_000
+"""Fewer are compared in seconds."""
+MINUTES_OF_PAIRS = 3_000_000_000
 
 MOST_DIFFERENT = 0.05
 LARGEST_SHARE = 0.01
@@ -77,9 +82,13 @@ def _join(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
     """Group numbers of P photos in order of first photos; equal hashes join too, photos without structure never."""
     hashes_H, first_H, hash_P = np.unique(hashes_P, return_index=True, return_inverse=True)
     with_structure = np.flatnonzero(hashes_H != FLAT)
-    pairs = (first_H[with_structure[pair]] for pair in near_pairs(hashes_H[with_structure], bits))
     start_P = np.where(hashes_P == FLAT, np.arange(len(hashes_P)), first_H[hash_P])
-    return join_pairs(start_P, pairs)
+    total = comparisons(hashes_H[with_structure], bits)
+    if total >= MINUTES_OF_PAIRS:
+        console.note(f"{total:,} pairs of photos are to be compared; --near-duplicates off leaves them out")
+    with console.progress("comparing photos", total=total, unit="pairs", least=MANY_PAIRS) as advance:
+        found = near_pairs(hashes_H[with_structure], bits, advance=advance)
+        return join_pairs(start_P, (first_H[with_structure[pair]] for pair in found))
 
 
 def _disagreement(

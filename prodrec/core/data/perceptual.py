@@ -9,7 +9,7 @@ Shapes: N photos, H distinct hashes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +49,30 @@ def distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return ones_N  # the product wraps around, as it should
 
 
-def near_pairs(hashes_H: NDArray[np.uint64], most: int) -> Iterator[NDArray[np.int64]]:
+def comparisons(hashes_H: NDArray[np.uint64], most: int) -> int:
+    """How many pairs `near_pairs` will compare: those in the buckets of every band.
+
+    Photos alike, as before one plain background, fill few buckets, and then these are not far from all pairs.
+    """
+    buckets = (np.unique(hashes_H & band, return_counts=True)[1] for band in _bands(most))
+    return sum(int((sizes * (sizes - 1) // 2).sum()) for sizes in buckets)
+
+
+def near_pairs(
+    hashes_H: NDArray[np.uint64], most: int, *, advance: Callable[[int], object] = lambda compared: None
+) -> Iterator[NDArray[np.int64]]:
     """Every pair of positions, i < j, whose hashes differ in at most `most` bits, once: int64 [pairs, 2], in blocks.
 
     Two hashes that differ in at most `most` bits are equal in at least one of `most` + 1 bands of bits: only hashes
     with an equal band are compared (multi-index hashing, Norouzi et al. 2012). Memory is bounded by the block.
+    `advance` is called with the pairs compared since the last call.
     """
-    edges = np.linspace(0, BITS, most + 2).astype(int).tolist()
-    bands = [_mask(low, high) for low, high in itertools.pairwise(edges)]
+    bands = _bands(most)
     for number, band in enumerate(bands):
         values = hashes_H & band
         order = np.argsort(values, kind="stable")
         ends = np.searchsorted(values[order], values[order], side="right")
-        for i, j in _compare(hashes_H, order, ends, most):
+        for i, j in _compare(hashes_H, order, ends, most, advance):
             difference = hashes_H[i] ^ hashes_H[j]
             found_before = np.zeros(len(i), bool)
             for earlier in bands[:number]:
@@ -69,12 +80,18 @@ def near_pairs(hashes_H: NDArray[np.uint64], most: int) -> Iterator[NDArray[np.i
             yield np.sort(np.stack([i, j], axis=1)[~found_before], axis=1)
 
 
-def _mask(low: int, high: int) -> np.uint64:
-    return np.uint64((1 << high) - (1 << low))
+def _bands(most: int) -> list[np.uint64]:
+    """Masks of `most` + 1 bands, which together are all bits."""
+    edges = np.linspace(0, BITS, most + 2).astype(int).tolist()
+    return [np.uint64((1 << high) - (1 << low)) for low, high in itertools.pairwise(edges)]
 
 
 def _compare(
-    hashes_H: NDArray[np.uint64], order: NDArray[np.int64], ends: NDArray[np.int64], most: int
+    hashes_H: NDArray[np.uint64],
+    order: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    most: int,
+    advance: Callable[[int], object],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Compare every hash with those behind it in its bucket, about a million at once."""
     following = ends - np.arange(len(order)) - 1
@@ -89,4 +106,5 @@ def _compare(
         near = distance(hashes_H[i], hashes_H[j]) <= most
         if near.any():
             yield i[near], j[near]
+        advance(len(i))
         start = stop

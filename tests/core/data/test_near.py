@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.data import near
 from prodrec.core.data.near import join_near, parse_near
-from prodrec.core.data.perceptual import FLAT
+from prodrec.core.data.perceptual import FLAT, comparisons
 from prodrec.core.errors import BadOption
 
 RANDOM = np.random.default_rng(0)
@@ -52,6 +52,16 @@ def test_wrong_labels_are_not_taken_for_other_products() -> None:
     group, report = join_near(exact, hashes, leaf, "auto")
     assert report["bits"] == near.AUTO_BITS and "identical photos 10.0%" in report["why"]
     assert len(np.unique(group)) == 1000
+
+
+def test_long_comparing_is_told_beforehand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    exact, hashes, leaf = with_copies(wrong=0)
+    join_near(exact, hashes, leaf, "4")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(near, "MINUTES_OF_PAIRS", 1)
+    join_near(exact, hashes, leaf, "4")
+    told = f"{comparisons(hashes, 4):,} pairs of photos are to be compared; --near-duplicates off leaves them out"
+    assert told in capsys.readouterr().err
 
 
 def test_labels_that_cannot_tell() -> None:

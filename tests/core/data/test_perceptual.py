@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prodrec.core.data import perceptual
-from prodrec.core.data.perceptual import FLAT, SIDE, distance, hash_grey, near_pairs
+from prodrec.core.data.perceptual import FLAT, SIDE, comparisons, distance, hash_grey, near_pairs
 
 
 def grey(image: Image.Image) -> NDArray[np.uint8]:
@@ -75,8 +75,11 @@ def test_banded_pairs_are_all_pairs(bits: int, at_once: int, monkeypatch: pytest
     i, j = np.triu_indices(len(hashes), 1)
     near = distance(hashes[i], hashes[j]) <= bits
     expected = sorted(zip(i[near].tolist(), j[near].tolist(), strict=True))
-    found = sorted(tuple(pair) for block in near_pairs(hashes, bits) for pair in block.tolist())
+    compared: list[int] = []
+    pairs = near_pairs(hashes, bits, advance=compared.append)
+    found = sorted(tuple(pair) for block in pairs for pair in block.tolist())
     assert found == expected and len(expected) > 0  # each of them once
+    assert sum(compared) == comparisons(hashes, bits) < (bits + 1) * len(i)
 
 
 def test_no_pairs_among_none() -> None:
