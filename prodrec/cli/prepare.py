@@ -11,6 +11,7 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
+from prodrec.core.config import listed
 
 _of_columns = partial(typer.Option, rich_help_panel="Columns")
 _of_photos = partial(typer.Option, rich_help_panel="Photos")
@@ -187,8 +188,8 @@ def prepare(
         image=image,
         id=id_,
         title=title,
-        levels=_names(levels),
-        attributes=_names(attributes),
+        levels=listed(levels),
+        attributes=listed(attributes),
         split=split_column,
         path=path_column,
         separator=path_separator,
@@ -196,7 +197,7 @@ def prepare(
     options = PrepareOptions(
         inputs="features" if features is not None else "nothing" if no_images else "photos",
         columns=columns,
-        missing_values=_names(missing_values),
+        missing_values=listed(missing_values),
         size=size,
         pixel_limit=pixel_limit,
         in_place=in_place,
@@ -223,7 +224,3 @@ def prepare(
     command = "pretrain-embeddings" if no_images else "train visual"
     console.note(f"wrote {out}; next: prodrec {command}" + ("" if out == Path("dataset") else f" {out}"))
     return answer(header, out)
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

@@ -10,6 +10,7 @@ import typer
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
 from prodrec.core import console
+from prodrec.core.config import listed
 from prodrec.core.errors import BadOption, NotFound, OutputExists
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def refine_mcr_command(
         folds=folds,
         iterations=iterations,
     )
-    splits = _names(fit)
+    splits = listed(fit)
     if weights is not None:
         others = {"--lambda": strength != "auto", "--k": k is not None, "--save-weights": save_weights is not None}
         others |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
@@ -119,7 +120,7 @@ def refine_mcr_command(
             fit_on=splits,
             weights=weights,
             save_weights=save_weights,
-            levels=None if levels is None else _names(levels),
+            levels=None if levels is None else listed(levels),
             fit_on_judged=fit_on_judged,
             force=force,
         )
@@ -227,7 +228,3 @@ def _k(text: str | None) -> int | str:
         return int(text)
     except ValueError:
         raise BadOption(f"--k {text}: expected a whole number or all.") from None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))

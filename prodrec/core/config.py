@@ -137,7 +137,7 @@ def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
         value = show(value)  # true is no number
     tuples = [choice for choice in choices if typing.get_origin(choice) is tuple]
     if isinstance(value, str) and tuples:
-        value = [item.strip() for item in value.split(",") if item.strip()]
+        value = list(listed(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
         value = _read_mapping(value, key=key, where=where)
     try:
@@ -151,6 +151,11 @@ def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
         if tuples and first["type"] in ("missing", "too_long", "tuple_type"):
             wanted = f"expected {len(typing.get_args(tuples[0]))} values with commas between them"
         raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The parts of `a, b`; empty ones are none."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def _read_mapping(text: str, *, key: str, where: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core import console, dist
 from prodrec.core.artefact import SPLITS
+from prodrec.core.config import listed
 from prodrec.core.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.scores import Columns, Origin, ScoresWriter, open_scores
 
@@ -174,7 +175,9 @@ def choose_splits(dataset: Dataset, wanted: str | None) -> tuple[str, ...]:
         if not usual:
             raise BadOption(f"{dataset.path} has no test and no validation photos; score others with --split train.")
         return usual
-    names = filled if wanted == "all" else [name.strip() for name in wanted.split(",")]
+    names = filled if wanted == "all" else listed(wanted)
+    if not names:
+        raise BadOption(f"--split {wanted}: it names no split; there are {', '.join(SPLITS)}, or all.")
     for name in names:
         if name not in SPLITS:
             raise BadOption(f"--split {wanted}: there is no split {name!r}; there are {', '.join(SPLITS)}, or all.")

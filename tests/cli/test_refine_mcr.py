@@ -192,6 +192,8 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("not scores", lambda: Path("a.csv").write_text("x"), "a.csv", ("a.csv", "not an HDF5 file")),
     ("fit on test", nothing, f"{BOTH} --fit test", ("--fit test", "--fit-on-judged")),
     ("fit on no split", nothing, f"{BOTH} --fit valid", ("--fit valid", "train, test, validation")),
+    ("fit on nothing", nothing, f"{BOTH} --fit ,", ("--fit names no split", "train, test, validation")),
+    ("no level", nothing, f"{BOTH} --levels ,", ("--levels", "the leaves (leaf) must be among them")),
     ("fit on no rows", nothing, f"{BOTH} --fit train", ("scores/both.h5", "no rows of split train")),
     ("no normaliser", nothing, f"{BOTH} --normaliser all", ("--normaliser all", "level or related")),
     ("no penalty", nothing, f"{BOTH} --penalty l1", ("--penalty l1", "identity or weights")),

@@ -194,13 +194,15 @@ def test_choosing_splits() -> None:
     data = make_dataset()
     assert choose_splits(data, None) == ("test", "validation")
     assert choose_splits(data, "all") == ("train", "test", "validation")
-    assert choose_splits(data, "validation, test") == ("test", "validation")
+    assert choose_splits(data, "validation, test,") == ("test", "validation")
     data.split_N[data.split_N == 2] = 0
     assert choose_splits(data, None) == ("test",) and choose_splits(data, "all") == ("train", "test")
     with pytest.raises(BadOption, match="has no validation photos"):
         choose_splits(data, "validation")
     with pytest.raises(BadOption, match="no split 'tests'"):
         choose_splits(data, "tests")
+    with pytest.raises(BadOption, match="names no split"):
+        choose_splits(data, ",")
     data.split_N[:] = 0
     with pytest.raises(BadOption, match="no test and no validation photos"):
         choose_splits(data, None)

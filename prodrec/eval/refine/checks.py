@@ -56,6 +56,8 @@ def check_k(settings: Settings, joined: Joined) -> None:
 
 
 def check_fit_splits(joined: Joined, fit_on: tuple[str, ...], *, fit_on_judged: bool) -> None:
+    if not fit_on:
+        raise BadOption(f"--fit names no split; there are {', '.join(SPLITS)}.")
     for split in fit_on:
         if split not in SPLITS:
             raise BadOption(f"--fit {','.join(fit_on)}: there is no split {split!r}; there are {', '.join(SPLITS)}.")
