@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,9 @@ def _all_runs(data: Dataset, other_dataset: bool) -> list[Run]:
     finished = finished_runs(Path("runs"))
     names = {run.path.name for run in finished}
     for place in sorted(p.parent for p in Path("runs").glob("*/run.json")):
-        if place.name not in names and not place.name.endswith(".previous"):
+        if place.name in names or place.name.endswith(".previous"):
+            continue
+        with suppress(BadArtefact):  # which `finished_runs` has told
             how = f"`prodrec train {open_run(place).family} --resume --out {place}`"
             console.warn(f"{place} is not finished and is left out; go on with {how}.")
     ours = [run for run in finished if other_dataset or run.dataset_fingerprint == data.fingerprint]

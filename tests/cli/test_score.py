@@ -161,6 +161,14 @@ def test_unfinished_run(folder: Path) -> None:
     assert [path.name for path in Path("scores").iterdir()] == ["visual.h5"]
 
 
+def test_damaged_run_among_others(folder: Path) -> None:
+    Path("runs/sicot/catalogue.json").unlink()
+    wrong(score("sicot"), "runs/sicot is incomplete")
+    others = score()
+    assert others.exit_code == 0 and others.stderr.count("warning: runs/sicot is incomplete") == 1
+    assert [path.name for path in Path("scores").iterdir()] == ["visual.h5"]
+
+
 def test_existing_scores_of_other_work_need_force(folder: Path) -> None:
     assert score("visual").exit_code == 0
     before = Path("scores/visual.h5").read_bytes()
