@@ -19,6 +19,7 @@ from prodrec.core import console
 from prodrec.core.data.columns import Columns, find_columns, refuse_repeated
 from prodrec.core.data.tables import ROW, column_names, each_part
 from prodrec.core.errors import BadTable
+from prodrec.core.texts import Texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,11 +48,6 @@ class Catalogue:
     attributes: tuple[str, ...]
     found: str
 
-    @property
-    def frame(self) -> pl.DataFrame:
-        """All of it in memory."""
-        return self.lazy.collect()
-
     def column(self, name: str) -> pl.Series:
         """One column of all rows."""
         return self.lazy.select(name).collect().to_series()
@@ -76,13 +72,13 @@ def read_catalogue(
     tables: Sequence[Path],
     given: Columns,
     *,
+    beside: Path,
     missing_values: Sequence[str] = (),
     shows_photos: bool = True,
-    beside: Path | None = None,
 ) -> Catalogue:
     """Read all tables; the columns found in the first one must be in all of them. Raises NotFound or BadTable.
 
-    beside: a directory for the Parquet files that hold the catalogue, which must stay there; None keeps it in memory
+    beside: a directory for the Parquet files that hold the catalogue, which must stay there
     """
     import polars as pl
 
@@ -112,15 +108,13 @@ def read_catalogue(
     return Catalogue(lazy, rows, tuple(map(str, tables)), levels, columns.attributes, found)
 
 
-def _keeper(beside: Path | None) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
-    """Computes a part once and keeps it, in memory or in a file of its own in `beside`."""
+def _keeper(beside: Path) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
+    """Computes a part once and keeps it in a file of its own in `beside`."""
     import polars as pl
 
     numbers = itertools.count()
 
     def keep(part: pl.LazyFrame) -> pl.LazyFrame:
-        if beside is None:
-            return part.collect(engine="streaming").lazy()
         path = beside / f"catalogue-{next(numbers)}.parquet"
         part.sink_parquet(path, compression="lz4", statistics=False, row_group_size=ROWS_AT_ONCE)
         return pl.scan_parquet(path, glob=False)
@@ -169,7 +163,7 @@ def catalogue_of_folders(names: Sequence[str], where: Path, levels: Sequence[str
 
     if not names:
         raise BadTable(f"{where} holds no photos; expected root/…/leaf/photo.jpg, or give a table.")
-    image = pl.Series("image", names, dtype=pl.String)
+    image = Texts.of(names).to_polars("image")
     inside = pl.col("image").str.contains("/", literal=True)
     frame = pl.DataFrame({"image": image}).select(
         pl.int_range(1, len(names) + 1, dtype=pl.Int64).alias("table_row"),

@@ -1,7 +1,8 @@
 """embeddings.h5: a vector for every word of a dataset's vocabulary, and the words near to a word.
 
 The artefact header stands in the root attributes, with `method`, `settings` and `dimension`; the datasets are `words`
-(utf-8, in vocabulary order), `vectors` float32 [V, E] and `known` bool [V].
+and `words_offsets` (UTF-8 bytes in vocabulary order, and where each word begins; see Texts), `vectors` float32 [V, E]
+and `known` bool [V].
 
 Shapes: V words of the vocabulary (row i is word id i + 1), E numbers in a vector.
 """

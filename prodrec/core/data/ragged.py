@@ -7,7 +7,7 @@ Shapes: N rows, V values of all rows together, B rows of a batch, T the longest 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,6 @@ class Ragged:
     def __post_init__(self) -> None:
         assert self.values.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
         assert self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
-
-    @classmethod
-    def from_lists(cls, rows: Iterable[Sequence[int] | NDArray[np.int32]]) -> Ragged:
-        """One row for every list, in order."""
-        arrays = [np.asarray(row, dtype=np.int32) for row in rows]
-        values = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
-        return cls.from_lengths(values, np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays)))
 
     @classmethod
     def from_lengths(cls, values: NDArray[Any] | None, lengths_N: NDArray[Any]) -> Ragged:

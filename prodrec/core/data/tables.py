@@ -77,21 +77,13 @@ def column_names(table: Path) -> list[str]:
         raise _unreadable(table, kind, error) from error
 
 
-def read_columns(table: Path, wanted: Sequence[str]) -> pl.DataFrame:
-    """The columns `wanted` as text (null or `""` where empty), and `__row`, the row number as counted above.
-
-    Raises BadTable naming the row where a text table is not UTF-8 or a row has more or fewer fields than the header.
-    """
-    import polars as pl
-
-    return pl.concat(each_part(table, wanted, lambda part: part.collect(engine="streaming")))
-
-
 def each_part(table: Path, wanted: Sequence[str], take: Callable[[pl.LazyFrame], T]) -> list[T]:
-    """What `take` makes of every part of the table, in order; the parts have the columns of `read_columns`.
+    """What `take` makes of every part of the table, in order.
 
+    A part has the columns `wanted` as text (null or `""` where empty), and `__row`, the row number as counted above.
     A table is one part, read by `take` as it streams, or many small ones where Python's reader must go through it: then
-    what `take` made of the one part, as far as it came, is forgotten. Raises as `read_columns` does.
+    what `take` made of the one part, as far as it came, is forgotten. Raises BadTable naming the row where a text table
+    is not UTF-8 or a row has more or fewer fields than the header.
     """
     import polars as pl
 

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import unicodedata
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,6 @@ __all__ = [
     "Tokenizer",
     "TrimReport",
     "Vocabulary",
-    "build_vocabulary",
     "choose_tokenizer",
     "encode_titles",
     "normalise",
@@ -145,26 +143,6 @@ def _cache_directory() -> Path | None:
     return place if os.access(place, os.W_OK) else None
 
 
-def build_vocabulary(
-    tokenized: Iterable[Sequence[str]],
-    tokenizer: Tokenizer,
-    *,
-    drop_frequent: float = 0.05,
-    drop_rare: float = 0.05,
-    by: By = "occurrences",
-) -> tuple[Vocabulary, TrimReport]:
-    """Count the words of all titles, drop the most and least frequent (paper A §4.1), and say what was dropped.
-
-    by="words": shares of the distinct words. by="occurrences": as many of the most (least) frequent words as together
-    make up no more than that share of the running text. Raises BadOption for shares that leave nothing.
-    """
-    counter: Counter[str] = Counter()
-    for words in tokenized:
-        counter.update(words)
-    counts = np.fromiter(counter.values(), dtype=np.int64, count=len(counter))
-    return trim(list(counter), counts, (tokenizer.name, tokenizer.version), drop_frequent, drop_rare, by)
-
-
 def encode_titles(
     titles: Iterable[str | None],
     tokenizer: Tokenizer,
@@ -176,7 +154,7 @@ def encode_titles(
     workers: int = 1,
     advance: Callable[[int], object] = lambda rows: None,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
-    """Tokenise, build the vocabulary and encode in one pass: `build_vocabulary` followed by `encode` of every title.
+    """Tokenise, build the vocabulary (see `vocabulary.trim`) and encode every title, in one pass.
 
     A title that is None or left without words becomes an empty row. counted_N: the titles whose words make the
     vocabulary, all where None. `advance` is called with the rows done since the last call. With several workers the

@@ -152,7 +152,11 @@ def trim(
     drop_rare: float,
     by: By,
 ) -> tuple[Vocabulary, TrimReport]:
-    """Order the words by decreasing count and drop both ends; see `titles.build_vocabulary`."""
+    """Order the words by decreasing count, drop the most and least frequent (paper A §4.1), and say what was dropped.
+
+    by="words": shares of the distinct words. by="occurrences": as many of the most (least) frequent words as together
+    make up no more than that share of the running text. Raises BadOption for shares that leave nothing.
+    """
     check_shares(drop_frequent, drop_rare, by)
     words, counts = _most_frequent_first(Texts.of(words), counts)
     total, end = int(counts.sum()), len(words)

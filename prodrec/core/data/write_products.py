@@ -42,7 +42,7 @@ def write_products(path: Path, prepared: Prepared) -> None:
 
 
 def column_of(names: Sequence[str | None]) -> pl.Series:
-    """Names as a column, from which `name_of` takes."""
+    """Names as a column, from which `names_of` takes."""
     import polars as pl
 
     return names.to_polars() if isinstance(names, Texts) else pl.Series(list(names), dtype=pl.String)

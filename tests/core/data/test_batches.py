@@ -35,6 +35,12 @@ class Store:
         return np.asarray(Image.open(io.BytesIO(self.read(row))).convert("RGB")).transpose(2, 0, 1).copy()
 
 
+def ragged_of(*rows: object) -> Ragged:
+    return Ragged.from_lengths(
+        np.concatenate([np.array(row, np.int32) for row in rows]), np.array(list(map(len, rows)))
+    )
+
+
 def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
     return SimpleNamespace(
         photos=Store(count, **store),
@@ -42,7 +48,7 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
         refuse_nothing=lambda: None,
         labels_NL=np.stack([np.arange(count) % 2, np.arange(count)], axis=1).astype(np.int32),
         attributes_NA=np.arange(count, dtype=np.int32)[:, None] % 3,
-        tokens=Ragged.from_lists([list(range(1, 1 + i % 4)) for i in range(count)]),
+        tokens=ragged_of(*(range(1, 1 + i % 4) for i in range(count))),
     )
 
 
@@ -180,5 +186,5 @@ def test_to_device_normalises():
 
 
 def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():
-    assert Ragged.from_lists([[3, 1], []]).padded([0, 1]).tolist() == [[3, 1], [0, 0]]
-    assert Ragged.from_lists([[]]).padded([0]).tolist() == [[0]]
+    assert ragged_of([3, 1], []).padded([0, 1]).tolist() == [[3, 1], [0, 0]]
+    assert ragged_of([]).padded([0]).tolist() == [[0]]

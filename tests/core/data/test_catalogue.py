@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from prodrec.core.data.catalogue import Columns, catalogue_of_folders, find_columns, read_catalogue
+from prodrec.core.data.catalogue import Catalogue, Columns, catalogue_of_folders, find_columns, read_catalogue
 from prodrec.core.errors import BadOption, BadTable
 
 TABLE = Path("t.csv")
@@ -68,64 +70,69 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def read(tables: list[Path], given: Columns, **options: Any) -> Catalogue:
+    """The catalogue, kept beside the first table."""
+    beside = Path(tempfile.mkdtemp(dir=tables[0].parent))
+    return read_catalogue(tables, given, beside=beside, **options)
+
+
 def test_values(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "id,image,title,leaf,colour\n 1 ,a.jpg, red  shirt ,Shirts,NA\n2,  ,,NA,\n")
-    frame = read_catalogue([table], Columns(attributes=("colour",))).frame
+    frame = read([table], Columns(attributes=("colour",))).lazy.collect()
     columns = ["table", "table_row", "id", "image", "title", "level_0", "attribute_0"]
     assert frame.select(columns).rows() == [
         (0, 2, "1", "a.jpg", "red  shirt", "Shirts", "NA"),
         (0, 3, "2", None, None, "NA", None),
     ]
-    frame = read_catalogue([table], Columns(attributes=("colour",)), missing_values=("NA", "null")).frame
+    frame = read([table], Columns(attributes=("colour",)), missing_values=("NA", "null")).lazy.collect()
     assert frame.select("level_0", "attribute_0").rows() == [("Shirts", None), (None, None)]
 
 
 def test_no_id_column_takes_the_photo(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "image,leaf\na.jpg,Shirts\n")
-    assert read_catalogue([table], Columns()).frame["id"].to_list() == ["a.jpg"]
+    assert read([table], Columns()).lazy.collect()["id"].to_list() == ["a.jpg"]
 
 
 def test_several_tables(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "id,image,leaf\n1,a.jpg,Shirts\n")
     second = write(tmp_path / "b.jsonl", '{"leaf": "Hats", "image": "b.jpg", "id": 2}\n')
-    catalogue = read_catalogue([first, second], Columns())
-    assert catalogue.frame.select("table", "table_row", "id", "level_0").rows() == [
+    catalogue = read([first, second], Columns())
+    assert catalogue.lazy.collect().select("table", "table_row", "id", "level_0").rows() == [
         (0, 2, "1", "Shirts"),
         (1, 1, "2", "Hats"),
     ]
     other = write(tmp_path / "c.csv", "id,photo,leaf\n1,a.jpg,Shirts\n")
     with pytest.raises(BadTable, match=r"c\.csv has no column 'image'"):
-        read_catalogue([first, other], Columns())
+        read([first, other], Columns())
 
 
-def test_a_catalogue_in_files_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kept in Parquet files and read in pieces, of clean tables and of those that Python's reader must go through."""
-    monkeypatch.setattr("prodrec.core.data.catalogue.ROWS_AT_ONCE", 4)
-    monkeypatch.setattr("prodrec.core.data.tables._ROWS_AT_ONCE", 3)
+def test_a_catalogue_in_pieces_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in pieces, of clean tables and of those that Python's reader must go through."""
     tables = [
         write(tmp_path / "a.csv", "id,image,category\n" + "".join(f"{i},{i}.jpg,A > {i % 3}\n" for i in range(9))),
         write(tmp_path / "b.csv", "id,image,category\n" + "".join(f'{i},{i}.jpg,A" > {i % 3}\n' for i in range(8))),
     ]
     given = Columns(path="category")
-    whole = read_catalogue(tables, given)
-    (tmp_path / "scratch").mkdir()
-    kept = read_catalogue(tables, given, beside=tmp_path / "scratch")
-    assert kept.rows == 17 and kept.frame.equals(whole.frame) and kept.levels == whole.levels
-    assert kept.column("level_1").to_list() == whole.frame["level_1"].to_list()
+    whole = read(tables, given)
+    monkeypatch.setattr("prodrec.core.data.catalogue.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("prodrec.core.data.tables._ROWS_AT_ONCE", 3)
+    kept = read(tables, given)
+    assert kept.rows == 17 and kept.lazy.collect().equals(whole.lazy.collect()) and kept.levels == whole.levels
+    assert kept.column("level_1").to_list() == whole.lazy.collect()["level_1"].to_list()
     for rows in (np.arange(17), np.array([0, 5, 6, 16]), np.array([], np.int64)):
-        assert kept.at(rows, "id", "table").equals(whole.frame.select("id", "table")[rows])
+        assert kept.at(rows, "id", "table").equals(whole.lazy.collect().select("id", "table")[rows])
     assert [piece.height for piece in kept.pieces("id", rows=np.array([1, 2, 9]))] == [2, 1]
 
 
 def test_zero_rows(tmp_path: Path) -> None:
     with pytest.raises(BadTable, match="zero rows"):
-        read_catalogue([write(tmp_path / "t.csv", "id,image,leaf\n")], Columns())
+        read([write(tmp_path / "t.csv", "id,image,leaf\n")], Columns())
 
 
 def test_repeated_names(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "id,image,leaf\n1,2,3\n")
     with pytest.raises(BadOption, match="--levels leaf,leaf names a column twice"):
-        read_catalogue([table], Columns(levels=("leaf", "leaf")))
+        read([table], Columns(levels=("leaf", "leaf")))
 
 
 @pytest.mark.parametrize(("separator", "joined"), [(" > ", " > "), (">", " > "), ("/", "/"), ("|", "|")])
@@ -133,18 +140,18 @@ def test_paths_in_one_column(tmp_path: Path, separator: str, joined: str) -> Non
     paths = [["A", "B", "C"], ["A", "B"], ["A", "B2", "D"], ["A", "", "E"], []]
     lines = "".join(f'x.jpg,"{joined.join(path)}"\n' for path in paths)
     table = write(tmp_path / "t.csv", "image,category\n" + lines)
-    catalogue = read_catalogue([table], Columns(path="category", separator=separator))
+    catalogue = read([table], Columns(path="category", separator=separator))
     assert catalogue.levels == ("level1", "level2", "leaf")
-    assert catalogue.frame.select("level_0", "level_1", "level_2", "depth").rows() == [
+    assert catalogue.lazy.collect().select("level_0", "level_1", "level_2", "depth").rows() == [
         ("A", "B", "C", 3),
         (None, None, None, 2),
         ("A", "B2", "D", 3),
         ("A", None, "E", 3),
         (None, None, None, None),
     ]
-    named = read_catalogue([table], Columns(path="category", separator=separator, levels=("department", "kind")))
+    named = read([table], Columns(path="category", separator=separator, levels=("department", "kind")))
     assert named.levels == ("department", "kind")
-    assert named.frame["level_1"].to_list() == [None, "B", None, None, None]
+    assert named.lazy.collect()["level_1"].to_list() == [None, "B", None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_paths_in_one_column(tmp_path: Path, separator: str, joined: str) -> Non
 )
 def test_paths_that_nobody_named(tmp_path: Path, values: list[str], told: str | None) -> None:
     table = write(tmp_path / "t.csv", "image,category\n" + "".join(f"x.jpg,{value}\n" for value in values))
-    catalogue = read_catalogue([table], Columns())
+    catalogue = read([table], Columns())
     assert catalogue.levels == ("category",)
     assert ("--path-column" in catalogue.found) == (told is not None)
     assert told is None or f"--path-separator {told}" in catalogue.found
@@ -163,13 +170,18 @@ def test_folders() -> None:
     names = ["A/B/1.jpg", "A/C/2.jpg", "A/3.jpg", "4.jpg"]
     catalogue = catalogue_of_folders(names, Path("photos"))
     assert catalogue.levels == ("level1", "leaf")
-    assert catalogue.frame.select("id", "level_0", "level_1").rows() == [
+    assert catalogue.lazy.collect().select("id", "level_0", "level_1").rows() == [
         ("A/B/1.jpg", "A", "B"),
         ("A/C/2.jpg", "A", "C"),
         ("A/3.jpg", None, None),
         ("4.jpg", None, None),
     ]
-    assert catalogue_of_folders(names, Path("photos"), ["kind"]).frame["level_0"].to_list() == [None, None, "A", None]
+    assert catalogue_of_folders(names, Path("photos"), ["kind"]).lazy.collect()["level_0"].to_list() == [
+        None,
+        None,
+        "A",
+        None,
+    ]
     for nothing in ([], ["1.jpg"]):
         with pytest.raises(BadTable, match="root/…/leaf"):
             catalogue_of_folders(nothing, Path("photos"))

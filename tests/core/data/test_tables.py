@@ -6,8 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prodrec.core.data.tables import ROW, column_names, read_columns
+from prodrec.core.data.tables import ROW, column_names, each_part
 from prodrec.core.errors import BadTable, NotFound
+
+
+def read_columns(table: Path, wanted: list[str]) -> pl.DataFrame:
+    return pl.concat(each_part(table, wanted, lambda part: part.collect(engine="streaming")))
 
 
 def write(path: Path, text: str | bytes) -> Path:

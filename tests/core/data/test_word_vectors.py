@@ -137,7 +137,7 @@ def test_settings_that_cannot_be_are_refused(titles: Titles, options: dict[str, 
 def test_titles_without_words_are_refused(titles: Titles, tmp_path: Path) -> None:
     nobody = Vocabulary((), np.empty(0, np.int64), "jieba", "1")
     with pytest.raises(BadTable, match="--title COLUMN"):
-        train(Titles(tmp_path, Ragged.from_lists([[], []]), nobody, np.arange(2)))
+        train(Titles(tmp_path, Ragged.from_lengths(None, np.zeros(2, np.int64)), nobody, np.arange(2)))
     with pytest.raises(BadTable, match="no words in the titles of its training split"):
         train(Titles(tmp_path, titles.tokens, titles.vocabulary, np.empty(0, np.int64)))
 
