@@ -115,7 +115,7 @@ def dtensor(size: Size) -> Step:
     held = dist.share(size.classes)
     part_ND = torch.empty(held.stop - held.start, size.features, device=size.device).normal_(0, 0.01)
     weight_CD = nn.Parameter(DTensor.from_local(part_ND, mesh, [Shard(0)]))
-    optimizer = torch.optim.SGD([weight_CD], lr=LR, momentum=MOMENTUM, weight_decay=DECAY, fused=True)
+    optimizer = torch.optim.SGD([weight_CD], lr=LR, momentum=MOMENTUM, weight_decay=DECAY)  # fused is not for DTensor
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

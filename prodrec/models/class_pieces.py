@@ -95,7 +95,19 @@ class ClassPieces:
     def __len__(self) -> int:
         return -(-self.taking_part // self.size)
 
+    @cached_property
+    def _copied(self) -> dict[int, Piece]:
+        return {}
+
     def __getitem__(self, number: int) -> Piece:
+        """The piece of that number; asked for again, the same copies of classes that are numbered."""
+        if self.rows_S is None:
+            return self._cut(number)
+        if number not in self._copied:
+            self._copied[number] = self._cut(number)
+        return self._copied[number]
+
+    def _cut(self, number: int) -> Piece:
         start = number * self.size
         stop = min(start + self.size, self.taking_part)
         rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]

@@ -36,11 +36,14 @@ class RowUpdate(ABC):
     def begin(self) -> None:  # noqa: B027 - most count nothing
         """Another step begins."""
 
-    def update(self, parameter: Tensor, rows: Rows, gradient: Tensor) -> None:
-        """Update parameter[rows] by their `gradient`, of the parameter's number type."""
+    def update(self, parameter: Tensor, rows: Rows, gradient: Tensor, *, values: Tensor | None = None) -> None:
+        """Update parameter[rows] by their `gradient`, of the parameter's number type.
+
+        values: take(parameter, rows), where the caller has it and needs it no longer.
+        """
         group, state = self._group[id(parameter)], self.optimizer.state[parameter]
         of_rows = {name: take(state[name], rows) for name in self._names(group)}
-        values = take(parameter.detach(), rows)
+        values = take(parameter.detach(), rows) if values is None else values
         self._apply(values, gradient, of_rows, group, state)
         if isinstance(rows, Tensor):  # these were copies
             parameter.detach().index_copy_(0, rows, values)

@@ -174,7 +174,7 @@ class _SoftmaxLoss(torch.autograd.Function):
             dz_An.scatter_(1, at_A1, at_it_A1)
             if wants_x:
                 _add_product(dx_lAD[lane], dz_An, piece.weight_nD)
-            gradients.add(piece.rows, dz_An, x_AD)
+            gradients.add(piece, dz_An, x_AD)
 
         in_lanes(len(pieces), turn, device=x_AD.device)
         if kept is not None:
@@ -227,14 +227,15 @@ class _Gradients:
             for parameter, wanted in zip(parameters, wants, strict=True)
         ]
 
-    def add(self, rows: slice | Tensor, dz_An: Tensor, x_AD: Tensor) -> None:
-        """Take in the gradients of the classes `rows`, from that of their scores."""
+    def add(self, piece: Piece, dz_An: Tensor, x_AD: Tensor) -> None:
+        """Take in the gradients of the classes of a piece, from that of their scores; its weights are used up."""
         of_weight = torch.mm(dz_An.t(), x_AD) if self.wants[0] else None
         of_bias = dz_An.sum(0, dtype=self.parameters[1].dtype) if self.wants[1] else None
-        for parameter, whole, gradient in zip(self.parameters, self.whole, (of_weight, of_bias), strict=True):
+        found = zip(self.parameters, self.whole, (of_weight, of_bias), (piece.weight_nD, None), strict=True)
+        for parameter, whole, gradient, values in found:
             if gradient is None:
                 continue
             if whole is not None:
-                whole[rows] = gradient
+                whole[piece.rows] = gradient
             elif self.update is not None:
-                self.update.update(parameter, rows, gradient.to(parameter.dtype))
+                self.update.update(parameter, piece.rows, gradient.to(parameter.dtype), values=values)
