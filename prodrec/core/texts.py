@@ -86,8 +86,9 @@ class Texts(Sequence[str]):
 
         columns = [pl.Series(name, [], dtype=pl.String)]
         for piece in self._pieces(2**28):  # one buffer of a column addresses less than 4 GiB
-            places = pl.DataFrame({"start": piece.offsets[:-1], "length": piece.lengths})
-            cut = pl.lit(piece.data.tobytes()).bin.slice(pl.col("start"), pl.col("length"))
+            shared = pl.Series([piece.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(piece))
+            places = pl.DataFrame({"bytes": shared, "start": piece.offsets[:-1], "length": piece.lengths})
+            cut = pl.col("bytes").bin.slice(pl.col("start"), pl.col("length"))
             columns.append(places.select(cut.cast(pl.String).alias(name)).to_series())
         return pl.concat(columns)
 

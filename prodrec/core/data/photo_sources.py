@@ -246,8 +246,6 @@ def _entries(archive: zipfile.ZipFile, stream: IO[bytes]) -> Iterator[Member]:
 
 def _source(where: Path, archive: Path | None, members: Iterable[Member]) -> PhotoSource:
     """The photos in order of their names; of several with one name the last."""
-    import polars as pl
-
     numbers, unnamed = array("q"), 0
 
     def names() -> Iterator[str]:
@@ -264,8 +262,11 @@ def _source(where: Path, archive: Path | None, members: Iterable[Member]) -> Pho
     listed = Texts.of(names())
     if unnamed:
         console.warn(f"{unnamed:,} files in {where} are left out: their names are no UTF-8, which tables are.")
-    frame = listed.to_polars("name").to_frame().with_row_index("at")
-    order = frame.group_by("name").agg(pl.col("at").max()).sort("name")["at"].to_numpy()
+    order = listed.to_polars().arg_sort().to_numpy()
+    in_order, is_first = listed.take(order), np.ones(len(order), bool)
+    is_first[1:] = ~in_order[1:].same(in_order[:-1])
+    order = np.maximum.reduceat(order, np.flatnonzero(is_first)) if len(order) else order
+    del in_order
     offsets, lengths, deflated, problems = np.array(numbers, np.int64).reshape(-1, 4)[order].T
     path = None if archive is None else os.path.abspath(archive)  # noqa: PTH100 - resolves no links: they may be replaced
     return PhotoSource(
