@@ -22,8 +22,7 @@ fi
 if [ ! -e dataset/embeddings.h5 ]; then
   prodrec pretrain-embeddings dataset --epochs 2 --deterministic
 fi
-for family in visual sicot; do
-  prodrec train "$family" dataset --config "$here/million.toml" --resume
-  prodrec score "runs/$family" dataset --split test --top-k 100
-done
+prodrec train visual dataset --config "$here/million.toml" --resume
+prodrec train sicot dataset --config "$here/million.toml" --set title_loss_weight=0.3 --resume
+prodrec score --split test --top-k 100
 prodrec report --by-head-tail --by-level --csv report.csv
