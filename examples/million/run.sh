@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A million classes on one machine, from a drawn catalogue to the report: about an hour on two cores, 12 GiB of memory.
+# A million classes on one machine, from a drawn catalogue to the report: three quarters of an hour on two cores, 6 GiB.
 #
 #   examples/million/run.sh [CLASSES] [ROWS]
 #
