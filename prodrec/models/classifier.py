@@ -220,7 +220,7 @@ class Classifier(nn.Module):
         way = "dense" if self.shard is None else f"sharded over {dist.ranks()} ranks"
         if self.sample_share < 1:
             way += f", {self.sample_share:.0%} of them sampled every step"
-        memory = f"{needed / 2**30:.2f} GiB of scores"
+        memory = f"{needed / 2**20:,.1f} MiB of scores"
         memory = f"{memory} kept" if self._fits(needed) else f"computed twice, as {memory} would pass score_buffer"
         return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {way}; {memory}"
 
