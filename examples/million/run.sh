@@ -25,4 +25,4 @@ fi
 prodrec train visual dataset --config "$here/million.toml" --resume
 prodrec train sicot dataset --config "$here/million.toml" --set title_loss_weight=0.3 --resume
 prodrec score --split test --top-k 100
-prodrec report --by-head-tail --by-level --csv report.csv
+prodrec report --by-head-tail --by-level --csv report.csv --force

@@ -130,7 +130,7 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
     refuse_inside_file(path)
     if not path.exists():
         if path.is_symlink():
-            raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give another place with --out.")
+            raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give another place.")
         return
     wants_directory = kind in JSON_NAMES
     if wants_directory and not path.is_dir():
@@ -140,7 +140,7 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
     if wants_directory and not any(path.iterdir()):
         return
     if not force:
-        raise OutputExists(f"{path} exists already; add --force to replace it, or give another place with --out.")
+        raise OutputExists(f"{path} exists already; add --force to replace it, or give another place.")
     if wants_directory and not (path / JSON_NAMES[kind]).is_file():
         raise OutputExists(f"{path} is not a prodrec {kind}, so --force does not replace it; give another with --out.")
 
@@ -149,7 +149,7 @@ def refuse_inside_file(path: Path) -> None:
     """Raise OutputExists where a directory above `path` is a file."""
     above = next((parent for parent in Path(path).parents if parent.exists()), Path())
     if not above.is_dir():
-        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place with --out.")
+        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place.")
 
 
 @contextmanager
