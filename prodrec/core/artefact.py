@@ -127,29 +127,34 @@ def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
     With `force` a file is replaced, and a directory only where it is empty or holds an artefact of the same `kind`.
     """
     path = Path(path)
-    refuse_inside_file(path)
+    refuse_inside_file(path, kind=kind)
     if not path.exists():
         if path.is_symlink():
-            raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give another place.")
+            raise OutputExists(f"{path} is a link that leads nowhere; remove it, or give {_elsewhere(kind)}.")
         return
     wants_directory = kind in JSON_NAMES
     if wants_directory and not path.is_dir():
-        raise OutputExists(f"{path} is a file; expected a place for a {kind} directory: give another with --out.")
+        raise OutputExists(f"{path} is a file; expected a place for a {kind} directory: give {_elsewhere(kind)}.")
     if not wants_directory and path.is_dir():
-        raise OutputExists(f"{path} is a directory; expected a place for a {kind} file: give another with --out.")
+        raise OutputExists(f"{path} is a directory; expected a place for a {kind} file: give {_elsewhere(kind)}.")
     if wants_directory and not any(path.iterdir()):
         return
     if not force:
-        raise OutputExists(f"{path} exists already; add --force to replace it, or give another place.")
+        raise OutputExists(f"{path} exists already; add --force to replace it, or give {_elsewhere(kind)}.")
     if wants_directory and not (path / JSON_NAMES[kind]).is_file():
-        raise OutputExists(f"{path} is not a prodrec {kind}, so --force does not replace it; give another with --out.")
+        raise OutputExists(f"{path} is not a prodrec {kind}, so --force does not replace it; give {_elsewhere(kind)}.")
 
 
-def refuse_inside_file(path: Path) -> None:
+def refuse_inside_file(path: Path, *, kind: str) -> None:
     """Raise OutputExists where a directory above `path` is a file."""
     above = next((parent for parent in Path(path).parents if parent.exists()), Path())
     if not above.is_dir():
-        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give another place.")
+        raise OutputExists(f"{above} is a file, so {path} cannot be made in it; give {_elsewhere(kind)}.")
+
+
+def _elsewhere(kind: str) -> str:
+    """A report has an option for each of its files, all others have --out."""
+    return "another place" if kind == "report" else "another place with --out"
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def taken(tmp_path: Path, what: str) -> Path:
         ("dangling link", "scores", True, "is a link that leads nowhere"),
         ("inside a file", "dataset", True, "is a file, so"),
         ("inside a file", "scores", True, "is a file, so"),
+        ("file", "report", False, "exists already; add --force"),
     ],
 )
 def test_what_may_be_replaced(tmp_path: Path, what: str, kind: str, force: bool, message: str | None) -> None:
@@ -85,6 +86,7 @@ def test_what_may_be_replaced(tmp_path: Path, what: str, kind: str, force: bool,
         with pytest.raises(OutputExists) as caught:
             refuse_if_taken(path, kind=kind, force=force)
         assert message in str(caught.value) and "another place" in str(caught.value)
+        assert ("--out" in str(caught.value)) == (kind != "report")
         maker = new_directory if kind in JSON_NAMES else new_file
         with pytest.raises(OutputExists), maker(path, kind=kind, force=force):
             pytest.fail("writing began")

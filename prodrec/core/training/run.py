@@ -155,7 +155,7 @@ def _inputs_of(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 def refuse_if_taken(path: Path, *, force: bool) -> None:
     """Raise OutputExists where `path` is taken and may not be replaced; with `force` only a run is."""
-    refuse_inside_file(path)
+    refuse_inside_file(path, kind="run")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir():
