@@ -18,19 +18,11 @@ NAME = ".lock"
 @contextmanager
 def sole_use(directory: Path) -> Iterator[None]:
     """Hold `directory` for this job; all ranks call it. Raises InUse on all of them where another job holds it."""
-    held, problem = None, None
-    if dist.is_main():
-        try:
-            held = _take(directory)
-        except InUse as error:
-            problem = str(error)
-    problem = dist.from_main(problem)
-    if problem is not None:
-        raise InUse(problem)
+    held = dist.by_main(lambda: _take(directory))
     try:
         yield
     finally:
-        if held is not None:
+        if dist.is_main():
             _leave(directory, held)
 
 
