@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.core import dist
-from prodrec.models.classifier import Classifier
+from prodrec.core.base import dist
+from prodrec.models.classifier.classifier import Classifier
 
 LR, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 SAMPLED = 0.1

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from prodrec.core.scores import Origin, ScoresWriter
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
 from prodrec.eval.refine.dense import LevelLoss, dense_rows
 from prodrec.eval.refine.fit import fit
 from prodrec.eval.refine.pattern import everything, most_related

@@ -33,8 +33,8 @@ def curve(options: argparse.Namespace, out: Path) -> None:
     import torch
 
     from prodrec.cli.train import train
-    from prodrec.core import dist
-    from prodrec.core.config import parse_assignments
+    from prodrec.core.base import dist
+    from prodrec.core.base.config import parse_assignments
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training import train as training

@@ -18,10 +18,11 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from prodrec.core import dist
-from prodrec.core.data.drawn import DrawnCatalogue, draw_catalogue
-from prodrec.core.scores import Origin, ScoresWriter
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base import dist
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
+from prodrec.demo.catalogue import DrawnCatalogue, draw_catalogue
 
 ROOT = Path(__file__).parents[1]
 

@@ -77,8 +77,8 @@ def truncated(path: str, share: float = 0.5) -> Callable[[], None]:
 
 def another_dataset() -> None:
     """The same products in other splits."""
-    from prodrec.core.data.options import PrepareOptions
-    from prodrec.core.data.prepare import prepare
+    from prodrec.core.data.prepare.build import prepare
+    from prodrec.core.data.prepare.options import PrepareOptions
 
     vectors = Path("dataset/embeddings.h5").read_bytes()
     options = PrepareOptions(seed=3)

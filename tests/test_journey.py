@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.scores import open_scores
+from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import open_run
 
 

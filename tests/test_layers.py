@@ -1,6 +1,6 @@
-"""The walls of the house, read from the imports: who may know whom, who owns which library, what loads at once.
+"""The layers of the package, checked on its imports: who may import whom, who owns which library, what loads at once.
 
-cli → (models, eval, serve) → core; inside core: training → (data, scores) → ground. models and eval never meet.
+cli → pipeline → (inference, eval, models, demo) → core; inside core: training → data → base. PACKAGES has the details.
 """
 
 from __future__ import annotations
@@ -20,45 +20,48 @@ SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic"}
 LONGEST = 300
 
-GROUND = (
-    "errors",
-    "console",
-    "config",
-    "artefact",
-    "arrays",
-    "byte_hashes",
-    "texts",
-    "taxonomy",
-    "device",
-    "dist",
-    "memory",
-    "failing",
-)
-MAY_USE = {
-    "ground": {"ground"},
-    "core.data": {"core.data", "ground"},
-    "core.scores": {"core.scores", "ground"},
-    "core.training": {"core.training", "core.data", "core.scores", "ground"},
-    "models": {"models", "core.training", "core.data", "core.scores", "ground"},
-    "eval": {"eval", "core.training", "core.data", "core.scores", "ground"},
-    "serve": {"serve", "core.training", "core.data", "core.scores", "ground"},
-    "cli": {"cli", "models", "eval", "serve", "core.training", "core.data", "core.scores", "ground"},
+PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
+    "core.base": (),
+    "core.data.tables": ("core.base",),
+    "core.data.duplicates": ("core.base",),
+    "core.data.photos": ("core.base", "core.data.tables", "core.data.duplicates"),
+    "core.data.titles": ("core.base", "core.data"),
+    "core.data.prepare": (
+        "core.base",
+        "core.data.tables",
+        "core.data.duplicates",
+        "core.data.photos",
+        "core.data.titles",
+    ),
+    "core.data": ("core.base", "core.data.photos", "core.data.titles"),
+    "core.scores": ("core.base",),
+    "core.training": ("core.base", "core.data"),
+    "models.classifier": ("core.base",),
+    "models": ("models.classifier", "core.base", "core.data", "core.training"),
+    "inference": ("core",),
+    "eval.report": ("core",),
+    "eval.plots": ("eval.report", "eval", "core"),
+    "eval.refine": ("eval.report", "core"),
+    "eval": ("eval.report", "core"),
+    "demo": ("core.base",),
+    "pipeline": ("inference", "models", "eval", "demo", "core"),
+    "cli": ("pipeline", "inference", "models", "eval", "demo", "core"),
 }
-OWNERS = {  # a module, or all modules of a room, that may use an outside library
-    "jieba": ("core.data.titles",),
-    "rjieba": ("core.data.titles",),
-    "gensim": ("core.data.word_vectors", "core.data.embeddings", "core.data.vector_files"),
-    "h5py": ("core.scores", "core.data.embeddings", "core.data.features", "eval.refine.weights"),
+OWNERS = {  # a module, or all modules of a package, that may use an outside library
+    "jieba": ("core.data.titles.words",),
+    "rjieba": ("core.data.titles.words",),
+    "gensim": ("core.data.titles",),
+    "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.backbones", "core.training.run"),  # run.json names its version
     "scipy": ("eval.refine",),
-    "matplotlib": ("core.data.long_tail", "eval.drawing", "eval.figures", "eval.contact_sheet", "eval.explain"),
-    "PIL": ("core.data", "serve"),
+    "matplotlib": ("core.data.prepare.long_tail", "eval.plots"),
+    "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
-    "polars": ("core.data", "core.texts"),
-    "pydantic": ("core.config",),
+    "polars": ("core.data", "core.base.texts", "demo"),
+    "pydantic": ("core.base.config",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),
-    "rich": ("core.console", "cli", "eval.layout"),
+    "rich": ("core.base.console", "cli", "eval.report.layout"),
 }
 EVERYWHERE = {"numpy", "torch"}
 WHOLE_JOURNEYS = {
@@ -89,7 +92,7 @@ class Import:
 
 
 def module_name(path: Path) -> str:
-    """`prodrec/core/data/titles.py` is core.data.titles."""
+    """`prodrec/core/base/texts.py` is core.base.texts."""
     parts = path.relative_to(ROOT / "prodrec").with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -124,52 +127,56 @@ OWN = [found for found in IMPORTS if found.library == "prodrec"]
 OUTSIDE = [found for found in IMPORTS if found.library not in {"prodrec", *sys.stdlib_module_names}]
 
 
-def room(module: str) -> str:
-    """The room of a module of prodrec."""
+def package(module: str) -> str:
+    """The innermost of PACKAGES that contains `module`; empty for prodrec itself and for core, which have no code."""
     module = module.removeprefix("prodrec.").removeprefix("prodrec")
-    if module in ("", "__main__"):
-        return ""
-    if module.removeprefix("core.") in GROUND:
-        return "ground"
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "core" else parts[0]
+    return next((name for name in PACKAGES if f"{module}.".startswith(f"{name}.")), "")
 
 
-def test_the_reader_of_imports_reads() -> None:
-    assert {room(module) for module in MODULES} >= {"", "ground", "core.data", "core.training", "models", "eval", "cli"}
+def may_import(importer: str, imported: str) -> bool:
+    """Whether PACKAGES allows a module of package `importer` to import one of package `imported`."""
+    return any(f"{imported}.".startswith(f"{allowed}.") for allowed in (importer, *PACKAGES[importer])) or not imported
+
+
+def test_imports_are_collected() -> None:
+    assert {package(module) for module in MODULES} >= set(PACKAGES)
     assert len(OWN) > 100 and len(OUTSIDE) > 50
     assert any(found.only_types for found in OWN) and any(not found.at_once for found in OUTSIDE)
 
 
-def test_every_room_has_its_place() -> None:
-    known = {*MAY_USE, "", "core"}  # core itself is empty
-    assert not {module for module in MODULES if room(module) not in known}
+def test_every_folder_is_a_package_of_the_table() -> None:
+    folders = {".".join(path.parent.relative_to(ROOT / "prodrec").parts) for path in SOURCES}
+    assert folders - {"", "core"} == set(PACKAGES)
 
 
-def test_no_room_knows_one_above_it() -> None:
+def test_no_package_imports_one_above_it() -> None:
     wrong = [
-        found for found in OWN if room(found.module) and room(found.name) not in {*MAY_USE[room(found.module)], ""}
+        found for found in OWN if package(found.module) and not may_import(package(found.module), package(found.name))
     ]
     assert not wrong, "; ".join(map(str, wrong))
 
 
 def test_imports_make_no_circle() -> None:
-    """Apart from cli, where app and its verbs name each other, and from what only the type checker reads."""
+    """Not even through imports inside functions; what only the type checker reads does not count."""
     uses: dict[str, set[str]] = {}
     for found in OWN:
-        if not found.only_types and room(found.module) != "cli":
+        if not found.only_types:
             uses.setdefault(found.module, set()).add(found.name.removeprefix("prodrec."))
     done: set[str] = set()
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " → ".join((*way[way.index(module) :], module))
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join((*path[path.index(module) :], module))
         if module not in done:
             for used in sorted(uses.get(module, ())):
-                visit(used, (*way, module))
+                visit(used, (*path, module))
             done.add(module)
 
     for module in sorted(uses):
         visit(module, ())
+
+
+def test_core_data_has_few_files_beside_its_packages() -> None:
+    assert len(list((ROOT / "prodrec/core/data").glob("*.py"))) <= 4
 
 
 def test_every_outside_library_has_its_owner() -> None:
@@ -207,19 +214,19 @@ def loaded(*modules: str) -> set[str]:
 
 
 def test_commands_and_settings_load_nothing_heavy() -> None:
-    ground = [f"prodrec.core.{name}" for name in GROUND if f"core.{name}" in MODULES]
-    found = loaded("prodrec.cli.app", "prodrec.models.families", "prodrec.models.network_config", *ground)
+    base = [f"prodrec.{module}" for module in MODULES if module.startswith("core.base.")]
+    found = loaded("prodrec.cli.app", "prodrec.models.families", "prodrec.models.network_config", *base)
     assert "typer" in found and not found & HEAVY
 
 
 def test_data_loads_no_torch() -> None:
     """So that preparing a dataset never waits for it; batches are what training sees."""
-    rooms = [f"prodrec.{module}" for module in MODULES if room(module) == "core.data" and module != "core.data.batches"]
-    assert not loaded(*sorted(rooms)) & {"torch", "torchvision"}
+    modules = [f"prodrec.{m}" for m in MODULES if m.startswith("core.data.") and m != "core.data.batches"]
+    assert not loaded(*sorted(modules)) & {"torch", "torchvision"}
 
 
 def test_commands_import_nothing_heavy_at_their_top() -> None:
-    wrong = [found for found in OUTSIDE if room(found.module) == "cli" and found.at_once and found.library in HEAVY]
+    wrong = [found for found in OUTSIDE if package(found.module) == "cli" and found.at_once and found.library in HEAVY]
     assert not wrong, "; ".join(map(str, wrong))
 
 
@@ -234,19 +241,19 @@ def test_files_can_be_read_in_one_sitting(path: Path) -> None:
 
 
 def test_tests_mirror_the_source() -> None:
-    """tests/core/data/test_titles.py is of prodrec/core/data/titles.py; test_titles_more.py may be its second part."""
+    """tests/core/base/test_texts.py tests prodrec/core/base/texts.py; test_texts_more.py may be its second part."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         place = path.relative_to(ROOT / "tests")
         if place.as_posix() in WHOLE_JOURNEYS:
             continue
         words = path.stem.removeprefix("test_").split("_")
         names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
-        rooms = ".".join(place.parent.parts)
-        assert any(f"{rooms}.{name}".strip(".") in MODULES for name in names), f"tests/{place} tests no module"
+        folder = ".".join(place.parent.parts)
+        assert any(f"{folder}.{name}".strip(".") in MODULES for name in names), f"tests/{place} tests no module"
 
 
 def test_nothing_is_printed_but_by_the_console() -> None:
     for path, tree in SOURCES.items():
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
-        assert not prints, f"{path}, line {prints[0]}: use prodrec.core.console"
+        assert not prints, f"{path}, line {prints[0]}: use prodrec.core.base.console"

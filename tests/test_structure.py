@@ -12,9 +12,9 @@ import pytest
 from typer.testing import Result
 
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import draw_catalogue
-from prodrec.core.scores import open_scores
+from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import open_run
+from prodrec.demo.catalogue import draw_catalogue
 
 FAMILIES = ("bcnn", "sscnn", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
 ALL_TASKS = {"root", "leaf", "colour", "pattern", "material"}

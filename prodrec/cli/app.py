@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from prodrec import __version__
-from prodrec.core import dist
+from prodrec.core.base import dist
 
 app = typer.Typer(
     name="prodrec",

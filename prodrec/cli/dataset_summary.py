@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodrec.core import console
+from prodrec.core.base import console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -101,7 +101,7 @@ def _table(counts: Mapping[str, Any]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from prodrec.core.artefact import SPLITS
+    from prodrec.core.base.artefact import SPLITS
 
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("")

@@ -18,8 +18,8 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import Interrupted, OutputExists, ProdrecError
+from prodrec.core.base import console
+from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 
 EXAMPLES = """
 Examples:
@@ -81,7 +81,7 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
 
     Raises OutputExists where `out` is taken, Interrupted, and ProdrecError where a command failed.
     """
-    from prodrec.core.data.drawn import draw_catalogue
+    from prodrec.demo.catalogue import draw_catalogue
 
     out, size = Path(out), QUICK if quick else FULL
     _make_room(out, force=force)
@@ -164,7 +164,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 def _figures(out: Path) -> dict[str, dict[str, Any]]:
     """Top-1 in percent by group, metric and run, with intervals and the gain of sicot over visual."""
-    from prodrec.eval.report import report
+    from prodrec.eval.report.report import report
 
     found = report([out / "scores" / "visual.h5", out / "scores" / "sicot.h5"], tops=[1], by_head_tail=True).as_json()
     return {

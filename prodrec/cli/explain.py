@@ -12,11 +12,11 @@ from prodrec.cli.app import app
 from prodrec.cli.score import load_network
 from prodrec.cli.score_places import read_places
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import BadArtefact, BadOption, BadPhoto
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadArtefact, BadOption, BadPhoto
 
 if TYPE_CHECKING:
-    from prodrec.serve.recognise import Recognised, Recogniser
+    from prodrec.inference.recognise import Recognised, Recogniser
 
 EXAMPLES = """
 Examples:
@@ -82,8 +82,8 @@ def explain(
     All photos are recognised before the first picture is drawn. Raises NotFound, BadPhoto, OutputExists, BadArtefact,
     and BadOption for titles or saliency of a run that has no part for them.
     """
-    from prodrec.core.artefact import refuse_if_taken
-    from prodrec.serve.recognise import read_bytes
+    from prodrec.core.base.artefact import refuse_if_taken
+    from prodrec.inference.recognise import read_bytes
 
     places = _picture_names(images, pictures) if pictures is not None else [None] * len(images)
     for place in places:
@@ -115,10 +115,10 @@ def open_recogniser(run: Path, *, device: str = "auto", titles: bool = False, sa
 
     titles, saliency: whether its parts for them will be asked for; raises BadOption where it has none.
     """
-    from prodrec.core.device import choose_device
+    from prodrec.core.base.device import choose_device
     from prodrec.core.training.run import open_run
+    from prodrec.inference.recognise import Recogniser
     from prodrec.models.families import Recipe
-    from prodrec.serve.recognise import Recogniser
 
     opened = open_run(run)
     if not opened.finished:
@@ -156,8 +156,8 @@ def _picture_names(images: Sequence[Path], directory: Path) -> list[Path]:
 
 
 def _draw(image: Path, recognised: Recognised, place: Path, *, force: bool) -> None:
-    from prodrec.eval.contact_sheet import percent
-    from prodrec.eval.explain import draw_saliency
+    from prodrec.eval.plots.contact_sheet import percent
+    from prodrec.eval.plots.explanation import draw_saliency
 
     assert recognised.saliency is not None
     seen = recognised.saliency
@@ -178,8 +178,8 @@ def _draw(image: Path, recognised: Recognised, place: Path, *, force: bool) -> N
 
 
 def _say(photo: Path, recognised: Recognised, picture: Path | None) -> None:
-    from prodrec.core.taxonomy import PATH_SEPARATOR
-    from prodrec.eval.contact_sheet import percent
+    from prodrec.core.base.taxonomy import PATH_SEPARATOR
+    from prodrec.eval.plots.contact_sheet import percent
 
     console.say(str(photo))
     for level, predictions in recognised.levels.items():

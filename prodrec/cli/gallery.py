@@ -9,8 +9,8 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
 EXAMPLES = """
 Examples:
@@ -69,12 +69,12 @@ def gallery(
     Raises Mismatch where the scores are of another dataset, and what `choose` and `draw_gallery` raise; then nothing
     is written.
     """
-    from prodrec.core.artefact import refuse_if_taken
+    from prodrec.core.base.artefact import refuse_if_taken
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.scores import open_scores
-    from prodrec.eval.contact_sheet import draw_gallery
-    from prodrec.eval.drawing import check_format
+    from prodrec.core.scores.reader import open_scores
     from prodrec.eval.gallery import choose
+    from prodrec.eval.plots.contact_sheet import draw_gallery
+    from prodrec.eval.plots.style import check_format
 
     check_format(out, option="--out")
     refuse_if_taken(out, kind="gallery", force=force)
@@ -100,7 +100,7 @@ def _find(scores: Path | None) -> Path:
     if scores is not None:
         named = Path("scores") / f"{scores}.h5"
         return named if not scores.exists() and named.is_file() else scores
-    from prodrec.eval.report import find_scores
+    from prodrec.eval.report.report import find_scores
 
     found = find_scores(Path("scores"))
     if len(found) > 1:

@@ -51,8 +51,8 @@ def inspect(
 def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
     from rich.cells import cell_len
 
-    from prodrec.core import console
-    from prodrec.core.artefact import SPLITS
+    from prodrec.core.base import console
+    from prodrec.core.base.artefact import SPLITS
 
     listed = data.leaf_counts(LEAVES)
     paths = ["leaf", *(" / ".join(leaf["path"]) for leaf in listed)]
@@ -69,7 +69,7 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
 
 
 def _say_samples(data: Dataset, count: int, seed: int) -> list[dict[str, Any]]:
-    from prodrec.core import console
+    from prodrec.core.base import console
 
     listed = data.samples(count, seed=seed)
     for product in listed:

@@ -11,7 +11,7 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core.config import listed
+from prodrec.core.base.config import listed
 
 _of_columns = partial(typer.Option, rich_help_panel="Columns")
 _of_photos = partial(typer.Option, rich_help_panel="Photos")
@@ -176,11 +176,11 @@ def prepare(
         torchrun --nproc-per-node 8 -m prodrec prepare products.csv --images photos.tar
     """
     from prodrec.cli.dataset_summary import answer, say_dataset
-    from prodrec.core import console
-    from prodrec.core.data.catalogue import Columns
-    from prodrec.core.data.options import PrepareOptions
-    from prodrec.core.data.prepare import prepare as make
-    from prodrec.core.errors import BadOption
+    from prodrec.core.base import console
+    from prodrec.core.base.errors import BadOption
+    from prodrec.core.data.prepare.build import prepare as make
+    from prodrec.core.data.prepare.options import PrepareOptions
+    from prodrec.core.data.tables.columns import Columns
 
     if no_images and features is not None:
         raise BadOption(f"--features {features} and --no-images exclude each other; leave one of them out.")

@@ -9,12 +9,12 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import BadOption, nearest
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadOption, nearest
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.embeddings import WordVectors
+    from prodrec.core.data.titles.embeddings import WordVectors
 
 EXAMPLES = """
 Examples:
@@ -76,8 +76,9 @@ def pretrain_embeddings_command(
         raise BadOption(f"{', '.join(useless)} can do nothing with --from; leave it out, or train without --from.")
 
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles import normalise
-    from prodrec.core.data.word_vectors import FILE_NAME, load, neighbours, pretrain_embeddings
+    from prodrec.core.data.titles.embeddings import FILE_NAME, load, neighbours
+    from prodrec.core.data.titles.word_vectors import pretrain_embeddings
+    from prodrec.core.data.titles.words import normalise
 
     data = open_dataset(dataset)
     for word in words or ():

@@ -9,9 +9,9 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.config import listed
-from prodrec.core.errors import BadOption, NotFound, OutputExists
+from prodrec.core.base import console
+from prodrec.core.base.config import listed
+from prodrec.core.base.errors import BadOption, NotFound, OutputExists
 
 if TYPE_CHECKING:
     from prodrec.eval.refine.settings import Settings
@@ -140,9 +140,9 @@ def find_levels(
     places: those asked for, of scores and weights. Raises NotFound where there is nothing to refine, OutputExists for a
     refined file of other scores or settings, BadOption.
     """
-    from prodrec.core.scores import open_scores
+    from prodrec.core.scores.reader import open_scores
     from prodrec.eval.refine.checks import place_of
-    from prodrec.eval.report import find_scores
+    from prodrec.eval.report.report import find_scores
 
     work, up_to_date, alone = [], [], []
     for path in find_scores(Path("scores")):

@@ -9,11 +9,11 @@ import typer
 
 from prodrec.cli.app import app
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import BadOption, nearest
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadOption, nearest
 
 if TYPE_CHECKING:
-    from prodrec.eval.report import Report
+    from prodrec.eval.report.report import Report
 
 EXAMPLES = """
 Examples:
@@ -68,9 +68,9 @@ def report_command(
     ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
     judged on the same photos where the files hold the same. What has no test image, or was not scored, reads n/a.
     """
-    from prodrec.core.artefact import SPLITS
-    from prodrec.eval.groups import Thresholds
-    from prodrec.eval.report import find_scores, report
+    from prodrec.core.base.artefact import SPLITS
+    from prodrec.eval.report.groups import Thresholds
+    from prodrec.eval.report.report import find_scores, report
 
     if split not in SPLITS:
         raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
@@ -103,9 +103,9 @@ def write(
     force: bool = False,
 ) -> list[Path]:
     """Write a report as files; the files written. Raises OutputExists or BadOption before anything is written."""
-    from prodrec.core.artefact import new_file, refuse_if_taken
-    from prodrec.eval.figures import draw_figures, figure_paths
-    from prodrec.eval.layout import write_csv, write_markdown
+    from prodrec.core.base.artefact import new_file, refuse_if_taken
+    from prodrec.eval.plots.figures import draw_figures, figure_paths
+    from prodrec.eval.report.layout import write_csv, write_markdown
 
     texts = [(path, put) for path, put in ((csv, write_csv), (markdown, write_markdown)) if path is not None]
     drawn = figure_paths(figures, found) if figures else []
@@ -128,7 +128,7 @@ def write(
 
 
 def _say(found: Report) -> None:
-    from prodrec.eval.layout import left_out, tables
+    from prodrec.eval.report.layout import left_out, tables
 
     for table in tables(found, width=console.width()):
         console.say(table)

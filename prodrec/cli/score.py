@@ -12,8 +12,8 @@ import typer
 from prodrec.cli.app import app
 from prodrec.cli.score_places import find_work, read_places
 from prodrec.cli.verb import verb
-from prodrec.core import console, dist
-from prodrec.core.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.base import console, dist
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.photo_config import PhotoConfig
+    from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
     from prodrec.models.recognizer import Recognizer
@@ -133,7 +133,7 @@ def score(
     """
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
-    from prodrec.eval.score import choose_splits
+    from prodrec.inference.score import choose_splits
 
     how = how or How()
     data = open_dataset(dataset)
@@ -158,9 +158,9 @@ def score(
 def _score(run: Run, data: Dataset, place: Path, splits: Sequence[str], how: How, *, force: bool) -> dict[str, Any]:
     import torch
 
-    from prodrec.core.device import choose_device, choose_workers
-    from prodrec.eval.score import deal, rows_of
-    from prodrec.eval.score import score as score_run
+    from prodrec.core.base.device import choose_device, choose_workers
+    from prodrec.inference.score import deal, rows_of
+    from prodrec.inference.score import score as score_run
     from prodrec.models.families import Recipe
 
     recipe = Recipe.from_json(run.recipe, where=str(run.path))

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prodrec.core import console
-from prodrec.core.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -55,7 +55,7 @@ def find_work(
     Without `runs` they are all finished ones in runs/. Raises BadOption, OutputExists, and what it finds wrong in them.
     """
     from prodrec.core.training.run import open_run
-    from prodrec.eval.score import check_belongs, why_stale
+    from prodrec.inference.score import check_belongs, why_stale
 
     opened = [open_run(path) for path in runs] if runs else _all_runs(data, other_dataset)
     if out is not None and len(opened) > 1:

@@ -12,12 +12,12 @@ import typer
 from prodrec.cli.app import app
 from prodrec.cli.train_plan import say_plan
 from prodrec.cli.verb import verb
-from prodrec.core import console, dist
-from prodrec.core.errors import BadOption, Mismatch
+from prodrec.core.base import console, dist
+from prodrec.core.base.errors import BadOption, Mismatch
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.embeddings import WordVectors
+    from prodrec.core.data.titles.embeddings import WordVectors
     from prodrec.core.training.loop import Trainee
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
@@ -70,7 +70,7 @@ def train_command(
 
     Every epoch the model is validated on photos alone, as it will be used. A kill at any moment loses minutes at most.
     """
-    from prodrec.core.config import describe, mapping_keys, parse_assignments, read_toml
+    from prodrec.core.base.config import describe, mapping_keys, parse_assignments, read_toml
     from prodrec.models.families import recipe as recipe_of
 
     from_file = read_toml(config, mappings=mapping_keys(recipe_of(family).parts())) if config else {}
@@ -121,8 +121,8 @@ def train(
     """
     import numpy as np
 
+    from prodrec.core.base.device import choose_workers
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.device import choose_workers
     from prodrec.core.training.checkpoint import has_checkpoint
     from prodrec.core.training.run import clear_up, create_run, open_run, refuse_if_taken
     from prodrec.core.training.train import refuse_tiny_batches
@@ -187,8 +187,8 @@ def _trainee(
     """
     import torch
 
-    from prodrec.core.device import choose_device
-    from prodrec.core.training.trainee import make_trainee
+    from prodrec.core.base.device import choose_device
+    from prodrec.core.training.setup import make_trainee
     from prodrec.models.assemble import build
     from prodrec.models.sync_norm import synchronise
 
@@ -214,8 +214,8 @@ def _trainee(
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
     """What the recipe's word vectors start from, or None where it wants none; rank 0 pretrains missing ones first."""
-    from prodrec.core.data.embeddings import load
-    from prodrec.core.data.word_vectors import pretrain_embeddings
+    from prodrec.core.data.titles.embeddings import load
+    from prodrec.core.data.titles.word_vectors import pretrain_embeddings
 
     if recipe.network.titles is None or recipe.network.word_vectors == "random":
         if path is not None:
@@ -244,7 +244,7 @@ def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
 
     Raises BadArtefact where it shows nothing, BadOption.
     """
-    from prodrec.models.suited import suited
+    from prodrec.models.dataset_fit import suited
 
     data.refuse_nothing()
     recipe = suited(recipe, data.inputs, given=given, where=data.path)
@@ -257,7 +257,7 @@ def _say_plan(
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.word_vectors import DIMENSION
+    from prodrec.core.data.titles.word_vectors import DIMENSION
     from prodrec.core.training.plan import plan as plan_training
     from prodrec.core.training.train import refuse_tiny_batches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prodrec.core import console
+from prodrec.core.base import console
 
 if TYPE_CHECKING:
     from prodrec.core.training.plan import Plan, PlannedClassifier

@@ -19,8 +19,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from prodrec.core import console, dist, failing
-from prodrec.core.errors import BadOption, LostContact, ProdrecError
+from prodrec.core.base import console, dist, rank_failures
+from prodrec.core.base.errors import BadOption, LostContact, ProdrecError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output instead of text.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -85,15 +85,17 @@ def _leave_the_others(error: BaseException, *, debug: bool) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # torchrun ends all when one has ended; the cause is to be told first
     if isinstance(error, KeyboardInterrupt):  # by torchrun, perhaps, while the loss of a rank was being dealt with
-        error = next((e for e in _behind(error) if isinstance(e, LostContact) or failing.is_lost_contact(e)), error)
+        error = next(
+            (e for e in _behind(error) if isinstance(e, LostContact) or rank_failures.is_lost_contact(e)), error
+        )
     text, code = _told(error)
     lost = isinstance(error, LostContact)
-    if failing.is_lost_contact(error):
+    if rank_failures.is_lost_contact(error):
         lost, code = True, LostContact.exit_code
         text = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
         sys.stderr.write(f"rank {dist.rank()} of {dist.ranks()}:\n{traceback.format_exc()}")
-    told = failing.to_tell(text, whose=not lost)
+    told = rank_failures.to_tell(text, whose=not lost)
     if told is not None:
         console.fail(told)
     for child in multiprocessing.active_children():

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
-from prodrec.core.artefact import SPLITS
-from prodrec.core.errors import BadOption, Mismatch, nearest
-from prodrec.core.scores import ScoreChunk, Scores
-from prodrec.eval.metrics import source_of, together
+from prodrec.core.base import console
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.errors import BadOption, Mismatch, nearest
+from prodrec.core.scores.chunk import ScoreChunk
+from prodrec.core.scores.reader import Scores
+from prodrec.eval.report.metrics import source_of, together
 
 ONLY = ("all", "errors", "right")
 SORTS = ("random", "confident", "unsure")

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prodrec.core import dist
-from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbones import RescaleChannels, build_backbone
-from prodrec.models.classifier import Classifier
+from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_matching

@@ -23,8 +23,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from prodrec.core import console, dist
-from prodrec.core.errors import BadOption, ProdrecError, nearest
+from prodrec.core.base import console, dist
+from prodrec.core.base.errors import BadOption, ProdrecError, nearest
 from prodrec.models.network_config import FEATURES
 from prodrec.models.pretrained import load_matching, read_weights
 from prodrec.models.trunk import Backbone

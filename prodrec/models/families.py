@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodrec.core.config import from_dict, override, show
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.errors import BadOption, nearest
+from prodrec.core.base.config import from_dict, override, show
+from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
 from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
 

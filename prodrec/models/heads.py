@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.core.taxonomy import Attribute
-from prodrec.models.classifier import Classifier, at_least_float32
+from prodrec.core.base.taxonomy import Attribute
+from prodrec.models.classifier.classifier import Classifier, at_least_float32
 
 
 class LevelHead(nn.Module):

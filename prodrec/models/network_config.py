@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from prodrec.core.config import default_of, setting, show
+from prodrec.core.base.config import default_of, setting, show
 
 TITLE_SETTINGS = (
     "title_loss_weight",

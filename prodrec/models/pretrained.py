@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
 
 RUN_WEIGHTS = "model.safetensors"
 WRAPPERS = ("state_dict", "model")

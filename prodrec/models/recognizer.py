@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prodrec.core.dist import Shard
-from prodrec.core.errors import BadOption
+from prodrec.core.base.dist import Shard
+from prodrec.core.base.errors import BadOption
 from prodrec.models.attention import SpatialAttention
-from prodrec.models.classifier import Classifier
+from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.title_encoders import Title, hide_titles, hide_words

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 
 
 def synchronise(network: nn.Module, device: torch.device) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prodrec.core.errors import BadOption, nearest
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
 
 OTHERS = "others"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, nearest
 
 
 class Backbone(nn.Module):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from prodrec.cli import demo as module
 from prodrec.cli.app import app
-from prodrec.core.errors import Interrupted, OutputExists, ProdrecError
+from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_ctrl_c_says_where_to_go_on(
 @pytest.mark.parametrize("size", [module.FULL, module.QUICK])
 @pytest.mark.parametrize("family", ["visual", "sicot"])
 def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.Size, family: str) -> None:
-    from prodrec.core.config import read_toml
+    from prodrec.core.base.config import read_toml
     from prodrec.models.families import recipe
 
     (tmp_path / "demo.toml").write_text(module._settings_file(size), "utf-8")

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.scores import open_scores
+from prodrec.core.scores.reader import open_scores
+from prodrec.demo.catalogue import DrawnCatalogue
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

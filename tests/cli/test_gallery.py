@@ -12,8 +12,9 @@ from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.scores import Origin, ScoresWriter
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
+from prodrec.demo.catalogue import DrawnCatalogue
 
 
 def call(*arguments: object) -> Result:

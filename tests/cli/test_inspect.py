@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.data.catalogue import Columns
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.columns import Columns
+from prodrec.demo.catalogue import DrawnCatalogue
 
 
 def run(*arguments: object) -> Result:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.demo.catalogue import DrawnCatalogue
 
 
 def run(*arguments: object) -> Result:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.scores import open_scores
+from prodrec.core.scores.reader import open_scores
 
 
 def call(*arguments: object) -> Result:

@@ -13,13 +13,13 @@ import pytest
 from prodrec.cli import app  # noqa: F401  # before score, which it imports
 from prodrec.cli.score import How, score
 from prodrec.cli.train import train
-from prodrec.core import dist
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadOption, OutputExists
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import draw_catalogue
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
-from prodrec.core.errors import BadOption, OutputExists
-from prodrec.core.scores import open_scores
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.scores.reader import open_scores
+from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from prodrec.cli.app import app
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.demo.catalogue import DrawnCatalogue
 
 SMALL = ["--set", "backbone=squeezenet1_1", "--set", "weights=none", "--set", "image_size=24", "--set", "batch_size=16"]
 SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]

@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.data.drawn import draw_catalogue
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.demo.catalogue import draw_catalogue
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.data.drawn import DrawnCatalogue
+from prodrec.demo.catalogue import DrawnCatalogue
 
 
 def prodrec(*words: object, code: int = 0) -> Result:

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from prodrec.cli.train import train
 from prodrec.core.data.batches import Batch
-from prodrec.core.data.columns import Columns
-from prodrec.core.data.drawn import draw_catalogue
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.columns import Columns
 from prodrec.core.training import train as training
+from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import recipe
 
 USUAL = {"backbone": "squeezenet1_1", "weights": "none", "word_vectors": "random", "image_size": "32", "dropout": "0"}

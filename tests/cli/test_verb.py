@@ -12,8 +12,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.verb import verb
-from prodrec.core import console
-from prodrec.core.errors import BadOption, BadTable, Interrupted, Mismatch, NotFound, ProdrecError, UserError
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadOption, BadTable, Interrupted, Mismatch, NotFound, ProdrecError, UserError
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.demo.catalogue import DrawnCatalogue
 
 SETTINGS = "backbone=squeezenet1_1 weights=none image_size=24 batch_size=8 lr=0.01 checkpoint_minutes=0.01"
 SMALL = [word for setting in SETTINGS.split() for word in ("--set", setting)]

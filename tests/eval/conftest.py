@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prodrec.core.scores import Origin, ScoresWriter
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
 
 COLOUR = Attribute("colour", ("red", "green"))
 SIZE = Attribute("size", ("S", "M", "L"))

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.scores import open_scores
+from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.scores.reader import open_scores
 from prodrec.eval import gallery
 from prodrec.eval.gallery import Wanted, choose
-from prodrec.eval.metrics import judge
+from prodrec.eval.report.metrics import judge
 
 
 def judged(drawn: Any, level: str = "leaf", split: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def test_a_level_is_judged_by_the_scores_that_a_report_judges_it_by(predicted: A
 
 
 def test_equal_scores_go_to_the_lower_class() -> None:
-    from prodrec.core.scores import ScoreChunk
+    from prodrec.core.scores.chunk import ScoreChunk
 
     nothing = np.zeros(2)
     scores = {"leaf": np.array([[1, 1, 0, 1], [0, 2, 2, 0]], np.float32)}

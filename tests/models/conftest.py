@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.core.taxonomy import Attribute, Taxonomy
 
 WORDS = 12
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.assemble import build, restore
 from prodrec.models.families import recipe
 from prodrec.models.recognizer import Recognizer

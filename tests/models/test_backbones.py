@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadOption, Mismatch, NotFound, ProdrecError
+from prodrec.core.base.errors import BadOption, Mismatch, NotFound, ProdrecError
 from prodrec.models.backbones import RescaleChannels, build_backbone, known_backbones
 
 # One small network of every class that torchvision has, and the layers of its head that are dropped.

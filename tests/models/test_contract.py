@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.assemble import build, restore
 from prodrec.models.families import FAMILIES, recipe
 from prodrec.models.recognizer import Recognizer

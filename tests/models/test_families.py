@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prodrec.core.errors import BadOption
+from prodrec.core.base.errors import BadOption
 from prodrec.models.families import FAMILIES, Recipe, recipe
 
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.core.taxonomy import Attribute
-from prodrec.models.classifier import Classifier
+from prodrec.core.base.taxonomy import Attribute
+from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 
 D = 4

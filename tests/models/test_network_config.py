@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prodrec.core.config import override
-from prodrec.core.errors import BadOption
+from prodrec.core.base.config import override
+from prodrec.core.base.errors import BadOption
 from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConfig
 
 

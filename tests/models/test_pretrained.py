@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from prodrec.core.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
 from prodrec.models.pretrained import load_matching, read_weights
 
 

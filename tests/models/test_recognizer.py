@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.core.errors import BadOption, Mismatch
-from prodrec.core.taxonomy import Attribute, Taxonomy
 from prodrec.models.assemble import build, restore
-from prodrec.models.classifier import Classifier
+from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.families import recipe
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.recognizer import Recognizer

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 from prodrec.models.sync_norm import SyncedBatchNorm, synchronise
 
 CPU = torch.device("cpu")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from prodrec.core.errors import BadOption
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.errors import BadOption
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.families import recipe
 from prodrec.models.tasks import Tasks, choose_tasks
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prodrec.core.errors import BadOption
+from prodrec.core.base.errors import BadOption
 from prodrec.models.backbones import build_backbone
 from prodrec.models.trunk import Backbone, places, stages
 

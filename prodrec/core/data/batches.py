@@ -24,14 +24,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from prodrec.core import dist
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.data.photos import PhotoRules, UnusablePhoto, open_upright, to_store
-from prodrec.core.errors import BadPhoto, ProdrecError
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadPhoto, ProdrecError
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.photos.examine import PhotoRules, UnusablePhoto, open_upright, to_store
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.photo_store import PhotoStore
+    from prodrec.core.data.photos.store import PhotoStore
 
 
 @dataclass

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.arrays import load_array
-from prodrec.core.artefact import SPLITS, read_json_artefact
-from prodrec.core.data.photo_store import PhotoStore
-from prodrec.core.data.ragged import Ragged
-from prodrec.core.data.vocabulary import Vocabulary
-from prodrec.core.errors import BadArtefact, BadOption
-from prodrec.core.taxonomy import Attribute, Taxonomy
-from prodrec.core.texts import Texts
+from prodrec.core.base.arrays import load_array
+from prodrec.core.base.artefact import SPLITS, read_json_artefact
+from prodrec.core.base.errors import BadArtefact, BadOption
+from prodrec.core.base.ragged import Ragged
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.texts import Texts
+from prodrec.core.data.photos.store import PhotoStore
+from prodrec.core.data.titles.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl

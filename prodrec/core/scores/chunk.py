@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.errors import BadArtefact
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.artefact import SPLITS, check_header
-from prodrec.core.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.base.artefact import SPLITS, check_header
+from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.texts import Texts
 from prodrec.core.scores.chunk import ScoreChunk, check
 from prodrec.core.scores.schema import Origin, key
-from prodrec.core.taxonomy import Attribute, Taxonomy
-from prodrec.core.texts import Texts
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ROWS = 4096

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.errors import ProdrecError
+from prodrec.core.base.errors import ProdrecError
 from prodrec.core.scores.schema import LARGEST
 
 ORDERED = 10

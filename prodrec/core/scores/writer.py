@@ -18,12 +18,12 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prodrec.core.artefact import SPLITS, Fingerprint, header, new_file
-from prodrec.core.errors import ProdrecError
+from prodrec.core.base.artefact import SPLITS, Fingerprint, header, new_file
+from prodrec.core.base.errors import ProdrecError
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.texts import Texts
 from prodrec.core.scores.rounding import Where, best_first, keep_order, to_half
 from prodrec.core.scores.schema import HDF5_VERSION, Origin, fixed_utf8, key, rows_per_chunk
-from prodrec.core.taxonomy import Attribute, Taxonomy
-from prodrec.core.texts import Texts
 
 Columns = dict[str, NDArray[Any]]
 ROWS_BETWEEN_FLUSHES = 8192

@@ -32,15 +32,15 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
-from prodrec.core import dist, memory
-from prodrec.core.artefact import Fingerprint, check_header, header
-from prodrec.core.console import warn
-from prodrec.core.errors import BadArtefact, Mismatch, ProdrecError
-from prodrec.core.failing import is_lost_contact
+from prodrec.core.base import dist, memory
+from prodrec.core.base.artefact import Fingerprint, check_header, header
+from prodrec.core.base.console import warn
+from prodrec.core.base.errors import BadArtefact, Mismatch, ProdrecError
+from prodrec.core.base.rank_failures import is_lost_contact
 from prodrec.core.training import checkpoint_files as files
+from prodrec.core.training.checkpoint_shards import LoadPieces, SavePieces
+from prodrec.core.training.checkpoint_tensors import state_of
 from prodrec.core.training.loop import Position, Trainee
-from prodrec.core.training.pieces import LoadPieces, SavePieces
-from prodrec.core.training.state import state_of
 
 SHARE_OF_MEMORY = 0.5
 """Of the memory that is free, for the copy that is written while training goes on."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from prodrec.core.config import setting
+from prodrec.core.base.config import setting
 
 
 @dataclass(frozen=True)

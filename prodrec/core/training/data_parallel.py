@@ -15,7 +15,7 @@ import torch.distributed as c10d
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 
 if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prodrec.core import dist
-from prodrec.core.errors import InUse
+from prodrec.core.base import dist
+from prodrec.core.base.errors import InUse
 
 NAME = ".lock"
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from prodrec.core import dist
+from prodrec.core.base import dist
+from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch
-from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
 

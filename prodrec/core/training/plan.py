@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch, RowBatches
-from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.loop import Position, Trainee, steps_in_all, train_steps
-from prodrec.core.training.trainee import why_not_fused
+from prodrec.core.training.setup import why_not_fused
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset

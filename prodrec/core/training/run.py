@@ -21,11 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console, dist
-from prodrec.core.arrays import load_array
-from prodrec.core.artefact import Fingerprint, header, new_directory, read_json_artefact, refuse_inside_file, write_json
-from prodrec.core.errors import BadArtefact, NotFound, OutputExists
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base import console, dist
+from prodrec.core.base.arrays import load_array
+from prodrec.core.base.artefact import (
+    Fingerprint,
+    header,
+    new_directory,
+    read_json_artefact,
+    refuse_inside_file,
+    write_json,
+)
+from prodrec.core.base.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.training.lock import held_by_this_process
 from prodrec.core.training.weights import map_weights, write_weights
 
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.titles import Vocabulary
+    from prodrec.core.data.titles.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ def _make_room(path: Path) -> None:
 
 def open_run(path: Path) -> Run:
     """Open a run directory, finished or not. Raises NotFound, BadArtefact."""
-    from prodrec.core.data.titles import Vocabulary
+    from prodrec.core.data.titles.vocabulary import Vocabulary
 
     path = Path(path)
     found = read_json_artefact(path, kind="run")

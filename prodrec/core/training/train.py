@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prodrec.core import console, dist, failing
+from prodrec.core.base import console, dist, rank_failures
+from prodrec.core.base.errors import BadOption, Interrupted, LostContact, ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load, own_shares, training_order
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.errors import BadOption, Interrupted, LostContact, ProdrecError
+from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.lock import sole_use
@@ -83,7 +83,7 @@ def _train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, wo
             f"stopped at once; the last checkpoint stands. Go on with `{session.resume_command()}`."
         ) from stop
     except RuntimeError as error:
-        if not failing.is_lost_contact(error):
+        if not rank_failures.is_lost_contact(error):
             raise
         raise LostContact(
             "lost contact with another rank (it was killed, or its machine is gone); the last checkpoint stands. "

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch, RowBatches, in_order, load, own_shares
-from prodrec.core.data.photo_config import PhotoConfig
+from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.loop import TopK, Trainee
 
 if TYPE_CHECKING:

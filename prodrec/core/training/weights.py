@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodrec.core import dist
-from prodrec.core.errors import BadArtefact, ProdrecError
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadArtefact, ProdrecError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], shards: Mapping[str
 
 def _layout(weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> tuple[bytes, dict[str, int]]:
     """What stands before the tensors, and where each of them begins in the file."""
-    from prodrec.core.training.pieces import whole_shape
+    from prodrec.core.training.checkpoint_shards import whole_shape
 
     kinds = {name: TYPES.index(str(tensor.dtype).removeprefix("torch.")) for name, tensor in weights.items()}
     header: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _write_rows(
 ) -> None:
     import torch
 
-    from prodrec.core.training.pieces import pieces
+    from prodrec.core.training.checkpoint_shards import pieces
 
     with path.open("r+b") as file:
         for name, tensor in weights.items():

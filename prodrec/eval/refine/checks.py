@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from prodrec.core.artefact import SPLITS, refuse_if_taken
-from prodrec.core.errors import BadOption, Mismatch
+from prodrec.core.base.artefact import SPLITS, refuse_if_taken
+from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.eval.refine.fit import Rows
-from prodrec.eval.refine.joined import Joined
+from prodrec.eval.refine.score_files import Joined
 from prodrec.eval.refine.settings import Settings
 from prodrec.eval.refine.weights import KIND, Saved, check_classes
 

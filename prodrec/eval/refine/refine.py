@@ -12,20 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from prodrec.core import console
-from prodrec.core.artefact import SPLITS, new_file
-from prodrec.eval.refine.checks import (
-    Places,
-    check_fit_splits,
-    check_k,
-    check_weights,
-    choose_places,
-    empty_categories,
-)
+from prodrec.core.base import console
+from prodrec.core.base.artefact import SPLITS, new_file
+from prodrec.eval.refine.checks import Places, check_fit_splits, check_k, check_weights, choose_places, empty_categories
 from prodrec.eval.refine.dense import dense_rows
 from prodrec.eval.refine.fit import CrossFitted, Fitted, Rows, cross_fit, fold_of
-from prodrec.eval.refine.joined import Joined, join
 from prodrec.eval.refine.kept import together
+from prodrec.eval.refine.score_files import Joined, join
 from prodrec.eval.refine.settings import Settings
 from prodrec.eval.refine.tally import Tally
 from prodrec.eval.refine.weights import KIND, Saved, Weights, read, save

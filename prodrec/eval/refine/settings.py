@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from prodrec.core.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, nearest
 
 NORMALISERS = ("level", "related")
 PENALTIES = ("identity", "weights")

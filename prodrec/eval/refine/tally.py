@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.metrics import rank, rank_kept
+from prodrec.eval.report.metrics import rank, rank_kept
 
 
 @dataclass

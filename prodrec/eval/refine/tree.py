@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.base.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.artefact import Fingerprint, check_header, header
-from prodrec.core.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.artefact import Fingerprint, check_header, header
+from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.base.texts import Texts
 from prodrec.core.scores.schema import HDF5_VERSION, key
-from prodrec.core.taxonomy import Taxonomy
-from prodrec.core.texts import Texts
 from prodrec.eval.refine.dense import LevelProduct
 from prodrec.eval.refine.kept import KeptRows, kept_scores
 from prodrec.eval.refine.pattern import Pattern

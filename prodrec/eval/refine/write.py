@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core import console
-from prodrec.core.artefact import SPLITS
-from prodrec.core.scores import Origin, ScoresWriter
+from prodrec.core.base import console
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
 from prodrec.eval.refine.fit import fold_of
-from prodrec.eval.refine.joined import Joined, Piece
+from prodrec.eval.refine.score_files import Joined, Piece
 from prodrec.eval.refine.tally import Tally
 from prodrec.eval.refine.weights import Weights
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodrec.core.data.catalogue import Columns
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.columns import Columns
 
 
 @dataclass
@@ -73,6 +73,6 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """An empty shop; the test draws what it needs. The figure, half of the time of so small a dataset, is left out."""
-    monkeypatch.setattr("prodrec.core.data.write.draw_long_tail", lambda *_, **__: None)
+    monkeypatch.setattr("prodrec.core.data.prepare.write.draw_long_tail", lambda *_, **__: None)
     (tmp_path / "photos").mkdir()
     return Shop(tmp_path)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.batches import RowBatches, in_order, load, random_view, training_order, whole_view
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.data.ragged import Ragged
-from prodrec.core.errors import BadArtefact
+from prodrec.core.data.photos.config import PhotoConfig
 
 PHOTOS = PhotoConfig(image_size="24x18")
 

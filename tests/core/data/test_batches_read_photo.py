@@ -10,10 +10,10 @@ import pytest
 import simplejpeg
 from PIL import Image
 
+from prodrec.core.base.errors import BadPhoto
 from prodrec.core.data.batches import read_photo
-from prodrec.core.data.photo_sources import Place
-from prodrec.core.data.photos import PhotoRules, examine
-from prodrec.core.errors import BadPhoto
+from prodrec.core.data.photos.examine import PhotoRules, examine
+from prodrec.core.data.photos.sources import Place
 
 
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP", "TIFF"])

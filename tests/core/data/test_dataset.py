@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.core.artefact import SPLITS
-from prodrec.core.data.catalogue import Columns
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.drawn import ATTRIBUTES, DrawnCatalogue
-from prodrec.core.data.options import PrepareOptions
-from prodrec.core.data.prepare import prepare
-from prodrec.core.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.data.prepare.build import prepare
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.columns import Columns
+from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from prodrec.core.errors import BadArtefact, BadOption, NotFound
-from prodrec.core.scores import open_scores
+from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.scores.reader import open_scores
 
 
 @pytest.mark.parametrize("rows", [None, 1, 7, 1000])

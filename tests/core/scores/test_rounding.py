@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prodrec.core.errors import ProdrecError
+from prodrec.core.base.errors import ProdrecError
 from prodrec.core.scores.rounding import ORDERED, Where, best_first, keep_order, to_half
 
 WHERE = Where("sicot", ["a", "b"], np.array([7, 9]))

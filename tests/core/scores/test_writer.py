@@ -11,9 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from prodrec.core.errors import OutputExists, ProdrecError
-from prodrec.core.scores import Origin, ScoresWriter, open_scores
-from prodrec.core.taxonomy import Attribute, Taxonomy
+from prodrec.core.base.errors import OutputExists, ProdrecError
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.scores.reader import open_scores
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
 
 
 def small_tree(leaves: int = 3) -> Taxonomy:

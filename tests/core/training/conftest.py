@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prodrec.core.base.dist import Shard
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.drawn import DrawnCatalogue
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.data.prepare import prepare
-from prodrec.core.dist import Shard
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.prepare.build import prepare
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Trainee
-from prodrec.core.training.trainee import make_trainee
+from prodrec.core.training.setup import make_trainee
+from prodrec.demo.catalogue import DrawnCatalogue
 
 PHOTOS = PhotoConfig(image_size="16x12")
 TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", precision="fp32", momentum=0.9)

@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import nn
 
-from prodrec.core import dist, memory
-from prodrec.core.errors import BadArtefact, Mismatch, ProdrecError
+from prodrec.core.base import dist, memory
+from prodrec.core.base.errors import BadArtefact, Mismatch, ProdrecError
 from prodrec.core.training.checkpoint import Checkpoints, has_checkpoint
 from prodrec.core.training.checkpoint_files import Writer
+from prodrec.core.training.checkpoint_tensors import state_of
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, Trainee
-from prodrec.core.training.state import state_of
-from prodrec.core.training.trainee import make_trainee
+from prodrec.core.training.setup import make_trainee
 
 CLASSES = 7
 

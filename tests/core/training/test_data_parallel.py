@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import nn
 
-from prodrec.core import dist
+from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
 from prodrec.core.training.loop import seed_batch
-from prodrec.core.training.trainee import make_trainee
+from prodrec.core.training.setup import make_trainee
 from prodrec.core.training.validate import validate
 
 from .conftest import PHOTOS, TRAINING, TinyLosses, TinyNetwork

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prodrec.core import dist
-from prodrec.core.errors import InUse
+from prodrec.core.base import dist
+from prodrec.core.base.errors import InUse
 from prodrec.core.training.lock import NAME, held_by_this_process, sole_use
 
 HOLD = """

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import RowBatches, in_order, training_order
-from prodrec.core.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, learning_rate, steps_in_all, train_steps
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prodrec.core.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.base.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.training.run import clear_up, finish_run, finished_runs, open_run
 
 

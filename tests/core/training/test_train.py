@@ -9,7 +9,7 @@ import signal
 import pytest
 import torch
 
-from prodrec.core.errors import Interrupted
+from prodrec.core.base.errors import Interrupted
 from prodrec.core.training import train as train_module
 from prodrec.core.training.run import open_run
 from prodrec.core.training.train import train

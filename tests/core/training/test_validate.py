@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from prodrec.core.artefact import SPLITS
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.taxonomy import Attribute
 from prodrec.core.data.batches import Batch, RowBatches
-from prodrec.core.data.photo_config import PhotoConfig
-from prodrec.core.taxonomy import Attribute
+from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.validate import Validation, validate
 
 PHOTOS = PhotoConfig(image_size="24", crop_area=(0.8, 1.0))

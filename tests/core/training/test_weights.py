@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prodrec.core import dist
-from prodrec.core.errors import BadArtefact, ProdrecError
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadArtefact, ProdrecError
 from prodrec.core.training.weights import map_weights, write_weights
 
 ROWS = 7

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prodrec.core.taxonomy import Taxonomy
+from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.eval.refine.dense import DenseRows, dense_rows
 from prodrec.eval.refine.pattern import Pattern, everything, most_related
 from prodrec.eval.refine.tree import Tree, tree_of

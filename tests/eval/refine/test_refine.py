@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.core.errors import BadOption, Mismatch, OutputExists
-from prodrec.core.scores import open_scores
-from prodrec.eval.refine import joined as joined_room
+from prodrec.core.base.errors import BadOption, Mismatch, OutputExists
+from prodrec.core.scores.reader import open_scores
+from prodrec.eval.refine import score_files as joined_room
 from prodrec.eval.refine.fit import cross_fit, fold_of
-from prodrec.eval.refine.joined import join
 from prodrec.eval.refine.refine import _rows, refine
+from prodrec.eval.refine.score_files import join
 from prodrec.eval.refine.settings import Settings
 from prodrec.eval.refine.weights import read
 

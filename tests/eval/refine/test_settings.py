@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prodrec.core.errors import BadOption
+from prodrec.core.base.errors import BadOption
 from prodrec.eval.refine.settings import Settings
 
 

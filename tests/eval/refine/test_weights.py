@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from prodrec.core.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
 from prodrec.eval.refine.weights import Weights, check_classes, read, save
 
 FACTS = {"fit": ["validation"], "penalty": "identity", "k": 3, "folds": 5}

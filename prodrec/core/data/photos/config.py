@@ -1,0 +1,48 @@
+"""How photos become the network's input: size, augmentation, normalisation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from prodrec.core.base.config import setting
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PhotoConfig:
+    """Input size and augmentation; S §4.2 trains with random crop, mirror and deformation."""
+
+    image_size: str = setting("224", "input of the network in pixels: a side (224), or height x width (96x80)")
+    crop_area: tuple[float, float] = setting((0.35, 1.0), "random crop: smallest and largest share of the photo's area")
+    crop_aspect: float = setting(1.33, "random crop: widest change of the aspect ratio, as a factor; 1 keeps it")
+    mirror: bool = setting(True, "mirror half of the training photos left to right")
+    deform: float = setting(0.0, "random deformation: shear and rotation up to this many radians; 0 is none")
+    colour_jitter: float = setting(0.0, "random brightness, contrast and saturation, each up to this share; 0 is none")
+    mean: tuple[float, float, float] = setting(IMAGENET_MEAN, "mean of each channel (values 0-1) that is subtracted")
+    std: tuple[float, float, float] = setting(IMAGENET_STD, "spread of each channel (values 0-1) that divides")
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", self.image_size):
+            raise ValueError(f"image_size={self.image_size} is neither a side (224) nor height x width (96x80).")
+        low, high = self.crop_area
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"crop_area={low},{high} must rise inside (0, 1].")
+        if self.crop_aspect < 1:
+            raise ValueError(f"crop_aspect={self.crop_aspect} must be at least 1.")
+        if not 0 <= self.deform < 0.8:
+            raise ValueError(f"deform={self.deform} must be in [0, 0.8) radians.")
+        if not 0 <= self.colour_jitter < 1:
+            raise ValueError(f"colour_jitter={self.colour_jitter} must be in [0, 1).")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive.")
+
+    @property
+    def height(self) -> int:
+        return int(self.image_size.split("x")[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.image_size.split("x")[-1])

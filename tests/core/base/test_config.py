@@ -1,0 +1,297 @@
+"""Settings: read by type, refused with the nearest name, shown as they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from prodrec.core.base.config import (
+    describe,
+    from_dict,
+    mapping_keys,
+    override,
+    parse_assignments,
+    read_toml,
+    setting,
+    show,
+)
+from prodrec.core.base.errors import BadOption, NotFound
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.config import TrainingConfig
+from prodrec.models.families import FAMILIES, recipe
+from prodrec.models.network_config import NetworkConfig
+
+PARTS = (NetworkConfig, TrainingConfig, PhotoConfig)
+
+
+@dataclass(frozen=True)
+class Net:
+    width: int | None = setting(None, "width of the layer; none is the backbone's")
+    start: str | None = setting("imagenet", "where weights come from")
+    kind: Literal["mean", "max"] | None = setting("mean", "how words are joined")
+    after: Literal["none", "tanh"] = setting("none", "what follows")
+
+    def __post_init__(self) -> None:
+        if self.after != "none" and self.kind is None:
+            raise ValueError(f"after={self.after} does nothing without kind; set kind=mean too.")
+
+
+@dataclass(frozen=True)
+class Course:
+    lr: float = setting(0.1, "learning rate")
+    steps: int = setting(10, "how many")
+    mirror: bool = setting(True, "whether to mirror")
+    area: tuple[float, float] = setting((0.5, 1.0), "smallest and largest share")
+    size: str = setting("224", "a side or height x width")
+    weights: Mapping[str, float] = setting({"others": 1.0}, "weight by name")
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    """Only what differs from the defaults after the change."""
+    before, after = [Net(), Course()], override([Net(), Course()], values, where="--set")
+    both = zip(before, after, strict=True)
+    return {
+        field.name: getattr(b, field.name)
+        for a, b in both
+        for field in dataclasses.fields(a)
+        if repr(getattr(a, field.name)) != repr(getattr(b, field.name))
+    }
+
+
+# --- reading values
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("lr", "0.05", 0.05),
+        ("lr", "1e-3", 0.001),
+        ("lr", 1, 1.0),
+        ("steps", "20", 20),
+        ("steps", 20.0, 20),
+        ("mirror", "false", False),
+        ("mirror", "no", False),
+        ("mirror", "0", False),
+        ("mirror", False, False),
+        ("area", "0.2,0.9", (0.2, 0.9)),
+        ("area", " 0.2 , 0.9 ", (0.2, 0.9)),
+        ("area", [0.2, 0.9], (0.2, 0.9)),
+        ("width", "128", 128),
+        ("start", "none", None),
+        ("start", "None", None),
+        ("start", None, None),
+        ("start", "weights/none.pth", "weights/none.pth"),
+        ("kind", "none", None),
+        ("kind", "max", "max"),
+        ("after", "tanh", "tanh"),
+        ("size", "96x80", "96x80"),
+        ("size", 96, "96"),
+        ("weights", "colour:0.5", {"others": 1.0, "colour": 0.5}),
+        ("weights", " sleeve length : 0.3 ,others:2", {"others": 2.0, "sleeve length": 0.3}),
+        ("weights", {"a:b": 1}, {"others": 1.0, "a:b": 1.0}),
+    ],
+)
+def test_values_are_read_by_the_type_of_the_setting(key: str, text: Any, value: Any) -> None:
+    assert changed(**{key: text}) == {key: value}
+    assert type(changed(**{key: text})[key]) is type(value)
+
+
+def test_none_stays_a_choice_where_nothing_may_be_absent() -> None:
+    assert override([Net(after="tanh")], {"after": "none"}, where="--set")[0].after == "none"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "told"),
+    [
+        ("lr", "fast", "valid number"),
+        ("lr", "none", "valid number"),
+        ("lr", "nan", "finite"),
+        ("lr", "inf", "finite"),
+        ("lr", True, "valid number"),
+        ("steps", "2.5", "valid integer"),
+        ("steps", "", "valid integer"),
+        ("steps", True, "valid integer"),
+        ("mirror", "maybe", "valid boolean"),
+        ("area", "0.2", "expected 2 values with commas between them"),
+        ("area", "0.2,0.5,1", "expected 2 values with commas between them"),
+        ("area", 0.2, "expected 2 values with commas between them"),
+        ("area", "a,b", "valid number"),
+        ("kind", "mena", "'mean' or 'max'"),
+        ("after", "relu", "'none' or 'tanh'"),
+        ("size", [96, 80], "valid string"),
+        ("weights", "colour", "expected name:number, with commas between them"),
+        ("weights", ":1", "expected name:number"),
+        ("weights", "colour:much", "valid number"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_name(key: str, text: Any, told: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        override([Net(), Course()], {key: text}, where="shop.toml")
+    message = str(caught.value)
+    assert message.startswith(f"shop.toml: {key}=") and told in message and message.endswith(".")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("xyzzy", None), ("LR", "lr"), ("stpes", "steps"), ("Mirror", "mirror"), ("with", "width")]
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(key: str, near: str | None) -> None:
+    with pytest.raises(BadOption) as caught:
+        override([Net(), Course()], {key: "1"}, where="--set")
+    hint = f" (did you mean {near}?)" if near else ""
+    assert str(caught.value) == f"--set: unknown key {key!r}{hint}; `--settings` lists all keys."
+
+
+def test_contradictions_are_told_and_may_be_lifted_in_one_go() -> None:
+    with pytest.raises(BadOption, match=r"--set: after=tanh does nothing without kind; set kind=mean too\."):
+        override([Net(kind=None), Course()], {"after": "tanh"}, where="--set")
+    assert override([Net(kind=None)], {"after": "tanh", "kind": "max"}, where="--set") == [
+        Net(kind="max", after="tanh")
+    ]
+
+
+def test_each_value_is_told_with_where_it_comes_from() -> None:
+    where = {"after": "shop.toml", "steps": "--set"}
+    with pytest.raises(BadOption, match=r"^--set: steps=few"):
+        override([Net(), Course()], {"after": "tanh", "steps": "few"}, where=where)
+    with pytest.raises(BadOption, match=r"^shop\.toml and --set: after=tanh does nothing"):
+        override([Net(kind=None), Course()], {"after": "tanh", "steps": 3}, where=where)
+
+
+def test_what_is_not_changed_stays_and_nothing_is_changed_in_place() -> None:
+    net, course = Net(width=3), Course(lr=0.7)
+    assert override([net, course], {"steps": 5}, where="") == [Net(width=3), Course(lr=0.7, steps=5)]
+    assert (net, course) == (Net(width=3), Course(lr=0.7))
+
+
+# --- where values come from
+
+
+def test_assignments() -> None:
+    found = parse_assignments(["lr=0.1", " weights = a=b.pth ", "start="])
+    assert found == {"lr": "0.1", "weights": "a=b.pth", "start": ""}
+    assert parse_assignments(["lr=1", "lr=2"]) == {"lr": "2"}
+
+
+@pytest.mark.parametrize("wrong", ["lr", "=3", " =3", ""])
+def test_no_assignment(wrong: str) -> None:
+    with pytest.raises(BadOption, match="is not of the form key=value"):
+        parse_assignments(["lr=1", wrong])
+
+
+def toml(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "shop.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_tables_of_a_settings_file_only_group_its_keys(tmp_path: Path, mark: bytes) -> None:
+    text = b'lr = 0.5\n[network]\nstart = "none"\n[photos]\nsize = 96\narea = [0.1, 1]\nmirror = false\n'
+    found = read_toml(toml(tmp_path, mark + text))
+    assert found == {"lr": 0.5, "start": "none", "size": 96, "area": [0.1, 1], "mirror": False}
+    assert changed(**found) == {"lr": 0.5, "start": None, "size": "96", "area": (0.1, 1.0), "mirror": False}
+
+
+TABLES = "[head_weights]\nroot = 0.2\n'x,y' = 3", "[network]\nhead_weights = {root = 0.2, 'x,y' = 3}"
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_a_setting_that_is_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
+    usual = recipe("bcnn")
+    found = read_toml(toml(tmp_path, text), mappings=mapping_keys(usual.parts()))
+    assert usual.with_settings(found, where="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
+
+
+def test_a_mapping_is_told_as_it_was_written() -> None:
+    with pytest.raises(BadOption, match=r"head_weights=root:0\.1,leaf:x is not usable"):
+        recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("lr = ", "is not TOML"),
+        ("lr: 0.1", "is not TOML"),
+        (b"lr = 1 # \xff", "is not TOML"),
+        ("[a]\nlr = 1\n[b]\nlr = 2\n", "gives 'lr' twice"),
+        ("lr = 1\n[b]\nlr = 2\n", "gives 'lr' twice"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_used(tmp_path: Path, text: str | bytes, told: str) -> None:
+    path = toml(tmp_path, text)
+    with pytest.raises(BadOption) as caught:
+        read_toml(path)
+    assert str(path) in str(caught.value) and told in str(caught.value) and not str(caught.value).endswith("..")
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"none\.toml does not exist"):
+        read_toml(tmp_path / "none.toml")
+    with pytest.raises(BadOption, match="is a directory"):
+        read_toml(tmp_path)
+
+
+# --- what is there to set
+
+
+def test_settings_come_back_from_json() -> None:
+    net, course = Net(width=7, start=None), Course(area=(0.2, 0.3), size="96x80")
+    for part in (net, course):
+        assert from_dict(type(part), json.loads(json.dumps(dataclasses.asdict(part))), where="run.json") == part
+    with pytest.raises(BadOption, match=r"run\.json: unknown key 'widht' \(did you mean width\?\)"):
+        from_dict(Net, {"widht": 7}, where="run.json")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_default_is_shown_as_it_is_read(family: str) -> None:
+    """What `--settings` prints may be given to `--set` and changes nothing; nor does what run.json keeps."""
+    usual = recipe(family)
+    listed = describe(usual.parts())
+    assert recipe(family, {key: value for key, value, _ in listed}) == usual
+    assert {key for key, _, _ in listed} == {f.name for part in PARTS for f in dataclasses.fields(part)}
+
+
+UNUSUAL = {
+    "backbone": "vgg16",
+    "weights": None,
+    "embed": 64,
+    "dropout": 0.25,
+    "titles": "bilinear",
+    "word_nonlinearity": "none",
+    "clip_norm": 1.5,
+    "image_size": "96x80",
+    "crop_area": (0.123456789012345, 0.9),
+    "mean": (0.1, 0.2, 0.3),
+    "lr": 1e-7,
+    "head_weights": {"root": 0.25, "leaf": 2.0},
+    "heads": ("root", "leaf"),
+    "seed": 2**40,
+    "mirror": False,
+}
+
+
+@pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
+def test_unusual_values_are_shown_as_they_are_read(key: str, value: Any) -> None:
+    changed = recipe("sicot", {key: show(value)})
+    listed = {name: text for name, text, _ in describe(changed.parts())}
+    (found,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
+    assert found == value and listed[key] == show(value)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_setting_has_a_sentence(part: type) -> None:
+    for key, _, meaning in describe([part()]):
+        assert len(meaning.split()) >= 2 and meaning[-1] not in ".;,", f"{key}: {meaning!r}"
+
+
+def test_no_two_settings_have_one_name() -> None:
+    for a, b in itertools.combinations(PARTS, 2):
+        assert not {f.name for f in dataclasses.fields(a)} & {f.name for f in dataclasses.fields(b)}

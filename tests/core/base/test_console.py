@@ -1,0 +1,187 @@
+"""What a person sees: results apart from remarks, plain text in a pipe, progress with its rate and the time left."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from typing import Any
+
+import pytest
+from rich.table import Table
+
+from prodrec.core.base import console
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture(autouse=True)
+def text_mode(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    console.use_json(False)
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal has it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "140")
+    return Terminal()
+
+
+def table() -> Table:
+    found = Table("leaf", "top-1")
+    found.add_row("T恤 [new] [/] :apple:", "12 %")
+    return found
+
+
+def test_results_and_remarks_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say("a result")
+    console.note("a remark")
+    console.warn("be careful")
+    console.fail("it is not there.")
+    found = capsys.readouterr()
+    assert found.out == "a result\n"
+    assert found.err == "a remark\nwarning: be careful\nerror: it is not there.\n"
+
+
+def test_json_keeps_standard_output_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    console.use_json(True)
+    console.say("a result")
+    console.say(table())
+    console.note("a remark")
+    with console.progress("training", total=2) as advance:
+        advance(2)
+    assert not capsys.readouterr().out
+    console.emit_json({"name": "包邮", "value": None})
+    found = capsys.readouterr().out
+    assert json.loads(found) == {"name": "包邮", "value": None}
+    assert "包邮" in found and found.endswith("}\n")
+    with pytest.raises(ValueError, match="JSON"):
+        console.emit_json({"value": float("nan")})
+    assert not capsys.readouterr().out
+
+
+def test_a_pipe_gets_plain_text_in_lines_as_long_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a path of many words " * 30
+    for show in (console.say, console.note, console.warn, console.fail):
+        show(long)
+    console.say(table())
+    found = capsys.readouterr()
+    assert ESCAPE not in found.out + found.err
+    assert len(found.err.splitlines()) == 3
+    assert found.out.splitlines()[0] == long
+
+
+def test_a_terminal_gets_colour(terminal: Terminal) -> None:
+    with redirect_stderr(terminal):
+        console.fail("it is not there.")
+    assert ESCAPE in terminal.getvalue() and "it is not there." in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[bold]shop[/bold] [/] 12.5 'x'", "[bold]shop[/bold] [/] 12.5 'x'"),
+        ("shop:apple:.csv", "shop:apple:.csv"),
+        ("a\x1b[31mred\x07\x9b2J", "a\ufffd[31mred\ufffd\ufffd2J"),
+        ("not UTF-8 \udcff.csv", "not UTF-8 \ufffd.csv"),
+        ("two\nlines\tand a tab", "two\nlines   and a tab"),
+    ],
+)
+def test_what_names_hold_is_shown_and_does_nothing(capsys: pytest.CaptureFixture[str], text: str, shown: str) -> None:
+    for show in (console.say, console.note, console.fail):
+        show(text)
+    found = capsys.readouterr()
+    assert found.out == f"{shown}\n" and found.err == f"{shown}\nerror: {shown}\n"
+
+
+def test_cells_of_tables_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say(table())
+    assert "T恤 [new] [/] :apple:" in capsys.readouterr().out
+
+
+def test_width_is_that_of_the_place(terminal: Terminal) -> None:
+    assert console.width() == console.WIDTH_WHEN_PIPED
+    console.use_json(True)
+    with redirect_stderr(terminal):
+        assert console.width() == 140
+
+
+# --- progress
+
+
+def test_progress_on_a_terminal_shows_rate_and_time_left(terminal: Terminal) -> None:
+    bar = console.progress("training [x]", total=100, unit="photos", done=10)
+    with redirect_stderr(terminal), bar as advance:
+        for _ in range(3):
+            time.sleep(0.02)
+            advance(20, note="loss 1.25 [y]")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).splitlines()[-1]
+    assert "training [x]" in shown and "loss 1.25 [y]" in shown
+    assert re.search(r"70/100", shown)
+    assert re.search(r"[\d,]+\.\d photos/s", shown)
+    assert re.search(r"\d:\d\d:\d\d", shown)
+
+
+def test_progress_survives_an_error(terminal: Terminal) -> None:
+    bar = console.progress("training", total=None)
+    with redirect_stderr(terminal), pytest.raises(KeyboardInterrupt), bar as advance:
+        advance()
+        raise KeyboardInterrupt
+    assert terminal.getvalue().endswith(f"{ESCAPE}[?25h")  # the cursor is back
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr(console.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_piped_progress_is_a_plain_line_every_half_minute(capsys: pytest.CaptureFixture[str], clock: Any) -> None:
+    with console.progress("training", total=2000, unit="photos", done=500) as advance:
+        for _ in range(10):
+            clock.now += 10
+            advance(100, note="loss 1.25")
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 800/2,000 photos, 10.0 photos/s, 120 s left · loss 1.25",
+        "training: 1,100/2,000 photos, 10.0 photos/s, 90 s left · loss 1.25",
+        "training: 1,400/2,000 photos, 10.0 photos/s, 60 s left · loss 1.25",
+    ]
+
+
+def test_piped_progress_without_an_end(capsys: pytest.CaptureFixture[str], clock: Any) -> None:
+    with console.progress("reading", total=None) as advance:
+        advance()
+        clock.now += 40
+        advance(3)
+    assert capsys.readouterr().err == "reading: 4 rows, 0.1 rows/s\n"
+
+
+def test_short_work_says_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress("reading", total=3) as advance:
+        advance(3)
+    assert not capsys.readouterr().err
+
+
+def test_little_work_is_not_shown_where_that_is_asked(terminal: Terminal) -> None:
+    with redirect_stderr(terminal):
+        for total in (9, 10):
+            before = terminal.getvalue()
+            with console.progress("reading", total=total, least=10) as advance:
+                advance(total)
+            assert (terminal.getvalue() == before) == (total < 10)

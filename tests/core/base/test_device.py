@@ -1,0 +1,66 @@
+"""Devices by name, and workers by what the device leaves of the cores."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from prodrec.core.base import device
+from prodrec.core.base.device import available_cores, choose_device, choose_workers
+from prodrec.core.base.errors import BadOption
+
+
+def test_auto_takes_the_gpu_where_there_is_one():
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("tpu9000", "is no device"),
+        ("meta", "is not supported"),
+        (f"cuda:{torch.cuda.device_count()}", f"has {torch.cuda.device_count()} GPUs"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name, told):
+    with pytest.raises(BadOption, match=told):
+        choose_device(name)
+
+
+def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert choose_workers(0, cpu) == 0 and choose_workers(5, gpu) == 5
+    monkeypatch.setattr(device, "available_cores", lambda: 16)
+    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (1, 8)
+    monkeypatch.setattr(device, "available_cores", lambda: 1)
+    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
+
+
+def test_cores_are_those_of_the_job():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert available_cores() == len(allowed)
+
+
+def test_every_rank_takes_its_own_gpu_and_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "available_cores", lambda: 8)
+    assert choose_device("auto") == torch.device("cuda") and choose_device("cuda:1") == torch.device("cuda:1")
+    for name, value in {"RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
+    assert choose_device("cpu") == torch.device("cpu") and choose_workers(None, torch.device("cuda")) == 3
+    with pytest.raises(BadOption, match="names one GPU, and every rank needs its own"):
+        choose_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(BadOption, match="3 ranks on this machine and 2 GPUs"):
+        choose_device("auto")

@@ -1,0 +1,50 @@
+"""Available memory, read from the files of a machine that is made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodrec.core.base.memory import available
+
+GIB = 2**30
+
+
+def machine(root: Path, *, cgroup: str, groups: dict[str, dict[str, str]]) -> Path:
+    files = {"proc/meminfo": f"MemTotal: 99 kB\nMemAvailable: {8 * 2**20} kB\n", "proc/self/cgroup": cgroup}
+    files |= {f"sys/fs/cgroup/{name}/{file}": text for name, found in groups.items() for file, text in found.items()}
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_a_machine_without_limits(tmp_path: Path) -> None:
+    groups = {"job": {"memory.max": "max", "memory.current": "5", "memory.stat": "inactive_file 0\n"}}
+    assert available(machine(tmp_path, cgroup="0::/job\n", groups=groups)) == 8 * GIB
+
+
+@pytest.mark.parametrize("inside", ["/slurm/job", "/elsewhere"])  # a container does not see the place it is in
+def test_the_tightest_group_counts_and_cached_files_do_not(tmp_path: Path, inside: str) -> None:
+    groups = {
+        "slurm/job": {"memory.max": "max", "memory.current": "1", "memory.stat": "inactive_file 0\n"},
+        "slurm": {"memory.max": str(3 * GIB), "memory.current": str(2 * GIB), "memory.stat": f"inactive_file {GIB}\n"},
+        "": {"memory.max": str(6 * GIB), "memory.current": str(2 * GIB), "memory.stat": "inactive_file 0\n"},
+    }
+    found = available(machine(tmp_path, cgroup=f"0::{inside}\n", groups=groups))
+    assert found == (2 * GIB if inside == "/slurm/job" else 4 * GIB)
+
+
+def test_version_1(tmp_path: Path) -> None:
+    group = {
+        "memory.limit_in_bytes": str(2 * GIB),
+        "memory.usage_in_bytes": str(GIB),
+        "memory.stat": "total_inactive_file 7\n",
+    }
+    assert available(machine(tmp_path, cgroup="4:memory:/a\n1:cpu:/a\n", groups={"memory/a": group})) == GIB + 7
+
+
+def test_this_machine_and_one_that_tells_nothing(tmp_path: Path) -> None:
+    assert available() > 2**20
+    assert available(tmp_path) > 2**20

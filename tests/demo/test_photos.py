@@ -1,0 +1,31 @@
+"""Every leaf can be drawn in every colour and pattern, and looks different each time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from prodrec.demo.photos import COLOURS, PATTERNS, draw_product
+from prodrec.demo.shapes import SHAPES
+from prodrec.demo.titles import MATERIALS, TREE
+
+
+def test_every_leaf_has_a_shape_and_every_root_materials() -> None:
+    assert set(SHAPES) == set(TREE)
+    assert {leaf.root for leaf in TREE.values()} == set(MATERIALS)
+
+
+@pytest.mark.parametrize("leaf", SHAPES)
+def test_a_leaf_is_drawn(leaf: str) -> None:
+    first = draw_product(leaf, "red", "plain", size=48, seed=1)
+    assert (first.size, first.mode) == ((48, 48), "RGB")
+    assert first.tobytes() == draw_product(leaf, "red", "plain", size=48, seed=1).tobytes()
+    assert first.tobytes() != draw_product(leaf, "red", "plain", size=48, seed=2).tobytes()
+
+
+def test_every_colour_and_pattern_is_seen() -> None:
+    photos = [draw_product("Mugs", colour, pattern, size=48, seed=5) for colour in COLOURS for pattern in PATTERNS]
+    assert len({photo.tobytes() for photo in photos}) == len(COLOURS) * len(PATTERNS)
+    red, blue = (np.asarray(draw_product("Mugs", c, "plain", size=48, seed=5), np.float32) for c in ("red", "blue"))
+    assert (red - blue)[..., 0].max() > 80
+    assert (blue - red)[..., 2].max() > 80

@@ -1,0 +1,54 @@
+"""What all figures share: names are wrapped by their real width, what no font has is told, formats are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodrec.core.base.errors import BadOption, OutputExists
+from prodrec.eval.plots.style import check_format, drawing_style, new_figure, save, without_font, wrap
+
+
+def test_names_are_wrapped_at_spaces_and_cut_with_a_mark() -> None:
+    with drawing_style():
+        assert wrap("Sports  Shoes", 400, lines=2, size=7) == ["Sports Shoes"]
+        assert wrap("Evening Dresses", 130, lines=2, size=7) == ["Evening", "Dresses"]
+        unbroken = wrap("W" * 60, 130, lines=2, size=7)
+        assert len(unbroken) == 2 and unbroken[1].endswith("…") and len(unbroken[0]) >= len(unbroken[1]) - 1
+        assert len(wrap("W" * 60, 260, lines=2, size=7)[0]) == pytest.approx(2 * len(unbroken[0]), abs=1)
+        assert (
+            wrap("i" * 60, 130, lines=1, size=7)[0] > unbroken[0] and len(wrap("i" * 60, 130, lines=1, size=7)[0]) > 15
+        )
+
+
+def test_odd_names_are_cleaned_and_never_hang() -> None:
+    with drawing_style():
+        assert wrap("a\nb\x01", 400, lines=2, size=7) == ["a b\N{REPLACEMENT CHARACTER}"]
+        assert wrap("", 400, lines=2, size=7) == []
+        assert len(wrap("名字很长的类别", 1, lines=2, size=7)) == 2
+
+
+def test_characters_without_a_font_are_named_once() -> None:
+    assert without_font(["Shoes", "été €"]) == ""
+    assert without_font(["a\U0010fffd", "\U0010fffd b"]) == "\U0010fffd"
+
+
+def test_formats_are_known_by_their_suffix(tmp_path: Path) -> None:
+    check_format(Path("a.PNG"), option="--out")
+    with pytest.raises(BadOption, match=r"--out a\.gif: expected a name that ends in \.png, \.svg or \.pdf"):
+        check_format(Path("a.gif"), option="--out")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_names_stay_as_they_are_and_the_same_figure_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        with drawing_style():
+            figure = new_figure((2, 1))
+            figure.text(0, 0.5, "$5 & <x> $x_{")
+            save(figure, tmp_path / f"{name}{suffix}", kind="gallery")
+    found = (tmp_path / f"a{suffix}").read_bytes()
+    assert found == (tmp_path / f"b{suffix}").read_bytes()
+    assert suffix != ".svg" or b"$5 &amp; &lt;x&gt; $x_{" in found
+    with pytest.raises(OutputExists, match="--force"):
+        save(figure, tmp_path / f"a{suffix}", kind="gallery")

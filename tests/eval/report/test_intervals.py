@@ -1,0 +1,152 @@
+"""Intervals: known values, no collapse, and coverage by simulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prodrec.eval.report.intervals import (
+    of_accuracy,
+    of_mean,
+    of_paired_gain,
+    of_paired_mean_gain,
+    of_unpaired_gain,
+    wilson,
+)
+
+
+def test_wilson_has_known_values() -> None:
+    """The example of Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    for right, images, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        assert wilson(right / images, images) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 1), (1, 1), (7, 10), (10, 10), (812, 1000)])
+def test_one_stratum_is_wilson(right: int, images: int) -> None:
+    found = of_accuracy(np.array([right]), np.array([images]), np.ones(1))
+    assert found == pytest.approx(wilson(right / images, images))
+
+
+def test_newcombe_has_its_published_value() -> None:
+    """Newcombe (1998b), table II, method 10: 56/70 - 48/80 is 0.2000 with 0.0524 to 0.3339."""
+    low, high = of_unpaired_gain(48 / 80, wilson(48 / 80, 80), 56 / 70, wilson(56 / 70, 70))
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_classes_of_one_image_leave_a_width(right: int) -> None:
+    ones = np.ones(20, dtype=int)
+    low, high = of_accuracy(ones * right, ones, np.full(20, 1 / 20))
+    assert 0.05 < high - low < 0.5 and low <= right <= high
+    mixed = ones.copy()
+    mixed[:10] = 0
+    low, high = of_accuracy(mixed, ones, np.full(20, 1 / 20))
+    assert 0.2 < high - low < 0.6
+
+
+@pytest.mark.parametrize("classes", range(1, 60))
+def test_all_right_and_all_wrong_whatever_the_rounding_of_the_weights(classes: int) -> None:
+    images, weights = np.arange(1, classes + 1), np.full(classes, 1 / classes)  # e.g. 1/49 · 49 is less than 1
+    low, high = of_accuracy(images, images, weights)
+    assert 0 < low < high == 1
+    low, high = of_accuracy(images * 0, images, weights)
+    assert 0 == low < high < 1
+
+
+def test_runs_that_agree_leave_a_width() -> None:
+    images = np.array([1, 5, 40])
+    low, high = of_paired_gain(images * 0, images * 0, images, np.full(3, 1 / 3))
+    assert low < 0 < high
+
+
+def test_more_images_make_it_narrower() -> None:
+    weights = np.full(2, 0.5)
+    widths = [np.ptp(of_accuracy(np.array([3, 9]) * n, np.array([10, 10]) * n, weights)) for n in (1, 10, 100)]
+    assert widths[0] > 2 * widths[1] > 4 * widths[2]
+
+
+@pytest.mark.parametrize(
+    "kind", ["long tail", "long tail, nearly all right", "one image each", "three classes of three"]
+)
+def test_accuracy_interval_covers(kind: str) -> None:
+    random = np.random.default_rng(3)
+    classes = 3 if kind.startswith("three") else 60
+    images = np.maximum(1, (random.pareto(0.8, classes) * 3).astype(int))
+    p = random.beta(8, 1, classes) if "nearly" in kind else random.uniform(0, 1, classes)
+    if kind == "one image each":
+        images[:] = 1
+    if classes == 3:
+        images[:] = 3
+    weights = np.full(classes, 1 / classes)
+    inside = 0
+    for _ in range(400):
+        low, high = of_accuracy(random.binomial(images, p), images, weights)
+        inside += low <= (weights * p).sum() <= high
+    assert inside / 400 >= 0.93
+
+
+@pytest.mark.parametrize("one_image", [False, True])
+def test_paired_interval_covers(one_image: bool) -> None:
+    random = np.random.default_rng(4)
+    images = np.maximum(1, (random.pareto(0.8, 60) * 3).astype(int))
+    if one_image:
+        images[:] = 1
+    better, worse = random.uniform(0, 0.15, 60), random.uniform(0, 0.1, 60)
+    weights = np.full(60, 1 / 60)
+    truth, inside = float((weights * (better - worse)).sum()), 0
+    for _ in range(300):
+        drawn = random.multinomial(images, np.stack([better, worse, 1 - better - worse], axis=1))
+        low, high = of_paired_gain(drawn[:, 0], drawn[:, 1], images, weights)
+        inside += low <= truth <= high
+    assert inside / 300 >= 0.92
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (3, 7), (830, 1000)])
+def test_mean_of_two_values_has_wilsons_interval(right: int, images: int) -> None:
+    value, interval = of_mean(np.array([images - right, right]), np.array([0.0, 1.0]))
+    assert value == pytest.approx(right / images) and interval == pytest.approx(wilson(right / images, images))
+
+
+def test_mean_does_not_depend_on_the_direction_or_scale_of_its_values() -> None:
+    images, values = np.array([60, 20, 15, 5]), np.arange(4) / 3
+    value, (low, high) = of_mean(images, values)
+    assert value == pytest.approx((20 + 30 + 15) / 300) and low < value < high
+    turned, ends = of_mean(images, 1 - values)
+    assert turned == pytest.approx(1 - value) and sorted(ends) == pytest.approx([1 - high, 1 - low])
+
+
+def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
+    joint = np.array([[100, 40], [25, 835]])
+    every = np.array([True, True])
+    low, high = of_paired_mean_gain(joint, np.array([0.0, 1.0]), every)
+    counts = [np.array([n]) for n in (40, 25, 1000)]
+    assert (low, high) == pytest.approx(of_paired_gain(*counts, np.ones(1)), abs=2e-4)
+    same = of_paired_mean_gain(np.diag([100, 900]), np.array([0.0, 1.0]), every)
+    assert same[0] < 0 < same[1], "agreement on these images is no proof for others"
+
+
+@pytest.mark.parametrize("mistakes", [False, True])
+def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
+    """95 % intervals of simulated distances of two runs hold the true mean and gain about 95 times in 100."""
+    random = np.random.default_rng(5)
+    joint = np.array([[0.70, 0.04, 0.02, 0.01], [0.06, 0.06, 0.01, 0.01], [0.02, 0.01, 0.02, 0], [0.01, 0.01, 0, 0.02]])
+    values, counts = np.arange(4) / 3, np.arange(4) >= int(mistakes)
+
+    def mean(share: Any) -> float:
+        return float((share * values)[counts].sum() / share[counts].sum())
+
+    first, gain = mean(joint.sum(axis=1)), mean(joint.sum(axis=0)) - mean(joint.sum(axis=1))
+    held_mean = held_gain = 0
+    for draw in random.multinomial(300, joint.ravel(), size=400).reshape(-1, 4, 4):
+        low, high = of_mean(draw.sum(axis=1)[counts], values[counts])[1]
+        held_mean += low <= first <= high
+        low, high = of_paired_mean_gain(draw, values, counts)
+        held_gain += low <= gain <= high
+    assert 0.925 <= held_mean / 400 <= 0.985 and 0.925 <= held_gain / 400 <= 0.985

@@ -1,0 +1,21 @@
+"""Notes: what is true of several runs is said once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prodrec.core.scores.reader import open_scores
+from prodrec.eval.report.notes import absence_notes, level_notes
+
+
+def test_runs_of_which_the_same_is_true_share_a_note(draw_scores: Any) -> None:
+    drawn = [draw_scores("a"), draw_scores("b"), draw_scores("c", scored=("root", "leaf")), draw_scores("d", top_k=4)]
+    drawn.append(draw_scores("e", scored=("root",)))
+    files = [open_scores(one.path) for one in drawn]
+    assert level_notes(files) == [
+        "a, b: root by the summed probabilities of the leaves below.",
+        "c, e: root by the run's own scores.",
+        "d: root by the summed probabilities of the leaves below; of these only the 4 best are in the file.",
+    ]
+    assert absence_notes(files) == ["e: scores of root only; leaf read n/a."]
+    assert absence_notes(files[:4]) == []

@@ -1,0 +1,131 @@
+"""Recognising one photo, with a network whose every answer is known."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from prodrec.core.base.errors import BadPhoto, NotFound
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.data.batches import Batch
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.titles.vocabulary import Vocabulary
+from prodrec.core.data.titles.words import choose_tokenizer
+from prodrec.inference.recognise import Recogniser, _best, read_bytes
+
+TREE = Taxonomy(
+    levels=("root", "leaf"),
+    names=(("Bags", "Shoes"), ("Totes", "Boots", "Clogs")),
+    parents=(np.array([-1, -1], np.int32), np.array([0, 1, 1], np.int32)),
+)
+
+
+class KnownNetwork:
+    """Scores by the photo's mean, weights words by their id."""
+
+    def score(self, batch: Batch, *, with_titles: bool = False) -> Any:
+        self.batch = batch
+        share = torch.tensor([[0.2, 0.5, 0.3]] if not with_titles else [[0.9, 0.05, 0.05]])
+        root = torch.tensor([[1.0, 1.0]])
+        attributes = {"colour": torch.tensor([[0.0, 3.0]])}
+        return SimpleNamespace(scores={"root": root, "leaf": share.log() + 7}, attribute_scores=attributes)
+
+    def read(self, tokens_BT: torch.Tensor) -> Any:
+        return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
+
+    def saliency(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        return torch.arange(6.0).reshape(1, 2, 3)
+
+
+@pytest.fixture
+def recogniser() -> Recogniser:
+    tokenizer = choose_tokenizer("jieba")
+    vocabulary = Vocabulary(("red", "boots"), np.array([5, 2]), tokenizer.name, tokenizer.version)
+    attributes = (Attribute("size", ("S", "L")), Attribute("colour", ("blue", "red")))
+    run: Any = SimpleNamespace(taxonomy=TREE, attributes=attributes, vocabulary=vocabulary, stored_side=256)
+    return Recogniser(run, KnownNetwork(), PhotoConfig(image_size="20x30"), torch.device("cpu"))
+
+
+def png(height: int = 50, width: int = 30, colour: tuple[int, int, int] = (200, 100, 50)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_the_best_of_every_level_with_their_paths(recogniser: Recogniser) -> None:
+    found = recogniser.recognise(png(), top=2)
+    assert [(p.path, round(p.confidence, 6)) for p in found.levels["leaf"]] == [
+        (("Shoes", "Boots"), 0.5),
+        (("Shoes", "Clogs"), 0.3),
+    ]
+    assert [(p.path, p.confidence) for p in found.levels["root"]] == [(("Bags",), 0.5), (("Shoes",), 0.5)]
+    assert list(found.attributes) == ["colour"] and found.attributes["colour"][0].name == "red"
+    assert found.attributes["colour"][0].confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    assert found.words is None and found.saliency is None
+
+
+def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogniser) -> None:
+    recogniser.recognise(png())
+    images_BCHW = recogniser.network.batch.inputs  # type: ignore[attr-defined]
+    photos = PhotoConfig()
+    assert tuple(images_BCHW.shape) == (1, 3, 20, 30)
+    expected = (np.array([200, 100, 50]) / 255 - photos.mean) / photos.std
+    np.testing.assert_allclose(images_BCHW[0, :, 10, 15], expected, atol=0.02)
+
+
+def test_words_are_weighed_in_their_order_and_unknown_ones_told(recogniser: Recogniser) -> None:
+    found = recogniser.recognise(png(), title="BOOTS, shiny! red")
+    assert found.words is not None
+    assert [(word.word, word.weight) for word in found.words] == [
+        ("boots", pytest.approx(0.2)),
+        ("shiny", None),
+        ("red", pytest.approx(0.1)),
+    ]
+    assert found.levels["leaf"][0].name == "Boots"
+    assert recogniser.recognise(png(), title="red", with_titles=True).levels["leaf"][0].name == "Totes"
+    nothing = recogniser.recognise(png(), title="…")
+    assert nothing.words == []
+
+
+def test_saliency_says_which_part_is_seen(recogniser: Recogniser) -> None:
+    seen = recogniser.recognise(png(50, 30), saliency=True).saliency
+    assert seen is not None and seen.weights_hw.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert (seen.rows, seen.columns) == (slice(15, 35), slice(0, 30))
+
+
+def test_as_json_is_plain(recogniser: Recogniser) -> None:
+    import json
+
+    found = recogniser.recognise(png(), title="red zzz", saliency=True).as_json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["levels"]["leaf"][0]["path"] == ["Shoes", "Boots"] and found["words"][1]["weight"] is None
+    assert found["saliency"]["rows"] == [15, 35] and len(found["attributes"]["colour"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [(b"", "empty"), (b"GIF89a", "undecodable|truncated"), (png()[:60], "trunc")]
+)
+def test_bytes_that_are_no_photo(recogniser: Recogniser, data: bytes, told: str) -> None:
+    with pytest.raises(BadPhoto, match=told):
+        recogniser.recognise(data)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"none\.jpg does not exist"):
+        read_bytes(tmp_path / "none.jpg")
+    with pytest.raises(BadPhoto, match="cannot be read"):
+        read_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("top", [1, 5, 199, 200, 300])
+def test_the_best_of_many_are_those_of_a_full_sort(top: int) -> None:
+    scores = torch.randn(1, 200, generator=torch.Generator().manual_seed(0)).mul(2).round()  # with many ties
+    expected = np.argsort(-scores[0].numpy(), kind="stable")[:top]
+    assert [number for number, _ in _best(scores, top)] == expected.tolist()

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prodrec.core.base.errors import BadOption
+from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.models.assemble import build
+from prodrec.models.dataset_fit import suited
+from prodrec.models.families import FAMILIES, recipe
+
+
+@pytest.mark.parametrize("name", [name for name, row in FAMILIES.items() if "attention" not in row.network])
+def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy, attributes: tuple, make_batch) -> None:
+    """The backbone passes them on: features, loss and gradient without any part for photos."""
+    made = suited(recipe(name), "features").network
+    assert (made.backbone, made.weights) == ("features", None)
+    network = build(
+        made if made.titles is None else suited(recipe(name, {"word_vectors": "random"}), "features").network,
+        taxonomy=taxonomy,
+        attributes=attributes,
+        words=30,
+        feature_width=12,
+    ).eval()
+    batch = make_batch(6)
+    batch.inputs = torch.randn(6, 12)
+    batch.tokens_BT %= 31
+    assert torch.equal(network.score(batch).features_BD, batch.inputs)
+    network.loss(batch).total.backward()
+    assert all(parameter.grad is not None for parameter in network.heads.parameters())
+    assert not list(network.backbone.parameters())
+
+
+def test_what_was_asked_for_stays() -> None:
+    made = suited(
+        recipe("sicot", {"embed": 64, "lr": 0.3, "dropout": 0.2}), "features", given=("embed", "lr", "dropout")
+    )
+    assert (made.network.embed, made.network.dropout, made.training.lr) == (64, 0.2, 0.3)
+    assert suited(recipe("sicot"), "photos") == recipe("sicot")
+    assert suited(made, "features") == made
+    given = {"backbone": "features", "weights": "none"}
+    assert suited(recipe("visual", given), "features", given=given).network.backbone == "features"
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "inputs", "words"),
+    [
+        ("visual", {"backbone": "resnet18"}, "features", "backbone=resnet18 looks at photos, and shop holds feature"),
+        ("visual", {"image_size": "64"}, "features", "image_size=64 is about photos"),
+        ("visual", {"mirror": "no"}, "features", "mirror=false is about photos"),
+        ("visual", {"weights": "imagenet"}, "features", "weights=imagenet is about photos"),
+        ("visual", {"freeze_until": "layer2"}, "features", "freeze_until=layer2"),
+        ("visual", {"backbone_lr_scale": "0.1"}, "features", "backbone_lr_scale=0.1"),
+        ("sscnn", {}, "features", "take another family than sscnn"),
+        (
+            "visual",
+            {"backbone": "features"},
+            "photos",
+            "backbone=features takes feature vectors, and shop holds photos",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(family: str, given: dict[str, str], inputs: str, words: str) -> None:
+    with pytest.raises(BadOption, match=words):
+        suited(recipe(family, given), inputs, given=given, where="shop")
+
+
+def test_photos_and_vectors_are_not_mixed_up(taxonomy: Taxonomy) -> None:
+    for name, width in (("features", None), ("squeezenet1_1", 12)):
+        with pytest.raises(BadOption, match="datasets of feature vectors"):
+            build(
+                recipe("visual", {"backbone": name, "weights": "none"}).network, taxonomy=taxonomy, feature_width=width
+            )
