@@ -111,22 +111,22 @@ def dtensor(size: Size) -> Step:
     from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
     from torch.distributed.tensor.parallel import loss_parallel
 
-    mesh = init_device_mesh(size.device, (dist.ranks(),))
-    held = dist.share(size.classes)
+    mesh = init_device_mesh(size.device, (dist.world_size(),))
+    held = dist.shard_slice(size.classes)
     part_ND = torch.empty(held.stop - held.start, size.features, device=size.device).normal_(0, 0.01)
     weight_CD = nn.Parameter(DTensor.from_local(part_ND, mesh, [Shard(0)]))
     optimizer = torch.optim.SGD([weight_CD], lr=LR, momentum=MOMENTUM, weight_decay=DECAY)  # fused is not for DTensor
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        own = dist.share(size.batch)
-        sizes = [len(labels_B[dist.share(size.batch, number=rank)]) for rank in range(dist.ranks())]
-        gathered_AD = dist.all_rows(features_BD[: own.stop - own.start].detach(), sizes).requires_grad_()
+        own = dist.shard_slice(size.batch)
+        sizes = [len(labels_B[dist.shard_slice(size.batch, number=rank)]) for rank in range(dist.world_size())]
+        gathered_AD = dist.all_gather_rows(features_BD[: own.stop - own.start].detach(), sizes).requires_grad_()
         x_AD = DTensor.from_local(gathered_AD, mesh, [Replicate()], grad_placements=[Partial()])
         with loss_parallel():
             F.cross_entropy(F.linear(x_AD, weight_CD), labels_B).backward()
         assert gathered_AD.grad is not None
-        dist.own_rows_of_sum(gathered_AD.grad, sizes)
+        dist.reduce_scatter_rows(gathered_AD.grad, sizes)
         optimizer.step()
 
     return step
@@ -211,10 +211,10 @@ class Contestant:
 def serve(name: str, size: Size, pipe: Any, place: dict[str, str], threads: int) -> None:
     os.environ.update(place)
     torch.set_num_threads(threads)
-    with dist.job():
+    with dist.process_group():
         torch.manual_seed(0)
         step = CONTESTANTS[name](size)
-        share = dist.share(size.batch)
+        share = dist.shard_slice(size.batch)
         rows = size.batch if "DTensor" in name else share.stop - share.start  # its loss wants the labels of all ranks
         while pipe.recv() == "step":
             features_BD = torch.randn(rows, size.features, device=size.device, requires_grad=True)

@@ -64,7 +64,7 @@ def curve(options: argparse.Namespace, out: Path) -> None:
     settings = {**FIXED, "weights": options.weights, "batch_size": str(options.batch), **parse_assignments(options.set)}
     rows = len(open_dataset(options.dataset).rows("train"))
     settings["epochs"] = str(options.steps * options.batch / rows)
-    with dist.job():
+    with dist.process_group():
         train(recipe("sicot", settings), dataset=options.dataset, out=out.with_suffix(""), workers=0)
         if dist.is_main():
             out.write_text(json.dumps(told))

@@ -78,7 +78,7 @@ def _as_rank(rank: int, ranks: int, port: int, out: Path, function: Callable[...
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ.update(place | {"WORLD_SIZE": str(ranks)})
     torch.set_num_threads(1)
-    with dist.job():
+    with dist.process_group():
         (out / f"rank-{rank}.pickle").write_bytes(pickle.dumps(function(*args)))
         dist.barrier()
 

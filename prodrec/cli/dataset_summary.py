@@ -17,10 +17,10 @@ MANY_WITHOUT_WORDS = 0.2
 def say_dataset(header: Mapping[str, Any], path: Path) -> None:
     """Print the summary of a dataset."""
     for name, text in _lines(header, path):
-        console.say(f"{name:<12}{text}")
-    console.say(_table(header["counts"]))
+        console.print(f"{name:<12}{text}")
+    console.print(_table(header["counts"]))
     for name, text in _remarks(header, path):
-        console.say(f"{name:<12}{text}")
+        console.print(f"{name:<12}{text}")
 
 
 def answer(header: Mapping[str, Any], path: Path) -> dict[str, Any]:

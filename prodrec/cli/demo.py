@@ -89,7 +89,7 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
     (out / SETTINGS).write_text(_settings_file(size), "utf-8")
     drawn = draw_catalogue(out, products=size.products, leaves=size.leaves, size=size.pixels)
     seconds = {"draw": round(time.monotonic() - started, 1)}
-    console.say(
+    console.print(
         f"Drew {out}/products.csv, {drawn.rows:,} products of {size.leaves} kinds, and {out}/photos/, with the dirt of "
         f"a real catalogue: {sum(drawn.rejected.values())} unusable rows, {drawn.duplicate_groups} photos that occur "
         f"twice, a kind under two parents.\n{out}/{SETTINGS} has the settings of a small network."
@@ -133,7 +133,7 @@ def _settings_file(size: Size) -> str:
 
 def _run(step: str, out: Path) -> None:
     """Print a command and run it in `out`, with its output where ours goes."""
-    console.say(f"\n$ prodrec {step}")
+    console.print(f"\n$ prodrec {step}")
     sys.stdout.flush()
     sys.stderr.flush()
     package = str(Path(__file__).resolve().parents[2])
@@ -175,22 +175,22 @@ def _figures(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _say_end(out: Path, figures: dict[str, dict[str, Any]], seconds: float, *, quick: bool) -> None:
-    console.say(
+    console.print(
         f"\nDone in {seconds:.0f} s. Titles were used in training only; both models were tested on photos alone."
     )
     if quick:
-        console.say("--quick trains too briefly for the figures to mean anything.")
+        console.print("--quick trains too briefly for the figures to mean anything.")
     for name, cells in figures.items():
         visual, sicot = cells["visual"], cells["sicot"]
         if visual is None or sicot is None:
             continue
         gain = sicot["gain"]
         clear = gain["low"] > 0 or gain["high"] < 0
-        console.say(
+        console.print(
             f"{name:<18} visual {visual['value']:5.1f} %  sicot {sicot['value']:5.1f} %  gain {gain['value']:+5.1f} "
             f"[{gain['low']:+.1f}, {gain['high']:+.1f}]{'' if clear else ', which may be chance'}"
         )
-    console.say(
+    console.print(
         f"""
 One run of each on a small drawn catalogue shows the way, not the worth of a method: README.md has measured results.
 

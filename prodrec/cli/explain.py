@@ -181,21 +181,21 @@ def _say(photo: Path, recognised: Recognised, picture: Path | None) -> None:
     from prodrec.core.base.taxonomy import PATH_SEPARATOR
     from prodrec.eval.plots.contact_sheet import percent
 
-    console.say(str(photo))
+    console.print(str(photo))
     for level, predictions in recognised.levels.items():
-        console.say(f"  {level}")
+        console.print(f"  {level}")
         for found in predictions:
-            console.say(f"    {percent(found.confidence):>5}  {PATH_SEPARATOR.join(found.path)}")
+            console.print(f"    {percent(found.confidence):>5}  {PATH_SEPARATOR.join(found.path)}")
     if recognised.attributes:
-        console.say("  attributes")
+        console.print("  attributes")
         for name, states in recognised.attributes.items():
-            console.say(f"    {percent(states[0].confidence):>5}  {name}: {states[0].name}")
+            console.print(f"    {percent(states[0].confidence):>5}  {name}: {states[0].name}")
     if recognised.words is not None:
-        console.say("  weights of the title's words")
+        console.print("  weights of the title's words")
         for word in recognised.words:
             weight = "    –" if word.weight is None else f"{word.weight:5.2f}"
-            console.say(f"    {weight}  {word.word}{' (not in the vocabulary)' if word.weight is None else ''}")
+            console.print(f"    {weight}  {word.word}{' (not in the vocabulary)' if word.weight is None else ''}")
         if not recognised.words:
-            console.say("    (the title has no words)")
+            console.print("    (the title has no words)")
     if picture is not None:
-        console.say(f"  wrote {picture}")
+        console.print(f"  wrote {picture}")

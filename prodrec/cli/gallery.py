@@ -55,7 +55,7 @@ def gallery_command(
 
     wanted = Wanted(split, level, only, sort, leaf, root, columns * rows, seed)
     found = gallery(_find(scores), dataset, out, wanted, columns=columns, force=force)
-    console.say(
+    console.print(
         f"wrote {out}: {len(found['photos']):,} of {found['images']:,} photos, of which {found['errors']:,} wrong"
     )
     return found

@@ -62,9 +62,11 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
         path + " " * (max(cells) - taken) + "".join(f"{count:>12}" for count in row)
         for path, taken, row in zip(paths, cells, counts, strict=True)
     )
-    console.say("\n".join(lines))
+    console.print("\n".join(lines))
     if left_out := len(data.taxonomy.leaves) - len(listed):
-        console.say(f"{left_out:,} leaves with fewer training photos are left out; products.parquet has those of all.")
+        console.print(
+            f"{left_out:,} leaves with fewer training photos are left out; products.parquet has those of all."
+        )
     return listed
 
 
@@ -74,9 +76,9 @@ def _say_samples(data: Dataset, count: int, seed: int) -> list[dict[str, Any]]:
     listed = data.samples(count, seed=seed)
     for product in listed:
         size = f", {product['width']} x {product['height']}" if "width" in product else ""
-        console.say(f"{product['id']} ({product['split']}{size}) {product['title'] or ''}")
-        console.say(f"    {' / '.join(product['path'])}")
+        console.print(f"{product['id']} ({product['split']}{size}) {product['title'] or ''}")
+        console.print(f"    {' / '.join(product['path'])}")
         if product["attributes"]:
-            console.say("    " + " · ".join(f"{name} {state}" for name, state in product["attributes"].items()))
-        console.say(f"    words: {' '.join(product['words']) or '(none)'}")
+            console.print("    " + " · ".join(f"{name} {state}" for name, state in product["attributes"].items()))
+        console.print(f"    words: {' '.join(product['words']) or '(none)'}")
     return listed

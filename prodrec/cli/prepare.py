@@ -222,5 +222,5 @@ def prepare(
     )
     say_dataset(header, out)
     command = "pretrain-embeddings" if no_images else "train visual"
-    console.note(f"wrote {out}; next: prodrec {command}" + ("" if out == Path("dataset") else f" {out}"))
+    console.info(f"wrote {out}; next: prodrec {command}" + ("" if out == Path("dataset") else f" {out}"))
     return answer(header, out)

@@ -96,7 +96,7 @@ def pretrain_embeddings_command(
     answer["neighbours"] = {word: neighbours(made, word, top) for word in words or ()}
     _say_neighbours(answer["neighbours"])
     if not only_look and data.inputs != "nothing":
-        console.say(f"next: `prodrec train sicot {dataset}`")
+        console.print(f"next: `prodrec train sicot {dataset}`")
     return answer
 
 
@@ -116,7 +116,7 @@ def _summary(made: WordVectors, data: Dataset) -> dict[str, Any]:
 def _say_summary(answer: dict[str, Any], *, looked: bool) -> None:
     settings = answer["settings"]
     what = f"{answer['words']:,} words × {answer['dimension']}, {answer['method']}"
-    console.say(f"{answer['embeddings']}: {'' if looked else 'written, '}{what}")
+    console.print(f"{answer['embeddings']}: {'' if looked else 'written, '}{what}")
     share, text = answer["known"] / max(1, answer["words"]), answer["known_share_of_text"]
     line = f"vectors for {answer['known']:,} of {answer['words']:,} words ({share:.1%}, {text:.1%} of all titles' text)"
     if "file" in settings:
@@ -124,9 +124,9 @@ def _say_summary(answer: dict[str, Any], *, looked: bool) -> None:
         line += f", {settings['from_parts']:,} from their parts" if settings["from_parts"] else ""
     elif answer["known"] < answer["words"]:
         line += "; the others do not occur in training titles"
-    console.say(line)
+    console.print(line)
 
 
 def _say_neighbours(found: dict[str, list[tuple[str, float]]]) -> None:
     for word, near in found.items():
-        console.say(f"{word}: " + "  ".join(f"{other} {cosine:.2f}" for other, cosine in near))
+        console.print(f"{word}: " + "  ".join(f"{other} {cosine:.2f}" for other, cosine in near))

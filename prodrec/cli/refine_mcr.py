@@ -127,8 +127,8 @@ def refine_mcr_command(
         _say(found)
         refined.append(found)
     for path in up_to_date:
-        console.say(f"{path} is up to date")
-    console.say("next: `prodrec report --by-level`")
+        console.print(f"{path} is up to date")
+    console.print("next: `prodrec report --by-level`")
     return {"refined": refined, "up_to_date": [str(path) for path in up_to_date]}
 
 
@@ -173,7 +173,7 @@ def find_levels(
             "files of one dataset together, one for each level, or refine the leaves by themselves with --levels."
         )
     for text in alone:
-        console.note(f"{text} holds a single level and is left out; name it together with the others of its dataset")
+        console.info(f"{text} holds a single level and is left out; name it together with the others of its dataset")
     if len(work) > 1 and any(places):
         raise BadOption(f"{places[0] or places[1]} is one place for {len(work)} files; name one file, or leave it out.")
     return work, up_to_date
@@ -184,18 +184,18 @@ def _say(found: dict[str, Any]) -> None:
 
     fitted = found.get("fit")
     how = f"fitted on {fitted['rows']:,} {' and '.join(fitted['splits'])} rows" if fitted else "by given weights"
-    console.say(
+    console.print(
         f"{found['scores']}: {found['rows']:,} rows, {len(found['levels'])} levels, λ = {found['lambda']:.4g}, "
         f"{found['parameters']:,} weights {how}"
     )
     if fitted:
         solver = found["solver"]["final"]
         in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
-        console.say(
+        console.print(
             f"solver: {solver['status']} after {solver['steps']} steps, {solver['evaluations']} evaluations{in_float64}"
         )
     for note in found["notes"]:
-        console.note(note)
+        console.info(note)
     table = Table(box=None, pad_edge=False)
     for head in ("top-1, percent", "level", "", "images", "classes", "before", "after", "change"):
         table.add_column(head, justify="left" if head in ("top-1, percent", "level", "") else "right")
@@ -204,7 +204,7 @@ def _say(found: dict[str, Any]) -> None:
         counts = (f"{figure['rows']:,}", f"{figure['classes']:,}")
         before, after = figure["before"], figure["after"]
         table.add_row(*names, *counts, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
-    console.say(table)
+    console.print(table)
     if found["worse"]:
         told = ", ".join(
             f"{f['split']} {f['level']} {f['metric']} {f['before']:.2f} to {f['after']:.2f}" for f in found["worse"]

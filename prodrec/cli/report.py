@@ -90,7 +90,7 @@ def report_command(
     written = write(found, csv=csv, markdown=markdown, figures=figures, force=force)
     _say(found)
     for path in written:
-        console.note(f"wrote {path}")
+        console.info(f"wrote {path}")
     return {**found.as_json(), "written": [str(path) for path in written]}
 
 
@@ -131,16 +131,16 @@ def _say(found: Report) -> None:
     from prodrec.eval.report.layout import left_out, tables
 
     for table in tables(found, width=console.width()):
-        console.say(table)
+        console.print(table)
     repeats = any(len(column.files) > 1 for column in found.columns)
-    console.say("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
+    console.print("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
     if len(found.columns) > 1:
         edges = " (edges where values are)" if any(row.unit == "edges" for row in found.rows) else ""
-        console.say(f"gains are percentage points{edges} over {found.columns[0].name}")
+        console.print(f"gains are percentage points{edges} over {found.columns[0].name}")
     for line in left_out(found):
-        console.say(line)
+        console.print(line)
     for note in found.notes:
-        console.note(note)
+        console.info(note)
 
 
 def _numbers(text: str) -> list[int]:

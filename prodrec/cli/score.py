@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
-    from prodrec.models.recognizer import Recognizer
+    from prodrec.models.recognizer import RecognitionNetwork
 
 EXAMPLES = """
 Examples:
@@ -58,7 +58,7 @@ class How:
             raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
         if self.top_k is not None and self.top_k < 1:
             raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
-        if self.divide_classes and dist.ranks() == 1:
+        if self.divide_classes and dist.world_size() == 1:
             raise BadOption("--divide-classes: there is one process; start several with torchrun, or leave it out.")
         if self.divide_classes and self.top_k is None:
             raise BadOption("--divide-classes: no rank has the scores of all classes then; add --top-k.")
@@ -106,14 +106,14 @@ def score_command(
     Photos alone are used, as in deployment, unless --with-titles is given. Runs with up-to-date scores are skipped.
     """
     how = How(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
-    runs, data = dist.by_main(lambda: read_places(places or [], dataset))
+    runs, data = dist.run_on_main(lambda: read_places(places or [], dataset))
     scored, skipped = score(runs, data, out=out, split=split, how=how, other_dataset=other_dataset, force=force)
     for path in skipped:
-        console.say(f"{path} is up to date")
+        console.print(f"{path} is up to date")
     for found in scored:
         rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
-        console.say(f"{found['scores']}: {rows} photos by {found['run']}, {found['photos_per_second']:,.0f} a second")
-    console.say("next: `prodrec report --by-head-tail`")
+        console.print(f"{found['scores']}: {rows} photos by {found['run']}, {found['photos_per_second']:,.0f} a second")
+    console.print("next: `prodrec report --by-head-tail`")
     return {"scored": scored, "up_to_date": [str(path) for path in skipped]}
 
 
@@ -139,7 +139,7 @@ def score(
     data = open_dataset(dataset)
     splits = choose_splits(data, split)
     # rank 0 looks, for all: what one sees on shared storage, another may not see yet, or not at all
-    work, up_to_date = dist.by_main(
+    work, up_to_date = dist.run_on_main(
         lambda: find_work(
             runs,
             data,
@@ -196,15 +196,15 @@ def _must_divide(run: Run, device: torch.device, how: How) -> bool:
     """Whether the weights are too large for the GPU of a rank. A CPU reads them from the file as they are needed."""
     import torch
 
-    if device.type != "cuda" or dist.ranks() == 1 or how.top_k is None:
+    if device.type != "cuda" or dist.world_size() == 1 or how.top_k is None:
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return dist.any_of(run.weights_path.stat().st_size > ROOM_ON_GPU * free)
+    return dist.any_rank(run.weights_path.stat().st_size > ROOM_ON_GPU * free)
 
 
 def load_network(
     run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False, divided: bool = False
-) -> Recognizer:
+) -> RecognitionNetwork:
     """The network of a finished run on `device`, ready to score. Raises BadArtefact where weights and recipe differ.
 
     divided: each rank holds a part of the classes of the deepest level.

@@ -18,7 +18,7 @@ from prodrec.core.base.errors import BadOption, Mismatch
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.titles.embeddings import WordVectors
-    from prodrec.core.training.loop import Trainee
+    from prodrec.core.training.loop import TrainState
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
 
@@ -96,7 +96,7 @@ def train_command(
         settings_given=bool(changes),
         force=force,
     )
-    console.say(f"{run.path} is finished; next: `prodrec score {run.path} {dataset}`, then `prodrec report`.")
+    console.print(f"{run.path} is finished; next: `prodrec score {run.path} {dataset}`, then `prodrec report`.")
     return {"run": str(run.path), "fingerprint": run.fingerprint, **run.header["result"]}
 
 
@@ -132,41 +132,44 @@ def train(
     data = open_dataset(dataset)
     recipe = _suited(recipe, data, given)
     # rank 0 looks, for all: what one sees on shared storage, another may not see yet
-    run = open_run(out) if dist.from_main(resume and (out / "run.json").is_file()) else None
+    run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
     if run is not None:
         _check_same(run, data, recipe, settings_given)
         recipe = Recipe.from_json(run.recipe)
     if run is not None and run.finished:
-        console.note(f"{out} is finished already.")
+        console.info(f"{out} is finished already.")
         if dist.is_main():
             clear_up(run)  # where the finishing was interrupted
         return run
     refuse_tiny_batches(data, recipe.training)
-    if run is not None and dist.from_main(has_checkpoint(run.checkpoints)):
+    if run is not None and dist.broadcast(has_checkpoint(run.checkpoints)):
         dimension = run.header["word_vectors"].get("dimension", 0)
         vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
-        trainee = _trainee(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
+        train_state = _trainee(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
     else:
         if resume:
-            console.note(f"{out} holds no checkpoint; starting from the beginning.")
+            console.info(f"{out} holds no checkpoint; starting from the beginning.")
         refuse_if_taken(out, force=force or resume)
         found = _word_vectors(recipe, data, embeddings)
-        trainee = _trainee(recipe, data, found.vectors_VE if found else None, device)
+        train_state = _trainee(recipe, data, found.vectors_VE if found else None, device)
         dist.barrier()  # all ranks have looked at the place before rank 0 changes it
         if dist.is_main():
             create_run(
                 out,
                 data,
                 recipe=recipe.as_json(),
-                arithmetic={"dtype": str(trainee.dtype).removeprefix("torch."), "channels_last": trainee.channels_last},
+                arithmetic={
+                    "dtype": str(train_state.dtype).removeprefix("torch."),
+                    "channels_last": train_state.channels_last,
+                },
                 word_vectors={"fingerprint": found.fingerprint, "dimension": found.dimension} if found else {},
                 force=force or resume,
             )
         dist.barrier()
-        dist.until_seen(out / "run.json")
+        dist.wait_for_path(out / "run.json")
         run = open_run(out)
-    loaders = choose_workers(workers, trainee.device, photos=data.photos is not None)
-    return train_run(run, data, trainee, recipe.photos, workers=loaders)
+    loaders = choose_workers(workers, train_state.device, photos=data.photos is not None)
+    return train_run(run, data, train_state, recipe.photos, workers=loaders)
 
 
 def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -> None:
@@ -180,7 +183,7 @@ def _check_same(run: Run, data: Dataset, recipe: Recipe, settings_given: bool) -
 
 def _trainee(
     recipe: Recipe, data: Dataset, vectors_VE: Any, device: str, *, arithmetic: dict[str, Any] | None = None
-) -> Trainee:
+) -> TrainState:
     """The network on its device with its optimiser, as training begins; `arithmetic` is that of a run to be resumed.
 
     A resumed run has its weights in a checkpoint, so that no weights file is read for it.
@@ -188,7 +191,7 @@ def _trainee(
     import torch
 
     from prodrec.core.base.device import choose_device
-    from prodrec.core.training.setup import make_trainee
+    from prodrec.core.training.setup import make_train_state
     from prodrec.models.assemble import build
     from prodrec.models.sync_norm import synchronise
 
@@ -205,11 +208,11 @@ def _trainee(
         feature_width=data.feature_width,
     )
     place = choose_device(device)
-    if dist.ranks() > 1:
+    if dist.world_size() > 1:
         synchronise(network, place)
     pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
     keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
-    return make_trainee(network, recipe.training, place, pixels=pixels, arithmetic=keep)
+    return make_train_state(network, recipe.training, place, pixels=pixels, arithmetic=keep)
 
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
@@ -222,8 +225,8 @@ def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVecto
             raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None
     place = path or data.path / "embeddings.h5"
-    if path is None and not dist.from_main(place.exists()):
-        console.note(f"{place} does not exist; pretraining word vectors on the training titles first.")
+    if path is None and not dist.broadcast(place.exists()):
+        console.info(f"{place} does not exist; pretraining word vectors on the training titles first.")
         if dist.is_main():
             pretrain_embeddings(data, deterministic=True)
         dist.barrier()
@@ -236,7 +239,7 @@ def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
     table = Table("key", "value", "meaning", title=f"settings of {family}", title_justify="left", box=None)
     for row in rows:
         table.add_row(*row)
-    console.say(table)
+    console.print(table)
 
 
 def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
@@ -248,7 +251,7 @@ def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
 
     data.refuse_nothing()
     recipe = suited(recipe, data.inputs, given=given, where=data.path)
-    return replace(recipe, training=recipe.training.on_ranks(dist.ranks()))
+    return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 
 
 def _say_plan(
@@ -271,8 +274,8 @@ def _say_plan(
     elif vectors := _word_vectors(recipe, data, embeddings):
         vectors_VE = vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
-    trainee = _trainee(recipe, data, vectors_VE, device)
-    found = plan_training(trainee, data, recipe.photos, streams=2 if recipe.network.titles else 1)
-    console.say(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
+    train_state = _trainee(recipe, data, vectors_VE, device)
+    found = plan_training(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
+    console.print(f"{recipe.family} on {data.path}, {found.precision} on {found.device}: would write {out}")
     say_plan(found, epochs=recipe.training.epochs)
     return found.as_json()

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def say_plan(plan: Plan, *, epochs: float) -> None:
     """Parameters, ranks, classifiers, memory and time of a training of so many epochs."""
     parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
-    console.say(f"parameters  {sum(plan.parameters.values()):,} ({parts}); {plan.trainable:,} are trained")
+    console.print(f"parameters  {sum(plan.parameters.values()):,} ({parts}); {plan.trainable:,} are trained")
     if plan.ranks > 1:
-        console.say(f"ranks       {plan.ranks}, with {plan.photos_per_rank:,} photos of a batch on each")
+        console.print(f"ranks       {plan.ranks}, with {plan.photos_per_rank:,} photos of a batch on each")
     for classifier in plan.classifiers:
-        console.say(f"classifier  {_tell(classifier)}")
+        console.print(f"classifier  {_tell(classifier)}")
     memory = {
         "weights": plan.weights_bytes,
         "copies of them": plan.copies_bytes,
@@ -28,8 +28,8 @@ def say_plan(plan: Plan, *, epochs: float) -> None:
     }
     in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
     each = " on each rank" if plan.ranks > 1 else ""
-    console.say(f"memory      {_gib(plan.bytes_in_all)}{each}: {in_parts}")
-    console.say(
+    console.print(f"memory      {_gib(plan.bytes_in_all)}{each}: {in_parts}")
+    console.print(
         f"time        {plan.seconds / 60:,.1f} min: {plan.steps:,} steps of {plan.seconds_per_step:.2f} s, "
         f"{epochs:g} epochs of {plan.seconds_per_epoch / 60:,.1f} min "
         f"({plan.train_photos:,} photos, validation {plan.validation_photos:,})"

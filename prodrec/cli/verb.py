@@ -45,18 +45,18 @@ def verb(
         def command(*, json: bool, debug: bool, **options: Any) -> None:
             console.use_json(json)
             try:
-                with dist.job():
-                    if dist.ranks() > 1 and not parallel:
+                with dist.process_group():
+                    if dist.world_size() > 1 and not parallel:
                         raise BadOption(_one_process_only(called))
                     answer = function(**options)
                     dist.barrier()  # none leaves while another may still fail, or wait for it
             except (Exception, KeyboardInterrupt) as error:
-                if dist.ranks() > 1:
+                if dist.world_size() > 1:
                     _leave_the_others(error, debug=debug)
                 if debug:
                     raise
                 text, code = _told(error)
-                console.fail(text)
+                console.error(text)
                 raise typer.Exit(code) from error
             if json:
                 console.emit_json(answer)
@@ -94,10 +94,10 @@ def _leave_the_others(error: BaseException, *, debug: bool) -> NoReturn:
         lost, code = True, LostContact.exit_code
         text = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
-        sys.stderr.write(f"rank {dist.rank()} of {dist.ranks()}:\n{traceback.format_exc()}")
+        sys.stderr.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
     told = rank_failures.to_tell(text, whose=not lost)
     if told is not None:
-        console.fail(told)
+        console.error(told)
     for child in multiprocessing.active_children():
         child.kill()
     sys.stdout.flush()

@@ -128,7 +128,7 @@ def score(
         for number, batch in enumerate(batches):
             columns = encoded(batch)
             counts = own is None or number < own
-            for taken in dist.to_main(columns if counts else None):
+            for taken in dist.gather(columns if counts else None):
                 if taken is not None:
                     writer.take(taken)
                     advance(len(taken["row"]))
@@ -136,7 +136,7 @@ def score(
     seconds = time.monotonic() - started
     return {
         "scores": str(out),
-        "fingerprint": dist.from_main(writer.fingerprint),
+        "fingerprint": dist.broadcast(writer.fingerprint),
         "run": run.name,
         "rows": {name: int((dataset.split_N[rows] == SPLITS.index(name)).sum()) for name in origin.splits},
         "top_k": top_k,
@@ -155,8 +155,8 @@ def deal(rows: NDArray[np.int64], *, batch_size: int) -> tuple[list[NDArray[np.i
     from prodrec.core.data.batches import in_order
 
     order = in_order(rows, batch_size=batch_size)
-    mine = order[dist.rank() :: dist.ranks()]
-    rounds = math.ceil(len(order) / dist.ranks())
+    mine = order[dist.rank() :: dist.world_size()]
+    rounds = math.ceil(len(order) / dist.world_size())
     return [*mine, *[rows[:1]] * (rounds - len(mine))], len(mine)
 
 

@@ -21,7 +21,7 @@ from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_matching
-from prodrec.models.recognizer import Recognizer
+from prodrec.models.recognizer import RecognitionNetwork
 from prodrec.models.tasks import Tasks, choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.trunk import Backbone
@@ -41,7 +41,7 @@ def build(
     feature_width: int | None = None,
     load_weights: bool = True,
     shard: bool | None = None,
-) -> Recognizer:
+) -> RecognitionNetwork:
     """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
 
     Random starts come from torch's global generator. attributes: all of the dataset's; train_images: of every leaf,
@@ -65,7 +65,7 @@ def build(
     title_encoder = None
     if word_vectors is not None and config.titles:
         title_encoder = TITLE_ENCODERS[config.titles](word_vectors.embedding_dim, width, config)
-    return Recognizer(
+    return RecognitionNetwork(
         config,
         backbone=backbone,
         attention=attention,
@@ -86,7 +86,7 @@ def restore(
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
     divided: bool = False,
-) -> Recognizer:
+) -> RecognitionNetwork:
     """A saved network: `build` without reading any other file, then `weights` (its state dict), every key of it.
 
     The network takes the tensors of `weights` themselves, so that those mapped from a file are read when they are used
@@ -179,8 +179,8 @@ SHARDED_FROM = 2**24
 def _is_sharded(config: NetworkConfig, weights: int, *, deepest: bool) -> bool:
     """Whether the ranks divide the classes of a level among them; a setting other than auto is for the deepest one."""
     if config.classifier == "auto" or not deepest:
-        return dist.ranks() > 1 and weights >= SHARDED_FROM
-    return config.classifier == "sharded" or (config.classifier == "sampled" and dist.ranks() > 1)
+        return dist.world_size() > 1 and weights >= SHARDED_FROM
+    return config.classifier == "sharded" or (config.classifier == "sampled" and dist.world_size() > 1)
 
 
 def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:

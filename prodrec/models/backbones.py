@@ -136,9 +136,9 @@ def _download(name: str, chosen: Any) -> dict[str, Tensor]:
     """torchvision's weights `chosen` from its cache, or from the net. Raises ProdrecError where that fails."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
     if not cached.is_file():
-        console.note(f"Downloading the ImageNet weights of {name} from {chosen.url}")
+        console.info(f"Downloading the ImageNet weights of {name} from {chosen.url}")
     try:
-        with dist.first_on_machine():
+        with dist.local_rank_zero_first():
             state: dict[str, Tensor] = dict(chosen.get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:
         raise ProdrecError(

@@ -67,7 +67,7 @@ class Streams(NamedTuple):
     titled_B: Tensor | None = None
 
 
-class Recognizer(nn.Module):
+class RecognitionNetwork(nn.Module):
     """Photos and, while training, titles → scores of levels and attributes."""
 
     def __init__(

@@ -49,7 +49,7 @@ class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         assert x.ndim >= 2
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or dist.ranks() == 1:
+        if not self.training or dist.world_size() == 1:
             return super().forward(x)
         y: Tensor = self._synced(x)
         return y
@@ -91,7 +91,7 @@ class _Normalise(torch.autograd.Function):
         dx, dw_C, db_C = torch.ops.aten.native_batch_norm_backward(
             dy, x, weight_C, mean_C, variance_C, None, None, False, ctx.eps, [True, True, True]
         )
-        mean_dyx_C, mean_dy_C = dist.add_up(torch.stack([dw_C, db_C])) / ctx.count
+        mean_dyx_C, mean_dy_C = dist.all_reduce_sum(torch.stack([dw_C, db_C])) / ctx.count
         inverse_C = (variance_C + ctx.eps).rsqrt()
         scale_C = inverse_C if weight_C is None else inverse_C * weight_C
         slope_C = scale_C * inverse_C * mean_dyx_C
@@ -104,10 +104,10 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance [C] over all ranks, from those of each (Chan et al. 1979), and the number of places."""
     exact = torch.promote_types(x.dtype, torch.float32)
     mean_C, variance_C = (values.to(exact) for values in torch.batch_norm_update_stats(x, None, None, 0.0))
-    of_ranks_R2c = x.new_zeros((dist.ranks(), 2 * len(mean_C) + 1), dtype=exact)
+    of_ranks_R2c = x.new_zeros((dist.world_size(), 2 * len(mean_C) + 1), dtype=exact)
     count = x.numel() / x.shape[1]
     of_ranks_R2c[dist.rank()] = torch.cat([mean_C, variance_C, mean_C.new_tensor([count])])
-    dist.add_up(of_ranks_R2c)  # all others are 0: this gathers
+    dist.all_reduce_sum(of_ranks_R2c)  # all others are 0: this gathers
     means_RC, variances_RC = of_ranks_R2c[:, :-1].chunk(2, dim=1)
     shares_R1 = of_ranks_R2c[:, -1:] / of_ranks_R2c[:, -1].sum()
     mean_C = (shares_R1 * means_RC).sum(0)

@@ -49,7 +49,7 @@ def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def score_all_ways(folder: Path, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, options in WAYS.items():
-        if dist.ranks() == 1:
+        if dist.world_size() == 1:
             options = {key: value for key, value in options.items() if key != "divide_classes"}
         how = How(**options, workers=0, precision="fp32", device="cpu")
         (answer,), _ = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", how=how)

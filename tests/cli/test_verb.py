@@ -46,7 +46,7 @@ def call(body: Any, *arguments: str, **settings: Any) -> Result:
 
 def raises(error: BaseException) -> Any:
     def body(*_: Any) -> None:
-        console.say("half of the result")
+        console.print("half of the result")
         raise error
 
     return body
@@ -77,7 +77,7 @@ def test_exit_codes(error: BaseException, code: int) -> None:
 
 
 def test_success_is_silent_but_for_what_the_command_says() -> None:
-    result = call(lambda place, times: console.say(f"{place} {times}") or {"times": times}, "there", "--times", "3")
+    result = call(lambda place, times: console.print(f"{place} {times}") or {"times": times}, "there", "--times", "3")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "there 3\n", "")
 
 
@@ -104,7 +104,7 @@ def test_debug_raises(error: BaseException) -> None:
 
 def test_json_is_alone_on_standard_output() -> None:
     def body(place: Path, times: int) -> dict[str, Any]:
-        console.say("a result")
+        console.print("a result")
         console.warn("take care")
         return {"place": str(place), "名": times}
 

@@ -11,13 +11,13 @@ from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.assemble import build, restore
 from prodrec.models.families import recipe
-from prodrec.models.recognizer import Recognizer
+from prodrec.models.recognizer import RecognitionNetwork
 
 Attributes = tuple[Attribute, ...]
 SMALL = {"backbone": "squeezenet1_1", "weights": "none"}
 
 
-def network_of(family: str, taxonomy: Taxonomy, attributes: Attributes = (), **settings: str) -> Recognizer:
+def network_of(family: str, taxonomy: Taxonomy, attributes: Attributes = (), **settings: str) -> RecognitionNetwork:
     config = recipe(family, {**SMALL, **settings}).network
     return build(
         config, taxonomy=taxonomy, attributes=attributes, train_images=np.array([9, 7, 5, 2, 0]), photo_size=(80, 64)

@@ -12,7 +12,7 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
 from prodrec.models.assemble import build, restore
 from prodrec.models.families import FAMILIES, recipe
-from prodrec.models.recognizer import Recognizer
+from prodrec.models.recognizer import RecognitionNetwork
 from prodrec.models.title_encoders import TITLE_ENCODERS
 
 WORDS = 12
@@ -42,7 +42,9 @@ TABLE = [
 
 
 @pytest.fixture(params=TABLE, ids=lambda row: "-".join([row[0], *map(str, row[1].values())]))
-def network(request: pytest.FixtureRequest, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> Recognizer:
+def network(
+    request: pytest.FixtureRequest, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
+) -> RecognitionNetwork:
     family, settings = request.param
     torch.manual_seed(1)
     start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
@@ -63,7 +65,7 @@ def test_every_family_is_in_the_table() -> None:
 
 
 def test_contract(
-    network: Recognizer,
+    network: RecognitionNetwork,
     taxonomy: Taxonomy,
     attributes: tuple[Attribute, ...],
     make_batch: Callable[..., Batch],
@@ -77,7 +79,7 @@ def test_contract(
         _same_after_state_dict(network, batch, taxonomy, attributes)
 
 
-def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -> None:
+def _loss_reaches_every_trainable_parameter(network: RecognitionNetwork, batch: Batch) -> None:
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
     losses = network.loss(batch)
@@ -98,7 +100,7 @@ def _loss_reaches_every_trainable_parameter(network: Recognizer, batch: Batch) -
         assert before and all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
 
 
-def _scores_and_top_k_agree(network: Recognizer, batch: Batch) -> None:
+def _scores_and_top_k_agree(network: RecognitionNetwork, batch: Batch) -> None:
     with_titles = network.config.titles is not None
     scored = network.score(batch, with_titles=with_titles)
     classes = {"root": 2, "leaf": 5}
@@ -118,7 +120,7 @@ def _scores_and_top_k_agree(network: Recognizer, batch: Batch) -> None:
         assert torch.equal(scores_Bm, best.attribute_scores[name])
 
 
-def _batch_equals_single(network: Recognizer, batch: Batch) -> None:
+def _batch_equals_single(network: RecognitionNetwork, batch: Batch) -> None:
     with_titles = network.config.titles is not None
     together = network.score(batch, with_titles=with_titles)
     for row in range(len(batch)):
@@ -131,7 +133,7 @@ def _batch_equals_single(network: Recognizer, batch: Batch) -> None:
 
 
 def _same_after_state_dict(
-    network: Recognizer, batch: Batch, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
+    network: RecognitionNetwork, batch: Batch, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
 ) -> None:
     again = restore(
         network.config, network.state_dict(), taxonomy=taxonomy, attributes=attributes, photo_size=(64, 64)

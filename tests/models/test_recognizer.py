@@ -16,17 +16,17 @@ from prodrec.models.assemble import build, restore
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.families import recipe
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.recognizer import Recognizer
+from prodrec.models.recognizer import RecognitionNetwork
 from prodrec.models.trunk import Backbone
 
 WORDS = 12
 MakeBatch = Callable[..., Batch]
-Make = Callable[..., Recognizer]
+Make = Callable[..., RecognitionNetwork]
 
 
 @pytest.fixture
 def make(taxonomy: Taxonomy) -> Make:
-    def make(*, word_vectors_VE: Any = None, words: int = WORDS, **settings: Any) -> Recognizer:
+    def make(*, word_vectors_VE: Any = None, words: int = WORDS, **settings: Any) -> RecognitionNetwork:
         start = {"word_vectors": "random"} if settings.get("titles") and word_vectors_VE is None else {}
         config = NetworkConfig(**{"backbone": "squeezenet1_1", "weights": None, "dropout": 0.0, **start, **settings})
         return build(config, taxonomy=taxonomy, words=words, word_vectors_VE=word_vectors_VE)
@@ -34,7 +34,7 @@ def make(taxonomy: Taxonomy) -> Make:
     return make
 
 
-def leaf_classifier(network: Recognizer) -> Classifier:
+def leaf_classifier(network: RecognitionNetwork) -> Classifier:
     return network.level_heads[-1].classifier
 
 

@@ -46,7 +46,7 @@ def through(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
 
 
 def on_a_rank() -> list[dict[str, np.ndarray]]:
-    sizes = ROWS[dist.ranks()]
+    sizes = ROWS[dist.world_size()]
     first = sum(sizes[: dist.rank()])
     return [through(kind, slice(first, first + sizes[dist.rank()]), True) for kind in range(len(KINDS))]
 

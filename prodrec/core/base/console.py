@@ -1,6 +1,6 @@
 """What a person sees: results on standard output, everything else on standard error.
 
-`say` prints results, `note` and `warn` print remarks, `progress` shows long work with its rate and the time left.
+`print` prints results, `info` and `warn` print remarks, `progress` shows long work with its rate and the time left.
 With `--json` only the one JSON object of the command goes to standard output. Piped output carries no ANSI codes.
 Of the ranks of one job rank 0 alone prints; an error is printed by the rank that is to tell it.
 """
@@ -59,18 +59,18 @@ def _print(stream: Any, renderable: object, *, markup: bool = False, style: str 
     _console(stream).print(renderable, markup=markup, style=style)
 
 
-def say(renderable: object = "", *, markup: bool = False) -> None:
+def print(renderable: object = "", *, markup: bool = False) -> None:  # noqa: A001 - as rich and logging name it
     """Print a result (text or any rich renderable) on standard output; on standard error when `--json` is on."""
     if dist.is_main():
         _print(sys.stderr if _mode.json else sys.stdout, renderable, markup=markup)
 
 
 def width() -> int:
-    """Columns of the place where `say` prints."""
+    """Columns of the place where `print` prints."""
     return _console(sys.stderr if _mode.json else sys.stdout).width
 
 
-def note(text: str) -> None:
+def info(text: str) -> None:
     """Print a remark on standard error."""
     if dist.is_main():
         _print(sys.stderr, text, style="dim")
@@ -82,7 +82,7 @@ def warn(text: str) -> None:
         _print(sys.stderr, f"warning: {text}", style="yellow")
 
 
-def fail(text: str) -> None:
+def error(text: str) -> None:
     """Print the one sentence of an error on standard error."""
     _print(sys.stderr, f"error: {text}", style="bold red")
 

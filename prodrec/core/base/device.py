@@ -29,7 +29,7 @@ def choose_device(name: str) -> torch.device:
         raise BadOption(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs that torch can use.")
     if device.type not in ("cpu", "cuda"):
         raise BadOption(f"--device {name} is not supported; expected auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and dist.ranks() > 1:
+    if device.type == "cuda" and dist.world_size() > 1:
         return _own_gpu(name)
     return device
 
@@ -41,7 +41,7 @@ def _own_gpu(name: str) -> torch.device:
         raise BadOption(f"--device {name} names one GPU, and every rank needs its own; give --device cuda.")
     if dist.local_rank() >= torch.cuda.device_count():
         raise BadOption(
-            f"{dist.local_ranks()} ranks on this machine and {torch.cuda.device_count()} GPUs that torch can use; "
+            f"{dist.local_world_size()} ranks on this machine and {torch.cuda.device_count()} GPUs that torch can use; "
             "start one rank a GPU, or give --device cpu."
         )
     return torch.device("cuda", dist.local_rank())
@@ -59,5 +59,5 @@ def choose_workers(wanted: int | None, device: torch.device, *, photos: bool = T
     """
     if wanted is not None or not photos:
         return wanted or 0
-    cores = available_cores() // dist.local_ranks()
+    cores = available_cores() // dist.local_world_size()
     return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))

@@ -31,14 +31,14 @@ SECONDS_UNTIL_SEEN = 120.0
 _store: Store | None = None
 
 
-def ranks() -> int:
+def world_size() -> int:
     """How many processes work on this job."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
     """Which of them this is, from 0."""
-    return int(os.environ["RANK"]) if ranks() > 1 else 0
+    return int(os.environ["RANK"]) if world_size() > 1 else 0
 
 
 def local_rank() -> int:
@@ -46,9 +46,9 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def local_ranks() -> int:
+def local_world_size() -> int:
     """How many of the processes work on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks() > 1 else 1
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
 def is_main() -> bool:
@@ -57,10 +57,10 @@ def is_main() -> bool:
 
 
 @contextmanager
-def job() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Connect the ranks (gloo between CPUs, NCCL between GPUs) for as long as the work takes."""
     global _store
-    if ranks() == 1:
+    if world_size() == 1:
         yield
         return
     import torch
@@ -80,7 +80,7 @@ def job() -> Iterator[None]:
     c10d.destroy_process_group()
 
 
-def said(what: str, times: int = 1) -> int:
+def add_to_counter(what: str, times: int = 1) -> int:
     """Say `what` so many `times` to all ranks, without waiting for any; how often it has been said in all.
 
     0 where nobody can be asked any more: the store went with the process that held it.
@@ -95,11 +95,11 @@ def said(what: str, times: int = 1) -> int:
 
 def barrier() -> None:
     """Wait until all ranks are here."""
-    if ranks() > 1:
-        any_of(False)
+    if world_size() > 1:
+        any_rank(False)
 
 
-def until_seen(path: Path) -> None:
+def wait_for_path(path: Path) -> None:
     """Wait until this machine sees `path`, which another made: some file systems remember that nothing was there."""
     patience = time.monotonic() + SECONDS_UNTIL_SEEN
     while not path.exists() and time.monotonic() < patience:
@@ -107,7 +107,7 @@ def until_seen(path: Path) -> None:
 
 
 @contextmanager
-def first_on_machine() -> Iterator[None]:
+def local_rank_zero_first() -> Iterator[None]:
     """The work within is done by one rank of every machine first, and by the others when that is done."""
     if local_rank() > 0:
         barrier()
@@ -116,65 +116,65 @@ def first_on_machine() -> Iterator[None]:
         barrier()
 
 
-def any_of(flag: bool) -> bool:
+def any_rank(flag: bool) -> bool:
     """Whether `flag` is true on any rank; all of them ask."""
-    if ranks() == 1:
+    if world_size() == 1:
         return flag
     import torch
 
-    return bool(add_up(torch.tensor(int(flag))))
+    return bool(all_reduce_sum(torch.tensor(int(flag))))
 
 
-def add_up(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """The sum of `values` over the ranks, in place, on every rank."""
-    if ranks() > 1:
+    if world_size() > 1:
         import torch.distributed as c10d
 
         c10d.all_reduce(values)
     return values
 
 
-def largest(values: Tensor) -> Tensor:
+def all_reduce_max(values: Tensor) -> Tensor:
     """The largest of `values` over the ranks, element by element and in place, on every rank."""
-    if ranks() > 1:
+    if world_size() > 1:
         import torch.distributed as c10d
 
         c10d.all_reduce(values, op=c10d.ReduceOp.MAX)
     return values
 
 
-def rows_of_ranks(values: Tensor) -> list[int]:
+def row_counts(values: Tensor) -> list[int]:
     """How many rows `values` has on every rank."""
-    if ranks() == 1:
+    if world_size() == 1:
         return [len(values)]
     import torch
     import torch.distributed as c10d
 
-    sizes = torch.empty(ranks(), dtype=torch.int64, device=values.device)
+    sizes = torch.empty(world_size(), dtype=torch.int64, device=values.device)
     c10d.all_gather_into_tensor(sizes, torch.tensor([len(values)], device=values.device))
     return sizes.tolist()
 
 
-def all_rows(values: Tensor, sizes: list[int]) -> Tensor:
-    """The rows of every rank, one rank after the other, on every rank; `sizes` as `rows_of_ranks` has them."""
-    if ranks() == 1:
+def all_gather_rows(values: Tensor, sizes: list[int]) -> Tensor:
+    """The rows of every rank, one rank after the other, on every rank; `sizes` as `row_counts` has them."""
+    if world_size() == 1:
         return values
     import torch
     import torch.distributed as c10d
 
     most = max(sizes)
     mine = values.contiguous() if len(values) == most else _padded(values, most)
-    everything = values.new_empty((ranks() * most, *values.shape[1:]))
+    everything = values.new_empty((world_size() * most, *values.shape[1:]))
     c10d.all_gather_into_tensor(everything, mine)
     if min(sizes) == most:
         return everything
-    parts = everything.view(ranks(), most, *values.shape[1:])
+    parts = everything.view(world_size(), most, *values.shape[1:])
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
-def own_rows_of_sum(values: Tensor, sizes: list[int]) -> Tensor:
-    """Sum `values`, rows of all ranks as `all_rows` gives them, over the ranks; this rank's rows of it."""
-    if ranks() == 1:
+def reduce_scatter_rows(values: Tensor, sizes: list[int]) -> Tensor:
+    """Sum `values`, rows of all ranks as `all_gather_rows` gives them, over the ranks; this rank's rows of it."""
+    if world_size() == 1:
         return values
     import torch
     import torch.distributed as c10d
@@ -193,9 +193,9 @@ def _padded(values: Tensor, rows: int) -> Tensor:
     return whole
 
 
-def from_main(value: T) -> T:
+def broadcast(value: T) -> T:
     """Rank 0's `value` on every rank (anything that can be pickled)."""
-    if ranks() == 1:
+    if world_size() == 1:
         return value
     import torch.distributed as c10d
 
@@ -204,7 +204,7 @@ def from_main(value: T) -> T:
     return values[0]
 
 
-def by_main(work: Callable[[], T]) -> T:
+def run_on_main(work: Callable[[], T]) -> T:
     """What `work` gives on rank 0, which alone does it, on every rank; a ProdrecError of it is raised on every rank."""
     answer: T | None = None
     problem: ProdrecError | None = None
@@ -213,15 +213,15 @@ def by_main(work: Callable[[], T]) -> T:
             answer = work()
         except ProdrecError as error:
             problem = error
-    answer, problem = from_main((answer, problem))
+    answer, problem = broadcast((answer, problem))
     if problem is not None:
         raise problem
     return answer  # type: ignore[return-value]
 
 
-def each_its_own(values: Sequence[T] | None) -> T:
+def scatter(values: Sequence[T] | None) -> T:
     """Of rank 0's `values`, one for every rank, the one for this rank; the others give None."""
-    if ranks() == 1:
+    if world_size() == 1:
         assert values is not None
         return values[0]
     import torch.distributed as c10d
@@ -231,34 +231,34 @@ def each_its_own(values: Sequence[T] | None) -> T:
     return own[0]  # type: ignore[no-any-return]
 
 
-def gathered(value: T) -> list[T]:
+def all_gather(value: T) -> list[T]:
     """Every rank's `value`, by rank, on every rank."""
-    if ranks() == 1:
+    if world_size() == 1:
         return [value]
     import torch.distributed as c10d
 
-    values: list[Any] = [None] * ranks()
+    values: list[Any] = [None] * world_size()
     c10d.all_gather_object(values, value)
     return values
 
 
-def to_main(value: T) -> list[T]:
+def gather(value: T) -> list[T]:
     """Every rank's `value`, by rank, on rank 0; nothing on the others."""
-    if ranks() == 1:
+    if world_size() == 1:
         return [value]
     import torch.distributed as c10d
 
-    values: list[Any] = [None] * ranks()
+    values: list[Any] = [None] * world_size()
     c10d.gather_object(value, values if is_main() else None)
     return [value, *values[1:]] if is_main() else []
 
 
-def share(count: int, *, of: int | None = None, number: int | None = None) -> slice:
+def shard_slice(count: int, *, of: int | None = None, number: int | None = None) -> slice:
     """The part of `count` things, in order, that belongs to rank `number` of `of` (this one of all unless given).
 
     Parts differ by one at most; the first ones are the larger, and the last ones empty where there are fewer things.
     """
-    of, number = of or ranks(), rank() if number is None else number
+    of, number = of or world_size(), rank() if number is None else number
     each, left = divmod(count, of)
     start = number * each + min(number, left)
     return slice(start, start + each + (number < left))

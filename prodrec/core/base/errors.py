@@ -29,7 +29,7 @@ class OutputExists(UserError):
     """The place to write to is taken, and nobody said `--force`."""
 
 
-class InUse(UserError):
+class RunLocked(UserError):
     """Another process is at work on the same thing."""
 
 

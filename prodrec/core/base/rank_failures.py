@@ -16,7 +16,7 @@ LOST = ("closed by peer", "reset by peer", "broken pipe", "gloo/transport", "ncc
 
 def is_lost_contact(error: BaseException) -> bool:
     """Whether `error` says that another rank can no longer be reached (gloo tells it as a plain RuntimeError)."""
-    if dist.ranks() == 1 or not isinstance(error, RuntimeError):
+    if dist.world_size() == 1 or not isinstance(error, RuntimeError):
         return False
     import torch.distributed as c10d
 
@@ -29,16 +29,20 @@ def to_tell(text: str, *, whose: bool = True) -> str | None:
     The first rank to fail tells, and waits a second for whether all others find the same, as they do in a bad option;
     if not, its number goes in front, unless `whose` is false.
     """
-    if dist.ranks() == 1:
+    if dist.world_size() == 1:
         return text
-    count = dist.said("failures")
+    count = dist.add_to_counter("failures")
     alike = f"failure {zlib.crc32(text.encode())}"
-    find_the_same = dist.said(alike)
+    find_the_same = dist.add_to_counter(alike)
     if count != 1 and (count != 0 or dist.rank() != 1):  # rank 0 held the store and is gone: the next one speaks
         time.sleep(SECONDS_TO_AGREE)  # who leaves first is taken for the cause by torchrun
         return None
     deadline = time.monotonic() + SECONDS_TO_AGREE
-    while whose and 0 < find_the_same < dist.ranks() and time.monotonic() < deadline:
+    while whose and 0 < find_the_same < dist.world_size() and time.monotonic() < deadline:
         time.sleep(0.02)
-        find_the_same = dist.said(alike, times=0)
-    return text if find_the_same == dist.ranks() or not whose else f"rank {dist.rank()} of {dist.ranks()}: {text}"
+        find_the_same = dist.add_to_counter(alike, times=0)
+    return (
+        text
+        if find_the_same == dist.world_size() or not whose
+        else f"rank {dist.rank()} of {dist.world_size()}: {text}"
+    )

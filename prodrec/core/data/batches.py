@@ -232,7 +232,7 @@ def training_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch
 
 def own_shares(order: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """This rank's rows of every batch of `order`; shares differ by one row at most, and may be empty."""
-    return [rows[dist.share(len(rows))] for rows in order]
+    return [rows[dist.shard_slice(len(rows))] for rows in order]
 
 
 def in_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
@@ -261,4 +261,4 @@ def load(batches: RowBatches, order: Sequence[NDArray[np.int64]], *, workers: in
 def _leave_ctrl_c_to_parent(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # torchrun's signals go to a rank and all its children, which are not to die before it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL if dist.ranks() == 1 else signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if dist.world_size() == 1 else signal.SIG_IGN)

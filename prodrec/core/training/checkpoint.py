@@ -40,7 +40,7 @@ from prodrec.core.base.rank_failures import is_lost_contact
 from prodrec.core.training import checkpoint_files as files
 from prodrec.core.training.checkpoint_shards import LoadPieces, SavePieces
 from prodrec.core.training.checkpoint_tensors import state_of
-from prodrec.core.training.loop import Position, Trainee
+from prodrec.core.training.loop import Position, TrainState
 
 SHARE_OF_MEMORY = 0.5
 """Of the memory that is free, for the copy that is written while training goes on."""
@@ -52,7 +52,7 @@ has_checkpoint = files.has_checkpoint
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint gives back besides the state of the trainee: the caller's plain values and weights."""
+    """What a checkpoint gives back besides the state of the train_state: the caller's plain values and weights."""
 
     position: Position
     extra: dict[str, Any]
@@ -65,18 +65,23 @@ class Checkpoints:
     def __init__(self, directory: Path, *, run: str) -> None:
         self.directory, self.run = directory, run
         # what the ranks tell each other from the thread that writes must not meet what they tell in training
-        self._group = c10d.new_group(backend="gloo", timeout=dist.LONGEST_WAIT) if dist.ranks() > 1 else None
+        self._group = c10d.new_group(backend="gloo", timeout=dist.LONGEST_WAIT) if dist.world_size() > 1 else None
         self._writing: tuple[Path, futures.Future[Any]] | None = None
 
     def save(
-        self, trainee: Trainee, position: Position, *, extra: dict[str, Any], best: Mapping[str, Tensor] | None = None
+        self,
+        train_state: TrainState,
+        position: Position,
+        *,
+        extra: dict[str, Any],
+        best: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Begin a checkpoint when the last one stands; it may still be under way on return (see `wait`).
 
         extra: plain values; best: weights by their names in the network. Raises what `wait` raises.
         """
         self.wait()
-        tensors, shards = state_of(trainee, best or {})
+        tensors, shards = state_of(train_state, best or {})
         if not dist.is_main():  # rank 0 writes what is alike on all; no other one makes a copy of it
             tensors = {name: tensor for name, tensor in tensors.items() if name in shards}
         place = self.directory / f"step-{position.step:08d}"
@@ -88,7 +93,7 @@ class Checkpoints:
             torch=torch.__version__,
         )
         how: dict[str, Any] = {
-            "storage_writer": files.Writer(place, {**content, "ranks": dist.ranks(), **plain}),
+            "storage_writer": files.Writer(place, {**content, "ranks": dist.world_size(), **plain}),
             "planner": SavePieces(shards),
             "process_group": self._group,
         }
@@ -123,14 +128,14 @@ class Checkpoints:
                     files.sweep(self.directory)
             raise ProdrecError(f"checkpoint {place} could not be written ({by}{_line(cause)}); {stands}.") from error
 
-    def load(self, trainee: Trainee) -> Saved | None:
-        """Put the newest checkpoint that loads into `trainee`, whatever number of ranks wrote it; None without any.
+    def load(self, train_state: TrainState) -> Saved | None:
+        """Put the newest checkpoint that loads into `train_state`, whatever number of ranks wrote it; None without any.
 
         Raises Mismatch for a checkpoint of another run, BadArtefact where checkpoints exist and none loads.
         """
         if dist.is_main():
             files.sweep(self.directory)
-        found = dist.from_main(files.headers(self.directory) if dist.is_main() else [])
+        found = dist.broadcast(files.headers(self.directory) if dist.is_main() else [])
         versions, do = "", "train anew with --force"
         for name, content in found:
             path, answer = self.directory / name, content
@@ -138,7 +143,7 @@ class Checkpoints:
                 check_header(content, kind="checkpoint", path=path / files.HEADER)
                 if content["made_from"].get("run") != self.run:
                     raise Mismatch(f"checkpoint {path} belongs to another run; remove it, or train anew with --force.")
-                answer = self._read(path, trainee, with_best=content["best"])
+                answer = self._read(path, train_state, with_best=content["best"])
                 if isinstance(answer, dict):
                     return Saved(Position(**content["position"]), content["extra"], answer)
                 written_by = content["made_by"].get("torch")
@@ -150,14 +155,14 @@ class Checkpoints:
             raise BadArtefact(f"none of the {len(found)} checkpoints in {self.directory} loads{versions}: {do}.")
         return None
 
-    def _read(self, path: Path, trainee: Trainee, *, with_best: bool) -> dict[str, Tensor] | str:
+    def _read(self, path: Path, train_state: TrainState, *, with_best: bool) -> dict[str, Tensor] | str:
         """Read all tensors in place; the best weights, or why the files cannot be read."""
-        metadata = dist.from_main(_metadata(path) if dist.is_main() else "")
+        metadata = dist.broadcast(_metadata(path) if dist.is_main() else "")
         if isinstance(metadata, str):
             return metadata
-        kept = trainee.to_keep.state_dict() if with_best else {}
+        kept = train_state.network_to_save.state_dict() if with_best else {}
         best = {name: torch.empty_like(tensor) for name, tensor in kept.items()}
-        tensors, shards = state_of(trainee, best)
+        tensors, shards = state_of(train_state, best)
         try:
             load(
                 tensors,
@@ -176,7 +181,7 @@ class Checkpoints:
 def has_room(tensors: Mapping[str, Tensor]) -> bool:
     """Whether every rank has memory for a copy of its tensors."""
     needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    return not dist.any_of(needed > SHARE_OF_MEMORY * memory.available() / dist.local_ranks())
+    return not dist.any_rank(needed > SHARE_OF_MEMORY * memory.available() / dist.local_world_size())
 
 
 def _metadata(path: Path) -> Metadata | str:
@@ -192,7 +197,7 @@ def _cause(error: BaseException) -> tuple[BaseException, str]:
     if not failures:
         return error, ""
     number = min(failures)
-    return failures[number][0], f"rank {number}: " if dist.ranks() > 1 else ""
+    return failures[number][0], f"rank {number}: " if dist.world_size() > 1 else ""
 
 
 def _line(error: BaseException) -> str:

@@ -17,25 +17,25 @@ from torch import Tensor, nn
 from prodrec.core.base.dist import Shard
 
 if TYPE_CHECKING:
-    from prodrec.core.training.loop import Trainee
+    from prodrec.core.training.loop import TrainState
 
 
-def state_of(trainee: Trainee, best: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Shard]]:
+def state_of(train_state: TrainState, best: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Shard]]:
     """The tensors themselves, not copies, and what this rank holds of those that the ranks share by rows."""
-    begin(trainee.optimizer)
-    of_network = trainee.network.shards()
+    begin(train_state.optimizer)
+    of_network = train_state.network.shards()
     tensors, shards = {}, {}
-    for name, tensor in trainee.network.state_dict().items():
+    for name, tensor in train_state.network.state_dict().items():
         tensors[f"network.{name}"] = tensor
         if name in of_network:
             shards[f"network.{name}"] = of_network[name]
-    for name, parameter in cast(nn.Module, trainee.network).named_parameters():
+    for name, parameter in cast(nn.Module, train_state.network).named_parameters():
         shard = of_network.get(name)
-        for key, value in trainee.optimizer.state.get(parameter, {}).items():
+        for key, value in train_state.optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}.{key}"] = value
             if shard is not None and value.shape[:1] == parameter.shape[:1]:  # a count of steps has no rows
                 shards[f"optimizer.{name}.{key}"] = shard
-    average = trainee.average.state_dict() if trainee.average is not None else {}
+    average = train_state.average.state_dict() if train_state.average is not None else {}
     for name, tensor in average.items():
         tensors[f"average.{name}"] = tensor
         if name.removeprefix("module.") in of_network:

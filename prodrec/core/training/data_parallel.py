@@ -29,7 +29,7 @@ class SummedLoss:
         self._loss: Any = _Loss(network, compiled=compiled)
         self._parallel: DistributedDataParallel | None = None
         shards = network.shards()
-        if dist.ranks() > 1 and any(p.requires_grad and name not in shards for name, p in _named(network)):
+        if dist.world_size() > 1 and any(p.requires_grad and name not in shards for name, p in _named(network)):
             self._parallel = self._loss = _summing(self._loss, shards)
 
     def __call__(self, batch: Batch) -> Losses:
@@ -74,7 +74,7 @@ def clip_gradients(network: Network, largest: float) -> None:
     alike = [p.grad for name, p in _named(network) if name not in shards and p.grad is not None]
     norm = nn.utils.get_total_norm(alike)
     if shards:
-        of_shards = dist.add_up(nn.utils.get_total_norm(here).to(norm.device) ** 2)
+        of_shards = dist.all_reduce_sum(nn.utils.get_total_norm(here).to(norm.device) ** 2)
         norm = (norm**2 + of_shards).sqrt()
     nn.utils.clip_grads_with_norm_(network.parameters(), largest, norm)
 
@@ -83,7 +83,7 @@ def add_up_losses(losses: dict[str, Tensor], flags: dict[str, bool]) -> tuple[di
     """The losses summed over the ranks, and the flags that are raised on any of them, in one message."""
     values = torch.stack([value.double() for value in losses.values()])
     raised = values.new_tensor([float(flag) for flag in flags.values()])
-    found = dist.add_up(torch.cat([values, raised])).tolist()
+    found = dist.all_reduce_sum(torch.cat([values, raised])).tolist()
     up = (name for name, count in zip(flags, found[len(losses) :], strict=True) if count)
     return dict(zip(losses, found, strict=False)), frozenset(up)
 

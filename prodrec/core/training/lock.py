@@ -10,15 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prodrec.core.base import dist
-from prodrec.core.base.errors import InUse
+from prodrec.core.base.errors import RunLocked
 
 NAME = ".lock"
 
 
 @contextmanager
 def sole_use(directory: Path) -> Iterator[None]:
-    """Hold `directory` for this job; all ranks call it. Raises InUse on all of them where another job holds it."""
-    held = dist.by_main(lambda: _take(directory))
+    """Hold `directory` for this job; all ranks call it. Raises RunLocked on all of them where another job holds it."""
+    held = dist.run_on_main(lambda: _take(directory))
     try:
         yield
     finally:
@@ -28,7 +28,7 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def held_by_this_process(directory: Path) -> Iterator[None]:
-    """Hold `directory` for the one process that asks. Raises InUse."""
+    """Hold `directory` for the one process that asks. Raises RunLocked."""
     held = _take(directory)
     try:
         yield
@@ -46,7 +46,7 @@ def _take(directory: Path) -> int:
         except (BlockingIOError, PermissionError) as error:
             holder = os.pread(number, 200, 0).decode(errors="replace") or "another process"
             os.close(number)
-            raise InUse(f"{directory} is being trained by {holder}; wait for it, or stop it first.") from error
+            raise RunLocked(f"{directory} is being trained by {holder}; wait for it, or stop it first.") from error
         except OSError:
             return number  # a file system without locks: nothing can be known
         if path.exists() and path.stat().st_ino == os.fstat(number).st_ino:

@@ -106,7 +106,7 @@ class Step:
 
 
 @dataclass
-class Trainee:
+class TrainState:
     """A network in training, with all that a checkpoint must hold."""
 
     network: Network
@@ -118,7 +118,7 @@ class Trainee:
     channels_last: bool
 
     @property
-    def to_keep(self) -> Network:
+    def network_to_save(self) -> Network:
         """The network whose weights are validated and saved: the moving average where there is one."""
         return cast(Network, self.average.module) if self.average is not None else self.network
 
@@ -151,7 +151,7 @@ Flags = Callable[[], dict[str, bool]]
 
 
 def train_steps(
-    trainee: Trainee,
+    train_state: TrainState,
     epoch_batches: EpochBatches,
     *,
     batches_per_epoch: int,
@@ -163,18 +163,18 @@ def train_steps(
     On several ranks `epoch_batches` gives this rank's share of every batch. `flags` is asked in every step; those that
     are raised on any rank stand in Step.flags on all. Raises ProdrecError where the loss is no longer finite.
     """
-    config = trainee.config
+    config = train_state.config
     per_epoch = math.ceil(batches_per_epoch / config.accumulate)
     last = steps_in_all(config, batches_per_epoch)
-    loss_of = SummedLoss(trainee.network, compiled=config.compile)
+    loss_of = SummedLoss(train_state.network, compiled=config.compile)
     while position.step < last:
-        trainee.network.train()
+        train_state.network.train()
         epoch, ends_epoch = position.epoch + 1, False
         batches = epoch_batches(position.epoch, position.batch)
         while not ends_epoch:
             rate = learning_rate(config, position.step, per_epoch)
             group = list(itertools.islice(batches, min(config.accumulate, batches_per_epoch - position.batch)))
-            losses, raised = _update(trainee, loss_of, group, rate, step=position.step, flags=flags)
+            losses, raised = _update(train_state, loss_of, group, rate, step=position.step, flags=flags)
             means = _move(position, len(group), losses)
             ends_epoch = position.batch == batches_per_epoch or position.step == last
             if ends_epoch:
@@ -184,20 +184,20 @@ def train_steps(
 
 
 def _update(
-    trainee: Trainee, loss_of: SummedLoss, group: list[Batch], rate: float, *, step: int, flags: Flags
+    train_state: TrainState, loss_of: SummedLoss, group: list[Batch], rate: float, *, step: int, flags: Flags
 ) -> tuple[dict[str, float], frozenset[str]]:
     """Forward and backward over the batches of one step, then one update. Mean losses over its photos, by part."""
-    config = trainee.config
-    for parameters in trainee.optimizer.param_groups:
+    config = train_state.config
+    for parameters in train_state.optimizer.param_groups:
         parameters["lr"] = rate * parameters["scale"]
-    trainee.optimizer.zero_grad(set_to_none=True)
+    train_state.optimizer.zero_grad(set_to_none=True)
     photos = sum(batch.in_all for batch in group)
     sums: dict[str, Tensor] = {}
     for number, batch in enumerate(group):
         share = batch.in_all / photos
         seed_batch(config.seed, step, number)
         with nullcontext() if batch is group[-1] else loss_of.gradients_stay():
-            with trainee.autocast():
+            with train_state.autocast():
                 found = loss_of(batch)
             (found.total * share).backward()  # type: ignore[no-untyped-call]
         for name, value in {"loss": found.total.detach(), **found.parts}.items():
@@ -207,10 +207,10 @@ def _update(
         became = losses["loss"]
         raise ProdrecError(f"the loss became {became} at learning rate {rate:g}; try a lower lr, or warmup_epochs.")
     if config.clip_norm is not None:
-        clip_gradients(trainee.network, config.clip_norm)
-    trainee.optimizer.step()
-    if trainee.average is not None:
-        trainee.average.update_parameters(cast(nn.Module, trainee.network))
+        clip_gradients(train_state.network, config.clip_norm)
+    train_state.optimizer.step()
+    if train_state.average is not None:
+        train_state.average.update_parameters(cast(nn.Module, train_state.network))
     return losses, raised
 
 

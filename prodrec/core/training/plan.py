@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.loop import Position, Trainee, steps_in_all, train_steps
+from prodrec.core.training.loop import Position, TrainState, steps_in_all, train_steps
 from prodrec.core.training.setup import why_not_fused
 
 if TYPE_CHECKING:
@@ -72,31 +72,31 @@ class Plan:
         return {**asdict(self), "bytes_in_all": self.bytes_in_all}
 
 
-def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: int = 1) -> Plan:
-    """Run a few steps on a few real photos and scale up. Changes the trainee's weights: train a fresh one.
+def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, streams: int = 1) -> Plan:
+    """Run a few steps on a few real photos and scale up. Changes the train_state's weights: train a fresh one.
 
     All ranks run them together. streams: how often the deepest classifier sees a photo, 2 with titles.
     """
-    config, rows = trainee.config, dataset.rows("train")
+    config, rows = train_state.config, dataset.rows("train")
     batches = math.ceil(len(rows) / config.batch_size)
-    share = math.ceil(min(config.batch_size, len(rows)) / dist.ranks())
+    share = math.ceil(min(config.batch_size, len(rows)) / dist.world_size())
     probe = min(share, PROBE_PHOTOS) if dataset.photos is not None else share
     source = RowBatches(dataset, photos, augment=True, seed=config.seed)
 
     def batch_of(size: int) -> Batch:
-        batch = source.batch(rows[:size]).to_device(trainee.device, photos, channels_last=trainee.channels_last)
-        return replace(batch, whole=size * dist.ranks())
+        batch = source.batch(rows[:size]).to_device(train_state.device, photos, channels_last=train_state.channels_last)
+        return replace(batch, whole=size * dist.world_size())
 
-    activations = _activations(trainee, batch_of(probe)) / probe * share
-    seconds_per_batch = _seconds(trainee, batch_of, share=share, probe=probe)
+    activations = _activations(train_state, batch_of(probe)) / probe * share
+    seconds_per_batch = _seconds(train_state, batch_of, share=share, probe=probe)
     validation = len(dataset.rows("validation"))
     # forward alone is about a third of forward, backward and update
-    seconds_per_epoch = seconds_per_batch * (batches + validation / (3 * share * dist.ranks()))
-    fused, classifiers, scores_bytes = _classifiers(trainee, share=share, streams=streams)
-    named = dict(cast(nn.Module, trainee.network).named_parameters())
+    seconds_per_epoch = seconds_per_batch * (batches + validation / (3 * share * dist.world_size()))
+    fused, classifiers, scores_bytes = _classifiers(train_state, share=share, streams=streams)
+    named = dict(cast(nn.Module, train_state.network).named_parameters())
     bytes_of = {name: p.numel() * p.element_size() for name, p in named.items()}
     trainable = [name for name, p in named.items() if p.requires_grad]
-    whole = {name: _whole(p, trainee.network.shards().get(name)) for name, p in named.items()}
+    whole = {name: _whole(p, train_state.network.shards().get(name)) for name, p in named.items()}
     parameters: dict[str, int] = {}
     for name, count in whole.items():
         part = name.split(".")[0]
@@ -106,14 +106,14 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: in
         parameters=parameters,
         trainable=sum(whole[name] for name in trainable),
         weights_bytes=sum(bytes_of.values()),
-        copies_bytes=sum(bytes_of.values()) * ((trainee.average is not None) + (config.keep == "best")),
+        copies_bytes=sum(bytes_of.values()) * ((train_state.average is not None) + (config.keep == "best")),
         gradients_bytes=sum(bytes_of[name] for name in trainable if name not in fused),
         optimizer_bytes=sum(bytes_of[name] for name in trainable) * states,
         activations_bytes=round(activations),
         scores_bytes=scores_bytes,
-        precision="bf16" if trainee.dtype is torch.bfloat16 else "fp32",
-        device=trainee.device.type,
-        ranks=dist.ranks(),
+        precision="bf16" if train_state.dtype is torch.bfloat16 else "fp32",
+        device=train_state.device.type,
+        ranks=dist.world_size(),
         photos_per_rank=share,
         classifiers=classifiers,
         train_photos=len(rows),
@@ -125,12 +125,12 @@ def plan(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, streams: in
     )
 
 
-def _seconds(trainee: Trainee, batch_of: Callable[[int], Batch], *, share: int, probe: int) -> float:
+def _seconds(train_state: TrainState, batch_of: Callable[[int], Batch], *, share: int, probe: int) -> float:
     """Seconds of a batch of `share` photos a rank, from steps of `probe` photos and, where that is less, of fewer.
 
     A step costs so much a photo, and so much however few there are, as for the weights of very many classes.
     """
-    once = replace(trainee, config=replace(trainee.config, epochs=1.0, warmup_epochs=0.0, accumulate=1))
+    once = replace(train_state, config=replace(train_state.config, epochs=1.0, warmup_epochs=0.0, accumulate=1))
     fewer = max(1, probe // 4)
     sizes = [probe] if probe == share else [fewer, probe]
     times = {}
@@ -153,21 +153,21 @@ def _seconds(trainee: Trainee, batch_of: Callable[[int], Batch], *, share: int, 
     return times[probe] + each * (share - probe)
 
 
-def _classifiers(trainee: Trainee, *, share: int, streams: int) -> tuple[set[str], list[PlannedClassifier], int]:
+def _classifiers(train_state: TrainState, *, share: int, streams: int) -> tuple[set[str], list[PlannedClassifier], int]:
     """The parameters that are updated within backward, what to tell of every classifier, bytes of all their scores."""
     fused: set[str] = set()
     found, scores_bytes = [], 0
-    classifiers = trainee.network.classifiers()
+    classifiers = train_state.network.classifiers()
     for number, (name, classifier) in enumerate(classifiers.items(), start=1):
-        seen = share if classifier.shard is None else share * dist.ranks()
-        why = why_not_fused(trainee.config)
+        seen = share if classifier.shard is None else share * dist.world_size()
+        why = why_not_fused(train_state.config)
         if why is None and not classifier.can_be_fused:
-            why = f"its gradient is added up over {dist.ranks()} ranks"
+            why = f"its gradient is added up over {dist.world_size()} ranks"
         if why is None:
             fused |= {f"{name}.weight", f"{name}.bias"}
         rows = seen * (streams if number == len(classifiers) else 1)
-        found.append(PlannedClassifier(name, classifier.describe(rows, trainee.dtype), why))
-        scores_bytes += classifier.buffer_bytes(rows, trainee.dtype)
+        found.append(PlannedClassifier(name, classifier.describe(rows, train_state.dtype), why))
+        scores_bytes += classifier.buffer_bytes(rows, train_state.dtype)
     return fused, found, scores_bytes
 
 
@@ -176,9 +176,9 @@ def _whole(parameter: nn.Parameter, shard: dist.Shard | None) -> int:
     return parameter.numel() if shard is None else shard.rows * math.prod(parameter.shape[1:])
 
 
-def _activations(trainee: Trainee, batch: Batch) -> int:
+def _activations(train_state: TrainState, batch: Batch) -> int:
     """Bytes that autograd keeps for the backward of one batch, without the weights."""
-    weights = {p.untyped_storage().data_ptr() for p in cast(nn.Module, trainee.network).parameters()}
+    weights = {p.untyped_storage().data_ptr() for p in cast(nn.Module, train_state.network).parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -187,6 +187,6 @@ def _activations(trainee: Trainee, batch: Batch) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), trainee.autocast():
-        trainee.network.loss(batch)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), train_state.autocast():
+        train_state.network.loss(batch)
     return sum(kept.values())

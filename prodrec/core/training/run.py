@@ -123,7 +123,7 @@ def create_run(
 
     arithmetic: number type and memory layout; word_vectors: fingerprint and dimension of those it starts from.
     With `force` a finished run already there is set aside as `NAME.previous` until the new one is finished.
-    Raises OutputExists, InUse where another process trains there.
+    Raises OutputExists, RunLocked where another process trains there.
     """
     refuse_if_taken(path, force=force)
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)

@@ -11,23 +11,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from prodrec.core.base import dist
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Network, Trainee
+from prodrec.core.training.loop import Network, TrainState
 
 
-def make_trainee(
+def make_train_state(
     network: Network,
     config: TrainingConfig,
     device: torch.device,
     *,
     pixels: int = 224 * 224,
     arithmetic: tuple[torch.dtype, bool] | None = None,
-) -> Trainee:
+) -> TrainState:
     """Put the network on its device and give it an optimiser as `config` says.
 
     `pixels` of a photo decide on the arithmetic, unless that is given (a resumed run keeps its own).
     `network.parameter_groups()` names its trainable parameters by part; a part whose learning rate is 0 is frozen.
     """
-    dtype, channels_last = arithmetic or dist.from_main(choose_arithmetic(config, device, pixels=pixels))
+    dtype, channels_last = arithmetic or dist.broadcast(choose_arithmetic(config, device, pixels=pixels))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     cast(nn.Module, network).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     average = None
@@ -37,7 +37,7 @@ def make_trainee(
     optimizer = _optimizer(_parameter_groups(network, config), config)
     if why_not_fused(config) is None:
         network.fuse(optimizer)
-    return Trainee(network, optimizer, average, config, device, dtype, channels_last)
+    return TrainState(network, optimizer, average, config, device, dtype, channels_last)
 
 
 BF16_PIXELS_ON_CPU = 160 * 160

@@ -25,7 +25,7 @@ from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.lock import sole_use
-from prodrec.core.training.loop import Position, Step, Trainee, steps_in_all, train_steps
+from prodrec.core.training.loop import Position, Step, TrainState, steps_in_all, train_steps
 from prodrec.core.training.run import Run, finish_run, open_run
 from prodrec.core.training.validate import validate
 
@@ -53,27 +53,29 @@ class Best:
 def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:
     """Raise BadOption where the smallest batch has no photo for every rank."""
     rows = len(dataset.rows("train"))
-    smallest = rows // math.ceil(rows / config.batch_size) if rows else dist.ranks()
-    if smallest < dist.ranks():
+    smallest = rows // math.ceil(rows / config.batch_size) if rows else dist.world_size()
+    if smallest < dist.world_size():
         raise BadOption(
-            f"{dist.ranks()} ranks cannot share a batch of {smallest} photos (batch_size={config.batch_size}, "
+            f"{dist.world_size()} ranks cannot share a batch of {smallest} photos (batch_size={config.batch_size}, "
             f"{rows:,} training photos); start fewer ranks, or set a larger batch_size."
         )
 
 
-def train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, *, workers: int = 0) -> Run:
-    """Train `trainee` on the training photos of `dataset` from the run's newest checkpoint to its end.
+def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConfig, *, workers: int = 0) -> Run:
+    """Train `train_state` on the training photos of `dataset` from the run's newest checkpoint to its end.
 
     Returns the finished run. Raises Interrupted after Ctrl-C, with a checkpoint made, LostContact where another rank is
-    gone, BadOption for batches too small to be shared by the ranks, InUse where another job trains this run.
+    gone, BadOption for batches too small to be shared by the ranks, RunLocked where another job trains this run.
     """
     with sole_use(run.path):
         now = open_run(run.path)
-        return now if now.finished else _train(run, dataset, trainee, photos, workers)  # by a job that has just ended
+        return (
+            now if now.finished else _train(run, dataset, train_state, photos, workers)
+        )  # by a job that has just ended
 
 
-def _train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, workers: int) -> Run:
-    session = _Session(run, dataset, trainee, photos, workers)
+def _train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConfig, workers: int) -> Run:
+    session = _Session(run, dataset, train_state, photos, workers)
     try:
         session.resume()
         session.go()
@@ -96,9 +98,9 @@ def _train(run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, wo
 class _Session:
     """One sitting of training: from the newest checkpoint to the end or to an interruption."""
 
-    def __init__(self, run: Run, dataset: Dataset, trainee: Trainee, photos: PhotoConfig, workers: int) -> None:
-        self.run, self.dataset, self.trainee, self.photos, self.workers = run, dataset, trainee, photos, workers
-        self.config = trainee.config
+    def __init__(self, run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConfig, workers: int) -> None:
+        self.run, self.dataset, self.train_state, self.photos, self.workers = run, dataset, train_state, photos, workers
+        self.config = train_state.config
         self.rows = dataset.rows("train")
         if not len(self.rows):
             raise ProdrecError(f"{dataset.path} has no training photo.")
@@ -117,15 +119,15 @@ class _Session:
         order = self._order(epoch)[skip:]
         for whole, batch in zip(order, load(source, own_shares(order), workers=self.workers), strict=True):
             share = replace(batch, whole=len(whole))
-            yield share.to_device(self.trainee.device, self.photos, channels_last=self.trainee.channels_last)
+            yield share.to_device(self.train_state.device, self.photos, channels_last=self.train_state.channels_last)
 
     def go(self) -> None:
         steps = steps_in_all(self.config, self.batches_per_epoch)
         photos_in_all = len(self.rows) * self.config.epochs
         photos_done = photos_in_all * self.position.step / steps
         saved = time.monotonic()
-        if dist.ranks() > 1:
-            console.note(_tell_ranks(self.config))
+        if dist.world_size() > 1:
+            console.info(_tell_ranks(self.config))
 
         def flags() -> dict[str, bool]:
             minutes = (time.monotonic() - saved) / 60
@@ -136,7 +138,7 @@ class _Session:
             console.progress("training", total=photos_in_all, unit="photos", done=photos_done) as advance,
         ):
             for step in train_steps(
-                self.trainee,
+                self.train_state,
                 self.epoch_batches,
                 batches_per_epoch=self.batches_per_epoch,
                 position=self.position,
@@ -145,8 +147,8 @@ class _Session:
                 advance(step.photos, note=_glance(step, self.history))
                 if step.ends_epoch:
                     self._end_epoch(step)
-                ranks_may_ask = step.ends_epoch or dist.ranks() == 1
-                stopping = "stop" in step.flags or (ranks_may_ask and dist.any_of(stop.asked))
+                ranks_may_ask = step.ends_epoch or dist.world_size() == 1
+                stopping = "stop" in step.flags or (ranks_may_ask and dist.any_rank(stop.asked))
                 if step.ends_epoch or stopping or "save" in step.flags:
                     self.save()
                     saved = time.monotonic()
@@ -159,7 +161,7 @@ class _Session:
 
     def _end_epoch(self, step: Step) -> None:
         """Validate and write the epoch's row of history.csv."""
-        validation = validate(self.trainee, self.dataset, self.photos, workers=self.workers)
+        validation = validate(self.train_state, self.dataset, self.photos, workers=self.workers)
         row = {
             "epoch": step.epoch,
             "step": step.step,
@@ -174,37 +176,37 @@ class _Session:
         if validation and validation.top1 > self.best.top1:
             self.best.top1, self.best.epoch = validation.top1, step.epoch
             if self.config.keep == "best":
-                self.best.keep(self.trainee.to_keep.state_dict())
-        console.note(_tell(row))
+                self.best.keep(self.train_state.network_to_save.state_dict())
+        console.info(_tell(row))
 
     def resume_command(self) -> str:
         """The command line that goes on with this run."""
         places = [str(self.dataset.path), "--out", str(self.run.path)]
         command = shlex.join(["prodrec", "train", self.run.family, *places, "--resume"])
-        if dist.ranks() == 1:
+        if dist.world_size() == 1:
             return command
-        how = f"--nproc-per-node {dist.local_ranks()}" if dist.local_ranks() == dist.ranks() else "…"
+        how = f"--nproc-per-node {dist.local_world_size()}" if dist.local_world_size() == dist.world_size() else "…"
         return f"torchrun {how} -m {command}"
 
     def save(self) -> None:
         extra = {"history": self.history, "best": {"top1": self.best.top1, "epoch": self.best.epoch}}
-        self.checkpoints.save(self.trainee, self.position, extra=extra, best=self.best.weights)
+        self.checkpoints.save(self.train_state, self.position, extra=extra, best=self.best.weights)
 
     def resume(self) -> None:
-        found = self.checkpoints.load(self.trainee)
+        found = self.checkpoints.load(self.train_state)
         if found is None:
             self.save()
             self.checkpoints.wait()  # from here on a kill finds the weights that training began with
             return
         self.position, self.history = found.position, found.extra["history"]
         self.best = Best(**found.extra["best"], weights=found.best)
-        console.note(f"going on after step {self.position.step:,} (epoch {self.position.epoch + 1}).")
+        console.info(f"going on after step {self.position.step:,} (epoch {self.position.epoch + 1}).")
 
     def finish(self) -> Run:
         self.checkpoints.wait()
-        kept = self.best.weights or self.trainee.to_keep.state_dict()
+        kept = self.best.weights or self.train_state.network_to_save.state_dict()
         result = {"steps": self.position.step, "epochs": self.history, "best_epoch": self.best.epoch or None}
-        return finish_run(self.run, kept, result, shards=self.trainee.network.shards())
+        return finish_run(self.run, kept, result, shards=self.train_state.network.shards())
 
 
 @dataclass
@@ -223,11 +225,11 @@ def stop_between_steps() -> Iterator[_Stop]:
     stop = _Stop()
 
     def ask(number: int, frame: object) -> None:
-        if stop.asked and (dist.ranks() == 1 or time.monotonic() - stop.since > SECONDS_OF_ONE_REQUEST):
+        if stop.asked and (dist.world_size() == 1 or time.monotonic() - stop.since > SECONDS_OF_ONE_REQUEST):
             raise KeyboardInterrupt
         if not stop.asked:
             stop.asked, stop.since = True, time.monotonic()
-            console.note("stopping after this step; once more stops at once, at the last checkpoint.")
+            console.info("stopping after this step; once more stops at once, at the last checkpoint.")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread alone
@@ -264,7 +266,7 @@ def _write_tensorboard(run: Run, row: dict[str, Any]) -> None:
 
 
 def _tell_ranks(config: TrainingConfig) -> str:
-    ranks, shared = dist.ranks(), config.batch_size * config.accumulate
+    ranks, shared = dist.world_size(), config.batch_size * config.accumulate
     each, left = divmod(config.batch_size, ranks)
     of_each = f"{each} to {each + 1}" if left else f"{each}"
     times = f", {config.accumulate} times" if config.accumulate > 1 else ""

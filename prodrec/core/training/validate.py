@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch, RowBatches, in_order, load, own_shares
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.loop import TopK, Trainee
+from prodrec.core.training.loop import TopK, TrainState
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -58,7 +58,7 @@ class _Count:
     def gather(self) -> None:
         """From here on, those of all ranks."""
         for counts in (self.photos, self.right):
-            dist.add_up(torch.from_numpy(counts))
+            dist.all_reduce_sum(torch.from_numpy(counts))
 
     @property
     def accuracies(self) -> tuple[float, float]:
@@ -67,23 +67,23 @@ class _Count:
         return float(self.right.sum() / self.photos.sum()), float((self.right[seen] / self.photos[seen]).mean())
 
 
-def validate(trainee: Trainee, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
+def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
     """Validate the weights that would be kept. None where no validation photo is labelled with what they predict."""
     rows = dataset.rows("validation")
     if not len(rows):
         return None
-    network = trainee.to_keep
+    network = train_state.network_to_save
     network.eval()
     levels: dict[str, _Count] = {}
     attributes: dict[str, _Count] = {}
     source = RowBatches(dataset, photos, augment=False)
-    order = in_order(rows, batch_size=trainee.config.batch_size)
+    order = in_order(rows, batch_size=train_state.config.batch_size)
     shares = own_shares(order)
     # networks need a row to look at: a rank that has none left looks at one that another counts
     seen = [share if len(share) else batch[:1] for share, batch in zip(shares, order, strict=True)]
-    with torch.inference_mode(), trainee.autocast():
+    with torch.inference_mode(), train_state.autocast():
         for share, batch in zip(shares, load(source, seen, workers=workers), strict=True):
-            batch = batch.to_device(trainee.device, photos, channels_last=trainee.channels_last)
+            batch = batch.to_device(train_state.device, photos, channels_last=train_state.channels_last)
             _add(levels, attributes, network.top_k(batch, 1), batch, dataset, counted=slice(len(share)))
     for count in (*levels.values(), *attributes.values()):
         count.gather()

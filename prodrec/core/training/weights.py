@@ -80,7 +80,7 @@ def _all_or_none(path: Path, work: Any) -> None:
         work()
     except OSError as error:
         problem = str(error)
-    problems = [found for found in dist.gathered(problem) if found]
+    problems = [found for found in dist.all_gather(problem) if found]
     if problems:
         if dist.is_main():
             path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Places:
+class OutputPaths:
     """Where refined scores and their weights are written."""
 
     scores: Path
@@ -30,11 +30,13 @@ def place_of(main: Path) -> Path:
     return Path("scores") / f"{main.stem}-mcr.h5"
 
 
-def choose_places(joined: Joined, out: Path | None, save_weights: Path | None, *, fitted: bool, force: bool) -> Places:
+def choose_output_paths(
+    joined: Joined, out: Path | None, save_weights: Path | None, *, fitted: bool, force: bool
+) -> OutputPaths:
     """Raises OutputExists or BadOption before any work."""
     scores = out or place_of(joined.main.path)
     weights = save_weights or scores.with_name(f"{scores.stem}.weights.hdf5")
-    places = Places(scores, weights if fitted else None)
+    places = OutputPaths(scores, weights if fitted else None)
     inputs = {file.path.resolve() for file in joined.files}
     for path, kind in ((places.scores, "scores"), (places.weights, KIND)):
         if path is None:

@@ -14,7 +14,14 @@ import numpy as np
 
 from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS, new_file
-from prodrec.eval.refine.checks import Places, check_fit_splits, check_k, check_weights, choose_places, empty_categories
+from prodrec.eval.refine.checks import (
+    OutputPaths,
+    check_fit_splits,
+    check_k,
+    check_weights,
+    choose_output_paths,
+    empty_categories,
+)
 from prodrec.eval.refine.dense import dense_rows
 from prodrec.eval.refine.fit import CrossFitted, Fitted, Rows, cross_fit, fold_of
 from prodrec.eval.refine.kept import together
@@ -46,7 +53,7 @@ def refine(
     settings = settings or Settings()
     with ExitStack() as stack:
         joined = join(paths, stack, levels=levels)
-        places = choose_places(joined, out, save_weights, fitted=weights is None, force=force)
+        places = choose_output_paths(joined, out, save_weights, fitted=weights is None, force=force)
         saved = None if weights is None else read(weights)
         if saved is not None and weights is not None:
             check_weights(saved, weights, joined, fit_on_judged=fit_on_judged)
@@ -57,7 +64,7 @@ def refine(
 
 
 def _fit_and_apply(
-    joined: Joined, places: Places, settings: Settings, fit_on: tuple[str, ...], *, force: bool
+    joined: Joined, places: OutputPaths, settings: Settings, fit_on: tuple[str, ...], *, force: bool
 ) -> dict[str, Any]:
     rows = _rows(joined, fit_on, settings.folds)
     notes = empty_categories(joined, rows, settings, fit_on)
@@ -97,7 +104,7 @@ def _fit_and_apply(
     }
 
 
-def _apply(joined: Joined, places: Places, saved: Saved, *, force: bool) -> dict[str, Any]:
+def _apply(joined: Joined, places: OutputPaths, saved: Saved, *, force: bool) -> dict[str, Any]:
     """Refine by weights that were fitted before."""
     facts = {"lambda": saved.strength, "normaliser": saved.weights.normaliser, **saved.facts}
     tally = write(
@@ -162,7 +169,7 @@ def _solver(found: CrossFitted) -> dict[str, Any]:
 
 
 def _answer(
-    joined: Joined, places: Places, tally: Tally, strength: float, weights: Weights, notes: list[str]
+    joined: Joined, places: OutputPaths, tally: Tally, strength: float, weights: Weights, notes: list[str]
 ) -> dict[str, Any]:
     figures = tally.figures()
     return {

@@ -83,7 +83,7 @@ class LeafRows(Sequence[Row]):
         return self._row(at, self.tops[top])
 
     def most(self, count: int) -> list[int]:
-        """Places in `leaves` of the `count` leaves with most test images, most first; of equal ones the first."""
+        """Positions in `leaves` of the `count` leaves with most test images, most first; of equal ones the first."""
         images_n = self.table.counted.tallies[0].images[self.leaves]
         return [int(at) for at in np.argsort(-images_n, kind="stable")[:count]]
 

@@ -63,7 +63,7 @@ class Classifier(nn.Module):
         self.sample_share = sample_share
         self.buffer_gib = buffer_gib
         self.logit_adjustment = logit_adjustment
-        held = dist.share(classes) if sharded else slice(0, classes)
+        held = dist.shard_slice(classes) if sharded else slice(0, classes)
         self.shard = dist.Shard(held.start, classes) if sharded else None
         self.weight = nn.Parameter(torch.empty(held.stop - held.start, features))
         self.bias = nn.Parameter(torch.zeros(held.stop - held.start))
@@ -96,7 +96,7 @@ class Classifier(nn.Module):
     @property
     def can_be_fused(self) -> bool:
         """Whether this rank alone sees the whole gradient of its weights."""
-        return self.shard is not None or dist.ranks() == 1
+        return self.shard is not None or dist.world_size() == 1
 
     def fuse(self, optimizer: torch.optim.Optimizer) -> None:
         """From now on backward itself updates weight and bias, as `optimizer` would and with its settings and state."""
@@ -123,8 +123,8 @@ class Classifier(nn.Module):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
         sizes, labels_A, weights_A = None, labels_B, weights_B
         if self.is_on_ranks:
-            sizes = dist.rows_of_ranks(labels_B)
-            labels_A, weights_A = dist.all_rows(labels_B, sizes), dist.all_rows(weights_B, sizes)
+            sizes = dist.row_counts(labels_B)
+            labels_A, weights_A = dist.all_gather_rows(labels_B, sizes), dist.all_gather_rows(weights_B, sizes)
         rows_S = self._sample(labels_A)
         held = len(self.weight) if rows_S is None else len(rows_S)
         way = Way(
@@ -154,7 +154,7 @@ class Classifier(nn.Module):
     def _taking_part(self, held: int) -> int:
         if self.sample_share == 1 or not self.is_on_ranks:
             return held if not self.is_on_ranks else self.classes
-        return int(dist.add_up(torch.tensor(held, device=self.weight.device)))
+        return int(dist.all_reduce_sum(torch.tensor(held, device=self.weight.device)))
 
     def _shift(self, rows_S: Tensor | None) -> Tensor | None:
         if not self.logit_adjustment:
@@ -180,8 +180,8 @@ class Classifier(nn.Module):
         """
         x_AD, sizes = at_least_float32(features_BD), None
         if self.is_on_ranks:
-            sizes = dist.rows_of_ranks(x_AD)
-            x_AD = dist.all_rows(x_AD, sizes)
+            sizes = dist.row_counts(x_AD)
+            x_AD = dist.all_gather_rows(x_AD, sizes)
         held = len(self.weight)
         self._buffer.let_go()
         rows_at_once = int(self.buffer_gib * 2**30 / max(1, held * x_AD.element_size()))
@@ -197,7 +197,7 @@ class Classifier(nn.Module):
         """This rank's rows, from the best classes that every rank found in its part; a part may hold fewer than k."""
         missing = (0, k - scores_AK.shape[1])
         found = F.pad(scores_AK, missing, value=-torch.inf), F.pad(classes_AK, missing)
-        of_ranks = (dist.all_rows(each_AK, [len(each_AK)] * len(sizes)) for each_AK in found)
+        of_ranks = (dist.all_gather_rows(each_AK, [len(each_AK)] * len(sizes)) for each_AK in found)
         own = dist.rank()
         scores_BK, classes_BK = (
             torch.cat([torch.split(part_AK, sizes)[own] for part_AK in each.chunk(len(sizes))], dim=1)
@@ -217,7 +217,7 @@ class Classifier(nn.Module):
     def describe(self, rows: int, dtype: torch.dtype) -> str:
         """How the loss of a batch of `rows` rows (all ranks', both streams) is computed, for a person."""
         needed = self._scores_bytes(rows, dtype)
-        way = "dense" if self.shard is None else f"sharded over {dist.ranks()} ranks"
+        way = "dense" if self.shard is None else f"sharded over {dist.world_size()} ranks"
         if self.sample_share < 1:
             way += f", {self.sample_share:.0%} of them sampled every step"
         memory = f"{needed / 2**20:,.1f} MiB of scores"
@@ -232,7 +232,7 @@ class Classifier(nn.Module):
     @property
     def is_on_ranks(self) -> bool:
         """Whether other ranks hold other classes."""
-        return self.shard is not None and dist.ranks() > 1
+        return self.shard is not None and dist.world_size() > 1
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         x_AD = features_BD.detach().to(way.dtype)
         if way.sizes is not None:
-            x_AD = dist.all_rows(x_AD, way.sizes)
+            x_AD = dist.all_gather_rows(x_AD, way.sizes)
         pieces = ClassPieces(weight_ND.detach(), bias_N.detach(), len(x_AD), way.rows_S, way.shift_S)
         target_A = pieces.target(labels_A - way.first)
         kept = None
@@ -131,9 +131,9 @@ class _SoftmaxLoss(torch.autograd.Function):
         in_lanes(len(pieces), look, device=x_AD.device)
         highest_A, sum_A, at_label_A, in_all_A = found.in_all_pieces()
         if way.sizes is not None:
-            here_A, highest_A = highest_A, dist.largest(highest_A.clone())
+            here_A, highest_A = highest_A, dist.all_reduce_max(highest_A.clone())
             parts_3A = torch.stack([sum_A * (here_A - highest_A).exp_(), at_label_A, in_all_A])
-            sum_A, at_label_A, in_all_A = dist.add_up(parts_3A)
+            sum_A, at_label_A, in_all_A = dist.all_reduce_sum(parts_3A)
         log_sum_A = highest_A + sum_A.log()
         loss_A = log_sum_A - (1 - way.smoothing) * at_label_A - way.smoothing / way.classes * in_all_A
 
@@ -181,7 +181,7 @@ class _SoftmaxLoss(torch.autograd.Function):
             way.buffer.give_back(kept)
         dx_BD = dx_lAD.sum(0) if wants_x else None
         if dx_BD is not None and way.sizes is not None:
-            dx_BD = dist.own_rows_of_sum(dx_BD, way.sizes)
+            dx_BD = dist.reduce_scatter_rows(dx_BD, way.sizes)
         return dx_BD, *gradients.whole, None, None, None
 
 

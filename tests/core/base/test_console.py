@@ -47,10 +47,10 @@ def table() -> Table:
 
 
 def test_results_and_remarks_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    console.say("a result")
-    console.note("a remark")
+    console.print("a result")
+    console.info("a remark")
     console.warn("be careful")
-    console.fail("it is not there.")
+    console.error("it is not there.")
     found = capsys.readouterr()
     assert found.out == "a result\n"
     assert found.err == "a remark\nwarning: be careful\nerror: it is not there.\n"
@@ -58,9 +58,9 @@ def test_results_and_remarks_go_apart(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_json_keeps_standard_output_clean(capsys: pytest.CaptureFixture[str]) -> None:
     console.use_json(True)
-    console.say("a result")
-    console.say(table())
-    console.note("a remark")
+    console.print("a result")
+    console.print(table())
+    console.info("a remark")
     with console.progress("training", total=2) as advance:
         advance(2)
     assert not capsys.readouterr().out
@@ -75,9 +75,9 @@ def test_json_keeps_standard_output_clean(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_pipe_gets_plain_text_in_lines_as_long_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     long = "a path of many words " * 30
-    for show in (console.say, console.note, console.warn, console.fail):
+    for show in (console.print, console.info, console.warn, console.error):
         show(long)
-    console.say(table())
+    console.print(table())
     found = capsys.readouterr()
     assert ESCAPE not in found.out + found.err
     assert len(found.err.splitlines()) == 3
@@ -86,7 +86,7 @@ def test_a_pipe_gets_plain_text_in_lines_as_long_as_they_are(capsys: pytest.Capt
 
 def test_a_terminal_gets_colour(terminal: Terminal) -> None:
     with redirect_stderr(terminal):
-        console.fail("it is not there.")
+        console.error("it is not there.")
     assert ESCAPE in terminal.getvalue() and "it is not there." in terminal.getvalue()
 
 
@@ -101,14 +101,14 @@ def test_a_terminal_gets_colour(terminal: Terminal) -> None:
     ],
 )
 def test_what_names_hold_is_shown_and_does_nothing(capsys: pytest.CaptureFixture[str], text: str, shown: str) -> None:
-    for show in (console.say, console.note, console.fail):
+    for show in (console.print, console.info, console.error):
         show(text)
     found = capsys.readouterr()
     assert found.out == f"{shown}\n" and found.err == f"{shown}\nerror: {shown}\n"
 
 
 def test_cells_of_tables_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    console.say(table())
+    console.print(table())
     assert "T恤 [new] [/] :apple:" in capsys.readouterr().out
 
 

@@ -21,9 +21,9 @@ from prodrec.core.base.errors import NotFound
 def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
     """Rank r has r rows (none at all on rank 0), which say r."""
     mine_BD = torch.full((rank, 2), float(rank))
-    sizes = dist.rows_of_ranks(mine_BD)
-    all_AD = dist.all_rows(mine_BD, sizes)
-    return sizes, all_AD.tolist(), dist.own_rows_of_sum(all_AD * (1 + rank), sizes).tolist()
+    sizes = dist.row_counts(mine_BD)
+    all_AD = dist.all_gather_rows(mine_BD, sizes)
+    return sizes, all_AD.tolist(), dist.reduce_scatter_rows(all_AD * (1 + rank), sizes).tolist()
 
 
 def _looked() -> tuple[int, str]:
@@ -33,30 +33,30 @@ def _looked() -> tuple[int, str]:
         raise NotFound(f"rank {dist.rank()} finds nothing.")
 
     with pytest.raises(NotFound) as told:
-        dist.by_main(fail)
-    return dist.by_main(dist.rank), str(told.value)
+        dist.run_on_main(fail)
+    return dist.run_on_main(dist.rank), str(told.value)
 
 
 def everything() -> dict[str, Any]:
     import torch.distributed.nn.functional as read_late
 
     rank = dist.rank()
-    dist.said("once by each")
-    dist.said("in pairs", 2)
+    dist.add_to_counter("once by each")
+    dist.add_to_counter("in pairs", 2)
     dist.barrier()
     return {
         "rank": rank,
         "main": dist.is_main(),
-        "sum": dist.add_up(torch.tensor([1.0, float(rank)])).tolist(),
-        "any": (dist.any_of(rank == 1), dist.any_of(False)),
-        "from_main": dist.from_main({"said by": rank}),
+        "sum": dist.all_reduce_sum(torch.tensor([1.0, float(rank)])).tolist(),
+        "any": (dist.any_rank(rank == 1), dist.any_rank(False)),
+        "from_main": dist.broadcast({"said by": rank}),
         "by_main": _looked(),
-        "largest": dist.largest(torch.tensor([float(rank), -1.0])).tolist(),
+        "largest": dist.all_reduce_max(torch.tensor([float(rank), -1.0])).tolist(),
         "rows": _rows(rank),
-        "gathered": dist.gathered(np.full(2, rank)),
-        "to_main": dist.to_main(np.full(2, rank)),
-        "share": dist.share(5),
-        "said": [dist.said(what, 0) for what in ("once by each", "in pairs", "by nobody")],
+        "gathered": dist.all_gather(np.full(2, rank)),
+        "to_main": dist.gather(np.full(2, rank)),
+        "share": dist.shard_slice(5),
+        "said": [dist.add_to_counter(what, 0) for what in ("once by each", "in pairs", "by nobody")],
         "group kept": read_late.broadcast.__defaults__,
     }
 
@@ -86,14 +86,14 @@ def test_ranks_agree(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
 
 def test_waiting_until_a_place_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threading.Timer(0.3, (tmp_path / "late").touch).start()
-    dist.until_seen(tmp_path / "late")
+    dist.wait_for_path(tmp_path / "late")
     assert (tmp_path / "late").exists()
     monkeypatch.setattr(dist, "SECONDS_UNTIL_SEEN", 0.2)
-    dist.until_seen(tmp_path / "never")  # whoever opens it says what is missing
+    dist.wait_for_path(tmp_path / "never")  # whoever opens it says what is missing
 
 
 def test_one_process_is_rank_0_of_1() -> None:
-    with dist.job():
+    with dist.process_group():
         assert everything() == {
             "rank": 0,
             "main": True,
@@ -113,11 +113,11 @@ def test_one_process_is_rank_0_of_1() -> None:
 
 @pytest.mark.parametrize(("count", "of"), [(0, 3), (1, 3), (7, 3), (9, 3), (2, 5)])
 def test_shares_cover_everything_once_and_evenly(count: int, of: int) -> None:
-    parts = [range(count)[dist.share(count, of=of, number=number)] for number in range(of)]
+    parts = [range(count)[dist.shard_slice(count, of=of, number=number)] for number in range(of)]
     assert [i for part in parts for i in part] == list(range(count))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_one_process_does_not_load_torch() -> None:
-    code = "import sys; from prodrec.core import dist\nwith dist.job(): dist.barrier(); dist.any_of(True)\n"
+    code = "import sys; from prodrec.core import dist\nwith dist.process_group(): dist.barrier(); dist.any_rank(True)\n"
     subprocess.run([sys.executable, "-c", f"{code}assert 'torch' not in sys.modules"], check=True)

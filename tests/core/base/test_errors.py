@@ -22,7 +22,7 @@ def test_every_error_has_an_exit_code_and_says_when_it_is_raised(kind: type[Prod
 def test_what_the_user_can_mend_is_a_user_error() -> None:
     users = {kind.__name__ for kind in ALL if issubclass(kind, UserError)} - {"UserError"}
     of_data = {"BadTable", "BadFeatures", "BadPhoto", "BadArtefact"}
-    assert users == {"NotFound", "OutputExists", "InUse", "BadOption", "Mismatch", *of_data}
+    assert users == {"NotFound", "OutputExists", "RunLocked", "BadOption", "Mismatch", *of_data}
 
 
 @pytest.mark.parametrize(

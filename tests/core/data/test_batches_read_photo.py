@@ -13,7 +13,7 @@ from PIL import Image
 from prodrec.core.base.errors import BadPhoto
 from prodrec.core.data.batches import read_photo
 from prodrec.core.data.photos.examine import PhotoRules, examine
-from prodrec.core.data.photos.sources import Place
+from prodrec.core.data.photos.sources import PhotoLocation
 
 
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -31,7 +31,7 @@ def test_as_prepare_stores_it(tmp_path: Path, mode: str, suffix: str, size: tupl
     path = tmp_path / "photo"
     path.write_bytes(stream.getvalue())
     for side in (256, 100):
-        (stored,) = examine([Place(str(path), 0, len(stream.getvalue()), False)], PhotoRules(size=side)).stored
+        (stored,) = examine([PhotoLocation(str(path), 0, len(stream.getvalue()), False)], PhotoRules(size=side)).stored
         found = read_photo(stream.getvalue(), stored_side=side).numpy()
         assert np.array_equal(found, simplejpeg.decode_jpeg(stored, strict=False).transpose(2, 0, 1))
         assert min(found.shape[1:]) == min(side, *size) and found.shape[0] == 3

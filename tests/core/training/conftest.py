@@ -16,8 +16,8 @@ from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.prepare.build import prepare
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Trainee
-from prodrec.core.training.setup import make_trainee
+from prodrec.core.training.loop import TrainState
+from prodrec.core.training.setup import make_train_state
 from prodrec.demo.catalogue import DrawnCatalogue
 
 PHOTOS = PhotoConfig(image_size="16x12")
@@ -82,10 +82,10 @@ def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) ->
 def trainee_of(prepared: Dataset):
     """`trainee_of(lr=0.1, …)`: a fresh tiny network in training; the same seed gives the same weights."""
 
-    def make(**settings: object) -> Trainee:
+    def make(**settings: object) -> TrainState:
         torch.manual_seed(3)
         network = TinyNetwork(len(prepared.taxonomy.leaves), prepared.taxonomy.leaf_level)
-        return make_trainee(network, replace(TRAINING, **settings), torch.device("cpu"))
+        return make_train_state(network, replace(TRAINING, **settings), torch.device("cpu"))
 
     return make
 

@@ -21,8 +21,8 @@ from prodrec.core.training.checkpoint import Checkpoints, has_checkpoint
 from prodrec.core.training.checkpoint_files import Writer
 from prodrec.core.training.checkpoint_tensors import state_of
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Position, Trainee
-from prodrec.core.training.setup import make_trainee
+from prodrec.core.training.loop import Position, TrainState
+from prodrec.core.training.setup import make_train_state
 
 CLASSES = 7
 
@@ -47,23 +47,25 @@ class Shared(nn.Module):
         pass
 
 
-def trainee_of(cuts: Sequence[int] | None = None, **settings: Any) -> Trainee:
-    return make_trainee(Shared(cuts), TrainingConfig(**{"ema": 0.9, **settings}), torch.device("cpu"))  # type: ignore[arg-type]
+def trainee_of(cuts: Sequence[int] | None = None, **settings: Any) -> TrainState:
+    return make_train_state(Shared(cuts), TrainingConfig(**{"ema": 0.9, **settings}), torch.device("cpu"))  # type: ignore[arg-type]
 
 
-def fill(trainee: Trainee, number: int) -> dict[str, torch.Tensor]:
+def fill(train_state: TrainState, number: int) -> dict[str, torch.Tensor]:
     """Give every tensor values of its own, alike whoever holds which rows; weights to keep as the best."""
-    best = {name: torch.empty_like(tensor) for name, tensor in trainee.to_keep.state_dict().items()}
-    for name, (mine, whole) in parts(trainee, best, number).items():
+    best = {name: torch.empty_like(tensor) for name, tensor in train_state.network_to_save.state_dict().items()}
+    for name, (mine, whole) in parts(train_state, best, number).items():
         assert mine.shape == whole.shape, name
         mine.copy_(whole)
     return best
 
 
-def parts(trainee: Trainee, best: dict[str, torch.Tensor], number: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def parts(
+    train_state: TrainState, best: dict[str, torch.Tensor], number: int
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Every tensor, beside the values that `fill` gives it."""
     found = {}
-    tensors, shards = state_of(trainee, best)
+    tensors, shards = state_of(train_state, best)
     for i, (name, tensor) in enumerate(tensors.items()):
         shape = [CLASSES, *tensor.shape[1:]] if name in shards else tensor.shape
         values = torch.arange(float(torch.Size(shape).numel())) + 1000 * number + 0.1 * i
@@ -72,27 +74,27 @@ def parts(trainee: Trainee, best: dict[str, torch.Tensor], number: int) -> dict[
     return found
 
 
-def assert_filled(trainee: Trainee, best: dict[str, torch.Tensor], number: int) -> None:
-    for name, (mine, expected) in parts(trainee, best, number).items():
+def assert_filled(train_state: TrainState, best: dict[str, torch.Tensor], number: int) -> None:
+    for name, (mine, expected) in parts(train_state, best, number).items():
         assert torch.equal(mine, expected), name
 
 
-def save(place: Path, step: int, trainee: Trainee | None = None, *, run: str = "me") -> None:
-    trainee = trainee or trainee_of()
-    best = fill(trainee, step)
+def save(place: Path, step: int, train_state: TrainState | None = None, *, run: str = "me") -> None:
+    train_state = train_state or trainee_of()
+    best = fill(train_state, step)
     checkpoints = Checkpoints(place, run=run)
-    checkpoints.save(trainee, Position(step=step), extra={"step": step}, best=best)
+    checkpoints.save(train_state, Position(step=step), extra={"step": step}, best=best)
     checkpoints.wait()
 
 
 def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
-    trainee, position = trainee_of(), Position(epoch=1, batch=2, step=9, sums={"loss": 0.1 + 0.2}, count=2)
-    best = fill(trainee, 1)
+    train_state, position = trainee_of(), Position(epoch=1, batch=2, step=9, sums={"loss": 0.1 + 0.2}, count=2)
+    best = fill(train_state, 1)
     checkpoints = Checkpoints(tmp_path / "checkpoints", run="me")
     assert checkpoints.load(trainee_of()) is None and not has_checkpoint(tmp_path / "checkpoints")
     extra = {"history": [{"loss": 1 / 3, "top1": None}]}
-    checkpoints.save(trainee, position, extra=extra, best=best)
-    fill(trainee, 2)  # training goes on while the files are written
+    checkpoints.save(train_state, position, extra=extra, best=best)
+    fill(train_state, 2)  # training goes on while the files are written
     checkpoints.wait()
 
     fresh = trainee_of()
@@ -111,30 +113,30 @@ def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
 def test_state_that_exists_from_the_start_changes_no_step(optimizer: str) -> None:
     def train(*, begin: bool) -> list[torch.Tensor]:
         torch.manual_seed(0)
-        trainee = trainee_of(optimizer=optimizer, ema=0.0, lr=0.1)
+        train_state = trainee_of(optimizer=optimizer, ema=0.0, lr=0.1)
         if begin:
-            state_of(trainee, {})
+            state_of(train_state, {})
         for _ in range(4):
-            for parameter in trainee.network.parameters():
+            for parameter in train_state.network.parameters():
                 parameter.grad = torch.randn_like(parameter)
-            trainee.optimizer.step()
-        return list(trainee.network.parameters())
+            train_state.optimizer.step()
+        return list(train_state.network.parameters())
 
     assert all(torch.equal(a, b) for a, b in zip(train(begin=False), train(begin=True), strict=True))
 
 
 def test_a_parameter_may_wait_for_its_first_gradient() -> None:
     """As one of the titles does; torch's fused SGD fails where only some momenta exist (2.15)."""
-    trainee = trainee_of(ema=0.0)
-    plain = {name: p.detach().clone().requires_grad_() for name, p in trainee.network.named_parameters()}  # type: ignore[attr-defined]
+    train_state = trainee_of(ema=0.0)
+    plain = {name: p.detach().clone().requires_grad_() for name, p in train_state.network.named_parameters()}  # type: ignore[attr-defined]
     oracle = torch.optim.SGD([{"params": [p], "weight_decay": 1e-4 * (p.ndim > 1)} for p in plain.values()], 0.1, 0.9)
-    state_of(trainee, {})
+    state_of(train_state, {})
     for step in range(3):
-        for number, (name, parameter) in enumerate(trainee.network.named_parameters()):  # type: ignore[attr-defined]
+        for number, (name, parameter) in enumerate(train_state.network.named_parameters()):  # type: ignore[attr-defined]
             parameter.grad = plain[name].grad = torch.ones_like(parameter) if step or number % 2 else None
-        trainee.optimizer.step()
+        train_state.optimizer.step()
         oracle.step()
-    for name, parameter in trainee.network.named_parameters():  # type: ignore[attr-defined]
+    for name, parameter in train_state.network.named_parameters():  # type: ignore[attr-defined]
         torch.testing.assert_close(parameter, plain[name])
 
 
@@ -147,10 +149,10 @@ def write_on_two(place: Path) -> None:
 
 def read_on_three(place: Path) -> list[str]:
     for name, number, cuts in (("two", 2, [0, 0, 3, 7]), ("one", 1, [0, 3, 3, 7]), ("two", 2, None)):
-        trainee = trainee_of(cuts)
-        found = Checkpoints(place / name, run="me").load(trainee)
+        train_state = trainee_of(cuts)
+        found = Checkpoints(place / name, run="me").load(train_state)
         assert found is not None
-        assert_filled(trainee, found.best, number)
+        assert_filled(train_state, found.best, number)
     save(place / "three", 3, trainee_of([0, 3, 3, 7], optimizer="adamw"))
     told = []
     for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
@@ -172,10 +174,10 @@ def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path,
         assert "the one before it stands" in told and interrupted == "KeyboardInterrupt()"
         assert left == ["step-00000003"] or left == [".step-00000004.partial", "step-00000003"]
     for name, number, settings in (("two", 2, {}), ("three", 3, {"optimizer": "adamw"})):
-        trainee = trainee_of(**settings)
-        found = Checkpoints(tmp_path / name, run="me").load(trainee)
+        train_state = trainee_of(**settings)
+        found = Checkpoints(tmp_path / name, run="me").load(train_state)
         assert found is not None
-        assert_filled(trainee, found.best, number)
+        assert_filled(train_state, found.best, number)
     header = json.loads((tmp_path / "three/step-00000003/checkpoint.json").read_text())
     assert header["ranks"] == 3 and header["made_by"]["torch"] == torch.__version__
 
@@ -223,24 +225,24 @@ def test_a_damaged_one_is_passed_over(
         save(tmp_path, step)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
     damage(tmp_path / "step-00000003" / name)
-    trainee = trainee_of()
+    train_state = trainee_of()
     capfd.readouterr()
-    found = Checkpoints(tmp_path, run="me").load(trainee)
+    found = Checkpoints(tmp_path, run="me").load(train_state)
     assert found is not None and found.position.step == 2
-    assert_filled(trainee, found.best, 2)
+    assert_filled(train_state, found.best, 2)
     told = capfd.readouterr().err.strip().splitlines()
     assert len(told) == 1 and "step-00000003 does not load (" in told[0] and "trying the one before" in told[0]
     save(tmp_path, 3)  # training gets there again
-    assert Checkpoints(tmp_path, run="me").load(trainee).position.step == 3  # type: ignore[union-attr]
+    assert Checkpoints(tmp_path, run="me").load(train_state).position.step == 3  # type: ignore[union-attr]
 
 
 def test_a_damaged_one_of_a_later_step_does_not_take_the_place_of_a_good_one(tmp_path: Path) -> None:
     for step in (1, 2, 9):
         save(tmp_path, step)
     remove(tmp_path / "step-00000009/.metadata")
-    trainee = trainee_of()
-    Checkpoints(tmp_path, run="me").load(trainee)
-    save(tmp_path, 3, trainee)
+    train_state = trainee_of()
+    Checkpoints(tmp_path, run="me").load(train_state)
+    save(tmp_path, 3, train_state)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 
 
@@ -282,26 +284,26 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
     """In the background, and, without room for a copy, at once."""
     monkeypatch.setattr(memory, "available", lambda: room)
     (tmp_path / ".step-00000000.partial").mkdir()  # of a process that was killed
-    trainee = trainee_of()
+    train_state = trainee_of()
     checkpoints = Checkpoints(tmp_path, run="me")
-    assert checkpoints.load(trainee) is None and not list(tmp_path.iterdir())
+    assert checkpoints.load(train_state) is None and not list(tmp_path.iterdir())
     with full_disk(), pytest.raises(ProdrecError, match=r"step-00000001 could not be written.*there is none before it"):
         save(tmp_path, 1)
     save(tmp_path, 2)
     with full_disk():
         if room:
-            checkpoints.save(trainee, Position(step=3), extra={})
+            checkpoints.save(train_state, Position(step=3), extra={})
         with pytest.raises(ProdrecError, match=r"step-0000000\d could not be written \(.*\); the one before it stands"):
-            checkpoints.save(trainee, Position(step=4), extra={})
+            checkpoints.save(train_state, Position(step=4), extra={})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
-    found = checkpoints.load(trainee)
+    found = checkpoints.load(train_state)
     assert found is not None and found.position.step == 2
 
 
 def test_without_moving_average_and_best(tmp_path: Path) -> None:
-    trainee = trainee_of(ema=0.0)
+    train_state = trainee_of(ema=0.0)
     checkpoints = Checkpoints(tmp_path, run="me")
-    checkpoints.save(trainee, Position(step=1), extra={})
+    checkpoints.save(train_state, Position(step=1), extra={})
     checkpoints.wait()
-    found = checkpoints.load(replace(trainee))
+    found = checkpoints.load(replace(train_state))
     assert found is not None and found.best == {}

@@ -20,7 +20,7 @@ from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
 from prodrec.core.training.loop import seed_batch
-from prodrec.core.training.setup import make_trainee
+from prodrec.core.training.setup import make_train_state
 from prodrec.core.training.validate import validate
 
 from .conftest import PHOTOS, TRAINING, TinyLosses, TinyNetwork
@@ -36,13 +36,13 @@ class Divided(nn.Module):
         torch.manual_seed(1)
         self.alike = nn.Parameter(torch.randn(3, dtype=torch.float64))
         rows_VD = torch.randn(4, 3, dtype=torch.float64)
-        self.held = dist.share(4)
+        self.held = dist.shard_slice(4)
         self.divided = nn.Parameter(rows_VD[self.held].clone())
         self.frozen = nn.Parameter(torch.zeros(2, dtype=torch.float64), requires_grad=False)
 
     def loss(self, batch: Batch) -> TinyLosses:
         own = ((batch.inputs @ self.alike) ** 2).sum()
-        everything = torch.from_numpy(np.concatenate(dist.gathered(batch.inputs.numpy())))
+        everything = torch.from_numpy(np.concatenate(dist.all_gather(batch.inputs.numpy())))
         total = own + ((everything @ self.divided.t()) ** 2).sum()  # its gradient is complete here
         return TinyLosses(total, {"own": own.detach()})
 
@@ -53,7 +53,7 @@ class Divided(nn.Module):
 def batch_of(seed: int) -> Batch:
     """This rank's rows of a drawn batch."""
     torch.manual_seed(seed)
-    inputs = torch.randn(ROWS, 3, dtype=torch.float64)[dist.share(ROWS)]
+    inputs = torch.randn(ROWS, 3, dtype=torch.float64)[dist.shard_slice(ROWS)]
     nothing = torch.zeros(len(inputs), 1)
     return Batch(torch.arange(len(inputs)), inputs, nothing, nothing, nothing, whole=ROWS)
 
@@ -70,7 +70,7 @@ def gradients(largest: float) -> dict[str, Any]:
         found.total.backward()
     clip_gradients(network, largest)  # type: ignore[arg-type]
     losses, flags = add_up_losses(found.parts, {"stop": dist.rank() == 1, "save": False})
-    divided = np.concatenate(dist.gathered(network.divided.grad.numpy()))
+    divided = np.concatenate(dist.all_gather(network.divided.grad.numpy()))
     network.alike.requires_grad_(False)
     only_divided = SummedLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP
     only_divided(batch_of(9)).total.backward()
@@ -90,8 +90,8 @@ def validated(place: Path) -> dict[str, float] | None:
     torch.manual_seed(3)
     network = TinyNetwork(len(data.taxonomy.leaves), data.taxonomy.leaf_level)
     left_one = len(data.rows("validation")) - 1  # the last batch has one row, and ranks that have none
-    trainee = make_trainee(network, replace(TRAINING, batch_size=left_one), torch.device("cpu"))
-    found = validate(trainee, data, PHOTOS, workers=0)
+    train_state = make_train_state(network, replace(TRAINING, batch_size=left_one), torch.device("cpu"))
+    found = validate(train_state, data, PHOTOS, workers=0)
     return None if found is None else found.as_columns()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prodrec.core.base import dist
-from prodrec.core.base.errors import InUse
+from prodrec.core.base.errors import RunLocked
 from prodrec.core.training.lock import NAME, held_by_this_process, sole_use
 
 HOLD = """
@@ -33,7 +33,10 @@ def test_a_directory_is_held_until_its_process_ends_or_is_killed(tmp_path: Path)
         assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         for hold in (sole_use, held_by_this_process):
-            with pytest.raises(InUse, match=rf"is being trained by process {process.pid} on \S+; wait"), hold(tmp_path):
+            with (
+                pytest.raises(RunLocked, match=rf"is being trained by process {process.pid} on \S+; wait"),
+                hold(tmp_path),
+            ):
                 pass
         if end == "leaves":
             process.stdin.write(b"\n")
@@ -54,7 +57,7 @@ def wait_and_take(directory: Path) -> str:
     try:
         with sole_use(directory):
             return "taken"
-    except InUse as error:
+    except RunLocked as error:
         return str(error)
 
 

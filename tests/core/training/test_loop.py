@@ -29,9 +29,9 @@ def batches_of(dataset, size):
     return epoch_batches, count
 
 
-def run_through(trainee, dataset, *, size=16, position=None):
+def run_through(train_state, dataset, *, size=16, position=None):
     epoch_batches, count = batches_of(dataset, size)
-    return list(train_steps(trainee, epoch_batches, batches_per_epoch=count, position=position or Position()))
+    return list(train_steps(train_state, epoch_batches, batches_per_epoch=count, position=position or Position()))
 
 
 def test_paper_a_schedule_is_times_point_eight_after_every_epoch():
@@ -79,9 +79,9 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
     rows = prepared.rows("train")[:32]
 
     def weights_after(size, accumulate):
-        trainee = trainee_of(epochs=1, accumulate=accumulate, momentum=0.0)
-        trainee.network.backbone[1] = torch.nn.Identity()
-        trainee.network.backbone[3] = torch.nn.Identity()
+        train_state = trainee_of(epochs=1, accumulate=accumulate, momentum=0.0)
+        train_state.network.backbone[1] = torch.nn.Identity()
+        train_state.network.backbone[3] = torch.nn.Identity()
         source = RowBatches(prepared, PHOTOS, augment=False)
 
         def epoch_batches(_epoch, skip):
@@ -89,46 +89,46 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
                 source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in in_order(rows, batch_size=size)[skip:]
             )
 
-        list(train_steps(trainee, epoch_batches, batches_per_epoch=32 // size, position=Position()))
-        return trainee.network.classifier.weight.detach()
+        list(train_steps(train_state, epoch_batches, batches_per_epoch=32 // size, position=Position()))
+        return train_state.network.classifier.weight.detach()
 
     torch.testing.assert_close(weights_after(16, 2), weights_after(32, 1))
 
 
 def test_a_part_with_learning_rate_zero_is_frozen(prepared, trainee_of):
-    trainee = trainee_of(epochs=1, backbone_lr_scale=0)
-    before = trainee.network.backbone[0].weight.detach().clone()
-    run_through(trainee, prepared)
-    assert torch.equal(trainee.network.backbone[0].weight, before)
+    train_state = trainee_of(epochs=1, backbone_lr_scale=0)
+    before = train_state.network.backbone[0].weight.detach().clone()
+    run_through(train_state, prepared)
+    assert torch.equal(train_state.network.backbone[0].weight, before)
 
 
 def test_clipping_bounds_the_update(prepared, trainee_of):
-    trainee = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
-    before = [p.detach().clone() for p in trainee.network.parameters()]
-    run_through(trainee, prepared)
-    after = [p.detach() for p in trainee.network.parameters()]
+    train_state = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
+    before = [p.detach().clone() for p in train_state.network.parameters()]
+    run_through(train_state, prepared)
+    after = [p.detach() for p in train_state.network.parameters()]
     moved = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(after, before, strict=True)))
     assert 0 < moved <= 1.001e-3
 
 
 def test_moving_average_follows_the_weights(prepared, trainee_of):
-    trainee = trainee_of(epochs=1, ema=0.5)
-    start = trainee.network.classifier.weight.detach().clone()
+    train_state = trainee_of(epochs=1, ema=0.5)
+    start = train_state.network.classifier.weight.detach().clone()
     expected = None
     epoch_batches, count = batches_of(prepared, 16)
-    for _ in train_steps(trainee, epoch_batches, batches_per_epoch=count, position=Position()):
-        now = trainee.network.classifier.weight.detach()
+    for _ in train_steps(train_state, epoch_batches, batches_per_epoch=count, position=Position()):
+        now = train_state.network.classifier.weight.detach()
         expected = now.clone() if expected is None else 0.5 * expected + 0.5 * now
     assert expected is not None and not torch.equal(expected, start)
-    torch.testing.assert_close(trainee.to_keep.classifier.weight.detach(), expected)
+    torch.testing.assert_close(train_state.network_to_save.classifier.weight.detach(), expected)
 
 
 def test_a_loss_that_is_not_finite_ends_training_in_one_sentence(prepared, trainee_of):
-    trainee = trainee_of(epochs=1)
+    train_state = trainee_of(epochs=1)
     with torch.no_grad():
-        trainee.network.classifier.bias.fill_(float("nan"))
+        train_state.network.classifier.bias.fill_(float("nan"))
     with pytest.raises(ProdrecError, match="the loss became nan at learning rate"):
-        run_through(trainee, prepared)
+        run_through(train_state, prepared)
 
 
 def test_bf16_trains(prepared, trainee_of):

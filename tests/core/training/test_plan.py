@@ -12,9 +12,9 @@ from .conftest import PHOTOS
 
 
 def test_parameters_and_optimiser(prepared, trainee_of):
-    trainee = trainee_of()
-    count = sum(p.numel() for p in trainee.network.parameters())
-    found = plan(trainee, prepared, PHOTOS)
+    train_state = trainee_of()
+    count = sum(p.numel() for p in train_state.network.parameters())
+    found = plan(train_state, prepared, PHOTOS)
     assert sum(found.parameters.values()) == found.trainable == count
     assert set(found.parameters) == {"backbone", "classifier"}
     assert found.weights_bytes == found.gradients_bytes == found.optimizer_bytes == 4 * count
@@ -55,9 +55,9 @@ def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
             return rows * dtype.itemsize
 
     def planned(**settings):
-        trainee = trainee_of(batch_size=16, **settings)
-        trainee.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
-        return plan(trainee, prepared, PHOTOS, streams=2)
+        train_state = trainee_of(batch_size=16, **settings)
+        train_state.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
+        return plan(train_state, prepared, PHOTOS, streams=2)
 
     found, unfused = planned(), planned(clip_norm=2.0)
     assert [each.way for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]

@@ -12,8 +12,8 @@ from prodrec.core.training.setup import choose_arithmetic, why_not_fused
 
 
 def test_learning_rates_are_scaled_by_part_and_biases_are_not_decayed(trainee_of):
-    trainee = trainee_of(backbone_lr_scale=0.1, weight_decay=0.5)
-    groups = {(g["part"], g["weight_decay"]): g for g in trainee.optimizer.param_groups}
+    train_state = trainee_of(backbone_lr_scale=0.1, weight_decay=0.5)
+    groups = {(g["part"], g["weight_decay"]): g for g in train_state.optimizer.param_groups}
     assert set(groups) == {("backbone", 0.5), ("backbone", 0.0), ("classifier", 0.5), ("classifier", 0.0)}
     assert groups["backbone", 0.5]["scale"] == 0.1 and groups["classifier", 0.5]["scale"] == 1.0
     assert all(p.ndim == 1 for p in groups["backbone", 0.0]["params"])

@@ -44,22 +44,22 @@ def judged(prepared, trainee_of, monkeypatch):
     """Validates a network that says what it is told."""
 
     def judge(says, dataset=prepared):
-        trainee = replace(trainee_of(), network=says)
-        return validate(trainee, dataset, PHOTOS, workers=0)
+        train_state = replace(trainee_of(), network=says)
+        return validate(train_state, dataset, PHOTOS, workers=0)
 
     return judge
 
 
 def test_validation_counts_by_hand(prepared, trainee_of):
-    trainee = trainee_of()
-    found = validate(trainee, prepared, PHOTOS, workers=0)
-    trainee.network.eval()
+    train_state = trainee_of()
+    found = validate(train_state, prepared, PHOTOS, workers=0)
+    train_state.network.eval()
     right: dict[int, list[bool]] = {}
     source = RowBatches(prepared, PHOTOS, augment=False)
     for row in prepared.rows("validation"):
-        batch = source.batch(np.array([row])).to_device(trainee.device, PHOTOS)
+        batch = source.batch(np.array([row])).to_device(train_state.device, PHOTOS)
         label = int(prepared.labels_NL[row, -1])
-        right.setdefault(label, []).append(int(trainee.network(batch.inputs).argmax()) == label)
+        right.setdefault(label, []).append(int(train_state.network(batch.inputs).argmax()) == label)
     every = [r for rows in right.values() for r in rows]
     assert found.top1 == pytest.approx(sum(every) / len(every))
     assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))

@@ -54,7 +54,7 @@ def trained(name: str, *, sharded: bool) -> Answer:
     optimizer = torch.optim.SGD(groups, lr=0.5, momentum=0.9)
     if sharded:
         model.fuse(optimizer)
-    part = dist.share(B) if sharded else slice(None)
+    part = dist.shard_slice(B) if sharded else slice(None)
     answer: Answer = {"start": model.weight.detach().numpy().copy()}
     for step in range(STEPS):
         features_BD, labels_B, weights_B = batch(step, model.classes)
@@ -63,7 +63,7 @@ def trained(name: str, *, sharded: bool) -> Answer:
         optimizer.zero_grad()
         (0.5 * total).backward()
         optimizer.step()
-        share = dist.add_up(total.detach().clone()) if sharded else total.detach()
+        share = dist.all_reduce_sum(total.detach().clone()) if sharded else total.detach()
         answer |= {f"loss {step}": share.numpy(), f"each {step}": each_B.numpy()}
         assert own_BD.grad is not None
         answer[f"gradient {step}"] = own_BD.grad.numpy()
@@ -87,10 +87,10 @@ def sampled_loss() -> Answer:
     torch.manual_seed(1)
     model = Classifier(D, 5, sharded=True, sample_share=1e-9).double()
     features_BD, labels_B, weights_B = batch(0, 5)
-    part = dist.share(B)
+    part = dist.shard_slice(B)
     labels_B = torch.arange(B) % 5
     total, _ = model.loss(features_BD[part], labels_B[part], weights_B=weights_B[part], label_smoothing=0.1)
-    return {"loss": dist.add_up(total.detach().clone()).numpy()}
+    return {"loss": dist.all_reduce_sum(total.detach().clone()).numpy()}
 
 
 def loss_of_dtensor() -> Answer:
@@ -111,17 +111,17 @@ def loss_of_dtensor() -> Answer:
         total.backward()
     assert isinstance(x.grad, DTensor) and isinstance(weight_CD.grad, DTensor)
     ours, _ = made("plain", sharded=True)
-    own_BD = features_BD[dist.share(B)].clone().requires_grad_()
+    own_BD = features_BD[dist.shard_slice(B)].clone().requires_grad_()
     weights_B = torch.full((len(own_BD),), 1 / B, dtype=torch.float64)
-    share, _ = ours.loss(own_BD, labels_B[dist.share(B)], weights_B=weights_B)
+    share, _ = ours.loss(own_BD, labels_B[dist.shard_slice(B)], weights_B=weights_B)
     share.backward()
     assert own_BD.grad is not None and ours.weight.grad is not None
     return {
         "oracle loss": total.full_tensor().detach().numpy() if isinstance(total, DTensor) else total.detach().numpy(),
-        "loss": dist.add_up(share.detach().clone()).numpy(),
-        "oracle features": x.grad.full_tensor()[dist.share(B)].numpy(),
+        "loss": dist.all_reduce_sum(share.detach().clone()).numpy(),
+        "oracle features": x.grad.full_tensor()[dist.shard_slice(B)].numpy(),
         "features": own_BD.grad.numpy(),
-        "oracle weight": weight_CD.grad.full_tensor()[dist.share(model.classes)].numpy(),
+        "oracle weight": weight_CD.grad.full_tensor()[dist.shard_slice(model.classes)].numpy(),
         "weight": ours.weight.grad.numpy(),
     }
 

@@ -85,7 +85,7 @@ def _join(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
     start_P = np.where(hashes_P == FLAT, np.arange(len(hashes_P)), first_H[hash_P])
     total = comparisons(hashes_H[with_structure], bits)
     if total >= MINUTES_OF_PAIRS:
-        console.note(f"{total:,} pairs of photos are to be compared; --near-duplicates off leaves them out")
+        console.info(f"{total:,} pairs of photos are to be compared; --near-duplicates off leaves them out")
     with console.progress("comparing photos", total=total, unit="pairs", least=MANY_PAIRS) as advance:
         found = near_pairs(hashes_H[with_structure], bits, advance=advance)
         return join_pairs(start_P, (first_H[with_structure[pair]] for pair in found))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import NotFound
 from prodrec.core.data.photos.examine import UNDECODABLE, PhotoRules, examine_all
-from prodrec.core.data.photos.sources import PROBLEMS, PhotoSource, Places
+from prodrec.core.data.photos.sources import PROBLEMS, PhotoLocations, PhotoSource
 from prodrec.core.data.photos.store import ShardWriter, shard_name
 from prodrec.core.data.tables.rejects import MISSING, Rejects
 
@@ -50,7 +50,7 @@ class Decoded:
 class Share:
     """What one rank is to decode, and where to write it: a directory that all ranks see."""
 
-    places: Places
+    places: PhotoLocations
     directory: Path
     rules: PhotoRules
 
@@ -89,9 +89,9 @@ def decode_photos(
     photos, number = np.unique(found, return_inverse=True)
     number_M = np.full(len(wanted_M), -1, np.int64)
     number_M[kept] = number
-    parts = [dist.share(len(photos), number=rank) for rank in range(dist.ranks())]
-    own = dist.each_its_own([Share(source.places(photos[part]), directory, rules) for part in parts])
-    of_ranks = dist.to_main(_decode(own, workers))
+    parts = [dist.shard_slice(len(photos), number=rank) for rank in range(dist.world_size())]
+    own = dist.scatter([Share(source.places(photos[part]), directory, rules) for part in parts])
+    of_ranks = dist.gather(_decode(own, workers))
     decoded = _joined(of_ranks, photos, number_M, directory)
     problems, problem_P = _problems(of_ranks)
     for reason in dict.fromkeys(reason for reason, _ in problems[1:]):
@@ -103,7 +103,7 @@ def decode_photos(
 
 def decode_share(*, workers: int) -> None:
     """Decode this rank's share of the photos that rank 0 is at."""
-    dist.to_main(_decode(dist.each_its_own(None), workers))
+    dist.gather(_decode(dist.scatter(None), workers))
 
 
 def _decode(share: Share, workers: int) -> Found:
@@ -121,7 +121,7 @@ def _decode(share: Share, workers: int) -> Found:
     _refuse_unseen(share)
     own = share.directory / f"of-rank-{dist.rank()}"
     own.mkdir()
-    title = "decoding photos" if dist.ranks() == 1 else f"decoding photos, 1 of {dist.ranks()} shares"
+    title = "decoding photos" if dist.world_size() == 1 else f"decoding photos, 1 of {dist.world_size()} shares"
     with console.progress(title, total=total, unit="photos") as advance, ShardWriter(own) as writer:
         for examined in examine_all(share.places, share.rules, workers=workers if total > FEW else 1):
             stop = start + len(examined.stored)
@@ -142,7 +142,7 @@ def _decode(share: Share, workers: int) -> Found:
 
 def _refuse_unseen(share: Share) -> None:
     """Raise NotFound where this rank's machine does not see the photos, or where they are to be written."""
-    dist.until_seen(share.directory)
+    dist.wait_for_path(share.directory)
     for what, place in (("photos", Path(share.places.where)), ("dataset in the making", share.directory.parent)):
         if not place.exists():
             raise NotFound(

@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from prodrec.core.base.errors import NotFound, ProdrecError
 from prodrec.core.base.workers import map_in_order, raise_if_stopped
 from prodrec.core.data.duplicates.perceptual_hash import SIDE, hash_grey
-from prodrec.core.data.photos.sources import Place
+from prodrec.core.data.photos.sources import PhotoLocation
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel limit"
@@ -75,14 +75,14 @@ class UnusablePhoto(Exception):
         self.reason = reason
 
 
-def examine_all(places: Iterable[Place], rules: PhotoRules, *, workers: int) -> Iterator[Examined]:
+def examine_all(places: Iterable[PhotoLocation], rules: PhotoRules, *, workers: int) -> Iterator[Examined]:
     """The photos in chunks, in order; the same whatever the number of workers."""
     remaining = iter(places)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
     yield from map_in_order(functools.partial(examine, rules=rules), chunks, workers=workers)
 
 
-def examine(places: list[Place], rules: PhotoRules) -> Examined:
+def examine(places: list[PhotoLocation], rules: PhotoRules) -> Examined:
     """Read and decode some photos. Raises as `_read` does."""
     n = len(places)
     problems: dict[int, tuple[str, str]] = {}
@@ -105,7 +105,7 @@ def examine(places: list[Place], rules: PhotoRules) -> Examined:
     return Examined(problems, sizes, digests, hash_grey(greys), stored)
 
 
-def _read(place: Place) -> bytes:
+def _read(place: PhotoLocation) -> bytes:
     """The bytes of a photo that was listed. Raises UnusablePhoto where they themselves are to blame.
 
     Raises NotFound or ProdrecError where the machine is: the dataset must not depend on what one of several can reach.

@@ -53,7 +53,7 @@ _PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": b
 
 
 @dataclass(frozen=True)
-class Place:
+class PhotoLocation:
     """Where the bytes of one photo stand: `length` bytes of `file` from `offset` on; a negative length is all of it."""
 
     file: str
@@ -70,8 +70,8 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
-    """Places of photos, in order: files by their `names` in the folder `where`, or parts of the one file `where`.
+class PhotoLocations:
+    """Where photos are, in order: files by their `names` in the folder `where`, or parts of the one file `where`.
 
     where: an absolute path; offsets, lengths, deflated: as in PhotoSource
     """
@@ -85,11 +85,11 @@ class Places:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[PhotoLocation]:
         if self.names is not None:
-            return (Place(os.path.join(self.where, name)) for name in self.names)  # noqa: PTH118 - see Place.read
+            return (PhotoLocation(os.path.join(self.where, name)) for name in self.names)  # noqa: PTH118 - see PhotoLocation.read
         columns = (self.offsets.tolist(), self.lengths.tolist(), self.deflated.tolist())
-        return (Place(self.where, *place) for place in zip(*columns, strict=True))
+        return (PhotoLocation(self.where, *place) for place in zip(*columns, strict=True))
 
     def frame(self) -> pl.DataFrame:
         """The same as a table: file, offset, length, deflated."""
@@ -124,11 +124,11 @@ class PhotoSource:
     def __len__(self) -> int:
         return len(self.names)
 
-    def places(self, photos: NDArray[np.int64]) -> Places:
+    def places(self, photos: NDArray[np.int64]) -> PhotoLocations:
         """Where the bytes of `photos` stand, in a form to be sent to another process."""
         where = os.path.abspath(self.archive or self.where)  # noqa: PTH100 - resolves no links: they may be replaced
         names = self.names.take(photos) if self.archive is None else None
-        return Places(where, names, self.offsets[photos], self.lengths[photos], self.deflated[photos])
+        return PhotoLocations(where, names, self.offsets[photos], self.lengths[photos], self.deflated[photos])
 
     def find(self, wanted: pl.Series) -> Lookup:
         """The photo that every name in `wanted` means, or why there is none."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import factorize
-from prodrec.core.data.photos.sources import Place, Places
+from prodrec.core.data.photos.sources import PhotoLocation, PhotoLocations
 
 SHARD_BYTES = 256 << 20
 
@@ -125,7 +125,7 @@ class PhotosInPlace(PhotoStore):
     def read(self, row: int) -> bytes:
         """The encoded photo of `row`, as it was found: any format, not always upright."""
         number, offset, length = self._index_N3[row].tolist()
-        return Place(self._names[number], offset, length, bool(self._deflated_N[row])).read()
+        return PhotoLocation(self._names[number], offset, length, bool(self._deflated_N[row])).read()
 
 
 def shard_name(shard: int) -> str:
@@ -190,6 +190,6 @@ def write_index(directory: Path, places_P3: NDArray[np.int64], photo_N: NDArray[
     return stored
 
 
-def write_in_place(directory: Path, places: Places) -> None:
+def write_in_place(directory: Path, places: PhotoLocations) -> None:
     """Write photos/in_place.parquet: one row for every row of the dataset, files as absolute paths."""
     places.frame().write_parquet(directory / "in_place.parquet")

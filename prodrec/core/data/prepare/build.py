@@ -73,14 +73,14 @@ def prepare(
     where = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
-    decoders = workers or max(1, available_cores() // dist.local_ranks())
+    decoders = workers or max(1, available_cores() // dist.local_world_size())
     dist.barrier()  # all ranks have looked at the place before rank 0 changes it
     if dist.is_main():
         cutters = workers or available_cores()
-        return dist.from_main(_prepare(tables, Path(where), out, options, tokenizer, decoders, cutters, force=force))
+        return dist.broadcast(_prepare(tables, Path(where), out, options, tokenizer, decoders, cutters, force=force))
     if options.inputs == "photos":
         decode_share(workers=decoders)
-    return dist.from_main({})
+    return dist.broadcast({})
 
 
 def _prepare(
@@ -143,7 +143,7 @@ def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptio
         source = open_photos(where, unpack_into=None if options.in_place else work.scratch)
         if not tables:
             catalogue = catalogue_of_folders(photo_names(source), where, options.columns.levels)
-    console.note(f"{catalogue.rows:,} rows · {catalogue.found}")
+    console.info(f"{catalogue.rows:,} rows · {catalogue.found}")
 
     rejected = Rejects.of(catalogue.rows)
     names, codes_ML = categories(catalogue, rejected, path_identity=options.path_identity)

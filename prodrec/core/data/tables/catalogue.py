@@ -89,7 +89,7 @@ def read_catalogue(
     for number, table in enumerate(tables):
         here = find_columns(column_names(table), columns, table=table, shows_photos=shows_photos)
         if table.stat().st_size > LARGE_TABLE:
-            console.note(f"reading {table}, {table.stat().st_size / 1e9:.1f} GB")
+            console.info(f"reading {table}, {table.stat().st_size / 1e9:.1f} GB")
 
         def take(part: pl.LazyFrame, here: Columns = here, number: int = number) -> pl.LazyFrame:
             return keep(_select(part, here, ("", *missing_values)).with_columns(table=pl.lit(number, pl.Int32)))

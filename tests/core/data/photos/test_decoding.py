@@ -27,7 +27,7 @@ def test_what_another_machine_does_not_see(
     share = Share(
         open_photos(tmp_path / "photos", unpack_into=None).places(np.arange(1)), tmp_path / "out/photos", PhotoRules()
     )
-    monkeypatch.setattr(dist, "each_its_own", lambda _: share)
+    monkeypatch.setattr(dist, "scatter", lambda _: share)
     monkeypatch.setattr(dist, "SECONDS_UNTIL_SEEN", 0)
     (tmp_path / gone).rename(tmp_path / "elsewhere")
     with pytest.raises(NotFound, match=told.format(place=tmp_path)):

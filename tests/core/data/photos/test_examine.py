@@ -22,7 +22,7 @@ from prodrec.core.data.photos.examine import (
     examine_all,
     open_upright,
 )
-from prodrec.core.data.photos.sources import Place
+from prodrec.core.data.photos.sources import PhotoLocation
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PATCHES).resize((64, 48), Image.Resampling.BICUBIC)
@@ -43,7 +43,7 @@ def look(tmp_path: Path, *photos: bytes, **rules: int | bool) -> Examined:
     places = []
     for i, data in enumerate(photos):
         (tmp_path / str(i)).write_bytes(data)
-        places.append(Place(str(tmp_path / str(i))))
+        places.append(PhotoLocation(str(tmp_path / str(i))))
     return examine(places, PhotoRules(**rules))  # type: ignore[arg-type]
 
 
@@ -53,12 +53,12 @@ def look(tmp_path: Path, *photos: bytes, **rules: int | bool) -> Examined:
 def test_a_photo_that_this_machine_cannot_reach_is_not_undecodable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[ProdrecError]
 ) -> None:
-    def read(place: Place) -> bytes:
+    def read(place: PhotoLocation) -> bytes:
         raise OSError(number, os.strerror(number), place.file)
 
-    monkeypatch.setattr(Place, "read", read)
+    monkeypatch.setattr(PhotoLocation, "read", read)
     with pytest.raises(kind, match=r"a\.jpg was listed, and .* photos must lie where all machines") as caught:
-        examine([Place(str(tmp_path / "a.jpg"))], PhotoRules())
+        examine([PhotoLocation(str(tmp_path / "a.jpg"))], PhotoRules())
     assert os.strerror(number) in str(caught.value) and type(caught.value) is kind
 
 
@@ -222,7 +222,7 @@ def test_problems_are_told_by_photo(tmp_path: Path) -> None:
     found = look(tmp_path, good, b"nothing", good, encode(PICTURE.resize((400, 300)))[:9000], pixel_limit=200_000)
     assert {photo: reason for photo, (reason, _) in found.problems.items()} == {1: UNDECODABLE, 3: TRUNCATED}
     assert [bool(data) for data in found.stored] == [True, False, True, False]
-    unreadable = examine([Place(str(tmp_path / "0"), 0, 9, deflated=True)], PhotoRules())
+    unreadable = examine([PhotoLocation(str(tmp_path / "0"), 0, 9, deflated=True)], PhotoRules())
     assert [reason for reason, _ in unreadable.problems.values()] == [UNDECODABLE]
 
 
@@ -231,7 +231,7 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
     for i in range(150):
         path = tmp_path / f"{i}.png"
         path.write_bytes(encode(PICTURE.rotate(i)) if i % 50 else b"broken")
-        places.append(Place(str(path)))
+        places.append(PhotoLocation(str(path)))
     alone = list(examine_all(places, PhotoRules(size=32), workers=1))
     shared = list(examine_all(places, PhotoRules(size=32), workers=2))
     assert len(alone) == len(shared) == 3

@@ -11,7 +11,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.photos.sources import Places
+from prodrec.core.data.photos.sources import PhotoLocations
 from prodrec.core.data.photos.store import PhotoStore, ShardWriter, write_in_place, write_index
 
 PHOTOS = [bytes([i]) * (i + 1) for i in range(40)]
@@ -24,9 +24,9 @@ def store(directory: Path, *, shard_bytes: int = 100, rows: list[int] | None = N
     return PhotoStore.open(directory, in_place=False)
 
 
-def files(where: Path, *names: str) -> Places:
+def files(where: Path, *names: str) -> PhotoLocations:
     n = len(names)
-    return Places(str(where), Texts.of(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
+    return PhotoLocations(str(where), Texts.of(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
 
 
 def test_reads_what_was_written_in_any_order(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_photos_in_place(tmp_path: Path) -> None:
     packed = packer.compress(b"packed" * 9) + packer.flush()
     (tmp_path / "archive").write_bytes(b"...one" + packed)
     lengths, deflated = np.array([len(packed), 3]), np.array([True, False])
-    parts = Places(str(tmp_path / "archive"), None, np.array([6, 3]), lengths, deflated)
+    parts = PhotoLocations(str(tmp_path / "archive"), None, np.array([6, 3]), lengths, deflated)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "照片.jpg").write_bytes(b"two")
     (tmp_path / "b.jpg").write_bytes(b"three")

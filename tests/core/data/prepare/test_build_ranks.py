@@ -93,7 +93,7 @@ def test_ranks_share_the_cores_but_for_what_rank_0_does_alone(
 
     monkeypatch.setattr(make, "build", build)
     monkeypatch.setattr(make, "available_cores", lambda: 8)
-    monkeypatch.setattr(dist, "local_ranks", lambda: 4)
+    monkeypatch.setattr(dist, "local_world_size", lambda: 4)
     for workers in (None, 3):
         with pytest.raises(BadTable, match="enough"):
             prepare([drawn.table], images=drawn.photos, out=tmp_path / "dataset", workers=workers)
