@@ -77,12 +77,14 @@ def truncated(path: str, share: float = 0.5) -> Callable[[], None]:
 
 def another_dataset() -> None:
     """The same products in other splits."""
-    from prodrec.core.data.prepare.build import prepare
     from prodrec.core.data.prepare.options import PrepareOptions
+    from prodrec.pipeline.prepare import prepare_dataset
 
     vectors = Path("dataset/embeddings.h5").read_bytes()
     options = PrepareOptions(seed=3)
-    prepare([Path("products.csv")], images=Path("photos"), out=Path("dataset"), options=options, workers=1, force=True)
+    prepare_dataset(
+        [Path("products.csv")], images=Path("photos"), out=Path("dataset"), options=options, workers=1, force=True
+    )
     Path("dataset/embeddings.h5").write_bytes(vectors)
 
 

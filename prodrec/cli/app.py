@@ -1,4 +1,4 @@
-"""The command line: one verb per file, registered here in the order of the journey."""
+"""The command line application: registers one command per module of `prodrec.cli`."""
 
 from __future__ import annotations
 
@@ -12,54 +12,76 @@ from typing import Annotated, Any
 import typer
 
 from prodrec import __version__
+from prodrec.cli.demo import demo_command
+from prodrec.cli.explain import explain_command
+from prodrec.cli.gallery import gallery_command
+from prodrec.cli.inspect import inspect_command
+from prodrec.cli.prepare import prepare_command
+from prodrec.cli.pretrain_embeddings import pretrain_embeddings_command
+from prodrec.cli.refine_mcr import refine_mcr_command
+from prodrec.cli.report import report_command
+from prodrec.cli.score import score_command
+from prodrec.cli.train import train_command
 from prodrec.core.base import dist
 
-app = typer.Typer(
-    name="prodrec",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Recognise products in photos when classes are many, long-tailed and have titles, categories, attributes.",
-    epilog="Try `prodrec demo`: it draws a small catalogue and takes it the whole way in a few minutes.",
+# In the order in which a user needs them, which is the order of `prodrec --help`.
+COMMANDS = (
+    prepare_command,
+    inspect_command,
+    pretrain_embeddings_command,
+    train_command,
+    score_command,
+    refine_mcr_command,
+    report_command,
+    gallery_command,
+    explain_command,
+    demo_command,
 )
 
+SECONDS_TO_PRINT = 10.0
+"""How long another rank waits, before it exits, for rank 0 to print what is wrong with the command line."""
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"prodrec {__version__}")
         raise typer.Exit
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    """Registered so that `prodrec --version` works; the commands do the rest."""
+def create_app() -> typer.Typer:
+    """Return the application with all COMMANDS."""
+    app = typer.Typer(
+        name="prodrec",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Recognise products in photos when classes are many, long-tailed and have titles, categories, attributes.",
+        epilog="Try `prodrec demo`: it draws a small catalogue and takes it the whole way in a few minutes.",
+    )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool,
+            typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+        ] = False,
+    ) -> None:
+        """Provide `prodrec --version`; the commands do the rest."""
+
+    for command in COMMANDS:
+        command.register(app)
+    return app
 
 
-# Each import registers one verb, in the order of the journey. None imports torch, polars, h5py or gensim at its top.
-# Keep: prepare, inspect, pretrain_embeddings, train, score, refine_mcr, report, gallery, explain, demo.
-# isort: off
-from prodrec.cli import prepare as _prepare  # noqa: E402, F401
-from prodrec.cli import inspect as _inspect  # noqa: E402, F401
-from prodrec.cli import pretrain_embeddings as _pretrain_embeddings  # noqa: E402, F401
-from prodrec.cli import train as _train  # noqa: E402, F401
-from prodrec.cli import score as _score  # noqa: E402, F401
-from prodrec.cli import refine_mcr as _refine_mcr  # noqa: E402, F401
-from prodrec.cli import report as _report  # noqa: E402, F401
-from prodrec.cli import gallery as _gallery  # noqa: E402, F401
-from prodrec.cli import explain as _explain  # noqa: E402, F401
-from prodrec.cli import demo as _demo  # noqa: E402, F401
-# isort: on
+app = create_app()
 
 
 def main() -> None:
-    """Entry point of the `prodrec` script. SIGTERM ends a command as Ctrl-C does: nothing half-made is left.
+    """Run the `prodrec` script.
 
-    Where the output's encoding lacks a character, its code is shown: hours of work end in no UnicodeEncodeError.
+    SIGTERM ends a command as Ctrl-C does, so incomplete output is removed. Characters that the encoding of standard
+    output lacks are printed as escapes: a UnicodeEncodeError must not end hours of work.
     """
 
     def stop(*_: Any) -> None:
@@ -71,18 +93,15 @@ def main() -> None:
     if dist.is_main():
         app()
     else:
-        _beside_main()
+        _run_silently()
 
 
-SECONDS_TO_TELL = 10.0
-
-
-def _beside_main() -> None:
-    """The command on another rank than 0, which alone shows help and what is wrong with a command line."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
+def _run_silently() -> None:
+    """Run the command on a rank other than 0: rank 0 alone prints help and errors of the command line."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the process ends
     try:
         sys.exit(app(standalone_mode=False))
-    except Exception as wrong:  # a command tells its own errors; these are of the command line
+    except Exception as error:  # a command handles its own errors; this one is of the command line
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        time.sleep(SECONDS_TO_TELL)  # when one rank ends, torchrun ends the others: that one is to be rank 0
-        sys.exit(getattr(wrong, "exit_code", 1))
+        time.sleep(SECONDS_TO_PRINT)  # torchrun stops all ranks when one exits: rank 0 must be the first
+        sys.exit(getattr(error, "exit_code", 1))

@@ -16,8 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 
@@ -63,7 +62,7 @@ REPORT = "report --by-head-tail --by-root --figures report/"
 STEPS = (PREPARE, PRETRAIN, *TRAIN, SCORE, REPORT)
 
 
-@verb(app, "demo", epilog=EXAMPLES)
+@command("demo", epilog=EXAMPLES)
 def demo_command(
     out: Annotated[Path, typer.Option(help="Directory for everything.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="A smaller catalogue, trained too briefly to learn.")] = False,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
+from prodrec.cli.command import command
 from prodrec.cli.score import load_network
 from prodrec.cli.score_places import read_places
-from prodrec.cli.verb import verb
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, BadPhoto
 
@@ -28,7 +27,7 @@ Examples:
 """
 
 
-@verb(app, "explain", epilog=EXAMPLES)
+@command("explain", epilog=EXAMPLES)
 def explain_command(
     run: Annotated[Path, typer.Argument(help="Run directory, or its name in runs/.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Photo files of any format.")],

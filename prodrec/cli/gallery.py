@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
@@ -23,7 +22,7 @@ Examples:
 """
 
 
-@verb(app, "gallery", epilog=EXAMPLES)
+@command("gallery", epilog=EXAMPLES)
 def gallery_command(
     scores: Annotated[
         Path | None,

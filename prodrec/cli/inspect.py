@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -17,8 +16,8 @@ LEAVES = 10_000
 """A list for people and programs; of a million it would be 200 MB."""
 
 
-@verb(app)
-def inspect(
+@command("inspect")
+def inspect_command(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="What `prodrec prepare` wrote.")] = Path("dataset"),
     leaves: Annotated[
         bool, typer.Option("--leaves", help=f"List the leaves with their photos in each split, {LEAVES:,} at most.")

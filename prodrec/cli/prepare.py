@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base.config import listed
 
 _of_columns = partial(typer.Option, rich_help_panel="Columns")
@@ -26,8 +25,8 @@ class TrimBy(StrEnum):
     occurrences = "occurrences"
 
 
-@verb(app, parallel=True)
-def prepare(
+@command("prepare", parallel=True)
+def prepare_command(
     tables: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -178,9 +177,9 @@ def prepare(
     from prodrec.cli.dataset_summary import answer, say_dataset
     from prodrec.core.base import console
     from prodrec.core.base.errors import BadOption
-    from prodrec.core.data.prepare.build import prepare as make
     from prodrec.core.data.prepare.options import PrepareOptions
     from prodrec.core.data.tables.columns import Columns
+    from prodrec.pipeline.prepare import prepare_dataset
 
     if no_images and features is not None:
         raise BadOption(f"--features {features} and --no-images exclude each other; leave one of them out.")
@@ -217,7 +216,7 @@ def prepare(
         drop_wordless=drop_wordless,
         head_from=head_from,
     )
-    header = make(
+    header = prepare_dataset(
         tables or [], images=images, features=features, out=out, options=options, workers=workers, force=force
     )
     say_dataset(header, out)

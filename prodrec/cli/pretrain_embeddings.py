@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, nearest
 
@@ -26,7 +25,7 @@ Examples:
 """
 
 
-@verb(app, "pretrain-embeddings", epilog=EXAMPLES)
+@command("pretrain-embeddings", epilog=EXAMPLES)
 def pretrain_embeddings_command(
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
     out: Annotated[Path | None, typer.Option(help="[default: DATASET/embeddings.h5]", show_default=False)] = None,

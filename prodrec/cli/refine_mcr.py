@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.config import listed
 from prodrec.core.base.errors import BadOption, NotFound, OutputExists
@@ -38,7 +37,7 @@ these, the shallower levels included.
 """
 
 
-@verb(app, "refine-mcr", epilog=EXAMPLES)
+@command("refine-mcr", epilog=EXAMPLES)
 def refine_mcr_command(
     scores: Annotated[
         list[Path] | None,

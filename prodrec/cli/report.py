@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, nearest
 
@@ -28,7 +27,7 @@ Examples:
 """
 
 
-@verb(app, "report", epilog=EXAMPLES)
+@command("report", epilog=EXAMPLES)
 def report_command(
     scores: Annotated[
         list[Path] | None,

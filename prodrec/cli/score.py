@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
+from prodrec.cli.command import command
 from prodrec.cli.score_places import find_work, read_places
-from prodrec.cli.verb import verb
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
@@ -64,7 +63,7 @@ class How:
             raise BadOption("--divide-classes: no rank has the scores of all classes then; add --top-k.")
 
 
-@verb(app, "score", parallel=True, epilog=EXAMPLES)
+@command("score", parallel=True, epilog=EXAMPLES)
 def score_command(
     places: Annotated[
         list[Path] | None,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodrec.cli.app import app
+from prodrec.cli.command import command
 from prodrec.cli.train_plan import say_plan
-from prodrec.cli.verb import verb
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 
@@ -44,7 +43,7 @@ On several ranks (processes, one a GPU, of one machine or many) the same command
 """
 
 
-@verb(app, "train", parallel=True, epilog=EXAMPLES)
+@command("train", parallel=True, epilog=EXAMPLES)
 def train_command(
     family: Annotated[str, typer.Argument(help=FAMILIES)],
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),

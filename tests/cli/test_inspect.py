@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import Columns
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 
 def run(*arguments: object) -> Result:
@@ -21,7 +21,7 @@ def run(*arguments: object) -> Result:
 def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("inspected") / "dataset"
     options = PrepareOptions(columns=Columns(attributes=("colour",)), min_leaf_images=2, drop_conflicts=True)
-    prepare([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
+    prepare_dataset([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
     return out
 
 

@@ -197,6 +197,6 @@ def _group_lives(group: int) -> bool:
 
 
 def test_help_has_a_worked_example() -> None:
-    for verb in ("prepare", "inspect"):
-        result = run(verb, "--help")
-        assert result.exit_code == 0 and f"prodrec {verb}" in result.stdout and "Example" in result.stdout
+    for name in ("prepare", "inspect"):
+        result = run(name, "--help")
+        assert result.exit_code == 0 and f"prodrec {name}" in result.stdout and "Example" in result.stdout

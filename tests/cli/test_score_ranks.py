@@ -16,11 +16,11 @@ from prodrec.cli.train import train
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, OutputExists
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.scores.reader import open_scores
 from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import recipe
+from prodrec.pipeline.prepare import prepare_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,7 +39,7 @@ def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of some batches to score, and a run."""
     place = tmp_path_factory.mktemp("score")
     drawn = draw_catalogue(place, products=200, leaves=5, size=32, dirt=False)
-    prepare([drawn.table], images=drawn.photos, out=place / "dataset", options=PrepareOptions())
+    prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset", options=PrepareOptions())
     assert len(open_dataset(place / "dataset").rows("test")) > 3 * 9, "so that batches are left over"
     settings = {**TINY, "word_vectors": "random"}
     train(recipe("sicot", settings), dataset=place / "dataset", out=place / "sicot", workers=0)

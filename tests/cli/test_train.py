@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from prodrec.cli.app import app
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 SMALL = ["--set", "backbone=squeezenet1_1", "--set", "weights=none", "--set", "image_size=24", "--set", "batch_size=16"]
 SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
@@ -24,7 +24,7 @@ SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
 @pytest.fixture(scope="module")
 def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli-train") / "dataset"
-    prepare([drawn.table], images=drawn.photos, out=out)
+    prepare_dataset([drawn.table], images=drawn.photos, out=out)
     return out
 
 
@@ -128,7 +128,7 @@ def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_p
     other = prodrec("train", "visual", dataset, "--out", out, "--resume", *SHORT, "--set", "lr=0.5", code=2)
     assert "started with other settings" in other.stderr
     resplit = tmp_path / "resplit"
-    prepare([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
+    prepare_dataset([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
     assert "another dataset" in prodrec("train", "visual", resplit, "--out", out, "--resume", code=2).stderr
     assert "is a visual run" in prodrec("train", "sicot", dataset, "--out", out, "--resume", code=2).stderr
 

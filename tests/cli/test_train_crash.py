@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
-from prodrec.core.data.prepare.build import prepare
 from prodrec.demo.catalogue import draw_catalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,7 +90,7 @@ class Job:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crash")
     drawn = draw_catalogue(folder, products=120, leaves=5, size=32, dirt=False)
-    prepare([drawn.table], images=drawn.photos, out=folder / "dataset")
+    prepare_dataset([drawn.table], images=drawn.photos, out=folder / "dataset")
     return folder / "dataset"
 
 

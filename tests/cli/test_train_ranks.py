@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from prodrec.cli.train import train
 from prodrec.core.data.batches import Batch
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import Columns
 from prodrec.core.training import train as training
 from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import recipe
+from prodrec.pipeline.prepare import prepare_dataset
 
 USUAL = {"backbone": "squeezenet1_1", "weights": "none", "word_vectors": "random", "image_size": "32", "dropout": "0"}
 USUAL |= {"epochs": "1.5", "lr": "0.01", "batch_size": "13", "semantic_spread": "0.1", "precision": "fp32"}
@@ -77,7 +77,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     drawn = draw_catalogue(folder, products=80, leaves=5, size=32, dirt=False)
     options = PrepareOptions(columns=Columns(attributes=("colour",)))
-    prepare([drawn.table], images=drawn.photos, out=folder / "dataset", options=options)
+    prepare_dataset([drawn.table], images=drawn.photos, out=folder / "dataset", options=options)
     return folder / "dataset"
 
 

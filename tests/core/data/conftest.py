@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import Columns
+from prodrec.pipeline.prepare import prepare_dataset
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Shop:
         """Prepare and open; without tables from the folders of the photos."""
         place = self.directory / out
         settings = PrepareOptions(columns=columns or Columns(), **options)
-        prepare(tables, images=self.photos, out=place, options=settings, workers=1, force=True)
+        prepare_dataset(tables, images=self.photos, out=place, options=settings, workers=1, force=True)
         return open_dataset(place)
 
 

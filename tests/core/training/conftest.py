@@ -14,11 +14,11 @@ from prodrec.core.base.dist import Shard
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import TrainState
 from prodrec.core.training.setup import make_train_state
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 PHOTOS = PhotoConfig(image_size="16x12")
 TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", precision="fp32", momentum=0.9)
@@ -74,7 +74,7 @@ class TinyNetwork(nn.Module):
 def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The drawn catalogue, prepared. Read only."""
     out = tmp_path_factory.mktemp("prepared") / "dataset"
-    prepare([drawn.table], images=drawn.photos, out=out)
+    prepare_dataset([drawn.table], images=drawn.photos, out=out)
     return open_dataset(out)
 
 

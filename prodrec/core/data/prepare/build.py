@@ -1,4 +1,4 @@
-"""`prodrec prepare`: tables and photos in, one clean dataset directory out. Reads top to bottom as the work is done.
+"""Build a clean dataset from tables and photos, step by step in the order of the work.
 
 Shapes: M rows of all tables, N rows that are kept, L levels.
 """
@@ -6,28 +6,23 @@ Shapes: M rows of all tables, N rows that are kept, L levels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base import console, dist
-from prodrec.core.base.artefact import new_directory, refuse_if_taken
-from prodrec.core.base.device import available_cores
-from prodrec.core.base.errors import BadOption
+from prodrec.core.base import console
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.duplicates import groups as duplicates
-from prodrec.core.data.photos.decoding import decode_photos, decode_share
+from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
 from prodrec.core.data.photos.sources import PhotoSource, open_photos, photo_names
 from prodrec.core.data.prepare import splits
 from prodrec.core.data.prepare.inputs import Inputs, Nothing, Photos
 from prodrec.core.data.prepare.labels import build_taxonomy
-from prodrec.core.data.prepare.options import WITHOUT, PrepareOptions
+from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.prepare.prepared import Prepared
 from prodrec.core.data.prepare.selection import (
     categories,
@@ -36,68 +31,14 @@ from prodrec.core.data.prepare.selection import (
     given_splits,
     refuse_if_empty,
 )
-from prodrec.core.data.prepare.write import write_dataset
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue, catalogue_of_folders, read_catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
-from prodrec.core.data.titles.words import Tokenizer, choose_tokenizer, encode_titles
+from prodrec.core.data.titles.words import Tokenizer, encode_titles
 
 MANY_TITLES = 100_000
 """Fewer are cut sooner than other processes start."""
-
-
-def prepare(
-    tables: Sequence[Path],
-    *,
-    images: Path | None = None,
-    features: Path | None = None,
-    out: Path,
-    options: PrepareOptions | None = None,
-    workers: int | None = None,
-    force: bool = False,
-) -> dict[str, Any]:
-    """Write the dataset directory `out` and return its dataset.json.
-
-    Without `images` the photos' names are relative to the folder of the first table; without tables the folders of
-    `images` are the categories. `features` is a file of vectors in place of photos, one for every row of the tables.
-    Of several ranks each decodes its share of the photos; rank 0 does the rest, and all must see the place of `out`.
-    Raises NotFound, BadTable, BadFeatures, BadOption or OutputExists; then nothing is left at `out` but what was there
-    before.
-    """
-    options = options or PrepareOptions()
-    if features is not None:
-        options = replace(options, inputs="features")
-    tables = [Path(table) for table in tables]
-    _refuse_contradictions(tables, images, options)
-    where = features or images or tables[0].parent
-    tokenizer = choose_tokenizer(options.tokenizer)
-    refuse_if_taken(out, kind="dataset", force=force)
-    decoders = workers or max(1, available_cores() // dist.local_world_size())
-    dist.barrier()  # all ranks have looked at the place before rank 0 changes it
-    if dist.is_main():
-        cutters = workers or available_cores()
-        return dist.broadcast(_prepare(tables, Path(where), out, options, tokenizer, decoders, cutters, force=force))
-    if options.inputs == "photos":
-        decode_share(workers=decoders)
-    return dist.broadcast({})
-
-
-def _prepare(
-    tables: Sequence[Path],
-    where: Path,
-    out: Path,
-    options: PrepareOptions,
-    tokenizer: Tokenizer,
-    decoders: int,
-    cutters: int,
-    *,
-    force: bool,
-) -> dict[str, Any]:
-    with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        work = Work(directory, Path(scratch), decoders, cutters)
-        prepared = build(tables, where, work, options, tokenizer)
-        return write_dataset(directory, prepared)
 
 
 @dataclass(frozen=True)
@@ -112,17 +53,6 @@ class Work:
     scratch: Path
     decoders: int
     cutters: int
-
-
-def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
-    if options.inputs != "photos" and images is not None:
-        raise BadOption(f"--images {images} and {WITHOUT[options.inputs]} exclude each other; leave one of them out.")
-    if options.inputs != "photos" and not tables:
-        raise BadOption(f"{WITHOUT[options.inputs]} needs a table: the rows that the dataset is made of.")
-    if images is None and not tables:
-        raise BadOption(
-            "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."
-        )
 
 
 def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptions, tokenizer: Tokenizer) -> Prepared:

@@ -18,10 +18,10 @@ from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.duplicates.perceptual_hash import SIDE, hash_grey
 from prodrec.core.data.photos import examine as photos
 from prodrec.core.data.prepare import splits
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import Columns
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -37,7 +37,7 @@ def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) ->
     """The dirty drawn catalogue, prepared with its attributes."""
     out = tmp_path_factory.mktemp("prepared") / "dataset"
     options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES), near_duplicates="off")
-    prepare([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
+    prepare_dataset([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
     return open_dataset(out)
 
 
@@ -106,7 +106,7 @@ def test_photos_are_those_of_the_rows(drawn: DrawnCatalogue, prepared: Dataset) 
 
 def test_vocabulary_is_of_the_training_titles(drawn: DrawnCatalogue, tmp_path: Path) -> None:
     options = PrepareOptions(drop_frequent=0, drop_rare=0)
-    prepare([drawn.table], images=drawn.photos, out=tmp_path / "all", options=options, workers=1)
+    prepare_dataset([drawn.table], images=drawn.photos, out=tmp_path / "all", options=options, workers=1)
     dataset = open_dataset(tmp_path / "all")
     train = dataset.tokens.take(dataset.rows("train"))
     assert (
@@ -183,7 +183,7 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("prodrec.core.data.prepare.build.MANY_TITLES", 0)
         for place, at_once in (("catalogue.ROWS_AT_ONCE", 5), ("titles._CHUNK", 3), ("ragged._ROWS_AT_ONCE", 2)):
             patch.setattr(f"prodrec.core.data.{place}", at_once)
-        header = prepare([table], images=shop.photos, out=shop.directory / "again", workers=2)
+        header = prepare_dataset([table], images=shop.photos, out=shop.directory / "again", workers=2)
     assert header["fingerprint"] == first.fingerprint
     blobs = [shop.directory / out / "photos" / "00000.bin" for out in ("dataset", "again")]
     assert blobs[0].read_bytes() == blobs[1].read_bytes()
@@ -206,7 +206,7 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_in_place_is_the_same_dataset(drawn: DrawnCatalogue, prepared: Dataset, tmp_path: Path) -> None:
     options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES), near_duplicates="off", in_place=True)
-    prepare([drawn.table], images=drawn.photos, out=tmp_path / "dataset", options=options, workers=1)
+    prepare_dataset([drawn.table], images=drawn.photos, out=tmp_path / "dataset", options=options, workers=1)
     dataset = open_dataset(tmp_path / "dataset")
     assert not list((tmp_path / "dataset" / "photos").glob("*.bin")) and dataset.header["photos"]["bytes"] == 0
     assert not dataset.photos.all_jpeg
@@ -359,7 +359,7 @@ def test_photos_beside_the_table_need_no_option(shop: Shop) -> None:
     rows = shop.products({"a": 3})
     for row in rows:
         row["image"] = f"photos/{row['image']}"
-    prepare([shop.table(rows)], out=shop.directory / "dataset", workers=1)
+    prepare_dataset([shop.table(rows)], out=shop.directory / "dataset", workers=1)
     assert len(open_dataset(shop.directory / "dataset")) == 3
 
 
@@ -391,7 +391,7 @@ def test_what_is_there_stays_when_it_fails(shop: Shop) -> None:
     table = shop.table(shop.products({"a": 3}))
     before = shop.prepare(table).fingerprint
     with pytest.raises(OutputExists, match="add --force"):
-        prepare([table], images=shop.photos, out=shop.directory / "dataset", workers=1)
+        prepare_dataset([table], images=shop.photos, out=shop.directory / "dataset", workers=1)
     (shop.directory / "broken.csv").write_text("id,image\n1,a.png,x\n")
     with pytest.raises(BadTable):
         shop.prepare(shop.directory / "broken.csv")
@@ -434,9 +434,9 @@ def test_options_that_cannot_be(options: dict[str, Any], words: str) -> None:
 
 def test_nothing_to_prepare(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="give a table"):
-        prepare([], out=tmp_path / "dataset")
+        prepare_dataset([], out=tmp_path / "dataset")
     with pytest.raises(NotFound, match=r"no\.csv does not exist"):
-        prepare([tmp_path / "no.csv"], out=tmp_path / "dataset")
+        prepare_dataset([tmp_path / "no.csv"], out=tmp_path / "dataset")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -444,7 +444,7 @@ def test_real_catalogue(real_data: Path, tmp_path: Path) -> None:
     fashion = real_data / "fashion"
     if not (fashion / "products.csv").is_file():
         pytest.skip(f"{real_data} holds no fashion/products.csv")
-    header = prepare([fashion / "products.csv"], images=fashion / "images.tar", out=tmp_path / "dataset")
+    header = prepare_dataset([fashion / "products.csv"], images=fashion / "images.tar", out=tmp_path / "dataset")
     counts = header["counts"]
     assert counts["rows"] == {"in": 40946, "kept": 40946, "rejected": 0, "by_reason": {}, "repeated_ids": 0}
     assert counts["duplicates"]["identical"] == {"groups": 615, "rows": 1347}

@@ -16,8 +16,8 @@ from prodrec.core.base.errors import BadArtefact, BadFeatures, BadOption, NotFou
 from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.pipeline.prepare import prepare_dataset
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -36,7 +36,9 @@ def of_vectors(shop: Shop, vectors: NDArray[Any], *tables: Path, name: str = "v.
         with h5py.File(shop.directory / name, "w") as file:
             file["features"] = vectors
     out = shop.directory / "dataset"
-    prepare(tables, features=shop.directory / name, out=out, options=PrepareOptions(**options), workers=1, force=True)
+    prepare_dataset(
+        tables, features=shop.directory / name, out=out, options=PrepareOptions(**options), workers=1, force=True
+    )
     return open_dataset(out)
 
 
@@ -126,14 +128,14 @@ def test_files_that_are_no_vectors(shop: Shop, vectors: NDArray[np.float32]) -> 
     np.savez(shop.directory / "several.npz", a=vectors, b=vectors)
     for name, words in (("other.h5", "only embedding"), ("text.npy", "cannot be read"), ("several.npz", "several")):
         with pytest.raises(BadFeatures, match=words):
-            prepare([table], features=shop.directory / name, out=out)
+            prepare_dataset([table], features=shop.directory / name, out=out)
     with pytest.raises(NotFound, match=r"no\.npy does not exist"):
-        prepare([table], features=shop.directory / "no.npy", out=out)
+        prepare_dataset([table], features=shop.directory / "no.npy", out=out)
 
 
 def test_titles_and_categories_alone(shop: Shop) -> None:
     rows = rows_of({"ax": 12, "by": 8})
-    header = prepare(
+    header = prepare_dataset(
         [shop.table(rows)], out=shop.directory / "dataset", options=PrepareOptions(inputs="nothing", drop_rare=0)
     )
     assert "photos" not in header and "features" not in header and header["counts"]["rows"]["kept"] == 20
@@ -147,7 +149,7 @@ def test_titles_and_categories_alone(shop: Shop) -> None:
 def test_rows_without_id_have_their_number(shop: Shop) -> None:
     rows = [{"title": row["title"], "leaf": row["leaf"]} for row in rows_of({"ax": 3})]
     out = shop.directory / "dataset"
-    prepare([shop.table(rows)], out=out, options=PrepareOptions(inputs="nothing"))
+    prepare_dataset([shop.table(rows)], out=out, options=PrepareOptions(inputs="nothing"))
     assert open_dataset(out).ids() == ["2", "3", "4"]
 
 
@@ -169,6 +171,6 @@ def test_options_that_would_do_nothing(inputs: Any, options: dict[str, Any], wor
 def test_contradictions(shop: Shop) -> None:
     out, table = shop.directory / "dataset", shop.table(rows_of({"ax": 3}))
     with pytest.raises(BadOption, match="exclude each other"):
-        prepare([table], images=shop.photos, features=Path("v.npy"), out=out)
+        prepare_dataset([table], images=shop.photos, features=Path("v.npy"), out=out)
     with pytest.raises(BadOption, match="--no-images needs a table"):
-        prepare([], out=out, options=PrepareOptions(inputs="nothing"))
+        prepare_dataset([], out=out, options=PrepareOptions(inputs="nothing"))

@@ -16,10 +16,10 @@ import pytest
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.prepare.build import prepare
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import Columns
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 if TYPE_CHECKING:
     from conftest import OnRanks
@@ -30,7 +30,7 @@ LISTS = ("rejected.csv", "duplicates.csv", "conflicts.csv", "parents.csv", "voca
 def prepare_all(table: Path, sources: dict[str, Path], into: Path, workers: int) -> list[str]:
     """Every source packed and in place; the fingerprints."""
     return [
-        prepare(
+        prepare_dataset(
             [table],
             images=source,
             out=into / f"{name} {'in place' if in_place else 'packed'}",
@@ -96,7 +96,7 @@ def test_ranks_share_the_cores_but_for_what_rank_0_does_alone(
     monkeypatch.setattr(dist, "local_world_size", lambda: 4)
     for workers in (None, 3):
         with pytest.raises(BadTable, match="enough"):
-            prepare([drawn.table], images=drawn.photos, out=tmp_path / "dataset", workers=workers)
+            prepare_dataset([drawn.table], images=drawn.photos, out=tmp_path / "dataset", workers=workers)
     assert found == [(2, 8), (3, 3)]
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.prepare.build import prepare
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
 
 SETTINGS = "backbone=squeezenet1_1 weights=none image_size=24 batch_size=8 lr=0.01 checkpoint_minutes=0.01"
 SMALL = [word for setting in SETTINGS.split() for word in ("--set", setting)]
@@ -62,8 +62,8 @@ class Ranks:
 
 @pytest.fixture(scope="module")
 def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("verb-ranks") / "dataset"
-    prepare([drawn.table], images=drawn.photos, out=out)
+    out = tmp_path_factory.mktemp("command-ranks") / "dataset"
+    prepare_dataset([drawn.table], images=drawn.photos, out=out)
     return out
 
 

@@ -1,4 +1,4 @@
-"""What every command has from `@verb`: exit codes, one sentence for an error, JSON alone on standard output."""
+"""What `@command` adds to every command: exit codes, one sentence for an error, JSON alone on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from prodrec.cli.verb import verb
+from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, BadTable, Interrupted, Mismatch, NotFound, ProdrecError, UserError
 
@@ -26,7 +26,7 @@ def call(body: Any, *arguments: str, **settings: Any) -> Result:
     """Invoke an application of two commands; `work` runs `body`."""
     app = typer.Typer()
 
-    @verb(app, "work", **settings)
+    @command("work", **settings)
     def work(
         place: Annotated[Path, typer.Argument(help="Where.")] = Path("here"),
         times: Annotated[int, typer.Option(help="How often.")] = 1,
@@ -37,10 +37,12 @@ def call(body: Any, *arguments: str, **settings: Any) -> Result:
         """
         return body(place, times)
 
-    @verb(app)
+    @command("rest")
     def rest() -> None:
         """Rest."""
 
+    work.register(app)
+    rest.register(app)
     return CliRunner().invoke(app, ["work", *arguments])
 
 
@@ -130,9 +132,7 @@ def test_help_is_the_docstring_with_the_common_options() -> None:
 
 
 def test_the_function_stays_a_function() -> None:
-    app = typer.Typer()
-
-    @verb(app, "double")
+    @command("double")
     def double(number: int) -> dict[str, int]:
         """Double it."""
         return {"double": 2 * number}

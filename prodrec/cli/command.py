@@ -1,0 +1,159 @@
+"""The `@command` decorator: adds `--json` and `--debug` to a command and turns errors into exit codes.
+
+A command reads its options, calls one function of `prodrec.pipeline`, prints the result for people, and returns the
+object that `--json` prints. With `parallel=True` a command runs on all the ranks that `torchrun` starts; rank 0 alone
+prints results, and an error is printed once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from prodrec.core.base import console, dist, rank_failures
+from prodrec.core.base.errors import BadOption, LostContact, ProdrecError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output instead of text.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that `cli/app.py` registers. Calling it calls the plain function.
+
+    function: the plain function; its docstring is the help text, its return value is what `--json` prints
+    parallel: whether the command may run on several ranks
+    settings: further arguments of `typer.Typer.command`, such as the epilog
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parallel: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.function(*arguments, **options)
+
+    def register(self, app: typer.Typer) -> None:
+        """Add the command to `app`."""
+
+        @functools.wraps(self.function)
+        def run(*, json: bool, debug: bool, **options: Any) -> None:
+            _run(self, options, json=json, debug=debug)
+
+        run.__signature__ = _with_common_options(self.function)  # type: ignore[attr-defined]
+        app.command(self.name, **self.settings)(run)
+
+
+_parallel: list[str] = []
+"""Names of the commands that may run on several ranks, for the error of the others."""
+
+
+def command(name: str, *, parallel: bool = False, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Turn a function into a Command called `name`; see Command for the arguments."""
+
+    def decorate(function: Callable[..., Any]) -> Command:
+        if parallel:
+            _parallel.append(name)
+        return Command(name, function, parallel, settings)
+
+    return decorate
+
+
+def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) -> None:
+    """Call the function of `command`, print its JSON, and turn an error into its message and exit code."""
+    console.use_json(json)
+    try:
+        with dist.process_group():
+            if dist.world_size() > 1 and not command.parallel:
+                raise BadOption(_one_process_only(command.name))
+            result = command.function(**options)
+            dist.barrier()  # no rank may exit while another can still fail or waits for it
+    except (Exception, KeyboardInterrupt) as error:
+        if dist.world_size() > 1:
+            _exit_rank(error, debug=debug)
+        if debug:
+            raise
+        message, code = _message_and_code(error)
+        console.error(message)
+        raise typer.Exit(code) from error
+    if json:
+        console.emit_json(result)
+
+
+def _message_and_code(error: BaseException) -> tuple[str, int]:
+    """Return the sentence that is printed for `error`, and the exit code."""
+    if isinstance(error, ProdrecError):
+        return _one_line(str(error)), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing half-made was left. Run the same command again.", 130
+    return f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)", 1
+
+
+def _exit_rank(error: BaseException, *, debug: bool) -> NoReturn:
+    """Print the error if this rank is the one to print it, and end the process at once.
+
+    `os._exit` is needed: a normal exit waits for pending messages, and so for ranks that wait for this one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # torchrun stops all ranks when one exits; print the cause first
+    if isinstance(error, KeyboardInterrupt):
+        # torchrun may have sent the signal while the loss of another rank was being handled: that is the cause
+        error = next((e for e in _contexts(error) if isinstance(e, LostContact) or _is_lost_contact(e)), error)
+    message, code = _message_and_code(error)
+    lost = isinstance(error, LostContact)
+    if _is_lost_contact(error):
+        lost, code = True, LostContact.exit_code
+        message = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
+    if debug:
+        sys.stderr.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
+    message_to_print = rank_failures.to_tell(message, whose=not lost)
+    if message_to_print is not None:
+        console.error(message_to_print)
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _is_lost_contact(error: BaseException) -> bool:
+    return rank_failures.is_lost_contact(error)
+
+
+def _contexts(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors that were being handled when `error` was raised, the newest first."""
+    while error.__context__ is not None:
+        error = error.__context__
+        yield error
+
+
+def _one_process_only(name: str) -> str:
+    return (
+        f"prodrec {name} runs in one process: start it without torchrun "
+        f"(on several ranks run {', '.join(f'prodrec {other}' for other in _parallel)})."
+    )
+
+
+def _with_common_options(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
+    for name, annotation in (("json", JsonOption), ("debug", DebugOption)):
+        parameters.append(inspect.Parameter(name, keyword, default=False, annotation=annotation))
+    return signature.replace(parameters=parameters, return_annotation=None)
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
