@@ -58,7 +58,13 @@ def pretrain_embeddings_command(
 
     `prodrec train sicot` starts its words from them. With --neighbours alone, vectors that are there are looked at.
     """
-    given: dict[str, Any] = {
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.data.titles.embeddings import FILE_NAME, load, neighbours
+    from prodrec.core.data.titles.words import normalise
+    from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
+
+    options: dict[str, Any] = {
+        "source": source,
         "method": method,
         "dimension": dimension,
         "window": window,
@@ -67,65 +73,58 @@ def pretrain_embeddings_command(
         "subsample": subsample,
         "seed": seed,
         "workers": workers,
-        "deterministic": deterministic or None,
+        "deterministic": deterministic,
+        "force": force,
     }
-    options = {name: value for name, value in given.items() if value is not None}
-    useless = [f"--{name}" for name in options if source and name not in ("dimension", "seed")]
-    if useless:
-        raise BadOption(f"{', '.join(useless)} can do nothing with --from; leave it out, or train without --from.")
-
-    from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles.embeddings import FILE_NAME, load, neighbours
-    from prodrec.core.data.titles.word_vectors import pretrain_embeddings
-    from prodrec.core.data.titles.words import normalise
-
     data = open_dataset(dataset)
     for word in words or ():
         if normalise(word) not in data.vocabulary.words:
             known = nearest(normalise(word), data.vocabulary.words.like(normalise(word)))
             raise BadOption(f"--neighbours {word}: no title of {dataset} has this word, or it was trimmed{known}.")
     out = out or data.path / FILE_NAME
-    only_look = bool(words) and not (options or source or force) and out.exists()
-    if only_look:
-        made = load(out, dataset_fingerprint=data.fingerprint)
+    only_read = bool(words) and out.exists() and not any(value not in (None, False) for value in options.values())
+    if only_read:
+        word_vectors = load(out, dataset_fingerprint=data.fingerprint)
     else:
-        made = pretrain_embeddings(data, out=out, source=source, force=force, **options)
-    answer = {"embeddings": str(out), **_summary(made, data)}
-    _say_summary(answer, looked=only_look)
-    answer["neighbours"] = {word: neighbours(made, word, top) for word in words or ()}
-    _say_neighbours(answer["neighbours"])
-    if not only_look and data.inputs != "nothing":
+        word_vectors = pretrain_embeddings(data, out=out, **options)
+    summary = {"embeddings": str(out), **_summary(word_vectors, data)}
+    _print_summary(summary, only_read=only_read)
+    summary["neighbours"] = {word: neighbours(word_vectors, word, top) for word in words or ()}
+    _print_neighbours(summary["neighbours"])
+    if not only_read and data.inputs != "nothing":
         console.print(f"next: `prodrec train sicot {dataset}`")
-    return answer
+    return summary
 
 
-def _summary(made: WordVectors, data: Dataset) -> dict[str, Any]:
+def _summary(word_vectors: WordVectors, data: Dataset) -> dict[str, Any]:
     counts = data.vocabulary.counts
     return {
-        "fingerprint": made.fingerprint,
-        "method": made.method,
-        "dimension": made.dimension,
-        "words": len(made),
-        "known": int(made.known_V.sum()),
-        "known_share_of_text": float(counts[made.known_V].sum() / max(1, counts.sum())),
-        "settings": dict(made.settings),
+        "fingerprint": word_vectors.fingerprint,
+        "method": word_vectors.method,
+        "dimension": word_vectors.dimension,
+        "words": len(word_vectors),
+        "known": int(word_vectors.known_V.sum()),
+        "known_share_of_text": float(counts[word_vectors.known_V].sum() / max(1, counts.sum())),
+        "settings": dict(word_vectors.settings),
     }
 
 
-def _say_summary(answer: dict[str, Any], *, looked: bool) -> None:
-    settings = answer["settings"]
-    what = f"{answer['words']:,} words × {answer['dimension']}, {answer['method']}"
-    console.print(f"{answer['embeddings']}: {'' if looked else 'written, '}{what}")
-    share, text = answer["known"] / max(1, answer["words"]), answer["known_share_of_text"]
-    line = f"vectors for {answer['known']:,} of {answer['words']:,} words ({share:.1%}, {text:.1%} of all titles' text)"
+def _print_summary(summary: dict[str, Any], *, only_read: bool) -> None:
+    settings = summary["settings"]
+    size = f"{summary['words']:,} words × {summary['dimension']}, {summary['method']}"
+    console.print(f"{summary['embeddings']}: {'' if only_read else 'written, '}{size}")
+    share, text = summary["known"] / max(1, summary["words"]), summary["known_share_of_text"]
+    line = (
+        f"vectors for {summary['known']:,} of {summary['words']:,} words ({share:.1%}, {text:.1%} of all title words)"
+    )
     if "file" in settings:
-        line += f": {settings['exact']:,} as they are, {settings['other_spelling']:,} in another spelling"
-        line += f", {settings['from_parts']:,} from their parts" if settings["from_parts"] else ""
-    elif answer["known"] < answer["words"]:
+        line += f": {settings['exact']:,} with the same spelling, {settings['other_spelling']:,} in another spelling"
+        line += f", {settings['from_parts']:,} from their n-grams" if settings["from_parts"] else ""
+    elif summary["known"] < summary["words"]:
         line += "; the others do not occur in training titles"
     console.print(line)
 
 
-def _say_neighbours(found: dict[str, list[tuple[str, float]]]) -> None:
-    for word, near in found.items():
-        console.print(f"{word}: " + "  ".join(f"{other} {cosine:.2f}" for other, cosine in near))
+def _print_neighbours(neighbours: dict[str, list[tuple[str, float]]]) -> None:
+    for word, nearest_words in neighbours.items():
+        console.print(f"{word}: " + "  ".join(f"{other} {cosine:.2f}" for other, cosine in nearest_words))

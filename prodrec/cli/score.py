@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.models.families import Recipe
-    from prodrec.models.recognizer import RecognitionNetwork
+    from prodrec.models.network import RecognitionNetwork
 
 EXAMPLES = """
 Examples:
@@ -210,10 +210,10 @@ def load_network(
     """
     import torch
 
-    from prodrec.models.assemble import restore
+    from prodrec.models.assemble import restore_network
 
     try:
-        network = restore(
+        network = restore_network(
             recipe.network,
             run.weights(),
             taxonomy=run.taxonomy,

@@ -70,12 +70,12 @@ def train_command(
     Every epoch the model is validated on photos alone, as it will be used. A kill at any moment loses minutes at most.
     """
     from prodrec.core.base.config import describe, mapping_keys, parse_assignments, read_toml
-    from prodrec.models.families import recipe as recipe_of
+    from prodrec.models.families import make_recipe
 
-    from_file = read_toml(config, mappings=mapping_keys(recipe_of(family).parts())) if config else {}
+    from_file = read_toml(config, mappings=mapping_keys(make_recipe(family).parts())) if config else {}
     assigned = parse_assignments(assignments or [])
     changes = {**from_file, **assigned}
-    recipe = recipe_of(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
+    recipe = make_recipe(family, changes, where=dict.fromkeys(from_file, str(config)) | dict.fromkeys(assigned, "--set"))
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
         _say_settings(family, rows)
@@ -191,11 +191,11 @@ def _trainee(
 
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.setup import make_train_state
-    from prodrec.models.assemble import build
-    from prodrec.models.sync_norm import synchronise
+    from prodrec.models.assemble import build_network
+    from prodrec.models.sync_batch_norm import convert_sync_batch_norm
 
     torch.manual_seed(recipe.training.seed)
-    network = build(
+    network = build_network(
         recipe.network,
         taxonomy=data.taxonomy,
         attributes=data.attributes,
@@ -208,7 +208,7 @@ def _trainee(
     )
     place = choose_device(device)
     if dist.world_size() > 1:
-        synchronise(network, place)
+        convert_sync_batch_norm(network, place)
     pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
     keep = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
     return make_train_state(network, recipe.training, place, pixels=pixels, arithmetic=keep)
@@ -217,7 +217,7 @@ def _trainee(
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
     """What the recipe's word vectors start from, or None where it wants none; rank 0 pretrains missing ones first."""
     from prodrec.core.data.titles.embeddings import load
-    from prodrec.core.data.titles.word_vectors import pretrain_embeddings
+    from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
     if recipe.network.titles is None or recipe.network.word_vectors == "random":
         if path is not None:
@@ -246,10 +246,10 @@ def _suited(recipe: Recipe, data: Dataset, given: Collection[str]) -> Recipe:
 
     Raises BadArtefact where it shows nothing, BadOption.
     """
-    from prodrec.models.dataset_fit import suited
+    from prodrec.models.adapt import adapt_recipe
 
     data.refuse_nothing()
-    recipe = suited(recipe, data.inputs, given=given, where=data.path)
+    recipe = adapt_recipe(recipe, data.inputs, given=given, where=data.path)
     return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 
 

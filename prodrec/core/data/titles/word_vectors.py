@@ -13,12 +13,12 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base import artefact, console
+from prodrec.core.base import console
 from prodrec.core.base.device import available_cores
 from prodrec.core.base.errors import BadOption, BadTable, Mismatch, nearest
 from prodrec.core.base.ragged import Ragged
@@ -36,7 +36,7 @@ __all__ = [
     "import_word_vectors",
     "load",
     "neighbours",
-    "pretrain_embeddings",
+    "require_vocabulary",
     "save",
     "train_word_vectors",
 ]
@@ -79,7 +79,7 @@ def train_word_vectors(
         raise BadOption(f"method {method!r} is not known{nearest(method, ('skip-gram', 'cbow'))}; skip-gram or cbow.")
     if deterministic and workers not in (None, 1):
         raise BadOption(f"workers={workers} contradicts deterministic, which needs one.")
-    vocabulary = _vocabulary_of(dataset)
+    vocabulary = require_vocabulary(dataset)
     rows = dataset.rows("train")
     in_train_N = np.zeros(len(dataset.tokens), bool)
     in_train_N[rows] = True
@@ -193,25 +193,8 @@ def import_word_vectors(
     return WordVectors(vocabulary.words, vectors_VE, known_V, dataset_fingerprint, f"imported {file.format}", settings)
 
 
-def pretrain_embeddings(
-    dataset: Dataset, *, out: Path | None = None, source: Path | None = None, force: bool = False, **options: Any
-) -> WordVectors:
-    """Train word vectors on `dataset`, or import them from the file `source`, and save them at `out`.
-
-    out: by default embeddings.h5 in the dataset's directory, where training looks for it.
-    options: those of `train_word_vectors`, or with a source those of `import_word_vectors`.
-    """
-    out = dataset.path / FILE_NAME if out is None else Path(out)
-    artefact.refuse_if_taken(out, kind="embeddings", force=force)
-    if source is None:
-        made = train_word_vectors(dataset, **options)
-    else:
-        made = import_word_vectors(source, _vocabulary_of(dataset), dataset_fingerprint=dataset.fingerprint, **options)
-    save(out, made, force=force)
-    return made
-
-
-def _vocabulary_of(dataset: Dataset) -> Vocabulary:
+def require_vocabulary(dataset: Dataset) -> Vocabulary:
+    """Return the vocabulary of `dataset`. Raise BadTable if it is empty."""
     if not len(dataset.vocabulary):
         raise BadTable(
             f"{dataset.path} has no words: its table had no titles, or trimming dropped all of them; "

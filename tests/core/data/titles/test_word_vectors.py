@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadArtefact, BadOption, BadTable, Mismatch, NotFound, OutputExists
+from prodrec.core.base.errors import BadOption, BadTable, Mismatch
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.titles import word_vectors
 from prodrec.core.data.titles.vocabulary import Vocabulary
@@ -180,20 +180,3 @@ def test_import_of_another_dimension_or_language_is_refused(titles: Titles, tmp_
         word_vectors.import_word_vectors(path, titles.vocabulary, dimension=3)
     with pytest.raises(Mismatch, match="none of the 13 words"):
         word_vectors.import_word_vectors(write_text(tmp_path / "w.vec", {"unrelated": [1.0]}), titles.vocabulary)
-
-
-def test_the_whole_step_writes_and_does_not_overwrite(titles: Any, tmp_path: Path) -> None:
-    out = tmp_path / "e.h5"
-    made = word_vectors.pretrain_embeddings(titles, out=out, dimension=8, epochs=1)
-    assert word_vectors.load(out, dataset_fingerprint=titles.fingerprint).fingerprint == made.fingerprint
-    with pytest.raises(OutputExists, match="--force"):
-        word_vectors.pretrain_embeddings(titles, out=out, epochs=1)
-    source = write_text(tmp_path / "v.vec", ROWS)
-    word_vectors.pretrain_embeddings(titles, out=out, source=source, force=True)
-    assert word_vectors.load(out, dataset_fingerprint=titles.fingerprint).method == "imported text"
-    with pytest.raises(NotFound, match="absent"):
-        word_vectors.pretrain_embeddings(titles, out=out, source=tmp_path / "absent.vec", force=True)
-    with pytest.raises(BadArtefact, match="holds no word vectors"):
-        word_vectors.pretrain_embeddings(titles, out=out, source=Path(__file__), force=True)
-    assert word_vectors.load(out).method == "imported text"
-    assert sorted(left.name for left in tmp_path.iterdir()) == ["e.h5", "v.vec"]
