@@ -72,7 +72,7 @@ def ours(size: Size, *, half: bool = False, fuse: bool = True, **options: Any) -
     layer = Classifier(size.features, size.classes, **options).to(size.device)
     optimizer = torch.optim.SGD(layer.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=DECAY, fused=True)
     if fuse:
-        layer.fuse(optimizer)
+        layer.update_in_backward(optimizer)
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

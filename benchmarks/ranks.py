@@ -32,13 +32,13 @@ def curve(options: argparse.Namespace, out: Path) -> None:
     """In one process or as one rank: train, and let rank 0 write the loss and the seconds of every step to `out`."""
     import torch
 
-    from prodrec.cli.train import train
+    from prodrec.pipeline.train import train_recipe
     from prodrec.core.base import dist
     from prodrec.core.base.config import parse_assignments
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training import train as training
-    from prodrec.models.families import recipe
+    from prodrec.models.families import make_recipe
 
     torch.set_num_threads(options.threads)
     if options.float64:
@@ -65,7 +65,7 @@ def curve(options: argparse.Namespace, out: Path) -> None:
     rows = len(open_dataset(options.dataset).rows("train"))
     settings["epochs"] = str(options.steps * options.batch / rows)
     with dist.process_group():
-        train(recipe("sicot", settings), dataset=options.dataset, out=out.with_suffix(""), workers=0)
+        train_recipe(make_recipe("sicot", settings), dataset=options.dataset, out=out.with_suffix(""), workers=0)
         if dist.is_main():
             out.write_text(json.dumps(told))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadPhoto, NotFound
-from prodrec.core.data.titles.words import choose_tokenizer
+from prodrec.core.data.titles.tokenizer import choose_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +42,10 @@ class Title(Protocol):
 
 
 class Network(Protocol):
-    """What recognising asks of a network; read and saliency only where title weights or saliency are asked for."""
+    """What recognising asks of a network; encode_titles and saliency only where their weights are asked for."""
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> Scored: ...
-    def read(self, tokens_BT: Tensor) -> Title: ...
+    def encode_titles(self, tokens_BT: Tensor) -> Title: ...
     def saliency(self, images_BCHW: Tensor) -> Tensor: ...
 
 
@@ -183,7 +183,7 @@ class Recogniser:
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _weigh(self, words: Sequence[str], tokens_BT: Tensor) -> list[Word]:
-        weights = iter(self.network.read(tokens_BT).weights_BT[0].float().tolist())
+        weights = iter(self.network.encode_titles(tokens_BT).weights_BT[0].float().tolist())
         known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if is_known else None) for word, is_known in zip(words, known, strict=True)]
 

@@ -16,20 +16,20 @@ from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
-from prodrec.models.backbones import RescaleChannels, build_backbone
+from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
+from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_matching
-from prodrec.models.recognizer import RecognitionNetwork
 from prodrec.models.tasks import Tasks, choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
-from prodrec.models.trunk import Backbone
+from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
 
 RANDOM_WORD_DIMENSION = 100
 
 
-def build(
+def build_network(
     config: NetworkConfig,
     *,
     taxonomy: Taxonomy,
@@ -40,7 +40,7 @@ def build(
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
     load_weights: bool = True,
-    shard: bool | None = None,
+    sharded: bool | None = None,
 ) -> RecognitionNetwork:
     """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
 
@@ -48,7 +48,7 @@ def build(
     needed to train with logit_adjustment; photo_size: (height, width), tried on the backbone, and needed for spatial
     attention, whose template has the size of the feature map; feature_width: of the vectors that stand in place of
     photos, where the dataset holds such. With load_weights=False no weights file is read (a saved network brings its
-    own; see `restore`). shard: whether a rank holds a part of the deepest level's classes; None: as `config` says.
+    own; see `restore_network`). sharded: whether each rank holds a part of the deepest level; None: as `config` says.
     Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
     """
     if config.logit_adjustment and train_images is None and load_weights:
@@ -72,12 +72,12 @@ def build(
         embed=embed,
         word_vectors=word_vectors,
         title_encoder=title_encoder,
-        heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images, shard=shard),
+        heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images, sharded=sharded),
         attribute_head=_attribute_head(tasks, width),
     )
 
 
-def restore(
+def restore_network(
     config: NetworkConfig,
     weights: Mapping[str, Tensor],
     *,
@@ -85,12 +85,12 @@ def restore(
     attributes: Sequence[Attribute] = (),
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
-    divided: bool = False,
+    sharded: bool = False,
 ) -> RecognitionNetwork:
-    """A saved network: `build` without reading any other file, then `weights` (its state dict), every key of it.
+    """Build a saved network without reading any other file, and give it `weights`, its state dict.
 
     The network takes the tensors of `weights` themselves, so that those mapped from a file are read when they are used
-    and not before. divided: every rank holds its part of the deepest level's classes, whatever the recipe says. Words
+    and not before. sharded: every rank holds its part of the deepest level's classes, whatever the recipe says. Words
     and their dimension are those of the saved word vectors. Raises Mismatch where weights and config differ.
     """
     saved = weights.get("word_vectors.weight")
@@ -98,7 +98,7 @@ def restore(
     if config.titles and saved is None:
         raise Mismatch(f"the saved network has no word vectors, its recipe has titles={config.titles}.")
     with torch.device("meta"):  # shapes without memory
-        network = build(
+        network = build_network(
             config,
             taxonomy=taxonomy,
             attributes=attributes,
@@ -107,7 +107,7 @@ def restore(
             photo_size=photo_size,
             feature_width=feature_width,
             load_weights=False,
-            shard=divided,
+            sharded=sharded,
         )
     mine = dict(weights)
     for name, shard in network.shards().items():
@@ -146,7 +146,7 @@ def _level_heads(
     taxonomy: Taxonomy,
     train_images: NDArray[np.int64] | None,
     *,
-    shard: bool | None,
+    sharded: bool | None,
 ) -> list[LevelHead]:
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
@@ -162,7 +162,7 @@ def _level_heads(
         classifier = Classifier(
             features,
             classes,
-            sharded=as_set if shard is None else shard and deepest,
+            sharded=as_set if sharded is None else sharded and deepest,
             sample_share=config.sample_share if sampled else 1.0,
             buffer_gib=config.score_buffer,
             logit_adjustment=config.logit_adjustment,

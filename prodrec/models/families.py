@@ -71,7 +71,7 @@ class Recipe:
         return Recipe(self.family, network, training, photos)
 
 
-def recipe(
+def make_recipe(
     name: str, overrides: Mapping[str, Any] | None = None, *, where: str | Mapping[str, str] = "--set"
 ) -> Recipe:
     """The recipe of family `name` with `overrides` (one flat namespace of keys). Raises BadOption."""

@@ -104,10 +104,10 @@ def test_ctrl_c_says_where_to_go_on(
 @pytest.mark.parametrize("family", ["visual", "sicot"])
 def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.Size, family: str) -> None:
     from prodrec.core.base.config import read_toml
-    from prodrec.models.families import recipe
+    from prodrec.models.families import make_recipe
 
     (tmp_path / "demo.toml").write_text(module._settings_file(size), "utf-8")
-    made = recipe(family, read_toml(tmp_path / "demo.toml"))
+    made = make_recipe(family, read_toml(tmp_path / "demo.toml"))
     assert made.network.weights is None
     assert made.network.backbone == size.settings["backbone"]
     assert made.training.epochs == size.settings["epochs"]

@@ -12,14 +12,14 @@ import pytest
 
 from prodrec.cli import app  # noqa: F401  # before score, which it imports
 from prodrec.cli.score import How, score
-from prodrec.cli.train import train
+from prodrec.pipeline.train import train_recipe
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, OutputExists
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.scores.reader import open_scores
 from prodrec.demo.catalogue import draw_catalogue
-from prodrec.models.families import recipe
+from prodrec.models.families import make_recipe
 from prodrec.pipeline.prepare import prepare_dataset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,7 +42,7 @@ def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset", options=PrepareOptions())
     assert len(open_dataset(place / "dataset").rows("test")) > 3 * 9, "so that batches are left over"
     settings = {**TINY, "word_vectors": "random"}
-    train(recipe("sicot", settings), dataset=place / "dataset", out=place / "sicot", workers=0)
+    train_recipe(make_recipe("sicot", settings), dataset=place / "dataset", out=place / "sicot", workers=0)
     return place
 
 

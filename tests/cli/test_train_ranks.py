@@ -15,13 +15,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from prodrec.cli.train import train
+from prodrec.pipeline.train import train_recipe
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.core.training import train as training
 from prodrec.demo.catalogue import draw_catalogue
-from prodrec.models.families import recipe
+from prodrec.models.families import make_recipe
 from prodrec.pipeline.prepare import prepare_dataset
 
 USUAL = {"backbone": "squeezenet1_1", "weights": "none", "word_vectors": "random", "image_size": "32", "dropout": "0"}
@@ -61,7 +61,7 @@ def run_cases(names: tuple[str, ...], dataset: Path, folder: Path) -> dict[str, 
                     yield step
 
             patch.setattr(training, "train_steps", told)
-            run = train(recipe("sicot", {**USUAL, **CASES[name]}), dataset=dataset, out=folder / name, workers=0)
+            run = train_recipe(make_recipe("sicot", {**USUAL, **CASES[name]}), dataset=dataset, out=folder / name, workers=0)
             weights = {key: tensor.numpy() for key, tensor in run.weights().items()}
             found[name] = Told(losses, weights, run.header["result"]["epochs"])
     torch.set_default_dtype(torch.float32)
@@ -76,7 +76,7 @@ def _doubled(batch: Batch) -> Batch:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     drawn = draw_catalogue(folder, products=80, leaves=5, size=32, dirt=False)
-    options = PrepareOptions(columns=Columns(attributes=("colour",)))
+    options = PrepareOptions(columns=ColumnNames(attributes=("colour",)))
     prepare_dataset([drawn.table], images=drawn.photos, out=folder / "dataset", options=options)
     return folder / "dataset"
 

@@ -16,8 +16,8 @@ from prodrec.core.base.errors import BadPhoto, NotFound
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
-from prodrec.core.data.titles.words import choose_tokenizer
 from prodrec.inference.recognise import Recogniser, _best, read_bytes
 
 TREE = Taxonomy(
@@ -37,7 +37,7 @@ class KnownNetwork:
         attributes = {"colour": torch.tensor([[0.0, 3.0]])}
         return SimpleNamespace(scores={"root": root, "leaf": share.log() + 7}, attribute_scores=attributes)
 
-    def read(self, tokens_BT: torch.Tensor) -> Any:
+    def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
 
     def saliency(self, images_BCHW: torch.Tensor) -> torch.Tensor:

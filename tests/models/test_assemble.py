@@ -9,17 +9,17 @@ from safetensors.torch import save_file
 
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
-from prodrec.models.assemble import build, restore
-from prodrec.models.families import recipe
-from prodrec.models.recognizer import RecognitionNetwork
+from prodrec.models.assemble import build_network, restore_network
+from prodrec.models.families import make_recipe
+from prodrec.models.network import RecognitionNetwork
 
 Attributes = tuple[Attribute, ...]
 SMALL = {"backbone": "squeezenet1_1", "weights": "none"}
 
 
 def network_of(family: str, taxonomy: Taxonomy, attributes: Attributes = (), **settings: str) -> RecognitionNetwork:
-    config = recipe(family, {**SMALL, **settings}).network
-    return build(
+    config = make_recipe(family, {**SMALL, **settings}).network
+    return build_network(
         config, taxonomy=taxonomy, attributes=attributes, train_images=np.array([9, 7, 5, 2, 0]), photo_size=(80, 64)
     )
 
@@ -56,9 +56,9 @@ def test_attention_needs_maps(taxonomy: Taxonomy) -> None:
 
 def test_restore_refuses_other_heads(taxonomy: Taxonomy, attributes: Attributes) -> None:
     weights = network_of("bcnn", taxonomy).state_dict()
-    config = recipe("bmtl-ca", SMALL).network
+    config = make_recipe("bmtl-ca", SMALL).network
     with pytest.raises(Mismatch, match="it lacks attribute_head"):
-        restore(config, weights, taxonomy=taxonomy, attributes=attributes)
+        restore_network(config, weights, taxonomy=taxonomy, attributes=attributes)
 
 
 def test_the_same_seed_starts_the_shared_parts_alike(taxonomy: Taxonomy, attributes: Attributes) -> None:
@@ -75,20 +75,20 @@ def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxono
     """S §3.4: VGG's second layer is private; a network that starts from a run takes that of its deepest head."""
     settings = {"backbone": "alexnet", "weights": "none"}
     torch.manual_seed(1)
-    first = build(recipe("bmtl-rl", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
+    first = build_network(make_recipe("bmtl-rl", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
     root, leaf = first.level_heads
     with torch.no_grad():
         for number, head in enumerate((root, leaf)):
             head.private[0].weight += number + 1  # type: ignore[index]
     save_file(dict(first.state_dict()), tmp_path / "model.safetensors")
-    config = recipe("bcnn", {**settings, "weights": str(tmp_path)}).network
-    second = build(config, taxonomy=taxonomy, photo_size=(64, 64))
+    config = make_recipe("bcnn", {**settings, "weights": str(tmp_path)}).network
+    second = build_network(config, taxonomy=taxonomy, photo_size=(64, 64))
     for name, value in first.backbone.state_dict().items():
         assert torch.equal(second.backbone.state_dict()[name], value)
     for name, value in leaf.private.state_dict().items():
         assert torch.equal(second.level_heads[0].private.state_dict()[name], value)
-    other = build(
-        recipe("bcnn", {**settings, "weights": str(tmp_path), "private_width": "8"}).network, taxonomy=taxonomy
+    other = build_network(
+        make_recipe("bcnn", {**settings, "weights": str(tmp_path), "private_width": "8"}).network, taxonomy=taxonomy
     )
     assert other.level_heads[0].private[0].weight.shape == (8, 4096)  # type: ignore[index]
 
@@ -106,11 +106,11 @@ def test_a_restored_network_takes_the_tensors_themselves(
     taxonomy: Taxonomy, family: str, settings: dict[str, str]
 ) -> None:
     """So that those mapped from a file are not read, and a classifier may be larger than memory."""
-    config = recipe(family, {**SMALL, **settings}).network
+    config = make_recipe(family, {**SMALL, **settings}).network
     words = {"words": 9, "word_vectors_VE": np.ones((9, 6), np.float32)} if config.titles else {}
-    first = build(config, taxonomy=taxonomy, photo_size=(96, 80), load_weights=False, **words).eval()  # type: ignore[arg-type]
+    first = build_network(config, taxonomy=taxonomy, photo_size=(96, 80), load_weights=False, **words).eval()  # type: ignore[arg-type]
     weights = first.state_dict()
-    again = restore(config, weights, taxonomy=taxonomy, photo_size=(96, 80)).eval()
+    again = restore_network(config, weights, taxonomy=taxonomy, photo_size=(96, 80)).eval()
     assert {name: tensor.data_ptr() for name, tensor in again.state_dict().items()} == {
         name: tensor.data_ptr() for name, tensor in weights.items()
     }

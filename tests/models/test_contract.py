@@ -10,9 +10,9 @@ import torch
 
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.models.assemble import build, restore
-from prodrec.models.families import FAMILIES, recipe
-from prodrec.models.recognizer import RecognitionNetwork
+from prodrec.models.assemble import build_network, restore_network
+from prodrec.models.families import FAMILIES, make_recipe
+from prodrec.models.network import RecognitionNetwork
 from prodrec.models.title_encoders import TITLE_ENCODERS
 
 WORDS = 12
@@ -49,8 +49,8 @@ def network(
     torch.manual_seed(1)
     start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
     spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # random maps saturate a standard Gaussian
-    config = recipe(family, {"weights": "none", **start, **spread, **settings}).network
-    return build(
+    config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network
+    return build_network(
         config,
         taxonomy=taxonomy,
         attributes=attributes,
@@ -135,7 +135,7 @@ def _batch_equals_single(network: RecognitionNetwork, batch: Batch) -> None:
 def _same_after_state_dict(
     network: RecognitionNetwork, batch: Batch, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
 ) -> None:
-    again = restore(
+    again = restore_network(
         network.config, network.state_dict(), taxonomy=taxonomy, attributes=attributes, photo_size=(64, 64)
     ).eval()
     here, there = network.score(batch), again.score(batch)

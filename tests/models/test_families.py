@@ -5,12 +5,12 @@ import json
 import pytest
 
 from prodrec.core.base.errors import BadOption
-from prodrec.models.families import FAMILIES, Recipe, recipe
+from prodrec.models.families import FAMILIES, Recipe, make_recipe
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
-    made = recipe(name, {"lr": "0.05", "image_size": "96x80", "embed": "64", "weights": "some.pth"})
+    made = make_recipe(name, {"lr": "0.05", "image_size": "96x80", "embed": "64", "weights": "some.pth"})
     again = Recipe.from_json(json.loads(json.dumps(made.as_json())))
     assert again == made
     assert (again.training.lr, again.photos.width, again.network.embed) == (0.05, 80, 64)
@@ -20,7 +20,7 @@ def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
 @pytest.mark.parametrize("name", ["visual", "sicot"])
 def test_paper_a_recipe(name: str) -> None:
     """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 after every epoch."""
-    made = recipe(name)
+    made = make_recipe(name)
     assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
     assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
     assert (made.training.schedule, made.training.decay_factor, made.training.decay_every) == ("step", 0.8, 1)
@@ -29,7 +29,7 @@ def test_paper_a_recipe(name: str) -> None:
 
 def test_families_differ_by_titles_only() -> None:
     """A §4.3: baseline and co-training are trained with the same learning configuration."""
-    visual, sicot = recipe("visual"), recipe("sicot", {"titles": "none"})
+    visual, sicot = make_recipe("visual"), make_recipe("sicot", {"titles": "none"})
     assert (visual.network, visual.training, visual.photos) == (sicot.network, sicot.training, sicot.photos)
 
 
@@ -39,7 +39,7 @@ PAPER_S = {"bcnn": 0, "sscnn": 1, "bmtl-rl": 0, "bmtl-ca": 0, "ssmtl-rl": 1, "ss
 @pytest.mark.parametrize("name", PAPER_S)
 def test_paper_s_recipe(name: str) -> None:
     """S §4.2: VGG-16, SGD, momentum 0.9, weight decay 0.0005, one decay by 10; crop, mirror and deformation at 224."""
-    made = recipe(name)
+    made = make_recipe(name)
     assert (made.network.backbone, made.network.weights, made.network.attention is not None) == (
         "vgg16",
         "imagenet",
@@ -58,7 +58,7 @@ def test_paper_s_recipe(name: str) -> None:
 
 
 def test_both_papers_in_one_network() -> None:
-    made = recipe(
+    made = make_recipe(
         "ssmtl-ca", {"heads": "root,leaf,attributes", "titles": "bilinear", "attribute_weights": "colour:0.2"}
     )
     network = made.network
@@ -68,14 +68,14 @@ def test_both_papers_in_one_network() -> None:
 
 def test_unknown_names_fail_with_the_nearest() -> None:
     with pytest.raises(BadOption, match=r"'sicott' is no model family \(did you mean sicot\?\)"):
-        recipe("sicott")
+        make_recipe("sicott")
     with pytest.raises(BadOption, match=r"config.toml: unknown key 'backbon' \(did you mean backbone\?\)"):
-        recipe("visual", {"backbon": "resnet18"}, where="config.toml")
+        make_recipe("visual", {"backbon": "resnet18"}, where="config.toml")
     with pytest.raises(BadOption, match="no model family"):
-        Recipe.from_json({**recipe("visual").as_json(), "family": "other"})
+        Recipe.from_json({**make_recipe("visual").as_json(), "family": "other"})
 
 
 def test_with_settings_leaves_the_original() -> None:
-    made = recipe("sicot")
+    made = make_recipe("sicot")
     changed = made.with_settings({"titles": "mean", "epochs": "2"}, where="--set")
     assert made.network.titles == "bilinear" and changed.network.titles == "mean" and changed.training.epochs == 2

@@ -4,14 +4,14 @@ import pytest
 
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
-from prodrec.models.families import recipe
+from prodrec.models.families import make_recipe
 from prodrec.models.tasks import Tasks, choose_tasks
 
 
 def tasks_of(
     taxonomy: Taxonomy, attributes_: tuple[Attribute, ...], family: str = "ssmtl-ca", /, **settings: str
 ) -> Tasks:
-    return choose_tasks(recipe(family, settings).network, taxonomy, attributes_)
+    return choose_tasks(make_recipe(family, settings).network, taxonomy, attributes_)
 
 
 def test_papers_weights_are_the_defaults(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
@@ -44,7 +44,7 @@ def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute
 def test_the_nearer_word_weighs_a_level_whatever_the_order(
     taxonomy: Taxonomy, attributes: tuple[Attribute, ...], file: str, line: str, weights: tuple[float, float]
 ) -> None:
-    twice = recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, where="--set")
+    twice = make_recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, where="--set")
     assert choose_tasks(twice.network, taxonomy, attributes).level_weights == weights
 
 

@@ -53,7 +53,7 @@ class _Loss(nn.Module):
 def _summing(loss: nn.Module, shards: Any) -> DistributedDataParallel:
     """`loss` with the gradients of its parameters added up over the ranks, in buckets, while backward goes on.
 
-    Weights begin as rank 0 has them. Buffers are left alone: batch norm's are alike anyhow (`models/sync_norm.py`).
+    Weights begin as rank 0 has them. Buffers are left alone: batch norm's are alike anyhow (`models/sync_batch_norm.py`).
     """
     left_out = [*(f"network.{name}" for name in shards), *(name for name, _ in loss.named_buffers())]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, left_out)  # type: ignore[no-untyped-call]

@@ -161,7 +161,7 @@ def _classifiers(train_state: TrainState, *, share: int, streams: int) -> tuple[
     for number, (name, classifier) in enumerate(classifiers.items(), start=1):
         seen = share if classifier.shard is None else share * dist.world_size()
         why = why_not_fused(train_state.config)
-        if why is None and not classifier.can_be_fused:
+        if why is None and not classifier.can_update_in_backward:
             why = f"its gradient is added up over {dist.world_size()} ranks"
         if why is None:
             fused |= {f"{name}.weight", f"{name}.bias"}

@@ -36,7 +36,7 @@ def make_train_state(
         average = AveragedModel(cast(nn.Module, network), multi_avg_fn=follow, use_buffers=True)
     optimizer = _optimizer(_parameter_groups(network, config), config)
     if why_not_fused(config) is None:
-        network.fuse(optimizer)
+        network.update_in_backward(optimizer)
     return TrainState(network, optimizer, average, config, device, dtype, channels_last)
 
 

@@ -94,13 +94,13 @@ class Classifier(nn.Module):
             mine_nD.copy_(drawn_nD[start - first : stop - first])
 
     @property
-    def can_be_fused(self) -> bool:
+    def can_update_in_backward(self) -> bool:
         """Whether this rank alone sees the whole gradient of its weights."""
         return self.shard is not None or dist.world_size() == 1
 
-    def fuse(self, optimizer: torch.optim.Optimizer) -> None:
+    def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
         """From now on backward itself updates weight and bias, as `optimizer` would and with its settings and state."""
-        assert self.can_be_fused
+        assert self.can_update_in_backward
         self._update = row_update(optimizer, (self.weight, self.bias))
 
     def loss(

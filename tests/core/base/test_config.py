@@ -25,7 +25,7 @@ from prodrec.core.base.config import (
 from prodrec.core.base.errors import BadOption, NotFound
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
-from prodrec.models.families import FAMILIES, recipe
+from prodrec.models.families import FAMILIES, make_recipe
 from prodrec.models.network_config import NetworkConfig
 
 PARTS = (NetworkConfig, TrainingConfig, PhotoConfig)
@@ -205,14 +205,14 @@ TABLES = "[head_weights]\nroot = 0.2\n'x,y' = 3", "[network]\nhead_weights = {ro
 
 @pytest.mark.parametrize("text", TABLES)
 def test_a_setting_that_is_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
-    usual = recipe("bcnn")
+    usual = make_recipe("bcnn")
     found = read_toml(toml(tmp_path, text), mappings=mapping_keys(usual.parts()))
     assert usual.with_settings(found, where="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
 
 
 def test_a_mapping_is_told_as_it_was_written() -> None:
     with pytest.raises(BadOption, match=r"head_weights=root:0\.1,leaf:x is not usable"):
-        recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
+        make_recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_settings_come_back_from_json() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_default_is_shown_as_it_is_read(family: str) -> None:
     """What `--settings` prints may be given to `--set` and changes nothing; nor does what run.json keeps."""
-    usual = recipe(family)
+    usual = make_recipe(family)
     listed = describe(usual.parts())
-    assert recipe(family, {key: value for key, value, _ in listed}) == usual
+    assert make_recipe(family, {key: value for key, value, _ in listed}) == usual
     assert {key for key, _, _ in listed} == {f.name for part in PARTS for f in dataclasses.fields(part)}
 
 
@@ -280,7 +280,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
 def test_unusual_values_are_shown_as_they_are_read(key: str, value: Any) -> None:
-    changed = recipe("sicot", {key: show(value)})
+    changed = make_recipe("sicot", {key: show(value)})
     listed = {name: text for name, text, _ in describe(changed.parts())}
     (found,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
     assert found == value and listed[key] == show(value)

@@ -66,7 +66,7 @@ class TinyNetwork(nn.Module):
     def classifiers(self) -> dict[str, Any]:
         return {}
 
-    def fuse(self, optimizer: torch.optim.SGD) -> None:
+    def update_in_backward(self, optimizer: torch.optim.SGD) -> None:
         self.fused_with = optimizer
 
 

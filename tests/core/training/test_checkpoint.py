@@ -43,7 +43,7 @@ class Shared(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"all": list(self.parameters())}
 
-    def fuse(self, optimizer: torch.optim.SGD) -> None:
+    def update_in_backward(self, optimizer: torch.optim.SGD) -> None:
         pass
 
 

@@ -46,7 +46,7 @@ def test_steps_and_times(prepared, trainee_of):
 
 def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
     class Told:
-        shard, can_be_fused = None, True
+        shard, can_update_in_backward = None, True
 
         def describe(self, rows, dtype):
             return f"{rows} rows in {dtype}"

@@ -53,7 +53,7 @@ def trained(name: str, *, sharded: bool) -> Answer:
     groups = [{"params": [model.weight], "weight_decay": 0.01}, {"params": [model.bias], "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=0.5, momentum=0.9)
     if sharded:
-        model.fuse(optimizer)
+        model.update_in_backward(optimizer)
     part = dist.shard_slice(B) if sharded else slice(None)
     answer: Answer = {"start": model.weight.detach().numpy().copy()}
     for step in range(STEPS):

@@ -92,7 +92,7 @@ def plainly(model: Classifier, *, smoothing: float, shift_C: Tensor | float = 0.
 def with_classifier(model: Classifier, *, smoothing: float, fused: bool) -> Trained:
     optimizer = sgd(model.weight, model.bias)
     if fused:
-        model.fuse(optimizer)
+        model.update_in_backward(optimizer)
 
     def loss(features_BD: Tensor, labels_B: Tensor, weights_B: Tensor) -> Tensor:
         total, _ = model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=smoothing)
@@ -137,7 +137,7 @@ def test_fused_and_unfused_are_bit_equal_in_float32() -> None:
         model = make().float()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.01, fused=True)
         if fused:
-            model.fuse(optimizer)
+            model.update_in_backward(optimizer)
         for features_BD, labels_B, _ in batches():
             optimizer.zero_grad()
             model.loss(features_BD.detach().float(), labels_B)[0].backward()
@@ -165,7 +165,7 @@ def test_fused_adamw_is_torchs() -> None:
         groups = [{"params": [model.weight], "weight_decay": 0.1}, {"params": [model.bias], "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=0.05, betas=(0.8, 0.99))
         if fused:
-            model.fuse(optimizer)
+            model.update_in_backward(optimizer)
         for features_BD, labels_B, _ in batches():
             optimizer.zero_grad()
             model.loss(features_BD.detach(), labels_B)[0].backward()
@@ -203,7 +203,7 @@ def test_a_graph_may_be_run_through_twice() -> None:
 def test_weights_changed_between_forward_and_backward_are_told() -> None:
     features_BD, labels_B, _ = batches()[0]
     model = make()
-    model.fuse(sgd(model.weight, model.bias))
+    model.update_in_backward(sgd(model.weight, model.bias))
     totals = [model.loss(features_BD, labels_B)[0] for _ in range(2)]
     totals[0].backward()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -236,7 +236,7 @@ class TestSampled:
     def test_only_sampled_classes_move_and_decay(self) -> None:
         model = make(sample_share=self.SHARE)
         optimizer = sgd(model.weight, model.bias)
-        model.fuse(optimizer)
+        model.update_in_backward(optimizer)
         expected_CD, momentum_CD = model.weight.detach().clone(), torch.zeros_like(model.weight)
         for features_BD, labels_B, _ in batches():
             rows_S = self.chosen(model, labels_B)
@@ -254,7 +254,7 @@ class TestSampled:
     def test_adamw_leaves_the_others_alone(self) -> None:
         model = make(sample_share=self.SHARE)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
-        model.fuse(optimizer)
+        model.update_in_backward(optimizer)
         for features_BD, labels_B, _ in batches():
             rows_S, before_CD = self.chosen(model, labels_B), model.weight.detach().clone()
             model.loss(features_BD, labels_B)[0].backward()

@@ -5,18 +5,20 @@ import torch
 
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.taxonomy import Taxonomy
-from prodrec.models.assemble import build
-from prodrec.models.dataset_fit import suited
-from prodrec.models.families import FAMILIES, recipe
+from prodrec.models.adapt import adapt_recipe
+from prodrec.models.assemble import build_network
+from prodrec.models.families import FAMILIES, make_recipe
 
 
 @pytest.mark.parametrize("name", [name for name, row in FAMILIES.items() if "attention" not in row.network])
 def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy, attributes: tuple, make_batch) -> None:
     """The backbone passes them on: features, loss and gradient without any part for photos."""
-    made = suited(recipe(name), "features").network
+    made = adapt_recipe(make_recipe(name), "features").network
     assert (made.backbone, made.weights) == ("features", None)
-    network = build(
-        made if made.titles is None else suited(recipe(name, {"word_vectors": "random"}), "features").network,
+    network = build_network(
+        made
+        if made.titles is None
+        else adapt_recipe(make_recipe(name, {"word_vectors": "random"}), "features").network,
         taxonomy=taxonomy,
         attributes=attributes,
         words=30,
@@ -32,14 +34,14 @@ def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy,
 
 
 def test_what_was_asked_for_stays() -> None:
-    made = suited(
-        recipe("sicot", {"embed": 64, "lr": 0.3, "dropout": 0.2}), "features", given=("embed", "lr", "dropout")
+    made = adapt_recipe(
+        make_recipe("sicot", {"embed": 64, "lr": 0.3, "dropout": 0.2}), "features", explicit=("embed", "lr", "dropout")
     )
     assert (made.network.embed, made.network.dropout, made.training.lr) == (64, 0.2, 0.3)
-    assert suited(recipe("sicot"), "photos") == recipe("sicot")
-    assert suited(made, "features") == made
+    assert adapt_recipe(make_recipe("sicot"), "photos") == make_recipe("sicot")
+    assert adapt_recipe(made, "features") == made
     given = {"backbone": "features", "weights": "none"}
-    assert suited(recipe("visual", given), "features", given=given).network.backbone == "features"
+    assert adapt_recipe(make_recipe("visual", given), "features", explicit=given).network.backbone == "features"
 
 
 @pytest.mark.parametrize(
@@ -62,12 +64,14 @@ def test_what_was_asked_for_stays() -> None:
 )
 def test_what_would_do_nothing_is_refused(family: str, given: dict[str, str], inputs: str, words: str) -> None:
     with pytest.raises(BadOption, match=words):
-        suited(recipe(family, given), inputs, given=given, where="shop")
+        adapt_recipe(make_recipe(family, given), inputs, explicit=given, dataset="shop")
 
 
 def test_photos_and_vectors_are_not_mixed_up(taxonomy: Taxonomy) -> None:
     for name, width in (("features", None), ("squeezenet1_1", 12)):
         with pytest.raises(BadOption, match="datasets of feature vectors"):
-            build(
-                recipe("visual", {"backbone": name, "weights": "none"}).network, taxonomy=taxonomy, feature_width=width
+            build_network(
+                make_recipe("visual", {"backbone": name, "weights": "none"}).network,
+                taxonomy=taxonomy,
+                feature_width=width,
             )

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from prodrec.core.base import dist
-from prodrec.models.sync_norm import SyncedBatchNorm, synchronise
+from prodrec.models.sync_batch_norm import SyncedBatchNorm, convert_sync_batch_norm
 
 CPU = torch.device("cpu")
 ROWS = {2: (5, 2), 3: (4, 1, 2)}
@@ -33,7 +33,7 @@ def through(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
         nn.init.uniform_(network[1].weight, 0.5, 2.0)
         nn.init.normal_(network[1].bias)
     if convert:
-        synchronise(network, CPU)
+        convert_sync_batch_norm(network, CPU)
     for x in inputs:
         x = x[rows].clone().requires_grad_()
         y = network(x)
@@ -74,11 +74,11 @@ def test_frozen_ones_stay_as_they_are() -> None:
     inner = network[0]
     inner.train = lambda mode=True: inner[0].eval() and inner  # type: ignore[method-assign]
     weight, names = network[1].weight, list(network.state_dict())
-    synchronise(network, CPU)
+    convert_sync_batch_norm(network, CPU)
     assert type(network[0][0]) is nn.BatchNorm2d and type(network[1]) is SyncedBatchNorm
     assert network[1].weight is weight and list(network.state_dict()) == names
     of_torch = nn.Sequential(nn.BatchNorm2d(3))
-    synchronise(of_torch, torch.device("cuda"))
+    convert_sync_batch_norm(of_torch, torch.device("cuda"))
     assert type(of_torch[0]) is nn.SyncBatchNorm
 
 

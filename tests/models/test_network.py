@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.models.assemble import build, restore
+from prodrec.models.assemble import build_network, restore_network
+from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
-from prodrec.models.families import recipe
+from prodrec.models.families import make_recipe
+from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.recognizer import RecognitionNetwork
-from prodrec.models.trunk import Backbone
 
 WORDS = 12
 MakeBatch = Callable[..., Batch]
@@ -29,7 +29,7 @@ def make(taxonomy: Taxonomy) -> Make:
     def make(*, word_vectors_VE: Any = None, words: int = WORDS, **settings: Any) -> RecognitionNetwork:
         start = {"word_vectors": "random"} if settings.get("titles") and word_vectors_VE is None else {}
         config = NetworkConfig(**{"backbone": "squeezenet1_1", "weights": None, "dropout": 0.0, **start, **settings})
-        return build(config, taxonomy=taxonomy, words=words, word_vectors_VE=word_vectors_VE)
+        return build_network(config, taxonomy=taxonomy, words=words, word_vectors_VE=word_vectors_VE)
 
     return make
 
@@ -51,7 +51,7 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
         score_C = leaf_classifier(network).weight @ visual_BD[row] + leaf_classifier(network).bias
         visual = visual + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
         if row not in (1, 3):
-            semantic_D = network.read(batch.tokens_BT[row : row + 1]).semantic_BD[0]
+            semantic_D = network.encode_titles(batch.tokens_BT[row : row + 1]).semantic_BD[0]
             feature_D = torch.stack([visual_BD[row], semantic_D]).max(0).values
             score_C = leaf_classifier(network).weight @ feature_D + leaf_classifier(network).bias
             mixed = mixed + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
@@ -78,7 +78,7 @@ def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> 
     network = make(titles="mean")
     batch = make_batch(3, untitled=(2,))
     visual_BD, mixed_BD, titled_B = network(batch.inputs, batch.tokens_BT)
-    semantic_BD = network.read(batch.tokens_BT).semantic_BD
+    semantic_BD = network.encode_titles(batch.tokens_BT).semantic_BD
     assert titled_B.tolist() == [True, True, False]
     torch.testing.assert_close(mixed_BD[:2], torch.maximum(visual_BD, semantic_BD)[:2])
     torch.testing.assert_close(mixed_BD[2], visual_BD[2])
@@ -102,7 +102,7 @@ def test_gradients_of_the_loss_by_finite_differences(
 ) -> None:
     """Attention, titles, levels and attributes with weights in one network: the gradient of the whole loss."""
     monkeypatch.setattr("prodrec.models.assemble.build_backbone", tiny_backbone)
-    config = recipe(
+    config = make_recipe(
         "ssmtl-ca",
         {
             "heads": "root,leaf,attributes",
@@ -117,7 +117,7 @@ def test_gradients_of_the_loss_by_finite_differences(
             "bilinear_forms": 2,
         },
     ).network
-    network = build(config, taxonomy=taxonomy, attributes=attributes, words=WORDS, photo_size=(3, 3)).double()
+    network = build_network(config, taxonomy=taxonomy, attributes=attributes, words=WORDS, photo_size=(3, 3)).double()
     batch = make_batch(3, height=3, width=3, untitled=(1,))
     batch.inputs = batch.inputs.double()
     assert network.attention is not None
@@ -219,7 +219,7 @@ def test_settings_that_do_not_fit_the_data(make: Make, taxonomy: Taxonomy) -> No
     with pytest.raises(BadOption, match="needs the training images of every leaf"):
         make(logit_adjustment=1.0)
     with pytest.raises(BadOption, match="inception_v3 cannot take photos of 40x30"):
-        build(NetworkConfig(backbone="inception_v3", weights=None), taxonomy=taxonomy, photo_size=(40, 30))
+        build_network(NetworkConfig(backbone="inception_v3", weights=None), taxonomy=taxonomy, photo_size=(40, 30))
 
 
 def test_the_padding_word_stays_zero(make: Make, make_batch: MakeBatch) -> None:
@@ -233,12 +233,12 @@ def test_the_padding_word_stays_zero(make: Make, make_batch: MakeBatch) -> None:
 def test_restore_refuses_another_network(make: Make, taxonomy: Taxonomy) -> None:
     visual, sicot = make(), make(titles="mean")
     with pytest.raises(Mismatch, match="no word vectors, its recipe has titles=mean"):
-        restore(sicot.config, visual.state_dict(), taxonomy=taxonomy)
+        restore_network(sicot.config, visual.state_dict(), taxonomy=taxonomy)
     with pytest.raises(Mismatch, match=r"do not fit their recipe: it has unknown word_vectors\.weight"):
-        restore(visual.config, sicot.state_dict(), taxonomy=taxonomy)
+        restore_network(visual.config, sicot.state_dict(), taxonomy=taxonomy)
     with pytest.raises(Mismatch, match=r"it lacks heads\.level:leaf\.classifier\.bias"):
         weights = {key: value for key, value in visual.state_dict().items() if not key.endswith("classifier.bias")}
-        restore(visual.config, weights, taxonomy=taxonomy)
+        restore_network(visual.config, weights, taxonomy=taxonomy)
 
 
 def test_same_seed_same_network(make: Make) -> None:
@@ -256,5 +256,5 @@ def test_levels_may_be_named_as_parts_of_the_loss_are(make_batch: MakeBatch) -> 
         (np.full(2, -1, np.int32), np.array([0, 0, 0, 1, 1], np.int32)),
     )
     config = NetworkConfig(backbone="squeezenet1_1", weights=None, heads=("levels",))
-    parts = build(config, taxonomy=tree).loss(make_batch(4)).parts
+    parts = build_network(config, taxonomy=tree).loss(make_batch(4)).parts
     assert set(parts) == {"visual", "level visual"} and parts["visual"] != parts["level visual"]

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, ProdrecError, nearest
+from prodrec.models.backbone import Backbone
 from prodrec.models.network_config import FEATURES
 from prodrec.models.pretrained import load_matching, read_weights
-from prodrec.models.trunk import Backbone
 
 HEADS = ("classifier", "fc", "head", "heads")
 IMAGENET = "imagenet"

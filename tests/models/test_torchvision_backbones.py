@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadOption, Mismatch, NotFound, ProdrecError
-from prodrec.models.backbones import RescaleChannels, build_backbone, known_backbones
+from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone, known_backbones
 
 # One small network of every class that torchvision has, and the layers of its head that are dropped.
 ONE_OF_EACH = {
@@ -68,7 +68,7 @@ def test_parts_compute_what_the_whole_computes(name: str, monkeypatch: pytest.Mo
             last = last[int(rest[:-1]) :]
         elif rest:
             last = last.get_submodule(rest)
-        monkeypatch.setattr("prodrec.models.backbones._torchvision_network", lambda *_: whole)
+        monkeypatch.setattr("prodrec.models.torchvision_backbones._torchvision_network", lambda *_: whole)
         backbone = build_backbone(name, weights=None).eval()
         maps_BDHW = backbone.maps(photos)
         feature_BD = backbone.neck(maps_BDHW)

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from prodrec.core.base.dist import Shard
 from prodrec.core.base.errors import BadOption
 from prodrec.models.attention import SpatialAttention
+from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.title_encoders import Title, hide_titles, hide_words
-from prodrec.models.trunk import Backbone
 
 if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
@@ -98,13 +98,13 @@ class RecognitionNetwork(nn.Module):
         visual_BD = self.embed(self.backbone.neck(maps_BDHW))
         if tokens_BT is None or self.title_encoder is None:
             return Streams(visual_BD)
-        semantic_BD = self.read(tokens_BT).semantic_BD.to(visual_BD.dtype)
+        semantic_BD = self.encode_titles(tokens_BT).semantic_BD.to(visual_BD.dtype)
         titled_B = (tokens_BT != 0).any(1)
         beside_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
         mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(beside_BD, semantic_BD), beside_BD)
         return Streams(visual_BD, mixed_BD, titled_B)
 
-    def read(self, tokens_BT: Tensor) -> Title:
+    def encode_titles(self, tokens_BT: Tensor) -> Title:
         """The semantic feature of every title, and the weight of each of its words (0 for padding)."""
         assert self.word_vectors is not None and self.title_encoder is not None
         title: Title = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT != 0)
@@ -143,12 +143,12 @@ class RecognitionNetwork(nn.Module):
             for parameter in ("weight", "bias")
         }
 
-    def fuse(self, optimizer: torch.optim.Optimizer) -> None:
+    def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
         """Let backward update the classifiers whose whole gradient this rank sees, class by class."""
         trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         for classifier in self.classifiers().values():
-            if classifier.can_be_fused and id(classifier.weight) in trained:
-                classifier.fuse(optimizer)
+            if classifier.can_update_in_backward and id(classifier.weight) in trained:
+                classifier.update_in_backward(optimizer)
 
     def loss(self, batch: Batch) -> Losses:
         """S eq. 5: L = Σ λ_i L_i, the loss of the deepest level being that of A eq. 1 where there are titles."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from prodrec.core.base import dist
 
 
-def synchronise(network: nn.Module, device: torch.device) -> None:
+def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Let the batch norms of `network`, which is to compute on `device`, count the rows of all ranks.
 
     But for those that are frozen: they are in evaluation mode also after `.train()`, which this calls.
