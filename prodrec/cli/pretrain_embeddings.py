@@ -59,8 +59,8 @@ def pretrain_embeddings_command(
     `prodrec train sicot` starts its words from them. With --neighbours alone, vectors that are there are looked at.
     """
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles.embeddings import FILE_NAME, load, neighbours
-    from prodrec.core.data.titles.words import normalise
+    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors, nearest_words
+    from prodrec.core.data.titles.tokenizer import normalise_text
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
     options: dict[str, Any] = {
@@ -78,18 +78,18 @@ def pretrain_embeddings_command(
     }
     data = open_dataset(dataset)
     for word in words or ():
-        if normalise(word) not in data.vocabulary.words:
-            known = nearest(normalise(word), data.vocabulary.words.like(normalise(word)))
+        if normalise_text(word) not in data.vocabulary.words:
+            known = nearest(normalise_text(word), data.vocabulary.words.like(normalise_text(word)))
             raise BadOption(f"--neighbours {word}: no title of {dataset} has this word, or it was trimmed{known}.")
-    out = out or data.path / FILE_NAME
+    out = out or data.path / EMBEDDINGS_FILE
     only_read = bool(words) and out.exists() and not any(value not in (None, False) for value in options.values())
     if only_read:
-        word_vectors = load(out, dataset_fingerprint=data.fingerprint)
+        word_vectors = load_word_vectors(out, dataset_fingerprint=data.fingerprint)
     else:
         word_vectors = pretrain_embeddings(data, out=out, **options)
     summary = {"embeddings": str(out), **_summary(word_vectors, data)}
     _print_summary(summary, only_read=only_read)
-    summary["neighbours"] = {word: neighbours(word_vectors, word, top) for word in words or ()}
+    summary["neighbours"] = {word: nearest_words(word_vectors, word, top) for word in words or ()}
     _print_neighbours(summary["neighbours"])
     if not only_read and data.inputs != "nothing":
         console.print(f"next: `prodrec train sicot {dataset}`")

@@ -216,7 +216,7 @@ def _trainee(
 
 def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
     """What the recipe's word vectors start from, or None where it wants none; rank 0 pretrains missing ones first."""
-    from prodrec.core.data.titles.embeddings import load
+    from prodrec.core.data.titles.embeddings import load_word_vectors
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
     if recipe.network.titles is None or recipe.network.word_vectors == "random":
@@ -229,7 +229,7 @@ def _word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVecto
         if dist.is_main():
             pretrain_embeddings(data, deterministic=True)
         dist.barrier()
-    return load(place, dataset_fingerprint=data.fingerprint)
+    return load_word_vectors(place, dataset_fingerprint=data.fingerprint)
 
 
 def _say_settings(family: str, rows: list[tuple[str, str, str]]) -> None:
@@ -259,7 +259,7 @@ def _say_plan(
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles.word_vectors import DIMENSION
+    from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
     from prodrec.core.training.plan import plan as plan_training
     from prodrec.core.training.train import refuse_tiny_batches
 
@@ -269,7 +269,7 @@ def _say_plan(
     needed = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if needed and embeddings is None and not (data.path / "embeddings.h5").exists():
         # Nothing is made for a plan; vectors of the usual width take as long.
-        vectors_VE = np.ones((len(data.vocabulary), DIMENSION), np.float32)
+        vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
     elif vectors := _word_vectors(recipe, data, embeddings):
         vectors_VE = vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)

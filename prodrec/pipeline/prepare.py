@@ -16,7 +16,7 @@ from prodrec.core.data.photos.decoding import decode_share
 from prodrec.core.data.prepare.build import Work, build
 from prodrec.core.data.prepare.options import WITHOUT, PrepareOptions
 from prodrec.core.data.prepare.write import write_dataset
-from prodrec.core.data.titles.words import Tokenizer, choose_tokenizer
+from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer
 
 
 def prepare_dataset(

@@ -11,7 +11,7 @@ from prodrec.core.base.errors import BadOption
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.titles.embeddings import WordVectors
-    from prodrec.core.data.titles.word_vectors import Method
+    from prodrec.core.data.titles.word2vec import Method
 
 TRAINING_ONLY = ("method", "window", "epochs", "negative", "subsample", "workers", "deterministic")
 """Options of training, which do nothing when vectors are imported."""
@@ -57,8 +57,10 @@ def pretrain_embeddings(
         NotFound, BadArtefact, Mismatch: if `source` does not exist, cannot be read or has none of the words.
     """
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles.embeddings import FILE_NAME, save
-    from prodrec.core.data.titles.word_vectors import import_word_vectors, require_vocabulary, train_word_vectors
+    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, save_word_vectors
+    from prodrec.core.data.titles.import_vectors import import_word_vectors
+    from prodrec.core.data.titles.vocabulary import require_vocabulary
+    from prodrec.core.data.titles.word2vec import train_word_vectors
 
     options: dict[str, Any] = {
         "method": method,
@@ -77,12 +79,12 @@ def pretrain_embeddings(
         raise BadOption(f"{', '.join(ignored)} can do nothing with --from; omit it, or train without --from.")
     if isinstance(dataset, str | Path):
         dataset = open_dataset(Path(dataset))
-    out = dataset.path / FILE_NAME if out is None else Path(out)
+    out = dataset.path / EMBEDDINGS_FILE if out is None else Path(out)
     artefact.refuse_if_taken(out, kind="embeddings", force=force)
     if source is None:
         word_vectors = train_word_vectors(dataset, **options)
     else:
         vocabulary = require_vocabulary(dataset)
         word_vectors = import_word_vectors(Path(source), vocabulary, dataset_fingerprint=dataset.fingerprint, **options)
-    save(out, word_vectors, force=force)
+    save_word_vectors(out, word_vectors, force=force)
     return word_vectors

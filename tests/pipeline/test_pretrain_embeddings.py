@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadArtefact, NotFound, OutputExists
 from prodrec.core.base.ragged import Ragged
-from prodrec.core.data.titles import embeddings
+from prodrec.core.data.titles.embeddings import load_word_vectors
+from prodrec.core.data.titles.encode import encode_titles
+from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
-from prodrec.core.data.titles.words import choose_tokenizer, encode_titles
 from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
 
@@ -43,16 +44,16 @@ def titles(tmp_path: Path) -> Any:
 def test_the_whole_step_writes_and_does_not_overwrite(titles: Any, tmp_path: Path) -> None:
     out = tmp_path / "e.h5"
     word_vectors = pretrain_embeddings(titles, out=out, dimension=8, epochs=1)
-    assert embeddings.load(out, dataset_fingerprint=titles.fingerprint).fingerprint == word_vectors.fingerprint
+    assert load_word_vectors(out, dataset_fingerprint=titles.fingerprint).fingerprint == word_vectors.fingerprint
     with pytest.raises(OutputExists, match="--force"):
         pretrain_embeddings(titles, out=out, epochs=1)
     source = tmp_path / "v.vec"
     source.write_text("2 2\nunrelated 9.0 9.0\nsneaker 3.0 4.0\n", "utf-8")
     pretrain_embeddings(titles, out=out, source=source, force=True)
-    assert embeddings.load(out, dataset_fingerprint=titles.fingerprint).method == "imported text"
+    assert load_word_vectors(out, dataset_fingerprint=titles.fingerprint).method == "imported text"
     with pytest.raises(NotFound, match="absent"):
         pretrain_embeddings(titles, out=out, source=tmp_path / "absent.vec", force=True)
     with pytest.raises(BadArtefact, match="holds no word vectors"):
         pretrain_embeddings(titles, out=out, source=Path(__file__), force=True)
-    assert embeddings.load(out).method == "imported text"
+    assert load_word_vectors(out).method == "imported text"
     assert sorted(left.name for left in tmp_path.iterdir()) == ["e.h5", "v.vec"]

@@ -34,8 +34,9 @@ from prodrec.core.data.prepare.selection import (
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue, catalogue_of_folders, read_catalogue
 from prodrec.core.data.tables.rejects import Rejects
+from prodrec.core.data.titles.encode import encode_titles
+from prodrec.core.data.titles.tokenizer import Tokenizer
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
-from prodrec.core.data.titles.words import Tokenizer, encode_titles
 
 MANY_TITLES = 100_000
 """Fewer are cut sooner than other processes start."""

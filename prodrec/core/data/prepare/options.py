@@ -9,7 +9,7 @@ from prodrec.core.base.errors import BadOption
 from prodrec.core.data.duplicates.near_duplicates import parse_near
 from prodrec.core.data.prepare.splits import parse_ratios
 from prodrec.core.data.tables.columns import Columns
-from prodrec.core.data.titles.vocabulary import By, check_shares
+from prodrec.core.data.titles.vocabulary import TrimBy, check_trim_shares
 
 OF_PHOTOS = ("size", "pixel_limit", "in_place", "near_duplicates")
 WITHOUT = {"features": "--features", "nothing": "--no-images"}
@@ -41,7 +41,7 @@ class PrepareOptions:
     tokenizer: str | None = None
     drop_frequent: float = 0.05
     drop_rare: float = 0.05
-    trim_by: By = "occurrences"
+    trim_by: TrimBy = "occurrences"
     drop_wordless: bool = False
     head_from: int = 100
 
@@ -70,7 +70,7 @@ class PrepareOptions:
             self._refuse_photo_options()
         parse_ratios(self.split)
         parse_near(self.near_duplicates)
-        check_shares(self.drop_frequent, self.drop_rare, self.trim_by)
+        check_trim_shares(self.drop_frequent, self.drop_rare, self.trim_by)
 
     def _refuse_photo_options(self) -> None:
         names = OF_PHOTOS if self.inputs == "features" else (*OF_PHOTOS, "drop_conflicts")

@@ -114,7 +114,7 @@ def test_vocabulary_is_of_the_training_titles(drawn: DrawnCatalogue, tmp_path: P
         == dataset.vocabulary.counts.tolist()
     )
     assert dataset.vocabulary.counts.min() == 1  # of a word only in test titles it would be 0
-    from prodrec.core.data.titles.words import choose_tokenizer
+    from prodrec.core.data.titles.tokenizer import choose_tokenizer
 
     tokenizer = choose_tokenizer()
     for row, title in enumerate(dataset.products()["title"]):
