@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from prodrec.core.data.titles.words import choose_tokenizer
+from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.demo.titles import MATERIALS, TREE, write_title
 
 

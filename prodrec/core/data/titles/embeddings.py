@@ -1,10 +1,10 @@
-"""embeddings.h5: a vector for every word of a dataset's vocabulary, and the words near to a word.
+"""embeddings.h5: a vector for every word of a dataset's vocabulary, and the nearest words of a word.
 
-The artefact header stands in the root attributes, with `method`, `settings` and `dimension`; the datasets are `words`
-and `words_offsets` (UTF-8 bytes in vocabulary order, and where each word begins; see Texts), `vectors` float32 [V, E]
-and `known` bool [V].
+The root attributes contain the artefact header, `method`, `settings` and `dimension`. The datasets are `words` and
+`words_offsets` (UTF-8 bytes in vocabulary order, and the start of each word; see Texts), `vectors` float32 [V, E] and
+`known` bool [V].
 
-Shapes: V words of the vocabulary (row i is word id i + 1), E numbers in a vector.
+Shapes: V words of the vocabulary (row i is word id i + 1), E numbers in a vector, K known words.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from numpy.typing import NDArray
 from prodrec.core.base import artefact
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, nearest
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.titles.words import normalise
+from prodrec.core.data.titles.tokenizer import normalise_text
 
-FILE_NAME = "embeddings.h5"
+EMBEDDINGS_FILE = "embeddings.h5"
 
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """Vectors in vocabulary order.
+    """Word vectors in vocabulary order.
 
+    words:      V words; any sequence of strings is converted to Texts
     vectors_VE: float32; row i belongs to word id i + 1
-    known_V:    bool; whether the word had a vector. The others hold small random numbers.
-    method:     skip-gram, cbow, or the kind of file that was imported; settings: how, as plain values
+    known_V:    bool; whether the word was trained or imported. The other vectors are small random numbers.
+    method:     skip-gram, cbow, or the format of the imported file
+    settings:   settings of training or import, as plain values
     """
 
     words: Texts
@@ -55,24 +57,30 @@ class WordVectors:
 
     @property
     def fingerprint(self) -> str:
-        """Of the words and their vectors."""
+        """Fingerprint of the words and their vectors."""
         parts = artefact.Fingerprint().add("words", self.words).add("vectors", self.vectors_VE)
         return parts.add("known", self.known_V).hexdigest()
 
 
-def save(path: Path, word_vectors: WordVectors, *, force: bool = False) -> None:
-    """Write embeddings.h5 beside `path`, then rename. Raises OutputExists where it is taken and `force` is not set."""
+def random_vectors(words: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """Return vectors for words that were neither trained nor imported: uniform in ±0.5/E, where word2vec starts."""
+    generator = np.random.default_rng(seed)
+    return ((generator.random((words, dimension), dtype=np.float32) - 0.5) / dimension).astype(np.float32)
+
+
+def save_word_vectors(path: Path, word_vectors: WordVectors, *, force: bool = False) -> None:
+    """Write `path` atomically. Raise OutputExists if it exists and `force` is not set."""
     import gensim
     import h5py
 
-    head = artefact.header(
+    header = artefact.header(
         "embeddings",
         fingerprint=word_vectors.fingerprint,
         made_from={"dataset": word_vectors.dataset_fingerprint},
         gensim=gensim.__version__,
     )
-    with artefact.new_file(path, kind="embeddings", force=force) as beside, h5py.File(beside, "w") as file:
-        for key, value in head.items():
+    with artefact.new_file(path, kind="embeddings", force=force) as partial, h5py.File(partial, "w") as file:
+        for key, value in header.items():
             file.attrs[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
         file.attrs["method"] = word_vectors.method
         file.attrs["settings"] = json.dumps(dict(word_vectors.settings), ensure_ascii=False)
@@ -82,11 +90,11 @@ def save(path: Path, word_vectors: WordVectors, *, force: bool = False) -> None:
         file.create_dataset("known", data=word_vectors.known_V)
 
 
-def load(path: Path, *, dataset_fingerprint: str | None = None) -> WordVectors:
-    """Read what `save` wrote.
+def load_word_vectors(path: Path, *, dataset_fingerprint: str | None = None) -> WordVectors:
+    """Read a file that `save_word_vectors` wrote.
 
-    Raises NotFound, BadArtefact for another or a damaged file, Mismatch where `dataset_fingerprint` is given and it was
-    made from another dataset.
+    Raise NotFound; BadArtefact if the file is damaged or of another kind; Mismatch if it was made from a dataset with
+    another fingerprint than `dataset_fingerprint`.
     """
     import h5py
 
@@ -97,7 +105,7 @@ def load(path: Path, *, dataset_fingerprint: str | None = None) -> WordVectors:
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
             artefact.check_header(attributes, kind="embeddings", path=path)
-            found = WordVectors(
+            word_vectors = WordVectors(
                 words=Texts.read_hdf5(file, "words"),
                 vectors_VE=file["vectors"][:],
                 known_V=file["known"][:].astype(bool),
@@ -107,28 +115,28 @@ def load(path: Path, *, dataset_fingerprint: str | None = None) -> WordVectors:
             )
     except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
         raise BadArtefact(f"{path} is truncated or no embeddings file ({error}); make it again.") from error
-    if dataset_fingerprint is not None and found.dataset_fingerprint != dataset_fingerprint:
+    if dataset_fingerprint is not None and word_vectors.dataset_fingerprint != dataset_fingerprint:
         raise Mismatch(
-            f"{path} was made from another dataset (fingerprint {found.dataset_fingerprint[:8]}, this one is "
+            f"{path} was made from another dataset (fingerprint {word_vectors.dataset_fingerprint[:8]}, this one is "
             f"{dataset_fingerprint[:8]}); run `prodrec pretrain-embeddings` on this dataset."
         )
-    return found
+    return word_vectors
 
 
-def neighbours(word_vectors: WordVectors, word: str, k: int = 10) -> list[tuple[str, float]]:
-    """The k known words whose vectors have the largest cosine with that of `word`, with the cosine.
+def nearest_words(word_vectors: WordVectors, word: str, k: int = 10) -> list[tuple[str, float]]:
+    """Return the k known words whose vectors have the largest cosine with that of `word`, with the cosines.
 
-    Raises BadOption, naming the nearest known word, where `word` has no vector.
+    Raise BadOption with the most similar known word if `word` has no vector.
     """
     known = np.flatnonzero(word_vectors.known_V)
-    names = word_vectors.words.take(known)
-    wanted = word if word in names else normalise(word)
-    if wanted not in names:
-        raise BadOption(f"no vector for the word {word!r}{nearest(wanted, names.like(wanted))}.")
-    vectors = word_vectors.vectors_VE[known]
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    own = names.index(wanted)
-    cosine = unit @ unit[own]
-    cosine[own] = -np.inf
-    order = np.argsort(-cosine, kind="stable")[: min(k, len(names) - 1)]
-    return [(names[i], float(cosine[i])) for i in order.tolist()]
+    words = word_vectors.words.take(known)
+    query = word if word in words else normalise_text(word)
+    if query not in words:
+        raise BadOption(f"no vector for the word {word!r}{nearest(query, words.like(query))}.")
+    vectors_KE = word_vectors.vectors_VE[known]
+    unit_KE = vectors_KE / np.maximum(np.linalg.norm(vectors_KE, axis=1, keepdims=True), 1e-12)
+    own = words.index(query)
+    cosine_K = unit_KE @ unit_KE[own]
+    cosine_K[own] = -np.inf
+    order = np.argsort(-cosine_K, kind="stable")[: min(k, len(words) - 1)]
+    return [(words[i], float(cosine_K[i])) for i in order.tolist()]

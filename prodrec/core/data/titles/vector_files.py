@@ -1,8 +1,8 @@
-"""Word vectors that others made: word2vec text and binary, GloVe text, fastText .vec and .bin, plain or gzipped.
+"""Files of word vectors from other tools: word2vec text and binary, GloVe text, fastText .vec and .bin, also gzipped.
 
-What a file is, is told by its content. Text and word2vec binary are read in one pass at constant memory, because the
-usual files hold millions of words and a catalogue needs a few thousand; fastText .bin goes through gensim, which loads
-it whole and can make up vectors for unknown words from their n-grams.
+The content of a file determines its format. Text and word2vec binary are read in one pass with constant memory, because
+the usual files contain millions of words and a catalogue needs a few thousand. gensim reads fastText .bin: it loads the
+whole model, which can derive vectors for unknown words from their n-grams.
 
 Shapes: E numbers in a vector.
 """
@@ -23,33 +23,41 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadArtefact, NotFound
 
-_GZIP = b"\x1f\x8b"
-_FASTTEXT = struct.pack("<i", 793712314)
+_GZIP_MAGIC = b"\x1f\x8b"
+_FASTTEXT_MAGIC = struct.pack("<i", 793712314)
 _PEEK = 1 << 18
+"""Bytes at the start of a file that determine its format, and the longest word in a binary file."""
 _BLOCK = 1 << 22
-_WORDS_BETWEEN_ADVANCES = 5_000
+"""Bytes of a binary file that are read at once."""
+_LINES_BETWEEN_ADVANCES = 5_000
 
-Wanted = Callable[[str], bool]
+Advance = Callable[[int], object]
+WordFilter = Callable[[str], bool]
 WordAndVector = tuple[str, NDArray[np.float32]]
 
 
 @dataclass
 class VectorFile:
-    """A recognised file: its format, the numbers in a vector, and `read` over the words that are wanted.
+    """A file of word vectors.
 
-    `read` may be used once. `from_parts` makes a vector for a word that the file does not have (fastText .bin only).
+    format:      text, binary or fasttext
+    dimension:   numbers in a vector
+    read:        yields the words that a filter accepts, with their vectors; may be called once
+    from_ngrams: returns a vector for a word that is not in the file, or None (fastText .bin only)
     """
 
     format: str
     dimension: int
-    read: Callable[[Wanted], Iterator[WordAndVector]]
-    from_parts: Callable[[str], NDArray[np.float32] | None] = field(default=lambda word: None)
+    read: Callable[[WordFilter], Iterator[WordAndVector]]
+    from_ngrams: Callable[[str], NDArray[np.float32] | None] = field(default=lambda word: None)
 
 
-def open_vectors(path: Path, *, advance: Callable[[int], object] = lambda count: None) -> VectorFile:
-    """Recognise a file of word vectors. `advance` is called with the bytes that were read since the last call.
+def open_vectors(path: Path, *, advance: Advance = lambda bytes_read: None) -> VectorFile:
+    """Open a file of word vectors and detect its format.
 
-    Raises NotFound, or BadArtefact for a file without word vectors; reading raises BadArtefact where it is damaged.
+    advance: called with the bytes that were read since the last call
+
+    Raise NotFound, or BadArtefact if the file contains no word vectors. Reading raises BadArtefact if it is damaged.
     """
     path = Path(path)
     if not path.exists():
@@ -59,39 +67,39 @@ def open_vectors(path: Path, *, advance: Callable[[int], object] = lambda count:
     try:
         file, raw = _open(path)
         with file, raw:
-            head = file.read(_PEEK)
+            start = file.read(_PEEK)
     except (OSError, EOFError) as error:
         raise BadArtefact(f"{path} cannot be read ({error}); expected a file of word vectors.") from error
-    if head.startswith(_FASTTEXT):
-        return _fasttext(path, advance)
-    first, _, rest = head.partition(b"\n")
-    counts = _two_counts(first)
-    if counts is None:
+    if start.startswith(_FASTTEXT_MAGIC):
+        return _open_fasttext(path, advance)
+    first, _, rest = start.partition(b"\n")
+    sizes = _parse_header(first)
+    if sizes is None:
         dimension = len(_numbers(first))
         if dimension < 2:
             raise BadArtefact(
                 f"{path} holds no word vectors: it begins with {first[:60]!r}, expected a word and numbers."
             )
-        return VectorFile("text", dimension, lambda wanted: _read_text(path, None, dimension, wanted, advance))
-    words, dimension = counts
+        return VectorFile("text", dimension, lambda accepts: _read_text(path, None, dimension, accepts, advance))
+    words, dimension = sizes
     second = rest.partition(b"\n")[0]
     if len(_numbers(second)) == dimension:
-        return VectorFile("text", dimension, lambda wanted: _read_text(path, words, dimension, wanted, advance))
+        return VectorFile("text", dimension, lambda accepts: _read_text(path, words, dimension, accepts, advance))
     if _is_text(rest):
         raise BadArtefact(f"{path}, line 2: expected a word and {dimension} numbers, found {second[:60]!r}.")
-    return VectorFile("binary", dimension, lambda wanted: _read_binary(path, words, dimension, wanted, advance))
+    return VectorFile("binary", dimension, lambda accepts: _read_binary(path, words, dimension, accepts, advance))
 
 
 def _open(path: Path) -> tuple[IO[bytes], IO[bytes]]:
-    """The content of a plain or gzipped file, and the file below it, which knows how far we are."""
+    """Return the content of a plain or gzipped file, and the file itself, whose position measures the progress."""
     raw = path.open("rb")
-    zipped = raw.read(2) == _GZIP
+    zipped = raw.read(2) == _GZIP_MAGIC
     raw.seek(0)
     return (io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw), raw
 
 
-def _two_counts(line: bytes) -> tuple[int, int] | None:
-    """The header `words dimension` of word2vec and fastText text."""
+def _parse_header(line: bytes) -> tuple[int, int] | None:
+    """Return words and dimension from the first line of word2vec and fastText text, or None if it is no such line."""
     parts = line.split()
     if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]) > 0:
         return int(parts[0]), int(parts[1])
@@ -99,7 +107,7 @@ def _two_counts(line: bytes) -> tuple[int, int] | None:
 
 
 def _numbers(line: bytes) -> list[float]:
-    """The numbers after the first word of a line; empty where one of them is none."""
+    """Return the numbers after the first word of a line; none if one of them cannot be parsed."""
     try:
         return [float(part) for part in line.split()[1:]]
     except ValueError:
@@ -111,77 +119,77 @@ def _is_text(block: bytes) -> bool:
 
 
 def _read_text(
-    path: Path, words: int | None, dimension: int, wanted: Wanted, advance: Callable[[int], object]
+    path: Path, words: int | None, dimension: int, accepts: WordFilter, advance: Advance
 ) -> Iterator[WordAndVector]:
     file, raw = _open(path)
     with file, raw:
         first = 1 if words is None else 2
         if words is not None:
             file.readline()
-        number, line, told = first - 1, b"", 0
+        number, line, reported = first - 1, b"", 0
         try:
             for number, line in enumerate(file, start=first):
-                word = line[: line.find(b" ")] if b" " in line else line.partition(b"\t")[0]
-                name = word.decode("utf-8", "replace")
-                if wanted(name):
+                encoded = line[: line.find(b" ")] if b" " in line else line.partition(b"\t")[0]
+                word = encoded.decode("utf-8", "replace")
+                if accepts(word):
                     numbers = _numbers(line)
                     if len(numbers) == dimension:
-                        yield name, _finite(numbers, path, f"line {number}")
+                        yield word, _finite(numbers, path, f"line {number}")
                     elif not numbers and _is_phrase(line, dimension):
                         continue
                     else:
                         raise BadArtefact(
-                            f"{path}, line {number}: found {len(numbers)} numbers after {name!r}, expected {dimension}."
+                            f"{path}, line {number}: found {len(numbers)} numbers after {word!r}, expected {dimension}."
                         )
-                if number % _WORDS_BETWEEN_ADVANCES == 0:
-                    advance(raw.tell() - told)
-                    told = raw.tell()
+                if number % _LINES_BETWEEN_ADVANCES == 0:
+                    advance(raw.tell() - reported)
+                    reported = raw.tell()
         except (OSError, EOFError) as error:
             raise BadArtefact(f"{path} is damaged after line {number} ({error}).") from error
-        read = number - first + 1
-        if words is not None and read < words:
-            raise BadArtefact(f"{path} is truncated: its first line promises {words:,} words, it has {read:,}.")
+        words_read = number - first + 1
+        if words is not None and words_read < words:
+            raise BadArtefact(f"{path} is truncated: its first line promises {words:,} words, it has {words_read:,}.")
         if len(_numbers(line)) != dimension and not _is_phrase(line, dimension):
             raise BadArtefact(f"{path} is truncated: line {number} does not hold {dimension} numbers.")
-        advance(raw.tell() - told)
+        advance(raw.tell() - reported)
 
 
 def _is_phrase(line: bytes, dimension: int) -> bool:
-    """Whether the line is a phrase with blanks inside and then its numbers; no word of a title is one."""
+    """Whether the line has several words before its numbers. No word of a title contains a blank."""
     parts = line.split()
     return len(parts) > dimension + 1 and len(_numbers(b"phrase " + b" ".join(parts[-dimension:]))) == dimension
 
 
 def _read_binary(
-    path: Path, words: int, dimension: int, wanted: Wanted, advance: Callable[[int], object]
+    path: Path, words: int, dimension: int, accepts: WordFilter, advance: Advance
 ) -> Iterator[WordAndVector]:
-    size = 4 * dimension
+    size = 4 * dimension  # bytes of a float32 vector
     file, raw = _open(path)
     with file, raw:
         file.readline()
-        block, at, told = b"", 0, 0
+        block, start, reported = b"", 0, 0
         for number in range(1, words + 1):
-            while (blank := block.find(b" ", at)) < 0 or len(block) < blank + 1 + size:
+            while (blank := block.find(b" ", start)) < 0 or len(block) < blank + 1 + size:
                 try:
                     more = file.read(_BLOCK)
                 except (OSError, EOFError) as error:
                     raise BadArtefact(f"{path} is damaged after word {number - 1:,} ({error}).") from error
-                if not more or (blank < 0 and len(block) - at > _PEEK):
+                if not more or (blank < 0 and len(block) - start > _PEEK):
                     raise BadArtefact(
                         f"{path} is truncated or no word2vec file: its first line promises {words:,} words of "
                         f"{dimension} numbers, and word {number:,} is not there."
                     )
-                block, at = block[at:] + more, 0
-                advance(raw.tell() - told)
-                told = raw.tell()
-            name = block[at:blank].lstrip(b"\n").decode("utf-8", "replace")
-            at = blank + 1 + size
-            if wanted(name):
+                block, start = block[start:] + more, 0
+                advance(raw.tell() - reported)
+                reported = raw.tell()
+            word = block[start:blank].lstrip(b"\n").decode("utf-8", "replace")
+            start = blank + 1 + size
+            if accepts(word):
                 vector = np.frombuffer(block, dtype="<f4", count=dimension, offset=blank + 1)
-                yield name, _finite(vector, path, f"word {number:,} ({name!r})")
+                yield word, _finite(vector, path, f"word {number:,} ({word!r})")
 
 
-def _fasttext(path: Path, advance: Callable[[int], object]) -> VectorFile:
+def _open_fasttext(path: Path, advance: Advance) -> VectorFile:
     from gensim.models.fasttext import load_facebook_vectors
 
     logging.getLogger("gensim").setLevel(logging.ERROR)
@@ -191,21 +199,22 @@ def _fasttext(path: Path, advance: Callable[[int], object]) -> VectorFile:
         raise BadArtefact(f"{path} begins as a fastText model and cannot be read ({error}).") from error
     advance(path.stat().st_size)
 
-    def read(wanted: Wanted) -> Iterator[WordAndVector]:
-        for name in vectors.key_to_index:
-            if wanted(name):
-                yield name, _finite(vectors[name], path, f"word {name!r}")
+    def read(accepts: WordFilter) -> Iterator[WordAndVector]:
+        for word in vectors.key_to_index:
+            if accepts(word):
+                yield word, _finite(vectors[word], path, f"word {word!r}")
 
-    def from_parts(word: str) -> NDArray[np.float32] | None:
+    def from_ngrams(word: str) -> NDArray[np.float32] | None:
         try:
             return _finite(vectors[word], path, f"word {word!r}")
         except KeyError:
             return None
 
-    return VectorFile("fasttext", int(vectors.vector_size), read, from_parts)
+    return VectorFile("fasttext", int(vectors.vector_size), read, from_ngrams)
 
 
 def _finite(numbers: Any, path: Path, where: str) -> NDArray[np.float32]:
+    """Return `numbers` as a vector. Raise BadArtefact if one of them is not finite."""
     vector = np.array(numbers, dtype=np.float32)
     if not np.isfinite(vector).all():
         raise BadArtefact(f"{path}, {where}: the vector holds numbers that are not finite.")

@@ -1,11 +1,13 @@
-"""The vocabulary of a dataset: which words were kept, in which order, how often each occurs, and what was dropped.
+"""The vocabulary of a dataset: the words it contains, their order and counts, and the words that trimming dropped.
 
-Paper A §4.1 discards "5 percent of very frequent and very infrequent words". That can be read as a share of the
-distinct words or of the running text; both are here, `by=`. The default is the running text: titles follow Zipf's law,
-so that 5 % of the distinct words are most of what is written (in a catalogue of 40,946 fashion products, dropping the
-most frequent 5 % of the distinct words left 46 % of the titles without any word).
+Paper A §4.1 discards "5 percent of very frequent and very infrequent words". The 5 % can be a share of the distinct
+words or of the running text; `by=` selects one. The default is the running text, because titles follow Zipf's law:
+the most frequent 5 % of the distinct words make up most of the text. In a catalogue of 40,946 fashion products,
+dropping them left 46 % of the titles without any word.
 
-Word ids: 1 is the most frequent word that was kept, V the rarest; 0 is padding and "unknown".
+Word ids: 1 is the most frequent word of the vocabulary, V the rarest; 0 is padding and "unknown".
+
+Shapes: V words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -14,29 +16,32 @@ import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.base.errors import BadArtefact, BadOption, BadTable, NotFound
 from prodrec.core.base.texts import Texts
 
-By = Literal["words", "occurrences"]
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
 
-_EXAMPLES = 8
-_TAB, _NEWLINE = ord("\t"), ord("\n")
-_DIGITS = 18
-"""More would not fit an int64."""
+TrimBy = Literal["words", "occurrences"]
+
+_MOST_EXAMPLES = 8
+"""Dropped words that a TrimReport lists for each end of the vocabulary."""
+_LINE = r"^(?<word>[^\t]+)\t(?<count>[0-9]{1,18})$"
+"""A line of the vocabulary file. Every number of 18 digits fits into an int64."""
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The words that were kept, in order of decreasing count (ties in order of code points), and how often each occurs.
+    """The words of a dataset, by decreasing count and then by code points, and how often each occurs.
 
-    words:  V words as Texts (any other sequence of strings becomes such); word id i + 1 is words[i]
+    words:  V words; any sequence of strings is converted to Texts. Word id i + 1 is words[i].
     counts: int64 [V], occurrences in all titles
-    tokenizer, tokenizer_version: what cut the titles
+    tokenizer, tokenizer_version: the library that split the titles, and its version
     """
 
     words: Texts
@@ -53,17 +58,16 @@ class Vocabulary:
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
-        """Word id by word."""
+        """The id of every word."""
         return {word: i for i, word in enumerate(self.words, start=1)}
 
     def id_of(self, word: str) -> int:
-        """The id of `word`, 1 to V; 0 where it is not in the vocabulary."""
+        """Return the id of `word`, 1 to V, or 0 if the vocabulary does not contain it."""
         return self.ids.get(word, 0)
 
     def encode(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """The ids of `words` in order; words that are not in the vocabulary are left out."""
-        found = [self.ids[word] for word in words if word in self.ids]
-        return np.asarray(found, dtype=np.int32)
+        """Return the ids of `words` in order. Words that the vocabulary does not contain are skipped."""
+        return np.asarray([self.ids[word] for word in words if word in self.ids], dtype=np.int32)
 
     def save(self, path: Path) -> None:
         """Write one line `word<tab>count` for every word, in order."""
@@ -72,58 +76,50 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path, *, tokenizer: str, tokenizer_version: str) -> Vocabulary:
-        """Read what `save` wrote, without a Python string a word. Raises NotFound, BadArtefact naming the bad line."""
+        """Read a file that `save` wrote. Raise NotFound, or BadArtefact with the number of the bad line.
+
+        A polars column replaces a Python string for each word, which takes 80 MB for a million words.
+        """
+        import polars as pl
+
+        path = Path(path)
         try:
-            raw = np.fromfile(path, np.uint8)
+            raw = path.read_bytes()
         except FileNotFoundError as error:
             raise NotFound(f"{path} does not exist; expected one word and its count a line.") from error
-        words, counts = _parse(raw, path)
+        if raw and not raw.endswith(b"\n"):
+            count = raw.count(b"\n")
+            raise BadArtefact(f"{path} ends in the middle of line {count + 1}; make the dataset again.")
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            raise BadArtefact(f"{path} is not UTF-8 text ({error}); make the dataset again.") from error
+        lines = pl.Series([text]).str.split("\n").explode().head(-1)
+        fields = lines.str.extract_groups(_LINE).struct.unnest()
+        for number in fields["count"].is_null().arg_true().head(1):
+            raise BadArtefact(
+                f"{path}, line {number + 1}: found {lines[number]!r}, expected a word, a tab and a count."
+            )
+        words, counts = Texts.from_polars(fields["word"]), fields["count"].cast(pl.Int64).to_numpy()
         repeated = words.first_repeated()
         if repeated is not None:
             raise BadArtefact(f"{path} has the word {words[repeated]!r} twice; make the dataset again.")
         return cls(words, counts, tokenizer, tokenizer_version)
 
 
-def _parse(raw_b: NDArray[np.uint8], path: Path) -> tuple[Texts, NDArray[np.int64]]:
-    """Words and counts of the b bytes of a file of `word<tab>count` lines."""
-    if len(raw_b) and raw_b[-1] != _NEWLINE:
-        lines = int((raw_b == _NEWLINE).sum())
-        raise BadArtefact(f"{path} ends in the middle of line {lines + 1}; make the dataset again.")
-    ends_V, tabs = np.flatnonzero(raw_b == _NEWLINE), np.flatnonzero(raw_b == _TAB)
-    starts_V = np.r_[0, ends_V + 1][:-1]
-    tab_V = ends_V.copy()
-    tab_V[np.searchsorted(ends_V, tabs)[::-1]] = tabs[::-1]  # the first one of a line
-    length_V = ends_V - tab_V - 1
-    _refuse(np.flatnonzero((length_V < 1) | (length_V > _DIGITS) | (tab_V == starts_V)), raw_b, ends_V, path)
-    steps = np.zeros(len(raw_b), np.int8)  # up where a word begins, down behind its end
-    steps[starts_V], steps[tab_V] = 1, -1
-    in_word_b = np.cumsum(steps, dtype=np.int8).view(np.bool_)
-    odd_b = ~in_word_b & ((raw_b < ord("0")) | (raw_b > ord("9")))
-    odd_b[tab_V], odd_b[ends_V] = False, False
-    _refuse(np.searchsorted(ends_V, np.flatnonzero(odd_b)), raw_b, ends_V, path)
-    try:
-        offsets = np.r_[0, np.cumsum(tab_V - starts_V)]
-        words = Texts.checked(raw_b[in_word_b], offsets)
-    except ValueError as error:
-        raise BadArtefact(f"{path} is not UTF-8 text ({error}); make the dataset again.") from error
-    counts_V = np.zeros(len(ends_V), np.int64)
-    for place in range(1, int(length_V.max(initial=0)) + 1):
-        digit_V = raw_b[ends_V - place].astype(np.int64) - ord("0")
-        counts_V += np.where(place <= length_V, digit_V * 10 ** (place - 1), 0)
-    return words, counts_V
-
-
-def _refuse(lines: NDArray[np.int64], raw_b: NDArray[np.uint8], ends_V: NDArray[np.int64], path: Path) -> None:
-    """Raise BadArtefact for the first of `lines`, where there is one."""
-    for number in lines[:1]:
-        start = ends_V[number - 1] + 1 if number else 0
-        line = raw_b[start : ends_V[number]].tobytes().decode("utf-8", "replace")
-        raise BadArtefact(f"{path}, line {number + 1}: found {line!r}, expected a word, a tab and a count.")
+def require_vocabulary(dataset: Dataset) -> Vocabulary:
+    """Return the vocabulary of `dataset`. Raise BadTable if it is empty."""
+    if not len(dataset.vocabulary):
+        raise BadTable(
+            f"{dataset.path} has no words: its table had no titles, or trimming dropped all of them; "
+            "prepare it again with --title COLUMN."
+        )
+    return dataset.vocabulary
 
 
 @dataclass(frozen=True)
 class TrimReport:
-    """What trimming dropped: numbers of distinct words, their shares of the running text, and some of them."""
+    """What trimming dropped: numbers of distinct words, their shares of the running text, and examples."""
 
     by: str
     drop_frequent: float
@@ -140,26 +136,28 @@ class TrimReport:
     rare_examples: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for dataset.json."""
+        """Return the fields as plain values, for dataset.json."""
         return asdict(self)
 
 
-def trim(
+def trim_words(
     words: Sequence[str],
     counts: NDArray[np.int64],
     tokenizer: tuple[str, str],
     drop_frequent: float,
     drop_rare: float,
-    by: By,
+    by: TrimBy,
 ) -> tuple[Vocabulary, TrimReport]:
-    """Order the words by decreasing count, drop the most and least frequent (paper A §4.1), and say what was dropped.
+    """Sort the words by decreasing count and drop the most and the least frequent ones (paper A §4.1).
 
-    by="words": shares of the distinct words. by="occurrences": as many of the most (least) frequent words as together
-    make up no more than that share of the running text. Raises BadOption for shares that leave nothing.
+    With by="words", the two shares are shares of the distinct words. With by="occurrences", drop as many of the most
+    (least) frequent words as together make up no more than that share of the running text. Raise BadOption if the
+    shares leave no words.
     """
-    check_shares(drop_frequent, drop_rare, by)
-    words, counts = _most_frequent_first(Texts.of(words), counts)
+    check_trim_shares(drop_frequent, drop_rare, by)
+    words, counts = _sort_by_count(Texts.of(words), counts)
     total, end = int(counts.sum()), len(words)
+    # 1e-9: a share that ends exactly on a word includes it in spite of rounding.
     if by == "words":
         first, last = int(drop_frequent * end + 1e-9), end - int(drop_rare * end + 1e-9)
     else:
@@ -175,25 +173,25 @@ def trim(
         occurrences=int(counts[first:last].sum()),
         frequent_words=first,
         frequent_share=float(counts[:first].sum() / max(total, 1)),
-        frequent_examples=tuple(words[:first][:_EXAMPLES]),
+        frequent_examples=tuple(words[:first][:_MOST_EXAMPLES]),
         rare_words=end - last,
         rare_share=float(counts[last:].sum() / max(total, 1)),
-        rare_examples=tuple(words[last:][:_EXAMPLES]),
+        rare_examples=tuple(words[last:][:_MOST_EXAMPLES]),
     )
     return Vocabulary(words[first:last], counts[first:last], *tokenizer), report
 
 
-def _most_frequent_first(words: Texts, counts: NDArray[np.int64]) -> tuple[Texts, NDArray[np.int64]]:
-    """By falling count; words of one count in order of code points, which is that of their bytes."""
+def _sort_by_count(words: Texts, counts: NDArray[np.int64]) -> tuple[Texts, NDArray[np.int64]]:
+    """Sort by decreasing count, and words of equal count by code points, which is the order of their UTF-8 bytes."""
     import polars as pl
 
     frame = pl.DataFrame([words.to_polars("word"), pl.Series("count", counts)])
-    order = frame.with_row_index("at").sort(["count", "word"], descending=[True, False])["at"].to_numpy()
+    order = frame.with_row_index("index").sort(["count", "word"], descending=[True, False])["index"].to_numpy()
     return words.take(order), counts[order]
 
 
-def check_shares(drop_frequent: float, drop_rare: float, by: str) -> None:
-    """Raise BadOption for shares that leave no words, or an unknown way to count them."""
+def check_trim_shares(drop_frequent: float, drop_rare: float, by: str) -> None:
+    """Raise BadOption if the shares leave no words, or if `by` is unknown."""
     if by not in ("words", "occurrences"):
         raise BadOption(f"trimming by {by!r} is not known; choose words or occurrences.")
     if not (0 <= drop_frequent < 1 and 0 <= drop_rare < 1 and drop_frequent + drop_rare < 1):

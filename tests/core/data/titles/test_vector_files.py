@@ -1,4 +1,4 @@
-"""Files of word vectors as gensim and others write them, and the ways in which they can be broken."""
+"""Files of word vectors from gensim and other tools are read; damaged ones raise."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WORDS = ["red", "红色", "at&t", "rare word", "blue"]
 VECTORS = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
 
 
-def read(path: Path, wanted: set[str] | None = None) -> dict[str, np.ndarray]:
+def read(path: Path, words: set[str] | None = None) -> dict[str, np.ndarray]:
     file = open_vectors(path)
-    return dict(file.read(lambda word: wanted is None or word in wanted))
+    return dict(file.read(lambda word: words is None or word in words))
 
 
 @pytest.fixture
@@ -32,11 +32,9 @@ def keyed() -> KeyedVectors:
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("binary", [False, True])
-def test_what_gensim_writes_is_read(keyed: KeyedVectors, tmp_path: Path, binary: bool, zipped: bool) -> None:
+def test_files_of_gensim_are_read(keyed: KeyedVectors, tmp_path: Path, binary: bool, zipped: bool) -> None:
     path = tmp_path / "vectors"
-    words = [
-        word for word in WORDS if " " not in word
-    ]  # gensim writes a phrase, but no reader can tell its words apart
+    words = [word for word in WORDS if " " not in word]  # a phrase in a text file is ambiguous
     keyed.save_word2vec_format(str(path), binary=binary)
     if zipped:
         path.write_bytes(gzip.compress(path.read_bytes()))
@@ -46,32 +44,32 @@ def test_what_gensim_writes_is_read(keyed: KeyedVectors, tmp_path: Path, binary:
         keyed = KeyedVectors(7)
         keyed.add_vectors(words, VECTORS[:4])
         keyed.save_word2vec_format(str(path), binary=True)
-    found = read(path, set(words))
+    vectors = read(path, set(words))
     for word in words:
-        np.testing.assert_allclose(found[word], keyed[word], rtol=1e-6)
-    assert set(found) == set(words)
+        np.testing.assert_allclose(vectors[word], keyed[word], rtol=1e-6)
+    assert set(vectors) == set(words)
 
 
-def test_glove_text_has_no_header_and_may_use_tabs(tmp_path: Path) -> None:
+def test_glove_text_without_header_and_with_tabs(tmp_path: Path) -> None:
     (tmp_path / "glove.txt").write_text("the 0.5 1 -2\nred\t1e-3\t2\t3\n", "utf-8")
-    found = read(tmp_path / "glove.txt")
-    assert found["the"].tolist() == [0.5, 1.0, -2.0]
-    assert found["red"].tolist() == [np.float32(1e-3), 2.0, 3.0]
+    vectors = read(tmp_path / "glove.txt")
+    assert vectors["the"].tolist() == [0.5, 1.0, -2.0]
+    assert vectors["red"].tolist() == [np.float32(1e-3), 2.0, 3.0]
 
 
-def test_a_binary_file_larger_than_a_block_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binary_file_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keyed = KeyedVectors(7)
     many = np.random.default_rng(1).normal(size=(999, 7)).astype(np.float32)
     keyed.add_vectors([f"word-{i}" for i in range(999)], many)
     keyed.save_word2vec_format(str(tmp_path / "v.bin"), binary=True)
     monkeypatch.setattr("prodrec.core.data.titles.vector_files._BLOCK", 100)
-    seen: list[int] = []
-    file = open_vectors(tmp_path / "v.bin", advance=seen.append)
+    advances: list[int] = []
+    file = open_vectors(tmp_path / "v.bin", advance=advances.append)
     assert file.format == "binary"
-    found = dict(file.read(lambda word: word.endswith("7")))
-    assert np.array_equal(found["word-997"], many[997])
-    assert len(found) == 100
-    assert sum(seen) == (tmp_path / "v.bin").stat().st_size
+    vectors = dict(file.read(lambda word: word.endswith("7")))
+    assert np.array_equal(vectors["word-997"], many[997])
+    assert len(vectors) == 100
+    assert sum(advances) == (tmp_path / "v.bin").stat().st_size
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +81,13 @@ def fasttext(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_fasttext_makes_unknown_words_from_their_parts(fasttext: Path) -> None:
+def test_fasttext_derives_unknown_words_from_ngrams(fasttext: Path) -> None:
     file = open_vectors(fasttext)
     assert (file.format, file.dimension) == ("fasttext", 6)
     assert {word for word, _ in file.read(lambda word: "e" in word)} == {"sneaker", "lace", "kettle", "steel"}
-    made = file.from_parts("sneakers")
-    assert made is not None
-    assert made.shape == (6,)
+    vector = file.from_ngrams("sneakers")
+    assert vector is not None
+    assert vector.shape == (6,)
 
 
 @pytest.mark.parametrize(
@@ -108,27 +106,27 @@ def test_fasttext_makes_unknown_words_from_their_parts(fasttext: Path) -> None:
         (gzip.compress(b"2 3\nred 1 2 3\nblue 1 2 3\n" * 99)[:-20], "damaged|cannot be read"),
     ],
 )
-def test_damaged_files_are_told_with_their_place(tmp_path: Path, content: bytes, message: str) -> None:
+def test_damaged_files_raise_with_the_place(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "vectors").write_bytes(content)
     with pytest.raises(BadArtefact, match=message):
         read(tmp_path / "vectors")
 
 
-def test_a_last_line_cut_in_two_is_seen_even_when_nobody_wants_it(tmp_path: Path) -> None:
+def test_truncated_last_line_raises_even_if_its_word_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "v.vec").write_text("2 3\nred 1 2 3\nblue 1 2")
     with pytest.raises(BadArtefact, match="truncated: line 3"):
         read(tmp_path / "v.vec", {"red"})
 
 
-def test_a_truncated_fasttext_model_is_refused(fasttext: Path, tmp_path: Path) -> None:
+def test_truncated_fasttext_model_raises(fasttext: Path, tmp_path: Path) -> None:
     content = fasttext.read_bytes()
-    for share in (0.1, 0.4):  # what follows later is the output matrix, which is not read
+    for share in (0.1, 0.4):  # the rest is the output matrix, which is not read
         (tmp_path / "cut.bin").write_bytes(content[: int(len(content) * share)])
         with pytest.raises(BadArtefact, match=r"cut\.bin"):
             open_vectors(tmp_path / "cut.bin")
 
 
-def test_missing_files_and_directories(tmp_path: Path) -> None:
+def test_missing_file_and_directory_raise(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="absent"):
         open_vectors(tmp_path / "absent")
     with pytest.raises(BadArtefact, match="is a directory"):

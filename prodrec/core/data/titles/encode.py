@@ -1,0 +1,89 @@
+"""Titles as word ids: split all titles, build the vocabulary, and encode every title with it, in one pass.
+
+Shapes: N titles, n titles of a chunk, W words of a chunk of titles.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.base.ragged import Ragged
+from prodrec.core.base.texts import Texts
+from prodrec.core.base.workers import map_in_order, raise_if_stopped
+from prodrec.core.data.titles.tokenizer import Tokenizer
+from prodrec.core.data.titles.vocabulary import TrimBy, TrimReport, Vocabulary, check_trim_shares, trim_words
+
+_CHUNK = 10_000
+"""Titles of a chunk. Several chunks wait for every process, so larger ones would take much memory on 64 cores."""
+_TITLES_BETWEEN_CHECKS = 1_000
+
+Chunk = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
+"""The distinct words of n titles; all W words as indices of these; the number of words of each title, [n]."""
+
+
+def encode_titles(
+    titles: Iterable[str | None],
+    tokenizer: Tokenizer,
+    *,
+    drop_frequent: float = 0.05,
+    drop_rare: float = 0.05,
+    by: TrimBy = "occurrences",
+    counted_N: NDArray[np.bool_] | None = None,
+    workers: int = 1,
+    advance: Callable[[int], object] = lambda titles: None,
+) -> tuple[Ragged, Vocabulary, TrimReport]:
+    """Split the titles, build the vocabulary (see `vocabulary.trim_words`) and encode every title.
+
+    Returns the word ids of N titles, the vocabulary and what trimming dropped. A title that is None or contains no
+    word of the vocabulary becomes an empty row.
+
+    counted_N: the titles whose words make up the vocabulary; by default all
+    workers:   processes that split titles; the result does not depend on their number
+    advance:   called with the number of titles that were split since the last call
+    """
+    check_trim_shares(drop_frequent, drop_rare, by)
+    provisional_ids: dict[str, int] = {}  # in order of first occurrence, until the vocabulary is complete
+    values, lengths = bytearray(), [np.empty(0, np.int32)]
+    for words, indices_W, lengths_n in _split_in_chunks(titles, tokenizer, workers):
+        ids = (provisional_ids.setdefault(word, len(provisional_ids)) for word in words)
+        values += np.fromiter(ids, np.int32, len(words))[indices_W].data
+        lengths.append(lengths_n)
+        advance(len(lengths_n))
+    tokens = Ragged.from_lengths(np.frombuffer(values, np.int32), np.concatenate(lengths))
+    counted_N = np.ones(len(tokens), bool) if counted_N is None else counted_N
+    counts = tokens.counts(counted_N, below=len(provisional_ids))
+    words_before = Texts.of(provisional_ids)
+    occurring = np.flatnonzero(counts)
+    if len(occurring) < len(counts):
+        words_before, counts = words_before.take(occurring), counts[occurring]
+    made_by = (tokenizer.name, tokenizer.version)
+    vocabulary, report = trim_words(words_before, counts, made_by, drop_frequent, drop_rare, by)
+    final_ids = np.zeros(len(provisional_ids), np.int32)
+    final_ids[occurring] = vocabulary.words.find(words_before) + 1
+    for _, chunk in tokens.pieces():
+        chunk.values[:] = final_ids[chunk.values]
+    return tokens.keep(tokens.values > 0), vocabulary, report
+
+
+def _split_in_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int) -> Iterator[Chunk]:
+    """Split the titles in chunks, in order, by `workers` processes."""
+    remaining = iter(titles)
+    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
+    return map_in_order(functools.partial(_split_chunk, tokenizer), chunks, workers=workers)
+
+
+def _split_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> Chunk:
+    words_by_title: list[Sequence[str]] = []
+    for i, title in enumerate(titles):
+        if i % _TITLES_BETWEEN_CHECKS == 0:
+            raise_if_stopped()
+        words_by_title.append(tokenizer(title) if title else ())
+    words = list(itertools.chain.from_iterable(words_by_title))
+    index = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    indices_W = np.fromiter(map(index.__getitem__, words), np.int32, len(words))
+    return list(index), indices_W, np.fromiter(map(len, words_by_title), np.int32, len(titles))
