@@ -39,79 +39,121 @@ ONLY_WITH = {
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Photos → backbone → attention → embed → visual; titles → semantic; heads on both (A fig. 1, S fig. 4).
+    """The parts of a network and their settings (A fig. 1, S fig. 4); `models/network.py` draws how they connect.
 
-    Contradictions raise ValueError: a setting of a part that is switched off would do nothing, silently.
+    Raises ValueError for settings out of range, and for settings that would have no effect because their part is off.
     """
 
     backbone: str = setting(
         "resnet50",
-        "any torchvision classification network by its name; features (chosen by itself) for a dataset of vectors",
+        "any torchvision classification network by name; features (set automatically) for datasets of feature vectors",
+        group="backbone",
     )
     weights: str | None = setting(
         "imagenet",
-        "start of backbone and private layers: imagenet, a torchvision name (IMAGENET1K_V1), a file, a run, or none",
+        "initial weights of backbone and private layers: imagenet, a torchvision name (IMAGENET1K_V1), a file, a run, "
+        "or none (random)",
+        group="backbone",
     )
     freeze_batch_norm: bool = setting(
-        False, "keep the running statistics of the backbone's batch norm as they were loaded"
+        False, "keep the running statistics of the backbone's batch norm as loaded", group="backbone"
     )
-    train_batch_norm_affine: bool = setting(True, "with freeze_batch_norm: still train its scales and shifts")
+    train_batch_norm_affine: bool = setting(
+        True, "with freeze_batch_norm: still train scales and shifts", group="backbone"
+    )
     freeze_until: str | None = setting(
-        None, "place in the backbone (features.6, layer2) up to which its weights are kept as loaded"
+        None,
+        "stage of the backbone (features.6, layer2) up to which weights stay as loaded; none freezes nothing",
+        group="backbone",
     )
-    attention: Literal["spatial"] | None = setting(None, "spatial attention (S §3.2), or none")
+    attention: Literal["spatial"] | None = setting(None, "spatial attention (S §3.2), or none", group="attention")
     attention_at: str | None = setting(
-        None, "place in the backbone behind which it attends (features.23, layer3); none is behind the last map"
+        None,
+        "stage of the backbone after which attention is applied (features.23, layer3); none is after the last one",
+        group="attention",
     )
-    attention_spread: float = setting(1.0, "standard deviation of its Gaussian start; the paper's is 1")
-    embed: int | None = setting(None, "width of the visual feature (linear + ReLU); none takes the backbone's own")
+    attention_spread: float = setting(
+        1.0, "standard deviation of the initial attention weights; 1 in the paper", group="attention"
+    )
+    embed: int | None = setting(
+        None, "width of the visual feature (linear + ReLU); none is the backbone's own width", group="backbone"
+    )
     embed_hidden: int | None = setting(
-        None, "width of a hidden layer (linear + ReLU) before embed; none is no such layer"
+        None, "width of a hidden layer (linear + ReLU) before embed; none has no hidden layer", group="backbone"
     )
-    dropout: float | None = setting(None, "share of the visual feature dropped in training; none is the backbone's own")
+    dropout: float | None = setting(
+        None, "share of the visual feature dropped in training; none is the backbone's own dropout", group="backbone"
+    )
     heads: tuple[str, ...] = setting(
-        ("leaf",), "what is predicted: names of levels, root, leaf, levels (all of them), attributes"
+        ("leaf",), "what is predicted: names of levels, root, leaf, levels (all of them), attributes", group="heads"
     )
-    head_weights: Mapping[str, float] = setting({}, "λ of S eq. 5 by head: root:0.1,attributes:0.5; 1 unless named")
-    attributes: tuple[str, ...] = setting(("all",), "attributes to predict: their names, or all")
+    head_weights: Mapping[str, float] = setting(
+        {}, "λ of S eq. 5 by head: root:0.1,attributes:0.5; 1 for heads not named", group="heads"
+    )
+    attributes: tuple[str, ...] = setting(("all",), "attributes to predict: their names, or all", group="heads")
     attribute_weights: Mapping[str, float] = setting(
-        {}, "γ of S eq. 7 by attribute: colour:0.5,others:0.1; others are those not named, 1 unless given"
+        {},
+        "γ of S eq. 7 by attribute: colour:0.5,others:0.1; others are the attributes not named, 1 by default",
+        group="heads",
     )
     private_width: int | None = setting(
         None,
         "width of each level's private layer (linear + ReLU); none is the backbone's own if any (VGG), 0 is no layer",
+        group="heads",
     )
     classifier: Literal["auto", "dense", "sharded", "sampled"] = setting(
         "auto",
-        "how the loss over the deepest level's classes is computed: dense, sharded by class over the ranks, sampled "
-        "(labels and a share of the other classes); auto is sharded where it is large and there are several ranks",
+        "loss over the classes of the deepest level: dense; sharded, classes divided among the ranks; sampled, the "
+        "labels and a share of the other classes; auto is sharded for a large classifier on several ranks, else dense",
+        group="classifier",
     )
-    sample_share: float = setting(0.1, "sampled: share of the other classes, drawn anew every step")
-    score_buffer: float = setting(2.0, "GiB that a batch's scores may take; larger ones are computed twice, not kept")
-    label_smoothing: float = setting(0.0, "share of the target spread over all classes")
-    logit_adjustment: float = setting(0.0, "τ: τ·log(share of the class) is added to its score, in training only")
+    sample_share: float = setting(
+        0.1, "with classifier=sampled: share of the other classes, drawn in every step", group="classifier"
+    )
+    score_buffer: float = setting(
+        2.0, "GiB for the scores of a batch; larger ones are computed twice instead of stored", group="classifier"
+    )
+    label_smoothing: float = setting(
+        0.0, "share of the target probability that is spread over all classes", group="classifier"
+    )
+    logit_adjustment: float = setting(
+        0.0, "τ: in training, τ·log(share of the class among the images) is added to its score", group="classifier"
+    )
     titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
-        None, "encoder of titles (A table 3): mean, bilstm, bilstm-attention, bilinear, or none"
+        None, "title encoder (A table 3): mean, bilstm, bilstm-attention, bilinear, or none", group="titles"
     )
-    title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features")
-    mixed_trains_backbone: bool = setting(True, "let the loss on mixed features reach the backbone too (A §3.3)")
+    title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features", group="titles")
+    mixed_trains_backbone: bool = setting(
+        True, "let the gradient of the loss on mixed features reach the backbone (A §3.3)", group="titles"
+    )
     word_vectors: Literal["pretrained", "random"] = setting(
-        "pretrained",
-        "start of the word vectors: pretrained (made where they are missing) or random",
+        "pretrained", "initial word vectors: pretrained (trained first if missing) or random", group="titles"
     )
     word_dimension: int | None = setting(
-        None, "width of random word vectors (none: 100); pretrained ones bring their own"
+        None, "width of random word vectors (none: 100); pretrained ones have their own", group="titles"
     )
-    train_word_vectors: bool = setting(True, "train the word vectors with the rest")
-    bilinear_forms: int = setting(16, "bilinear: number of rank-1 forms k between the title's mean and a word")
-    word_nonlinearity: Literal["none", "tanh", "relu"] = setting("tanh", "bilinear: what follows the pooled forms")
+    train_word_vectors: bool = setting(True, "train the word vectors with the network", group="titles")
+    bilinear_forms: int = setting(
+        16, "with titles=bilinear: number of rank-1 forms between the title's mean and a word", group="titles"
+    )
+    word_nonlinearity: Literal["none", "tanh", "relu"] = setting(
+        "tanh", "with titles=bilinear: nonlinearity after the pooled forms", group="titles"
+    )
     word_weighting: Literal["softmax", "sigmoid"] = setting(
-        "sigmoid", "bilinear: from scores to weights, over the title (softmax) or word by word (sigmoid)"
+        "sigmoid",
+        "with titles=bilinear: word weights by softmax over the title or sigmoid of each word",
+        group="titles",
     )
-    lstm_width: int = setting(128, "bilstm, bilstm-attention: width of the state in each direction")
-    semantic_spread: float = setting(1.0, "spread of the semantic feature at the start, for a title vector of length 1")
-    word_dropout: float = setting(0.0, "share of words hidden in training (one always stays)")
-    title_dropout: float = setting(0.0, "share of titles hidden in training")
+    lstm_width: int = setting(
+        128, "with titles=bilstm or bilstm-attention: width of the state in each direction", group="titles"
+    )
+    semantic_spread: float = setting(
+        1.0, "initial standard deviation of the semantic feature, for a title vector of length 1", group="titles"
+    )
+    word_dropout: float = setting(
+        0.0, "share of the words hidden in training; one of each title always remains", group="titles"
+    )
+    title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles")
 
     def __post_init__(self) -> None:
         for name in ("embed", "embed_hidden", "word_dimension", "bilinear_forms", "lstm_width"):

@@ -12,18 +12,19 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prodrec.core.base.errors import BadOption, NotFound, nearest
 
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word the reader expects
-    """A dataclass field with a default and the sentence that `prodrec train --settings` prints."""
+def setting(default: Any, help: str, *, group: str = "") -> Any:  # noqa: A002 - the word the reader expects
+    """Return a dataclass field with a default, its meaning and its group, as `prodrec train --settings` prints them."""
+    metadata = {"help": help, "group": group}
     if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata={"help": help})
-    return dataclasses.field(default=default, metadata={"help": help})
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
@@ -101,10 +102,24 @@ def from_dict(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
     return built
 
 
-def describe(parts: Sequence[Any]) -> list[tuple[str, str, str]]:
-    """(key, value, help) of every setting of `parts`, for `prodrec train --settings`."""
+class Setting(NamedTuple):
+    """A row of `prodrec train --settings`: the value is text as `--set` accepts it, the group a noun."""
+
+    key: str
+    value: str
+    meaning: str
+    group: str
+
+
+def describe(parts: Sequence[Any]) -> list[Setting]:
+    """Return every setting of the dataclasses `parts`, in the order of their fields."""
     return [
-        (field.name, show(getattr(part, field.name)), field.metadata.get("help", ""))
+        Setting(
+            field.name,
+            show(getattr(part, field.name)),
+            field.metadata.get("help", ""),
+            field.metadata.get("group", ""),
+        )
         for part in parts
         for field in dataclasses.fields(part)
     ]

@@ -13,35 +13,60 @@ from prodrec.core.base.config import setting
 class TrainingConfig:
     """Defaults are paper A's recipe (§4.3): SGD, batch 256, lr 0.1, times 0.8 after every epoch."""
 
-    epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed")
-    batch_size: int = setting(256, "photos a step, of all ranks together (before accumulate)")
-    scale_batch: bool = setting(False, "on several ranks: batch_size is that of one rank, and lr follows lr_rule")
-    optimizer: Literal["sgd", "adamw"] = setting("sgd", "sgd or adamw")
-    lr: float = setting(0.1, "learning rate")
-    lr_rule: Literal["linear", "sqrt", "none"] = setting(
-        "linear", "with scale_batch: lr times the ranks (linear), times their square root (sqrt), or as it is (none)"
+    epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed", group="schedule")
+    batch_size: int = setting(
+        256, "photos per batch, over all ranks; a step takes `accumulate` batches", group="optimiser"
     )
-    momentum: float = setting(0.9, "momentum of sgd, beta1 of adamw")
-    weight_decay: float = setting(1e-4, "weight decay; biases and batch norm are left out")
-    schedule: Literal["step", "cosine", "constant"] = setting("step", "course of the learning rate")
-    decay_factor: float = setting(0.8, "step schedule: factor at every decay")
-    decay_every: float = setting(1.0, "step schedule: epochs between decays")
-    warmup_epochs: float = setting(0.0, "epochs in which the learning rate rises from 0")
-    backbone_lr_scale: float = setting(1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights")
-    word_vectors_lr_scale: float = setting(1.0, "learning rate of the word vectors, as a factor of lr")
-    clip_norm: float | None = setting(None, "largest norm of the whole gradient; none is no clipping")
-    accumulate: int = setting(1, "batches whose gradients are added up before a step")
+    scale_batch: bool = setting(
+        False, "on several ranks: batch_size is per rank, and lr follows lr_rule", group="optimiser"
+    )
+    optimizer: Literal["sgd", "adamw"] = setting("sgd", "sgd or adamw", group="optimiser")
+    lr: float = setting(0.1, "learning rate", group="optimiser")
+    lr_rule: Literal["linear", "sqrt", "none"] = setting(
+        "linear",
+        "with scale_batch: lr times the number of ranks (linear), times its square root (sqrt), or unchanged (none)",
+        group="optimiser",
+    )
+    momentum: float = setting(0.9, "momentum of sgd, beta1 of adamw", group="optimiser")
+    weight_decay: float = setting(1e-4, "weight decay; biases and batch norm have none", group="optimiser")
+    schedule: Literal["step", "cosine", "constant"] = setting(
+        "step", "schedule of the learning rate: step, cosine or constant", group="schedule"
+    )
+    decay_factor: float = setting(0.8, "step schedule: factor of the learning rate at each decay", group="schedule")
+    decay_every: float = setting(1.0, "step schedule: epochs between decays", group="schedule")
+    warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises from 0", group="schedule")
+    backbone_lr_scale: float = setting(
+        1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights", group="optimiser"
+    )
+    word_vectors_lr_scale: float = setting(
+        1.0, "learning rate of the word vectors, as a factor of lr", group="optimiser"
+    )
+    clip_norm: float | None = setting(None, "largest norm of the whole gradient; none does not clip", group="optimiser")
+    accumulate: int = setting(1, "batches whose gradients are summed before a step", group="optimiser")
     fused: Literal["auto", "no"] = setting(
         "auto",
-        "update the classifier within its backward pass where nothing needs its whole gradient (auto), or after (no)",
+        "update the classifier within its backward pass if nothing needs its whole gradient (auto), or after it (no)",
+        group="computation",
     )
-    ema: float = setting(0.0, "decay of the moving average of the weights that is saved and scored; 0 is off")
-    seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation")
-    keep: Literal["last", "best"] = setting("last", "weights of the finished run: the last, or the best on validation")
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "arithmetic of the layers; weights stay fp32")
-    channels_last: Literal["auto", "yes", "no"] = setting("auto", "memory layout of photos and convolutions")
-    compile: bool = setting(False, "compile the network with torch.compile (pays after minutes)")
-    checkpoint_minutes: float = setting(5.0, "minutes between checkpoints; one is made after each epoch too")
+    ema: float = setting(
+        0.0, "decay of the moving average of the weights, which is then saved and scored; 0 is off", group="checkpoints"
+    )
+    seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation", group="computation")
+    keep: Literal["last", "best"] = setting(
+        "last", "weights of the finished run: the last, or the best on validation", group="checkpoints"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "arithmetic of the layers; weights stay fp32", group="computation"
+    )
+    channels_last: Literal["auto", "yes", "no"] = setting(
+        "auto", "channels-last memory layout of photos and convolutions", group="computation"
+    )
+    compile: bool = setting(
+        False, "compile the network with torch.compile; pays off after minutes of training", group="computation"
+    )
+    checkpoint_minutes: float = setting(
+        5.0, "minutes between checkpoints; each epoch ends with one too", group="checkpoints"
+    )
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "lr", "decay_factor", "decay_every", "accumulate", "checkpoint_minutes")

@@ -255,8 +255,8 @@ def test_every_default_is_shown_as_it_is_read(family: str) -> None:
     """What `--settings` prints may be given to `--set` and changes nothing; nor does what run.json keeps."""
     usual = make_recipe(family)
     listed = describe(usual.parts())
-    assert make_recipe(family, {key: value for key, value, _ in listed}) == usual
-    assert {key for key, _, _ in listed} == {f.name for part in PARTS for f in dataclasses.fields(part)}
+    assert make_recipe(family, {row.key: row.value for row in listed}) == usual
+    assert {row.key for row in listed} == {f.name for part in PARTS for f in dataclasses.fields(part)}
 
 
 UNUSUAL = {
@@ -281,14 +281,15 @@ UNUSUAL = {
 @pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
 def test_unusual_values_are_shown_as_they_are_read(key: str, value: Any) -> None:
     changed = make_recipe("sicot", {key: show(value)})
-    listed = {name: text for name, text, _ in describe(changed.parts())}
+    listed = {row.key: row.value for row in describe(changed.parts())}
     (found,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
     assert found == value and listed[key] == show(value)
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_setting_has_a_sentence(part: type) -> None:
-    for key, _, meaning in describe([part()]):
+def test_every_setting_has_a_sentence_and_a_group(part: type) -> None:
+    for key, _, meaning, group in describe([part()]):
+        assert group and group == group.strip(), f"{key} has no group"
         assert len(meaning.split()) >= 2 and meaning[-1] not in ".;,", f"{key}: {meaning!r}"
 
 

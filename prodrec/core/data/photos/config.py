@@ -15,14 +15,30 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class PhotoConfig:
     """Input size and augmentation; S §4.2 trains with random crop, mirror and deformation."""
 
-    image_size: str = setting("224", "input of the network in pixels: a side (224), or height x width (96x80)")
-    crop_area: tuple[float, float] = setting((0.35, 1.0), "random crop: smallest and largest share of the photo's area")
-    crop_aspect: float = setting(1.33, "random crop: widest change of the aspect ratio, as a factor; 1 keeps it")
-    mirror: bool = setting(True, "mirror half of the training photos left to right")
-    deform: float = setting(0.0, "random deformation: shear and rotation up to this many radians; 0 is none")
-    colour_jitter: float = setting(0.0, "random brightness, contrast and saturation, each up to this share; 0 is none")
-    mean: tuple[float, float, float] = setting(IMAGENET_MEAN, "mean of each channel (values 0-1) that is subtracted")
-    std: tuple[float, float, float] = setting(IMAGENET_STD, "spread of each channel (values 0-1) that divides")
+    image_size: str = setting(
+        "224", "input size of the network in pixels: a side (224), or height x width (96x80)", group="size"
+    )
+    crop_area: tuple[float, float] = setting(
+        (0.35, 1.0), "random crop: smallest and largest share of the photo's area", group="augmentation"
+    )
+    crop_aspect: float = setting(
+        1.33, "random crop: largest change of the aspect ratio, as a factor; 1 keeps it", group="augmentation"
+    )
+    mirror: bool = setting(True, "mirror half of the training photos left to right", group="augmentation")
+    deform: float = setting(
+        0.0, "random deformation: shear and rotation up to this many radians; 0 is off", group="augmentation"
+    )
+    colour_jitter: float = setting(
+        0.0, "random brightness, contrast and saturation, each up to this share; 0 is off", group="augmentation"
+    )
+    mean: tuple[float, float, float] = setting(
+        IMAGENET_MEAN, "mean of each channel (values 0-1), subtracted from photos", group="normalisation"
+    )
+    std: tuple[float, float, float] = setting(
+        IMAGENET_STD,
+        "standard deviation of each channel (values 0-1), by which photos are divided",
+        group="normalisation",
+    )
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", self.image_size):
