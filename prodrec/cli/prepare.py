@@ -178,12 +178,12 @@ def prepare_command(
     from prodrec.core.base import console
     from prodrec.core.base.errors import BadOption
     from prodrec.core.data.prepare.options import PrepareOptions
-    from prodrec.core.data.tables.columns import Columns
+    from prodrec.core.data.tables.columns import ColumnNames
     from prodrec.pipeline.prepare import prepare_dataset
 
     if no_images and features is not None:
         raise BadOption(f"--features {features} and --no-images exclude each other; leave one of them out.")
-    columns = Columns(
+    columns = ColumnNames(
         image=image,
         id=id_,
         title=title,

@@ -1,39 +1,35 @@
-"""`prodrec refine-mcr`: scores of several levels in, refined scores of the same schema out."""
+"""The command `prodrec refine-mcr`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from prodrec.cli.command import command
 from prodrec.core.base import console
-from prodrec.core.base.config import listed
-from prodrec.core.base.errors import BadOption, NotFound, OutputExists
-
-if TYPE_CHECKING:
-    from prodrec.eval.refine.settings import Settings
+from prodrec.core.base.errors import BadOption
 
 EXAMPLES = """
 Examples:
 
-- `prodrec refine-mcr` refines every file of `scores/` that holds several levels, each to `scores/NAME-mcr.h5`
+- `prodrec refine-mcr` refines every file of `scores/` that has several levels, each to `scores/NAME-mcr.h5`
 - `prodrec refine-mcr scores/bcnn.h5 scores/bcnn-root.h5 --out scores/bcnn-mcr.h5` fuses a leaf run and a root run
 - `prodrec refine-mcr scores/bcnn.h5 scores/bcnn-root.h5 --penalty weights --normaliser related` is the paper as printed
 - `prodrec refine-mcr scores/new.h5 --weights scores/bmtl-rl-mcr.weights.hdf5` applies weights that were fitted before
 
-How: f holds the raw scores of all levels; the refined score of category c is w_c · f, with weights for the categories
-of R_c only: all shallower ones, the K of c's own level with the largest weights in a first fit with all categories
-(c is one of them), and their children. W minimises −log P of the true categories + λ‖W − I‖², so that a large λ leaves
-the scores as they are; `--penalty weights` shrinks W towards 0 instead. λ is chosen by cross-validation. Rows that
-the fit uses get scores from weights fitted without them.
+f is the vector of raw scores of all levels. The refined score of category c is w_c · f. w_c has weights only for the
+categories of R_c: all categories of shallower levels, the K of c's own level with the largest weights in a first fit
+with all categories (c is always one of them), and their children. W minimises −log P(true categories) + λ‖W − I‖². A
+large λ leaves the scores unchanged. `--penalty weights` shrinks W towards 0 instead. λ is chosen by cross-validation.
+Rows that the fit uses get scores from weights that were fitted without them.
 
-Top-k files stay top-k: a kept score counts by how far it is above the smallest one kept of its row and level, an absent
-one counts as that smallest one, and the kept categories of a row are set in a new order. There, and where a catalogue
-has more than 3,000 categories (of which the 100 best scores a level are read), the first fit takes the --candidates
-categories of each level that score highest in the rows of c, with c's ancestors, instead of all; R_c is chosen among
-these, the shallower levels included.
+A top-k file gives a top-k file. Each of its scores enters as its distance from the smallest score of its row and
+level; a score that is not in the file enters as 0. The categories of a row are sorted anew. For top-k files, and for
+catalogues with more than 3,000 categories (the 100 best scores of each level are read then), the first fit does not
+use all categories. It uses c's ancestors and, of each level, the --candidates categories that score highest on the rows
+of c. R_c is chosen among these, shallower levels included.
 """
 
 
@@ -50,7 +46,7 @@ def refine_mcr_command(
         Path | None, typer.Option(help="Refined scores. [default: scores/NAME-mcr.h5]", show_default=False)
     ] = None,
     fit: Annotated[str, typer.Option(help="Splits whose rows the weights are fitted on, with commas.")] = "validation",
-    strength: Annotated[
+    lambda_: Annotated[
         str, typer.Option("--lambda", help="λ of the penalty, or auto: by cross-validation on the rows of the fit.")
     ] = "auto",
     k: Annotated[
@@ -85,133 +81,72 @@ def refine_mcr_command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
-    """Refine scores by what the levels of the category tree say of each other (MCR, paper S §3.3).
+    """Refine the scores of every level by those of the other levels of the category tree (MCR, paper S §3.3).
 
     Prints top-1 accuracy before and after for every level, on rows that no fit has seen, and warns where it fell.
     """
-    from prodrec.eval.refine.refine import refine
-    from prodrec.eval.refine.settings import Settings
+    from prodrec.pipeline.refine_mcr import refine_mcr
 
-    settings = Settings(
-        strength=_strength(strength),
+    result = refine_mcr(
+        scores,
+        out=out,
+        fit=fit,
+        lambda_=_lambda(lambda_),
         k=_k(k),
         normaliser=normaliser,
         penalty=penalty,
+        levels=levels,
+        weights=weights,
+        save_weights=save_weights,
         candidates=candidates,
         folds=folds,
         iterations=iterations,
+        fit_on_judged=fit_on_judged,
+        force=force,
     )
-    splits = listed(fit)
-    if weights is not None:
-        others = {"--lambda": strength != "auto", "--k": k is not None, "--save-weights": save_weights is not None}
-        others |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
-        others |= {"--fit": fit != "validation"}
-        if given := [option for option, used in others.items() if used]:
-            raise BadOption(f"--weights {weights}: nothing is fitted, so that {', '.join(given)} would do nothing.")
-    places = (out, save_weights)
-    groups, up_to_date = ([scores], []) if scores else find_levels(places, settings, splits, force=force)
-    refined = []
-    for group in groups:
-        found = refine(
-            group,
-            out=out,
-            settings=settings,
-            fit_on=splits,
-            weights=weights,
-            save_weights=save_weights,
-            levels=None if levels is None else listed(levels),
-            fit_on_judged=fit_on_judged,
-            force=force,
-        )
-        _say(found)
-        refined.append(found)
-    for path in up_to_date:
+    for refinement in result.refined:
+        _print_refinement(refinement)
+    for path in result.up_to_date:
         console.print(f"{path} is up to date")
     console.print("next: `prodrec report --by-level`")
-    return {"refined": refined, "up_to_date": [str(path) for path in up_to_date]}
+    return result.as_json()
 
 
-def find_levels(
-    places: tuple[Path | None, Path | None], settings: Settings, fit_on: tuple[str, ...], *, force: bool
-) -> tuple[list[list[Path]], list[Path]]:
-    """The files of scores/ that hold several levels and are not refined themselves; refined files that are up to date.
-
-    places: those asked for, of scores and weights. Raises NotFound where there is nothing to refine, OutputExists for a
-    refined file of other scores or settings, BadOption.
-    """
-    from prodrec.core.scores.reader import open_scores
-    from prodrec.eval.refine.checks import place_of
-    from prodrec.eval.report.report import find_scores
-
-    work, up_to_date, alone = [], [], []
-    for path in find_scores(Path("scores")):
-        with open_scores(path) as scores:
-            if "mcr" in scores.origin.recipe:
-                continue
-            if len(scores.scored_levels) < 2 or scores.levels[-1] not in scores.scored_levels:
-                alone.append(f"{path} ({', '.join(scores.scored_levels) or 'attributes'})")
-                continue
-            place = places[0] or place_of(path)
-            if force or not place.exists():
-                work.append([path])
-                continue
-            with open_scores(place) as refined:
-                made = {of for kind, of in refined.origin.made_from.items() if kind.startswith("scores of")}
-                asked = refined.origin.recipe.get("mcr", {})
-            if made != {scores.fingerprint}:
-                raise OutputExists(f"{place} exists and is not of {path} as it is now; add --force to replace it.")
-            now = {**settings.as_json(), "fit": list(fit_on)}
-            if differs := [name for name, value in now.items() if asked.get(name) != value]:
-                raise OutputExists(
-                    f"{place} exists and was refined with another {' and '.join(differs)}; add --force to replace it."
-                )
-            up_to_date.append(place)
-    if not work and not up_to_date:
-        raise NotFound(
-            f"no file of scores/ holds several levels (found {'; '.join(alone) or 'refined ones only'}); name the "
-            "files of one dataset together, one for each level, or refine the leaves by themselves with --levels."
-        )
-    for text in alone:
-        console.info(f"{text} holds a single level and is left out; name it together with the others of its dataset")
-    if len(work) > 1 and any(places):
-        raise BadOption(f"{places[0] or places[1]} is one place for {len(work)} files; name one file, or leave it out.")
-    return work, up_to_date
-
-
-def _say(found: dict[str, Any]) -> None:
+def _print_refinement(refinement: dict[str, Any]) -> None:
     from rich.table import Table
 
-    fitted = found.get("fit")
-    how = f"fitted on {fitted['rows']:,} {' and '.join(fitted['splits'])} rows" if fitted else "by given weights"
+    fitted = refinement.get("fit")
+    source = f"fitted on {fitted['rows']:,} {' and '.join(fitted['splits'])} rows" if fitted else "by given weights"
     console.print(
-        f"{found['scores']}: {found['rows']:,} rows, {len(found['levels'])} levels, λ = {found['lambda']:.4g}, "
-        f"{found['parameters']:,} weights {how}"
+        f"{refinement['scores']}: {refinement['rows']:,} rows, {len(refinement['levels'])} levels, "
+        f"λ = {refinement['lambda']:.4g}, {refinement['parameters']:,} weights {source}"
     )
     if fitted:
-        solver = found["solver"]["final"]
+        solver = refinement["solver"]["final"]
         in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
         console.print(
             f"solver: {solver['status']} after {solver['steps']} steps, {solver['evaluations']} evaluations{in_float64}"
         )
-    for note in found["notes"]:
+    for note in refinement["notes"]:
         console.info(note)
     table = Table(box=None, pad_edge=False)
-    for head in ("top-1, percent", "level", "", "images", "classes", "before", "after", "change"):
-        table.add_column(head, justify="left" if head in ("top-1, percent", "level", "") else "right")
-    for figure in found["figures"]:
-        names = (figure["split"], figure["level"], figure["metric"])
-        counts = (f"{figure['rows']:,}", f"{figure['classes']:,}")
-        before, after = figure["before"], figure["after"]
+    for header in ("top-1, percent", "level", "", "images", "classes", "before", "after", "change"):
+        table.add_column(header, justify="left" if header in ("top-1, percent", "level", "") else "right")
+    for row in refinement["figures"]:
+        names = (row["split"], row["level"], row["metric"])
+        counts = (f"{row['rows']:,}", f"{row['classes']:,}")
+        before, after = row["before"], row["after"]
         table.add_row(*names, *counts, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
     console.print(table)
-    if found["worse"]:
-        told = ", ".join(
-            f"{f['split']} {f['level']} {f['metric']} {f['before']:.2f} to {f['after']:.2f}" for f in found["worse"]
+    if refinement["worse"]:
+        rows = ", ".join(
+            f"{f['split']} {f['level']} {f['metric']} {f['before']:.2f} to {f['after']:.2f}"
+            for f in refinement["worse"]
         )
-        console.warn(f"refinement makes these rows worse: {told}; the raw scores may be the better ones.")
+        console.warn(f"refinement makes these rows worse: {rows}; the raw scores may be the better ones.")
 
 
-def _strength(text: str) -> float | None:
+def _lambda(text: str) -> float | None:
     if text == "auto":
         return None
     try:
@@ -220,9 +155,9 @@ def _strength(text: str) -> float | None:
         raise BadOption(f"--lambda {text}: expected auto or a number that is not negative.") from None
 
 
-def _k(text: str | None) -> int | str:
+def _k(text: str | None) -> int | str | None:
     if text is None or text == "all":
-        return "usual" if text is None else text
+        return text
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`prodrec report`: score files in, tables and figures out."""
+"""The command `prodrec report`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from prodrec.cli.command import command
 from prodrec.core.base import console
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption
 
 if TYPE_CHECKING:
     from prodrec.eval.report.report import Report
@@ -67,78 +67,46 @@ def report_command(
     ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
     judged on the same photos where the files hold the same. What has no test image, or was not scored, reads n/a.
     """
-    from prodrec.core.base.artefact import SPLITS
-    from prodrec.eval.report.groups import Thresholds
-    from prodrec.eval.report.report import find_scores, report
+    from prodrec.pipeline.report import report, report_files
 
-    if split not in SPLITS:
-        raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
-    found = report(
-        scores or find_scores(Path("scores")),
+    files: dict[str, Any] = {"csv": csv, "markdown": markdown, "figures": figures}
+    comparison = report(
+        scores,
         split=split,
-        tops=None if top is None else _numbers(top),
+        top=None if top is None else _numbers(top),
         by_head_tail=by_head_tail,
-        thresholds=Thresholds(head_from=head_from, many=many, few=few),
+        head_from=head_from,
+        many=many,
+        few=few,
         by_root=by_root,
         by_level=by_level,
-        by_leaf=by_leaf,
-        by_attribute=by_attribute,
         hierarchy=hierarchy,
+        by_attribute=by_attribute,
+        by_leaf=by_leaf,
         mean=mean,
+        force=force,
+        **files,
     )
-    written = write(found, csv=csv, markdown=markdown, figures=figures, force=force)
-    _say(found)
+    _print_report(comparison)
+    written = report_files(comparison, **files)
     for path in written:
         console.info(f"wrote {path}")
-    return {**found.as_json(), "written": [str(path) for path in written]}
+    return {**comparison.as_json(), "written": [str(path) for path in written]}
 
 
-def write(
-    found: Report,
-    *,
-    csv: Path | None = None,
-    markdown: Path | None = None,
-    figures: Path | None = None,
-    force: bool = False,
-) -> list[Path]:
-    """Write a report as files; the files written. Raises OutputExists or BadOption before anything is written."""
-    from prodrec.core.base.artefact import new_file, refuse_if_taken
-    from prodrec.eval.plots.figures import draw_figures, figure_paths
-    from prodrec.eval.report.layout import write_csv, write_markdown
-
-    texts = [(path, put) for path, put in ((csv, write_csv), (markdown, write_markdown)) if path is not None]
-    drawn = figure_paths(figures, found) if figures else []
-    sources = {Path(run["file"]).resolve() for run in found.runs}
-    for path in (places := [*(path for path, _ in texts), *drawn]):
-        if path.resolve() in sources:
-            raise BadOption(f"{path} is one of the score files; give another place for the report.")
-        if places.count(path) > 1:
-            raise BadOption(f"{path} is named twice as a place to write to.")
-        refuse_if_taken(path, kind="report", force=force)
-    for path, put in texts:
-        with (
-            new_file(path, kind="report", force=force) as beside,
-            beside.open("w", encoding="utf-8", newline="") as file,
-        ):
-            put(found, file)
-    if figures:
-        draw_figures(found, figures, force=force)
-    return places
-
-
-def _say(found: Report) -> None:
+def _print_report(report: Report) -> None:
     from prodrec.eval.report.layout import left_out, tables
 
-    for table in tables(found, width=console.width()):
+    for table in tables(report, width=console.width()):
         console.print(table)
-    repeats = any(len(column.files) > 1 for column in found.columns)
+    repeats = any(len(column.files) > 1 for column in report.columns)
     console.print("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
-    if len(found.columns) > 1:
-        edges = " (edges where values are)" if any(row.unit == "edges" for row in found.rows) else ""
-        console.print(f"gains are percentage points{edges} over {found.columns[0].name}")
-    for line in left_out(found):
+    if len(report.columns) > 1:
+        edges = " (edges where values are)" if any(row.unit == "edges" for row in report.rows) else ""
+        console.print(f"gains are percentage points{edges} over {report.columns[0].name}")
+    for line in left_out(report):
         console.print(line)
-    for note in found.notes:
+    for note in report.notes:
         console.info(note)
 
 

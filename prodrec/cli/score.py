@@ -80,6 +80,6 @@ def score_command(
         divide_classes=divide_classes,
         force=force,
     )
-    console.print(result)
+    console.print(str(result))
     console.print("next: `prodrec report --by-head-tail`")
     return result.as_json()

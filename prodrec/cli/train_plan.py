@@ -1,4 +1,4 @@
-"""What `prodrec train --plan` says."""
+"""Print the plan of a training for `prodrec train --plan`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from prodrec.core.training.plan import Plan, PlannedClassifier
 
 
-def say_plan(plan: Plan, *, epochs: float) -> None:
-    """Parameters, ranks, classifiers, memory and time of a training of so many epochs."""
+def print_plan(plan: Plan, *, epochs: float) -> None:
+    """Print parameters, ranks, classifiers, memory and time of a training of `epochs` epochs."""
     parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
     console.print(f"parameters  {sum(plan.parameters.values()):,} ({parts}); {plan.trainable:,} are trained")
     if plan.ranks > 1:
         console.print(f"ranks       {plan.ranks}, with {plan.photos_per_rank:,} photos of a batch on each")
     for classifier in plan.classifiers:
-        console.print(f"classifier  {_tell(classifier)}")
+        console.print(f"classifier  {_classifier_text(classifier)}")
     memory = {
         "weights": plan.weights_bytes,
         "copies of them": plan.copies_bytes,
@@ -36,7 +36,7 @@ def say_plan(plan: Plan, *, epochs: float) -> None:
     )
 
 
-def _tell(classifier: PlannedClassifier) -> str:
+def _classifier_text(classifier: PlannedClassifier) -> str:
     level = classifier.name.removeprefix("heads.level:").removesuffix(".classifier")
     update = "updated within backward"
     if classifier.not_fused is not None:

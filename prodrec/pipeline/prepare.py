@@ -13,7 +13,7 @@ from prodrec.core.base.artefact import new_directory, refuse_if_taken
 from prodrec.core.base.device import available_cores
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.photos.decoding import decode_share
-from prodrec.core.data.prepare.build import Work, build
+from prodrec.core.data.prepare.build import Workspace, build
 from prodrec.core.data.prepare.options import WITHOUT, PrepareOptions
 from prodrec.core.data.prepare.write import write_dataset
 from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer
@@ -67,7 +67,7 @@ def _prepare(
     force: bool,
 ) -> dict[str, Any]:
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        work = Work(directory, Path(scratch), decoders, cutters)
+        work = Workspace(directory, Path(scratch), decoders, cutters)
         prepared = build(tables, where, work, options, tokenizer)
         return write_dataset(directory, prepared)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from prodrec.cli import demo as module
 from prodrec.cli.app import app
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
+from prodrec.pipeline import demo as module
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_ctrl_c_says_where_to_go_on(
 
 @pytest.mark.parametrize("size", [module.FULL, module.QUICK])
 @pytest.mark.parametrize("family", ["visual", "sicot"])
-def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.Size, family: str) -> None:
+def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.DemoSize, family: str) -> None:
     from prodrec.core.base.config import read_toml
     from prodrec.models.families import make_recipe
 

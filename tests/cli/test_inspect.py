@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -20,7 +20,7 @@ def run(*arguments: object) -> Result:
 @pytest.fixture(scope="module")
 def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("inspected") / "dataset"
-    options = PrepareOptions(columns=Columns(attributes=("colour",)), min_leaf_images=2, drop_conflicts=True)
+    options = PrepareOptions(columns=ColumnNames(attributes=("colour",)), min_leaf_images=2, drop_conflicts=True)
     prepare_dataset([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
     return out
 

@@ -67,7 +67,7 @@ def test_imports_and_tells_what_was_found(dataset: Path, tmp_path: Path) -> None
     assert (found["method"], found["dimension"], found["known"]) == ("imported text", 2, 2)
     assert (found["settings"]["exact"], found["settings"]["other_spelling"]) == (1, 1)
     said = call("pretrain-embeddings", dataset, "--neighbours", "red").stdout
-    assert "1 as they are, 1 in another spelling" in said
+    assert "1 with the same spelling, 1 in another spelling" in said
     assert "red: blue 0.98" in said
 
 

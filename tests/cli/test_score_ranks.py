@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.cli import app  # noqa: F401  # before score, which it imports
-from prodrec.cli.score import How, score
-from prodrec.pipeline.train import train_recipe
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, OutputExists
 from prodrec.core.data.dataset import open_dataset
@@ -21,6 +18,8 @@ from prodrec.core.scores.reader import open_scores
 from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import make_recipe
 from prodrec.pipeline.prepare import prepare_dataset
+from prodrec.pipeline.score import ScoreOptions, score
+from prodrec.pipeline.train import train_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,8 +50,8 @@ def score_all_ways(folder: Path, out: Path) -> dict[str, Any]:
     for name, options in WAYS.items():
         if dist.world_size() == 1:
             options = {key: value for key, value in options.items() if key != "divide_classes"}
-        how = How(**options, workers=0, precision="fp32", device="cpu")
-        (answer,), _ = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", how=how)
+        cpu: dict[str, Any] = {"workers": 0, "precision": "fp32", "device": "cpu"}
+        (answer,) = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", **options, **cpu).scored
         found[name] = answer["fingerprint"]
     return found
 
@@ -89,7 +88,7 @@ def score_beside_a_file(folder: Path, out: Path) -> list[str]:
         if dist.rank() == seen_by:
             Path("scores/sicot.h5").write_text("notes")
         try:
-            (answer,), _ = score([folder / "sicot"], folder / "dataset", how=How(workers=0, device="cpu"))
+            (answer,) = score([folder / "sicot"], folder / "dataset", workers=0, device="cpu").scored
             told.append(answer["scores"])
         except OutputExists as error:
             told.append(str(error))
@@ -108,4 +107,4 @@ def test_rank_0_decides_what_is_scored(folder: Path, on_ranks: Callable[..., lis
 )
 def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(BadOption, match=told):
-        How(**options)
+        ScoreOptions(**options)

@@ -15,7 +15,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from prodrec.pipeline.train import train_recipe
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
@@ -23,6 +22,7 @@ from prodrec.core.training import train as training
 from prodrec.demo.catalogue import draw_catalogue
 from prodrec.models.families import make_recipe
 from prodrec.pipeline.prepare import prepare_dataset
+from prodrec.pipeline.train import train_recipe
 
 USUAL = {"backbone": "squeezenet1_1", "weights": "none", "word_vectors": "random", "image_size": "32", "dropout": "0"}
 USUAL |= {"epochs": "1.5", "lr": "0.01", "batch_size": "13", "semantic_spread": "0.1", "precision": "fp32"}
@@ -61,7 +61,9 @@ def run_cases(names: tuple[str, ...], dataset: Path, folder: Path) -> dict[str, 
                     yield step
 
             patch.setattr(training, "train_steps", told)
-            run = train_recipe(make_recipe("sicot", {**USUAL, **CASES[name]}), dataset=dataset, out=folder / name, workers=0)
+            run = train_recipe(
+                make_recipe("sicot", {**USUAL, **CASES[name]}), dataset=dataset, out=folder / name, workers=0
+            )
             weights = {key: tensor.numpy() for key, tensor in run.weights().items()}
             found[name] = Told(losses, weights, run.header["result"]["epochs"])
     torch.set_default_dtype(torch.float32)

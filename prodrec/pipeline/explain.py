@@ -1,0 +1,134 @@
+"""`prodrec explain`: recognise photo files, and draw where the network looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadOption, BadPhoto
+
+if TYPE_CHECKING:
+    from prodrec.inference.recognise import Recognised
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a run predicts for one photo file; `picture` is the file with its saliency, if one was drawn."""
+
+    photo: Path
+    recognised: Recognised
+    picture: Path | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as `prodrec explain --json` prints them."""
+        picture = {} if self.picture is None else {"picture": str(self.picture)}
+        return {"photo": str(self.photo), **self.recognised.as_json(), **picture}
+
+
+def explain(
+    run: str | Path,
+    photos: Sequence[str | Path],
+    *,
+    saliency: bool = False,
+    title: str | None = None,
+    with_titles: bool = False,
+    top: int = 5,
+    out: str | Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+) -> list[Explanation]:
+    """Recognise photo files: the best classes of every level, and the state of every attribute.
+
+    All photos are recognised before the first picture is drawn.
+
+    Args:
+        run: run directory, or the name of a run in `runs/`.
+        photos: photo files of any format.
+        saliency: draw the weights of the spatial attention over each photo.
+        title: title of the product, of which each word is weighed.
+        with_titles: let the title count for the deepest level too; needs `title`.
+        top: number of best classes of every level.
+        out: directory for the pictures of `saliency`; by default `explain`.
+        device: auto, cpu, cuda or cuda:N.
+        force: replace existing pictures.
+
+    Raises:
+        NotFound: if the run or a photo does not exist.
+        BadPhoto: if a photo cannot be read or decoded.
+        BadArtefact: if the run is not finished or damaged.
+        OutputExists: if a picture exists and `force` is not set.
+        BadOption: for options that contradict each other, or that the run has no part for.
+    """
+    from prodrec.core.base.artefact import refuse_if_taken
+    from prodrec.inference.recognise import read_bytes
+    from prodrec.pipeline.load import load
+    from prodrec.pipeline.scoring_targets import find_run
+
+    if out is not None and not saliency:
+        raise BadOption(f"--out {out} is the place for the pictures of --saliency; add it, or omit --out.")
+    if with_titles and title is None:
+        raise BadOption('--with-titles needs the title: give it with --title "…".')
+    run = find_run(Path(run))
+    files = [Path(photo) for photo in photos]
+    pictures = _picture_names(files, Path(out or "explain")) if saliency else [None] * len(files)
+    for picture in pictures:
+        if picture is not None:
+            refuse_if_taken(picture, kind="explain", force=force)
+    for file in files:
+        if not file.is_file():
+            read_bytes(file)  # raises, before the network is loaded
+    recogniser = load(run, device=device, titles=title is not None, saliency=saliency)
+    results = []
+    with console.progress("recognising photos", total=len(files), unit="photos") as advance:
+        for file in files:
+            try:
+                recognised = recogniser.recognise(
+                    read_bytes(file), title=title, with_titles=with_titles, top=top, saliency=saliency
+                )
+            except BadPhoto as error:
+                raise BadPhoto(f"{file}: {error}") from error
+            results.append(recognised)
+            advance()
+    explanations = [Explanation(*row) for row in zip(files, results, pictures, strict=True)]
+    for explanation in explanations:
+        if explanation.picture is not None:
+            _draw(explanation, explanation.picture, force=force)
+    return explanations
+
+
+def _picture_names(photos: Sequence[Path], directory: Path) -> list[Path | None]:
+    """Return NAME-saliency.png for every photo; photos of one name in several folders get numbers."""
+    names: list[str] = []
+    for photo in photos:
+        numbered = (f"{photo.stem}-{number}-saliency.png" for number in range(2, len(photos) + 2))
+        candidates = [f"{photo.stem}-saliency.png", *numbered]
+        names.append(next(name for name in candidates if name not in names))
+    return [directory / name for name in names]
+
+
+def _draw(explanation: Explanation, picture: Path, *, force: bool) -> None:
+    from prodrec.eval.plots.contact_sheet import percent
+    from prodrec.eval.plots.explanation import draw_saliency
+
+    recognised = explanation.recognised
+    saliency = recognised.saliency
+    assert saliency is not None
+    best = [(level, predictions[0]) for level, predictions in recognised.levels.items()]
+    best += [(name, states[0]) for name, states in recognised.attributes.items()]
+    missing_glyphs = draw_saliency(
+        recognised.photo_CHW,
+        saliency.weights_hw,
+        saliency.rows,
+        saliency.columns,
+        picture,
+        title=explanation.photo.name,
+        note=" · ".join(f"{target}: {first.name} {percent(first.confidence)}" for target, first in best),
+        force=force,
+    )
+    if missing_glyphs:
+        console.warn(
+            f"no font here has {missing_glyphs[:20]}: {picture} shows boxes; install one, such as Noto Sans CJK."
+        )

@@ -1,0 +1,61 @@
+"""`prodrec gallery`: a contact sheet of classified photos (paper S fig. 6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prodrec.core.base import console
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+
+if TYPE_CHECKING:
+    from prodrec.eval.gallery import Wanted
+
+
+def draw_gallery(
+    scores: Path | None, dataset: Path, out: Path, wanted: Wanted, *, columns: int = 8, force: bool = False
+) -> dict[str, Any]:
+    """Draw the `wanted` photos of a scores file to `out` and return them as plain values.
+
+    scores: a file, its name in `scores/`, or None for the only file there. Raise Mismatch if the scores are of another
+    dataset, BadArtefact if it has no photos, OutputExists, or BadOption; nothing is written then.
+    """
+    from prodrec.core.base.artefact import refuse_if_taken
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.scores.reader import open_scores
+    from prodrec.eval.gallery import choose
+    from prodrec.eval.plots import contact_sheet
+    from prodrec.eval.plots.style import check_format
+
+    scores = _find_scores_file(scores)
+    check_format(out, option="--out")
+    refuse_if_taken(out, kind="gallery", force=force)
+    with open_scores(scores) as file:
+        data = open_dataset(dataset)
+        if file.origin.made_from.get("dataset") != data.fingerprint:
+            raise Mismatch(
+                f"{scores} is not of {dataset} as it is now; name the dataset that was scored, or score the run again."
+            )
+        if data.photos is None:
+            raise BadArtefact(f"{dataset} has {data.inputs} in place of photos: there is nothing to draw.")
+        gallery = choose(file, wanted)
+    if max(photo.row for photo in gallery.photos) >= len(data):
+        raise BadArtefact(f"{scores} has rows beyond the {len(data):,} of {dataset}; score the run again.")
+    missing_glyphs = contact_sheet.draw_gallery(gallery, data.photos.decode, out, columns=columns, force=force)
+    if missing_glyphs and out.suffix.lower() != ".svg":
+        console.warn(
+            f"no font here has {missing_glyphs[:20]}: {out} shows boxes; install one (Noto Sans CJK), or write .svg."
+        )
+    return {**gallery.as_json(), "out": str(out)}
+
+
+def _find_scores_file(scores: Path | None) -> Path:
+    if scores is not None:
+        named = Path("scores") / f"{scores}.h5"
+        return named if not scores.exists() and named.is_file() else scores
+    from prodrec.eval.report.report import find_scores
+
+    files = find_scores(Path("scores"))
+    if len(files) > 1:
+        raise BadOption(f"scores holds {', '.join(path.name for path in files)}; name the one to look at.")
+    return files[0]

@@ -1,0 +1,83 @@
+"""Open a finished run for recognising photos, and the network of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+from prodrec.pipeline.scoring_targets import find_run
+
+if TYPE_CHECKING:
+    import torch
+
+    from prodrec.core.training.run import Run
+    from prodrec.inference.recognise import Recogniser
+    from prodrec.models.families import Recipe
+    from prodrec.models.network import RecognitionNetwork
+
+
+def load(run: str | Path, *, device: str = "auto", titles: bool = False, saliency: bool = False) -> Recogniser:
+    """Open a finished run and return it ready to recognise photos: `load("runs/sicot").predict("shoe.jpg")`.
+
+    Args:
+        run: run directory, or the name of a run in `runs/`.
+        device: auto, cpu, cuda or cuda:N.
+        titles: require that the run weighs the words of titles.
+        saliency: require that the run has spatial attention.
+
+    Raises:
+        NotFound: if there is no such run.
+        BadArtefact: if the run is not finished or damaged.
+        BadOption: if the run was trained on feature vectors, or lacks a part that is required.
+    """
+    from prodrec.core.base.device import choose_device
+    from prodrec.core.training.run import open_run
+    from prodrec.inference.recognise import Recogniser
+    from prodrec.models.families import Recipe
+
+    path = find_run(Path(run))
+    opened = open_run(path)
+    if not opened.finished:
+        resume = f"`prodrec train {opened.family} --resume --out {path}`"
+        raise BadArtefact(f"{path} is not finished; continue it with {resume}.")
+    if opened.feature_width is not None:
+        raise BadOption(f"{path} was trained on feature vectors, not photos: it cannot recognise photo files.")
+    recipe = Recipe.from_json(opened.recipe, where=str(path))
+    if titles and recipe.network.titles is None:
+        raise BadOption(f"--title: {path} was trained on photos alone and weighs no words; omit --title.")
+    if saliency and recipe.network.attention is None:
+        raise BadOption(
+            f"--saliency: {path} has no spatial attention; train a family that has (sscnn), or with attention=spatial."
+        )
+    target, trained = choose_device(device), opened.header["arithmetic"]
+    channels_last = bool(trained["channels_last"])
+    network = load_network(opened, recipe, target, channels_last=channels_last)
+    return Recogniser(opened, network, recipe.photos, target, trained["dtype"] == "bfloat16", channels_last)
+
+
+def load_network(
+    run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False, divided: bool = False
+) -> RecognitionNetwork:
+    """Return the network of a finished run on `device`, in evaluation mode.
+
+    divided: each rank has a part of the classes of the deepest level. Raise BadArtefact if weights and recipe differ.
+    """
+    import torch
+
+    from prodrec.models.assemble import restore_network
+
+    try:
+        network = restore_network(
+            recipe.network,
+            run.weights(),
+            taxonomy=run.taxonomy,
+            attributes=run.attributes,
+            photo_size=(recipe.photos.height, recipe.photos.width),
+            feature_width=run.feature_width,
+            sharded=divided,
+        )
+    except Mismatch as error:
+        raise BadArtefact(f"{run.path}: {error}") from error
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]

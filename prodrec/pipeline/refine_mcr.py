@@ -1,0 +1,189 @@
+"""`prodrec refine-mcr`: refine the scores of all levels of the category tree by each other (MCR, paper S §3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prodrec.core.base import console
+from prodrec.core.base.config import listed
+from prodrec.core.base.errors import BadOption, NotFound, OutputExists
+
+if TYPE_CHECKING:
+    from prodrec.core.scores.reader import Scores
+    from prodrec.eval.refine.settings import MCRSettings
+
+
+@dataclass(frozen=True)
+class RefinementResult:
+    """What `refine_mcr` did.
+
+    refined: for each new file what was fitted and the accuracy of every level before and after, as plain values
+    up_to_date: refined files that existed already and were kept
+    """
+
+    refined: tuple[dict[str, Any], ...]
+    up_to_date: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All refined score files, new ones and those that were up to date."""
+        return (*(Path(entry["scores"]) for entry in self.refined), *self.up_to_date)
+
+    def __str__(self) -> str:
+        lines = []
+        for entry in self.refined:
+            lines.append(f"{entry['scores']}: {entry['rows']:,} rows, λ = {entry['lambda']:.4g}")
+            for row in entry["figures"]:
+                change = f"{row['before']:.2f} → {row['after']:.2f} %"
+                lines.append(f"  {row['split']} {row['level']} {row['metric']}: {change}")
+        return "\n".join([*lines, *(f"{path} is up to date" for path in self.up_to_date)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as `prodrec refine-mcr --json` prints them."""
+        return {"refined": list(self.refined), "up_to_date": [str(path) for path in self.up_to_date]}
+
+
+def refine_mcr(
+    scores: str | Path | Sequence[str | Path] | None = None,
+    *,
+    out: str | Path | None = None,
+    fit: str = "validation",
+    lambda_: float | None = None,
+    k: int | str | None = None,
+    normaliser: str = "level",
+    penalty: str = "identity",
+    levels: str | None = None,
+    weights: str | Path | None = None,
+    save_weights: str | Path | None = None,
+    candidates: int = 20,
+    folds: int = 5,
+    iterations: int = 500,
+    fit_on_judged: bool = False,
+    force: bool = False,
+) -> RefinementResult:
+    """Refine scores by multiclass regression over all levels of the category tree.
+
+    Rows that the fit uses get scores from weights fitted without them (cross-fitting).
+
+    Args:
+        scores: one file with several levels, or one file for each level; None refines every file in `scores/` that has
+            several levels.
+        out: refined scores; by default `scores/NAME-mcr.h5`.
+        fit: splits whose rows the weights are fitted on, joined by commas.
+        lambda_: λ of the penalty; None chooses it by cross-validation.
+        k: categories of its own level in R_c, or all; None is 3, or as many as there are.
+        normaliser: level or related; see `prodrec refine-mcr --help`.
+        penalty: identity or weights.
+        levels: levels to refine, joined by commas; None is all that are scored.
+        weights: fitted weights to apply; nothing is fitted then.
+        save_weights: file for the fitted weights; by default `out` with the ending .weights.hdf5.
+        candidates: categories a level that the first fit on top-k scores takes for each category.
+        folds: parts of the cross-fitting.
+        iterations: most steps of the solver.
+        fit_on_judged: allow fitting on the test rows, or weights that were fitted on these rows.
+        force: replace existing files.
+
+    Raises:
+        NotFound: if there is nothing to refine.
+        BadOption: for options that contradict each other or are out of range.
+        Mismatch: if files are of different datasets or rows.
+        OutputExists: if an existing file was refined from other scores or settings and `force` is not set.
+    """
+    from prodrec.eval.refine.refine import refine
+    from prodrec.eval.refine.settings import MCRSettings
+
+    settings = MCRSettings(
+        lambda_=lambda_,
+        k=k,
+        normaliser=normaliser,
+        penalty=penalty,
+        candidates=candidates,
+        folds=folds,
+        iterations=iterations,
+    )
+    splits = listed(fit)
+    if weights is not None:
+        fitting = {"--lambda": lambda_ is not None, "--k": k is not None, "--save-weights": save_weights is not None}
+        fitting |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
+        fitting |= {"--fit": fit != "validation"}
+        if ignored := [option for option, is_set in fitting.items() if is_set]:
+            raise BadOption(f"--weights {weights}: nothing is fitted, so that {', '.join(ignored)} would do nothing.")
+    outputs = (None if out is None else Path(out), None if save_weights is None else Path(save_weights))
+    files = [scores] if isinstance(scores, str | Path) else list(scores or ())
+    groups, up_to_date = (
+        ([[Path(file) for file in files]], []) if files else _find_groups(outputs, settings, splits, force=force)
+    )
+    refined = [
+        refine(
+            group,
+            out=outputs[0],
+            settings=settings,
+            fit_on=splits,
+            weights=None if weights is None else Path(weights),
+            save_weights=outputs[1],
+            levels=None if levels is None else listed(levels),
+            fit_on_judged=fit_on_judged,
+            force=force,
+        )
+        for group in groups
+    ]
+    return RefinementResult(tuple(refined), tuple(up_to_date))
+
+
+def _find_groups(
+    outputs: tuple[Path | None, Path | None], settings: MCRSettings, fit_on: tuple[str, ...], *, force: bool
+) -> tuple[list[list[Path]], list[Path]]:
+    """Return the files in `scores/` with several levels, one in a group, and the refined files that are up to date.
+
+    outputs: files given for scores and weights. Raise NotFound if there is nothing to refine, OutputExists for a file
+    that was refined from other scores or settings, BadOption.
+    """
+    from prodrec.core.scores.reader import open_scores
+    from prodrec.eval.refine.checks import place_of
+    from prodrec.eval.report.report import find_scores
+
+    groups, up_to_date, single_level = [], [], []
+    for path in find_scores(Path("scores")):
+        with open_scores(path) as scores:
+            if "mcr" in scores.origin.recipe:
+                continue
+            if len(scores.scored_levels) < 2 or scores.levels[-1] not in scores.scored_levels:
+                single_level.append(f"{path} ({', '.join(scores.scored_levels) or 'attributes'})")
+                continue
+            target = outputs[0] or place_of(path)
+            if force or not target.exists():
+                groups.append([path])
+                continue
+            _check_up_to_date(target, scores, settings, fit_on)
+            up_to_date.append(target)
+    if not groups and not up_to_date:
+        raise NotFound(
+            f"no file of scores/ has several levels (found {'; '.join(single_level) or 'refined ones only'}); name the "
+            "files of one dataset together, one for each level, or refine the leaves by themselves with --levels."
+        )
+    for text in single_level:
+        console.info(f"{text} has a single level and is skipped; name it together with the others of its dataset")
+    if len(groups) > 1 and any(outputs):
+        raise BadOption(f"{outputs[0] or outputs[1]} is one place for {len(groups)} files; name one file, or omit it.")
+    return groups, up_to_date
+
+
+def _check_up_to_date(target: Path, scores: Scores, settings: MCRSettings, fit_on: tuple[str, ...]) -> None:
+    """Raise OutputExists unless `target` was refined from `scores` with these settings."""
+    from prodrec.core.scores.reader import open_scores
+
+    with open_scores(target) as refined:
+        sources = {
+            fingerprint for kind, fingerprint in refined.origin.made_from.items() if kind.startswith("scores of")
+        }
+        recorded = refined.origin.recipe.get("mcr", {})
+    if sources != {scores.fingerprint}:
+        raise OutputExists(f"{target} exists and is not of {scores.path} as it is now; add --force to replace it.")
+    current = {**settings.as_json(), "fit": list(fit_on)}
+    if changed := [name for name, value in current.items() if recorded.get(name) != value]:
+        raise OutputExists(
+            f"{target} exists and was refined with another {' and '.join(changed)}; add --force to replace it."
+        )

@@ -1,0 +1,137 @@
+"""`prodrec report`: accuracies of runs with intervals, side by side, as tables, files and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prodrec.core.base.errors import BadOption, nearest
+
+if TYPE_CHECKING:
+    from prodrec.eval.report.report import Report
+
+
+def report(
+    scores: str | Path | Sequence[str | Path] | None = None,
+    *,
+    split: str = "test",
+    top: Sequence[int] | None = None,
+    by_head_tail: bool = False,
+    head_from: int = 100,
+    many: int = 100,
+    few: int = 20,
+    by_root: bool = False,
+    by_level: bool = False,
+    hierarchy: bool = False,
+    by_attribute: bool = False,
+    by_leaf: bool = False,
+    mean: bool = False,
+    csv: str | Path | None = None,
+    markdown: str | Path | None = None,
+    figures: str | Path | None = None,
+    force: bool = False,
+) -> Report:
+    """Compare runs by their score files: overall, on head and tail, on every root, level and attribute.
+
+    ACC counts every image the same, MACC every leaf. Each estimate has its 95 % interval; gains over the first run are
+    computed on the same photos if the files have them. The returned report prints as tables.
+
+    Args:
+        scores: score files, of which the first is compared with the others; None is every file in `scores/`.
+        split: train, test or validation.
+        top: the k of top-k accuracies; None is 1, 3 and 5.
+        by_head_tail: add leaves with many and with few training images.
+        head_from: training images from which a leaf belongs to the head.
+        many: training images above which a leaf has many.
+        few: training images below which a leaf has few.
+        by_root: add every root, and the mean over roots.
+        by_level: add every level of the category tree.
+        hierarchy: add full paths, consistency of the levels, and the distance of mistakes.
+        by_attribute: add every attribute.
+        by_leaf: add every leaf with test images.
+        mean: show runs of one recipe with different seeds as one column.
+        csv: file for all estimates, one a line.
+        markdown: file for a Markdown table.
+        figures: directory for plots, as SVG and PNG.
+        force: replace existing files.
+
+    Raises:
+        NotFound: if there is no scores file.
+        BadArtefact: if a file is damaged.
+        Mismatch: if files have different classes.
+        BadOption: for an unknown split, or a k that top-k files do not have.
+        OutputExists: if a file to write exists and `force` is not set.
+    """
+    from prodrec.core.base.artefact import SPLITS
+    from prodrec.eval.report.groups import Thresholds
+    from prodrec.eval.report.report import find_scores
+    from prodrec.eval.report.report import report as compare
+
+    if split not in SPLITS:
+        raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
+    files = [scores] if isinstance(scores, str | Path) else list(scores or ())
+    comparison = compare(
+        [Path(file) for file in files] or find_scores(Path("scores")),
+        split=split,
+        tops=None if top is None else list(top),
+        by_head_tail=by_head_tail,
+        thresholds=Thresholds(head_from=head_from, many=many, few=few),
+        by_root=by_root,
+        by_level=by_level,
+        by_leaf=by_leaf,
+        by_attribute=by_attribute,
+        hierarchy=hierarchy,
+        mean=mean,
+    )
+    write_report(comparison, csv=csv, markdown=markdown, figures=figures, force=force)
+    return comparison
+
+
+def report_files(
+    report: Report,
+    *,
+    csv: str | Path | None = None,
+    markdown: str | Path | None = None,
+    figures: str | Path | None = None,
+) -> list[Path]:
+    """Return the files that `write_report` writes for these arguments."""
+    from prodrec.eval.plots.figures import figure_paths
+
+    return [
+        *(Path(path) for path in (csv, markdown) if path),
+        *(figure_paths(Path(figures), report) if figures else []),
+    ]
+
+
+def write_report(
+    report: Report,
+    *,
+    csv: str | Path | None = None,
+    markdown: str | Path | None = None,
+    figures: str | Path | None = None,
+    force: bool = False,
+) -> list[Path]:
+    """Write a report as files and return them. Raise OutputExists or BadOption before anything is written."""
+    from prodrec.core.base.artefact import new_file, refuse_if_taken
+    from prodrec.eval.plots.figures import draw_figures
+    from prodrec.eval.report.layout import write_csv, write_markdown
+
+    files = report_files(report, csv=csv, markdown=markdown, figures=figures)
+    sources = {Path(run["file"]).resolve() for run in report.runs}
+    for path in files:
+        if path.resolve() in sources:
+            raise BadOption(f"{path} is one of the score files; give another place for the report.")
+        if files.count(path) > 1:
+            raise BadOption(f"{path} is named twice as a place to write to.")
+        refuse_if_taken(path, kind="report", force=force)
+    for target, write in ((csv, write_csv), (markdown, write_markdown)):
+        if target is not None:
+            with (
+                new_file(Path(target), kind="report", force=force) as partial,
+                partial.open("w", encoding="utf-8", newline="") as file,
+            ):
+                write(report, file)
+    if figures:
+        draw_figures(report, Path(figures), force=force)
+    return files

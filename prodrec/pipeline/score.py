@@ -1,0 +1,209 @@
+"""`prodrec score`: features and scores of every photo, by finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadOption
+from prodrec.pipeline.scoring_targets import choose_targets, find_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from prodrec.core.data.batches import Batch
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.photos.config import PhotoConfig
+    from prodrec.core.training.run import Run
+
+SHARE_OF_GPU_MEMORY = 0.7
+"""Weights that need more than this share of the free memory of a GPU are divided among the ranks by class; the rest is
+for photos and activations."""
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How photos are scored. Raise BadOption for values that contradict each other; see `score` for the fields."""
+
+    top_k: int | None = None
+    with_titles: bool = False
+    batch_size: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    workers: int | None = None
+    divide_classes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
+        if self.top_k is not None and self.top_k < 1:
+            raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
+        if self.divide_classes and dist.world_size() == 1:
+            raise BadOption("--divide-classes: there is one process; start several with torchrun, or omit it.")
+        if self.divide_classes and self.top_k is None:
+            raise BadOption("--divide-classes: no rank has the scores of all classes then; add --top-k.")
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """What `score` did.
+
+    scored: for each new file its path ("scores"), run, rows by split, seconds and photos per second
+    up_to_date: files that existed already and were kept
+    """
+
+    scored: tuple[dict[str, Any], ...]
+    up_to_date: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All score files, new ones and those that were up to date."""
+        return (*(Path(entry["scores"]) for entry in self.scored), *self.up_to_date)
+
+    def __str__(self) -> str:
+        lines = [f"{path} is up to date" for path in self.up_to_date]
+        for entry in self.scored:
+            rows = ", ".join(f"{count:,} {split}" for split, count in entry["rows"].items())
+            speed = f"{entry['photos_per_second']:,.0f} a second"
+            lines.append(f"{entry['scores']}: {rows} photos by {entry['run']}, {speed}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as `prodrec score --json` prints them."""
+        return {"scored": list(self.scored), "up_to_date": [str(path) for path in self.up_to_date]}
+
+
+def score(
+    runs: str | Path | Sequence[str | Path] | None = None,
+    dataset: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    split: str | None = None,
+    top_k: int | None = None,
+    with_titles: bool = False,
+    other_dataset: bool = False,
+    batch_size: int | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    workers: int | None = None,
+    divide_classes: bool = False,
+    force: bool = False,
+) -> ScoringResult:
+    """Write features and unnormalised scores of all classes for every photo, by each of the runs.
+
+    Photos alone are used, as in deployment, unless `with_titles` is set. Everything is checked before the first network
+    runs. Runs whose scores are up to date are skipped.
+
+    Args:
+        runs: run directories, or names of runs in `runs/`; None is every finished run in `runs/`.
+        dataset: directory that `prepare` wrote; None is `dataset`.
+        out: scores file; by default `scores/NAME.h5`. Only for a single run.
+        split: names of splits, joined by commas, or all; None is test and validation.
+        top_k: keep only the K best classes of every level.
+        with_titles: use titles too, if the run was trained with them.
+        other_dataset: allow a dataset other than that of training, with the same classes.
+        batch_size: photos at a time; None is that of training.
+        precision: fp32, bf16, or auto, which is that of training.
+        device: auto, cpu, cuda or cuda:N.
+        workers: processes that load photos; None chooses by the number of cores.
+        divide_classes: let each rank score a part of the classes; needs `top_k` and several ranks.
+        force: replace existing scores.
+
+    Raises:
+        NotFound: if a run or the dataset does not exist, or `runs/` has no finished run.
+        BadArtefact: for an unfinished or damaged run.
+        BadOption: for options that contradict each other or name no split.
+        Mismatch: if a run was trained on another dataset.
+        OutputExists: if a scores file exists, is out of date and `force` is not set.
+    """
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.training.run import open_run
+    from prodrec.inference.score import choose_splits
+
+    options = ScoreOptions(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
+    inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
+    named_dataset = None if dataset is None else Path(dataset)
+    # Rank 0 looks for all ranks: shared storage may show a file to one machine before another, or never.
+    run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
+    data = open_dataset(dataset_path)
+    splits = choose_splits(data, split)
+    targets, up_to_date = dist.run_on_main(
+        lambda: choose_targets(
+            run_paths,
+            data,
+            out=None if out is None else Path(out),
+            splits=splits,
+            top_k=top_k,
+            with_titles=with_titles,
+            other_dataset=other_dataset,
+            force=force,
+        )
+    )
+    opened = [(open_run(path), file) for path, file in targets]
+    scored = [_score_run(run, data, file, splits, options, force=force) for run, file in opened]
+    return ScoringResult(tuple(scored), tuple(up_to_date))
+
+
+def _score_run(
+    run: Run, data: Dataset, out: Path, splits: Sequence[str], options: ScoreOptions, *, force: bool
+) -> dict[str, Any]:
+    import torch
+
+    from prodrec.core.base.device import choose_device, choose_workers
+    from prodrec.inference.score import deal, rows_of
+    from prodrec.inference.score import score as score_dataset
+    from prodrec.models.families import Recipe
+    from prodrec.pipeline.load import load_network
+
+    recipe = Recipe.from_json(run.recipe, where=str(run.path))
+    device, trained = choose_device(options.device), run.header["arithmetic"]
+    channels_last = trained["channels_last"]
+    in_bf16 = trained["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"
+    batch_size = options.batch_size or recipe.training.batch_size
+    batches, own = deal(rows_of(data, splits), batch_size=batch_size)
+    divided = options.divide_classes or _exceeds_gpu(run, device, options)
+    workers = choose_workers(options.workers, device, photos=data.photos is not None)
+    return score_dataset(
+        run,
+        data,
+        load_network(run, recipe, device, channels_last=channels_last, divided=divided),
+        _load_batches(data, batches, recipe.photos, device, channels_last=channels_last, workers=workers),
+        own=own,
+        out=out,
+        splits=splits,
+        top_k=options.top_k,
+        with_titles=options.with_titles,
+        arithmetic=torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16),
+        force=force,
+    )
+
+
+def _exceeds_gpu(run: Run, device: torch.device, options: ScoreOptions) -> bool:
+    """Return whether the weights are too large for the GPU of a rank. A CPU maps them from the file."""
+    import torch
+
+    if device.type != "cuda" or dist.world_size() == 1 or options.top_k is None:
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return dist.any_rank(run.weights_path.stat().st_size > SHARE_OF_GPU_MEMORY * free)
+
+
+def _load_batches(
+    data: Dataset,
+    batches: list[NDArray[np.int64]],
+    photos: PhotoConfig,
+    device: torch.device,
+    *,
+    channels_last: bool,
+    workers: int,
+) -> Iterator[Batch]:
+    """Yield the rows of `batches` without augmentation, on `device`."""
+    from prodrec.core.data.batches import RowBatches, load
+
+    for batch in load(RowBatches(data, photos, augment=False), batches, workers=workers):
+        yield batch.to_device(device, photos, channels_last=channels_last)

@@ -1,0 +1,288 @@
+"""`prodrec train`: from a dataset and settings to a finished run, and the plan of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prodrec.core.base import console, dist
+from prodrec.core.base.errors import BadOption, Mismatch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.data.titles.embeddings import WordVectors
+    from prodrec.core.training.loop import TrainState
+    from prodrec.core.training.plan import Plan
+    from prodrec.core.training.run import Run
+    from prodrec.models.families import Recipe
+
+
+def train(
+    family: str,
+    dataset: str | Path = "dataset",
+    *,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    config: str | Path | None = None,
+    embeddings: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    force: bool = False,
+) -> Run:
+    """Train a model of a family on a prepared dataset and return the finished run.
+
+    Args:
+        family: visual, sicot, bcnn, sscnn, bmtl-rl, bmtl-ca, ssmtl-rl or ssmtl-ca.
+        dataset: directory that `prepare` wrote.
+        out: run directory; by default `runs/FAMILY`.
+        settings: settings by key, such as `{"lr": 0.01, "backbone": "resnet18"}`; the keys of `--set`.
+        config: TOML file with settings; those in `settings` win over it.
+        embeddings: word vectors; by default `embeddings.h5` in the dataset, which is made if it is missing.
+        resume: continue an unfinished run at `out` from its newest checkpoint, with the settings of the run.
+        device: auto, cpu, cuda or cuda:N.
+        workers: processes that load photos; None chooses by the number of cores.
+        force: train anew if `out` contains a run; a finished one is kept until the new one is finished.
+
+    Raises:
+        BadOption: for an unknown family, or unknown or contradicting settings.
+        NotFound, BadArtefact, Mismatch: if the dataset, the run or the embeddings are missing or do not fit.
+        OutputExists: if `out` exists and neither `resume` nor `force` is set.
+        RunLocked: if another process trains this run.
+        Interrupted: after Ctrl-C, when a checkpoint is written.
+    """
+    recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
+    return train_recipe(
+        recipe,
+        explicit=explicit,
+        dataset=Path(dataset),
+        out=Path(out) if out is not None else default_run(family),
+        embeddings=None if embeddings is None else Path(embeddings),
+        device=device,
+        workers=workers,
+        resume=resume,
+        force=force,
+    )
+
+
+def default_run(family: str) -> Path:
+    """Return the run directory of a family that is given no other."""
+    return Path("runs") / family
+
+
+def read_recipe(
+    family: str, settings: Mapping[str, Any], *, config: str | Path | None = None, source: str = "--set"
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the recipe of a family with the settings of a TOML file and then `settings` applied, and their keys.
+
+    `source` names the origin of `settings` in errors. Raise NotFound or BadOption.
+    """
+    from prodrec.core.base.config import mapping_keys, read_toml
+    from prodrec.models.families import make_recipe
+
+    from_file = read_toml(Path(config), mappings=mapping_keys(make_recipe(family).parts())) if config else {}
+    sources = dict.fromkeys(from_file, str(config)) | dict.fromkeys(settings, source)
+    changes = {**from_file, **settings}
+    return make_recipe(family, changes, where=sources), tuple(changes)
+
+
+def train_recipe(
+    recipe: Recipe,
+    *,
+    explicit: Collection[str] | None = None,
+    dataset: Path,
+    out: Path,
+    embeddings: Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> Run:
+    """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
+
+    explicit: keys of the settings that the user chose. They raise BadOption if the dataset has no use for them, and
+    with `resume` the recipe must then equal that of the run. None means that the whole recipe was chosen.
+    """
+    from prodrec.core.base.device import choose_workers
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.training.run import clear_up, open_run
+    from prodrec.core.training.train import refuse_tiny_batches
+    from prodrec.core.training.train import train as train_run
+    from prodrec.models.families import Recipe
+
+    data = open_dataset(dataset)
+    recipe = _recipe_for(data, recipe, explicit or ())
+    # Rank 0 looks for all ranks: shared storage may show a new file to one machine before another.
+    run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
+    if run is not None:
+        _check_resumable(run, data, recipe, settings_given=explicit is None or bool(explicit))
+        recipe = Recipe.from_json(run.recipe)
+        if run.finished:
+            console.info(f"{out} is finished already.")
+            if dist.is_main():
+                clear_up(run)  # in case the end of training was interrupted
+            return run
+    refuse_tiny_batches(data, recipe.training)
+    run, train_state = _resumed(run, data, recipe, device) or _started(
+        data, recipe, out, embeddings, device, resume=resume, force=force
+    )
+    loaders = choose_workers(workers, train_state.device, photos=data.photos is not None)
+    return train_run(run, data, train_state, recipe.photos, workers=loaders)
+
+
+def plan_recipe(
+    recipe: Recipe,
+    *,
+    explicit: Collection[str] = (),
+    dataset: Path,
+    embeddings: Path | None = None,
+    device: str = "auto",
+) -> Plan:
+    """Return parameters, memory and time of training `recipe`, measured in a few steps; write nothing."""
+    import numpy as np
+
+    from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
+    from prodrec.core.training.plan import plan
+    from prodrec.core.training.train import refuse_tiny_batches
+
+    data = open_dataset(dataset)
+    recipe = _recipe_for(data, recipe, explicit)
+    vectors_VE: NDArray[np.float32] | None = None
+    pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
+    if pretrained and embeddings is None and not (data.path / "embeddings.h5").exists():
+        # A plan makes no word vectors; others of the usual dimension take as long.
+        vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
+    elif word_vectors := _load_word_vectors(recipe, data, embeddings):
+        vectors_VE = word_vectors.vectors_VE
+    refuse_tiny_batches(data, recipe.training)
+    train_state = _build(recipe, data, vectors_VE, device)
+    return plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
+
+
+def _recipe_for(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
+    """Return the recipe for the inputs of the dataset and the number of ranks. Raise BadArtefact or BadOption."""
+    from prodrec.models.adapt import adapt_recipe
+
+    data.refuse_nothing()
+    recipe = adapt_recipe(recipe, data.inputs, explicit=explicit, dataset=data.path)
+    return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
+
+
+def _check_resumable(run: Run, data: Dataset, recipe: Recipe, *, settings_given: bool) -> None:
+    if run.dataset_fingerprint != data.fingerprint:
+        raise Mismatch(f"{run.path} was trained on another dataset than {data.path}; give the one it was started with.")
+    if run.family != recipe.family:
+        raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; give its family, or another --out.")
+    if settings_given and recipe != type(recipe).from_json(run.recipe):
+        raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: omit --set.")
+
+
+def _resumed(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tuple[Run, TrainState] | None:
+    """Return an unfinished run with a network that its newest checkpoint fits, or None if it has no checkpoint."""
+    import numpy as np
+
+    from prodrec.core.training.checkpoint import has_checkpoint
+
+    if run is None or not dist.broadcast(has_checkpoint(run.checkpoints)):
+        return None
+    dimension = run.header["word_vectors"].get("dimension", 0)
+    vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
+    return run, _build(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
+
+
+def _started(
+    data: Dataset, recipe: Recipe, out: Path, embeddings: Path | None, device: str, *, resume: bool, force: bool
+) -> tuple[Run, TrainState]:
+    """Create the run directory `out` and return the new run with its network, as training begins."""
+    from prodrec.core.training.run import create_run, open_run, refuse_if_taken
+
+    if resume:
+        console.info(f"{out} has no checkpoint; starting from the beginning.")
+    refuse_if_taken(out, force=force or resume)
+    word_vectors = _load_word_vectors(recipe, data, embeddings)
+    train_state = _build(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    dist.barrier()  # all ranks have checked `out` before rank 0 changes it
+    if dist.is_main():
+        create_run(
+            out,
+            data,
+            recipe=recipe.as_json(),
+            arithmetic={
+                "dtype": str(train_state.dtype).removeprefix("torch."),
+                "channels_last": train_state.channels_last,
+            },
+            word_vectors=(
+                {"fingerprint": word_vectors.fingerprint, "dimension": word_vectors.dimension} if word_vectors else {}
+            ),
+            force=force or resume,
+        )
+    dist.barrier()
+    dist.wait_for_path(out / "run.json")
+    return open_run(out), train_state
+
+
+def _build(
+    recipe: Recipe,
+    data: Dataset,
+    vectors_VE: NDArray[np.float32] | None,
+    device: str,
+    *,
+    arithmetic: dict[str, Any] | None = None,
+) -> TrainState:
+    """Return the network on its device with its optimizer, as training begins.
+
+    arithmetic: number type and memory layout of a run that is resumed. Its weights come from a checkpoint, so no file
+    of pretrained weights is read.
+    """
+    import torch
+
+    from prodrec.core.base.device import choose_device
+    from prodrec.core.training.setup import make_train_state
+    from prodrec.models.assemble import build_network
+    from prodrec.models.sync_batch_norm import convert_sync_batch_norm
+
+    torch.manual_seed(recipe.training.seed)
+    network = build_network(
+        recipe.network,
+        taxonomy=data.taxonomy,
+        attributes=data.attributes,
+        words=len(data.vocabulary),
+        word_vectors_VE=vectors_VE,
+        train_images=data.train_images,
+        load_weights=arithmetic is None,
+        photo_size=(recipe.photos.height, recipe.photos.width),
+        feature_width=data.feature_width,
+    )
+    target = choose_device(device)
+    if dist.world_size() > 1:
+        convert_sync_batch_norm(network, target)
+    pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
+    fixed = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
+    return make_train_state(network, recipe.training, target, pixels=pixels, arithmetic=fixed)
+
+
+def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
+    """Return the word vectors that the recipe starts from, or None if it uses none.
+
+    If the dataset has none yet, rank 0 pretrains them first.
+    """
+    from prodrec.core.data.titles.embeddings import load_word_vectors
+    from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
+
+    if recipe.network.titles is None or recipe.network.word_vectors == "random":
+        if path is not None:
+            raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
+        return None
+    file = path or data.path / "embeddings.h5"
+    if path is None and not dist.broadcast(file.exists()):
+        console.info(f"{file} does not exist; pretraining word vectors on the training titles first.")
+        if dist.is_main():
+            pretrain_embeddings(data, deterministic=True)
+        dist.barrier()
+    return load_word_vectors(file, dataset_fingerprint=data.fingerprint)
