@@ -1,7 +1,7 @@
-"""The embedded example: a small catalogue drawn by code, long-tailed, with the dirt of a real one.
+"""The example catalogue: a small, long-tailed table of products with drawn photos and the dirt of a real catalogue.
 
-Nothing is downloaded, and nothing is left to chance: the same arguments give the same table and the same photos. Leaves
-that look alike (t-shirts, vests, hoodies) also share words, so that words can carry from head to tail.
+Nothing is downloaded. The same arguments give the same table and the same photos. Leaves with similar shapes (t-shirts,
+vests, hoodies) also share words, which can transfer knowledge from the head to the tail.
 """
 
 from __future__ import annotations
@@ -13,26 +13,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prodrec.core.base.errors import BadOption
-from prodrec.demo.dirt import DUPLICATES, ODD_PHOTOS, REJECTED, SECOND_PARENT, Row, add_dirt, save_photo
+from prodrec.demo.dirt import DUPLICATES, PHOTO_FORMATS, REJECTED, SECOND_PARENT, Row, add_dirt, save_photo
 from prodrec.demo.photos import COLOURS, PATTERNS, draw_product
 from prodrec.demo.titles import MATERIALS, TREE, write_title
 
 COLUMNS = ("id", "image", "title", "root", "middle", "leaf", "colour", "pattern", "material")
 LEVELS, ATTRIBUTES = COLUMNS[3:6], COLUMNS[6:]
 
-_FEWEST = 3
-_EACH_NEXT_LEAF = 0.845  # of the photos of the leaf before it
-_ATTRIBUTE_GIVEN = 0.85
+_FEWEST_PRODUCTS = 3
+"""Products of the smallest leaf, enough to train and to test on."""
+_DECAY = 0.845
+"""Products of a leaf as a share of those of the next larger leaf."""
+_ATTRIBUTE_SHARE = 0.85
+"""Share of the attribute values that are not empty."""
 
 
 @dataclass(frozen=True)
 class DrawnCatalogue:
-    """Where the catalogue lies and what was planted in it.
+    """A drawn catalogue: its files and the numbers that `prodrec prepare` must find in it.
 
-    rows:       rows of the table, each either kept or rejected; rejected: how many by the reason that `prepare` gives
-    leaf_sizes: kept rows by leaf, as the table has them, from head to tail
-    duplicate_groups, conflicting_groups: groups of pixel-identical photos, and those of them with different leaves
-    leaves_with_two_parents: leaves that a few rows put under another parent
+    rows:             rows of the table
+    rejected:         rows that `prepare` rejects, by reason
+    leaf_sizes:       usable rows of each leaf of the table, from head to tail
+    duplicate_groups: groups of pixel-identical photos
+    conflicting_groups: those of them whose photos have different leaves
+    leaves_with_two_parents: leaves that a few rows put under a second parent
     """
 
     table: Path
@@ -45,7 +50,7 @@ class DrawnCatalogue:
     leaves_with_two_parents: tuple[str, ...]
 
     @property
-    def kept(self) -> int:
+    def usable_rows(self) -> int:
         return self.rows - sum(self.rejected.values())
 
 
@@ -58,16 +63,22 @@ def draw_catalogue(
     size: int = 96,
     dirt: bool = True,
 ) -> DrawnCatalogue:
-    """Write products.csv and photos/ into `directory`, which is made where it does not exist.
+    """Write products.csv and photos/ into `directory`, which is created if it does not exist.
 
-    products: rows with a photo of their own; dirt adds a few more. leaves: how many of the leaves, from the head.
-    size: pixels of the square photos. dirt: also odd formats, broken, missing and duplicate photos, rows without
-    category or title, a leaf under two parents. Raises BadOption for what cannot be drawn, such as two photos a leaf.
+    products: rows with a photo of their own; dirt adds a few rows
+    leaves:   number of leaves, counted from the head
+    size:     width and height of the photos in pixels
+    dirt:     add unusual formats, broken, missing and duplicate photos, rows without category or title, and a leaf
+              with two parents
+
+    Raise BadOption for arguments that give no catalogue, such as two products for each leaf.
     """
     if not 1 <= leaves <= len(TREE):
         raise BadOption(f"leaves={leaves} cannot be drawn; expected 1 to {len(TREE)}.")
-    if products < _FEWEST * leaves:
-        raise BadOption(f"products={products} are too few for {leaves} leaves; expected {_FEWEST} a leaf or more.")
+    if products < _FEWEST_PRODUCTS * leaves:
+        raise BadOption(
+            f"products={products} are too few for {leaves} leaves; expected {_FEWEST_PRODUCTS} a leaf or more."
+        )
     if dirt and (products < 40 or leaves < 2):
         raise BadOption(f"dirt needs at least 40 products and 2 leaves, not {products} and {leaves}.")
     if size < 16:
@@ -76,55 +87,57 @@ def draw_catalogue(
     photos = directory / "photos"
     photos.mkdir(parents=True, exist_ok=True)
     names = list(TREE)[:leaves]
-    order = [name for name, count in zip(names, _long_tail(products, leaves), strict=True) for _ in range(count)]
-    random.Random(f"order {seed}").shuffle(order)
+    sizes = _long_tail(products, leaves)
+    leaf_by_product = [name for name, count in zip(names, sizes, strict=True) for _ in range(count)]
+    random.Random(f"order {seed}").shuffle(leaf_by_product)
     rows = []
-    for number, leaf in enumerate(order):
-        odd = ODD_PHOTOS[number] if dirt and number < len(ODD_PHOTOS) else (".jpg", "RGB")
-        rows.append(_draw_row(photos, number, leaf, odd=odd, seed=seed, size=size))
-    spoilt = add_dirt(rows, photos, seed=seed) if dirt else set()
+    for number, leaf in enumerate(leaf_by_product):
+        photo_format = PHOTO_FORMATS[number] if dirt and number < len(PHOTO_FORMATS) else (".jpg", "RGB")
+        rows.append(_draw_row(photos, number, leaf, photo_format=photo_format, seed=seed, size=size))
+    unusable = add_dirt(rows, photos, seed=seed) if dirt else set()
     with (directory / "products.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    found = Counter(row["leaf"] for row in rows if row["id"] not in spoilt)
+    usable = Counter(row["leaf"] for row in rows if row["id"] not in unusable)
     return DrawnCatalogue(
         table=directory / "products.csv",
         photos=photos,
         rows=len(rows),
         rejected=dict(REJECTED) if dirt else {},
-        leaf_sizes={name: found[name] for name in names},
+        leaf_sizes={name: usable[name] for name in names},
         duplicate_groups=sum(DUPLICATES.values()) if dirt else 0,
         conflicting_groups=DUPLICATES["conflicting"] if dirt else 0,
         leaves_with_two_parents=(SECOND_PARENT[0],) if dirt else (),
     )
 
 
-def _draw_row(photos: Path, number: int, leaf: str, *, odd: tuple[str, str], seed: int, size: int) -> Row:
-    chance = random.Random(f"{seed} {number}")
-    place = TREE[leaf]
-    colour, pattern = chance.choice(list(COLOURS)), chance.choice(PATTERNS)
-    material = chance.choice(MATERIALS[place.root])
-    photo = draw_product(leaf, colour, pattern, size=size, seed=chance.getrandbits(32))
-    title = write_title(leaf, colour, pattern, material, chance)
-    given = {"colour": colour, "pattern": pattern, "material": material}
+def _draw_row(photos: Path, number: int, leaf: str, *, photo_format: tuple[str, str], seed: int, size: int) -> Row:
+    """Draw one product: save its photo and return its row."""
+    rng = random.Random(f"{seed} {number}")
+    category = TREE[leaf]
+    colour, pattern = rng.choice(list(COLOURS)), rng.choice(PATTERNS)
+    material = rng.choice(MATERIALS[category.root])
+    photo = draw_product(leaf, colour, pattern, size=size, seed=rng.getrandbits(32))
+    title = write_title(leaf, colour, pattern, material, rng)
+    attributes = {"colour": colour, "pattern": pattern, "material": material}
     return {
         "id": f"P{number:06d}",
-        "image": save_photo(photo, photos / f"P{number:06d}", *odd),
+        "image": save_photo(photo, photos / f"P{number:06d}", *photo_format),
         "title": title,
-        "root": place.root,
-        "middle": place.middle,
+        "root": category.root,
+        "middle": category.middle,
         "leaf": leaf,
-        **{name: value if chance.random() < _ATTRIBUTE_GIVEN else "" for name, value in given.items()},
+        **{name: value if rng.random() < _ATTRIBUTE_SHARE else "" for name, value in attributes.items()},
     }
 
 
 def _long_tail(products: int, leaves: int) -> list[int]:
-    """Photos of every leaf, falling geometrically to at least three, `products` together."""
-    weights = [_EACH_NEXT_LEAF**i for i in range(leaves)]
-    counts = [max(_FEWEST, int(products * weight / sum(weights))) for weight in weights]
+    """Return the products of each leaf: geometrically decreasing, at least _FEWEST_PRODUCTS, `products` in total."""
+    weights = [_DECAY**i for i in range(leaves)]
+    counts = [max(_FEWEST_PRODUCTS, int(products * weight / sum(weights))) for weight in weights]
     for i in range(products - sum(counts)):
         counts[i % leaves] += 1
     while sum(counts) > products:
-        counts[counts.count(counts[0]) - 1] -= 1  # the last of the largest, so that they stay in order
+        counts[counts.count(counts[0]) - 1] -= 1  # the last of the largest leaves, which keeps the order
     return counts

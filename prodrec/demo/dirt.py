@@ -1,4 +1,4 @@
-"""The dirt of a real catalogue, planted: odd, broken, missing and repeated photos, rows without category or title."""
+"""The dirt of a real catalogue: unusual, broken, missing and duplicate photos, rows without category or title."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from prodrec.demo.titles import TREE
 
 Row = dict[str, str]
 
-# How the first photos of a dirty catalogue are kept, by ending and mode; all others are .jpg.
-ODD_PHOTOS = (
+PHOTO_FORMATS = (
     (".JPG", "RGB"),
     (".Jpeg", "RGB"),
     (".jpg", "CMYK"),
@@ -23,83 +22,90 @@ ODD_PHOTOS = (
     (".PNG", "P"),
     (".webp", "RGB"),
 )
+"""File ending and mode of the first photos of a catalogue with dirt; the others are RGB .jpg files."""
 REJECTED = {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
+"""Rows that `prodrec prepare` rejects, by reason."""
 DUPLICATES = {"copied": 6, "other format": 2, "conflicting": 2}
+"""Rows whose photo is identical to that of another row, by kind; the leaf differs if `conflicting`."""
 WITHOUT_TITLE = ("", "", "！！！ ~ ！！！", " ")
+"""Titles without words, one row each."""
 SECOND_PARENT = ("Sneakers", "Clothing", "Sportswear", 2)
+"""A leaf, another root and middle category, and the number of its rows that are moved there."""
 
 _EXIF_ORIENTATION = 0x0112
+_ROTATE_RIGHT = 6
+"""EXIF orientation: viewers rotate the photo by 90° clockwise."""
 
 
 def save_photo(photo: Image.Image, stem: Path, ending: str = ".jpg", mode: str = "RGB") -> str:
-    """Write the photo as `stem` + `ending` in one of the modes of ODD_PHOTOS; returns the file's name."""
+    """Write the photo to `stem` + `ending` in one of the modes of PHOTO_FORMATS and return the file name."""
     path = stem.with_name(stem.name + ending)
     options: dict[str, object] = {"quality": 88} if ending.lower() in (".jpg", ".jpeg", ".webp") else {}
-    if mode == "rotated":  # on its side, with the note to turn it upright again
+    if mode == "rotated":
         exif = Image.Exif()
-        exif[_EXIF_ORIENTATION] = 6
+        exif[_EXIF_ORIENTATION] = _ROTATE_RIGHT
         photo, options["exif"] = photo.transpose(Image.Transpose.ROTATE_90), exif
     elif mode == "RGBA":
         photo = photo.copy()
         photo.putalpha(Image.new("L", photo.size, 255))
     elif mode != "RGB":
         photo = photo.convert(mode)
-    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[ending.lower()]
-    photo.save(path, kind, **options)
+    file_format = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[ending.lower()]
+    photo.save(path, file_format, **options)
     return path.name
 
 
 def add_dirt(rows: list[Row], photos: Path, *, seed: int) -> set[str]:
-    """Spoil some rows, add others and shuffle; how many of each is in the constants above.
+    """Damage some rows, add others as the constants above list them, and shuffle all.
 
-    Returns the ids of the rows that cannot be used.
+    Return the ids of the rows that cannot be used.
     """
-    chance = random.Random(f"dirt {seed}")
-    plain = [row for row in rows if row["image"].endswith(".jpg")]
-    chance.shuffle(plain)
-    sources = iter(plain)
+    rng = random.Random(f"dirt {seed}")
+    jpg_rows = [row for row in rows if row["image"].endswith(".jpg")]
+    rng.shuffle(jpg_rows)
+    sources = iter(jpg_rows)
 
-    def another(ending: str = ".jpg") -> tuple[Row, Path, Path]:
-        """A new row like the next one, with the photo that is there and the place of its own."""
+    def copy_row(ending: str = ".jpg") -> tuple[Row, Path, Path]:
+        """Append a copy of the next row. Return it, the photo of the original and the path of its own photo."""
         source, number = next(sources), f"P{len(rows):06d}"
         rows.append(source | {"id": number, "image": number + ending, "title": source["title"].lower()})
         return rows[-1], photos / source["image"], photos / rows[-1]["image"]
 
     for _ in range(DUPLICATES["copied"]):
-        _, photo, copy = another()
-        shutil.copyfile(photo, copy)
+        _, source, target = copy_row()
+        shutil.copyfile(source, target)
     for _ in range(DUPLICATES["other format"]):
-        _, photo, copy = another(".png")
-        with Image.open(photo) as pixels:
-            pixels.save(copy, "PNG")
+        _, source, target = copy_row(".png")
+        with Image.open(source) as photo:
+            photo.save(target, "PNG")
     for _ in range(DUPLICATES["conflicting"]):
-        row, photo, copy = another()
-        shutil.copyfile(photo, copy)
-        row.update(_other_leaf(row["leaf"], rows))
+        row, source, target = copy_row()
+        shutil.copyfile(source, target)
+        row.update(_other_category(row["leaf"], rows))
     usable = {row["id"] for row in rows}
     for _ in range(REJECTED["missing photo"]):
-        another()
+        copy_row()
     for i in range(REJECTED["undecodable"]):
-        another()[2].write_bytes((b"<html>404 Not Found</html>", bytes(range(256)) * 4, bytes(600))[i % 3])
+        copy_row()[2].write_bytes((b"<html>404 Not Found</html>", bytes(range(256)) * 4, bytes(600))[i % 3])
     for i in range(REJECTED["truncated"]):
-        _, photo, copy = another()
-        copy.write_bytes(photo.read_bytes()[: photo.stat().st_size * (4 + i % 4) // 10])
+        _, source, target = copy_row()
+        target.write_bytes(source.read_bytes()[: source.stat().st_size * (4 + i % 4) // 10])
     for _ in range(REJECTED["no category"]):
-        row, photo, copy = another()
-        with Image.open(photo) as pixels:
-            save_photo(pixels.transpose(Image.Transpose.FLIP_TOP_BOTTOM), copy.with_suffix(""))
+        row, source, target = copy_row()
+        with Image.open(source) as photo:
+            save_photo(photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM), target.with_suffix(""))
         row["leaf"] = ""
     for title, row in zip(WITHOUT_TITLE, sources, strict=False):
         row["title"] = title
-    leaf, root, middle, times = SECOND_PARENT
-    for row in [row for row in plain if row["leaf"] == leaf][-times:]:
+    leaf, root, middle, count = SECOND_PARENT
+    for row in [row for row in jpg_rows if row["leaf"] == leaf][-count:]:
         row["root"], row["middle"] = root, middle
-    spoilt = {row["id"] for row in rows} - usable
-    chance.shuffle(rows)
-    return spoilt
+    unusable = {row["id"] for row in rows} - usable
+    rng.shuffle(rows)
+    return unusable
 
 
-def _other_leaf(leaf: str, rows: list[Row]) -> Row:
-    """The category of the first row with another leaf."""
+def _other_category(leaf: str, rows: list[Row]) -> Row:
+    """Return the category of the first row with another leaf than `leaf`."""
     other = next((row["leaf"] for row in rows if row["leaf"] not in ("", leaf)), leaf)
     return {"root": TREE[other].root, "middle": TREE[other].middle, "leaf": other}

@@ -1,8 +1,16 @@
-"""The shapes of the example catalogue: one for every leaf.
+"""The shape of each leaf of the example catalogue.
 
-A shape is a list of parts `(layer, kind, places, more…)` in a unit square, y down. Layers: `body` takes the product's
-colour and pattern, `trim` a darker and `light` a lighter shade of it, `dark` is nearly black (soles, wheels, handles).
-Kinds: `poly` and `line` through points in hundredths, `oval`, `box`, `arc` and `pie` in (left, top, right, bottom).
+A shape is a list of parts `(layer, kind, coordinates, *style)` in a unit square, y down.
+
+layer: `body` takes the colour and pattern of the product, `trim` a darker and `light` a lighter shade of the colour;
+    `dark` is nearly black (soles, wheels, handles)
+kind, coordinates and style:
+    `poly`: points in hundredths, as a string
+    `line`: points in hundredths, as a string; width
+    `oval`: (left, top, right, bottom)
+    `box`: (left, top, right, bottom); radius of the corners
+    `pie`: (left, top, right, bottom); start and end in degrees
+    `arc`: (left, top, right, bottom); start and end in degrees, width
 """
 
 from __future__ import annotations
@@ -114,7 +122,7 @@ SHAPES: dict[str, list[Part]] = {
     "Footballs": [
         ("body", "oval", (0.13, 0.13, 0.87, 0.87)),
         ("dark", "poly", "50,36 63,46 58,61 42,61 37,46"),
-        *(("dark", "line", places, 0.015) for places in ("50,36 50,14", "63,46 85,38", "58,61 71,80", "42,61 29,80")),
+        *(("dark", "line", points, 0.015) for points in ("50,36 50,14", "63,46 85,38", "58,61 71,80", "42,61 29,80")),
         ("dark", "line", "37,46 15,38", 0.015),
     ],
     "Beach Balls": [

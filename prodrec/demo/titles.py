@@ -1,7 +1,7 @@
-"""The category tree of the example catalogue, and titles as sellers write them: Chinese, English or both, with noise.
+"""The category tree of the example catalogue, and titles like those of sellers: Chinese, English or both, with noise.
 
-Words are shared as in a real market: leaves with one parent share some, brands keep to one or two roots, colours go
-everywhere, and 包邮 or "free shipping" say nothing. One title in four does not name what is sold.
+Words are shared as in a real market: sibling leaves share some words, a brand occurs in one or two roots, colours occur
+everywhere, and 包邮 or "free shipping" carry no information. One title in four does not name the leaf.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Leaf:
-    """Where a leaf stands in the tree, and how sellers call its products in both languages."""
+    """The categories above a leaf, and the names of its products in both languages."""
 
     root: str
     middle: str
@@ -24,7 +24,6 @@ def _leaf(root: str, middle: str, english: str, chinese: str) -> Leaf:
     return Leaf(root, middle, tuple(english.split(", ")), tuple(chinese.split(", ")))
 
 
-# From the head to the tail.
 TREE = {
     "T-Shirts": _leaf("Clothing", "Tops", "T-Shirt, tee, short-sleeve top", "T恤, 短袖上衣"),
     "Sneakers": _leaf("Shoes", "Sports Shoes", "sneakers, running shoes, sports shoes", "运动鞋, 跑步鞋, 板鞋"),
@@ -56,6 +55,7 @@ TREE = {
     "Beach Balls": _leaf("Toys", "Balls", "beach ball, inflatable ball", "沙滩球, 充气球"),
     "Teapots": _leaf("Kitchen", "Tea and Coffee", "teapot, tea kettle", "茶壶, 泡茶壶"),
 }
+"""The leaves, from head to tail."""
 
 MATERIALS = {
     "Clothing": ("cotton", "linen", "wool"),
@@ -73,46 +73,47 @@ _BRANDS = {
 }
 _NOISE_ENGLISH = ("free shipping", "hot sale", "new arrival", "best price", "100% genuine", "2.5% off", "gift")
 _NOISE_CHINESE = ("包邮", "新款", "特价", "正品", "热卖", "送礼物", "【限时】", "2020新款")
-_GENERIC = {
+_GENERIC_NOUNS = {
     "Clothing": (("clothing", "fashion wear"), ("服装", "百搭服饰")),
     "Shoes": (("shoes", "footwear"), ("鞋子", "鞋")),
     "Bags": (("bag", "travel bag"), ("包包", "箱包")),
     "Toys": (("toy", "kids toy"), ("玩具", "儿童玩具")),
     "Kitchen": (("kitchenware", "for the kitchen"), ("厨房用品", "厨具")),
 }
-_PAIRS = """
+"""English and Chinese nouns by root."""
+_TRANSLATIONS = """
 red=红色 orange=橙色 yellow=黄色 green=绿色 blue=蓝色 purple=紫色 pink=粉色 brown=棕色 grey=灰色 black=黑色 white=白色
 plain=纯色 striped=条纹 dotted=波点 checked=格子 cotton=纯棉 linen=亚麻 wool=羊毛 leather=真皮 canvas=帆布 rubber=橡胶
 nylon=尼龙 plastic=塑料 wood=木制 paper=纸质 steel=不锈钢 enamel=搪瓷 ceramic=陶瓷
 """
-_CHINESE = dict(pair.split("=") for pair in _PAIRS.split())
+_CHINESE = dict(pair.split("=") for pair in _TRANSLATIONS.split())
 _FULL_WIDTH = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)})
 
 
-def write_title(leaf: str, colour: str, pattern: str, material: str, chance: random.Random) -> str:
-    """A seller's title for one product: brand, what it is like, what it is, and noise."""
-    place = TREE[leaf]
-    language = chance.choices(("english", "chinese", "both"), (45, 45, 10))[0]
+def write_title(leaf: str, colour: str, pattern: str, material: str, rng: random.Random) -> str:
+    """Return a title for one product: brand, properties, noun and noise."""
+    category = TREE[leaf]
+    language = rng.choices(("english", "chinese", "both"), (45, 45, 10))[0]
     chinese = language == "chinese"
-    noun = chance.choice(place.chinese if chinese else place.english)
-    if chance.random() < 0.25:
-        noun = chance.choice(_GENERIC[place.root][chinese])
-    likes = [
+    noun = rng.choice(category.chinese if chinese else category.english)
+    if rng.random() < 0.25:
+        noun = rng.choice(_GENERIC_NOUNS[category.root][chinese])
+    properties = [
         word
         for word, share in ((colour, 0.65), (pattern, 0.2 if pattern == "plain" else 0.55), (material, 0.45))
-        if chance.random() < share
+        if rng.random() < share
     ]
-    words = [_CHINESE[word] if chinese else word for word in likes] + [noun]
+    words = [_CHINESE[word] if chinese else word for word in properties] + [noun]
     if language == "both":
-        words.append(chance.choice(place.chinese))
-    if chance.random() < 0.75:
-        words.insert(0, chance.choice(_BRANDS[place.root]))
-    for _ in range(chance.choice((0, 1, 1, 2))):
-        noise = chance.choice(_NOISE_CHINESE if chinese or language == "both" else _NOISE_ENGLISH)
-        words.insert(chance.choice((0, len(words))), noise)
-    title = (" " if language != "chinese" or chance.random() < 0.4 else "").join(words)
+        words.append(rng.choice(category.chinese))
+    if rng.random() < 0.75:
+        words.insert(0, rng.choice(_BRANDS[category.root]))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        noise = rng.choice(_NOISE_CHINESE if chinese or language == "both" else _NOISE_ENGLISH)
+        words.insert(rng.choice((0, len(words))), noise)
+    title = (" " if language != "chinese" or rng.random() < 0.4 else "").join(words)
     if language == "english":
-        title = chance.choice((str.title, str.upper, str, str))(title)
-    if chance.random() < 0.12:
+        title = rng.choice((str.title, str.upper, str, str))(title)
+    if rng.random() < 0.12:
         title = title.translate(_FULL_WIDTH)
-    return title + chance.choice(("", "", "", "!", "！" if chinese else "!!"))
+    return title + rng.choice(("", "", "", "!", "！" if chinese else "!!"))

@@ -1,4 +1,4 @@
-"""Every leaf can be drawn in every colour and pattern, and looks different each time."""
+"""Photos depend on leaf, colour, pattern and seed, and are reproducible."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def test_every_leaf_has_a_shape_and_every_root_materials() -> None:
 
 
 @pytest.mark.parametrize("leaf", SHAPES)
-def test_a_leaf_is_drawn(leaf: str) -> None:
+def test_photo_is_reproducible_and_depends_on_the_seed(leaf: str) -> None:
     first = draw_product(leaf, "red", "plain", size=48, seed=1)
     assert (first.size, first.mode) == ((48, 48), "RGB")
     assert first.tobytes() == draw_product(leaf, "red", "plain", size=48, seed=1).tobytes()
     assert first.tobytes() != draw_product(leaf, "red", "plain", size=48, seed=2).tobytes()
 
 
-def test_every_colour_and_pattern_is_seen() -> None:
+def test_every_colour_and_pattern_gives_another_photo() -> None:
     photos = [draw_product("Mugs", colour, pattern, size=48, seed=5) for colour in COLOURS for pattern in PATTERNS]
     assert len({photo.tobytes() for photo in photos}) == len(COLOURS) * len(PATTERNS)
     red, blue = (np.asarray(draw_product("Mugs", c, "plain", size=48, seed=5), np.float32) for c in ("red", "blue"))

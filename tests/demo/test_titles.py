@@ -1,4 +1,4 @@
-"""Titles say something about most products, in the words that similar products share."""
+"""Titles of similar leaves share words; noise, colours and brands occur everywhere."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from prodrec.demo.titles import MATERIALS, TREE, write_title
 
 
 def words_of(leaf: str, titles: int = 150) -> set[str]:
-    chance, cut = random.Random(leaf), choose_tokenizer()
+    rng, tokenizer = random.Random(leaf), choose_tokenizer()
     material = MATERIALS[TREE[leaf].root][0]
-    return {word for _ in range(titles) for word in cut(write_title(leaf, "red", "striped", material, chance))}
+    return {word for _ in range(titles) for word in tokenizer(write_title(leaf, "red", "striped", material, rng))}
 
 
 def test_similar_leaves_share_more_words_than_others() -> None:
@@ -21,12 +21,12 @@ def test_similar_leaves_share_more_words_than_others() -> None:
     assert len(shirts & vests) > len(shirts & pots)
 
 
-def test_noise_and_colours_are_everywhere() -> None:
+def test_noise_and_colours_occur_everywhere() -> None:
     for leaf in ("T-Shirts", "Teapots"):
         assert {"包邮", "新款", "free", "shipping", "red", "红色", "条纹"} <= words_of(leaf)
 
 
-def test_brands_keep_their_hyphens_and_ampersands() -> None:
+def test_tokenizer_keeps_brands_whole() -> None:
     assert "nord-vik" in words_of("Sneakers")
     assert "k&p" in words_of("Mugs")
     assert "o'malley" in words_of("Skirts")

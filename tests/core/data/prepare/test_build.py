@@ -43,7 +43,7 @@ def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_every_row_is_kept_or_rejected(drawn: DrawnCatalogue, prepared: Dataset) -> None:
     rows = prepared.header["counts"]["rows"]
-    assert (rows["in"], rows["kept"], rows["by_reason"]) == (drawn.rows, drawn.kept, drawn.rejected)
+    assert (rows["in"], rows["kept"], rows["by_reason"]) == (drawn.rows, drawn.usable_rows, drawn.rejected)
     table, rejected, products = read(drawn.table), read(prepared.path / "rejected.csv"), prepared.products()
     assert Counter(row["reason"] for row in rejected) == drawn.rejected
     for row in rejected:
