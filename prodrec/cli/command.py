@@ -21,6 +21,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from prodrec.cli.options import add_options, drop_defaults
 from prodrec.core.base import console, dist, rank_failures
 from prodrec.core.base.errors import BadOption, LostContact, ProdrecError
 
@@ -34,12 +35,15 @@ class Command:
 
     function: the plain function; its docstring is the help text, its return value is what `--json` prints
     parallel: whether the command may run on several ranks
+    options: dataclasses whose options the command has in place of the `**options` of the function, which get those that
+        the user typed
     settings: further arguments of `typer.Typer.command`, such as the epilog
     """
 
     name: str
     function: Callable[..., Any]
     parallel: bool = False
+    options: tuple[type, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -49,10 +53,10 @@ class Command:
         """Add the command to `app`."""
 
         @functools.wraps(self.function)
-        def run(*, json: bool, debug: bool, **options: Any) -> None:
-            _run(self, options, json=json, debug=debug)
+        def run(*, context: typer.Context, json: bool, debug: bool, **options: Any) -> None:
+            _run(self, drop_defaults(options, self.options, context), json=json, debug=debug)
 
-        run.__signature__ = _with_common_options(self.function)  # type: ignore[attr-defined]
+        run.__signature__ = _signature(self)  # type: ignore[attr-defined]
         app.command(self.name, **self.settings)(run)
 
 
@@ -60,13 +64,15 @@ _parallel: list[str] = []
 """Names of the commands that may run on several ranks, for the error of the others."""
 
 
-def command(name: str, *, parallel: bool = False, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+def command(
+    name: str, *, parallel: bool = False, options: tuple[type, ...] = (), **settings: Any
+) -> Callable[[Callable[..., Any]], Command]:
     """Turn a function into a Command called `name`; see Command for the arguments."""
 
     def decorate(function: Callable[..., Any]) -> Command:
         if parallel:
             _parallel.append(name)
-        return Command(name, function, parallel, settings)
+        return Command(name, function, parallel, options, settings)
 
     return decorate
 
@@ -146,10 +152,12 @@ def _one_process_only(name: str) -> str:
     )
 
 
-def _with_common_options(function: Callable[..., Any]) -> inspect.Signature:
-    signature = inspect.signature(function, eval_str=True)
+def _signature(command: Command) -> inspect.Signature:
+    """Return the signature that typer reads: the parameters of the function, its options, --json and --debug."""
+    signature = add_options(inspect.signature(command.function, eval_str=True), command.options)
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
+    parameters.append(inspect.Parameter("context", keyword, annotation=typer.Context))
     for name, annotation in (("json", JsonOption), ("debug", DebugOption)):
         parameters.append(inspect.Parameter(name, keyword, default=False, annotation=annotation))
     return signature.replace(parameters=parameters, return_annotation=None)

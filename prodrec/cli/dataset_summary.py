@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MANY_WITHOUT_WORDS = 0.2
 
 
-def say_dataset(header: Mapping[str, Any], path: Path) -> None:
+def print_dataset(header: Mapping[str, Any], path: Path) -> None:
     """Print the summary of a dataset."""
     for name, text in _lines(header, path):
         console.print(f"{name:<12}{text}")
@@ -23,7 +23,7 @@ def say_dataset(header: Mapping[str, Any], path: Path) -> None:
         console.print(f"{name:<12}{text}")
 
 
-def answer(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def summary_json(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """What `--json` prints."""
     taken = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
     found = {name: header[name] for name in (*taken, "options", "counts") if name in header}

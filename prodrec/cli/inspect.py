@@ -33,18 +33,18 @@ def inspect_command(
 
         prodrec inspect shop --leaves --samples 5
     """
-    from prodrec.cli.dataset_summary import answer, say_dataset
+    from prodrec.cli.dataset_summary import print_dataset, summary_json
     from prodrec.core.data.dataset import open_dataset
 
     data = open_dataset(dataset)
-    say_dataset(data.header, dataset)
-    found = answer(data.header, dataset)
+    print_dataset(data.header, dataset)
+    summary = summary_json(data.header, dataset)
     if leaves:
-        found["leaves"] = _say_leaves(data)
-        found["leaves_left_out"] = len(data.taxonomy.leaves) - len(found["leaves"])
+        summary["leaves"] = _say_leaves(data)
+        summary["leaves_left_out"] = len(data.taxonomy.leaves) - len(summary["leaves"])
     if samples:
-        found["samples"] = _say_samples(data, samples, seed)
-    return found
+        summary["samples"] = _say_samples(data, samples, seed)
+    return summary
 
 
 def _say_leaves(data: Dataset) -> list[dict[str, Any]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from prodrec.cli.command import command
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption
+
+if TYPE_CHECKING:
+    from prodrec.eval.refine.refinement import Refinement
 
 EXAMPLES = """
 Examples:
@@ -112,37 +115,22 @@ def refine_mcr_command(
     return result.as_json()
 
 
-def _print_refinement(refinement: dict[str, Any]) -> None:
+def _print_refinement(refinement: Refinement) -> None:
     from rich.table import Table
 
-    fitted = refinement.get("fit")
-    source = f"fitted on {fitted['rows']:,} {' and '.join(fitted['splits'])} rows" if fitted else "by given weights"
-    console.print(
-        f"{refinement['scores']}: {refinement['rows']:,} rows, {len(refinement['levels'])} levels, "
-        f"λ = {refinement['lambda']:.4g}, {refinement['parameters']:,} weights {source}"
-    )
-    if fitted:
-        solver = refinement["solver"]["final"]
-        in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
-        console.print(
-            f"solver: {solver['status']} after {solver['steps']} steps, {solver['evaluations']} evaluations{in_float64}"
-        )
-    for note in refinement["notes"]:
+    console.print(refinement.summary())
+    for note in refinement.notes:
         console.info(note)
     table = Table(box=None, pad_edge=False)
     for header in ("top-1, percent", "level", "", "images", "classes", "before", "after", "change"):
         table.add_column(header, justify="left" if header in ("top-1, percent", "level", "") else "right")
-    for row in refinement["figures"]:
-        names = (row["split"], row["level"], row["metric"])
-        counts = (f"{row['rows']:,}", f"{row['classes']:,}")
-        before, after = row["before"], row["after"]
-        table.add_row(*names, *counts, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
+    for row in refinement.accuracies:
+        counts = (f"{row.rows:,}", f"{row.classes:,}")
+        values = (f"{row.before:.2f}", f"{row.after:.2f}", f"{row.after - row.before:+.2f}")
+        table.add_row(row.split, row.level, row.metric, *counts, *values)
     console.print(table)
-    if refinement["worse"]:
-        rows = ", ".join(
-            f"{f['split']} {f['level']} {f['metric']} {f['before']:.2f} to {f['after']:.2f}"
-            for f in refinement["worse"]
-        )
+    if refinement.worse:
+        rows = ", ".join(f"{w.split} {w.level} {w.metric} {w.before:.2f} to {w.after:.2f}" for w in refinement.worse)
         console.warn(f"refinement makes these rows worse: {rows}; the raw scores may be the better ones.")
 
 

@@ -2,21 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
 from prodrec.core.base.artefact import new_directory, refuse_if_taken
+from prodrec.core.base.config import read_toml
 from prodrec.core.base.device import available_cores
 from prodrec.core.base.errors import BadOption
-from prodrec.core.data.photos.decoding import decode_share
+from prodrec.core.base.options import read_options, with_options
+from prodrec.core.data.photos.decoding import decode_shard
 from prodrec.core.data.prepare.build import Workspace, build
-from prodrec.core.data.prepare.options import WITHOUT, PrepareOptions
+from prodrec.core.data.prepare.options import WITHOUT_PHOTOS, PrepareOptions
 from prodrec.core.data.prepare.write import write_dataset
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+
+
+@with_options(ColumnNames, PrepareOptions)
+def prepare(
+    tables: str | Path | Sequence[str | Path] = (),
+    *,
+    images: str | Path | None = None,
+    features: str | Path | None = None,
+    no_images: bool = False,
+    out: str | Path = "dataset",
+    config: str | Path | None = None,
+    workers: int | None = None,
+    force: bool = False,
+    **options: Any,
+) -> Dataset:
+    """Make a clean dataset from tables of products and their photos, and open it.
+
+    Every photo is decoded once. Rows that cannot be used are in `rejected.csv` with the reason. Duplicate photos are in
+    one split.
+
+    Args:
+        tables: CSV, TSV, JSON lines or Parquet files; several need the same columns. Without a table the folders of
+            `images` are the categories: root/…/leaf/photo.jpg.
+        images: folder, tar or zip of photos; by default the folder of the first table.
+        features: file of vectors in place of photos, one for every row: .npy, or .h5 with a dataset `features`.
+        no_images: use titles and categories alone, for word vectors.
+        out: directory to write.
+        config: TOML file with the options below; keywords win over it.
+        workers: processes that decode photos; None is one per core.
+        force: replace an existing dataset.
+        **options: the options below.
+
+    Raises:
+        NotFound: if a table, the photos or the TOML file do not exist.
+        BadTable, BadFeatures: if a table or the vectors cannot be read or lack a column.
+        BadOption: for unknown options, or options that contradict each other.
+        OutputExists: if `out` exists and `force` is not set.
+    """
+    from prodrec.core.data.dataset import open_dataset
+
+    paths = [tables] if isinstance(tables, str | Path) else list(tables)
+    prepare_dataset(
+        [Path(path) for path in paths],
+        images=None if images is None else Path(images),
+        features=None if features is None else Path(features),
+        out=Path(out),
+        options=read_prepare_options(options, config=config, no_images=no_images, features=features),
+        workers=workers,
+        force=force,
+    )
+    return open_dataset(Path(out))
+
+
+def read_prepare_options(
+    options: Mapping[str, Any],
+    *,
+    config: str | Path | None = None,
+    no_images: bool = False,
+    features: str | Path | None = None,
+) -> PrepareOptions:
+    """Return the options of a TOML file with `options` applied on top. Raise NotFound or BadOption."""
+    if no_images and features is not None:
+        raise BadOption(f"--features {features} and --no-images exclude each other; omit one of them.")
+    classes = (ColumnNames, PrepareOptions)
+    from_file = read_options(classes, read_toml(Path(config)), source=str(config)) if config else {}
+    from_call = read_options(classes, options, source="prepare")
+    values = {owner: {**from_file.get(owner, {}), **from_call[owner]} for owner in classes}
+    inputs: Any = "features" if features is not None else "nothing" if no_images else "photos"
+    return PrepareOptions(inputs=inputs, columns=ColumnNames(**values[ColumnNames]), **values[PrepareOptions])
 
 
 def prepare_dataset(
@@ -31,33 +106,30 @@ def prepare_dataset(
 ) -> dict[str, Any]:
     """Write the dataset directory `out` and return its dataset.json.
 
-    Without `images` the photos' names are relative to the folder of the first table; without tables the folders of
-    `images` are the categories. `features` is a file of vectors in place of photos, one for every row of the tables.
-    Of several ranks each decodes its share of the photos; rank 0 does the rest, and all must see the place of `out`.
-    Raises NotFound, BadTable, BadFeatures, BadOption or OutputExists; then nothing is left at `out` but what was there
-    before.
+    Each of several ranks decodes a shard of the photos. Rank 0 does the rest. All ranks must see `out`.
+    See `prepare` for the arguments and errors; after an error `out` is as it was before.
     """
     options = options or PrepareOptions()
     if features is not None:
         options = replace(options, inputs="features")
     tables = [Path(table) for table in tables]
     _refuse_contradictions(tables, images, options)
-    where = features or images or tables[0].parent
+    source = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
     decoders = workers or max(1, available_cores() // dist.local_world_size())
-    dist.barrier()  # all ranks have looked at the place before rank 0 changes it
+    dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
         cutters = workers or available_cores()
-        return dist.broadcast(_prepare(tables, Path(where), out, options, tokenizer, decoders, cutters, force=force))
+        return dist.broadcast(_prepare(tables, Path(source), out, options, tokenizer, decoders, cutters, force=force))
     if options.inputs == "photos":
-        decode_share(workers=decoders)
+        decode_shard(workers=decoders)
     return dist.broadcast({})
 
 
 def _prepare(
     tables: Sequence[Path],
-    where: Path,
+    source: Path,
     out: Path,
     options: PrepareOptions,
     tokenizer: Tokenizer,
@@ -67,16 +139,17 @@ def _prepare(
     force: bool,
 ) -> dict[str, Any]:
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        work = Workspace(directory, Path(scratch), decoders, cutters)
-        prepared = build(tables, where, work, options, tokenizer)
+        workspace = Workspace(directory, Path(scratch), decoders, cutters)
+        prepared = build(tables, source, workspace, options, tokenizer)
         return write_dataset(directory, prepared)
 
 
 def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
     if options.inputs != "photos" and images is not None:
-        raise BadOption(f"--images {images} and {WITHOUT[options.inputs]} exclude each other; leave one of them out.")
+        other = WITHOUT_PHOTOS[options.inputs]
+        raise BadOption(f"--images {images} and {other} exclude each other; omit one of them.")
     if options.inputs != "photos" and not tables:
-        raise BadOption(f"{WITHOUT[options.inputs]} needs a table: the rows that the dataset is made of.")
+        raise BadOption(f"{WITHOUT_PHOTOS[options.inputs]} needs a table: the rows that the dataset is made of.")
     if images is None and not tables:
         raise BadOption(
             "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."

@@ -13,6 +13,7 @@ from prodrec.core.base.errors import BadOption, NotFound, OutputExists
 
 if TYPE_CHECKING:
     from prodrec.core.scores.reader import Scores
+    from prodrec.eval.refine.refinement import Refinement
     from prodrec.eval.refine.settings import MCRSettings
 
 
@@ -20,30 +21,27 @@ if TYPE_CHECKING:
 class RefinementResult:
     """What `refine_mcr` did.
 
-    refined: for each new file what was fitted and the accuracy of every level before and after, as plain values
+    refined: for each new file how it was fitted and the accuracy of every level before and after
     up_to_date: refined files that existed already and were kept
     """
 
-    refined: tuple[dict[str, Any], ...]
+    refined: tuple[Refinement, ...]
     up_to_date: tuple[Path, ...]
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All refined score files, new ones and those that were up to date."""
-        return (*(Path(entry["scores"]) for entry in self.refined), *self.up_to_date)
+        return (*(refinement.scores for refinement in self.refined), *self.up_to_date)
 
     def __str__(self) -> str:
-        lines = []
-        for entry in self.refined:
-            lines.append(f"{entry['scores']}: {entry['rows']:,} rows, λ = {entry['lambda']:.4g}")
-            for row in entry["figures"]:
-                change = f"{row['before']:.2f} → {row['after']:.2f} %"
-                lines.append(f"  {row['split']} {row['level']} {row['metric']}: {change}")
-        return "\n".join([*lines, *(f"{path} is up to date" for path in self.up_to_date)])
+        return "\n".join([*map(str, self.refined), *(f"{path} is up to date" for path in self.up_to_date)])
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `prodrec refine-mcr --json` prints them."""
-        return {"refined": list(self.refined), "up_to_date": [str(path) for path in self.up_to_date]}
+        return {
+            "refined": [refinement.as_json() for refinement in self.refined],
+            "up_to_date": [str(path) for path in self.up_to_date],
+        }
 
 
 def refine_mcr(
@@ -142,7 +140,7 @@ def _find_groups(
     that was refined from other scores or settings, BadOption.
     """
     from prodrec.core.scores.reader import open_scores
-    from prodrec.eval.refine.checks import place_of
+    from prodrec.eval.refine.checks import default_output_path
     from prodrec.eval.report.report import find_scores
 
     groups, up_to_date, single_level = [], [], []
@@ -153,7 +151,7 @@ def _find_groups(
             if len(scores.scored_levels) < 2 or scores.levels[-1] not in scores.scored_levels:
                 single_level.append(f"{path} ({', '.join(scores.scored_levels) or 'attributes'})")
                 continue
-            target = outputs[0] or place_of(path)
+            target = outputs[0] or default_output_path(path)
             if force or not target.exists():
                 groups.append([path])
                 continue

@@ -203,7 +203,7 @@ def _load_batches(
     workers: int,
 ) -> Iterator[Batch]:
     """Yield the rows of `batches` without augmentation, on `device`."""
-    from prodrec.core.data.batches import RowBatches, load
+    from prodrec.core.data.batches import RowBatches, load_batches
 
-    for batch in load(RowBatches(data, photos, augment=False), batches, workers=workers):
+    for batch in load_batches(RowBatches(data, photos, augment=False), batches, workers=workers):
         yield batch.to_device(device, photos, channels_last=channels_last)

@@ -169,7 +169,7 @@ def _recipe_for(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Rec
     """Return the recipe for the inputs of the dataset and the number of ranks. Raise BadArtefact or BadOption."""
     from prodrec.models.adapt import adapt_recipe
 
-    data.refuse_nothing()
+    data.require_inputs()
     recipe = adapt_recipe(recipe, data.inputs, explicit=explicit, dataset=data.path)
     return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 

@@ -88,7 +88,7 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Ma
         if key not in owners:
             raise BadOption(f"{origins[key]}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
         part = parts[owners[key]]
-        found, standing = _read(value, _hints(type(part))[key], key=key, where=origins[key]), getattr(part, key)
+        found, standing = read_value(value, _hints(type(part))[key], key=key, where=origins[key]), getattr(part, key)
         changes[owners[key]][key] = {**standing, **found} if isinstance(standing, dict) else found
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
@@ -142,7 +142,8 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _read(value: Any, hint: Any, *, key: str, where: str) -> Any:
+def read_value(value: Any, hint: Any, *, key: str, where: str) -> Any:
+    """Return `value` converted to the type `hint`. Raise BadOption naming `where` and `key` if it does not fit."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)

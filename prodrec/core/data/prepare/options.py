@@ -1,4 +1,7 @@
-"""What shapes a dataset: the options of `prodrec prepare`, without its inputs and output."""
+"""The options of `prodrec prepare` that shape a dataset, without its inputs and output.
+
+`prodrec --help` imports this module, so it imports nothing slow at its top.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +9,101 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from prodrec.core.base.errors import BadOption
-from prodrec.core.data.duplicates.near_duplicates import parse_near
-from prodrec.core.data.prepare.splits import parse_ratios
-from prodrec.core.data.tables.columns import Columns
-from prodrec.core.data.titles.vocabulary import TrimBy, check_trim_shares
+from prodrec.core.base.options import check_ranges, option
+from prodrec.core.data.tables.columns import COLUMNS, ColumnNames
 
-OF_PHOTOS = ("size", "pixel_limit", "in_place", "near_duplicates")
-WITHOUT = {"features": "--features", "nothing": "--no-images"}
-OFF = ("near_duplicates", "off")  # which is what happens
+PHOTO_OPTIONS = ("size", "pixel_limit", "in_place", "near_duplicates")
+"""Options that do nothing if the dataset has feature vectors, or nothing, in place of photos."""
+
+WITHOUT_PHOTOS = {"features": "--features", "nothing": "--no-images"}
+"""The option that chooses inputs other than photos."""
+
+PHOTOS, ROWS, TITLES = "Photos", "Rows and splits", "Titles"
+"""Headings of the help."""
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """The defaults are those of `prodrec prepare`. Raises BadOption for what cannot be.
+    """The options of `prodrec prepare`; this is their only statement. Raise BadOption for values that contradict.
 
-    inputs: what the rows show: photos, feature vectors, or nothing but titles and categories
+    inputs:  what a model sees of a row: its photo, its feature vector, or nothing
+    columns: which column of the table has which role
     """
 
     inputs: Literal["photos", "features", "nothing"] = "photos"
-    columns: Columns = field(default_factory=Columns)
-    missing_values: tuple[str, ...] = ()
-    size: int = 256
-    pixel_limit: int = 100_000_000
-    in_place: bool = False
-    path_identity: bool = False
-    near_duplicates: str = "auto"
-    drop_conflicts: bool = False
-    min_leaf_images: int = 1
-    only_with_attributes: bool = False
-    min_attribute_images: int = 1
-    split: str = "7:2:1"
-    seed: int = 0
-    balanced_test: int | None = None
-    tokenizer: str | None = None
-    drop_frequent: float = 0.05
-    drop_rare: float = 0.05
-    trim_by: TrimBy = "occurrences"
-    drop_wordless: bool = False
-    head_from: int = 100
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    missing_values: tuple[str, ...] = option(
+        (),
+        "Values that mean missing, such as NA,null. An empty cell is always missing.",
+        group=COLUMNS,
+        metavar="VALUES",
+    )
+    size: int = option(
+        256, "Short side of stored photos in pixels; larger photos are resized once.", group=PHOTOS, minimum=16
+    )
+    pixel_limit: int = option(
+        100_000_000, "Reject photos with more pixels, before they are decoded.", group=PHOTOS, minimum=1
+    )
+    in_place: bool = option(False, "Do not copy photos; training decodes them at their place each time.", group=PHOTOS)
+    path_identity: bool = option(
+        False,
+        "A class is its whole path: a leaf under two parents is two classes. By default a leaf is one class, which "
+        "belongs to the parent that most rows name.",
+        group=COLUMNS,
+    )
+    near_duplicates: str = option(
+        "auto",
+        "Photos whose 64-bit perceptual hashes differ in at most BITS bits are duplicates. auto is 4, or off if the "
+        "labels show that it would join different products.",
+        group=PHOTOS,
+        metavar="auto|off|BITS",
+    )
+    drop_conflicts: bool = option(
+        False, "Reject rows whose photo, pixel by pixel, has another leaf in another row.", group=PHOTOS
+    )
+    min_leaf_images: int = option(
+        1, "Reject leaves with fewer usable photos (paper S: 1000, the full dataset).", group=ROWS, minimum=1
+    )
+    only_with_attributes: bool = option(
+        False,
+        "Then reject rows without any attribute (paper S: the core dataset). A leaf that falls below "
+        "--min-leaf-images by this stays, as in the paper: see `prodrec inspect --leaves`.",
+        group=ROWS,
+    )
+    min_attribute_images: int = option(
+        1, "Then omit attributes that fewer photos have (paper S: 10000).", group=ROWS, minimum=1
+    )
+    split: str = option("7:2:1", "Ratios train:test:validation, in every leaf.", group=ROWS, metavar="RATIOS")
+    seed: int = option(0, "Seed of the split.", group=ROWS, minimum=0)
+    balanced_test: int | None = option(
+        None, "N test photos of every leaf, at most half of them (paper A).", group=ROWS, metavar="N", minimum=1
+    )
+    tokenizer: str | None = option(
+        None, "Library that cuts Chinese: jieba or rjieba. [default: rjieba if it is installed]", group=TITLES
+    )
+    drop_frequent: float = option(
+        0.05, "Share of the most frequent words to drop (paper A: 0.05).", group=TITLES, minimum=0, maximum=1
+    )
+    drop_rare: float = option(
+        0.05, "Share of the least frequent words to drop (paper A: 0.05).", group=TITLES, minimum=0, maximum=1
+    )
+    trim_by: Literal["words", "occurrences"] = option(
+        "occurrences",
+        "Whether the two shares count distinct words (words) or the running text (occurrences).",
+        group=TITLES,
+        metavar="words|occurrences",
+    )
+    drop_wordless: bool = option(False, "Reject rows without a word left (as paper A does).", group=TITLES)
+    head_from: int = option(
+        100, "Training images from which a leaf belongs to the head, for counts and plot.", group=ROWS, minimum=1
+    )
 
     def __post_init__(self) -> None:
-        least = {
-            "size": 16,
-            "pixel_limit": 1,
-            "min_leaf_images": 1,
-            "min_attribute_images": 1,
-            "head_from": 1,
-            "seed": 0,
-        }
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                option = "--" + name.replace("_", "-")
-                raise BadOption(f"{option} {getattr(self, name)} is too small; expected at least {smallest}.")
-        if self.balanced_test is not None and self.balanced_test < 1:
-            raise BadOption(f"--balanced-test {self.balanced_test} is too small; expected at least 1.")
+        from prodrec.core.data.duplicates.near_duplicates import parse_near_duplicates
+        from prodrec.core.data.prepare.splits import parse_ratios
+        from prodrec.core.data.titles.vocabulary import check_trim_shares
+
+        check_ranges(self)
         if self.balanced_test is not None and self.columns.split:
             raise BadOption("--balanced-test makes a split and --split-column takes a given one; use one of them.")
         if self.only_with_attributes and not self.columns.attributes:
@@ -69,12 +113,15 @@ class PrepareOptions:
         if self.inputs != "photos":
             self._refuse_photo_options()
         parse_ratios(self.split)
-        parse_near(self.near_duplicates)
+        parse_near_duplicates(self.near_duplicates)
         check_trim_shares(self.drop_frequent, self.drop_rare, self.trim_by)
 
     def _refuse_photo_options(self) -> None:
-        names = OF_PHOTOS if self.inputs == "features" else (*OF_PHOTOS, "drop_conflicts")
+        names = PHOTO_OPTIONS if self.inputs == "features" else (*PHOTO_OPTIONS, "drop_conflicts")
         for name in names:
-            if getattr(self, name) != getattr(PrepareOptions, name) and (name, getattr(self, name)) != OFF:
-                option, why = "--" + name.replace("_", "-"), WITHOUT[self.inputs]
-                raise BadOption(f"{option} is about photos and does nothing with {why}; leave it out.")
+            if getattr(self, name) != getattr(PrepareOptions, name) and (name, getattr(self, name)) != (
+                "near_duplicates",
+                "off",
+            ):
+                flag, inputs = "--" + name.replace("_", "-"), WITHOUT_PHOTOS[self.inputs]
+                raise BadOption(f"{flag} is about photos and does nothing with {inputs}; omit it.")

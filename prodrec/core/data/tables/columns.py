@@ -1,4 +1,7 @@
-"""Which column of a table is what: found by its name, ignoring case, spaces and underscores, or named by an option."""
+"""Decide which column of a table contains the id, image, title and categories: by its name, or as an option says.
+
+Names are compared without case, spaces, underscores and other punctuation.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prodrec.core.base.errors import BadOption, BadTable, nearest
+from prodrec.core.base.options import option
 
-IDS = ("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid")
-IMAGES = (
+ID_NAMES = ("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid")
+IMAGE_NAMES = (
     *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
 )
-TITLES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
-LEVELS = (
+TITLE_NAMES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
+LEVEL_NAMES = (
     ("root", "middle", "leaf"),
     ("mastercategory", "subcategory", "articletype"),
     ("category", "subcategory", "subsubcategory"),
@@ -26,31 +30,61 @@ LEVELS = (
 NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which column of the table is what; None and () where it is to be found by name, or is not there.
+COLUMNS = "Columns"
+"""Heading of these options in the help of `prodrec prepare`."""
 
-    levels: columns from the shallowest level to the leaf; with `path` the names to give the levels
-    path:   one column that holds the whole category path, cut at `separator`
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """The columns of a table by their role.
+
+    Before `resolve_columns`, None and () mean "detect by name"; afterwards they mean that the table has no such column.
+
+    levels:    the category columns from the shallowest level to the leaf; with `path`, the names to give its levels
+    path:      one column with the whole category path, split at `separator`
+    separator: the text between two levels in `path`
     """
 
-    image: str | None = None
-    id: str | None = None
-    title: str | None = None
-    levels: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
-    split: str | None = None
-    path: str | None = None
-    separator: str = " > "
+    image: str | None = option(None, "The photo's name.", group=COLUMNS, metavar="COLUMN")
+    id: str | None = option(
+        None, "The product's id; the photo's name if there is none.", group=COLUMNS, metavar="COLUMN"
+    )
+    title: str | None = option(None, "The title.", group=COLUMNS, metavar="COLUMN")
+    levels: tuple[str, ...] = option(
+        (),
+        "The categories from the shallowest to the leaf, such as root,middle,leaf. For --path-column and folders: "
+        "names to give the levels.",
+        group=COLUMNS,
+        metavar="NAMES",
+    )
+    attributes: tuple[str, ...] = option((), "Attributes, such as gender,colour.", group=COLUMNS, metavar="NAMES")
+    split: str | None = option(
+        None,
+        "The split of each row: train, test, validation (val, valid, dev). Duplicates in several splits all go to "
+        "train.",
+        name="split_column",
+        group=COLUMNS,
+        metavar="COLUMN",
+    )
+    path: str | None = option(
+        None,
+        "The whole category path in one column, such as A > B > C.",
+        name="path_column",
+        group=COLUMNS,
+        metavar="COLUMN",
+    )
+    separator: str = option(
+        " > ", "The text between the levels of --path-column.", name="path_separator", group=COLUMNS
+    )
 
-    def names(self) -> list[str]:
-        """All columns that must be read."""
+    def columns_to_read(self) -> list[str]:
+        """Return every column that has a role, once."""
         single = [name for name in (self.id, self.image, self.title, self.split, self.path) if name]
         return list(dict.fromkeys([*single, *(() if self.path else self.levels), *self.attributes]))
 
     def describe(self) -> str:
-        """`image: photo · id: sku · …` for the line that says what was found."""
-        found = {
+        """Return one line for the user: `id: sku · image: photo · …`."""
+        columns = {
             "id": self.id or ("(the image name)" if self.image else "(the number of the row)"),
             "image": self.image,
             "title": self.title or "(none)",
@@ -58,61 +92,73 @@ class Columns:
             "attributes": ", ".join(self.attributes) or "(none)",
             "split": self.split,
         }
-        return " · ".join(f"{what}: {column}" for what, column in found.items() if column)
+        return " · ".join(f"{role}: {column}" for role, column in columns.items() if column)
 
 
-def refuse_repeated(given: Columns) -> None:
-    """Raise BadOption where an option names a column twice."""
-    for option, names in (("--levels", given.levels), ("--attributes", given.attributes)):
+def refuse_repeated_names(requested: ColumnNames) -> None:
+    """Raise BadOption if an option names a column twice."""
+    for flag, names in (("--levels", requested.levels), ("--attributes", requested.attributes)):
         if len(set(names)) != len(names):
-            raise BadOption(f"{option} {','.join(names)} names a column twice.")
+            raise BadOption(f"{flag} {','.join(names)} names a column twice.")
 
 
-def find_columns(found: Sequence[str], given: Columns, *, table: Path, shows_photos: bool = True) -> Columns:
-    """Complete `given` by the columns' names. Raises BadTable where a named, image or category column is missing.
+def resolve_columns(
+    header: Sequence[str], requested: ColumnNames, *, table: Path, needs_image: bool = True
+) -> ColumnNames:
+    """Return `requested` with every missing role filled by the first column of `header` with a usual name.
 
-    shows_photos: whether there must be an image column
+    Raise BadTable if a requested column is missing, if there is no category column, or no image column although
+    `needs_image`. `table` is used in messages only.
     """
-    plain = {_plain(name): name for name in reversed(found)}
-    listed = ", ".join(found)
+    normalised = {_normalise(name): name for name in reversed(header)}
+    all_columns = ", ".join(header)
 
-    def known(name: str, option: str) -> str:
-        matches = [column for column in found if column == name] or [c for c in found if c.lower() == name.lower()]
-        if len(matches) != 1:
+    def exact(name: str, option: str) -> str:
+        matches = [column for column in header if column == name] or [c for c in header if c.lower() == name.lower()]
+        if not matches:
+            hint = nearest(name, header)
+            raise BadTable(f"{table} has no column {name!r} ({option}){hint}; its columns are {all_columns}.")
+        if len(matches) > 1:
             raise BadTable(
-                f"{table} has no column {name!r} ({option}){nearest(name, found)}; its columns are {listed}."
+                f"{table} has {len(matches)} columns that match {name!r} ({option}): {', '.join(matches)}; "
+                "rename all but one."
             )
         return matches[0]
 
-    def one(name: str | None, option: str, usual: Sequence[str] = ()) -> str | None:
-        return known(name, option) if name else next((plain[usual] for usual in usual if usual in plain), None)
+    def find(name: str | None, option: str, usual_names: Sequence[str] = ()) -> str | None:
+        if name:
+            return exact(name, option)
+        return next((normalised[usual] for usual in usual_names if usual in normalised), None)
 
     columns = replace(
-        given,
-        image=one(given.image, "--image", IMAGES),
-        id=one(given.id, "--id", IDS),
-        title=one(given.title, "--title", TITLES),
-        split=one(given.split, "--split-column"),
-        path=one(given.path, "--path-column"),
-        attributes=tuple(known(name, "--attributes") for name in given.attributes),
+        requested,
+        image=find(requested.image, "--image", IMAGE_NAMES),
+        id=find(requested.id, "--id", ID_NAMES),
+        title=find(requested.title, "--title", TITLE_NAMES),
+        split=find(requested.split, "--split-column"),
+        path=find(requested.path, "--path-column"),
+        attributes=tuple(exact(name, "--attributes") for name in requested.attributes),
     )
-    if columns.image is None and shows_photos:
-        raise BadTable(f"{table} has no image column; name it with --image: the columns are {listed}.")
+    if columns.image is None and needs_image:
+        raise BadTable(f"{table} has no image column; name it with --image: the columns are {all_columns}.")
     if not columns.path:
-        levels = tuple(known(name, "--levels") for name in given.levels) or _find_levels(plain)
+        levels = tuple(exact(name, "--levels") for name in requested.levels) or _detect_levels(normalised)
         columns = replace(columns, levels=levels)
         if not levels:
-            raise BadTable(f"{table} has no category column; name them with --levels: the columns are {listed}.")
+            raise BadTable(f"{table} has no category column; name them with --levels: the columns are {all_columns}.")
     return columns
 
 
-def _plain(name: str) -> str:
+def _normalise(name: str) -> str:
     return re.sub(r"[\W_]", "", name.casefold())
 
 
-def _find_levels(plain: dict[str, str]) -> tuple[str, ...]:
-    numbered = [(int(match[1]), column) for name, column in plain.items() if (match := NUMBERED_LEVEL.fullmatch(name))]
-    if numbered:
-        return tuple(column for _, column in sorted(numbered))
-    families = (tuple(plain[name] for name in family if name in plain) for family in LEVELS)
-    return next((family for family in families if family), ())
+def _detect_levels(normalised: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns `category1`, `category2`, … in numeric order, else the first usual set of level names."""
+    matches = [
+        (int(match[1]), column) for name, column in normalised.items() if (match := NUMBERED_LEVEL.fullmatch(name))
+    ]
+    if matches:
+        return tuple(column for _, column in sorted(matches))
+    candidates = (tuple(normalised[name] for name in names if name in normalised) for names in LEVEL_NAMES)
+    return next((levels for levels in candidates if levels), ())
