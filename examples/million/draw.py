@@ -1,15 +1,17 @@
-"""Draws a catalogue of very many classes: a table of titles and categories, and a feature vector for every row.
+"""Draw a catalogue of very many classes: a table of titles and categories, and a feature vector for every row.
 
     python draw.py OUT [--classes 1000000] [--rows 2500000] [--features 128] [--seed 0]
 
-Every class is a thing of a make and a style. Things, makes and styles are words of the titles, and each stands for a
-direction that the features of its products share; a class also has a direction of its own. So what a frequent class
-teaches about a word holds for the rare classes whose titles have it, which is the ground that SICoT stands on. Classes
-follow a power law: the first has 20,000 training rows, three in four have one.
+A class is a combination of a thing, a make and a style. Things, makes and styles are words of the titles. Each has a
+direction in feature space, which the features of all its products share; a class also has a direction of its own. What
+a network learns about a word from frequent classes therefore helps with the rare classes whose titles contain it. SICoT
+relies on this. Class sizes follow a power law: the largest class has 20,000 training rows, three in four have one.
 
-OUT/products.parquet   id, title, root, middle, leaf, split: training rows by the power law, validation rows like them,
-                       test rows evenly over the classes
+OUT/products.parquet   id, title, root, middle, leaf, split: training rows by the power law, validation rows from the
+                       same distribution, test rows uniform over the classes
 OUT/features.npy       float16 [rows, features], a row for each row of the table
+
+Shapes: N rows, R rows of a chunk, C classes, W words of a kind, D numbers of a feature vector.
 """
 
 from __future__ import annotations
@@ -22,78 +24,84 @@ import polars as pl
 from numpy.typing import NDArray
 
 ROOTS, THINGS, STYLES = 100, 5_000, 400
-CLASSES_OF_A_MAKE = 5
+CLASSES_PER_MAKE = 5
 POWER = 0.75
+"""Exponent of the power law of class sizes."""
 VALIDATION, TEST = 20_000, 50_000
-PARTS = {"thing": 1.0, "make": 0.7, "style": 0.7, "own": 0.4, "noise": 0.9}
-"""Lengths of what a feature is the sum of; `noise` differs from row to row."""
+"""Rows of these splits."""
+LENGTHS = {"thing": 1.0, "make": 0.7, "style": 0.7, "own": 0.4, "noise": 0.9}
+"""Lengths of the summands of a feature vector; `noise` differs from row to row."""
 FILLERS = ("new", "original", "sale", "season", "best", "special", "classic", "quality", "popular", "official")
+"""Words that carry no information about the class."""
 ROWS_AT_ONCE = 250_000
 
 
-def words(count: int, *, letters: int, random: np.random.Generator) -> NDArray[np.str_]:
-    """Distinct words that can be said."""
+def draw_words(count: int, *, letters: int, rng: np.random.Generator) -> NDArray[np.str_]:
+    """Return distinct pronounceable words."""
     consonants, vowels = np.array(list("bcdfghjklmnprstvwz")), np.array(list("aeiou"))
-    found: set[str] = set()
-    while len(found) < count:
-        sounds = [random.choice(consonants if at % 2 == 0 else vowels, 2 * count) for at in range(letters)]
-        found |= {"".join(letters) for letters in zip(*sounds, strict=True)}
-    return random.permutation(sorted(found))[:count]
+    words: set[str] = set()
+    while len(words) < count:
+        columns = [rng.choice(consonants if i % 2 == 0 else vowels, 2 * count) for i in range(letters)]
+        words |= {"".join(word) for word in zip(*columns, strict=True)}
+    return rng.permutation(np.array(sorted(words)))[:count]
 
 
-def directions(count: int, features: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Vectors of length 1 on average."""
-    return random.standard_normal((count, features), dtype=np.float32) / np.float32(features**0.5)
+def draw_directions(count: int, features: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return Gaussian vectors of root mean square length 1, [count, features]."""
+    return rng.standard_normal((count, features), dtype=np.float32) / np.float32(features**0.5)
 
 
-def training_rows(classes: int, rows: int) -> NDArray[np.int64]:
-    """Rows of every class, the most frequent first: a power law, and at least one."""
-    share = np.arange(1, classes + 1) ** -POWER
+def class_sizes(classes: int, rows: int) -> NDArray[np.int64]:
+    """Return the training rows of every class, largest first: a power law, at least one each, about `rows` in total."""
+    share_C = np.arange(1, classes + 1, dtype=np.float64) ** -POWER
     low, high = 0.0, float(rows)
-    for _ in range(60):  # the scale at which they are `rows` in all
+    for _ in range(60):  # bisection for the scale at which the total is `rows`
         scale = (low + high) / 2
-        low, high = (scale, high) if np.maximum(1, scale * share).astype(np.int64).sum() < rows else (low, scale)
-    return np.maximum(1, low * share).astype(np.int64)
+        total = np.maximum(1, scale * share_C).astype(np.int64).sum()
+        low, high = (scale, high) if total < rows else (low, scale)
+    sizes_C: NDArray[np.int64] = np.maximum(1, low * share_C).astype(np.int64)
+    return sizes_C
 
 
 def draw(out: Path, *, classes: int, rows: int, features: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    makes = -(-classes // CLASSES_OF_A_MAKE)
+    """Write the catalogue to `out` and print a summary."""
+    rng = np.random.default_rng(seed)
+    makes = -(-classes // CLASSES_PER_MAKE)
     things, styles = min(THINGS, classes), min(STYLES, classes)
-    # distinct triples: make number i has its handful of (thing, style) pairs, drawn without repetition
+    # Each make has CLASSES_PER_MAKE different (thing, style) pairs, so no two classes have the same three words.
     make_C = np.arange(classes) % makes
-    pair_C = (random.integers(0, things * styles, makes)[make_C] + 7_919 * (np.arange(classes) // makes)) % (
+    pair_C = (rng.integers(0, things * styles, makes)[make_C] + 7_919 * (np.arange(classes) // makes)) % (
         things * styles
     )
     thing_C, style_C = pair_C // styles, pair_C % styles
-    number_of = {"thing": thing_C, "make": make_C, "style": style_C}
+    index_of = {"thing": thing_C, "make": make_C, "style": style_C}
     word_of = {
-        "thing": words(things, letters=5, random=random),
-        "make": words(makes, letters=7, random=random),
-        "style": words(styles, letters=4, random=random),
+        "thing": draw_words(things, letters=5, rng=rng),
+        "make": draw_words(makes, letters=7, rng=rng),
+        "style": draw_words(styles, letters=4, rng=rng),
     }
-    order = random.permutation(classes)  # how frequent a class is has nothing to do with what it is
+    order = rng.permutation(classes)  # the size of a class is independent of its words
     count_C = np.empty(classes, np.int64)
-    count_C[order] = training_rows(classes, rows)
+    count_C[order] = class_sizes(classes, rows)
     class_N = np.concatenate([
         np.repeat(np.arange(classes), count_C),
-        random.choice(classes, VALIDATION, p=count_C / count_C.sum()),
-        random.integers(0, classes, TEST),
+        rng.choice(classes, VALIDATION, p=count_C / count_C.sum()),
+        rng.integers(0, classes, TEST),
     ])  # fmt: skip
     split_N = np.repeat(["train", "validation", "test"], [count_C.sum(), VALIDATION, TEST])
-    shuffled = random.permutation(len(class_N))
+    shuffled = rng.permutation(len(class_N))
     class_N, split_N = class_N[shuffled], split_N[shuffled]
 
     out.mkdir(parents=True, exist_ok=True)
-    table(class_N, split_N, number_of, word_of, random).write_parquet(out / "products.parquet")
-    parts = {name: directions(len(word_of[name]), features, random) for name in word_of}
-    own_CD = directions(classes, features, random)
+    make_table(class_N, split_N, index_of, word_of, rng).write_parquet(out / "products.parquet")
+    directions = {name: draw_directions(len(word_of[name]), features, rng) for name in word_of}
+    own_CD = draw_directions(classes, features, rng)
     vectors = np.lib.format.open_memmap(out / "features.npy", "w+", np.float16, (len(class_N), features))
     for start in range(0, len(class_N), ROWS_AT_ONCE):
         class_R = class_N[start : start + ROWS_AT_ONCE]
-        vector_RD = PARTS["own"] * own_CD[class_R] + PARTS["noise"] * directions(len(class_R), features, random)
-        for name, direction_ND in parts.items():
-            vector_RD += PARTS[name] * direction_ND[number_of[name][class_R]]
+        vector_RD = LENGTHS["own"] * own_CD[class_R] + LENGTHS["noise"] * draw_directions(len(class_R), features, rng)
+        for name, directions_WD in directions.items():
+            vector_RD += LENGTHS[name] * directions_WD[index_of[name][class_R]]
         vectors[start : start + len(class_R)] = vector_RD
     vectors.flush()
     print(
@@ -102,20 +110,20 @@ def draw(out: Path, *, classes: int, rows: int, features: int, seed: int) -> Non
     )
 
 
-def table(
+def make_table(
     class_N: NDArray[np.int64],
     split_N: NDArray[np.str_],
-    number_of: dict[str, NDArray[np.int64]],
+    index_of: dict[str, NDArray[np.int64]],
     word_of: dict[str, NDArray[np.str_]],
-    random: np.random.Generator,
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Titles are the three words of the class and two that say nothing; leaves are called by theirs."""
-    named = {name: pl.Series(word_of[name])[number_of[name][class_N]] for name in word_of}
+    """Return the rows of the catalogue. A leaf is named by its three words; a title adds two fillers."""
+    columns = {name: pl.Series(word_of[name])[index_of[name][class_N]] for name in word_of}
     filler = pl.Series(FILLERS)
-    frame = pl.DataFrame(named).with_columns(
-        first=filler[random.integers(0, len(FILLERS), len(class_N))],
-        second=filler[random.integers(0, len(FILLERS), len(class_N))],
-        root=pl.Series(word_of["thing"])[number_of["thing"][class_N] % ROOTS],
+    frame = pl.DataFrame(columns).with_columns(
+        first=filler[rng.integers(0, len(FILLERS), len(class_N))],
+        second=filler[rng.integers(0, len(FILLERS), len(class_N))],
+        root=pl.Series(word_of["thing"])[index_of["thing"][class_N] % ROOTS],
         split=pl.Series(split_N),
     )
     return frame.select(

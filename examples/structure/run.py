@@ -2,11 +2,12 @@
 
     python examples/structure/run.py DATASET --config examples/structure/fashion.toml --set weights=FILE --out structure
 
-Makes a full and a core dataset (§4.1: core has the photos with attribute labels), trains the eight approaches of
-table 1, the attributes one by one (table 2) and the combination with titles, refines by MCR, and writes the tables,
-fig. 5 and every figure as JSON to --out. Whatever is finished is kept: run the same line again after an interruption.
+Makes a full and a core dataset (§4.1: core contains the photos with attribute labels). Trains the eight approaches of
+table 1, ssmtl-ca with each single attribute (table 2), and the combination with titles. Refines scores by MCR. Writes
+the tables, fig. 5 and every number as JSON to --out. Finished steps are kept: after an interruption, run the same line
+again.
 
-Every step is a prodrec command; it is printed, and could be typed in the folder that stands before it.
+Every step is a prodrec command. It is printed after the folder in which it runs, and can be typed there.
 """
 
 from __future__ import annotations
@@ -26,53 +27,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
 import tables
 
-KINDS = ("settings", "attention", "attributes", "titles")
-"""Sections of the config: settings of all networks; and of those with attention, with attributes, with titles."""
+SECTIONS = ("settings", "attention", "attributes", "titles")
+"""Sections of the config: settings of all networks, and of those with attention, with attributes, with titles."""
 
 
 @dataclass(frozen=True)
-class Net:
-    """One network to train: its run's name without the seed, family, and the sections and settings that it takes."""
+class Network:
+    """A network to train: the name of its run without the seed, its family, its config sections and own settings."""
 
     name: str
     family: str
-    kinds: tuple[str, ...] = ("settings",)
+    sections: tuple[str, ...] = ("settings",)
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def networks(levels: Sequence[str], attributes: Sequence[str], *, core: bool) -> list[Net]:
-    """All networks of one dataset; the attributes one by one on the core dataset only (table 2)."""
-    plain, attended = ("settings",), ("settings", "attention")
-    found = [Net("bcnn", "bcnn", plain), Net("sscnn", "sscnn", attended)]
+def list_networks(levels: Sequence[str], attributes: Sequence[str], *, core: bool) -> list[Network]:
+    """Return all networks of one dataset. Networks with a single attribute belong to the core dataset (table 2)."""
+    plain, attention = ("settings",), ("settings", "attention")
+    networks = [Network("bcnn", "bcnn", plain), Network("sscnn", "sscnn", attention)]
     for level in levels[:-1]:
-        found.append(Net(f"bcnn-{level}", "bcnn", plain, {"heads": level}))
-        found.append(Net(f"sscnn-{level}", "sscnn", attended, {"heads": level}))
+        networks.append(Network(f"bcnn-{level}", "bcnn", plain, {"heads": level}))
+        networks.append(Network(f"sscnn-{level}", "sscnn", attention, {"heads": level}))
     if len(levels) > 1:
-        found += [Net("bmtl-rl", "bmtl-rl", plain), Net("ssmtl-rl", "ssmtl-rl", attended)]
-    found.append(Net("bmtl-ca", "bmtl-ca", (*plain, "attributes")))
-    found.append(Net("ssmtl-ca", "ssmtl-ca", (*attended, "attributes")))
-    found.append(Net(tables.TITLES, "ssmtl-ca", KINDS))
-    if core:
-        found += [
-            Net(tables.run_of(name), "ssmtl-ca", (*attended, "attributes"), {"attributes": name}) for name in attributes
-        ]
-    return found
+        networks += [Network("bmtl-rl", "bmtl-rl", plain), Network("ssmtl-rl", "ssmtl-rl", attention)]
+    networks.append(Network("bmtl-ca", "bmtl-ca", (*plain, "attributes")))
+    networks.append(Network("ssmtl-ca", "ssmtl-ca", (*attention, "attributes")))
+    networks.append(Network(tables.TITLES, "ssmtl-ca", SECTIONS))
+    for name in attributes if core else ():
+        run = tables.run_of_attribute(name)
+        networks.append(Network(run, "ssmtl-ca", (*attention, "attributes"), {"attributes": name}))
+    return networks
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="dataset made by `prodrec prepare`, with levels and attributes")
-    parser.add_argument("--config", type=Path, required=True, help="TOML with sections " + ", ".join(KINDS))
+    parser.add_argument("--config", type=Path, required=True, help="TOML with sections " + ", ".join(SECTIONS))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all networks")
-    parser.add_argument("--seeds", default="0,1", help="seeds with commas between them (0,1)")
-    parser.add_argument(
-        "--hide", type=float, default=0.0, help="share of photos whose attribute labels are hidden first"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side (1)")
-    parser.add_argument("--out", type=Path, default=Path("structure"), help="where everything is written (structure)")
+    parser.add_argument("--seeds", default="0,1", help="comma-separated seeds (0,1)")
+    parser.add_argument("--hide", type=float, default=0.0, help="share of photos whose attribute labels to hide (0)")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at the same time (1)")
+    parser.add_argument("--out", type=Path, default=Path("structure"), help="folder for all results (structure)")
     options = parser.parse_args()
     with options.config.open("rb") as file:
         config: dict[str, dict[str, Any]] = tomllib.load(file)
@@ -83,29 +80,32 @@ def main() -> None:
     make_datasets(options.dataset, options.out, hide=options.hide)
     for seed in seeds:
         for name in ("full", "core"):
-            experiment(options.out / name, config, seed, core=name == "core", jobs=options.jobs)
+            run_experiment(options.out / name, config, seed, core=name == "core", jobs=options.jobs)
             tables.write(options.out)
 
 
 def check(options: argparse.Namespace) -> None:
-    """End with one sentence where the dataset cannot be used, or where --out was begun from another one."""
-    place = options.dataset / "dataset.json"
-    if not place.is_file():
+    """Exit with one sentence if the dataset is unsuitable, or if --out belongs to another one."""
+    path = options.dataset / "dataset.json"
+    if not path.is_file():
         sys.exit(f"{options.dataset} is no prepared dataset; make one with `prodrec prepare`.")
-    about = json.loads(place.read_text("utf-8"))
-    if not about["attributes"]:
-        sys.exit(f"{options.dataset} has no attributes, which tables 1 and 2 are about; prepare it with --attributes.")
-    begun, now = options.out / "begun.json", {"dataset": about["fingerprint"], "hide": options.hide}
-    if begun.exists() and json.loads(begun.read_text("utf-8")) != now:
+    header = json.loads(path.read_text("utf-8"))
+    if not header["attributes"]:
+        sys.exit(f"{options.dataset} has no attributes, which tables 1 and 2 need; prepare it with --attributes.")
+    if header["inputs"] != "photos":
+        sys.exit(f"{options.dataset} has no photos; prepare it with --images.")
+    settings_file, settings = options.out / "begun.json", {"dataset": header["fingerprint"], "hide": options.hide}
+    if settings_file.exists() and json.loads(settings_file.read_text("utf-8")) != settings:
         sys.exit(f"{options.out} was begun with another dataset or --hide: give another --out.")
-    begun.write_text(json.dumps(now), "utf-8")
+    settings_file.write_text(json.dumps(settings), "utf-8")
 
 
 def make_datasets(dataset: Path, out: Path, *, hide: float) -> None:
-    """out/full and out/core from a prepared dataset, with its own split.
+    """Make out/full and out/core from a prepared dataset. The split of the dataset is kept.
 
-    hide: this share of the photos, drawn at random, loses its attribute labels in full and is absent from core. In the
-    paper 47 % of the photos have none; a catalogue that labels every photo has no other difference to show.
+    hide: share of the photos, drawn at random, that lose their attribute labels in full and are absent from core. In
+        the paper, 47 % of the photos have no labels. A catalogue that labels every photo has no other difference
+        between full and core.
     """
     import numpy as np
     import polars as pl
@@ -115,58 +115,61 @@ def make_datasets(dataset: Path, out: Path, *, hide: float) -> None:
     if all((out / name / "dataset").exists() for name in ("full", "core")):
         return
     data = open_dataset(dataset)
+    assert data.photos is not None
     levels, attributes = list(data.taxonomy.levels), [attribute.name for attribute in data.attributes]
     columns = ["id", "title", "split", *(f"level_{name}" for name in levels), *(f"attribute_{a}" for a in attributes)]
-    frame = data.products().select("row", *columns)
-    frame.columns = ["image", "id", "title", "split", *levels, *attributes]
-    hidden = pl.Series(np.random.default_rng(0).random(len(frame)) < hide)
-    frame = frame.with_columns(pl.when(~hidden).then(pl.col(name)).alias(name) for name in attributes)
-    labelled = ~frame.select(pl.all_horizontal(pl.col(name).is_null() for name in attributes)).to_series()
-    for name, part in (("full", frame), ("core", frame.filter(labelled))):
-        place = out / name
-        if (place / "dataset").exists():
+    full = data.products().select("row", *columns)
+    full.columns = ["image", "id", "title", "split", *levels, *attributes]
+    hidden = pl.Series(np.random.default_rng(0).random(len(full)) < hide)
+    full = full.with_columns(pl.when(~hidden).then(pl.col(name)).alias(name) for name in attributes)
+    has_labels = ~full.select(pl.all_horizontal(pl.col(name).is_null() for name in attributes)).to_series()
+    for name, products in (("full", full), ("core", full.filter(has_labels))):
+        folder = out / name
+        if (folder / "dataset").exists():
             continue
-        place.mkdir(exist_ok=True)
-        with tarfile.open(place / "photos.tar", "w") as tar:
-            for row in part["image"]:
+        folder.mkdir(exist_ok=True)
+        with tarfile.open(folder / "photos.tar", "w") as tar:
+            for row in products["image"]:
                 photo = data.photos.read(row)
                 entry = tarfile.TarInfo(str(row))
                 entry.size = len(photo)
                 tar.addfile(entry, io.BytesIO(photo))
-        part.with_columns(pl.col("image").cast(str)).write_csv(place / "products.csv")
-        named = ["--levels", ",".join(levels), "--attributes", ",".join(attributes)]
-        prodrec(place, "prepare", "products.csv", "--images", "photos.tar", "--split-column", "split", *named)
-        (place / "photos.tar").unlink()
+        products.with_columns(pl.col("image").cast(str)).write_csv(folder / "products.csv")
+        columns_options = ["--levels", ",".join(levels), "--attributes", ",".join(attributes)]
+        prodrec(
+            folder, "prepare", "products.csv", "--images", "photos.tar", "--split-column", "split", *columns_options
+        )
+        (folder / "photos.tar").unlink()
 
 
-def experiment(place: Path, config: Mapping[str, Mapping[str, Any]], seed: int, *, core: bool, jobs: int) -> None:
+def run_experiment(folder: Path, config: Mapping[str, Mapping[str, Any]], seed: int, *, core: bool, jobs: int) -> None:
     """Train, score and refine all networks of one dataset and seed."""
-    about = json.loads((place / "dataset" / "dataset.json").read_text("utf-8"))
-    levels = [level["name"] for level in about["taxonomy"]["levels"]]
-    nets = networks(levels, [attribute["name"] for attribute in about["attributes"]], core=core)
-    if not (place / "dataset" / "embeddings.h5").exists():
-        prodrec(place, "pretrain-embeddings", "dataset", "--deterministic")
+    header = json.loads((folder / "dataset" / "dataset.json").read_text("utf-8"))
+    levels = [level["name"] for level in header["taxonomy"]["levels"]]
+    networks = list_networks(levels, [attribute["name"] for attribute in header["attributes"]], core=core)
+    if not (folder / "dataset" / "embeddings.h5").exists():
+        prodrec(folder, "pretrain-embeddings", "dataset", "--deterministic")
 
-    def train(net: Net) -> None:
-        values = {key: value for kind in net.kinds for key, value in config.get(kind, {}).items()}
-        pairs = {**values, **net.settings, "seed": seed}
-        changes = [f"--set={key}={as_text(value)}" for key, value in pairs.items()]
-        out = f"runs/{net.name}-{seed}"
-        if not (place / "scores" / f"{net.name}-{seed}.h5").exists():
-            prodrec(place, "train", net.family, "dataset", "--out", out, "--resume", *changes, threads=jobs)
-            prodrec(place, "score", out, "dataset", threads=jobs)
+    def train(network: Network) -> None:
+        section_settings = {key: value for name in network.sections for key, value in config.get(name, {}).items()}
+        settings = {**section_settings, **network.settings, "seed": seed}
+        set_options = [f"--set={key}={as_text(value)}" for key, value in settings.items()]
+        out = f"runs/{network.name}-{seed}"
+        if not (folder / "scores" / f"{network.name}-{seed}.h5").exists():
+            prodrec(folder, "train", network.family, "dataset", "--out", out, "--resume", *set_options, jobs=jobs)
+            prodrec(folder, "score", out, "dataset", jobs=jobs)
 
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(train, nets))
+        list(pool.map(train, networks))
     for family in ("bcnn", "sscnn") if len(levels) > 1 else ():
         files = [f"scores/{family}-{level}-{seed}.h5" for level in levels[:-1]] + [f"scores/{family}-{seed}.h5"]
         out = f"scores/{family}-mcr-{seed}.h5"
-        if not (place / out).exists():
-            prodrec(place, "refine-mcr", *files, "--out", out)
+        if not (folder / out).exists():
+            prodrec(folder, "refine-mcr", *files, "--out", out)
 
 
 def as_text(value: Any) -> str:
-    """A TOML value as --set takes it."""
+    """Format a TOML value for --set."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -176,21 +179,24 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-said = threading.Lock()
+output_lock = threading.Lock()
 
 
-def prodrec(place: Path, *arguments: str, threads: int = 1) -> None:
-    """Run a prodrec command in folder `place`; its output goes to place/log.txt. Ends everything where it fails."""
+def prodrec(folder: Path, *arguments: str, jobs: int = 1) -> None:
+    """Run a prodrec command in `folder` and append its output to folder/log.txt. Exit if it fails.
+
+    jobs: commands that run at the same time and share the cores
+    """
     command = [sys.executable, "-m", "prodrec", *arguments]
-    with said:
-        print(f"{place}$ prodrec {' '.join(arguments)}", flush=True)
-    cores = max(1, (os.cpu_count() or 1) // threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(cores)}
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
-    with said, (place / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(f"$ prodrec {' '.join(arguments)}\n{done.stdout}{done.stderr}\n")
-    if done.returncode:
-        sys.exit(f"{place}$ prodrec {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+    with output_lock:
+        print(f"{folder}$ prodrec {' '.join(arguments)}", flush=True)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    with output_lock, (folder / "log.txt").open("a", encoding="utf-8") as log:
+        log.write(f"$ prodrec {' '.join(arguments)}\n{result.stdout}{result.stderr}\n")
+    if result.returncode:
+        sys.exit(f"{folder}$ prodrec {' '.join(arguments)}\n{result.stdout}{result.stderr}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Tables 1 and 2 and fig. 5 of paper S from the score files of `run.py`, with the paper's own figures beside them.
+"""Tables 1 and 2 and fig. 5 of paper S from the score files of `run.py`, compared with the results of the paper.
 
     python examples/structure/tables.py OUT
 
-Reads OUT/{full,core}/scores as far as they are there; writes OUT/tables.md, OUT/report-{full,core}.json and figures.
+Reads the scores that OUT/full/scores and OUT/core/scores contain so far. Writes OUT/tables.md,
+OUT/report-{full,core}.json and the figures.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -18,8 +20,9 @@ from urllib.parse import quote
 
 APPROACHES = ("bcnn", "sscnn", "bcnn-mcr", "sscnn-mcr", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
 TITLES = "ssmtl-ca-titles"
-SHOWN = ("ACC", 1), ("MACC", 1), ("ACC", 5), ("MACC", 5)
-PAPER_TABLE_1 = {  # percent, in the order of APPROACHES
+METRICS = ("ACC", 1), ("MACC", 1), ("ACC", 5), ("MACC", 5)
+"""Columns of table 1: metric and top-k."""
+PAPER_TABLE_1 = {
     ("full", "ACC", 1): (78.83, 79.38, 78.99, 79.07, 79.26, 79.23, 79.42, 79.25),
     ("core", "ACC", 1): (79.11, 79.38, 79.17, 79.34, 79.42, 80.31, 79.58, 80.42),
     ("full", "ACC", 5): (96.77, 97.22, 96.70, 96.67, 96.73, 96.83, 96.79, 96.79),
@@ -29,7 +32,8 @@ PAPER_TABLE_1 = {  # percent, in the order of APPROACHES
     ("full", "MACC", 5): (94.44, 94.44, 94.25, 94.27, 94.61, 94.66, 94.64, 94.65),
     ("core", "MACC", 5): (90.49, 91.65, 89.54, 89.44, 91.28, 92.83, 91.71, 93.78),
 }
-PAPER_TABLE_2 = {  # ACC-branA, ACC-branC, MACC-branC
+"""Percent by dataset, metric and top-k, in the order of APPROACHES."""
+PAPER_TABLE_2 = {
     "sleeve length": (87.72, 80.39, 67.80),
     "pants length": (85.74, 80.34, 68.79),
     "shape": (57.27, 80.13, 68.28),
@@ -37,139 +41,153 @@ PAPER_TABLE_2 = {  # ACC-branA, ACC-branC, MACC-branC
     "pattern": (68.19, 80.20, 68.73),
     "all": (None, 80.42, 68.34),
 }
+"""Percent by attribute: ACC-branA, ACC-branC and MACC-branC."""
 
-PERCENT = """Percent on the test split, mean ± sample standard deviation over seeds; then the gain over bcnn, and
+CAPTION_1 = """\
+Percent on the test split, mean ± sample standard deviation over seeds; then the gain over bcnn, and
 [the paper's gain] on its own catalogue.
 """
-BRANCHES = """ACC-branA over the test photos that have a label of the attribute; branC is the leaf branch, over all test
-photos. In the last column ACC-branA of the network with all attributes.
+CAPTION_2 = """\
+ACC-branA is measured on the test photos that have a label of the attribute. branC is the leaf branch, on all
+test photos. The last column is ACC-branA of the network with all attributes.
 """
 
 
 def write(out: Path) -> Path:
-    """Write the tables of what has been scored so far; the file of the tables."""
-    parts = ["# Paper S on this catalogue\n"]
+    """Write the tables of all scores so far and return their file."""
+    lines = ["# Paper S on this catalogue\n"]
     for name in ("full", "core"):
-        place = out / name
-        if not (place / "scores" / "bcnn-0.h5").exists() and not list((place / "scores").glob("bcnn-[0-9]*.h5")):
+        folder = out / name
+        if not seed_files(folder, "bcnn"):
             continue
+        attribute_runs = runs_of_attributes(folder)
         reports = {
-            run: report(place, seeds_of(place, run))
-            for run in (*APPROACHES, TITLES, *one_by_one(place))
-            if seeds_of(place, run)
+            run: report(folder, seed_files(folder, run))
+            for run in (*APPROACHES, TITLES, *attribute_runs)
+            if seed_files(folder, run)
         }
-        parts += table_1(name, place, reports)
+        lines += table_1(name, folder, reports)
         if name == "core":
-            parts += table_2(reports, one_by_one(place))
-        both = [file for run in (*APPROACHES, TITLES) for file in seeds_of(place, run)]
+            lines += table_2(reports, attribute_runs)
+        files = [file for run in (*APPROACHES, TITLES) for file in seed_files(folder, run)]
         figures = ["--figures", str((out / f"figures-{name}").resolve()), "--force"]
-        whole = report(place, both, "--by-root", "--by-head-tail", *figures)
-        (out / f"report-{name}.json").write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        full_report = report(folder, files, "--by-root", "--by-head-tail", *figures)
+        text = json.dumps(full_report, indent=1, ensure_ascii=False) + "\n"
+        (out / f"report-{name}.json").write_text(text, "utf-8")
     path = out / "tables.md"
-    path.write_text("\n".join(parts), "utf-8")
+    path.write_text("\n".join(lines), "utf-8")
     return path
 
 
-def seeds_of(place: Path, run: str) -> list[Path]:
-    """The score files of a run by seed."""
+def seed_files(folder: Path, run: str) -> list[Path]:
+    """Return the score files of a run, ordered by seed."""
     files = [
-        file for file in (place / "scores").glob(f"{run}-*.h5") if re.fullmatch(rf"{re.escape(run)}-\d+", file.stem)
+        file for file in (folder / "scores").glob(f"{run}-*.h5") if re.fullmatch(rf"{re.escape(run)}-\d+", file.stem)
     ]
     return sorted(files, key=lambda file: int(file.stem.rsplit("-", 1)[1]))
 
 
-def run_of(attribute: str) -> str:
-    """The name of the run of table 2 with this attribute alone."""
+def run_of_attribute(attribute: str) -> str:
+    """Return the name of the run of table 2 that is trained with this attribute only."""
     return f"ssmtl-ca-{quote(attribute, safe=' ')}"
 
 
-def one_by_one(place: Path) -> dict[str, str]:
-    """The runs of table 2, ssmtl-ca with one attribute, and the attribute of each."""
-    about = json.loads((place / "dataset" / "dataset.json").read_text("utf-8"))
-    return {run_of(attribute["name"]): attribute["name"] for attribute in about["attributes"]}
+def runs_of_attributes(folder: Path) -> dict[str, str]:
+    """Return the attribute of each run of table 2: ssmtl-ca with a single attribute."""
+    header = json.loads((folder / "dataset" / "dataset.json").read_text("utf-8"))
+    return {run_of_attribute(attribute["name"]): attribute["name"] for attribute in header["attributes"]}
 
 
-def report(place: Path, files: Sequence[Path], *options: str) -> dict[str, Any]:
-    """What `prodrec report --json --mean --by-attribute` says of score files."""
-    names = [str(file.relative_to(place)) for file in files]
+def report(folder: Path, files: Sequence[Path], *options: str) -> dict[str, Any]:
+    """Run `prodrec report --mean --by-attribute` on score files and return its JSON."""
+    names = [str(file.relative_to(folder)) for file in files]
     command = [sys.executable, "-m", "prodrec", "report", *names, "--mean", "--by-attribute", "--top", "1,5", "--json"]
-    done = subprocess.run([*command, *options], cwd=place, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{place}$ {' '.join(command[2:])}\n{done.stdout}{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{folder}$ {' '.join(command[2:])}\n{result.stdout}{result.stderr}")
+    data: dict[str, Any] = json.loads(result.stdout)
+    return data
 
 
-def cell(found: Mapping[str, Any] | None, metric: str, top: int, *, group: str | None = None) -> dict[str, Any] | None:
-    """One figure of the first column of a report: of the whole, or of an attribute."""
-    section = "overall" if group is None else "by attribute"
-    for row in found["rows"] if found else ():
-        if (row["section"], row["metric"], row["top"]) == (section, metric, top) and group in (None, row["group"]):
-            only: dict[str, Any] | None = next(iter(row["cells"].values()))
-            return only
+def find_estimate(
+    report: Mapping[str, Any] | None, metric: str, top: int, *, attribute: str | None = None
+) -> dict[str, Any] | None:
+    """Return an estimate of the first column of a report, over all photos or for one attribute; None without one."""
+    section = "overall" if attribute is None else "by attribute"
+    for row in report["rows"] if report else ():
+        if (row["section"], row["metric"], row["top"]) == (section, metric, top) and attribute in (None, row["group"]):
+            estimate: dict[str, Any] | None = next(iter(row["cells"].values()))
+            return estimate
     return None
 
 
-def text(figure: Mapping[str, Any] | None) -> str:
-    """`85.53 ± 0.14`."""
-    if figure is None:
+def as_text(estimate: Mapping[str, Any] | None) -> str:
+    """Format an estimate as `85.53 ± 0.14`."""
+    if estimate is None:
         return "–"
-    spread = "" if figure["spread"] is None else f" ± {figure['spread']:.2f}"
-    return f"{figure['value']:.2f}{spread}"
+    spread = "" if estimate["spread"] is None else f" ± {estimate['spread']:.2f}"
+    return f"{estimate['value']:.2f}{spread}"
 
 
-def table_1(name: str, place: Path, reports: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Every approach with its gain over bcnn, and the paper's gain in parentheses."""
-    seeds = len(seeds_of(place, "bcnn"))
+def table_1(name: str, folder: Path, reports: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of table 1: every approach, its gain over bcnn, and the gain in the paper in brackets."""
+    seeds = len(seed_files(folder, "bcnn"))
     lines = [
         f"## Table 1, {name} dataset ({seeds} seed{'s' if seeds > 1 else ''})\n",
-        PERCENT,
-        "| approach | " + " | ".join(f"{metric} top-{top}" for metric, top in SHOWN) + " |",
-        "| --- |" + " --- |" * len(SHOWN),
+        CAPTION_1,
+        "| approach | " + " | ".join(f"{metric} top-{top}" for metric, top in METRICS) + " |",
+        "| --- |" + " --- |" * len(METRICS),
     ]
     for run in (*APPROACHES, TITLES):
         if run not in reports:
             continue
-        line = []
-        for metric, top in SHOWN:
-            figure, base = cell(reports[run], metric, top), cell(reports["bcnn"], metric, top)
-            entry = text(figure)
-            if run != "bcnn" and figure and base:
-                entry += f", {figure['value'] - base['value']:+.2f}"
+        entries = []
+        for metric, top in METRICS:
+            estimate, base = find_estimate(reports[run], metric, top), find_estimate(reports["bcnn"], metric, top)
+            entry = as_text(estimate)
+            if run != "bcnn" and estimate and base:
+                entry += f", {estimate['value'] - base['value']:+.2f}"
                 if run in APPROACHES:
-                    theirs = PAPER_TABLE_1[name, metric, top]
-                    entry += f" [{theirs[APPROACHES.index(run)] - theirs[0]:+.2f}]"
-            line.append(entry)
-        lines.append(f"| {'ssmtl-ca + titles (bilinear)' if run == TITLES else run} | " + " | ".join(line) + " |")
+                    paper = PAPER_TABLE_1[name, metric, top]
+                    entry += f" [{paper[APPROACHES.index(run)] - paper[0]:+.2f}]"
+            entries.append(entry)
+        lines.append(f"| {'ssmtl-ca + titles (bilinear)' if run == TITLES else run} | " + " | ".join(entries) + " |")
     return [*lines, ""]
 
 
-def table_2(reports: Mapping[str, dict[str, Any]], attributes: Mapping[str, str]) -> list[str]:
-    """ssmtl-ca with one attribute each, and with all."""
+def table_2(reports: Mapping[str, dict[str, Any]], attribute_runs: Mapping[str, str]) -> list[str]:
+    """Return the lines of table 2: ssmtl-ca with each single attribute, and with all."""
     lines = [
         "## Table 2, core dataset: one attribute in the attribute branch, or all\n",
-        BRANCHES,
+        CAPTION_2,
         "| attribute | ACC-branA | ACC-branC | MACC-branC | ACC-branA, all together |",
         "| --- | --- | --- | --- | --- |",
     ]
-    together = reports.get("ssmtl-ca")
-    for run, name in attributes.items():
-        found = reports.get(run)
-        branch = [
-            text(cell(found, "ACC-branA", 1, group=name)),
-            text(cell(found, "ACC", 1)),
-            text(cell(found, "MACC", 1)),
+    all_attributes = reports.get("ssmtl-ca")
+    for run, name in attribute_runs.items():
+        estimates = [
+            find_estimate(reports.get(run), "ACC-branA", 1, attribute=name),
+            find_estimate(reports.get(run), "ACC", 1),
+            find_estimate(reports.get(run), "MACC", 1),
+            find_estimate(all_attributes, "ACC-branA", 1, attribute=name),
         ]
-        lines.append(f"| {name} | " + " | ".join([*branch, text(cell(together, "ACC-branA", 1, group=name))]) + " |")
-    lines.append(f"| all | – | {text(cell(together, 'ACC', 1))} | {text(cell(together, 'MACC', 1))} | – |")
+        lines.append(f"| {name} | " + " | ".join(map(as_text, estimates)) + " |")
+    branch_c = [find_estimate(all_attributes, "ACC", 1), find_estimate(all_attributes, "MACC", 1)]
+    lines.append("| all | – | " + " | ".join(map(as_text, branch_c)) + " | – |")
     lines.append("")
-    lines.append("The paper's: " + "; ".join(_paper(name, row) for name, row in PAPER_TABLE_2.items()) + ".")
+    lines.append("The paper's: " + "; ".join(_paper_row(name, row) for name, row in PAPER_TABLE_2.items()) + ".")
     return [*lines, ""]
 
 
-def _paper(name: str, row: Sequence[float | None]) -> str:
+def _paper_row(name: str, row: Sequence[float | None]) -> str:
     return f"{name} " + " / ".join("–" if value is None else f"{value:.2f}" for value in row)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="the --out of run.py")
+    print(write(parser.parse_args().out))
+
+
 if __name__ == "__main__":
-    print(write(Path(sys.argv[1])))
+    main()
