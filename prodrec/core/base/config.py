@@ -7,24 +7,57 @@ that `--set lr=0.1` needs no section. Values are read by the field's type; unkno
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from prodrec.core.base.errors import BadOption, NotFound, nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str, *, group: str = "") -> Any:  # noqa: A002 - the word the reader expects
-    """Return a dataclass field with a default, its meaning and its group, as `prodrec train --settings` prints them."""
-    metadata = {"help": help, "group": group}
+def setting(default: Any, help: str, *, group: str = "", **bounds: float) -> Any:  # noqa: A002 - the name in argparse
+    """Return a dataclass field with a default, its meaning and its group, as `prodrec train --settings` prints them.
+
+    bounds: gt, ge, lt or le, as in `pydantic.Field`; `check_ranges` checks them.
+    """
+    metadata = {"help": help, "group": group, "bounds": bounds}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_ranges(settings: Any) -> None:
+    """Raise ValueError if a field of the dataclass `settings` is outside its bounds; for use in `__post_init__`."""
+    from pydantic import ValidationError
+
+    for key, adapter in _bounded_fields(type(settings)).items():  # type: ignore[arg-type]
+        value = getattr(settings, key)
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            expected = error.errors()[0]["msg"].replace("Input should", "must", 1)
+            raise ValueError(f"{key}={show(value)} {expected}.") from error
+
+
+@functools.cache
+def _bounded_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
+    """Return a validator of every field of `kind` that has bounds."""
+    from pydantic import Field, TypeAdapter
+
+    hints = _hints(kind)
+    return {
+        field.name: TypeAdapter(Annotated[hints[field.name], Field(**field.metadata["bounds"])])  # type: ignore[arg-type]
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("bounds")
+    }
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

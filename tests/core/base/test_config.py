@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from prodrec.core.base.config import (
+    check_ranges,
     describe,
     from_dict,
     mapping_keys,
@@ -169,6 +170,51 @@ def test_what_is_not_changed_stays_and_nothing_is_changed_in_place() -> None:
     net, course = Net(width=3), Course(lr=0.7)
     assert override([net, course], {"steps": 5}, where="") == [Net(width=3), Course(lr=0.7, steps=5)]
     assert (net, course) == (Net(width=3), Course(lr=0.7))
+
+
+# --- bounds of values
+
+
+@dataclass(frozen=True)
+class Bounded:
+    rate: float = setting(0.1, "learning rate", gt=0)
+    norm: float | None = setting(None, "largest norm", gt=0)
+    steps: int = setting(10, "number of steps", ge=1)
+    share: float = setting(0.0, "share", ge=0, lt=1)
+    quality: int = setting(90, "quality", le=95)
+    any: float = setting(0.0, "without bounds")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("rate", 0.0, "must be greater than 0."),
+        ("rate", float("nan"), "must be greater than 0."),
+        ("norm", -0.5, "must be greater than 0."),
+        ("steps", 0, "must be greater than or equal to 1."),
+        ("share", -0.1, "must be greater than or equal to 0."),
+        ("share", 1.0, "must be less than 1."),
+        ("quality", 96, "must be less than or equal to 95."),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(key: str, value: float, expected: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Bounded(**{key: value})
+    assert str(caught.value) == f"{key}={value} {expected}"
+    if value == value:
+        with pytest.raises(BadOption) as refused:
+            override([Bounded()], {key: value}, where="--set")
+        assert str(refused.value) == f"--set: {key}={value} {expected}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("norm", None), ("steps", 1), ("share", 0.0), ("share", 0.99), ("quality", 95), ("any", -7.0)]
+)
+def test_a_value_within_its_bounds_is_taken(key: str, value: float | None) -> None:
+    assert getattr(Bounded(**{key: value}), key) == value  # type: ignore[arg-type]
 
 
 # --- where values come from
