@@ -1,3 +1,44 @@
-"""prodrec: recognise products in photos when classes are many, long-tailed and come with side information."""
+"""prodrec: recognise products in photos when classes are many, long-tailed and come with side information.
+
+The functions here have the names and defaults of the commands:
+
+    import prodrec
+
+    dataset = prodrec.prepare("products.csv", images="photos/")
+    run = prodrec.train("sicot")
+    prodrec.score()
+    print(prodrec.report(by_head_tail=True))
+    print(prodrec.load("sicot").predict("shoe.jpg"))
+
+They are imported when they are first used, so `import prodrec` takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prodrec.pipeline.load import load as load
+    from prodrec.pipeline.prepare import prepare as prepare
+    from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings as pretrain_embeddings
+    from prodrec.pipeline.refine_mcr import refine_mcr as refine_mcr
+    from prodrec.pipeline.report import report as report
+    from prodrec.pipeline.score import score as score
+    from prodrec.pipeline.train import train as train
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "load", "prepare", "pretrain_embeddings", "refine_mcr", "report", "score", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function from the module of `prodrec.pipeline` that has its name (PEP 562)."""
+    if name.startswith("_") or name not in __all__:
+        raise AttributeError(f"module 'prodrec' has no attribute {name!r}")
+    function = getattr(importlib.import_module(f"prodrec.pipeline.{name}"), name)
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

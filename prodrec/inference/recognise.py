@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadPhoto, NotFound
+from prodrec.core.base.errors import BadOption, BadPhoto
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
+from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ class Saliency:
     columns: slice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recognised:
     """What the network says of a photo (uint8 [3, H, W], upright); predictions most probable first."""
 
@@ -87,6 +88,12 @@ class Recognised:
     attributes: dict[str, list[Prediction]]
     words: list[Word] | None = None
     saliency: Saliency | None = None
+
+    def __repr__(self) -> str:
+        """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1 %`."""
+        best = {**self.levels, **self.attributes}
+        texts = (f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items())
+        return f"Recognised({', '.join(texts)})"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, without the photo."""
@@ -115,7 +122,11 @@ class Recognised:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """A run's network, ready on `device`, and how it computes: as in training, or the scores would be others."""
+    """A finished run, ready to recognise photos. Several threads may use one Recogniser.
+
+    network: in evaluation mode, on `device`
+    bfloat16, channels_last: number type and memory layout of training; others would change the scores
+    """
 
     run: Run
     network: Network
@@ -123,6 +134,46 @@ class Recogniser:
     device: torch.device
     bfloat16: bool = False
     channels_last: bool = False
+
+    def predict(
+        self,
+        photos: Photo | Sequence[Photo],
+        *,
+        titles: str | Sequence[str] | None = None,
+        with_titles: bool = False,
+        top: int = 5,
+        batch_size: int = 32,
+    ) -> list[Recognised]:
+        """Recognise one photo or several and return a result for each.
+
+        Args:
+            photos: paths, bytes of image files, Pillow images or arrays (uint8 [H, W, 3], red first).
+            titles: title of each product, of which each word is weighed.
+            with_titles: let the titles count for the deepest level too.
+            top: number of best classes of every level.
+            batch_size: photos that the network sees at a time.
+
+        Raises:
+            NotFound: if a file does not exist.
+            BadPhoto: if a photo cannot be decoded; the message has its number or its path.
+            BadOption: if the run was trained without titles and `titles` are given, or their number is another.
+        """
+        inputs = as_list(photos)
+        texts: list[str | None] = [None] * len(inputs)
+        if titles is not None:
+            texts = [titles] if isinstance(titles, str) else list(titles)
+        if len(texts) != len(inputs):
+            raise BadOption(f"{len(texts):,} titles for {len(inputs):,} photos; give one title for each photo.")
+        if batch_size < 1 or top < 1:
+            raise BadOption(f"batch_size={batch_size} and top={top} must be at least 1.")
+        if with_titles and titles is None:
+            raise BadOption("with_titles needs titles; give one for each photo.")
+        results: list[Recognised] = []
+        for first in range(0, len(inputs), batch_size):
+            chunk = slice(first, first + batch_size)
+            decoded = [self._decode(photo, first + i) for i, photo in enumerate(inputs[chunk])]
+            results += self._recognise(decoded, texts[chunk], with_titles=with_titles, top=top, saliency=False)
+        return results
 
     def recognise(
         self,
@@ -133,69 +184,91 @@ class Recogniser:
         top: int = 5,
         saliency: bool = False,
     ) -> Recognised:
-        """The `top` best of every level and attribute of the photo in the file of bytes `data`.
+        """Recognise the photo in the bytes of an image file; `saliency` adds the weights of the spatial attention.
 
-        title: its words are weighed, for a network with titles; with_titles: and it counts in the deepest level too
-        saliency: also the weights of the spatial attention
-        Raises BadPhoto, and BadOption where the network has no titles or no attention.
+        Raise BadPhoto, or BadOption if the network has no titles or no attention.
         """
-        import torch
-
-        from prodrec.core.data.batches import read_photo, seen_part
+        from prodrec.core.data.photos.views import read_photo
 
         photo_CHW = read_photo(data, stored_side=self.run.stored_side)
-        words = None if title is None else choose_tokenizer(self.run.vocabulary.tokenizer)(title)
-        batch = self._batch(photo_CHW, self.run.vocabulary.encode(words or ()))
-        seen = None
-        arithmetic = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
-        with torch.inference_mode(), arithmetic:
-            scored = self.network.score(batch, with_titles=with_titles)
-            if saliency:
-                weights_BHW = self.network.saliency(batch.inputs)
-                rows, columns = seen_part(photo_CHW.shape[1:], self.photos)
-                seen = Saliency(weights_BHW[0].float().cpu().numpy(), rows, columns)
-            weighed = None if words is None else self._weigh(words, batch.tokens_BT)
-        taxonomy, attributes = self.run.taxonomy, {a.name: a for a in self.run.attributes}
-        return Recognised(
-            photo_CHW=photo_CHW.numpy(),
-            levels={
-                level: [Prediction(taxonomy.path(number, level), share) for number, share in _best(values, top)]
-                for level, values in scored.scores.items()
-            },
-            attributes={
-                name: [Prediction((attributes[name].states[state],), share) for state, share in _best(values, top)]
-                for name, values in scored.attribute_scores.items()
-            },
-            words=weighed,
-            saliency=seen,
-        )
+        (result,) = self._recognise([photo_CHW], [title], with_titles=with_titles, top=top, saliency=saliency)
+        return result
 
-    def _batch(self, photo_CHW: Tensor, tokens_T: NDArray[np.int32]) -> Batch:
+    def _decode(self, photo: Photo, number: int) -> Tensor:
+        from prodrec.core.data.photos.views import read_photo
+
+        try:
+            return read_photo(encoded_bytes(photo), stored_side=self.run.stored_side)
+        except BadPhoto as error:
+            name = str(photo) if isinstance(photo, str | Path) else f"photo {number} (from 0)"
+            raise BadPhoto(f"{name}: {error}") from error
+
+    def _recognise(
+        self, photos: list[Tensor], titles: Sequence[str | None], *, with_titles: bool, top: int, saliency: bool
+    ) -> list[Recognised]:
+        """Recognise photos, uint8 [3, H, W] of any sizes, in one batch."""
         import torch
 
-        from prodrec.core.data.batches import Batch, whole_view
+        from prodrec.core.data.photos.views import centre_crop
 
-        tokens_BT = torch.zeros((1, max(1, len(tokens_T))), dtype=torch.int64)
-        tokens_BT[0, : len(tokens_T)] = torch.from_numpy(tokens_T.astype(np.int64))
-        nothing = torch.zeros((1, 0), dtype=torch.int64)
-        images_BCHW = whole_view(photo_CHW, self.photos)[None]
-        batch = Batch(torch.zeros(1, dtype=torch.int64), images_BCHW, nothing, nothing, tokens_BT)
+        tokenizer = choose_tokenizer(self.run.vocabulary.tokenizer)
+        words = [None if title is None else tokenizer(title) for title in titles]
+        batch = self._batch(photos, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
+        saliency_BHW = weights_BT = None
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
+        ):
+            scored = self.network.score(batch, with_titles=with_titles)
+            if saliency:
+                saliency_BHW = self.network.saliency(batch.inputs).float().cpu().numpy()
+            if any(title_words is not None for title_words in words):
+                weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
+        taxonomy, attributes = self.run.taxonomy, {a.name: a for a in self.run.attributes}
+        results = []
+        for row, (photo_CHW, title_words) in enumerate(zip(photos, words, strict=True)):
+            crop = centre_crop(photo_CHW.shape[1:], self.photos)
+            results.append(
+                Recognised(
+                    photo_CHW=photo_CHW.numpy(),
+                    levels={
+                        level: [Prediction(taxonomy.path(i, level), p) for i, p in _best(scores_BC[row : row + 1], top)]
+                        for level, scores_BC in scored.scores.items()
+                    },
+                    attributes={
+                        name: [
+                            Prediction((attributes[name].states[i],), p)
+                            for i, p in _best(scores_BC[row : row + 1], top)
+                        ]
+                        for name, scores_BC in scored.attribute_scores.items()
+                    },
+                    words=(
+                        None if title_words is None or weights_BT is None else self._weigh(title_words, weights_BT[row])
+                    ),
+                    saliency=None if saliency_BHW is None else Saliency(saliency_BHW[row], *crop),
+                )
+            )
+        return results
+
+    def _batch(self, photos: list[Tensor], titles: list[NDArray[np.int32]]) -> Batch:
+        """Return the photos and the word ids of their titles, padded with 0, as a batch on the device."""
+        import torch
+
+        from prodrec.core.data.batches import Batch
+        from prodrec.core.data.photos.views import centre_view
+
+        tokens_BT = torch.zeros((len(photos), max(1, *(len(ids) for ids in titles))), dtype=torch.int64)
+        for row, ids in enumerate(titles):
+            tokens_BT[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
+        no_labels = torch.zeros((len(photos), 0), dtype=torch.int64)
+        images_BCHW = torch.stack([centre_view(photo_CHW, self.photos) for photo_CHW in photos])
+        batch = Batch(torch.zeros(len(photos), dtype=torch.int64), images_BCHW, no_labels, no_labels, tokens_BT)
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
-    def _weigh(self, words: Sequence[str], tokens_BT: Tensor) -> list[Word]:
-        weights = iter(self.network.encode_titles(tokens_BT).weights_BT[0].float().tolist())
+    def _weigh(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
+        weights = iter(weights_T.tolist())
         known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if is_known else None) for word, is_known in zip(words, known, strict=True)]
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a photo's file. Raises NotFound, BadPhoto."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"photo {path} does not exist.") from error
-    except OSError as error:
-        raise BadPhoto(f"photo {path} cannot be read: {error.strerror}.") from error
 
 
 def _best(scores_BC: Tensor, top: int) -> list[tuple[int, float]]:

@@ -152,9 +152,9 @@ def deal(rows: NDArray[np.int64], *, batch_size: int) -> tuple[list[NDArray[np.i
     All ranks get as many, since classes that are divided among them are asked for by all together: where batches are
     left over, the other ranks look at a row that is not theirs to score.
     """
-    from prodrec.core.data.batches import in_order
+    from prodrec.core.data.batches import sequential_order
 
-    order = in_order(rows, batch_size=batch_size)
+    order = sequential_order(rows, batch_size=batch_size)
     mine = order[dist.rank() :: dist.world_size()]
     rounds = math.ceil(len(order) / dist.world_size())
     return [*mine, *[rows[:1]] * (rounds - len(mine))], len(mine)

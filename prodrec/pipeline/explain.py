@@ -63,7 +63,7 @@ def explain(
         BadOption: for options that contradict each other, or that the run has no part for.
     """
     from prodrec.core.base.artefact import refuse_if_taken
-    from prodrec.inference.recognise import read_bytes
+    from prodrec.inference.photo_inputs import read_bytes
     from prodrec.pipeline.load import load
     from prodrec.pipeline.scoring_targets import find_run
 

@@ -18,7 +18,8 @@ from prodrec.core.data.batches import Batch
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
-from prodrec.inference.recognise import Recogniser, _best, read_bytes
+from prodrec.inference.photo_inputs import read_bytes
+from prodrec.inference.recognise import Recogniser, _best
 
 TREE = Taxonomy(
     levels=("root", "leaf"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from prodrec.core.base.config import read_value
 from prodrec.core.base.errors import BadOption, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(
@@ -107,10 +109,10 @@ def check_ranges(instance: Any) -> None:
             raise BadOption(f"{known.flag} {value} is too large; expected at most {known.maximum:g}.")
 
 
-def with_options(*classes: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_options(*classes: type) -> Callable[[F], F]:
     """Show the options of dataclasses in the signature and the docstring of a function that takes `**options`."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: F) -> F:
         options = options_of(*classes).values()
         signature = inspect.signature(function)
         fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]

@@ -1,0 +1,60 @@
+"""Photos as users have them: paths, encoded bytes, Pillow images and arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from prodrec.core.base.errors import BadPhoto, NotFound
+
+Photo: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
+"""A file, the bytes of a file, a Pillow image, or an array: uint8 [H, W], [H, W, 3] or [H, W, 4], red first."""
+
+
+def as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
+    """Return one photo, or several, as a list. An array of four dimensions is a batch of photos."""
+    if isinstance(photos, np.ndarray):
+        return list(photos) if photos.ndim == 4 else [photos]
+    if isinstance(photos, str | Path | bytes | Image.Image):
+        return [photos]
+    return list(photos)
+
+
+def encoded_bytes(photo: Photo) -> bytes:
+    """Return the photo as the bytes of an image file. Raise NotFound or BadPhoto.
+
+    Images and arrays become PNG, which changes no pixel, so all kinds take the same way through decoding and resizing.
+    """
+    if isinstance(photo, bytes):
+        return photo
+    if isinstance(photo, str | Path):
+        return read_bytes(Path(photo))
+    stream = io.BytesIO()
+    image = photo if isinstance(photo, Image.Image) else _image_of(photo)
+    image.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _image_of(array: NDArray[np.uint8]) -> Image.Image:
+    shape = list(np.shape(array))
+    is_photo = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or not is_photo or 0 in shape:
+        dtype = getattr(array, "dtype", type(array).__name__)
+        raise BadPhoto(f"an array of {dtype} {shape} is not a photo; expected uint8 [height, width, 3], red first.")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a photo file. Raise NotFound or BadPhoto."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"photo {path} does not exist.") from error
+    except OSError as error:
+        raise BadPhoto(f"photo {path} cannot be read: {error.strerror}.") from error
