@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The whole journey on the fashion catalogue, three seeds of each family.
+# All steps on the fashion catalogue, three seeds of each family.
 #
 #   examples/fashion/run.sh DATA WEIGHTS [SEEDS]
 #
 # DATA     a folder with products.csv (id, image, title, root, middle, leaf, gender, baseColour, season, usage) and images.tar
 # WEIGHTS  mobilenet_v2 pretrained on ImageNet under torchvision's key names (.pth or .safetensors)
-# SEEDS    "0 1 2" unless given
+# SEEDS    default: "0 1 2"
 #
-# Everything is written to the current folder. Interrupted? Run the same line again: finished steps are kept, a training goes on.
+# All results go to the current folder. After an interruption, run the same line again: finished steps are kept and an unfinished
+# training resumes.
 set -euo pipefail
 data=${1:?the folder of the catalogue} weights=${2:?the pretrained weights} seeds=${3:-0 1 2}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +23,7 @@ fi
 for seed in $seeds; do
   for family in visual sicot; do
     settings=(--config "$here/fashion.toml" --set "weights=$weights" --set "seed=$seed")
-    # Titles name the class in four of five rows here: without this the mixed stream reads it off them (see LOG.md).
+    # Titles name the class in four of five rows; with the default settings the mixed stream reads it from them (see LOG.md).
     [ "$family" = sicot ] && settings+=(--set title_loss_weight=0.3 --set word_dropout=0.5)
     prodrec train "$family" dataset --out "runs/$family-$seed" "${settings[@]}" --resume
   done

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# A million classes on one machine, from a drawn catalogue to the report: three quarters of an hour on two cores, 6 GiB.
+# A million classes on one machine, from a drawn catalogue to the report: three quarters of an hour and 6 GiB on two cores.
 #
 #   examples/million/run.sh [CLASSES] [ROWS]
 #
-# CLASSES  1000000 unless given; ROWS  training rows, 2500000 unless given (at least one a class)
+# CLASSES  default: 1000000
+# ROWS     training rows, at least one for each class; default: 2500000
 #
-# Everything is written to the current folder. Interrupted? Run the same line again: finished steps are kept, a training goes on.
+# All results go to the current folder. After an interruption, run the same line again: finished steps are kept and an unfinished
+# training resumes.
 set -euo pipefail
 classes=${1:-1000000} rows=${2:-2500000}
 here=$(cd "$(dirname "$0")" && pwd)
