@@ -11,13 +11,23 @@ install:  ## install with everything a contributor needs
 lint:  ## ruff and mypy
 	ruff check . && ruff format --check . && mypy
 
-format:  ## let ruff mend what it can
+format:  ## apply ruff's fixes and format
 	ruff check --fix . && ruff format .
 
 test:  ## the default tests
 	pytest
 
-demo:  ## the embedded example, the whole way
+docs:  ## build the documentation into site/, strictly
+	mkdocs build --strict
+
+serve-docs:  ## show the documentation at a local address and rebuild it on every change
+	mkdocs serve
+
+demo:  ## the embedded example, from a table to a report
 	prodrec demo
 
-.PHONY: help install lint format test demo
+bench:  ## the benchmarks of the classifier and of MCR, side by side with what one would use instead
+	$(PYTHON) benchmarks/classifier.py
+	$(PYTHON) benchmarks/mcr.py
+
+.PHONY: help install lint format test docs serve-docs demo bench
