@@ -13,7 +13,7 @@ from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -21,7 +21,7 @@ from prodrec.pipeline.prepare import prepare_dataset
 @pytest.fixture(scope="module")
 def path(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dozen") / "dataset"
-    options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES))
+    options = PrepareOptions(columns=ColumnNames(attributes=ATTRIBUTES))
     prepare_dataset([drawn_dozen.table], images=drawn_dozen.photos, out=out, options=options, workers=1)
     return out
 

@@ -1,6 +1,6 @@
 """Build a clean dataset from tables and photos, step by step in the order of the work.
 
-Shapes: M rows of all tables, N rows that are kept, L levels.
+Shapes: M rows of all tables, N kept rows, K rows with conflicting labels, L levels.
 """
 
 from __future__ import annotations
@@ -14,163 +14,180 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.ragged import Ragged
-from prodrec.core.data.duplicates import groups as duplicates
+from prodrec.core.data.duplicates.groups import conflicting_rows, renumber_groups
 from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
 from prodrec.core.data.photos.sources import PhotoSource, open_photos, photo_names
-from prodrec.core.data.prepare import splits
-from prodrec.core.data.prepare.inputs import Inputs, Nothing, Photos
+from prodrec.core.data.prepare import selection, splits
+from prodrec.core.data.prepare.contents import DatasetContents
+from prodrec.core.data.prepare.inputs import ModelInputs, NoInputs, PhotoInputs
 from prodrec.core.data.prepare.labels import build_taxonomy
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.prepare.prepared import Prepared
-from prodrec.core.data.prepare.selection import (
-    categories,
-    choose_attributes,
-    drop_rare_leaves,
-    given_splits,
-    refuse_if_empty,
-)
 from prodrec.core.data.tables import rejects
-from prodrec.core.data.tables.catalogue import Catalogue, catalogue_of_folders, read_catalogue
+from prodrec.core.data.tables.catalogue import Catalogue, catalogue_from_folders, read_catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.encode import encode_titles
 from prodrec.core.data.titles.tokenizer import Tokenizer
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
 
-MANY_TITLES = 100_000
-"""Fewer are cut sooner than other processes start."""
+MIN_TITLES_FOR_WORKERS = 100_000
+"""Up to this many titles, one process splits them sooner than worker processes start."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """Where and by how many processes is worked; what is in `scratch` goes when the work is done.
+class Workspace:
+    """The directories and the numbers of processes of one build.
 
-    decoders: processes that decode photos, as every other rank of this machine has them
-    cutters:  processes that cut titles into words, while the other ranks wait
+    directory:        the new dataset, not yet at its final place
+    scratch:          for temporary files; it is removed after the dataset is written
+    decode_workers:   processes that decode photos; every other rank of this machine starts as many
+    tokenize_workers: processes that split titles into words, while the other ranks wait
     """
 
     directory: Path
     scratch: Path
-    decoders: int
-    cutters: int
+    decode_workers: int
+    tokenize_workers: int
 
 
-def build(tables: Sequence[Path], where: Path, work: Work, options: PrepareOptions, tokenizer: Tokenizer) -> Prepared:
-    """Everything but the writing; photos alone are written already, into `work.directory`/photos.
+def build(
+    tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions, tokenizer: Tokenizer
+) -> DatasetContents:
+    """Compute the contents of the dataset. Of its files, only the photos are written, to `workspace.directory`/photos.
 
-    where: the photos, or the file of feature vectors
+    tables:      the product tables; without any, the folders of the photos are the categories
+    source_path: the folder or archive of photos, or the file of feature vectors
+
+    Raise NotFound, BadTable, BadFeatures or BadOption if an input cannot be used or no row is left.
     """
-    source, shows_photos = None, options.inputs == "photos"
-    if tables:
-        catalogue = read_catalogue(
-            tables,
-            options.columns,
-            missing_values=options.missing_values,
-            shows_photos=shows_photos,
-            beside=work.scratch,
-        )
-    if shows_photos:
-        source = open_photos(where, unpack_into=None if options.in_place else work.scratch)
-        if not tables:
-            catalogue = catalogue_of_folders(photo_names(source), where, options.columns.levels)
-    console.info(f"{catalogue.rows:,} rows · {catalogue.found}")
+    catalogue, photos = _open_sources(tables, source_path, workspace, options)
+    console.info(f"{catalogue.row_count:,} rows · {catalogue.column_summary}")
 
-    rejected = Rejects.of(catalogue.rows)
-    names, codes_ML = categories(catalogue, rejected, path_identity=options.path_identity)
+    rejected = Rejects.for_rows(catalogue.row_count)
+    names, codes_ML = selection.encode_categories(catalogue, rejected, path_identity=options.path_identity)
     leaves, leaf_M = names[-1], codes_ML[:, -1]
-    given_M = given_splits(catalogue, rejected) if options.columns.split else None
-    inputs = _inputs(source, where, catalogue, rejected, work, options)
-    refuse_if_empty(rejected, catalogue)
+    given_split_M = selection.read_split_column(catalogue, rejected) if options.columns.split else None
+    inputs = _read_inputs(photos, source_path, catalogue, rejected, workspace, options)
+    selection.refuse_if_empty(rejected, catalogue)
 
-    conflict_rows, conflict_groups = _conflicts(inputs, rejected.kept, leaf_M)
+    conflict_rows_K, conflict_group_K = _find_conflicts(inputs, rejected.kept_rows, leaf_M)
     if options.drop_conflicts:
-        what = "the photo" if shows_photos else "the vector"
-        rejected.add(rejects.CONFLICT, conflict_rows, f"{what} stands under another leaf as well, see conflicts.csv")
-    drop_rare_leaves(leaf_M, leaves, rejected, least=options.min_leaf_images)
-    attributes, attributes_MA, attributes_dropped = choose_attributes(catalogue, rejected, options)
-    refuse_if_empty(rejected, catalogue)
+        noun = "photo" if options.inputs == "photos" else "vector"
+        detail = f"the {noun} stands under another leaf as well, see conflicts.csv"
+        rejected.add(rejects.CONFLICT, conflict_rows_K, detail)
+    selection.reject_rare_leaves(leaf_M, leaves, rejected, min_images=options.min_leaf_images)
+    attributes, attributes_MA, dropped_attributes = selection.select_attributes(catalogue, rejected, options)
+    selection.refuse_if_empty(rejected, catalogue)
 
-    rows = rejected.kept
-    leaf_N, exact_N = leaf_M[rows], inputs.identical(rows)
-    group_N, near = inputs.near(rows, exact_N, leaf_N, options.near_duplicates)
-    split_N, split_report = _split(leaf_N, group_N, leaves, None if given_M is None else given_M[rows], options)
+    rows_N = rejected.kept_rows
+    leaf_N, exact_N = leaf_M[rows_N], inputs.identical_groups(rows_N)
+    group_N, near_duplicates = inputs.duplicate_groups(rows_N, exact_N, leaf_N, options.near_duplicates)
+    given_split_N = None if given_split_M is None else given_split_M[rows_N]
+    split_N, split_counts = _split(leaf_N, group_N, leaves, given_split_N, options)
 
-    tokens, vocabulary, trim = _titles(catalogue, rows, split_N, tokenizer, options, work.cutters)
+    workers = workspace.tokenize_workers
+    tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)
     if options.drop_wordless:
         with_words = np.flatnonzero(tokens.lengths)
-        rejected.add(rejects.WORDLESS, np.delete(rows, with_words), "no word of it is in the vocabulary")
-        refuse_if_empty(rejected, catalogue)
-        rows, split_N, tokens = rows[with_words], split_N[with_words], tokens.take(with_words)
-        exact_N, group_N = (duplicates.in_order_of_first(groups[with_words]) for groups in (exact_N, group_N))
+        rejected.add(rejects.NO_WORDS, np.delete(rows_N, with_words), "no word of it is in the vocabulary")
+        selection.refuse_if_empty(rejected, catalogue)
+        rows_N, split_N, tokens = rows_N[with_words], split_N[with_words], tokens.take(with_words)
+        exact_N, group_N = renumber_groups(exact_N[with_words]), renumber_groups(group_N[with_words])
 
-    labelled = build_taxonomy(catalogue.levels, names, codes_ML[rows])
-    return Prepared(
+    return DatasetContents(
         options=options,
         catalogue=catalogue,
         inputs=inputs,
         rejected=rejected,
-        conflict_rows=conflict_rows,
-        conflict_groups=conflict_groups,
-        rows_N=rows,
-        labelled=labelled,
+        rows_N=rows_N,
+        conflict_rows_K=conflict_rows_K,
+        conflict_group_K=conflict_group_K,
+        labelled=build_taxonomy(catalogue.levels, names, codes_ML[rows_N]),
         attributes=attributes,
-        attributes_NA=attributes_MA[rows],
-        attributes_dropped=attributes_dropped,
+        attributes_NA=attributes_MA[rows_N],
+        dropped_attributes=dropped_attributes,
         split_N=split_N,
-        split_report=split_report,
+        split_counts=split_counts,
         exact_N=exact_N,
         group_N=group_N,
-        near=near,
+        near_duplicates=near_duplicates,
         tokens=tokens,
         vocabulary=vocabulary,
-        trim=trim,
+        trim_report=trim_report,
     )
 
 
-def _inputs(
-    source: PhotoSource | None,
-    where: Path,
+def _open_sources(
+    tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions
+) -> tuple[Catalogue, PhotoSource | None]:
+    """Return the catalogue of the tables, or of the folders, and the listed photos; None without photos."""
+    uses_photos = options.inputs == "photos"
+    if tables:
+        catalogue = read_catalogue(
+            tables,
+            options.columns,
+            scratch=workspace.scratch,
+            missing_values=options.missing_values,
+            needs_image=uses_photos,
+        )
+    photos = None
+    if uses_photos:
+        photos = open_photos(source_path, unpack_into=None if options.in_place else workspace.scratch)
+        if not tables:
+            catalogue = catalogue_from_folders(photo_names(photos), source_path, options.columns.levels)
+    return catalogue, photos
+
+
+def _read_inputs(
+    photos: PhotoSource | None,
+    source_path: Path,
     catalogue: Catalogue,
     rejected: Rejects,
-    work: Work,
+    workspace: Workspace,
     options: PrepareOptions,
-) -> Inputs:
-    """What the rows show, read and checked; rejects rows whose photo cannot be used."""
+) -> ModelInputs:
+    """Read and check the photos or vectors of the kept rows; reject the rows whose photo cannot be used."""
     if options.inputs == "nothing":
-        return Nothing()
-    if source is None:
+        return NoInputs()
+    if photos is None:
         tables = ", ".join(Path(table).name for table in catalogue.tables)
-        return read_features(open_features(where, rows=catalogue.rows, tables=tables), rejected.kept, catalogue)
+        features = open_features(source_path, rows=catalogue.row_count, tables=tables)
+        return read_features(features, rejected.kept_rows, catalogue)
     rules = PhotoRules(size=options.size, pixel_limit=options.pixel_limit, store=not options.in_place)
-    photos = work.directory / "photos"
-    photos.mkdir()
-    decoded = decode_photos(source, catalogue.column("image"), rejected, photos, rules, workers=work.decoders)
-    (work.scratch / "photos.tar").unlink(missing_ok=True)
-    return Photos(source, decoded, None if options.in_place else options.size)
+    directory = workspace.directory / "photos"
+    directory.mkdir()
+    names = catalogue.read_column("image")
+    decoded = decode_photos(photos, names, rejected, directory, rules, workers=workspace.decode_workers)
+    (workspace.scratch / "photos.tar").unlink(missing_ok=True)  # an unpacked archive; free its space early
+    return PhotoInputs(photos, decoded, None if options.in_place else options.size)
 
 
-def _conflicts(
-    inputs: Inputs, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
+def _find_conflicts(
+    inputs: ModelInputs, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Those of `rows` whose very photo or vector stands under another leaf as well, and which of them share it."""
-    exact = inputs.identical(rows)
-    conflict = duplicates.conflicting(exact, leaf_M[rows])
-    return rows[conflict], duplicates.in_order_of_first(exact[conflict])
+    """Return those of `rows` whose photo or vector also occurs under another leaf, and the group of each, int64 [K]."""
+    exact = inputs.identical_groups(rows)
+    is_conflict = conflicting_rows(exact, leaf_M[rows])
+    return rows[is_conflict], renumber_groups(exact[is_conflict])
 
 
 def _split(
     leaf_N: NDArray[np.int32],
     group_N: NDArray[np.int64],
     leaves: Sequence[str],
-    given_N: NDArray[np.uint8] | None,
+    given_split_N: NDArray[np.uint8] | None,
     options: PrepareOptions,
 ) -> tuple[NDArray[np.uint8], dict[str, int]]:
-    """The split of every row; how many leaks groups avoid, and rows moved to train as their group crosses splits."""
-    if given_N is not None:
-        split_N, crossing = splits.keep_groups_together(given_N, group_N)
-        moved = int((crossing & (given_N != splits.TRAIN)).sum())
-        return split_N, {"leaks_avoided": splits.leaked(given_N, group_N), "rows_moved_to_train": moved}
+    """Return the split of every row and its counts for dataset.json.
+
+    leaks_avoided:       test and validation photos that would have a duplicate in train if groups were ignored
+    rows_moved_to_train: rows of a given split that were moved because their group crosses splits
+    """
+    if given_split_N is not None:
+        split_N, is_crossing_N = splits.move_crossing_groups(given_split_N, group_N)
+        moved = int((is_crossing_N & (given_split_N != splits.TRAIN)).sum())
+        return split_N, {"leaks_avoided": splits.count_leaks(given_split_N, group_N), "rows_moved_to_train": moved}
 
     def split(groups: NDArray[np.int64]) -> NDArray[np.uint8]:
         ratios = splits.parse_ratios(options.split)
@@ -178,11 +195,11 @@ def _split(
             leaf_N, groups, leaves, ratios=ratios, seed=options.seed, balanced_test=options.balanced_test
         )
 
-    leaks = splits.leaked(split(np.arange(len(leaf_N))), group_N)
+    leaks = splits.count_leaks(split(np.arange(len(leaf_N))), group_N)
     return split(group_N), {"leaks_avoided": leaks, "rows_moved_to_train": 0}
 
 
-def _titles(
+def _encode_titles(
     catalogue: Catalogue,
     rows_N: NDArray[np.int64],
     split_N: NDArray[np.uint8],
@@ -190,8 +207,9 @@ def _titles(
     options: PrepareOptions,
     workers: int,
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
-    """Word ids of every title, with the vocabulary of the training rows' titles."""
-    titles = (title for piece in catalogue.pieces("title", rows=rows_N) for title in piece.to_series().to_list())
+    """Return the word ids of every title, the vocabulary of the training titles, and what was trimmed from it."""
+    chunks = catalogue.read_chunks("title", rows_R=rows_N)
+    titles = (title for chunk in chunks for title in chunk.to_series().to_list())
     with console.progress("reading titles", total=len(rows_N), unit="titles") as advance:
         return encode_titles(
             titles,
@@ -200,6 +218,6 @@ def _titles(
             drop_rare=options.drop_rare,
             by=options.trim_by,
             counted_N=split_N == splits.TRAIN,
-            workers=workers if len(rows_N) > MANY_TITLES else 1,
+            workers=workers if len(rows_N) > MIN_TITLES_FOR_WORKERS else 1,
             advance=advance,
         )

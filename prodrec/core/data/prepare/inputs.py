@@ -1,118 +1,125 @@
-"""What the rows show a network: photos, or vectors that another network made of photos, or nothing at all.
+"""What a network receives for each row of a dataset: a photo, a feature vector, or nothing.
 
-Shapes: M rows of all tables, R some of them (int64, ascending), P distinct photos.
+Shapes: M rows of all tables, R rows of one call (int64, ascending), P distinct photos.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import Fingerprint
-from prodrec.core.data.duplicates import groups as duplicates
-from prodrec.core.data.duplicates import near_duplicates
-from prodrec.core.data.photos.decoding import Decoded
+from prodrec.core.data.duplicates.groups import exact_groups, hex_column
+from prodrec.core.data.duplicates.near_duplicates import join_near_duplicates
+from prodrec.core.data.photos.decoding import DecodedPhotos
 from prodrec.core.data.photos.sources import PhotoSource
 from prodrec.core.data.photos.store import write_in_place, write_index
 
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["photos", "features", "nothing"]
 
+class ModelInputs(Protocol):
+    """The inputs of all M rows: `PhotoInputs`, `NoInputs` or `photos.features.Features`."""
 
-class Inputs(Protocol):
-    """What `prepare` asks of them, for some rows at a time."""
-
-    def identical(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Group numbers of rows that show the very same, as `duplicates.exact_groups` has them: int64 [R]."""
+    def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return group numbers, int64 [R], equal for rows with identical inputs; numbered as by `exact_groups`."""
         ...
 
-    def near(
+    def duplicate_groups(
         self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        """Groups of identical and near-identical rows, and what was decided; see `near_duplicates.join_near`."""
+        """Return the groups of identical and near-identical rows, and the decision on near-identical ones.
+
+        exact_R: the result of `identical_groups`; leaf_R: the leaves; choice: the value of --near-duplicates. Both
+        results are those of `join_near_duplicates`.
+        """
         ...
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
-        """Write what the rows show into the dataset `directory`; its part of dataset.json."""
+        """Write the inputs of the rows into the dataset `directory`, and return the entry of dataset.json."""
         ...
 
-    def columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
-        """Columns of products.parquet."""
+    def product_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+        """Return the columns of products.parquet that describe the inputs."""
         ...
 
-    def hashes(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
-        """Columns of duplicates.csv: the hashes that made the rows duplicates."""
+    def hash_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+        """Return the columns of duplicates.csv: the hashes by which rows are duplicates."""
         ...
 
     def add_to(self, fingerprint: Fingerprint, rows_R: NDArray[np.int64]) -> None:
-        """Add all that a network will see of the rows."""
+        """Add the inputs of the rows to the fingerprint of the dataset."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Photos:
-    """Photos, decoded; size: the short side as stored, None where they are left in place."""
+class PhotoInputs:
+    """Decoded photos. `size` is their short side in pixels as stored, or None with --in-place."""
 
     source: PhotoSource
-    decoded: Decoded
+    decoded: DecodedPhotos
     size: int | None
 
-    def identical(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        return duplicates.exact_groups(self.decoded.digests[self.decoded.number_M[rows_R]])
+    def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+        return exact_groups(self._digests(rows_R))
 
-    def near(
+    def duplicate_groups(
         self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        return near_duplicates.join_near(exact_R, self.decoded.hashes[self.decoded.number_M[rows_R]], leaf_R, choice)
+        return join_near_duplicates(exact_R, self._perceptual_hashes(rows_R), leaf_R, choice)
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
-        number_R, stored = self.decoded.number_M[rows_R], 0
+        photo_R, stored_bytes = self.decoded.photo_M[rows_R], 0
         if self.size is None:
-            write_in_place(directory / "photos", self.source.places(self.decoded.photos[number_R]))
+            write_in_place(directory / "photos", self.source.locations(self.decoded.source_P[photo_R]))
         else:
-            stored = write_index(directory / "photos", self.decoded.places, number_R)
+            stored_bytes = write_index(directory / "photos", self.decoded.table.index_P3, photo_R)
         return {
             "photos": {
                 "size": self.size,
                 "in_place": self.size is None,
-                "count": len(np.unique(number_R)),
-                "bytes": stored,
+                "count": len(np.unique(photo_R)),
+                "bytes": stored_bytes,
             }
         }
 
-    def columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+    def product_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
         import polars as pl
 
-        sizes_R2 = self.decoded.sizes[self.decoded.number_M[rows_R]]
+        sizes_R2 = self.decoded.table.sizes_P2[self.decoded.photo_M[rows_R]]
         return [pl.Series("width", sizes_R2[:, 0]), pl.Series("height", sizes_R2[:, 1])]
 
-    def hashes(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
-        number_R = self.decoded.number_M[rows_R]
-        perceptual = self.decoded.hashes[number_R].astype(">u8")
+    def hash_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+        perceptual_R = self._perceptual_hashes(rows_R).astype(">u8")
         return [
-            duplicates.in_hexadecimal("pixels", self.decoded.digests[number_R]),
-            duplicates.in_hexadecimal("perceptual", perceptual.view(np.uint8).reshape(-1, 8)),
+            hex_column("pixels", self._digests(rows_R)),
+            hex_column("perceptual", perceptual_R.view(np.uint8).reshape(-1, 8)),
         ]
 
     def add_to(self, fingerprint: Fingerprint, rows_R: NDArray[np.int64]) -> None:
-        fingerprint.add("photos", self.decoded.digests[self.decoded.number_M[rows_R]])
+        fingerprint.add("photos", self._digests(rows_R))
         fingerprint.add("stored", [self.size is None, self.size])
+
+    def _digests(self, rows_R: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.decoded.table.digests_PD[self.decoded.photo_M[rows_R]]
+
+    def _perceptual_hashes(self, rows_R: NDArray[np.int64]) -> NDArray[np.uint64]:
+        return self.decoded.table.hashes_P[self.decoded.photo_M[rows_R]]
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """Rows that show nothing, with --no-images: titles and categories alone."""
+class NoInputs:
+    """Neither photos nor vectors (--no-images): only titles and categories. No row has a duplicate."""
 
-    def identical(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+    def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.arange(len(rows_R), dtype=np.int64)
 
-    def near(
+    def duplicate_groups(
         self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         return exact_R, {"bits": 0, "why": "off: there are no photos"}
@@ -120,10 +127,10 @@ class Nothing:
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
         return {}
 
-    def columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+    def product_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
         return []
 
-    def hashes(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+    def hash_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
         return []
 
     def add_to(self, fingerprint: Fingerprint, rows_R: NDArray[np.int64]) -> None:

@@ -1,104 +1,110 @@
-"""From the category names of every row to a tree with one parent for every class.
+"""Build a tree with one parent for every class from the category names of the rows.
 
-Shapes: N rows, L levels.
+Shapes: N kept rows, L levels, C classes of one level before unused ones are removed, P (class, parent) pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.base.texts import Texts
-
-if TYPE_CHECKING:
-    pass
+from prodrec.core.data.prepare.majority import count_pairs
 
 
 @dataclass(frozen=True, eq=False)
-class SeveralParents:
-    """The classes of a level that stand under several parents, as P pairs of both, those of one class together.
+class AmbiguousParents:
+    """The classes of one level that occur under several parents, as P pairs; the pairs of a class are adjacent.
 
-    rows_P:  int64, in how many rows the class stands under the parent
-    taken_P: bool, whether this parent was taken: the first of the class
+    rows_P:   int64, the number of rows with the class under the parent
+    chosen_P: bool, whether this is the parent in the tree; it is the first pair of the class
     """
 
     level: str
     classes_P: Texts
     parents_P: Texts
     rows_P: NDArray[np.int64]
-    taken_P: NDArray[np.bool_]
+    chosen_P: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """A tree, and where every row stands in it.
+class LabelledRows:
+    """The category tree and the classes of every row.
 
-    labels_NL:       int32, the class of every row at every level
-    several_parents: classes under several parents, level by level from the second on
-    rows_moved:      rows that stand under another parent now, at any level, than their own names say
+    labels_NL:         int32, the class of every row at every level
+    ambiguous_parents: the classes that occur under several parents, for every level but the first
+    rows_moved:        the number of rows that got, at any level, a class other than the one in their table
     """
 
     taxonomy: Taxonomy
     labels_NL: NDArray[np.int32]
-    several_parents: list[SeveralParents]
+    ambiguous_parents: list[AmbiguousParents]
     rows_moved: int
 
 
-def build_taxonomy(levels: tuple[str, ...], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]) -> Labelled:
-    """The tree over the rows' class names.
+def build_taxonomy(
+    levels: tuple[str, ...], names: Sequence[Sequence[str]], codes_NL: NDArray[np.int32]
+) -> LabelledRows:
+    """Build the tree of the class names and label the rows.
 
-    `names` and `codes_NL` come from `factorize`, level by level, so that classes are in alphabetical order. A class
-    under several parents belongs to the one that most rows name, the first in that order where two are equal; the
-    labels of a row follow from its leaf alone.
+    A class under several parents belongs to the one that most rows name; of equally frequent parents, to the first by
+    name. The labels of a row follow from its leaf alone.
+
+    names:    the class names of every level in alphabetical order, from `factorize`
+    codes_NL: the index of every row's class in `names`, from `factorize`
     """
-    unclear: list[SeveralParents] = []
+    ambiguous: list[AmbiguousParents] = []
     parents: list[NDArray[np.int64]] = []
     for level in range(1, len(levels)):
+        pairs = count_pairs(codes_NL[:, level], codes_NL[:, level - 1], len(names[level - 1]))
         parent_C = np.full(len(names[level]), -1, np.int64)
-        pairs_N = codes_NL[:, level].astype(np.int64) * len(names[level - 1]) + codes_NL[:, level - 1]
-        pairs, rows = np.unique(pairs_N, return_counts=True)
-        child, parent = np.divmod(pairs, len(names[level - 1]))
-        order = np.lexsort((parent, -rows, child))
-        child, parent, rows = child[order], parent[order], rows[order]
-        is_first = np.diff(child, prepend=-1) != 0
-        first = np.flatnonzero(is_first)
-        parent_C[child[first]] = parent[first]
+        parent_C[pairs.key_P[pairs.is_majority_P]] = pairs.partner_P[pairs.is_majority_P]
         parents.append(parent_C)
-        several = np.bincount(child, minlength=1)[child] > 1
-        classes = Texts.of(names[level]).take(child[several])
-        above = Texts.of(names[level - 1]).take(parent[several])
-        unclear.append(SeveralParents(levels[level], classes, above, rows[several], is_first[several]))
-    return _without_unused(levels, names, parents, codes_NL, unclear)
+        is_ambiguous_P = np.bincount(pairs.key_P, minlength=1)[pairs.key_P] > 1
+        ambiguous.append(
+            AmbiguousParents(
+                level=levels[level],
+                classes_P=Texts.from_strings(names[level]).take(pairs.key_P[is_ambiguous_P]),
+                parents_P=Texts.from_strings(names[level - 1]).take(pairs.partner_P[is_ambiguous_P]),
+                rows_P=pairs.rows_P[is_ambiguous_P],
+                chosen_P=pairs.is_majority_P[is_ambiguous_P],
+            )
+        )
+    return _remove_unused_classes(levels, names, parents, codes_NL, ambiguous)
 
 
-def _without_unused(
+def _remove_unused_classes(
     levels: tuple[str, ...],
     names: Sequence[Sequence[str]],
     parents: list[NDArray[np.int64]],
     codes_NL: NDArray[np.int32],
-    unclear: list[SeveralParents],
-) -> Labelled:
-    """Leave out leaves without rows, and classes whose leaves all went to other parents."""
-    used: list[NDArray[np.int64]] = []
+    ambiguous: list[AmbiguousParents],
+) -> LabelledRows:
+    """Remove leaves without rows and classes whose leaves all went to other parents; renumber the others.
+
+    parents: for every level but the first, int64 [C], the parent of every class
+    """
+    used_codes: list[NDArray[np.int64]] = []
     labels_NL = np.empty_like(codes_NL)
-    moved_N = np.zeros(len(codes_NL), bool)
-    label_N = codes_NL[:, -1].astype(np.int64)
+    is_moved_N = np.zeros(len(codes_NL), bool)
+    code_N = codes_NL[:, -1].astype(np.int64)
     for level in reversed(range(len(levels))):
-        moved_N |= label_N != codes_NL[:, level]
-        kept = np.flatnonzero(np.bincount(label_N, minlength=len(names[level])))
-        number_C = np.zeros(len(names[level]), np.int32)
-        number_C[kept] = np.arange(len(kept))
-        labels_NL[:, level] = number_C[label_N]
-        used.insert(0, kept)
+        is_moved_N |= code_N != codes_NL[:, level]
+        used = np.flatnonzero(np.bincount(code_N, minlength=len(names[level])))
+        new_code_C = np.zeros(len(names[level]), np.int32)
+        new_code_C[used] = np.arange(len(used))
+        labels_NL[:, level] = new_code_C[code_N]
+        used_codes.insert(0, used)
         if level:
-            label_N = parents[level - 1][label_N]
-    above = [parents[level - 1][used[level]] for level in range(1, len(levels))]
-    kept_parents = [np.searchsorted(kept, parent).astype(np.int32) for kept, parent in zip(used, above, strict=False)]
-    kept_parents.insert(0, np.full(len(used[0]), -1, np.int32))
-    kept_names = tuple(Texts.of(names[level]).take(used[level]) for level in range(len(levels)))
-    return Labelled(Taxonomy(levels, kept_names, tuple(kept_parents)), labels_NL, unclear, int(moved_N.sum()))
+            code_N = parents[level - 1][code_N]
+    new_names = tuple(Texts.from_strings(names[level]).take(used) for level, used in enumerate(used_codes))
+    new_parents = [np.full(len(used_codes[0]), -1, np.int32)]
+    for level in range(1, len(levels)):
+        old_parents = parents[level - 1][used_codes[level]]
+        new_parents.append(np.searchsorted(used_codes[level - 1], old_parents).astype(np.int32))
+    taxonomy = Taxonomy(levels, new_names, tuple(new_parents))
+    return LabelledRows(taxonomy, labels_NL, ambiguous, int(is_moved_N.sum()))

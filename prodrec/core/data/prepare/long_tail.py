@@ -1,4 +1,4 @@
-"""The long-tail figure (paper A fig. 6): training images of every leaf, most first, head and tail in two colours."""
+"""Plot the long tail (paper A fig. 6): training images of every leaf, most images first, head and tail coloured."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEAD, TAIL = "#b3361e", "#4fb286"
-"""Red and green as in the paper; the red is dark and the green light, for eyes that cannot tell the two apart."""
+HEAD_COLOUR, TAIL_COLOUR = "#b3361e", "#4fb286"
+"""Red and green as in the paper; dark red and light green, so that colour-blind readers can tell them apart."""
 
 _INK = "#333333"
-_MOST_POINTS = 4000
+_FLOOR = 0.7
+"""The bottom of the logarithmic axis, below 1 so that a leaf with one image has a visible height."""
+_MAX_STEPS = 4000
+"""Steps drawn for head and for tail; more are not visible at this size, and the SVG would grow with the leaves."""
 
 
-def draw_long_tail(directory: Path, train_images: NDArray[np.int64], *, head_from: int) -> None:
-    """Write long-tail.svg and long-tail.png into `directory`; `train_images` is int64 [leaves]."""
+def plot_long_tail(directory: Path, train_images_C: NDArray[np.int64], *, head_from: int) -> None:
+    """Write long-tail.svg and long-tail.png to `directory`.
+
+    train_images_C: the training images of every leaf, int64 [C]; head_from: the least number of a head leaf.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -28,25 +34,25 @@ def draw_long_tail(directory: Path, train_images: NDArray[np.int64], *, head_fro
         figure = Figure(figsize=(8, 4))
         figure.subplots_adjust(left=0.11, right=0.95, bottom=0.13, top=0.92)
         FigureCanvasAgg(figure)
-        _draw(figure.add_subplot(), np.sort(train_images)[::-1], head_from)
+        _draw(figure.add_subplot(), np.sort(train_images_C)[::-1], head_from)
         figure.savefig(directory / "long-tail.png", dpi=150, metadata={"Software": None})
         figure.savefig(directory / "long-tail.svg", metadata={"Date": None, "Creator": None})
 
 
-def _draw(axes: Axes, counts: NDArray[np.int64], head_from: int) -> None:
-    leaves, head = len(counts), int((counts >= head_from).sum())
-    floor = 0.7
-    for start, stop, colour, name in ((0, head, HEAD, "head"), (head, leaves, TAIL, "tail")):
+def _draw(axes: Axes, images_C: NDArray[np.int64], head_from: int) -> None:
+    """Draw the descending `images_C` as filled steps, with a line at `head_from`."""
+    leaves, head_leaves = len(images_C), int((images_C >= head_from).sum())
+    parts = ((0, head_leaves, HEAD_COLOUR, "head"), (head_leaves, leaves, TAIL_COLOUR, "tail"))
+    for start, stop, colour, name in parts:
         if start == stop:
             continue
-        # One step for every leaf, thinned out where there are more leaves than the eye can tell apart.
-        at = np.unique(np.linspace(start, stop - 1, min(stop - start, _MOST_POINTS)).astype(int))
-        edges, heights = np.append(at, stop), np.append(counts[at], counts[stop - 1])
-        axes.fill_between(edges, np.maximum(heights, floor), floor, step="post", color=colour, linewidth=0)
-        images = int(counts[start:stop].sum())
-        label = f"{name}: {stop - start:,} {'leaf' if stop - start == 1 else 'leaves'}, {images:,} images"
+        steps = np.unique(np.linspace(start, stop - 1, min(stop - start, _MAX_STEPS)).astype(int))
+        edges, heights = np.append(steps, stop), np.append(images_C[steps], images_C[stop - 1])
+        axes.fill_between(edges, np.maximum(heights, _FLOOR), _FLOOR, step="post", color=colour, linewidth=0)
+        total = int(images_C[start:stop].sum())
+        label = f"{name}: {stop - start:,} {'leaf' if stop - start == 1 else 'leaves'}, {total:,} images"
         axes.fill_between([], [], color=colour, label=label)
-    if 0 < head < leaves:
+    if 0 < head_leaves < leaves:
         axes.axhline(head_from, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(
             f"{head_from:,} images",
@@ -58,7 +64,7 @@ def _draw(axes: Axes, counts: NDArray[np.int64], head_from: int) -> None:
         )
     axes.set_yscale("log")
     axes.set_xlim(0, max(leaves, 1))
-    axes.set_ylim(floor, max(int(counts[0]) if leaves else 1, head_from, 10) * 1.5)
+    axes.set_ylim(_FLOOR, max(int(images_C[0]) if leaves else 1, head_from, 10) * 1.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("leaves, most training images first")

@@ -1,11 +1,9 @@
-"""Which rows and attributes a dataset keeps: complete categories, known splits, paper S's full and core datasets.
+"""Select rows and attributes: complete category paths, known splits, and the full and core datasets of paper S §4.1.
 
 Shapes: M rows of all tables, L levels, A attributes.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,108 +17,123 @@ from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 
+_UNKNOWN = 255
+"""The code of a split that is none of train, test, validation."""
 
-def categories(
+
+def encode_categories(
     catalogue: Catalogue, rejected: Rejects, *, path_identity: bool
 ) -> tuple[list[Texts], NDArray[np.int32]]:
-    """Class names and codes int32 [M, L] of every level; rejects rows whose path is not complete.
+    """Return the class names of every level and the classes of every row, int32 [M, L].
 
-    With `path_identity` a class is its whole path: `A`, `A / B`, `A / B / C`.
+    Reject the rows whose category path is incomplete; their codes are -1 at the levels that are missing. With
+    `path_identity` the name of a class is its whole path: `A`, `A / B`, `A / B / C`.
     """
     import polars as pl
 
     depth = len(catalogue.levels)
+    if "depth" in catalogue.frame.collect_schema():
+        _reject_other_depths(catalogue, rejected, depth)
     columns = [f"level_{i}" for i in range(depth)]
-    if "depth" in catalogue.lazy.collect_schema():
-        found_M = catalogue.column("depth").fill_null(depth).to_numpy()
-        rows = np.flatnonzero(found_M != depth)
-        depths, which = np.unique(found_M[rows], return_inverse=True)
-        rejected.add(rejects.OTHER_DEPTH, rows, [f"{found} levels, expected {depth}" for found in depths], which)
-    names, codes_ML, empty_M = [], np.empty((catalogue.rows, depth), np.int32), np.zeros(catalogue.rows, np.int64)
+    names: list[Texts] = []
+    codes_ML = np.empty((catalogue.row_count, depth), np.int32)
+    empty_levels_M = np.zeros(catalogue.row_count, np.int64)  # bit i is set if level i is empty
     for i, column in enumerate(columns):
-        values = catalogue.column(column)
-        empty_M |= values.is_null().to_numpy().astype(np.int64) << i
+        values = catalogue.read_column(column)
+        empty_levels_M |= values.is_null().to_numpy().astype(np.int64) << i
         if path_identity:
             path = pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR)
-            values = catalogue.lazy.select(path).collect().to_series()
-        found, codes_ML[:, i] = factorize(values)
-        names.append(found)
-    rows = np.flatnonzero(empty_M)
-    kinds, which = np.unique(empty_M[rows], return_inverse=True)
-    details = [_and(level for i, level in enumerate(catalogue.levels) if kind >> i & 1) for kind in kinds.tolist()]
-    rejected.add(rejects.NO_CATEGORY, rows, [f"{empty} empty" for empty in details], which)
+            values = catalogue.frame.select(path).collect().to_series()
+        level_names, codes_ML[:, i] = factorize(values)
+        names.append(level_names)
+    rows = np.flatnonzero(empty_levels_M)
+    bit_masks, detail_R = np.unique(empty_levels_M[rows], return_inverse=True)
+    empty_levels = [[name for i, name in enumerate(catalogue.levels) if mask >> i & 1] for mask in bit_masks.tolist()]
+    rejected.add(rejects.NO_CATEGORY, rows, [f"{' and '.join(levels)} empty" for levels in empty_levels], detail_R)
     return names, codes_ML
 
 
-def _and(words: Iterable[str]) -> str:
-    return " and ".join(words)
+def _reject_other_depths(catalogue: Catalogue, rejected: Rejects, expected: int) -> None:
+    """Reject the rows whose path has more or fewer levels than `expected`."""
+    depth_M = catalogue.read_column("depth").fill_null(expected).to_numpy()
+    rows = np.flatnonzero(depth_M != expected)
+    depths, detail_R = np.unique(depth_M[rows], return_inverse=True)
+    rejected.add(rejects.WRONG_DEPTH, rows, [f"{depth} levels, expected {expected}" for depth in depths], detail_R)
 
 
-def given_splits(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
-    """The split of every row by the split column, uint8 [M]; rejects rows with another word (255)."""
-    column = catalogue.column("split")
+def read_split_column(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
+    """Return the split of every row as the split column states it, uint8 [M]; reject rows with an unknown split."""
+    column = catalogue.read_column("split")
     words, codes_M = factorize(column.str.to_lowercase())
-    known = np.array([splits.NAMES.get(word, 255) for word in words] + [255], np.uint8)
-    given_M: NDArray[np.uint8] = known[codes_M]
-    unknown = np.flatnonzero(given_M == 255)
-    found, which = factorize(column.gather(unknown))
-    details = [f"{word or 'empty'}: none of train, test, validation" for word in [*found, None]]
-    rejected.add(rejects.NO_SPLIT, unknown, details, which % len(details))
-    return given_M
+    split_of_word = np.array([splits.CODES.get(word, _UNKNOWN) for word in words] + [_UNKNOWN], np.uint8)
+    split_M: NDArray[np.uint8] = split_of_word[codes_M]  # code -1, an empty value, takes the last entry
+    unknown_rows = np.flatnonzero(split_M == _UNKNOWN)
+    unknown_words, code_R = factorize(column.gather(unknown_rows))
+    details = [f"{word or 'empty'}: none of train, test, validation" for word in [*unknown_words, None]]
+    rejected.add(rejects.UNKNOWN_SPLIT, unknown_rows, details, code_R % len(details))
+    return split_M
 
 
-def drop_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejects, *, least: int) -> None:
-    """Reject the rows of leaves with fewer than `least` usable photos (paper S §4.1: 1,000)."""
+def reject_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejects, *, min_images: int) -> None:
+    """Reject the rows of leaves with fewer than `min_images` usable photos (paper S §4.1: 1,000)."""
     import polars as pl
 
-    if least == 1:  # no row that is kept has a leaf without one
+    if min_images == 1:  # every leaf of a kept row has one
         return
-    counts = np.bincount(leaf_M[rejected.kept], minlength=len(leaves))
-    rows = np.flatnonzero((leaf_M >= 0) & (counts[leaf_M] < least))
-    rare, which = np.unique(leaf_M[rows], return_inverse=True)
-    details = leaves.take(rare).to_polars() + " has " + pl.Series(counts[rare]).cast(pl.String)
-    rejected.add(rejects.RARE_LEAF, rows, details, which)
+    images = np.bincount(leaf_M[rejected.kept_rows], minlength=len(leaves))
+    rows = np.flatnonzero((leaf_M >= 0) & (images[leaf_M] < min_images))
+    rare, detail_R = np.unique(leaf_M[rows], return_inverse=True)
+    details = leaves.take(rare).to_polars() + " has " + pl.Series(images[rare]).cast(pl.String)
+    rejected.add(rejects.RARE_LEAF, rows, details, detail_R)
 
 
-def choose_attributes(
+def select_attributes(
     catalogue: Catalogue, rejected: Rejects, options: PrepareOptions
 ) -> tuple[tuple[Attribute, ...], NDArray[np.int32], dict[str, int]]:
-    """The attributes with their states, codes int32 [M, A] (0 absent), and rare attributes with their photo counts.
+    """Return the attributes with their states, the state of every row, and the attributes that are dropped.
 
-    Paper S §4.1: rows without any attribute go first, then attributes that too few photos have.
+    As in paper S §4.1, rows without any attribute are rejected first; then attributes of too few photos are dropped.
+    States that no kept row has are dropped as well.
+
+    The states of the rows are int32 [M, A], 0 where the attribute is absent. The dropped attributes come with their
+    numbers of photos.
     """
-    encoded = [factorize(catalogue.column(f"attribute_{i}")) for i in range(len(catalogue.attributes))]
+    encoded = [factorize(catalogue.read_column(f"attribute_{i}")) for i in range(len(catalogue.attributes))]
     if options.only_with_attributes:
-        without = ~np.any([codes >= 0 for _, codes in encoded], axis=0)
-        rejected.add(rejects.NO_ATTRIBUTE, np.flatnonzero(without))
-    kept = rejected.kept
-    attributes, columns, dropped = [], [], {}
-    for name, (states, codes_M) in zip(catalogue.attributes, encoded, strict=True):
-        images = int((codes_M[kept] >= 0).sum())
+        has_none_M = ~np.any([code_M >= 0 for _, code_M in encoded], axis=0)
+        rejected.add(rejects.NO_ATTRIBUTE, np.flatnonzero(has_none_M))
+    kept = rejected.kept_rows
+    attributes: list[Attribute] = []
+    columns: list[NDArray[np.int32]] = []
+    dropped: dict[str, int] = {}
+    for name, (states, code_M) in zip(catalogue.attributes, encoded, strict=True):
+        images = int((code_M[kept] >= 0).sum())
         if images < options.min_attribute_images:
             dropped[name] = images
             continue
-        used = np.unique(codes_M[kept])
+        used = np.unique(code_M[kept])
         used = used[used >= 0]
-        new_code = np.zeros(len(states) + 1, np.int32)  # the last one is -1, absent
+        new_code = np.zeros(len(states) + 1, np.int32)  # code -1, absent, takes the last entry, 0
         new_code[used] = np.arange(1, len(used) + 1)
         attributes.append(Attribute(name, tuple(states.take(used))))
-        columns.append(new_code[codes_M])
-    nothing = np.zeros((len(rejected.code_N), 0), np.int32)
-    return tuple(attributes), np.stack(columns, axis=1) if columns else nothing, dropped
+        columns.append(new_code[code_M])
+    state_MA = np.stack(columns, axis=1) if columns else np.zeros((catalogue.row_count, 0), np.int32)
+    return tuple(attributes), state_MA, dropped
 
 
 def refuse_if_empty(rejected: Rejects, catalogue: Catalogue) -> None:
-    """Raise BadTable where no row is left, with the reasons and one example."""
-    if len(rejected.kept):
+    """Raise BadTable with the reasons and one example if all rows are rejected."""
+    if len(rejected.kept_rows):
         return
     counts = rejected.counts()
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
-    row = int(np.flatnonzero(rejected.code_N == rejected.reasons.index(next(iter(counts))))[0])
-    table_row, image, id_ = catalogue.at(np.array([row]), "table_row", "image", "id").row(0)
+    most_frequent = rejected.reasons.index(next(iter(counts)))
+    rows = np.flatnonzero(rejected.reason_M == most_frequent)[:1]
+    table_row, image, id_ = catalogue.read_rows(rows, "table_row", "image", "id").row(0)
     example = f"row {table_row}, {image or id_}"
-    detail = f": {rejected.texts[int(rejected.detail_N[row])]}" if rejected.detail_N[row] else ""
+    detail = rejected.details[int(rejected.detail_M[rows[0]])]
     tables = ", ".join(catalogue.tables)
     raise BadTable(
-        f"{tables}: none of {len(rejected.code_N):,} rows can be used ({reasons}; for example {example}{detail})."
+        f"{tables}: none of {catalogue.row_count:,} rows can be used "
+        f"({reasons}; for example {example}{f': {detail}' if detail else ''})."
     )

@@ -1,6 +1,6 @@
-"""What `prodrec prepare` prints and `prodrec inspect` shows again: counted once, kept in dataset.json under "counts".
+"""Count what `prodrec prepare` did. The counts are stored in dataset.json; `prepare` and `inspect` print them.
 
-Shapes: N rows that are kept, V words.
+Shapes: N kept rows, n rows of one split, C leaves, V words.
 """
 
 from __future__ import annotations
@@ -11,101 +11,106 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
-from prodrec.core.data.prepare.prepared import Prepared
+from prodrec.core.data.prepare.contents import DatasetContents
+from prodrec.core.data.prepare.splits import TEST, TRAIN
 
 
-def summarise(prepared: Prepared) -> dict[str, Any]:
-    """All counts, as plain JSON values. Asserts that no row was lost."""
-    options, rejected = prepared.options, prepared.rejected
-    kept, by_reason = len(prepared.rows_N), rejected.counts()
-    assert len(rejected.code_N) == kept + sum(by_reason.values()), "rows in = rows kept + rows rejected"
-    in_split = np.bincount(prepared.split_N, minlength=len(SPLITS)).tolist()
-    leaves = len(prepared.taxonomy.leaves)
-    by_leaf = [images_of_leaves(prepared, split) for split in SPLITS]
-    head = by_leaf[0] >= options.head_from
-    titles = prepared.catalogue.pieces("title", rows=prepared.rows_N)
+def summarise(contents: DatasetContents) -> dict[str, Any]:
+    """Return the entry "counts" of dataset.json: nested dicts of plain numbers."""
+    options, rejected, taxonomy = contents.options, contents.rejected, contents.taxonomy
+    rows_in, rows_kept, by_reason = contents.catalogue.row_count, len(contents.rows_N), rejected.counts()
+    assert rows_in == rows_kept + sum(by_reason.values()), "rows in = rows kept + rows rejected"
+    split_images = np.bincount(contents.split_N, minlength=len(SPLITS)).tolist()
+    leaf_images = [images_per_leaf(contents, split) for split in range(len(SPLITS))]
+    is_head_C = leaf_images[TRAIN] >= options.head_from
+    title_chunks = contents.catalogue.read_chunks("title", rows_R=contents.rows_N)
     return {
         "rows": {
-            "in": len(rejected.code_N),
-            "kept": kept,
+            "in": rows_in,
+            "kept": rows_kept,
             "rejected": sum(by_reason.values()),
             "by_reason": by_reason,
-            "repeated_ids": kept - prepared.catalogue.column("id").gather(prepared.rows_N).n_unique(),
+            "repeated_ids": rows_kept - contents.catalogue.read_column("id").gather(contents.rows_N).n_unique(),
         },
-        "levels": {
-            level: len(classes)
-            for level, classes in zip(prepared.taxonomy.levels, prepared.taxonomy.names, strict=True)
-        },
+        "levels": {level: len(names) for level, names in zip(taxonomy.levels, taxonomy.names, strict=True)},
         "several_parents": {
-            "classes": sum(int(of_level.taken_P.sum()) for of_level in prepared.labelled.several_parents),
-            "rows_moved": prepared.labelled.rows_moved,
+            "classes": sum(int(level.chosen_P.sum()) for level in contents.labelled.ambiguous_parents),
+            "rows_moved": contents.labelled.rows_moved,
         },
         "attributes": {
-            a.name: {"states": len(a.states), "rows": int((prepared.attributes_NA[:, i] > 0).sum())}
-            for i, a in enumerate(prepared.attributes)
+            attribute.name: {
+                "states": len(attribute.states),
+                "rows": int((contents.attributes_NA[:, i] > 0).sum()),
+            }
+            for i, attribute in enumerate(contents.attributes)
         },
-        "attributes_dropped": prepared.attributes_dropped,
+        "attributes_dropped": contents.dropped_attributes,
         "duplicates": {
-            "identical": _groups(prepared.exact_N),
-            "all": _groups(prepared.group_N),
-            "near": prepared.near,
-            **prepared.split_report,
+            "identical": _duplicate_counts(contents.exact_N),
+            "all": _duplicate_counts(contents.group_N),
+            "near": contents.near_duplicates,
+            **contents.split_counts,
         },
         "conflicts": {
-            "groups": len(np.unique(prepared.conflict_groups)),
-            "rows": len(prepared.conflict_rows),
+            "groups": len(np.unique(contents.conflict_group_K)),
+            "rows": len(contents.conflict_rows_K),
             "dropped": options.drop_conflicts,
         },
         "table_1": {
-            "classes": leaves,
-            **dict(zip(SPLITS, in_split, strict=True)),
-            "vocabulary": len(prepared.vocabulary),
+            "classes": len(taxonomy.leaves),
+            **dict(zip(SPLITS, split_images, strict=True)),
+            "vocabulary": len(contents.vocabulary),
         },
-        "leaves_without": {SPLITS[s]: int((by_leaf[s] == 0).sum()) for s in range(len(SPLITS))},
+        "leaves_without": {
+            split: int((images_C == 0).sum()) for split, images_C in zip(SPLITS, leaf_images, strict=True)
+        },
         "head_tail": {
             "head_from": options.head_from,
-            "head": _part(head, by_leaf),
-            "tail": _part(~head, by_leaf),
+            "head": _leaf_counts(is_head_C, leaf_images),
+            "tail": _leaf_counts(~is_head_C, leaf_images),
         },
         "words": {
-            **_shared_words(prepared, head),
-            "titles": kept - sum(piece.to_series().null_count() for piece in titles),
-            "rows_without_words": int((prepared.tokens.lengths == 0).sum()),
+            **_word_counts(contents, is_head_C),
+            "titles": rows_kept - sum(chunk.to_series().null_count() for chunk in title_chunks),
+            "rows_without_words": int((contents.tokens.lengths == 0).sum()),
         },
     }
 
 
-def images_of_leaves(prepared: Prepared, split: str) -> NDArray[np.int64]:
-    """Photos of every leaf in one split: int64 [leaves]."""
-    leaf_N = prepared.labels_NL[prepared.split_N == SPLITS.index(split), -1]
-    return np.bincount(leaf_N, minlength=len(prepared.taxonomy.leaves)).astype(np.int64)
+def images_per_leaf(contents: DatasetContents, split: int) -> NDArray[np.int64]:
+    """Return the number of photos of every leaf in one split: int64 [C]."""
+    leaf_n = contents.labels_NL[contents.split_N == split, -1]
+    return np.bincount(leaf_n, minlength=len(contents.taxonomy.leaves)).astype(np.int64)
 
 
-def _groups(group_N: NDArray[np.int64]) -> dict[str, int]:
-    """Groups of more than one row, and how many rows they have together."""
+def _duplicate_counts(group_N: NDArray[np.int64]) -> dict[str, int]:
+    """Return the number of groups of several rows, and the number of their rows."""
     sizes = np.bincount(group_N)
-    several = sizes[sizes > 1]
-    return {"groups": len(several), "rows": int(several.sum())}
+    sizes_of_several = sizes[sizes > 1]
+    return {"groups": len(sizes_of_several), "rows": int(sizes_of_several.sum())}
 
 
-def _part(leaves: NDArray[np.bool_], by_leaf: list[NDArray[np.int64]]) -> dict[str, int]:
-    images = {name: int(counts[leaves].sum()) for name, counts in zip(SPLITS, by_leaf, strict=True)}
-    return {"classes": int(leaves.sum()), **images, "without_test": int((by_leaf[1][leaves] == 0).sum())}
+def _leaf_counts(is_member_C: NDArray[np.bool_], leaf_images: list[NDArray[np.int64]]) -> dict[str, int]:
+    """Count some leaves: their number, their photos by split, and those without test photos."""
+    images = {split: int(images_C[is_member_C].sum()) for split, images_C in zip(SPLITS, leaf_images, strict=True)}
+    without_test = int((leaf_images[TEST][is_member_C] == 0).sum())
+    return {"classes": int(is_member_C.sum()), **images, "without_test": without_test}
 
 
-def _shared_words(prepared: Prepared, head: NDArray[np.bool_]) -> dict[str, Any]:
-    """Words of the vocabulary in training titles of head classes, of tail classes, and of both (paper A §1: 12 %)."""
-    train = prepared.split_N == 0
-    words = len(prepared.vocabulary)
-    of_head = head[prepared.labels_NL[:, -1]]
-    seen = {
-        name: prepared.tokens.counts(train & part, below=words + 1)[1:] > 0
-        for name, part in (("head", of_head), ("tail", ~of_head))
-    }
-    shared = int((seen["head"] & seen["tail"]).sum())
+def _word_counts(contents: DatasetContents, is_head_C: NDArray[np.bool_]) -> dict[str, Any]:
+    """Count the words in training titles of head leaves, of tail leaves, and of both (paper A §1: 12 % shared)."""
+    words = len(contents.vocabulary)
+    is_train_N = contents.split_N == TRAIN
+    is_head_N = is_head_C[contents.labels_NL[:, -1]]
+
+    def occurring_words(is_member_N: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return contents.tokens.counts(is_train_N & is_member_N, below=words + 1)[1:] > 0  # without id 0, padding
+
+    in_head_V, in_tail_V = occurring_words(is_head_N), occurring_words(~is_head_N)
+    shared = int((in_head_V & in_tail_V).sum())
     return {
-        "in_head": int(seen["head"].sum()),
-        "in_tail": int(seen["tail"].sum()),
+        "in_head": int(in_head_V.sum()),
+        "in_tail": int(in_tail_V.sum()),
         "shared": shared,
         "shared_share": shared / words if words else None,
     }

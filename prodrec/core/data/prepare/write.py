@@ -1,6 +1,6 @@
-"""Writes what `prepare` built: arrays, products, photos' index, vocabulary, figure, and dataset.json last.
+"""Write the contents of a dataset directory: arrays, tables, lists, the long-tail plot, and dataset.json last.
 
-Shapes: N rows that are kept.
+Shapes: N kept rows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.artefact import Fingerprint, header, write_json
-from prodrec.core.data.prepare.long_tail import draw_long_tail
-from prodrec.core.data.prepare.prepared import Prepared
-from prodrec.core.data.prepare.summary import images_of_leaves, summarise
+from prodrec.core.base.artefact import Fingerprint, make_header, write_json
+from prodrec.core.data.prepare.contents import DatasetContents
+from prodrec.core.data.prepare.long_tail import plot_long_tail
+from prodrec.core.data.prepare.splits import TRAIN
+from prodrec.core.data.prepare.summary import images_per_leaf, summarise
 from prodrec.core.data.prepare.write_lists import write_conflicts, write_duplicates, write_parents, write_rejected
 from prodrec.core.data.prepare.write_products import write_products
 
@@ -26,73 +27,79 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def write_dataset(directory: Path, prepared: Prepared) -> dict[str, Any]:
-    """Write everything into `directory` (which holds the photos already) and return dataset.json."""
-    options = prepared.options
+def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
+    """Write everything to `directory`, which contains the decoded photos already. Return dataset.json."""
+    options, vocabulary = contents.options, contents.vocabulary
     arrays: dict[str, NDArray[Any]] = {
-        "labels": prepared.labels_NL,
-        "attributes": prepared.attributes_NA,
-        "split": prepared.split_N,
-        "group": prepared.group_N,
-        "tokens": prepared.tokens.values,
-        "token_offsets": prepared.tokens.offsets,
+        "labels": contents.labels_NL,
+        "attributes": contents.attributes_NA,
+        "split": contents.split_N,
+        "group": contents.group_N,
+        "tokens": contents.tokens.values,
+        "token_offsets": contents.tokens.offsets,
     }
     (directory / "arrays").mkdir()
     for name, array in arrays.items():
         np.save(directory / "arrays" / f"{name}.npy", array, allow_pickle=False)
-    shown = prepared.inputs.write(directory, prepared.rows_N)
-    write_products(directory / "products.parquet", prepared)
-    prepared.vocabulary.save(directory / "vocabulary.tsv")
-    write_rejected(directory / "rejected.csv", prepared)
-    write_duplicates(directory / "duplicates.csv", prepared)
-    write_conflicts(directory / "conflicts.csv", prepared)
-    write_parents(directory / "parents.csv", prepared)
-    draw_long_tail(directory, images_of_leaves(prepared, "train"), head_from=options.head_from)
+    input_entries = contents.inputs.write(directory, contents.rows_N)
+    write_products(directory / "products.parquet", contents)
+    vocabulary.save(directory / "vocabulary.tsv")
+    write_rejected(directory / "rejected.csv", contents)
+    write_duplicates(directory / "duplicates.csv", contents)
+    write_conflicts(directory / "conflicts.csv", contents)
+    write_parents(directory / "parents.csv", contents)
+    plot_long_tail(directory, images_per_leaf(contents, TRAIN), head_from=options.head_from)
 
-    counts = summarise(prepared) | {what: {"distinct": part["count"]} for what, part in shown.items()}
+    counts = summarise(contents) | {kind: {"distinct": entry["count"]} for kind, entry in input_entries.items()}
     libraries = {name: version(name) for name in ("numpy", "pillow", "polars")}
-    found = header("dataset", fingerprint=_fingerprint(prepared, arrays), made_from={}, **libraries)
-    found |= {
-        "taxonomy": prepared.taxonomy.save(directory / "classes"),
-        "attributes": [{"name": a.name, "states": list(a.states)} for a in prepared.attributes],
+    dataset_json = {
+        **make_header("dataset", fingerprint=_fingerprint(contents, arrays), made_from={}, **libraries),
+        "taxonomy": contents.taxonomy.save(directory / "classes"),
+        "attributes": [{"name": a.name, "states": list(a.states)} for a in contents.attributes],
         "inputs": options.inputs,
-        **shown,
+        **input_entries,
         "vocabulary": {
-            "words": len(prepared.vocabulary),
-            "tokenizer": prepared.vocabulary.tokenizer,
-            "version": prepared.vocabulary.tokenizer_version,
-            "trim": prepared.trim.as_json(),
+            "words": len(vocabulary),
+            "tokenizer": vocabulary.tokenizer,
+            "version": vocabulary.tokenizer_version,
+            "trim": contents.trim_report.as_json(),
         },
-        "tables": [Path(table).name for table in prepared.catalogue.tables],
+        "tables": contents.table_names,
         "options": asdict(options),
         "counts": counts,
     }
-    write_json(directory / "dataset.json", found)
-    return found
+    write_json(directory / "dataset.json", dataset_json)
+    return dataset_json
 
 
-def _fingerprint(prepared: Prepared, arrays: dict[str, NDArray[Any]]) -> str:
-    """Of everything that a model can see; not of where it came from, how many workers there were, or the time."""
-    vocabulary = prepared.vocabulary
+def _fingerprint(contents: DatasetContents, arrays: dict[str, NDArray[Any]]) -> str:
+    """Return the fingerprint of everything that a model can see.
+
+    It does not depend on the paths of the inputs, the number of workers or the time.
+    """
+    vocabulary = contents.vocabulary
     fingerprint = Fingerprint()
-    prepared.taxonomy.add_to(fingerprint)
-    fingerprint.add("attributes", [[a.name, list(a.states)] for a in prepared.attributes])
+    contents.taxonomy.add_to(fingerprint)
+    fingerprint.add("attributes", [[a.name, list(a.states)] for a in contents.attributes])
     fingerprint.add("words", vocabulary.words)
     fingerprint.add("tokenizer", [vocabulary.tokenizer, vocabulary.tokenizer_version])
     for name, array in arrays.items():
         fingerprint.add(name, array)
-    prepared.inputs.add_to(fingerprint, prepared.rows_N)
+    contents.inputs.add_to(fingerprint, contents.rows_N)
     for column in ("id", "title"):
-        pieces = prepared.catalogue.pieces(column, rows=prepared.rows_N)
-        fingerprint.add(column, _hashed(piece.to_series() for piece in pieces))
+        chunks = contents.catalogue.read_chunks(column, rows_R=contents.rows_N)
+        fingerprint.add(column, _hash_texts(chunk.to_series() for chunk in chunks))
     return fingerprint.hexdigest()
 
 
-def _hashed(pieces: Iterable[pl.Series]) -> list[str]:
-    """Hashes of texts and of where each ends, whatever the pieces they come in; a null counts as an empty text."""
-    ends, data = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        texts = piece.fill_null("")
-        ends.update(texts.str.len_bytes().to_numpy().astype("<i8").tobytes())
-        data.update(texts.str.join("").item().encode())
-    return [ends.hexdigest(), data.hexdigest()]
+def _hash_texts(chunks: Iterable[pl.Series]) -> list[str]:
+    """Return a hash of the lengths of all texts and one of their bytes, in which null counts as an empty text.
+
+    The result does not depend on how the texts are divided into chunks.
+    """
+    lengths_hash, bytes_hash = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+    for chunk in chunks:
+        texts = chunk.fill_null("")
+        lengths_hash.update(texts.str.len_bytes().to_numpy().astype("<i8").tobytes())
+        bytes_hash.update(texts.str.join("").item().encode())
+    return [lengths_hash.hexdigest(), bytes_hash.hexdigest()]

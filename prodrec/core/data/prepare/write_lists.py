@@ -1,6 +1,6 @@
-"""The lists for people: rejected.csv, duplicates.csv, conflicts.csv, parents.csv.
+"""Write the lists for the user: rejected.csv, duplicates.csv, conflicts.csv and parents.csv.
 
-Shapes: N rows that are kept.
+Shapes: M rows of all tables, N kept rows, r rows of a chunk, K rows with conflicting labels.
 """
 
 from __future__ import annotations
@@ -9,109 +9,113 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.data.duplicates.groups import group_sizes
-from prodrec.core.data.prepare.prepared import Prepared
-from prodrec.core.data.prepare.write_products import column_of, names_of
+from prodrec.core.data.prepare.contents import DatasetContents
+from prodrec.core.data.prepare.write_products import decode_column, to_series
 
 if TYPE_CHECKING:
     import polars as pl
 
-AT_ONCE = 1 << 20
-"""Rows of duplicates.csv that are made at a time; they stand all over the catalogue."""
+CHUNK_ROWS = 1 << 20
+"""Rows of duplicates.csv that are written at a time. They are spread over the whole catalogue, which is read for each
+chunk, so chunks are large."""
 
 _ORIGIN = ("table", "table_row", "id", "image")
 
 
-def write_rejected(path: Path, prepared: Prepared) -> None:
-    """Every row that is not kept: table, row (the header is row 1), id, image, reason, detail."""
+def write_rejected(path: Path, contents: DatasetContents) -> None:
+    """Write every rejected row: table, row (the header is row 1), id, image, reason, detail."""
     import polars as pl
 
-    rejected, tables = prepared.rejected, column_of(prepared.table_names)
-    reasons, texts = column_of(rejected.reasons), rejected.texts
-    rows, done = np.flatnonzero(rejected.code_N), 0
+    rejected, tables = contents.rejected, to_series(contents.table_names)
+    reasons = to_series(rejected.reasons)
+    rows, written = np.flatnonzero(rejected.reason_M), 0
     with path.open("wb") as stream:
-        for piece in prepared.catalogue.pieces(*_ORIGIN, rows=rows):
-            here = rows[done : done + piece.height]
+        for chunk in contents.catalogue.read_chunks(*_ORIGIN, rows_R=rows):
+            rows_r = rows[written : written + chunk.height]
             columns = [
-                *_origin(piece, tables),
-                names_of("reason", reasons, rejected.code_N[here]),
-                names_of("detail", texts, rejected.detail_N[here]),
+                *_origin_columns(chunk, tables),
+                decode_column("reason", reasons, rejected.reason_M[rows_r]),
+                decode_column("detail", rejected.details, rejected.detail_M[rows_r]),
             ]
-            pl.DataFrame(columns).write_csv(stream, include_header=not done)
-            done += piece.height
-        if not done:
+            pl.DataFrame(columns).write_csv(stream, include_header=not written)
+            written += chunk.height
+        if not written:
             stream.write(b"table,row,id,image,reason,detail\n")
 
 
-def write_duplicates(path: Path, prepared: Prepared) -> None:
-    """Every group of duplicates: its rows in the dataset and in the tables, and the hashes that joined them."""
+def write_duplicates(path: Path, contents: DatasetContents) -> None:
+    """Write the groups of several rows, one group after the other.
+
+    The columns are the group, the row in the dataset and its origin in the tables, split, leaf, whether the group is
+    identical or near-identical, and the hashes.
+    """
     import polars as pl
 
-    group_N, sizes_N = prepared.group_N, group_sizes(prepared.group_N)
-    several = np.flatnonzero(sizes_N > 1)
-    several = several[np.argsort(group_N[several], kind="stable")]
-    identical_N = group_sizes(prepared.exact_N) == sizes_N
-    tables, splits = column_of(prepared.table_names), column_of(SPLITS)
-    leaves, kinds = column_of(prepared.taxonomy.leaves), column_of(("near", "identical"))
+    group_N, size_N = contents.group_N, group_sizes(contents.group_N)
+    is_identical_N = group_sizes(contents.exact_N) == size_N
+    duplicates = np.flatnonzero(size_N > 1)
+    duplicates = duplicates[np.argsort(group_N[duplicates], kind="stable")]
+    tables, splits = to_series(contents.table_names), to_series(SPLITS)
+    leaves, kinds = to_series(contents.taxonomy.leaves), to_series(("near", "identical"))
     with path.open("wb") as stream:
-        for start in range(0, max(len(several), 1), AT_ONCE):
-            here = several[start : start + AT_ONCE]
-            table, row, *names = _origin(_in_any_order(prepared, prepared.rows_N[here]), tables)
+        for start in range(0, max(len(duplicates), 1), CHUNK_ROWS):
+            rows_r = duplicates[start : start + CHUNK_ROWS]
+            catalogue_rows_r = contents.rows_N[rows_r]
+            origin = contents.catalogue.read_rows(catalogue_rows_r, *_ORIGIN)
+            table, table_row, id_, image = _origin_columns(origin, tables)
             columns = [
-                pl.Series("group", group_N[here]),
-                pl.Series("row", here),
+                pl.Series("group", group_N[rows_r]),
+                pl.Series("row", rows_r),
                 table,
-                row.alias("table_row"),
-                *names,
-                names_of("split", splits, prepared.split_N[here]),
-                names_of("leaf", leaves, prepared.labels_NL[here, -1]),
-                names_of("kind", kinds, identical_N[here]),
-                *prepared.inputs.hashes(prepared.rows_N[here]),
+                table_row.alias("table_row"),
+                id_,
+                image,
+                decode_column("split", splits, contents.split_N[rows_r]),
+                decode_column("leaf", leaves, contents.labels_NL[rows_r, -1]),
+                decode_column("kind", kinds, is_identical_N[rows_r]),
+                *contents.inputs.hash_columns(catalogue_rows_r),
             ]
             pl.DataFrame(columns).write_csv(stream, include_header=not start)
 
 
-def write_conflicts(path: Path, prepared: Prepared) -> None:
-    """Photos that stand, to the pixel (vectors, to the bit), under several leaves; leaves as the tables have them."""
+def write_conflicts(path: Path, contents: DatasetContents) -> None:
+    """Write the rows whose identical photos or vectors have several leaves, with the leaves named in the tables."""
     import polars as pl
 
-    rows = prepared.conflict_rows
-    leaf = prepared.catalogue.at(rows, f"level_{prepared.taxonomy.depth - 1}").to_series().alias("leaf")
-    origin = _origin(prepared.catalogue.at(rows, *_ORIGIN), column_of(prepared.table_names))
-    columns = [pl.Series("conflict", prepared.conflict_groups), *origin, leaf]
+    leaf_column = f"level_{contents.taxonomy.depth - 1}"
+    rows = contents.catalogue.read_rows(contents.conflict_rows_K, *_ORIGIN, leaf_column)
+    columns = [
+        pl.Series("conflict", contents.conflict_group_K),
+        *_origin_columns(rows, to_series(contents.table_names)),
+        rows[leaf_column].alias("leaf"),
+    ]
     pl.DataFrame(columns).sort("conflict", maintain_order=True).write_csv(path)
 
 
-def write_parents(path: Path, prepared: Prepared) -> None:
-    """Classes under several parents, how many rows say so, and which parent was taken."""
+def write_parents(path: Path, contents: DatasetContents) -> None:
+    """Write the classes under several parents, the number of rows of each, and which parent was chosen."""
     import polars as pl
 
     schema = {"level": pl.String, "class": pl.String, "parent": pl.String, "rows": pl.Int64, "taken": pl.String}
-    found = [
+    frames = [
         pl.DataFrame(
             [
-                pl.repeat(several.level, len(several.rows_P), dtype=pl.String, eager=True).alias("level"),
-                several.classes_P.to_polars("class"),
-                several.parents_P.to_polars("parent"),
-                pl.Series("rows", several.rows_P),
-                names_of("taken", column_of(("no", "yes")), several.taken_P),
+                pl.repeat(pairs.level, len(pairs.rows_P), dtype=pl.String, eager=True).alias("level"),
+                pairs.classes_P.to_polars("class"),
+                pairs.parents_P.to_polars("parent"),
+                pl.Series("rows", pairs.rows_P),
+                decode_column("taken", to_series(("no", "yes")), pairs.chosen_P),
             ]
         )
-        for several in prepared.labelled.several_parents
+        for pairs in contents.labelled.ambiguous_parents
     ]
-    pl.concat([pl.DataFrame(schema=schema), *found]).write_csv(path)
+    pl.concat([pl.DataFrame(schema=schema), *frames]).write_csv(path)
 
 
-def _in_any_order(prepared: Prepared, rows_R: NDArray[np.int64]) -> pl.DataFrame:
-    """Where rows stand, for _origin; the catalogue itself is read in its order."""
-    order = np.argsort(rows_R)
-    return prepared.catalogue.at(rows_R[order], *_ORIGIN)[np.argsort(order)]
-
-
-def _origin(frame: pl.DataFrame, tables: pl.Series) -> list[pl.Series]:
-    """Where rows stand: table, row, id, image."""
-    table = names_of("table", tables, frame["table"].to_numpy())
+def _origin_columns(frame: pl.DataFrame, tables: pl.Series) -> list[pl.Series]:
+    """Return where rows come from: table, row, id, image."""
+    table = decode_column("table", tables, frame["table"].to_numpy())
     return [table, frame["table_row"].alias("row"), frame["id"], frame["image"]]

@@ -1,6 +1,6 @@
-"""products.parquet: one row for every product, with the names that its numbers stand for. Written piece by piece.
+"""Write products.parquet: one row for every product, with class and attribute names in place of codes.
 
-Shapes: N rows that are kept, R of them in a piece.
+Shapes: N kept rows, r rows of a chunk.
 """
 
 from __future__ import annotations
@@ -15,64 +15,71 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.prepare.prepared import Prepared
+from prodrec.core.data.prepare.contents import DatasetContents
 
 if TYPE_CHECKING:
     import polars as pl
 
-MANY = 1_000_000
-"""Fewer are written in a moment."""
+MIN_ROWS_FOR_PROGRESS = 1_000_000
+"""Fewer rows are written within a second or two."""
 
 
-def write_products(path: Path, prepared: Prepared) -> None:
-    """Write `path`: row table table_row id image title split group, width height of photos, level_… attribute_…"""
+def write_products(path: Path, contents: DatasetContents) -> None:
+    """Write `path`, chunk by chunk.
+
+    The columns are row, table, table_row, id, image, title, split, group, width and height of photos, level_… and
+    attribute_….
+    """
     from polars.io.plugins import register_io_source
 
-    total = len(prepared.rows_N)
-    with console.progress("writing products", total=total, unit="products", least=MANY) as advance:
+    total = len(contents.rows_N)
+    with console.progress("writing products", total=total, unit="products", least=MIN_ROWS_FOR_PROGRESS) as advance:
 
-        def read(*_: object) -> Iterator[pl.DataFrame]:  # the whole of it is asked for
-            for piece in _pieces(prepared):
-                yield piece
-                advance(piece.height)
+        def read(*_: object) -> Iterator[pl.DataFrame]:  # polars passes column and row selections, here always none
+            for chunk in _product_chunks(contents):
+                yield chunk
+                advance(chunk.height)
 
-        schema = next(_pieces(prepared)).schema
+        schema = next(_product_chunks(contents)).schema
         lazy: pl.LazyFrame = register_io_source(read, schema=schema)
         lazy.sink_parquet(path)
 
 
-def column_of(names: Sequence[str | None]) -> pl.Series:
-    """Names as a column, from which `names_of` takes."""
+def _product_chunks(contents: DatasetContents) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    taxonomy = contents.taxonomy
+    level_names = [to_series(names) for names in taxonomy.names]
+    state_names = [to_series((None, *attribute.states)) for attribute in contents.attributes]
+    split_names, table_names = to_series(SPLITS), to_series(contents.table_names)
+    start = 0
+    for chunk in contents.catalogue.read_chunks("table", "table_row", "id", "image", "title", rows_R=contents.rows_N):
+        rows = slice(start, start + chunk.height)
+        columns = [
+            pl.Series("row", np.arange(rows.start, rows.stop, dtype=np.int64)),
+            decode_column("table", table_names, chunk["table"].to_numpy()),
+            *(chunk[name] for name in ("table_row", "id", "image", "title")),
+            decode_column("split", split_names, contents.split_N[rows]),
+            pl.Series("group", contents.group_N[rows]),
+            *contents.inputs.product_columns(contents.rows_N[rows]),
+        ]
+        for level, names, code_r in zip(taxonomy.levels, level_names, contents.labels_NL[rows].T, strict=True):
+            columns.append(decode_column(f"level_{level}", names, code_r))
+        for attribute, names, code_r in zip(
+            contents.attributes, state_names, contents.attributes_NA[rows].T, strict=True
+        ):
+            columns.append(decode_column(f"attribute_{attribute.name}", names, code_r))
+        yield pl.DataFrame(columns)
+        start = rows.stop
+
+
+def to_series(names: Sequence[str | None]) -> pl.Series:
+    """Return names as a text column, for `decode_column`."""
     import polars as pl
 
     return names.to_polars() if isinstance(names, Texts) else pl.Series(list(names), dtype=pl.String)
 
 
-def names_of(name: str, names: pl.Series, codes_R: NDArray[Any]) -> pl.Series:
-    """The names that codes stand for, as a column."""
-    return names.gather(codes_R.astype(np.int64)).alias(name)
-
-
-def _pieces(prepared: Prepared) -> Iterator[pl.DataFrame]:
-    import polars as pl
-
-    levels = [column_of(names) for names in prepared.taxonomy.names]
-    states = [column_of((None, *attribute.states)) for attribute in prepared.attributes]
-    splits, tables = column_of(SPLITS), column_of(prepared.table_names)
-    done = 0
-    for piece in prepared.catalogue.pieces("table", "table_row", "id", "image", "title", rows=prepared.rows_N):
-        here = slice(done, done + piece.height)
-        columns = [
-            pl.Series("row", np.arange(here.start, here.stop, dtype=np.int64)),
-            names_of("table", tables, piece["table"].to_numpy()),
-            *(piece[name] for name in ("table_row", "id", "image", "title")),
-            names_of("split", splits, prepared.split_N[here]),
-            pl.Series("group", prepared.group_N[here]),
-            *prepared.inputs.columns(prepared.rows_N[here]),
-        ]
-        for level, names, code_R in zip(prepared.taxonomy.levels, levels, prepared.labels_NL[here].T, strict=True):
-            columns.append(names_of(f"level_{level}", names, code_R))
-        for attribute, names, code_R in zip(prepared.attributes, states, prepared.attributes_NA[here].T, strict=True):
-            columns.append(names_of(f"attribute_{attribute.name}", names, code_R))
-        yield pl.DataFrame(columns)
-        done = here.stop
+def decode_column(name: str, names: pl.Series, code_r: NDArray[Any]) -> pl.Series:
+    """Return a column `name` with the names at the positions `code_r`."""
+    return names.gather(code_r.astype(np.int64)).alias(name)

@@ -1,16 +1,17 @@
-"""From tables with any column names to one catalogue: every row's id, image, title, category path and attributes.
+"""Combine tables with any column names into one catalogue: id, image, title, category levels and attributes per row.
 
-What is missing stays null. A catalogue of ten million rows is kept in Parquet files, of which one column, or some
-rows, are in memory at a time.
+A missing value is null. The catalogue of a table is stored in Parquet files; chunks of rows or single columns are read
+into memory, so that tens of millions of rows need little of it.
+
+Shapes: M rows of all tables, R rows of one call.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,186 +19,208 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadTable
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.tables.columns import Columns, find_columns, refuse_repeated
-from prodrec.core.data.tables.files import ROW, column_names, each_part
+from prodrec.core.data.tables.columns import ColumnNames, refuse_repeated_names, resolve_columns
+from prodrec.core.data.tables.files import ROW_COLUMN, map_chunks, read_header
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Catalogue", "Columns", "catalogue_of_folders", "find_columns", "read_catalogue"]
+CHUNK_ROWS = 1 << 17
 
-ROWS_AT_ONCE = 1 << 17
-LARGE_TABLE = 300 << 20
-"""Bytes from which on a person is told what is being waited for."""
+LARGE_TABLE_BYTES = 300 << 20
+"""Reading a table of this size takes seconds, so it is announced."""
+
+PATH_SEPARATORS = (" > ", ">", "|", " / ", "/")
+"""Separators that are suggested for a column of whole category paths, the most specific first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Every row of every table, as text.
+    """All rows of all tables, one table after the other.
 
-    lazy:  table (index), table_row, id, image, title, split, level_0 …, attribute_0 …; null where a value is missing.
-           `depth`, only where levels come from paths: how many levels the row's path has.
-    rows:  how many rows all tables have
-    found: one line that says which column was taken for what
+    frame:          table (index), table_row, id, image, title, split, level_0 …, attribute_0 …, all but the first two
+                    as text; and, if the levels come from paths, `depth`, the number of levels in the row's path
+    row_count:      M
+    tables:         the paths of the tables
+    levels:         the names of the category levels, shallowest first
+    attributes:     the names of the attributes
+    column_summary: one line for the user that lists which column has which role
     """
 
-    lazy: pl.LazyFrame
-    rows: int
+    frame: pl.LazyFrame
+    row_count: int
     tables: tuple[str, ...]
     levels: tuple[str, ...]
     attributes: tuple[str, ...]
-    found: str
+    column_summary: str
 
-    def column(self, name: str) -> pl.Series:
-        """One column of all rows."""
-        return self.lazy.select(name).collect().to_series()
+    def read_column(self, name: str) -> pl.Series:
+        """Return one column of all M rows."""
+        return self.frame.select(name).collect().to_series()
 
-    def pieces(self, *columns: str, rows: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
-        """The columns of `rows` (ascending), some rows at a time; a piece has at least one."""
-        for start in range(0, self.rows, ROWS_AT_ONCE):
-            first, last = np.searchsorted(rows, [start, start + ROWS_AT_ONCE])
+    def read_chunks(self, *columns: str, rows_R: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+        """Yield `columns` of the ascending `rows_R` in chunks of 1 to CHUNK_ROWS rows."""
+        for start in range(0, self.row_count, CHUNK_ROWS):
+            first, last = np.searchsorted(rows_R, [start, start + CHUNK_ROWS])
             if first < last:
-                piece = self.lazy.slice(start, ROWS_AT_ONCE).select(columns).collect()
-                yield piece if last - first == piece.height else piece[rows[first:last] - start]
+                chunk = self.frame.slice(start, CHUNK_ROWS).select(columns).collect()
+                yield chunk if last - first == chunk.height else chunk[rows_R[first:last] - start]
 
-    def at(self, rows: NDArray[np.int64], *columns: str) -> pl.DataFrame:
-        """The columns of a few rows (ascending)."""
+    def read_rows(self, rows_R: NDArray[np.int64], *columns: str) -> pl.DataFrame:
+        """Return `columns` of a few rows, in the order of `rows_R`."""
         import polars as pl
 
-        found = list(self.pieces(*columns, rows=rows))
-        return pl.concat(found) if found else self.lazy.select(columns).slice(0, 0).collect()
+        order_R = np.argsort(rows_R, kind="stable")
+        chunks = list(self.read_chunks(*columns, rows_R=rows_R[order_R]))
+        if not chunks:
+            return self.frame.select(columns).slice(0, 0).collect()
+        return pl.concat(chunks)[np.argsort(order_R)]
+
+
+@dataclass
+class _ParquetFiles:
+    """Files in `directory` for intermediate results that do not fit in memory."""
+
+    directory: Path
+    count: int = field(default=0, init=False)
+
+    def store(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Compute `frame` once, write it to a new file and return a scan of that file."""
+        import polars as pl
+
+        path = self.directory / f"catalogue-{self.count}.parquet"
+        self.count += 1
+        frame.sink_parquet(path, compression="lz4", statistics=False, row_group_size=CHUNK_ROWS)
+        return pl.scan_parquet(path, glob=False)
 
 
 def read_catalogue(
     tables: Sequence[Path],
-    given: Columns,
+    requested: ColumnNames,
     *,
-    beside: Path,
+    scratch: Path,
     missing_values: Sequence[str] = (),
-    shows_photos: bool = True,
+    needs_image: bool = True,
 ) -> Catalogue:
-    """Read all tables; the columns found in the first one must be in all of them. Raises NotFound or BadTable.
+    """Read all tables. The columns are resolved in the first table; the others must have the same ones.
 
-    beside: a directory for the Parquet files that hold the catalogue, which must stay there
+    scratch:        a directory for the Parquet files of the catalogue; it must exist as long as the catalogue is used
+    missing_values: values that count as missing, besides the empty text
+    needs_image:    whether the tables must have an image column
+
+    Raise NotFound or BadTable if a table cannot be used, and BadOption if `requested` names a column twice.
     """
     import polars as pl
 
-    refuse_repeated(given)
-    columns = find_columns(column_names(tables[0]), given, table=tables[0], shows_photos=shows_photos)
-    keep = _keeper(beside)
+    refuse_repeated_names(requested)
+    columns = resolve_columns(read_header(tables[0]), requested, table=tables[0], needs_image=needs_image)
+    files = _ParquetFiles(scratch)
     parts: list[pl.LazyFrame] = []
     for number, table in enumerate(tables):
-        here = find_columns(column_names(table), columns, table=table, shows_photos=shows_photos)
-        if table.stat().st_size > LARGE_TABLE:
-            console.info(f"reading {table}, {table.stat().st_size / 1e9:.1f} GB")
+        own_columns = resolve_columns(read_header(table), columns, table=table, needs_image=needs_image)
+        size = table.stat().st_size
+        if size > LARGE_TABLE_BYTES:
+            console.info(f"reading {table}, {size / 1e9:.1f} GB")
 
-        def take(part: pl.LazyFrame, here: Columns = here, number: int = number) -> pl.LazyFrame:
-            return keep(_select(part, here, ("", *missing_values)).with_columns(table=pl.lit(number, pl.Int32)))
+        def store(chunk: pl.LazyFrame, columns: ColumnNames = own_columns, number: int = number) -> pl.LazyFrame:
+            selected = _select_roles(chunk, columns, ("", *missing_values))
+            return files.store(selected.with_columns(table=pl.lit(number, pl.Int32)))
 
-        parts += each_part(table, here.names(), take)
-    lazy = pl.concat(parts)
-    rows = int(lazy.select(pl.len()).collect().item())
-    if not rows:
+        parts += map_chunks(table, own_columns.columns_to_read(), store)
+    frame = pl.concat(parts)
+    row_count = int(frame.select(pl.len()).collect().item())
+    if not row_count:
         raise BadTable(f"{', '.join(map(str, tables))}: zero rows of products; expected one row for each product.")
-    levels, found = columns.levels, columns.describe()
+    levels, summary = columns.levels, columns.describe()
     if columns.path:
-        lazy, levels = _split_paths(lazy, columns.separator, given.levels)
-        lazy = keep(lazy)
-    elif not given.levels and len(levels) == 1 and (separator := _separator_of_paths(lazy)):
-        found += f" (these look like whole paths: --path-column {levels[0]} --path-separator {separator!r} cuts them)"
-    return Catalogue(lazy, rows, tuple(map(str, tables)), levels, columns.attributes, found)
+        frame, levels = _split_paths(frame, columns.separator, requested.levels)
+        frame = files.store(frame)
+    elif not requested.levels and len(levels) == 1 and (separator := _guess_path_separator(frame)):
+        summary += f" (these look like whole paths: --path-column {levels[0]} --path-separator {separator!r} cuts them)"
+    return Catalogue(frame, row_count, tuple(map(str, tables)), levels, columns.attributes, summary)
 
 
-def _keeper(beside: Path) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
-    """Computes a part once and keeps it in a file of its own in `beside`."""
-    import polars as pl
+def catalogue_from_folders(names: Sequence[str], folder: Path, levels: Sequence[str] = ()) -> Catalogue:
+    """Return the catalogue of photos in folders: each photo `root/…/leaf/photo.jpg` is a product.
 
-    numbers = itertools.count()
+    The folders of a photo are its category path, and its name is its id.
 
-    def keep(part: pl.LazyFrame) -> pl.LazyFrame:
-        path = beside / f"catalogue-{next(numbers)}.parquet"
-        part.sink_parquet(path, compression="lz4", statistics=False, row_group_size=ROWS_AT_ONCE)
-        return pl.scan_parquet(path, glob=False)
+    names:  the photos, relative to `folder`
+    levels: names for the levels; without them they are level1, level2, …, leaf
 
-    return keep
-
-
-def _separator_of_paths(lazy: pl.LazyFrame) -> str | None:
-    """What stands between levels where most leaves look like whole paths."""
-    import polars as pl
-
-    leaf = pl.col("level_0")
-    distinct = lazy.select(leaf.drop_nulls().unique()).collect(engine="streaming").to_series()
-    marks = (" > ", ">", "|", " / ", "/")
-    return next((m for m in marks if distinct.str.contains(m, literal=True).sum() > 0.5 * len(distinct)), None)
-
-
-def _select(lazy: pl.LazyFrame, columns: Columns, missing: Sequence[str]) -> pl.LazyFrame:
-    import polars as pl
-
-    def text(column: str | None, name: str) -> pl.Expr:
-        value = pl.lit(None, pl.String) if column is None else pl.col(column).str.strip_chars()
-        return pl.when(value.is_in(list(missing))).then(None).otherwise(value).alias(name)
-
-    named = columns.id or columns.image
-    parts = [
-        pl.col(ROW).cast(pl.Int64).alias("table_row"),
-        text(named, "id") if named else pl.col(ROW).cast(pl.String).alias("id"),
-        text(columns.image, "image"),
-        text(columns.title, "title"),
-        text(columns.split, "split"),
-    ]
-    if columns.path:
-        parts.append(text(columns.path, "path"))
-    else:
-        parts += [text(column, f"level_{i}") for i, column in enumerate(columns.levels)]
-    return lazy.select(*parts, *(text(column, f"attribute_{i}") for i, column in enumerate(columns.attributes)))
-
-
-def catalogue_of_folders(names: Sequence[str], where: Path, levels: Sequence[str] = ()) -> Catalogue:
-    """Every photo of `root/…/leaf/photo.jpg` is a product: its folders are its path, its name is its id.
-
-    Raises BadTable where there are no photos or none is inside a folder.
+    Raise BadTable if there are no photos or none is inside a folder.
     """
     import polars as pl
 
     if not names:
-        raise BadTable(f"{where} holds no photos; expected root/…/leaf/photo.jpg, or give a table.")
-    image = Texts.of(names).to_polars("image")
-    inside = pl.col("image").str.contains("/", literal=True)
+        raise BadTable(f"{folder} contains no photos; expected root/…/leaf/photo.jpg, or give a table.")
+    image = Texts.from_strings(names).to_polars("image")
+    is_in_folder = pl.col("image").str.contains("/", literal=True)
     frame = pl.DataFrame({"image": image}).select(
         pl.int_range(1, len(names) + 1, dtype=pl.Int64).alias("table_row"),
         pl.col("image").alias("id"),
         pl.col("image"),
         pl.lit(None, pl.String).alias("title"),
         pl.lit(None, pl.String).alias("split"),
-        pl.when(inside).then(pl.col("image").str.replace(r"/[^/]*$", "")).alias("path"),
+        pl.when(is_in_folder).then(pl.col("image").str.replace(r"/[^/]*$", "")).alias("path"),
         pl.lit(0, pl.Int32).alias("table"),
     )
     if frame["path"].null_count() == frame.height:
-        raise BadTable(f"{where}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
-    lazy, found = _split_paths(frame.lazy(), "/", levels)
-    told = f"photos in folders · levels: {', '.join(found)}"
-    return Catalogue(lazy.collect().lazy(), frame.height, (str(where),), found, (), told)
+        raise BadTable(f"{folder}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
+    lazy, level_names = _split_paths(frame.lazy(), "/", levels)
+    summary = f"photos in folders · levels: {', '.join(level_names)}"
+    return Catalogue(lazy.collect().lazy(), frame.height, (str(folder),), level_names, (), summary)
 
 
-def _split_paths(lazy: pl.LazyFrame, separator: str, names: Sequence[str]) -> tuple[pl.LazyFrame, tuple[str, ...]]:
-    """Replace the column `path` by level_0 …, and `depth`; as many levels as named, else as most rows have.
+def _select_roles(frame: pl.LazyFrame, columns: ColumnNames, missing_values: Sequence[str]) -> pl.LazyFrame:
+    """Select the columns of Catalogue.frame: stripped of spaces, and null where a value is missing."""
+    import polars as pl
 
-    Without names the levels are level1, level2, …, leaf.
+    def text(column: str | None, name: str) -> pl.Expr:
+        value = pl.lit(None, pl.String) if column is None else pl.col(column).str.strip_chars()
+        return pl.when(value.is_in(list(missing_values))).then(None).otherwise(value).alias(name)
+
+    id_column = columns.id or columns.image
+    selected = [
+        pl.col(ROW_COLUMN).cast(pl.Int64).alias("table_row"),
+        text(id_column, "id") if id_column else pl.col(ROW_COLUMN).cast(pl.String).alias("id"),
+        text(columns.image, "image"),
+        text(columns.title, "title"),
+        text(columns.split, "split"),
+    ]
+    if columns.path:
+        selected.append(text(columns.path, "path"))
+    else:
+        selected += [text(column, f"level_{i}") for i, column in enumerate(columns.levels)]
+    return frame.select(*selected, *(text(column, f"attribute_{i}") for i, column in enumerate(columns.attributes)))
+
+
+def _split_paths(frame: pl.LazyFrame, separator: str, names: Sequence[str]) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+    """Replace the column `path` by level_0 … and `depth`; also return the names of the levels.
+
+    There are as many levels as `names`, else as in most rows. A row of another depth has null levels. Without `names`
+    the levels are level1, level2, …, leaf.
     """
     import polars as pl
 
     parts = pl.col("path").str.split(separator.strip() or separator).list.eval(pl.element().str.strip_chars())
-    lazy = lazy.with_columns(path=parts).with_columns(depth=pl.col("path").list.len())
-    depths = lazy.select(pl.col("depth").drop_nulls()).group_by("depth").len("count")
-    depths = depths.sort("count", "depth", descending=True).head(1)
-    found: list[tuple[Any, ...]] = depths.collect(engine="streaming").rows()
-    depth = len(names) or (found[0][0] if found else 1)
+    frame = frame.with_columns(path=parts).with_columns(depth=pl.col("path").list.len())
+    depths = frame.select(pl.col("depth").drop_nulls()).group_by("depth").len("count")
+    most_frequent = depths.sort("count", "depth", descending=True).head(1).collect(engine="streaming")
+    depth = len(names) or (most_frequent["depth"].item() if most_frequent.height else 1)
     levels = tuple(names) or (*(f"level{i + 1}" for i in range(depth - 1)), "leaf")
 
     def level(i: int) -> pl.Expr:
         value = pl.col("path").list.get(i, null_on_oob=True)
         return pl.when((pl.col("depth") == depth) & (value != "")).then(value).alias(f"level_{i}")
 
-    return lazy.with_columns(level(i) for i in range(depth)).drop("path"), levels
+    return frame.with_columns(level(i) for i in range(depth)).drop("path"), levels
+
+
+def _guess_path_separator(frame: pl.LazyFrame) -> str | None:
+    """Return the separator that more than half of the distinct leaves contain, or None."""
+    import polars as pl
+
+    leaf = pl.col("level_0")
+    leaves = frame.select(leaf.drop_nulls().unique()).collect(engine="streaming").to_series()
+    return next((s for s in PATH_SEPARATORS if leaves.str.contains(s, literal=True).sum() > 0.5 * len(leaves)), None)

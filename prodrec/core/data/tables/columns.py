@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prodrec.core.base.errors import BadOption, BadTable, nearest
+from prodrec.core.base.errors import BadOption, BadTable, did_you_mean
 from prodrec.core.base.options import option
 
 ID_NAMES = ("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid")
@@ -116,7 +116,7 @@ def resolve_columns(
     def exact(name: str, option: str) -> str:
         matches = [column for column in header if column == name] or [c for c in header if c.lower() == name.lower()]
         if not matches:
-            hint = nearest(name, header)
+            hint = did_you_mean(name, header)
             raise BadTable(f"{table} has no column {name!r} ({option}){hint}; its columns are {all_columns}.")
         if len(matches) > 1:
             raise BadTable(

@@ -1,6 +1,6 @@
-"""CSV and TSV by Python's own reader, row by row: the header, and tables that polars refuses, or reads too kindly.
+"""Read CSV and TSV row by row with Python's own reader: the header, and the tables that polars does not read correctly.
 
-It names the row that is wrong, and it reads lone quotes (`5" heel`).
+Python's reader accepts lone quotes (`5" heel`), which polars refuses, and reports the row and line of an error.
 """
 
 from __future__ import annotations
@@ -13,71 +13,77 @@ from typing import IO
 
 from prodrec.core.base.errors import BadTable
 
-FIRST_ROW = 2
-"""The number of the first product, counted as a spreadsheet does: the header is row 1."""
+FIRST_CSV_ROW = 2
+"""The number of the first product row. Rows are numbered as in a spreadsheet: the header is row 1."""
 
-_BYTES_AT_ONCE = 16 << 20
+_CHUNK_BYTES = 16 << 20
 
 
-def open_bytes(table: Path) -> IO[bytes]:
-    """The bytes of a table, unpacked."""
+def open_decompressed(table: Path) -> IO[bytes]:
+    """Open `table` for reading bytes; decompress it if its name ends in `.gz`."""
     return gzip.open(table) if table.suffix.lower() == ".gz" else table.open("rb")  # type: ignore[return-value]
 
 
-def separator_of(table: Path, kind: str) -> str:
-    """Tab in TSV; in CSV the one of `,` `;` tab `|` that the header has most of."""
-    if kind == "tsv":
+def detect_separator(table: Path, file_format: str) -> str:
+    """Return a tab for TSV; for CSV the most frequent of `,` `;` tab `|` in the header."""
+    if file_format == "tsv":
         return "\t"
-    with open_bytes(table) as stream:
+    with open_decompressed(table) as stream:
         header = stream.readline().decode("utf-8", "replace")
     return max(",;\t|", key=header.count)
 
 
-def header_of(table: Path, kind: str) -> list[str]:
-    """The names of the columns. Raises BadTable."""
-    with open_bytes(table) as stream:
+def read_csv_header(table: Path, file_format: str) -> list[str]:
+    """Return the column names. Raise BadTable if the first line is not readable."""
+    with open_decompressed(table) as stream:
         try:
-            return next(csv.reader(text_lines(table, stream), delimiter=separator_of(table, kind)))
+            return next(csv.reader(decode_lines(table, stream), delimiter=detect_separator(table, file_format)))
         except (csv.Error, StopIteration) as error:
             raise BadTable(
                 f"{table} has no readable header in its first line; expected CSV, TSV, JSON lines or Parquet."
             ) from error
 
 
-def rows_below(table: Path, kind: str, header: list[str]) -> Iterator[list[str]]:
-    """The rows below the header; an empty line is an empty list. Raises BadTable naming the first row that is wrong."""
-    with open_bytes(table) as stream:
-        reader = csv.reader(text_lines(table, stream), delimiter=separator_of(table, kind))
+def read_csv_rows(table: Path, file_format: str, header: list[str]) -> Iterator[list[str]]:
+    """Yield the rows below the header; an empty line yields an empty list.
+
+    Raise BadTable with the number of the first row that is malformed or that has more or fewer fields than `header`.
+    """
+    with open_decompressed(table) as stream:
+        reader = csv.reader(decode_lines(table, stream), delimiter=detect_separator(table, file_format))
         next(reader)
-        number = FIRST_ROW
+        number = FIRST_CSV_ROW
         try:
-            for number, row in enumerate(reader, start=FIRST_ROW):
+            for number, row in enumerate(reader, start=FIRST_CSV_ROW):
                 if row and len(row) != len(header):
                     raise BadTable(
                         f"{table}, row {number} (line {reader.line_num}): {len(row)} fields where the header has "
-                        f"{len(header)}; put quotes around values that hold the separator, or mend the row."
+                        f"{len(header)}; put quotes around values that contain the separator, or correct the row."
                     )
                 yield row
         except csv.Error as error:
-            raise BadTable(f"{table}, row {number + 1} (line {reader.line_num}): {error}; mend the row.") from error
+            raise BadTable(f"{table}, row {number + 1} (line {reader.line_num}): {error}; correct the row.") from error
 
 
-def fields_are_even(table: Path, kind: str, header: list[str]) -> bool:
-    """Whether no quotes are in the way and there are as many separators as full rows have, told by counting alone.
+def has_expected_separator_count(table: Path, file_format: str, header: list[str]) -> bool:
+    """Return True if `table` has no quotes and as many separators as complete rows would have.
 
-    Of a table whose rows are none too long, all are full then. False says nothing.
+    If no row is too long, True proves that no row is too short. False proves nothing. Counting bytes is much faster
+    than parsing them.
     """
-    mark, lines, marks, last = separator_of(table, kind).encode(), 0, 0, b""
-    with open_bytes(table) as stream:
-        while piece := stream.read(_BYTES_AT_ONCE):
-            if b'"' in piece:
+    separator = detect_separator(table, file_format).encode()
+    lines, separators, last_byte = 0, 0, b""
+    with open_decompressed(table) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            if b'"' in chunk:
                 return False
-            lines, marks, last = lines + piece.count(b"\n"), marks + piece.count(mark), piece[-1:]
-    return marks == (lines + (last != b"\n")) * (len(header) - 1)
+            lines, separators = lines + chunk.count(b"\n"), separators + chunk.count(separator)
+            last_byte = chunk[-1:]
+    return separators == (lines + (last_byte != b"\n")) * (len(header) - 1)
 
 
-def text_lines(table: Path, stream: IO[bytes]) -> Iterator[str]:
-    """The lines of `stream`. Raises BadTable naming the line that is not UTF-8."""
+def decode_lines(table: Path, stream: IO[bytes]) -> Iterator[str]:
+    """Yield the lines of `stream` as text. Raise BadTable with the number of the first line that is not UTF-8."""
     for number, line in enumerate(stream, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

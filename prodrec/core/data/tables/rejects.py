@@ -1,8 +1,8 @@
-"""Which rows are not kept, and why: every row has at most one reason, the first that was found.
+"""Record which rows are rejected and why. A row has at most one reason, the first one recorded.
 
-Ten million rows may be rejected: reasons and details are numbers by row, and their texts stand once.
+Tens of millions of rows may be rejected, so reasons and details are stored as codes per row, and each text once.
 
-Shapes: N rows of all tables together, R rows that are rejected at a time.
+Shapes: M rows of all tables, R rows of one call, D texts of one call.
 """
 
 from __future__ import annotations
@@ -18,68 +18,73 @@ if TYPE_CHECKING:
     import polars as pl
 
 NO_CATEGORY = "no category"
-OTHER_DEPTH = "category of another depth"
-MISSING = "missing photo"
+WRONG_DEPTH = "category of another depth"
+MISSING_PHOTO = "missing photo"
 CONFLICT = "conflicting labels"
 RARE_LEAF = "leaf below --min-leaf-images"
 NO_ATTRIBUTE = "no attribute"
-NO_SPLIT = "unknown split"
-WORDLESS = "title without words"
+UNKNOWN_SPLIT = "unknown split"
+NO_WORDS = "title without words"
 
 
 @dataclass
 class Rejects:
-    """Reasons and details by row; code 0 is a row that is kept, detail 0 is none.
+    """The reason and the detail of every row, as codes; code 0 of both means none.
 
-    code_N: uint8, an index into reasons; detail_N: int32, an index into texts, of which the first is empty
+    reason_M: uint8, an index into `reasons`; 0 for a row that is kept
+    detail_M: int32, an index into `details`; 0 for a row without detail
+    details:  texts that explain the reason for one or several rows; the first one is empty
+    reasons:  texts for the column `reason` of rejected.csv; the first one is empty
     """
 
-    code_N: NDArray[np.uint8]
-    detail_N: NDArray[np.int32]
-    texts: pl.Series
+    reason_M: NDArray[np.uint8]
+    detail_M: NDArray[np.int32]
+    details: pl.Series
     reasons: list[str] = field(default_factory=lambda: [""])
 
     @classmethod
-    def of(cls, rows: int) -> Rejects:
+    def for_rows(cls, row_count: int) -> Rejects:
+        """Return an empty record for `row_count` rows."""
         import polars as pl
 
-        return cls(np.zeros(rows, np.uint8), np.zeros(rows, np.int32), pl.Series("detail", [""]))
+        return cls(np.zeros(row_count, np.uint8), np.zeros(row_count, np.int32), pl.Series("detail", [""]))
 
     @property
-    def kept(self) -> NDArray[np.int64]:
-        """The rows that are kept so far, ascending."""
-        return np.flatnonzero(self.code_N == 0)
+    def kept_rows(self) -> NDArray[np.int64]:
+        """The rows that are not rejected, ascending."""
+        return np.flatnonzero(self.reason_M == 0)
 
     def add(
         self,
         reason: str,
         rows_R: NDArray[np.int64],
-        detail: str | Sequence[str] | pl.Series = "",
-        which_R: NDArray[np.integer] | None = None,
+        details: str | Sequence[str] | pl.Series = "",
+        detail_R: NDArray[np.integer] | None = None,
     ) -> None:
-        """Reject those of `rows_R` that are still kept.
+        """Reject `rows_R`; rows that are rejected already keep their first reason.
 
-        detail: one text for all, or several, of which `which_R` has the number of every row's
+        details:  one text for all rows, or D texts
+        detail_R: with D texts, the index of the text of every row
         """
         import polars as pl
 
         if reason not in self.reasons:
             self.reasons.append(reason)
-        new_R = self.code_N[rows_R] == 0
-        rows_R = rows_R[new_R]
-        self.code_N[rows_R] = self.reasons.index(reason)
-        if isinstance(detail, str):
-            if not detail:
+        is_new_R = self.reason_M[rows_R] == 0
+        rows_R = rows_R[is_new_R]
+        self.reason_M[rows_R] = self.reasons.index(reason)
+        if isinstance(details, str):
+            if not details:
                 return
-            detail, which_R = [detail], np.zeros(len(new_R), np.int64)
-        assert which_R is not None
-        used, which_R = np.unique(which_R[new_R], return_inverse=True)
-        self.detail_N[rows_R] = which_R + len(self.texts)
-        texts = detail if isinstance(detail, pl.Series) else pl.Series(detail, dtype=pl.String)
-        self.texts = pl.concat([self.texts, texts.gather(used).alias("detail")])
+            details, detail_R = [details], np.zeros(len(is_new_R), np.int64)
+        assert detail_R is not None
+        used, detail_R = np.unique(detail_R[is_new_R], return_inverse=True)
+        self.detail_M[rows_R] = detail_R + len(self.details)
+        texts = details if isinstance(details, pl.Series) else pl.Series(details, dtype=pl.String)
+        self.details = pl.concat([self.details, texts.gather(used).alias("detail")])
 
     def counts(self) -> dict[str, int]:
-        """Rejected rows by reason, most frequent first."""
-        counts = np.bincount(self.code_N, minlength=len(self.reasons))
-        found = {reason: int(counts[i]) for i, reason in enumerate(self.reasons) if i and counts[i]}
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+        """Return the number of rejected rows by reason, most frequent first."""
+        rows = np.bincount(self.reason_M, minlength=len(self.reasons))
+        by_reason = {reason: int(rows[i]) for i, reason in enumerate(self.reasons) if i and rows[i]}
+        return dict(sorted(by_reason.items(), key=lambda item: -item[1]))

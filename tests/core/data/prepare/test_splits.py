@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.prepare.splits import (
     Ratios,
+    count_leaks,
     crossing_rows,
-    keep_groups_together,
-    leaked,
+    move_crossing_groups,
     parse_ratios,
     split_rows,
 )
@@ -43,16 +43,16 @@ def counts(split_N: NDArray[np.uint8]) -> list[int]:
         *((10, [7, 2, 1]), (15, [10, 3, 2]), (100, [70, 20, 10]), (1234, [864, 247, 123])),
     ],
 )
-def test_how_many_of_a_leaf(photos: int, expected: list[int]) -> None:
+def test_split_sizes_of_a_leaf(photos: int, expected: list[int]) -> None:
     assert counts(split(np.zeros(photos, np.int64))) == expected
 
 
-def test_leaves_are_split_apart() -> None:
+def test_every_leaf_has_its_shares() -> None:
     leaf = np.random.default_rng(0).integers(0, 12, 2000)
-    found = split(leaf)
+    splits = split(leaf)
     for i in range(12):
         n = int((leaf == i).sum())
-        assert counts(found[leaf == i])[1:] == [int(0.2 * n + 0.5), int(0.1 * n + 0.5)]
+        assert counts(splits[leaf == i])[1:] == [int(0.2 * n + 0.5), int(0.1 * n + 0.5)]
 
 
 def test_seed() -> None:
@@ -61,18 +61,18 @@ def test_seed() -> None:
     assert (split(leaf, seed=3) != split(leaf, seed=4)).mean() > 0.3
 
 
-def test_every_row_comes_to_every_split() -> None:
-    """Over many seeds, and over leaves of one seed, each place in a leaf is in test as often as its share says."""
+def test_every_position_is_in_test_as_often_as_its_share() -> None:
+    """Over many seeds, and over many leaves of one seed; and positions do not depend on each other."""
     by_seed = np.mean([split(np.zeros(50, np.int64), seed=seed) == 1 for seed in range(1000)], axis=0)
     assert np.abs(by_seed - 0.2).max() < 0.05
     by_leaf = (split(np.repeat(np.arange(1000), 50)) == 1).reshape(1000, 50).mean(axis=0)
     assert np.abs(by_leaf - 0.2).max() < 0.05
-    together = np.corrcoef((split(np.repeat(np.arange(1000), 50)) == 1).reshape(1000, 50).T)
-    assert np.abs(together - np.eye(50)).max() < 0.15
+    correlation = np.corrcoef((split(np.repeat(np.arange(1000), 50)) == 1).reshape(1000, 50).T)
+    assert np.abs(correlation - np.eye(50)).max() < 0.15
 
 
-def test_other_leaves_do_not_matter() -> None:
-    """A leaf that goes, comes or is numbered otherwise changes nothing in the others."""
+def test_the_split_of_a_leaf_does_not_depend_on_other_leaves() -> None:
+    """Leaf 2 is removed and the others are renumbered."""
     leaf = np.random.default_rng(1).integers(0, 6, 600)
     with_all = split(leaf)
     kept = leaf != 2
@@ -87,22 +87,22 @@ def test_groups_stay_together_and_no_split_gets_more_than_its_share(seed: int) -
     random = np.random.default_rng(seed)
     leaf = random.integers(0, 9, 900)
     group = np.unique(random.integers(0, 700, 900), return_inverse=True)[1]  # across leaves too
-    found = split(leaf, group, seed=seed)
-    assert not crossing_rows(found, group).any()
-    assert leaked(found, group) == 0
-    shares = np.array(counts(found)) / 900
+    splits = split(leaf, group, seed=seed)
+    assert not crossing_rows(splits, group).any()
+    assert count_leaks(splits, group) == 0
+    shares = np.array(counts(splits)) / 900
     assert shares[1] == pytest.approx(0.2, abs=0.02) and shares[2] == pytest.approx(0.1, abs=0.02)
     assert shares[1] <= 0.2 + 9 * 0.5 / 900
 
 
 def test_a_group_larger_than_a_share_stays_in_train() -> None:
     group = np.array([0] * 8 + [1, 2])
-    found = split(np.zeros(10, np.int64), group)
-    assert counts(found) == [8, 1, 1] or counts(found) == [8, 2, 0]
-    assert (found[:8] == 0).all()
+    splits = split(np.zeros(10, np.int64), group)
+    assert counts(splits) == [8, 1, 1] or counts(splits) == [8, 2, 0]
+    assert (splits[:8] == 0).all()
 
 
-def test_one_group_alone_is_train() -> None:
+def test_a_single_group_is_train() -> None:
     assert counts(split(np.zeros(50, np.int64), np.zeros(50, np.int64))) == [50, 0, 0]
 
 
@@ -110,8 +110,8 @@ def test_a_group_of_two_leaves_belongs_to_the_majority() -> None:
     leaf = np.array([0, 1, 1] + [0] * 30 + [1] * 30)
     group = np.array([0, 0, 0, *range(1, 61)])
     for seed in range(30):
-        found = split(leaf, group, seed=seed)
-        assert len(set(found[:3].tolist())) == 1
+        splits = split(leaf, group, seed=seed)
+        assert len(set(splits[:3].tolist())) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,27 +121,26 @@ def test_balanced_test(balanced: int, photos: int, expected: list[int]) -> None:
     assert counts(split(np.zeros(photos, np.int64), balanced_test=balanced)) == expected
 
 
-def test_train_keeps_one() -> None:
+def test_train_keeps_at_least_one() -> None:
     for n in range(1, 40):
-        found = split(np.zeros(n, np.int64), ratios=Ratios(0.01, 0.69, 0.3))
-        assert counts(found)[0] >= 1
+        splits = split(np.zeros(n, np.int64), ratios=Ratios(0.01, 0.69, 0.3))
+        assert counts(splits)[0] >= 1
 
 
 def test_given_splits_keep_groups_together() -> None:
     given = np.array([0, 1, 2, 1, 1, 2], np.uint8)
     group = np.array([0, 0, 1, 2, 2, 1])
-    found, crossing = keep_groups_together(given, group)
-    assert found.tolist() == [0, 0, 2, 1, 1, 2]
-    assert crossing.tolist() == [True, True, False, False, False, False]
+    splits, is_crossing = move_crossing_groups(given, group)
+    assert splits.tolist() == [0, 0, 2, 1, 1, 2]
+    assert is_crossing.tolist() == [True, True, False, False, False, False]
 
 
 def test_leaks() -> None:
     group = np.array([0, 0, 0, 1, 1, 2])
-    assert (
-        leaked(np.array([0, 1, 2, 1, 2, 1], np.uint8), group) == 2
-    )  # test and validation sharing is no leak from train
-    assert leaked(np.array([0, 0, 0, 1, 1, 2], np.uint8), group) == 0
-    assert leaked(np.empty(0, np.uint8), np.empty(0, np.int64)) == 0
+    # A group in test and validation is not a leak from train.
+    assert count_leaks(np.array([0, 1, 2, 1, 2, 1], np.uint8), group) == 2
+    assert count_leaks(np.array([0, 0, 0, 1, 1, 2], np.uint8), group) == 0
+    assert count_leaks(np.empty(0, np.uint8), np.empty(0, np.int64)) == 0
 
 
 def test_ratios() -> None:

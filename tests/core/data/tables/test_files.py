@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from prodrec.core.base.errors import BadTable, NotFound
-from prodrec.core.data.tables.files import ROW, column_names, each_part
+from prodrec.core.data.tables.files import ROW_COLUMN, map_chunks, read_header
 
 
-def read_columns(table: Path, wanted: list[str]) -> pl.DataFrame:
-    return pl.concat(each_part(table, wanted, lambda part: part.collect(engine="streaming")))
+def read_columns(table: Path, columns: list[str]) -> pl.DataFrame:
+    return pl.concat(map_chunks(table, columns, lambda chunk: chunk.collect(engine="streaming")))
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -32,7 +32,7 @@ def write(path: Path, text: str | bytes) -> Path:
 )
 def test_text_tables(tmp_path: Path, name: str, text: str | bytes) -> None:
     table = write(tmp_path / name, text)
-    assert column_names(table) == ["id", "image", "title"]
+    assert read_header(table) == ["id", "image", "title"]
     rows = [(row, title or None, id_) for row, title, id_ in read_columns(table, ["title", "id"]).rows()]
     assert rows == [(2, "red shirt", "1"), (3, None, "2")]  # the header is row 1
 
@@ -40,7 +40,7 @@ def test_text_tables(tmp_path: Path, name: str, text: str | bytes) -> None:
 def test_json_lines_and_parquet(tmp_path: Path) -> None:
     lines = '{"id": 7, "price": 2.5, "path": ["A", "B"]}\n{"id": 8, "price": 3.0, "path": null, "late": "x"}\n'
     table = write(tmp_path / "t.jsonl", lines)
-    assert column_names(table) == ["id", "price", "path", "late"]
+    assert read_header(table) == ["id", "price", "path", "late"]
     assert read_columns(table, ["id", "path", "late", "price"]).rows() == [
         (1, "7", "A > B", None, "2.5"),
         (2, "8", None, "x", "3.0"),
@@ -57,8 +57,8 @@ def test_json_lines_and_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "title", ['5" heel', 'a "b" c', '5" and 6" and 7"', '"quoted, with comma"', '"two\nlines"', "中文，标题"]
 )
-def test_quotes_as_shops_write_them(tmp_path: Path, title: str) -> None:
-    """polars refuses lone quotes; they are read all the same, and row numbers stay those of the products."""
+def test_lone_quotes_are_read(tmp_path: Path, title: str) -> None:
+    """polars refuses them. Row numbers count products, not lines."""
     table = write(tmp_path / "t.csv", f"id,title,image\n1,{title},a.jpg\n2,plain,b.jpg\n")
     frame = read_columns(table, ["id", "title", "image"])
     assert frame.rows() == [
@@ -67,7 +67,7 @@ def test_quotes_as_shops_write_them(tmp_path: Path, title: str) -> None:
     ]
 
 
-def test_empty_lines_keep_the_numbers(tmp_path: Path) -> None:
+def test_empty_lines_count_as_rows(tmp_path: Path) -> None:
     for text in ("id,image\n1,a\n\n2,b\n", 'id,image\n1,a"\n\n2,b\n'):
         frame = read_columns(write(tmp_path / "t.csv", text), ["id"])
         assert frame.filter(pl.col("id").is_not_null()).rows() == [(2, "1"), (4, "2")]
@@ -96,7 +96,7 @@ def test_empty_lines_keep_the_numbers(tmp_path: Path) -> None:
         ("t.csv.gz", "id,image\n1,a\n", ["cannot be read", "gzip"]),
     ],
 )
-def test_unreadable_tables_say_where(tmp_path: Path, name: str, text: str | bytes, words: list[str]) -> None:
+def test_errors_name_the_place(tmp_path: Path, name: str, text: str | bytes, words: list[str]) -> None:
     table = write(tmp_path / name, text)
     with pytest.raises(BadTable) as error:
         read_columns(table, ["id"])
@@ -107,11 +107,11 @@ def test_unreadable_tables_say_where(tmp_path: Path, name: str, text: str | byte
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no\.csv does not exist"):
-        column_names(tmp_path / "no.csv")
+        read_header(tmp_path / "no.csv")
     with pytest.raises(BadTable, match="directory"):
-        column_names(tmp_path)
+        read_header(tmp_path)
 
 
-def test_only_wanted_columns_and_their_order(tmp_path: Path) -> None:
+def test_only_the_requested_columns_in_their_order(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "a,b,c\n1,2,3\n")
-    assert read_columns(table, ["c", "a", "c"]).columns == [ROW, "c", "a"]
+    assert read_columns(table, ["c", "a", "c"]).columns == [ROW_COLUMN, "c", "a"]

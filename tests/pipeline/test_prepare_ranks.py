@@ -17,7 +17,7 @@ from prodrec.core.base import dist
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -34,7 +34,7 @@ def prepare_all(table: Path, sources: dict[str, Path], into: Path, workers: int)
             [table],
             images=source,
             out=into / f"{name} {'in place' if in_place else 'packed'}",
-            options=PrepareOptions(columns=Columns(attributes=ATTRIBUTES), in_place=in_place),
+            options=PrepareOptions(columns=ColumnNames(attributes=ATTRIBUTES), in_place=in_place),
             workers=workers,
         )["fingerprint"]
         for name, source in sources.items()
@@ -85,10 +85,10 @@ def test_ranks_share_the_cores_but_for_what_rank_0_does_alone(
     drawn: DrawnCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[tuple[int, int]] = []
-    make: Any = importlib.import_module("prodrec.core.data.prepare.build")
+    make: Any = importlib.import_module("prodrec.pipeline.prepare")
 
     def build(tables: list[Path], where: Path, work: Any, *_: object) -> None:
-        found.append((work.decoders, work.cutters))
+        found.append((work.decode_workers, work.tokenize_workers))
         raise BadTable("enough.")
 
     monkeypatch.setattr(make, "build", build)
@@ -103,7 +103,7 @@ def test_ranks_share_the_cores_but_for_what_rank_0_does_alone(
 FAILING = """
 import os
 from prodrec.cli.app import main
-from prodrec.core.data import decoding
+from prodrec.core.data.photos import decoding
 from prodrec.core.base.errors import ProdrecError
 
 def fail(*_, **__):
@@ -111,7 +111,7 @@ def fail(*_, **__):
 
 if __name__ == "__main__":
     if os.environ["RANK"] == "1":
-        decoding.examine_all = fail
+        decoding.examine_chunks = fail
     main()
 """
 

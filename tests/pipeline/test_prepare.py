@@ -19,7 +19,7 @@ from prodrec.core.data.duplicates.perceptual_hash import SIDE, hash_grey
 from prodrec.core.data.photos import examine as photos
 from prodrec.core.data.prepare import splits
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -36,7 +36,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The dirty drawn catalogue, prepared with its attributes."""
     out = tmp_path_factory.mktemp("prepared") / "dataset"
-    options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES), near_duplicates="off")
+    options = PrepareOptions(columns=ColumnNames(attributes=ATTRIBUTES), near_duplicates="off")
     prepare_dataset([drawn.table], images=drawn.photos, out=out, options=options, workers=1)
     return open_dataset(out)
 
@@ -152,14 +152,14 @@ def test_leaks_are_those_of_the_split_without_groups(prepared: Dataset) -> None:
         ratios=splits.Ratios(),
         seed=0,
     )
-    assert prepared.header["counts"]["duplicates"]["leaks_avoided"] == splits.leaked(alone, prepared.group_N)
+    assert prepared.header["counts"]["duplicates"]["leaks_avoided"] == splits.count_leaks(alone, prepared.group_N)
 
 
 @pytest.mark.parametrize("at_once", [100, 2])
 def test_duplicates_are_listed_by_group_whatever_the_pieces(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("prodrec.core.data.prepare.write_lists.AT_ONCE", at_once)
+    monkeypatch.setattr("prodrec.core.data.prepare.write_lists.CHUNK_ROWS", at_once)
     rows = shop.products({"A/a": 7})
     for i, row in enumerate(rows):
         shop.photo(row["image"], seed=i % 2 if i < 6 else 5)
@@ -179,10 +179,11 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     table = shop.table(rows)
     first = shop.prepare(table)
     with monkeypatch.context() as patch:
-        patch.setattr("prodrec.core.data.photos.decoding.FEW", 0)
-        patch.setattr("prodrec.core.data.prepare.build.MANY_TITLES", 0)
-        for place, at_once in (("catalogue.ROWS_AT_ONCE", 5), ("titles._CHUNK", 3), ("ragged._ROWS_AT_ONCE", 2)):
-            patch.setattr(f"prodrec.core.data.{place}", at_once)
+        patch.setattr("prodrec.core.data.photos.decoding.MIN_PHOTOS_FOR_WORKERS", 0)
+        patch.setattr("prodrec.core.data.prepare.build.MIN_TITLES_FOR_WORKERS", 0)
+        patch.setattr("prodrec.core.data.tables.catalogue.CHUNK_ROWS", 5)
+        patch.setattr("prodrec.core.data.titles.encode._CHUNK", 3)
+        patch.setattr("prodrec.core.base.ragged._ROWS_AT_ONCE", 2)
         header = prepare_dataset([table], images=shop.photos, out=shop.directory / "again", workers=2)
     assert header["fingerprint"] == first.fingerprint
     blobs = [shop.directory / out / "photos" / "00000.bin" for out in ("dataset", "again")]
@@ -193,8 +194,8 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         {"size": 16},
         {"in_place": True},
         {"drop_rare": 0.3},
-        {"columns": Columns(attributes=("colour",))},
-        {"columns": Columns(levels=("leaf",))},
+        {"columns": ColumnNames(attributes=("colour",))},
+        {"columns": ColumnNames(levels=("leaf",))},
     ]
     others = [shop.prepare(table, **options).fingerprint for options in variants]
     rows[0]["title"] += "!"  # no other words
@@ -205,7 +206,7 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_in_place_is_the_same_dataset(drawn: DrawnCatalogue, prepared: Dataset, tmp_path: Path) -> None:
-    options = PrepareOptions(columns=Columns(attributes=ATTRIBUTES), near_duplicates="off", in_place=True)
+    options = PrepareOptions(columns=ColumnNames(attributes=ATTRIBUTES), near_duplicates="off", in_place=True)
     prepare_dataset([drawn.table], images=drawn.photos, out=tmp_path / "dataset", options=options, workers=1)
     dataset = open_dataset(tmp_path / "dataset")
     assert not list((tmp_path / "dataset" / "photos").glob("*.bin")) and dataset.header["photos"]["bytes"] == 0
@@ -233,7 +234,7 @@ def test_folders_are_categories(shop: Shop) -> None:
     assert dataset.taxonomy.levels == ("level1", "leaf")
     assert dataset.ids() == ["Shoes/Boots/a.png", "Tops/Shirts/1.png", "Tops/Shirts/2.PNG", "Tops/Vests/1.png"]
     assert dataset.header["counts"]["rows"]["by_reason"] == {"category of another depth": 1, "no category": 1}
-    assert shop.prepare(columns=Columns(levels=("kind", "sort"))).taxonomy.levels == ("kind", "sort")
+    assert shop.prepare(columns=ColumnNames(levels=("kind", "sort"))).taxonomy.levels == ("kind", "sort")
 
 
 def test_path_identity(shop: Shop) -> None:
@@ -276,7 +277,7 @@ def test_full_and_core_datasets(shop: Shop) -> None:
     rows[7]["brand"] = "Z"
     rows[11]["sleeve"] = "short"
     (shop.photos / rows[9]["image"]).write_bytes(b"broken")  # b has 3 usable photos
-    columns = Columns(attributes=("colour", "sleeve", "brand"))
+    columns = ColumnNames(attributes=("colour", "sleeve", "brand"))
     table = shop.table(rows)
     dataset = shop.prepare(table, columns=columns, min_leaf_images=3, only_with_attributes=True, min_attribute_images=2)
     assert dataset.ids() == ["0", "1", "2", "6", "7", "10", "11"]
@@ -295,7 +296,7 @@ def test_states_that_no_row_has_are_left_out(shop: Shop) -> None:
     rows = shop.products({"a": 3, "b": 1})
     for row, colour in zip(rows, ("red", "blue", "", "green"), strict=True):
         row["colour"] = colour
-    dataset = shop.prepare(shop.table(rows), columns=Columns(attributes=("colour",)), min_leaf_images=2)
+    dataset = shop.prepare(shop.table(rows), columns=ColumnNames(attributes=("colour",)), min_leaf_images=2)
     assert dataset.attributes[0].states == ("blue", "red") and dataset.attributes_NA[:, 0].tolist() == [2, 1, 0]
 
 
@@ -305,7 +306,7 @@ def test_given_splits(shop: Shop) -> None:
     for row, word in zip(rows, words, strict=True):
         row["fold"] = word
     rows[6]["image"] = rows[0]["image"]  # a test photo that is in train
-    dataset = shop.prepare(shop.table(rows), columns=Columns(split="fold"))
+    dataset = shop.prepare(shop.table(rows), columns=ColumnNames(split="fold"))
     assert [SPLITS[code] for code in dataset.split_N] == ["train", "test", *["validation"] * 4, "train"]
     found = dataset.header["counts"]["duplicates"]
     assert (found["rows_moved_to_train"], found["leaks_avoided"]) == (1, 1)
@@ -399,13 +400,13 @@ def test_what_is_there_stays_when_it_fails(shop: Shop) -> None:
     assert sorted(path.name for path in shop.directory.iterdir()) == ["broken.csv", "dataset", "photos", "products.csv"]
 
 
-@pytest.mark.parametrize("moment", ["examine_all", "write_dataset"])
-def test_an_interrupt_leaves_nothing_half_made(shop: Shop, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+@pytest.mark.parametrize("function", ["examine_chunks", "write_dataset"])
+def test_an_interrupt_leaves_no_partial_output(shop: Shop, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    modules = {"examine_all": "photos.decoding", "write_dataset": "prepare.build"}
-    monkeypatch.setattr(f"prodrec.core.data.{modules[moment]}.{moment}", interrupt)
+    modules = {"examine_chunks": "core.data.photos.decoding", "write_dataset": "pipeline.prepare"}
+    monkeypatch.setattr(f"prodrec.{modules[function]}.{function}", interrupt)
     table = shop.table(shop.products({"a": 3}))
     with pytest.raises(KeyboardInterrupt):
         shop.prepare(table)
@@ -421,7 +422,7 @@ def test_an_interrupt_leaves_nothing_half_made(shop: Shop, monkeypatch: pytest.M
         ({"only_with_attributes": True}, "needs --attributes"),
         ({"min_attribute_images": 5}, "needs --attributes"),
         ({"balanced_test": 0}, "--balanced-test 0"),
-        ({"balanced_test": 3, "columns": Columns(split="fold")}, "one of them"),
+        ({"balanced_test": 3, "columns": ColumnNames(split="fold")}, "one of them"),
         ({"drop_frequent": 0.6, "drop_rare": 0.6}, "leaves none"),
         ({"trim_by": "letters"}, "letters"),
         ({"seed": -1}, "--seed -1"),

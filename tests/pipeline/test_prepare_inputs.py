@@ -64,7 +64,7 @@ def test_the_vectors_of_the_kept_rows_are_stored(
     assert dataset.products().columns == [
         *("row", "table", "table_row", "id", "image", "title", "split", "group", "level_root", "level_leaf"),
     ]
-    monkeypatch.setattr("prodrec.core.data.photos.features._BYTES_AT_ONCE", 60)
+    monkeypatch.setattr("prodrec.core.data.photos.features._CHUNK_BYTES", 60)
     assert of_vectors(shop, vectors, first, second, name=name).fingerprint == dataset.fingerprint
     vectors[4, 2] += 1
     assert of_vectors(shop, vectors, first, second, name=name).fingerprint != dataset.fingerprint

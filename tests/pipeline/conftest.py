@@ -14,7 +14,7 @@ from PIL import Image
 
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import Columns
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.pipeline.prepare import prepare_dataset
 
 
@@ -62,10 +62,12 @@ class Shop:
                 rows.append({"id": number, "image": self.photo(f"{number}.png"), "title": title, **levels, **more})
         return rows
 
-    def prepare(self, *tables: Path, out: str = "dataset", columns: Columns | None = None, **options: Any) -> Dataset:
+    def prepare(
+        self, *tables: Path, out: str = "dataset", columns: ColumnNames | None = None, **options: Any
+    ) -> Dataset:
         """Prepare and open; without tables from the folders of the photos."""
         place = self.directory / out
-        settings = PrepareOptions(columns=columns or Columns(), **options)
+        settings = PrepareOptions(columns=columns or ColumnNames(), **options)
         prepare_dataset(tables, images=self.photos, out=place, options=settings, workers=1, force=True)
         return open_dataset(place)
 
@@ -73,6 +75,6 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """An empty shop; the test draws what it needs. The figure, half of the time of so small a dataset, is left out."""
-    monkeypatch.setattr("prodrec.core.data.prepare.write.draw_long_tail", lambda *_, **__: None)
+    monkeypatch.setattr("prodrec.core.data.prepare.write.plot_long_tail", lambda *_, **__: None)
     (tmp_path / "photos").mkdir()
     return Shop(tmp_path)
