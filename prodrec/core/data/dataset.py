@@ -1,15 +1,15 @@
-"""A prepared dataset, opened: labels, splits, tokens and photos by row, without reading more than is asked for.
+"""A prepared dataset: labels, splits, tokens and photos by row. Arrays are memory-mapped and read on demand.
 
     dataset.json                      header, levels, attributes, options, counts
-    classes/                          names and parents of every level's classes, see taxonomy
-    products.parquet                  one row for every product, with its names
+    classes/                          names and parents of the classes of every level, see core.base.taxonomy
+    products.parquet                  one row for every product, with names in place of numbers
     arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
-    photos/                           see photo_store; instead of it, where the rows show feature vectors,
-    arrays/features.npy               float16 [N, D]; and neither where they show nothing
+    photos/                           see core.data.photos.store; only if the rows have photos
+    arrays/features.npy               float16 [N, D]; only if the rows have feature vectors
     vocabulary.tsv                    word and count, most frequent first
     rejected.csv duplicates.csv conflicts.csv parents.csv long-tail.svg long-tail.png
 
-Shapes: N rows, L levels, A attributes.
+Shapes: N rows, L levels, A attributes, D numbers of a feature vector, C leaf classes.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What `prodrec prepare` wrote.
+    """The dataset directory that `prodrec prepare` wrote. All arrays are memory-mapped.
 
-    labels_NL:     int32 [N, L] memmap, class of every row at every level
-    attributes_NA: int32 [N, A] memmap, 0 = absent, else 1 + state
-    split_N:       uint8 [N] memmap, an index into SPLITS
-    group_N:       int64 [N] memmap, duplicate group; a product alone has a group of its own
-    tokens:        word ids of every title, 1 … V, most frequent first
-    photos, features_ND: what the rows show, one of them or neither; features_ND is a float16 memmap
+    header:        dataset.json
+    labels_NL:     int32, the class of every row at every level
+    attributes_NA: int32, 0 for an absent attribute, else 1 + its state
+    split_N:       uint8, an index into SPLITS
+    group_N:       int64, the duplicate group of every row; a row without duplicates has a group of its own
+    tokens:        ids of the words of every title, from 1 for the most frequent word
+    photos:        the photos, or None
+    features_ND:   float16, feature vectors in place of photos, or None. A dataset may have neither.
     """
 
     path: Path
@@ -65,20 +67,21 @@ class Dataset:
 
     @property
     def inputs(self) -> str:
-        """What the rows show: photos, features, or nothing."""
+        """The network's inputs: "photos", "features" or "nothing"."""
         return str(self.header["inputs"])
 
     @property
     def feature_width(self) -> int | None:
-        """Numbers in a feature vector; None where the rows show none."""
+        """Number of values in a feature vector; None for a dataset without feature vectors."""
         return None if self.features_ND is None else int(self.features_ND.shape[1])
 
     @property
     def fingerprint(self) -> str:
+        """A hash of everything that a network can see."""
         return str(self.header["fingerprint"])
 
-    def refuse_nothing(self) -> None:
-        """Raise BadArtefact where the rows show nothing that a network could look at."""
+    def require_inputs(self) -> None:
+        """Raise BadArtefact if the dataset has neither photos nor feature vectors."""
         if self.inputs == "nothing":
             raise BadArtefact(
                 f"{self.path} was prepared with --no-images: there is nothing to recognise; prepare it with photos or "
@@ -86,46 +89,45 @@ class Dataset:
             )
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """The rows of one split, ascending: int64. Raises BadOption for an unknown split."""
+        """Return the rows of one split, int64, ascending. Raises BadOption for an unknown split."""
         if split not in SPLITS:
             raise BadOption(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
         return np.flatnonzero(self.split_N == SPLITS.index(split)).astype(np.int64)
 
     def products(self) -> pl.DataFrame:
-        """products.parquet: row table table_row id image title split group width height level_… attribute_…"""
+        """Return products.parquet: row table table_row id image title split group width height level_… attribute_…"""
         import polars as pl
 
-        return pl.read_parquet(self._products)
+        return pl.read_parquet(self._products_path)
 
     def ids(self) -> Texts:
-        """The products' ids, by row."""
+        """Return the product ids by row."""
         import polars as pl
 
-        return Texts.from_polars(pl.read_parquet(self._products, columns=["id"])["id"])
+        return Texts.from_polars(pl.read_parquet(self._products_path, columns=["id"])["id"])
 
     @cached_property
     def train_images(self) -> NDArray[np.int64]:
-        """Training images of every leaf: int64 [leaves]."""
-        leaf_N = self.labels_NL[self.split_N == 0, -1]
+        """Number of training photos of every leaf: int64 [C]."""
+        leaf_N = self.labels_NL[self.split_N == SPLITS.index("train"), -1]
         return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
 
-    def leaf_counts(self, most: int | None = None) -> list[dict[str, Any]]:
-        """Every leaf, or `most` of them, with path and photos in each split, those with most training photos first."""
-        leaves = len(self.taxonomy.leaves)
-        counts = [np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaves) for split in SPLITS]
-        order = np.argsort(-counts[0], kind="stable")[:most].tolist()
-        splits = dict(zip(SPLITS, counts, strict=True))
+    def leaf_counts(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return path and number of photos per split of the leaves, most training photos first, at most `limit`."""
+        leaf_count = len(self.taxonomy.leaves)
+        counts = {split: np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaf_count) for split in SPLITS}
+        order = np.argsort(-counts["train"], kind="stable")[:limit].tolist()
         return [
-            {"path": list(self.taxonomy.path(leaf)), **{name: int(images[leaf]) for name, images in splits.items()}}
+            {"path": list(self.taxonomy.path(leaf)), **{split: int(count_C[leaf]) for split, count_C in counts.items()}}
             for leaf in order
         ]
 
     def samples(self, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-        """Products drawn at random, as a person reads them."""
+        """Return `count` random products, in order of their rows, with the names of their classes and words."""
         import polars as pl
 
         rows = np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
-        lazy = pl.scan_parquet(self._products, glob=False).filter(pl.col("row").is_in(rows.tolist()))
+        lazy = pl.scan_parquet(self._products_path, glob=False).filter(pl.col("row").is_in(rows.tolist()))
         products = lazy.collect(engine="streaming").to_dicts()
         for product in products:
             row = product["row"]
@@ -138,48 +140,47 @@ class Dataset:
         return products
 
     @property
-    def _products(self) -> Path:
+    def _products_path(self) -> Path:
         return self.path / "products.parquet"
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Open the directory that `prodrec prepare` wrote. Raises NotFound or BadArtefact."""
+    """Open the dataset directory `path`. Raises NotFound or BadArtefact."""
     path = Path(path)
     header = read_json_artefact(path, kind="dataset")
     try:
         taxonomy = Taxonomy.load(path / "classes", header["taxonomy"])
         attributes = tuple(Attribute(a["name"], tuple(a["states"])) for a in header["attributes"])
-        rows = int(header["counts"]["rows"]["kept"])
+        row_count = int(header["counts"]["rows"]["kept"])
         in_place = bool(header["photos"]["in_place"]) if header["inputs"] == "photos" else None
         width = int(header["features"]["width"]) if header["inputs"] == "features" else None
-        words = header["vocabulary"]
-        tokenizer, version = str(words["tokenizer"]), str(words["version"])
+        tokenizer, tokenizer_version = str(header["vocabulary"]["tokenizer"]), str(header["vocabulary"]["version"])
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise BadArtefact(f"{path / 'dataset.json'} is not complete ({error!r}); prepare the dataset again.") from error
     arrays = path / "arrays"
-    token_offsets = _load(arrays / "token_offsets.npy", np.int64, (rows + 1,))
+    token_offsets = _load(arrays / "token_offsets.npy", np.int64, (row_count + 1,))
     dataset = Dataset(
         path=path,
         header=header,
         taxonomy=taxonomy,
         attributes=attributes,
-        labels_NL=_load(arrays / "labels.npy", np.int32, (rows, taxonomy.depth)),
-        attributes_NA=_load(arrays / "attributes.npy", np.int32, (rows, len(attributes))),
-        split_N=_load(arrays / "split.npy", np.uint8, (rows,)),
-        group_N=_load(arrays / "group.npy", np.int64, (rows,)),
+        labels_NL=_load(arrays / "labels.npy", np.int32, (row_count, taxonomy.depth)),
+        attributes_NA=_load(arrays / "attributes.npy", np.int32, (row_count, len(attributes))),
+        split_N=_load(arrays / "split.npy", np.uint8, (row_count,)),
+        group_N=_load(arrays / "group.npy", np.int64, (row_count,)),
         tokens=Ragged(_load(arrays / "tokens.npy", np.int32, (int(token_offsets[-1]),)), token_offsets),
         photos=None if in_place is None else PhotoStore.open(path / "photos", in_place=in_place),
-        features_ND=None if width is None else _load(arrays / "features.npy", np.float16, (rows, width)),
-        vocabulary=Vocabulary.load(path / "vocabulary.tsv", tokenizer=tokenizer, tokenizer_version=version),
+        features_ND=None if width is None else _load(arrays / "features.npy", np.float16, (row_count, width)),
+        vocabulary=Vocabulary.load(path / "vocabulary.tsv", tokenizer=tokenizer, tokenizer_version=tokenizer_version),
     )
-    if dataset.photos is not None and len(dataset.photos) != rows:
+    if dataset.photos is not None and len(dataset.photos) != row_count:
         raise BadArtefact(
-            f"{path / 'photos'} indexes {len(dataset.photos)} photos for {rows} rows; prepare the dataset again."
+            f"{path / 'photos'} indexes {len(dataset.photos)} photos for {row_count} rows; prepare the dataset again."
         )
     if not (path / "products.parquet").is_file():
         raise BadArtefact(f"{path} has no products.parquet; prepare the dataset again.")
     return dataset
 
 
-def _load(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray[Any]:
-    return load_array(path, kind, shape, again="prepare the dataset again")
+def _load(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
+    return load_array(path, dtype, shape, again="prepare the dataset again")

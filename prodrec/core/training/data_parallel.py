@@ -1,6 +1,6 @@
 """Data parallel training: every rank takes its share of each batch, and what the ranks find is added up.
 
-Losses are shares of the mean over the whole batch (`Batch.in_all`), so that losses and gradients of the ranks are
+Losses are shares of the mean over the whole batch (`Batch.global_size`), so that losses and gradients of the ranks are
 summed and nothing is divided. A parameter of which every rank holds other rows (`Network.shards`) sees the rows of all
 ranks in the loss itself: its gradient is complete where it is.
 """

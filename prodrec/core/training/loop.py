@@ -179,7 +179,7 @@ def train_steps(
             ends_epoch = position.batch == batches_per_epoch or position.step == last
             if ends_epoch:
                 position.epoch, position.batch, position.sums, position.count = epoch, 0, {}, 0
-            photos = sum(batch.in_all for batch in group)
+            photos = sum(batch.global_size for batch in group)
             yield Step(position.step, epoch, photos, rate, losses, means, ends_epoch, raised)
 
 
@@ -191,10 +191,10 @@ def _update(
     for parameters in train_state.optimizer.param_groups:
         parameters["lr"] = rate * parameters["scale"]
     train_state.optimizer.zero_grad(set_to_none=True)
-    photos = sum(batch.in_all for batch in group)
+    photos = sum(batch.global_size for batch in group)
     sums: dict[str, Tensor] = {}
     for number, batch in enumerate(group):
-        share = batch.in_all / photos
+        share = batch.global_size / photos
         seed_batch(config.seed, step, number)
         with nullcontext() if batch is group[-1] else loss_of.gradients_stay():
             with train_state.autocast():

@@ -85,7 +85,7 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
 
     def batch_of(size: int) -> Batch:
         batch = source.batch(rows[:size]).to_device(train_state.device, photos, channels_last=train_state.channels_last)
-        return replace(batch, whole=size * dist.world_size())
+        return replace(batch, global_size=size * dist.world_size())
 
     activations = _activations(train_state, batch_of(probe)) / probe * share
     seconds_per_batch = _seconds(train_state, batch_of, share=share, probe=probe)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist, rank_failures
 from prodrec.core.base.errors import BadOption, Interrupted, LostContact, ProdrecError
-from prodrec.core.data.batches import Batch, RowBatches, load, own_shares, training_order
+from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.config import TrainingConfig
@@ -111,14 +111,14 @@ class _Session:
         self.checkpoints = Checkpoints(run.checkpoints, run=run.identity)
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
-        return training_order(self.rows, batch_size=self.config.batch_size, seed=self.config.seed, epoch=epoch)
+        return shuffled_order(self.rows, batch_size=self.config.batch_size, seed=self.config.seed, epoch=epoch)
 
     def epoch_batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """This rank's share of the training batches of an epoch, on the device, from batch number `skip` on."""
         source = RowBatches(self.dataset, self.photos, augment=True, seed=self.config.seed, epoch=epoch)
         order = self._order(epoch)[skip:]
-        for whole, batch in zip(order, load(source, own_shares(order), workers=self.workers), strict=True):
-            share = replace(batch, whole=len(whole))
+        for whole, batch in zip(order, load_batches(source, local_shards(order), workers=self.workers), strict=True):
+            share = replace(batch, global_size=len(whole))
             yield share.to_device(self.train_state.device, self.photos, channels_last=self.train_state.channels_last)
 
     def go(self) -> None:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
-from prodrec.core.data.batches import Batch, RowBatches, in_order, load, own_shares
+from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.loop import TopK, TrainState
 
@@ -77,12 +77,12 @@ def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, 
     levels: dict[str, _Count] = {}
     attributes: dict[str, _Count] = {}
     source = RowBatches(dataset, photos, augment=False)
-    order = in_order(rows, batch_size=train_state.config.batch_size)
-    shares = own_shares(order)
+    order = sequential_order(rows, batch_size=train_state.config.batch_size)
+    shares = local_shards(order)
     # networks need a row to look at: a rank that has none left looks at one that another counts
     seen = [share if len(share) else batch[:1] for share, batch in zip(shares, order, strict=True)]
     with torch.inference_mode(), train_state.autocast():
-        for share, batch in zip(shares, load(source, seen, workers=workers), strict=True):
+        for share, batch in zip(shares, load_batches(source, seen, workers=workers), strict=True):
             batch = batch.to_device(train_state.device, photos, channels_last=train_state.channels_last)
             _add(levels, attributes, network.top_k(batch, 1), batch, dataset, counted=slice(len(share)))
     for count in (*levels.values(), *attributes.values()):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.taxonomy import PATH_SEPARATOR
-from prodrec.core.data.photos.thumbnails import fit
+from prodrec.core.data.photos.thumbnails import fit_box
 from prodrec.eval.plots.style import DPI, drawing_style, new_figure, save, without_font, wrap
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def draw_gallery(
         with console.progress("drawing photos", total=len(captions), unit="photos") as advance:
             for i, (photo, lines) in enumerate(zip(gallery.photos, captions, strict=True)):
                 left, top = MARGIN + i % columns * (PHOTO + GAP), above + i // columns * cell
-                image = fit(read_photo(photo.row), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
+                image = fit_box(read_photo(photo.row), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
                 _place(axes, image, left, top, right=photo.right)
                 for line, (text, style) in enumerate(lines):
                     axes.text(left, top + PHOTO + 7 + (line + 1) * LINE, text, size=SIZE, **style)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.data.photos.thumbnails import fit, stretch
+from prodrec.core.data.photos.thumbnails import fit_box, resize_grid
 from prodrec.eval.plots.style import DPI, drawing_style, new_figure, save, without_font, wrap
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw_saliency(
     the largest, whose values stand beside the bar. Returns the characters for which no font is installed.
     Raises OutputExists.
     """
-    photo = fit(photo_CHW, (BOX, BOX))
+    photo = fit_box(photo_CHW, (BOX, BOX))
     seen, lit = light(photo, photo_CHW.shape[1:], weights_hw, rows, columns)
     height, width = photo.shape[:2]
     room = 2 * max(width, NARROWEST) + GAP
@@ -93,7 +93,7 @@ def light(
     inside = photo[seen_rows, seen_columns]
     spread = float(weights_hw.max() - weights_hw.min())
     level_hw = (weights_hw - weights_hw.min()) / spread if spread > 1e-6 else np.ones_like(weights_hw)
-    brightness = DARKEST + (1 - DARKEST) * stretch(level_hw, inside.shape[:2])
+    brightness = DARKEST + (1 - DARKEST) * resize_grid(level_hw, inside.shape[:2])
     lit = np.full_like(photo, UNSEEN)
     lit[seen_rows, seen_columns] = np.rint(inside * brightness[:, :, None]).astype(np.uint8)
     return (seen_rows, seen_columns), lit

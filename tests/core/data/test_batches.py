@@ -1,4 +1,4 @@
-"""Batches: a photo's looks depend on seed, epoch and row alone; sizes, padding, augmentation, normalisation."""
+"""Batches: the view of a photo depends only on seed, epoch and row; sizes, padding, loading, normalisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.ragged import Ragged
-from prodrec.core.data.batches import RowBatches, in_order, load, random_view, training_order, whole_view
+from prodrec.core.data.batches import RowBatches, load_batches, sequential_order, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 
 PHOTOS = PhotoConfig(image_size="24x18")
@@ -45,14 +45,14 @@ def dataset_of(count: int = 20, **store: object) -> SimpleNamespace:
     return SimpleNamespace(
         photos=Store(count, **store),
         features_ND=None,
-        refuse_nothing=lambda: None,
+        require_inputs=lambda: None,
         labels_NL=np.stack([np.arange(count) % 2, np.arange(count)], axis=1).astype(np.int32),
         attributes_NA=np.arange(count, dtype=np.int32)[:, None] % 3,
         tokens=ragged_of(*(range(1, 1 + i % 4) for i in range(count))),
     )
 
 
-def test_a_batch_holds_its_rows():
+def test_a_batch_contains_its_rows():
     batch = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
     assert len(batch) == 3 and batch.rows_B.tolist() == [4, 2, 7]
     assert batch.inputs.shape == (3, 3, 24, 18) and batch.inputs.dtype == torch.uint8
@@ -60,7 +60,7 @@ def test_a_batch_holds_its_rows():
     assert batch.tokens_BT.tolist() == [[0, 0, 0], [1, 2, 0], [1, 2, 3]]
 
 
-def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
+def test_an_augmented_photo_depends_only_on_seed_epoch_and_row():
     data = dataset_of()
 
     def photo(row, *, among, **of):
@@ -73,104 +73,63 @@ def test_an_augmented_photo_depends_on_seed_epoch_and_row_alone():
     assert not torch.equal(one, photo(5, among=[5], seed=2, epoch=2))
 
 
-def test_loading_by_workers_gives_the_same_batches_in_order():
-    data, order = dataset_of(), in_order(np.arange(20), batch_size=6)
+def test_workers_load_the_same_batches_in_order():
+    data, order = dataset_of(), sequential_order(np.arange(20), batch_size=6)
     source = RowBatches(data, PHOTOS, augment=True, seed=3, epoch=1)
-    alone, beside = list(load(source, order, workers=0)), list(load(source, order, workers=2))
-    assert [len(batch) for batch in alone] == [6, 6, 6, 2]
-    for a, b in zip(alone, beside, strict=True):
+    single, parallel = list(load_batches(source, order, workers=0)), list(load_batches(source, order, workers=2))
+    assert [len(batch) for batch in single] == [6, 6, 6, 2]
+    for a, b in zip(single, parallel, strict=True):
         assert torch.equal(a.rows_B, b.rows_B) and torch.equal(a.inputs, b.inputs)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_photo_that_cannot_be_read_is_one_sentence_also_from_a_worker(workers):
+def test_a_photo_that_cannot_be_read_raises_one_sentence_even_from_a_worker(workers):
     data = dataset_of()
 
     def gone(row):
         raise BadArtefact(f"photo of row {row} is gone; prepare the dataset again.")
 
     data.photos.all_jpeg, data.photos.decode = False, gone
-    with pytest.raises(BadArtefact) as told:
-        list(load(RowBatches(data, PHOTOS, augment=False), in_order(np.arange(4), batch_size=2), workers=workers))
-    assert str(told.value) == "photo of row 0 is gone; prepare the dataset again."
+    source = RowBatches(data, PHOTOS, augment=False)
+    with pytest.raises(BadArtefact) as caught:
+        list(load_batches(source, sequential_order(np.arange(4), batch_size=2), workers=workers))
+    assert str(caught.value) == "photo of row 0 is gone; prepare the dataset again."
 
 
-def test_a_photo_that_the_fast_decoder_refuses_is_left_to_the_other():
+def test_a_photo_that_the_fast_decoder_refuses_is_decoded_by_pillow():
     data = dataset_of()
     whole = data.photos.read(0)
     data.photos.read = lambda row: b"no JPEG"
     data.photos.decode = lambda row: np.asarray(Image.open(io.BytesIO(whole))).transpose(2, 0, 1).copy()
     expected = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([0]))
-    found = RowBatches(data, PHOTOS, augment=False).batch(np.array([0]))
-    assert torch.equal(found.inputs, expected.inputs)
+    batch = RowBatches(data, PHOTOS, augment=False).batch(np.array([0]))
+    assert torch.equal(batch.inputs, expected.inputs)
 
 
 def test_loading_draws_nothing_from_the_global_generator():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    list(load(RowBatches(dataset_of(), PHOTOS, augment=True), in_order(np.arange(4), batch_size=2), workers=0))
+    source = RowBatches(dataset_of(), PHOTOS, augment=True)
+    list(load_batches(source, sequential_order(np.arange(4), batch_size=2), workers=0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_training_order_covers_every_row_once_in_batches_of_almost_one_size():
+def test_shuffled_order_contains_every_row_once_in_batches_of_almost_equal_size():
     rows = np.arange(100, 203)
-    order = training_order(rows, batch_size=10, seed=0, epoch=0)
+    order = shuffled_order(rows, batch_size=10, seed=0, epoch=0)
     assert sorted(np.concatenate(order)) == rows.tolist()
     assert {len(batch) for batch in order} == {9, 10}
-    again, other = (training_order(rows, batch_size=10, seed=0, epoch=e) for e in (0, 1))
+    again, other = (shuffled_order(rows, batch_size=10, seed=0, epoch=e) for e in (0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(order, again, strict=True))
     assert not np.array_equal(np.concatenate(order), np.concatenate(other))
 
 
-def test_stored_jpeg_and_any_other_photo_look_the_same():
+def test_both_decoders_give_the_same_pixels_for_a_stored_jpeg():
     fast = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.arange(5)).inputs
     general = RowBatches(dataset_of(all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
     assert torch.equal(fast, general)
     png = RowBatches(dataset_of(kind="PNG", all_jpeg=False), PHOTOS, augment=False).batch(np.arange(5)).inputs
-    assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, but for JPEG's loss
-
-
-def test_a_photo_of_the_right_size_is_left_as_it_is_and_others_are_cropped_in_the_middle():
-    exact = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
-    assert torch.equal(whole_view(exact, PHOTOS), exact)
-    wide = torch.zeros((3, 24, 60), dtype=torch.uint8)
-    wide[:, :, 21:39] = 200
-    assert (whole_view(wide, PHOTOS) == 200).all()
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": True},
-        {"crop_area": (0.5, 0.5), "mirror": False},
-        {"deform": 0.3},
-        {"colour_jitter": 0.4},
-    ],
-)
-def test_each_augmentation_changes_photos_and_keeps_their_shape(settings):
-    photos = PhotoConfig(
-        image_size="24x18", **{"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": False, **settings}
-    )
-    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
-    views = [random_view(photo, photos, np.random.default_rng(i)) for i in range(8)]
-    assert all(view.shape == photo.shape and view.dtype == torch.uint8 for view in views)
-    assert any(not torch.equal(view, photo) for view in views)
-
-
-def test_with_all_augmentation_off_a_photo_stays_as_it_is():
-    photos = PhotoConfig(image_size="24x18", crop_area=(1.0, 1.0), crop_aspect=1.0, mirror=False)
-    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
-    assert all(torch.equal(random_view(photo, photos, np.random.default_rng(i)), photo) for i in range(5))
-
-
-def test_random_crops_keep_the_asked_share_of_the_area():
-    photos = PhotoConfig(image_size="32", crop_area=(0.25, 0.25), crop_aspect=1.0, mirror=False)
-    ramp = torch.arange(64, dtype=torch.uint8).repeat(3, 64, 1)  # a photo whose columns tell how wide a crop was
-    widths = []
-    for i in range(20):
-        view = random_view(ramp, photos, np.random.default_rng(i)).float()
-        widths.append(float(view.max() - view.min()))
-    assert all(width == pytest.approx(31, abs=1.5) for width in widths)
+    assert (png.float() - fast.float()).abs().mean() < 25  # the same noise, apart from JPEG's loss
 
 
 def test_to_device_normalises():
@@ -182,7 +141,7 @@ def test_to_device_normalises():
     )
     torch.testing.assert_close(ready.inputs, expected)
     assert ready.inputs.is_contiguous(memory_format=torch.channels_last)
-    assert batch.inputs.dtype == torch.uint8  # the loaded batch is left as it was
+    assert batch.inputs.dtype == torch.uint8  # the loaded batch is unchanged
 
 
 def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():

@@ -51,7 +51,7 @@ class TinyNetwork(nn.Module):
 
     def loss(self, batch: Batch) -> TinyLosses:
         scores_BC = self(batch.inputs).float()
-        total = nn.functional.cross_entropy(scores_BC, batch.labels_BL[:, -1], reduction="sum") / batch.in_all
+        total = nn.functional.cross_entropy(scores_BC, batch.labels_BL[:, -1], reduction="sum") / batch.global_size
         return TinyLosses(total, {"visual": total.detach()})
 
     def top_k(self, batch: Batch, k: int) -> TinyTopK:

@@ -55,7 +55,7 @@ def batch_of(seed: int) -> Batch:
     torch.manual_seed(seed)
     inputs = torch.randn(ROWS, 3, dtype=torch.float64)[dist.shard_slice(ROWS)]
     nothing = torch.zeros(len(inputs), 1)
-    return Batch(torch.arange(len(inputs)), inputs, nothing, nothing, nothing, whole=ROWS)
+    return Batch(torch.arange(len(inputs)), inputs, nothing, nothing, nothing, global_size=ROWS)
 
 
 def gradients(largest: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from prodrec.core.base.errors import ProdrecError
-from prodrec.core.data.batches import RowBatches, in_order, training_order
+from prodrec.core.data.batches import RowBatches, sequential_order, shuffled_order
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.loop import Position, learning_rate, steps_in_all, train_steps
 
@@ -22,10 +22,10 @@ def batches_of(dataset, size):
 
     def epoch_batches(epoch, skip):
         source = RowBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
-        for rows in training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=epoch)[skip:]:
+        for rows in shuffled_order(dataset.rows("train"), batch_size=size, seed=0, epoch=epoch)[skip:]:
             yield source.batch(rows).to_device(torch.device("cpu"), PHOTOS)
 
-    count = len(training_order(dataset.rows("train"), batch_size=size, seed=0, epoch=0))
+    count = len(shuffled_order(dataset.rows("train"), batch_size=size, seed=0, epoch=0))
     return epoch_batches, count
 
 
@@ -86,7 +86,7 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
 
         def epoch_batches(_epoch, skip):
             return (
-                source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in in_order(rows, batch_size=size)[skip:]
+                source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in sequential_order(rows, batch_size=size)[skip:]
             )
 
         list(train_steps(train_state, epoch_batches, batches_per_epoch=32 // size, position=Position()))

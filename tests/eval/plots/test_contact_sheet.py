@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prodrec.core.data.photos.thumbnails import fit
+from prodrec.core.data.photos.thumbnails import fit_box
 from prodrec.eval.gallery import Gallery, JudgedPhoto, Wanted
 from prodrec.eval.plots.contact_sheet import FRAME, PHOTO, draw_gallery, percent
 
@@ -37,7 +37,7 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 def test_photos_are_drawn_pixel_by_pixel_and_errors_framed(tmp_path: Path) -> None:
     draw_gallery(sheet(), photo, tmp_path / "sheet.png", columns=4)
     drawn = read_png(tmp_path / "sheet.png")
-    small = fit(photo(0), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
+    small = fit_box(photo(0), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
     height, width = small.shape[:2]
     places = [(y, x) for y in range(60, 200) for x in range(40, 110)]
     assert any(np.array_equal(drawn[y : y + height, x : x + width], small) for y, x in places)

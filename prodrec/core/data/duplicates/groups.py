@@ -1,8 +1,8 @@
-"""Which rows show the same photo: groups, how they are joined, and labels that contradict each other.
+"""Groups of rows that show the same photo, the union of groups, and rows whose labels contradict each other.
 
-Groups are numbered 0, 1, … in order of their first rows; a product alone has a group of its own.
+Groups are numbered 0, 1, … in order of their first rows. A row without duplicates forms a group of its own.
 
-Shapes: N rows.
+Shapes: N rows, G groups.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.texts import Texts
-
 if TYPE_CHECKING:
     import polars as pl
 
 
-def exact_groups(digests_N: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Group numbers int64 [N] of rows with equal digests uint8 [N, 16]."""
-    halves_N2 = np.ascontiguousarray(digests_N).view(np.uint64)
+def exact_groups(digests_ND: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the group of every row, int64 [N], where rows with equal digests, uint8 [N, 16], form a group."""
+    halves_N2 = np.ascontiguousarray(digests_ND).view(np.uint64)
     _, first, groups_N = np.unique(halves_N2[:, 0], return_index=True, return_inverse=True)
-    if len(digests_N) and (halves_N2[:, 1] != halves_N2[first, 1][groups_N]).any():  # equal in the first half alone
-        keys = np.ascontiguousarray(digests_N).view("V16")[:, 0]
+    if len(digests_ND) and (halves_N2[:, 1] != halves_N2[first, 1][groups_N]).any():  # only the first halves are equal
+        keys = np.ascontiguousarray(digests_ND).view("V16")[:, 0]
         groups_N = np.unique(keys, return_inverse=True)[1]
-    return in_order_of_first(groups_N)
+    return renumber_groups(groups_N)
 
 
-def in_order_of_first(groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same groups (numbers from 0, no more than a few times the rows), numbered in order of their first rows."""
+def renumber_groups(groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Renumber groups in order of their first rows: int64 [N].
+
+    groups_N: numbers from 0 on; the largest should not exceed a few times N, because memory grows with it
+    """
     if not len(groups_N):
         return groups_N
     n = len(groups_N)
     first_G = np.full(int(groups_N.max()) + 1, n, np.int64)
-    first_G[groups_N[::-1]] = np.arange(n - 1, -1, -1)  # the last to be written is the first row
+    first_G[groups_N[::-1]] = np.arange(n - 1, -1, -1)  # the last assignment to a group is its first row
     is_first_N = np.zeros(n, bool)
     is_first_N[first_G[first_G < n]] = True
     number_N = np.cumsum(is_first_N) - 1
@@ -43,26 +44,29 @@ def in_order_of_first(groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def join_pairs(start_N: NDArray[np.int64], pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Group numbers after joining the pairs int64 [pairs, 2] of all blocks, and so on along chains (union-find).
+    """Return the groups after joining pairs, int64 [N]: the connected components, by union-find.
 
-    start_N: where every item begins: itself, or a lower item that it belongs to from the start.
+    start_N: int64, for every item, itself or a lower item that it is joined to from the start
+    pairs:   chunks of pairs, int64 [pairs, 2]
     """
     parent = start_N.copy()
-    for block in pairs:
-        roots = np.sort(_roots(parent, block), axis=1)
+    for chunk in pairs:
+        roots = np.sort(_roots(parent, chunk), axis=1)
         for low, high in np.unique(roots[roots[:, 0] != roots[:, 1]], axis=0).tolist():
             a, b = sorted((_root(parent, low), _root(parent, high)))
             parent[b] = a
-    return in_order_of_first(_roots(parent, np.arange(len(parent))))
+    return renumber_groups(_roots(parent, np.arange(len(parent))))
 
 
 def _roots(parent: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the root of each of `items`, an array of any shape."""
     while not np.array_equal(above := parent[items], items):
         items = above
     return items
 
 
 def _root(parent: NDArray[np.int64], item: int) -> int:
+    """Return the root of one item, and shorten the path to it."""
     while parent[item] != item:
         parent[item] = parent[parent[item]]
         item = int(parent[item])
@@ -70,25 +74,25 @@ def _root(parent: NDArray[np.int64], item: int) -> int:
 
 
 def group_sizes(group_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many rows the group of every row has: int64 [N]."""
-    sizes: NDArray[np.int64] = np.bincount(group_N)[group_N] if len(group_N) else group_N
-    return sizes
+    """Return the number of rows in the group of every row: int64 [N]."""
+    sizes_N: NDArray[np.int64] = np.bincount(group_N)[group_N] if len(group_N) else group_N
+    return sizes_N
 
 
-def conflicting(exact_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Rows whose photo stands under another leaf as well: bool [N]."""
+def conflicting_rows(exact_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return whether the exact group of every row contains several leaves: bool [N]."""
     if not len(exact_N):
         return np.zeros(0, bool)
     groups = int(exact_N.max()) + 1
     leaf_G = np.empty(groups, leaf_N.dtype)
-    leaf_G[exact_N] = leaf_N  # of one of its rows
-    with_conflict_G = np.zeros(groups, bool)
-    with_conflict_G[exact_N[leaf_N != leaf_G[exact_N]]] = True
-    return with_conflict_G[exact_N]
+    leaf_G[exact_N] = leaf_N  # the leaf of any row of the group
+    has_conflict_G = np.zeros(groups, bool)
+    has_conflict_G[exact_N[leaf_N != leaf_G[exact_N]]] = True
+    return has_conflict_G[exact_N]
 
 
-def in_hexadecimal(name: str, digests_R: NDArray[np.uint8]) -> pl.Series:
-    """Digests uint8 [R, bytes] as a column of text, two digits a byte."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    both = np.stack([digits[digests_R >> 4], digits[digests_R & 15]], axis=2)
-    return Texts.from_lengths(both.reshape(-1), np.full(len(digests_R), 2 * digests_R.shape[1])).to_polars(name)
+def hex_column(name: str, digests_RD: NDArray[np.uint8]) -> pl.Series:
+    """Return digests, uint8 [R, D], as a column of hexadecimal text."""
+    import polars as pl
+
+    return pl.Series(name, digests_RD).cast(pl.List(pl.UInt8)).cast(pl.Binary).bin.encode("hex")

@@ -1,16 +1,18 @@
-"""Near-identical photos: within how many bits of the perceptual hash, or not at all, and what the decision rests on.
+"""Groups of near-duplicate photos: how many bits of the perceptual hash may differ, or whether none are joined.
 
-Photos of one product, encoded or resized again, differ in few bits; but so do different products photographed alike
-before a plain background. The leaf labels tell which it is. Two photos of one product stand under different leaves only
-by mistake, as often as pixel-identical photos do (share `noise`, 0 where these are too few to say); two photos of any
-products do so with probability `chance`. Of the pairs that the hash finds, a share `near` does, so at least
+Photos of one product that were encoded or resized again differ in few bits. So do photos of different products in the
+same pose before a plain background. The leaf labels distinguish the two cases. Two photos of one product have different
+leaves only by mistake, as often as pixel-identical photos do (share `noise`; 0 if too few photos are identical). Photos
+of two random products have different leaves with probability `chance`. If the share `apart` of near pairs has different
+leaves, the share of near pairs that show different products is at least
 
-    (near - noise) / (chance - noise)
+    (apart - noise) / (chance - noise)
 
-of them show different products: "at least", because products that look alike share their leaf more often than any two.
-`auto` joins only where this is at most 5 %, and where no chain of near photos swallows 1 % of the catalogue.
+It is a lower bound, because products that look alike have the same leaf more often than random products do. The choice
+`auto` joins near duplicates only if this share is at most MAX_DIFFERENT and no chain of near pairs joins more than
+MAX_GROUP_SHARE of the catalogue.
 
-Shapes: N rows, P distinct photos.
+Shapes: N rows, P distinct photos, H distinct hashes, s sampled photos.
 """
 
 from __future__ import annotations
@@ -23,27 +25,29 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.duplicates.groups import join_pairs
-from prodrec.core.data.duplicates.perceptual_hash import BITS, FLAT, comparisons, near_pairs
+from prodrec.core.data.duplicates.perceptual_hash import BITS, FLAT, count_comparisons, near_pairs
 
 AUTO_BITS = 4
-"""All of 800 photos of 60 x 80 pixels, encoded again as JPEG at quality 75, came back within 2 bits, 99 % at quality 40
-within 4; of those resized and encoded again 72 % within 4."""
+"""Bits that may differ with `auto`. Measured on 800 photos of 60 x 80 pixels, encoded again as JPEG: at quality 75 all
+stay within 2 bits, at quality 40 99 % stay within 4. Resized and encoded again, 72 % stay within 4."""
 
-MANY_PAIRS = 100_000_000
-"""Fewer are compared in seconds."""
-MINUTES_OF_PAIRS = 3_000_000_000
+PROGRESS_FROM_PAIRS = 100_000_000
+"""Fewer pairs are compared within seconds, too soon for a progress bar."""
+WARN_FROM_PAIRS = 3_000_000_000
+"""Comparing this many pairs takes minutes."""
 
-MOST_DIFFERENT = 0.05
-LARGEST_SHARE = 0.01
-LEAST_CHANCE = 0.2
+MAX_DIFFERENT = 0.05
+MAX_GROUP_SHARE = 0.01
+MIN_CHANCE = 0.2
+"""If random pairs have different leaves less often than this, labels cannot distinguish products."""
 
-_SAMPLE = 50_000
-_SMALL_GROUP = 20
-_ENOUGH_PAIRS = 50
+_SAMPLE_PHOTOS = 50_000
+_SMALL_GROUP = 20  # photos; a group up to this size is never too large
+_MIN_IDENTICAL_PAIRS = 50  # fewer pairs do not estimate `noise`
 
 
-def parse_near(text: str) -> int | None:
-    """`auto` is None, `off` is 0, a number of bits is itself. Raises BadOption."""
+def parse_near_duplicates(text: str) -> int | None:
+    """Return the number of bits that --near-duplicates sets: None for `auto`, 0 for `off`. Raises BadOption."""
     if text == "auto":
         return None
     if text == "off":
@@ -55,92 +59,102 @@ def parse_near(text: str) -> int | None:
     )
 
 
-def join_near(
+def join_near_duplicates(
     exact_N: NDArray[np.int64], hashes_N: NDArray[np.uint64], leaf_N: NDArray[np.int32], choice: str
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-    """Groups of identical and near-identical photos, and what was decided: {bits, why, figures …}, bits 0 for off."""
-    asked = parse_near(choice)
-    if asked == 0:
+    """Return the groups of identical and near-identical photos, int64 [N], and a report of the decision.
+
+    exact_N: groups of identical photos; choice: as in --near-duplicates. The report has the bits that may differ (0 if
+    nothing is joined), the reason as `why`, and the statistics of the photos.
+    """
+    chosen_bits = parse_near_duplicates(choice)
+    if chosen_bits == 0:
         return exact_N, {"bits": 0, "why": "off, as asked for"}
-    bits = asked or AUTO_BITS
+    bits = chosen_bits or AUTO_BITS
     first_P = np.unique(exact_N, return_index=True)[1]
-    figures = _disagreement(exact_N, hashes_N[first_P], leaf_N, first_P, bits)
-    why_not = _why_not(figures, bits) if asked is None else None
-    if why_not:
-        return exact_N, {"bits": 0, "why": f"off: {why_not}", **figures}
-    group_P = _join(hashes_N[first_P], bits)
-    group_N = group_P[exact_N]
+    statistics = _leaf_statistics(exact_N, hashes_N[first_P], leaf_N, first_P, bits)
+    objection = _objection(statistics, bits) if chosen_bits is None else None
+    if objection:
+        return exact_N, {"bits": 0, "why": f"off: {objection}", **statistics}
+    group_N = _near_groups(hashes_N[first_P], bits)[exact_N]
     largest = int(np.bincount(group_N).max())
-    figures["largest_group"] = largest
-    if asked is None and largest > max(LARGEST_SHARE * len(group_N), _SMALL_GROUP, np.bincount(exact_N).max()):
-        why_not = f"within {bits} bits one chain would join {largest:,} of {len(group_N):,} photos"
-        return exact_N, {"bits": 0, "why": f"off: {why_not}", **figures}
-    return group_N, {"bits": bits, "why": "as asked for" if asked else f"on: {_seen(figures, bits)}", **figures}
+    statistics["largest_group"] = largest
+    allowed = max(MAX_GROUP_SHARE * len(group_N), _SMALL_GROUP, np.bincount(exact_N).max())
+    if chosen_bits is None and largest > allowed:
+        objection = f"within {bits} bits one chain would join {largest:,} of {len(group_N):,} photos"
+        return exact_N, {"bits": 0, "why": f"off: {objection}", **statistics}
+    why = "as asked for" if chosen_bits else f"on: {_summary(statistics, bits)}"
+    return group_N, {"bits": bits, "why": why, **statistics}
 
 
-def _join(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
-    """Group numbers of P photos in order of first photos; equal hashes join too, photos without structure never."""
+def _near_groups(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
+    """Return the groups of photos within `bits`, int64 [P]. Equal hashes are joined, photos without structure never."""
     hashes_H, first_H, hash_P = np.unique(hashes_P, return_index=True, return_inverse=True)
-    with_structure = np.flatnonzero(hashes_H != FLAT)
+    structured = np.flatnonzero(hashes_H != FLAT)
     start_P = np.where(hashes_P == FLAT, np.arange(len(hashes_P)), first_H[hash_P])
-    total = comparisons(hashes_H[with_structure], bits)
-    if total >= MINUTES_OF_PAIRS:
-        console.info(f"{total:,} pairs of photos are to be compared; --near-duplicates off leaves them out")
-    with console.progress("comparing photos", total=total, unit="pairs", least=MANY_PAIRS) as advance:
-        found = near_pairs(hashes_H[with_structure], bits, advance=advance)
-        return join_pairs(start_P, (first_H[with_structure[pair]] for pair in found))
+    total = count_comparisons(hashes_H[structured], bits)
+    if total >= WARN_FROM_PAIRS:
+        console.info(f"{total:,} pairs of photos are compared, which takes minutes; --near-duplicates off skips this")
+    with console.progress("comparing photos", total=total, unit="pairs", least=PROGRESS_FROM_PAIRS) as advance:
+        pairs = near_pairs(hashes_H[structured], bits, advance=advance)
+        return join_pairs(start_P, (first_H[structured[chunk]] for chunk in pairs))
 
 
-def _disagreement(
+def _leaf_statistics(
     exact_N: NDArray[np.int64],
     hashes_P: NDArray[np.uint64],
     leaf_N: NDArray[np.int32],
     first_P: NDArray[np.int64],
     bits: int,
 ) -> dict[str, Any]:
-    """Shares of pairs that stand under different leaves: pixel-identical, near, any two. Near ones in a sample of P."""
+    """Return the share of pairs with different leaves: among identical, near and random pairs of photos.
+
+    first_P: the first row of every photo. Near pairs are counted in a sample of at most _SAMPLE_PHOTOS photos.
+    """
     by_photo = np.argsort(exact_N, kind="stable")
-    identical = exact_N[by_photo][1:] == exact_N[by_photo][:-1]
-    apart = (leaf_N[by_photo][1:] != leaf_N[by_photo][:-1])[identical]
-    sample = np.flatnonzero(hashes_P != FLAT)
-    if len(sample) > _SAMPLE:
-        sample = np.sort(np.random.default_rng(0).choice(sample, _SAMPLE, replace=False))
-    leaf_S = leaf_N[first_P][sample]
+    is_identical = exact_N[by_photo][1:] == exact_N[by_photo][:-1]
+    identical_apart = (leaf_N[by_photo][1:] != leaf_N[by_photo][:-1])[is_identical]
+    sample_s = np.flatnonzero(hashes_P != FLAT)
+    if len(sample_s) > _SAMPLE_PHOTOS:
+        sample_s = np.sort(np.random.default_rng(0).choice(sample_s, _SAMPLE_PHOTOS, replace=False))
+    leaf_s = leaf_N[first_P][sample_s]
     near = near_apart = 0
-    for i, j in (pair.T for pair in near_pairs(hashes_P[sample], bits)):
+    for i, j in (chunk.T for chunk in near_pairs(hashes_P[sample_s], bits)):
         near += len(i)
-        near_apart += int((leaf_S[i] != leaf_S[j]).sum())
-    shares = np.bincount(leaf_N) / max(len(leaf_N), 1)
+        near_apart += int((leaf_s[i] != leaf_s[j]).sum())
+    leaf_shares = np.bincount(leaf_N) / max(len(leaf_N), 1)
     return {
-        "identical_pairs": len(apart),
-        "identical_apart": float(apart.mean()) if len(apart) else None,
+        "identical_pairs": len(identical_apart),
+        "identical_apart": float(identical_apart.mean()) if len(identical_apart) else None,
         "near_pairs": near,
         "near_apart": near_apart / near if near else None,
-        "chance_apart": float(1 - (shares**2).sum()),
-        "sampled_photos": len(sample),
+        "chance_apart": float(1 - (leaf_shares**2).sum()),
+        "sampled_photos": len(sample_s),
     }
 
 
-def _why_not(figures: dict[str, Any], bits: int) -> str | None:
-    near, chance = figures["near_apart"], figures["chance_apart"]
-    noise = figures["identical_apart"] if figures["identical_pairs"] >= _ENOUGH_PAIRS else 0.0
-    if near is None:
+def _objection(statistics: dict[str, Any], bits: int) -> str | None:
+    """Return why `auto` must not join near duplicates, or None."""
+    apart, chance = statistics["near_apart"], statistics["chance_apart"]
+    noise = statistics["identical_apart"] if statistics["identical_pairs"] >= _MIN_IDENTICAL_PAIRS else 0.0
+    if apart is None:
         return None
-    if chance < LEAST_CHANCE:
+    if chance < MIN_CHANCE:
         return (
             "nearly all photos stand under one leaf, so labels cannot tell near-identical photos from similar products"
         )
-    if (near - noise) / (chance - noise) > MOST_DIFFERENT:
-        return f"{_seen(figures, bits)}, so it would join different products"
+    if (apart - noise) / (chance - noise) > MAX_DIFFERENT:
+        return f"{_summary(statistics, bits)}, so it would join different products"
     return None
 
 
-def _seen(figures: dict[str, Any], bits: int) -> str:
-    if not figures["near_pairs"]:
+def _summary(statistics: dict[str, Any], bits: int) -> str:
+    if not statistics["near_pairs"]:
         return f"no two photos are within {bits} bits"
-    identical = figures["identical_apart"]
+    identical = statistics["identical_apart"]
     compared = f"identical photos {identical:.1%}, " if identical is not None else ""
+    near_apart, chance = statistics["near_apart"], statistics["chance_apart"]
     return (
-        f"of {figures['near_pairs']:,} pairs within {bits} bits {figures['near_apart']:.1%} stand under different "
-        f"leaves ({compared}any two {figures['chance_apart']:.0%})"
+        f"of {statistics['near_pairs']:,} pairs within {bits} bits {near_apart:.1%} stand under different leaves "
+        f"({compared}any two {chance:.0%})"
     )

@@ -1,9 +1,10 @@
-"""A 64-bit perceptual hash, and the pairs of photos whose hashes differ in a few bits only.
+"""A perceptual hash of 64 bits, and all pairs of photos whose hashes differ in a few bits.
 
-The hash (after Zauner 2010, "pHash"): the photo in grey, 32 × 32; its discrete cosine transform; of the 8 × 8 lowest
-frequencies, whether each lies above their median. All in whole numbers, so that every machine computes the same bits.
+The hash follows Zauner (2010), "pHash": reduce the photo to 32 × 32 grey pixels, apply the discrete cosine transform,
+and set one bit for each of the 8 × 8 lowest frequencies that exceeds their median. All arithmetic is in integers, which
+makes the bits the same on every machine.
 
-Shapes: N photos, H distinct hashes.
+Shapes: N photos, S = SIDE pixels of a grey photo's side, H distinct hashes.
 """
 
 from __future__ import annotations
@@ -17,94 +18,94 @@ from numpy.typing import NDArray
 SIDE = 32
 BITS = 64
 FLAT = 0
-"""The hash of a photo without structure (one plain colour). It is like no other photo."""
+"""The hash of a photo without structure, such as a single plain colour. It is not compared with other hashes."""
 
 _LOW = 8
 _COSINES = np.rint(
     4096 * np.cos(np.pi / SIDE * np.outer(np.arange(_LOW), np.arange(SIDE) + 0.5)),
 ).astype(np.int64)
-_WEAKEST = 2 * 4096**2 * SIDE  # the largest coefficient of a photo that a little JPEG noise could have made
-_COMPARED_AT_ONCE = 1 << 20
+_FLAT_BELOW = 2 * 4096**2 * SIDE  # JPEG noise alone produces coefficients up to this size
+_CHUNK_PAIRS = 1 << 20
 
 
-def hash_grey(grey_N32: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The hashes of grey photos uint8 [N, 32, 32]: uint64 [N]."""
-    spectrum = (_COSINES @ grey_N32.astype(np.int64) @ _COSINES.T).reshape(len(grey_N32), BITS)
+def hash_grey(grey_NSS: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return the perceptual hashes, uint64 [N], of grey photos, uint8 [N, 32, 32]."""
+    spectrum = (_COSINES @ grey_NSS.astype(np.int64) @ _COSINES.T).reshape(len(grey_NSS), BITS)
     without_mean = spectrum[:, 1:]
-    above = spectrum > np.median(without_mean, axis=1, keepdims=True)
-    above[:, 0] = True  # the mean is not structure; this also keeps every hash apart from FLAT
-    hashes = np.packbits(above, axis=1).view(">u8")[:, 0].astype(np.uint64)
-    hashes[np.abs(without_mean).max(axis=1, initial=0) < _WEAKEST] = FLAT
-    return hashes
+    bits = spectrum > np.median(without_mean, axis=1, keepdims=True)
+    bits[:, 0] = True  # the mean is not structure; the constant bit also keeps every other hash distinct from FLAT
+    hashes_N = np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
+    hashes_N[np.abs(without_mean).max(axis=1, initial=0) < _FLAT_BELOW] = FLAT
+    return hashes_N
 
 
-def distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """In how many bits a and b differ."""
-    bits = a ^ b
-    ones = np.uint64(1)
-    bits = bits - ((bits >> ones) & np.uint64(0x5555555555555555))
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    ones_N: NDArray[np.uint8] = ((bits * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.uint8)
-    return ones_N  # the product wraps around, as it should
+def hamming_distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Return the number of bits in which a and b differ, element by element: uint8."""
+    distance: NDArray[np.uint8] = np.bitwise_count(a ^ b)
+    return distance
 
 
-def comparisons(hashes_H: NDArray[np.uint64], most: int) -> int:
-    """How many pairs `near_pairs` will compare: those in the buckets of every band.
+def count_comparisons(hashes_H: NDArray[np.uint64], max_bits: int) -> int:
+    """Return the number of pairs that `near_pairs` compares: all pairs within the buckets of every band.
 
-    Photos alike, as before one plain background, fill few buckets, and then these are not far from all pairs.
+    Similar photos, such as those with the same plain background, share few buckets; nearly all pairs are then compared.
     """
-    buckets = (np.unique(hashes_H & band, return_counts=True)[1] for band in _bands(most))
-    return sum(int((sizes * (sizes - 1) // 2).sum()) for sizes in buckets)
+    bucket_sizes = (np.unique(hashes_H & band, return_counts=True)[1] for band in _bands(max_bits))
+    return sum(int((sizes * (sizes - 1) // 2).sum()) for sizes in bucket_sizes)
 
 
 def near_pairs(
-    hashes_H: NDArray[np.uint64], most: int, *, advance: Callable[[int], object] = lambda compared: None
+    hashes_H: NDArray[np.uint64], max_bits: int, *, advance: Callable[[int], object] = lambda compared: None
 ) -> Iterator[NDArray[np.int64]]:
-    """Every pair of positions, i < j, whose hashes differ in at most `most` bits, once: int64 [pairs, 2], in blocks.
+    """Yield every pair of positions i < j whose hashes differ in at most `max_bits` bits, once: int64 [pairs, 2].
 
-    Two hashes that differ in at most `most` bits are equal in at least one of `most` + 1 bands of bits: only hashes
-    with an equal band are compared (multi-index hashing, Norouzi et al. 2012). Memory is bounded by the block.
-    `advance` is called with the pairs compared since the last call.
+    The pairs come in chunks, which bound the memory. Two hashes that differ in at most k bits are equal in at least
+    one of k + 1 bands of bits, so only hashes with an equal band are compared (multi-index hashing, Norouzi et al.
+    2012). `advance` is called with the number of pairs compared since its last call.
     """
-    bands = _bands(most)
+    bands = _bands(max_bits)
     for number, band in enumerate(bands):
-        values = hashes_H & band
-        order = np.argsort(values, kind="stable")
-        ends = np.searchsorted(values[order], values[order], side="right")
-        for i, j in _compare(hashes_H, order, ends, most, advance):
+        values_H = hashes_H & band
+        order_H = np.argsort(values_H, kind="stable")
+        bucket_ends_H = np.searchsorted(values_H[order_H], values_H[order_H], side="right")
+        for i, j in _compare_buckets(hashes_H, order_H, bucket_ends_H, max_bits, advance):
             difference = hashes_H[i] ^ hashes_H[j]
-            found_before = np.zeros(len(i), bool)
+            in_earlier_band = np.zeros(len(i), bool)
             for earlier in bands[:number]:
-                found_before |= (difference & earlier) == 0
-            yield np.sort(np.stack([i, j], axis=1)[~found_before], axis=1)
+                in_earlier_band |= (difference & earlier) == 0
+            yield np.sort(np.stack([i, j], axis=1)[~in_earlier_band], axis=1)
 
 
-def _bands(most: int) -> list[np.uint64]:
-    """Masks of `most` + 1 bands, which together are all bits."""
-    edges = np.linspace(0, BITS, most + 2).astype(int).tolist()
+def _bands(max_bits: int) -> list[np.uint64]:
+    """Return the masks of `max_bits` + 1 bands that partition the bits."""
+    edges = np.linspace(0, BITS, max_bits + 2).astype(int).tolist()
     return [np.uint64((1 << high) - (1 << low)) for low, high in itertools.pairwise(edges)]
 
 
-def _compare(
+def _compare_buckets(
     hashes_H: NDArray[np.uint64],
-    order: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    most: int,
+    order_H: NDArray[np.int64],
+    bucket_ends_H: NDArray[np.int64],
+    max_bits: int,
     advance: Callable[[int], object],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Compare every hash with those behind it in its bucket, about a million at once."""
-    following = ends - np.arange(len(order)) - 1
-    before = np.concatenate([[0], np.cumsum(following)])
+    """Compare every hash with the following ones of its bucket, in chunks of about a million pairs.
+
+    order_H: positions sorted by bucket; bucket_ends_H: where, in `order_H`, the bucket of every entry ends. Yields the
+    positions i and j of the pairs that are near.
+    """
+    following_H = bucket_ends_H - np.arange(len(order_H)) - 1
+    pairs_before = np.concatenate([[0], np.cumsum(following_H)])
     start = 0
-    while start < len(order):
-        stop = max(start + 1, int(np.searchsorted(before, before[start] + _COMPARED_AT_ONCE, side="right")) - 1)
-        counts = following[start:stop]
+    while start < len(order_H):
+        limit = pairs_before[start] + _CHUNK_PAIRS
+        stop = max(start + 1, int(np.searchsorted(pairs_before, limit, side="right")) - 1)
+        counts = following_H[start:stop]
         first = np.repeat(np.arange(start, stop), counts)
-        second = first + 1 + np.arange(len(first)) - np.repeat(before[start:stop] - before[start], counts)
-        i, j = order[first], order[second]
-        near = distance(hashes_H[i], hashes_H[j]) <= most
-        if near.any():
-            yield i[near], j[near]
+        offset = np.arange(len(first)) - np.repeat(pairs_before[start:stop] - pairs_before[start], counts)
+        i, j = order_H[first], order_H[first + 1 + offset]
+        is_near = hamming_distance(hashes_H[i], hashes_H[j]) <= max_bits
+        if is_near.any():
+            yield i[is_near], j[is_near]
         advance(len(i))
         start = stop

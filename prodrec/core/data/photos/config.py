@@ -1,4 +1,4 @@
-"""How photos become the network's input: size, augmentation, normalisation."""
+"""Settings of the network's input: its size, the augmentation of training photos, and their normalisation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class PhotoConfig:
-    """Input size and augmentation; S §4.2 trains with random crop, mirror and deformation."""
+    """Input size, augmentation and normalisation. Paper S §4.2 trains with random crop, mirror and deformation.
+
+    Raises ValueError for a value outside its range.
+    """
 
     image_size: str = setting(
         "224", "input size of the network in pixels: a side (224), or height x width (96x80)", group="size"
@@ -45,7 +48,7 @@ class PhotoConfig:
             raise ValueError(f"image_size={self.image_size} is neither a side (224) nor height x width (96x80).")
         low, high = self.crop_area
         if not 0 < low <= high <= 1:
-            raise ValueError(f"crop_area={low},{high} must rise inside (0, 1].")
+            raise ValueError(f"crop_area={low},{high} must be two shares in (0, 1], the smaller first.")
         if self.crop_aspect < 1:
             raise ValueError(f"crop_aspect={self.crop_aspect} must be at least 1.")
         if not 0 <= self.deform < 0.8:
@@ -57,8 +60,10 @@ class PhotoConfig:
 
     @property
     def height(self) -> int:
+        """Height of the input in pixels."""
         return int(self.image_size.split("x")[0])
 
     @property
     def width(self) -> int:
+        """Width of the input in pixels."""
         return int(self.image_size.split("x")[-1])

@@ -1,6 +1,8 @@
-"""Feature vectors in place of photos: rows of a .npy or .h5 file, one for every row of the tables, kept as float16.
+"""Feature vectors in place of photos: a .npy or .h5 file with one vector for every row of the tables.
 
-Shapes: M rows of all tables, R some of them (int64, ascending), D numbers in a vector.
+The dataset stores the vectors as float16.
+
+Shapes: M rows of all tables, R some of them (int64, ascending), r the rows of a chunk, D numbers of a vector.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.errors import BadFeatures, NotFound
-from prodrec.core.data.duplicates import groups as duplicates
+from prodrec.core.data.duplicates import groups
+from prodrec.core.data.photos.photo_table import DIGEST_BYTES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,64 +30,67 @@ if TYPE_CHECKING:
 
 FILE = Path("arrays") / "features.npy"
 
-_KINDS = ("float16", "float32")
-_BYTES_AT_ONCE = 32 << 20
+_DTYPES = ("float16", "float32")
+_CHUNK_BYTES = 32 << 20
 _EXPECTED = "expected [rows, numbers] of float16 or float32, a .npy file or an .h5 file with a dataset `features`"
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """The vectors as the user has them, M of them; opened for each reading, and read in pieces."""
+    """The user's file of M vectors. It is opened for every pass, and read in chunks."""
 
     path: Path
     rows: int
     width: int
 
-    def pieces(self, rows_R: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """The vectors of `rows_R` as float16 [some, D], with their rows, piece by piece."""
-        at_once = max(1, _BYTES_AT_ONCE // (4 * self.width))
-        for start in range(0, self.rows, at_once):
-            first, last = np.searchsorted(rows_R, [start, start + at_once])
+    def chunks(self, rows_R: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Yield the vectors of `rows_R` in chunks: their rows int64 [r] and the vectors float16 [r, D].
+
+        A number that is too large for float16 becomes infinite.
+        """
+        chunk_rows = max(1, _CHUNK_BYTES // (4 * self.width))
+        for start in range(0, self.rows, chunk_rows):
+            first, last = np.searchsorted(rows_R, [start, start + chunk_rows])
             if first == last:
                 continue
-            some = rows_R[first:last]
-            with _opened(self.path) as vectors_MD, np.errstate(over="ignore"):  # told by who checks
-                block = np.asarray(vectors_MD[some[0] : some[-1] + 1])[some - some[0]].astype(np.float16)
-            del vectors_MD  # a mapped page counts as memory of this process until the file is closed
-            yield some, block
+            rows_r = rows_R[first:last]
+            with _open_vectors(self.path) as vectors_MD, np.errstate(over="ignore"):
+                vectors_rD = np.asarray(vectors_MD[rows_r[0] : rows_r[-1] + 1])[rows_r - rows_r[0]].astype(np.float16)
+            del vectors_MD  # mapped pages count as memory of this process until the file is closed
+            yield rows_r, vectors_rD
 
 
 def open_features(path: Path, *, rows: int, tables: str) -> FeatureFile:
-    """The vectors in `path` of a catalogue of `rows` rows in `tables`. Raises NotFound or BadFeatures."""
+    """Open the vectors of a catalogue of `rows` rows; messages name its `tables`. Raises NotFound or BadFeatures."""
     if not path.exists():
         raise NotFound(f"--features {path} does not exist; {_EXPECTED}.")
-    with _opened(path) as vectors_MD:
-        shape, kind = tuple(vectors_MD.shape), str(vectors_MD.dtype)
-    if len(shape) != 2 or 0 in shape[1:] or kind not in _KINDS:
-        raise BadFeatures(f"--features {path} holds {kind} {list(shape)}; {_EXPECTED}.")
+    with _open_vectors(path) as vectors_MD:
+        shape, dtype = tuple(vectors_MD.shape), str(vectors_MD.dtype)
+    if len(shape) != 2 or 0 in shape[1:] or dtype not in _DTYPES:
+        raise BadFeatures(f"--features {path} contains {dtype} {list(shape)}; {_EXPECTED}.")
     if shape[0] != rows:
         raise BadFeatures(
-            f"--features {path} holds {shape[0]:,} vectors and {tables} {rows:,} rows; expected one for every row, in "
-            "the order of the tables."
+            f"--features {path} contains {shape[0]:,} vectors and {tables} {rows:,} rows; expected one for every row, "
+            "in the order of the tables."
         )
     return FeatureFile(path, *shape)
 
 
-def _opened(path: Path) -> AbstractContextManager[Any]:
-    """An array-like [M, D] as it stands in the file, unread. Raises BadFeatures."""
+def _open_vectors(path: Path) -> AbstractContextManager[Any]:
+    """Open the array-like [M, D] in a file without reading it. Raises BadFeatures."""
     if path.suffix.lower() in (".h5", ".hdf5"):
-        return _opened_h5(path)
+        return _open_h5(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BadFeatures(f"--features {path} cannot be read ({error}); {_EXPECTED}.") from error
     if not isinstance(array, np.ndarray):
-        raise BadFeatures(f"--features {path} holds several arrays; {_EXPECTED}.")
+        raise BadFeatures(f"--features {path} contains several arrays; {_EXPECTED}.")
     return nullcontext(array)
 
 
 @contextmanager
-def _opened_h5(path: Path) -> Iterator[Any]:
+def _open_h5(path: Path) -> Iterator[Any]:
     import h5py
 
     try:
@@ -92,77 +98,81 @@ def _opened_h5(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise BadFeatures(f"--features {path} cannot be read ({error}); {_EXPECTED}.") from error
     with file:
-        found = file.get("features")
-        if not isinstance(found, h5py.Dataset):
+        vectors = file.get("features")
+        if not isinstance(vectors, h5py.Dataset):
             raise BadFeatures(f"--features {path} has no dataset `features`, only {', '.join(file) or 'nothing'}.")
-        yield found
+        yield vectors
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The vectors of a catalogue, checked; digests_M: uint8 [M, 16] of their bytes as stored, zeros where not read."""
+    """The checked vectors of a catalogue, one kind of ModelInputs for `prepare`.
+
+    digests_MD: uint8 [M, DIGEST_BYTES], hash of every vector as float16; zeros for a row that was not read
+    """
 
     file: FeatureFile
-    digests_M: NDArray[np.uint8]
+    digests_MD: NDArray[np.uint8]
 
-    def identical(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        return duplicates.exact_groups(self.digests_M[rows_R])
+    def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+        return groups.exact_groups(self.digests_MD[rows_R])
 
-    def near(
+    def duplicate_groups(
         self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         return exact_R, {"bits": 0, "why": "off: vectors have no perceptual hash"}
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
-        shape, place = (len(rows_R), self.file.width), directory / FILE
+        shape, path = (len(rows_R), self.file.width), directory / FILE
         with (
-            place.open("wb") as stream,
+            path.open("wb") as stream,
             console.progress("writing vectors", total=len(rows_R), unit="vectors") as advance,
         ):
             header = {"descr": "<f2", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for some, block in self.file.pieces(rows_R):
-                stream.write(block.astype("<f2", copy=False).data)
-                advance(len(some))
-        distinct = len(np.unique(self.identical(rows_R)))
-        return {"features": {"width": self.file.width, "count": distinct, "bytes": place.stat().st_size}}
+            for rows_r, vectors_rD in self.file.chunks(rows_R):
+                stream.write(vectors_rD.astype("<f2", copy=False).data)
+                advance(len(rows_r))
+        distinct = len(np.unique(self.identical_groups(rows_R)))
+        return {"features": {"width": self.file.width, "count": distinct, "bytes": path.stat().st_size}}
 
-    def columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+    def product_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
         return []
 
-    def hashes(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
-        return [duplicates.in_hexadecimal("vector", self.digests_M[rows_R])]
+    def hash_columns(self, rows_R: NDArray[np.int64]) -> list[pl.Series]:
+        return [groups.hex_column("vector", self.digests_MD[rows_R])]
 
     def add_to(self, fingerprint: Fingerprint, rows_R: NDArray[np.int64]) -> None:
         fingerprint.add("features", [len(rows_R), self.file.width])
-        fingerprint.add("vectors", self.digests_M[rows_R])
+        fingerprint.add("vectors", self.digests_MD[rows_R])
 
 
 def read_features(file: FeatureFile, rows_R: NDArray[np.int64], catalogue: Catalogue) -> Features:
-    """Check the vectors of `rows_R` and hash them. Raises BadFeatures naming the first that is wrong, and its row."""
-    digests_M = np.zeros((file.rows, 16), np.uint8)
+    """Check and hash the vectors of `rows_R`. Raises BadFeatures that names the first invalid number and its row."""
+    digests_MD = np.zeros((file.rows, DIGEST_BYTES), np.uint8)
     with console.progress("reading vectors", total=len(rows_R), unit="vectors") as advance:
-        for some, block in file.pieces(rows_R):
-            wrong = np.flatnonzero(~np.isfinite(block).all(axis=1))
-            if len(wrong):
-                raise _not_finite(file, int(some[wrong[0]]), catalogue)
-            hashed = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in block)
-            digests_M[some] = np.frombuffer(hashed, np.uint8).reshape(-1, 16)
-            advance(len(some))
-    return Features(file, digests_M)
+        for rows_r, vectors_rD in file.chunks(rows_R):
+            invalid_r = np.flatnonzero(~np.isfinite(vectors_rD).all(axis=1))
+            if len(invalid_r):
+                raise _not_finite(file, int(rows_r[invalid_r[0]]), catalogue)
+            digests = b"".join(hashlib.blake2b(vector, digest_size=DIGEST_BYTES).digest() for vector in vectors_rD)
+            digests_MD[rows_r] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
+            advance(len(rows_r))
+    return Features(file, digests_MD)
 
 
 def _not_finite(file: FeatureFile, row: int, catalogue: Catalogue) -> BadFeatures:
-    with _opened(file.path) as vectors_MD:
-        vector = np.asarray(vectors_MD[row])
+    """Return the error for the first number of a vector that is not finite as float16."""
+    with _open_vectors(file.path) as vectors_MD:
+        vector_D = np.asarray(vectors_MD[row])
     with np.errstate(over="ignore"):
-        position = int(np.flatnonzero(~np.isfinite(vector.astype(np.float16)))[0])
-    table, table_row = catalogue.at(np.array([row]), "table", "table_row").row(0)
-    place = f"{Path(catalogue.tables[table]).name}, row {table_row}"
-    what = f"--features {file.path}, vector {row} counted from 0 ({place})"
-    if np.isfinite(vector[position]):
+        position = int(np.flatnonzero(~np.isfinite(vector_D.astype(np.float16)))[0])
+    table, table_row = catalogue.read_rows(np.array([row]), "table", "table_row").row(0)
+    origin = f"{Path(catalogue.tables[table]).name}, row {table_row}"
+    vector_name = f"--features {file.path}, vector {row} counted from 0 ({origin})"
+    if np.isfinite(vector_D[position]):
         return BadFeatures(
-            f"{what}: number {position} is {vector[position]:g}, too large for float16 (65,504 at most); scale the "
-            "vectors."
+            f"{vector_name}: number {position} is {vector_D[position]:g}, too large for float16 (65,504 at most); "
+            "scale the vectors."
         )
-    return BadFeatures(f"{what}: number {position} is {vector[position]}; every number must be finite.")
+    return BadFeatures(f"{vector_name}: number {position} is {vector_D[position]}; every number must be finite.")

@@ -1,10 +1,12 @@
-"""Encoded photos in a few large files with an index: fast to read in any order, on any file system, from any process.
+"""The photos of a dataset: encoded, in a few large files with an index, for fast reads in any order by any process.
 
-    photos/00000.bin …     the bytes of the photos behind each other
-    photos/index.npy       int64 [N, 3]: shard, offset, length of every row
-    photos/in_place.parquet  instead of both, with --in-place: file, offset, length, deflated of every row
+    photos/00000.bin …       the bytes of the photos, one after another
+    photos/index.npy         int64 [N, 3]: shard, offset and length in bytes for every row
+    photos/in_place.parquet  with --in-place, instead of both: file, offset, length, deflated for every row
 
 Rows that show the same photo share its bytes.
+
+Shapes: N rows of the dataset, P photos as they were written, S shard files.
 """
 
 from __future__ import annotations
@@ -23,47 +25,53 @@ from prodrec.core.base.texts import factorize
 from prodrec.core.data.photos.sources import PhotoLocation, PhotoLocations
 
 SHARD_BYTES = 256 << 20
+"""Bytes of a shard file: at 20 kB per photo, ten million photos fill about 750 files."""
+
+MAX_UNUSED = 0.1
+"""Share of stored bytes that no row uses, above which the shards are written again."""
+
+_NO_PROCESS = -1
 
 
 class PhotoStore:
-    """The photos of a dataset by row. Picklable; every process opens its own files, at the first read.
+    """The photos of a dataset by row. It can be pickled; every process opens its own files at the first read.
 
-    all_jpeg: every photo is an upright JPEG, RGB or grey, so that the fastest decoder will do.
+    all_jpeg: whether every photo is an upright JPEG, RGB or grey, which the fastest decoder can read
     """
 
     all_jpeg = True
-    _process = -1
+    _process = _NO_PROCESS  # the process that opened `_files`
 
     def __init__(self, index_N3: NDArray[np.int64], directory: Path) -> None:
         self._index_N3 = index_N3
         self._directory = directory
-        self._files: dict[int, int] = {}
+        self._files: dict[int, int] = {}  # file descriptors by shard
 
     @classmethod
     def open(cls, directory: Path, *, in_place: bool) -> PhotoStore:
-        """The photos in `directory`. Raises BadArtefact where files are missing or shorter than the index says."""
+        """Open the photos in `directory`. Raises BadArtefact if a file is missing or too short for the index."""
         return PhotosInPlace(directory) if in_place else cls._open_shards(directory)
 
     @classmethod
     def _open_shards(cls, directory: Path) -> PhotoStore:
         path = directory / "index.npy"
-        index: NDArray[np.int64] = load_array(path, np.int64, (None, 3), again="prepare the dataset again")
-        if index.min(initial=0) < 0:
-            raise BadArtefact(f"{path} names places below 0; prepare the dataset again.")
-        needed_S = np.zeros(int(index[:, 0].max(initial=-1)) + 1, np.int64)
-        np.maximum.at(needed_S, index[:, 0], index[:, 1] + index[:, 2])
-        for shard, needed in enumerate(needed_S.tolist()):
+        index_N3: NDArray[np.int64] = load_array(path, np.int64, (None, 3), again="prepare the dataset again")
+        if index_N3.min(initial=0) < 0:
+            raise BadArtefact(f"{path} contains negative numbers; prepare the dataset again.")
+        required_S = np.zeros(int(index_N3[:, 0].max(initial=-1)) + 1, np.int64)
+        np.maximum.at(required_S, index_N3[:, 0], index_N3[:, 1] + index_N3[:, 2])
+        for shard, required in enumerate(required_S.tolist()):
             file = directory / shard_name(shard)
-            found = file.stat().st_size if file.is_file() else 0
-            if found < needed:
-                raise BadArtefact(f"{file} has {found:,} bytes, expected {needed:,}; prepare the dataset again.")
-        return cls(index, directory)
+            size = file.stat().st_size if file.is_file() else 0
+            if size < required:
+                raise BadArtefact(f"{file} has {size:,} bytes, expected {required:,}; prepare the dataset again.")
+        return cls(index_N3, directory)
 
     def __len__(self) -> int:
         return len(self._index_N3)
 
     def read(self, row: int) -> bytes:
-        """The encoded photo of `row`, as stored: JPEG, upright, RGB or grey."""
+        """Return the encoded photo of `row`: an upright JPEG, RGB or grey. Raises OSError."""
         shard, offset, length = self._index_N3[row].tolist()
         file = self._file(shard)
         if hasattr(os, "pread"):
@@ -72,17 +80,17 @@ class PhotoStore:
         return os.read(file, length)
 
     def decode(self, row: int) -> NDArray[np.uint8]:
-        """The photo of `row` as uint8 [3, H, W], upright, RGB; also for photos left in place. Raises BadArtefact."""
-        from prodrec.core.data.photos.examine import UnusablePhoto, open_upright
+        """Return the photo of `row`, upright and RGB: uint8 [3, H, W]. Raises BadArtefact."""
+        from prodrec.core.data.photos.upright import PhotoRejected, open_upright
 
         try:
             image, _ = open_upright(self.read(row))
-        except (OSError, UnusablePhoto) as error:
+        except (OSError, PhotoRejected) as error:
             raise BadArtefact(f"{self._directory}, photo of row {row}: {error}; prepare the dataset again.") from error
         return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
     def _file(self, shard: int) -> int:
-        if self._process != os.getpid():  # after a fork the parent's files are the parent's to close
+        if self._process != os.getpid():  # after a fork, the files belong to the parent process
             self._process, self._files = os.getpid(), {}
         file = self._files.get(shard)
         if file is None:
@@ -101,11 +109,11 @@ class PhotoStore:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_process": -1, "_files": {}}
+        return {**self.__dict__, "_process": _NO_PROCESS, "_files": {}}
 
 
 class PhotosInPlace(PhotoStore):
-    """Photos left where they are: in files of their own or inside an archive. They are as the shop made them."""
+    """The photos of a dataset that was prepared with --in-place: the user's own files, or parts of an archive."""
 
     all_jpeg = False
 
@@ -117,30 +125,30 @@ class PhotosInPlace(PhotoStore):
             frame = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
-        self._names, numbers = factorize(frame["file"])
-        index = np.stack([numbers, frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
-        super().__init__(index.astype(np.int64), directory)
+        self._paths, path_N = factorize(frame["file"])
+        index_N3 = np.stack([path_N, frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
+        super().__init__(index_N3.astype(np.int64), directory)
         self._deflated_N = frame["deflated"].to_numpy()
 
     def read(self, row: int) -> bytes:
-        """The encoded photo of `row`, as it was found: any format, not always upright."""
-        number, offset, length = self._index_N3[row].tolist()
-        return PhotoLocation(self._names[number], offset, length, bool(self._deflated_N[row])).read()
+        """Return the encoded photo of `row` in its original format and rotation. Raises OSError or zlib.error."""
+        path, offset, length = self._index_N3[row].tolist()
+        return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row])).read()
 
 
 def shard_name(shard: int) -> str:
-    """00000.bin and so on."""
+    """Return the file name of a shard: 00000.bin, 00001.bin and so on."""
     return f"{shard:05d}.bin"
 
 
 class ShardWriter:
-    """Writes photos behind each other into shards of about 256 MiB; use as a context manager."""
+    """Write photos one after another into shards of about SHARD_BYTES. Use it as a context manager."""
 
     def __init__(self, directory: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
         self._directory, self._shard_bytes = directory, shard_bytes
         self._stream: IO[bytes] | None = None
         self._shard, self._offset = -1, 0
-        self.bytes = 0
+        self.bytes_written = 0
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -150,46 +158,53 @@ class ShardWriter:
             self._stream.close()
 
     def append(self, data: bytes) -> tuple[int, int, int]:
-        """Write one photo; gives its (shard, offset, length)."""
+        """Write one photo, and return its shard, offset and length."""
         if self._stream is None or self._offset + len(data) > self._shard_bytes > 0:
             self.__exit__()
             self._shard, self._offset = self._shard + 1, 0
             self._stream = (self._directory / shard_name(self._shard)).open("wb")
         self._stream.write(data)
-        place = (self._shard, self._offset, len(data))
+        entry = (self._shard, self._offset, len(data))
         self._offset += len(data)
-        self.bytes += len(data)
-        return place
+        self.bytes_written += len(data)
+        return entry
 
 
-def write_index(directory: Path, places_P3: NDArray[np.int64], photo_N: NDArray[np.int64]) -> int:
-    """Write photos/index.npy: shard, offset, length of the photo of every row; gives the bytes of all shards.
+def write_index(directory: Path, index_P3: NDArray[np.int64], photo_N: NDArray[np.int64]) -> int:
+    """Write photos/index.npy, and return the number of bytes in all shards.
 
-    places_P3: int64 [P, 3], where the photos that were written stand; photo_N: which of them every row shows
+    index_P3: int64, shard, offset and length of every photo that a ShardWriter wrote into `directory`
+    photo_N:  int64, the photo that every row of the dataset shows
 
-    Where rows that were dropped later leave more than a tenth of the bytes unused, the shards are written again.
+    If rows were rejected after their photos were written, and more than MAX_UNUSED of the bytes belong to no row, the
+    shards are written again without them.
     """
     files = sorted(directory.glob("*.bin"))
-    stored = sum(file.stat().st_size for file in files)
-    used, photo_N = np.unique(photo_N, return_inverse=True)
-    places_P3 = places_P3[used]
-    if places_P3[:, 2].sum() < 0.9 * stored:
-        before = directory / "before"
-        before.mkdir()
-        for file in files:
-            file.rename(before / file.name)
-        photos = PhotoStore(places_P3, before)
-        with ShardWriter(directory) as writer:
-            places_P3 = np.empty_like(places_P3)
-            for photo in range(len(places_P3)):
-                places_P3[photo] = writer.append(photos.read(photo))
-        stored = writer.bytes
-        photos.close()
-        shutil.rmtree(before)
-    np.save(directory / "index.npy", places_P3[photo_N], allow_pickle=False)
-    return stored
+    stored_bytes = sum(file.stat().st_size for file in files)
+    used_photos, photo_N = np.unique(photo_N, return_inverse=True)
+    index_P3 = index_P3[used_photos]
+    if index_P3[:, 2].sum() < (1 - MAX_UNUSED) * stored_bytes:
+        index_P3, stored_bytes = _rewrite_shards(directory, files, index_P3)
+    np.save(directory / "index.npy", index_P3[photo_N], allow_pickle=False)
+    return stored_bytes
 
 
-def write_in_place(directory: Path, places: PhotoLocations) -> None:
-    """Write photos/in_place.parquet: one row for every row of the dataset, files as absolute paths."""
-    places.frame().write_parquet(directory / "in_place.parquet")
+def _rewrite_shards(directory: Path, files: list[Path], index_P3: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Replace the shards by new ones that contain only the photos of `index_P3`. Return their index and size."""
+    old_directory = directory / "before"
+    old_directory.mkdir()
+    for file in files:
+        file.rename(old_directory / file.name)
+    photos = PhotoStore(index_P3, old_directory)
+    with ShardWriter(directory) as writer:
+        new_index_P3 = np.empty_like(index_P3)
+        for photo in range(len(index_P3)):
+            new_index_P3[photo] = writer.append(photos.read(photo))
+    photos.close()
+    shutil.rmtree(old_directory)
+    return new_index_P3, writer.bytes_written
+
+
+def write_in_place(directory: Path, locations: PhotoLocations) -> None:
+    """Write photos/in_place.parquet: the location of the photo of every row, with absolute paths."""
+    locations.to_polars().write_parquet(directory / "in_place.parquet")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prodrec.core.data.duplicates.groups import conflicting, exact_groups, group_sizes, in_order_of_first, join_pairs
+from prodrec.core.data.duplicates.groups import conflicting_rows, exact_groups, group_sizes, join_pairs, renumber_groups
 
 
 def test_groups_are_numbered_in_order_of_first_rows() -> None:
-    assert in_order_of_first(np.array([7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 2, 1]
-    assert in_order_of_first(np.empty(0, np.int64)).tolist() == []
+    assert renumber_groups(np.array([7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 2, 1]
+    assert renumber_groups(np.empty(0, np.int64)).tolist() == []
 
 
 def test_exact_groups() -> None:
@@ -31,7 +31,7 @@ def test_joining_follows_chains(seed: int) -> None:
         old, new = member[i], member[j]
         member = [new if m == old else m for m in member]
     found = join_pairs(np.arange(n), blocks)
-    assert found.tolist() == in_order_of_first(np.array(member)).tolist()
+    assert found.tolist() == renumber_groups(np.array(member)).tolist()
 
 
 def test_joining_from_a_start() -> None:
@@ -48,6 +48,6 @@ def test_group_sizes() -> None:
 def test_conflicts() -> None:
     exact = np.array([0, 1, 0, 2, 1, 3, 0])
     leaf = np.array([5, 6, 5, 7, 8, 7, 9], np.int32)
-    assert conflicting(exact, leaf).tolist() == [True, True, True, False, True, False, True]
-    assert not conflicting(exact, np.full(7, 4, np.int32)).any()
-    assert conflicting(exact[:0], leaf[:0]).tolist() == []
+    assert conflicting_rows(exact, leaf).tolist() == [True, True, True, False, True, False, True]
+    assert not conflicting_rows(exact, np.full(7, 4, np.int32)).any()
+    assert conflicting_rows(exact[:0], leaf[:0]).tolist() == []

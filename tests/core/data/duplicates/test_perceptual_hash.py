@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prodrec.core.data.duplicates import perceptual_hash
-from prodrec.core.data.duplicates.perceptual_hash import FLAT, SIDE, comparisons, distance, hash_grey, near_pairs
+from prodrec.core.data.duplicates.perceptual_hash import (
+    FLAT,
+    SIDE,
+    count_comparisons,
+    hamming_distance,
+    hash_grey,
+    near_pairs,
+)
 
 
 def grey(image: Image.Image) -> NDArray[np.uint8]:
@@ -28,8 +35,8 @@ def test_distance_counts_bits() -> None:
     a = np.random.default_rng(0).integers(0, 2**64, 200, dtype=np.uint64)
     b = np.roll(a, 1)
     expected = [(int(x) ^ int(y)).bit_count() for x, y in zip(a, b, strict=True)]
-    assert distance(a, b).tolist() == expected
-    assert distance(a, a).max() == 0
+    assert hamming_distance(a, b).tolist() == expected
+    assert hamming_distance(a, a).max() == 0
 
 
 def test_the_same_photo_encoded_or_resized_again_is_near() -> None:
@@ -38,14 +45,14 @@ def test_the_same_photo_encoded_or_resized_again_is_near() -> None:
         stream = io.BytesIO()
         original.resize((90, 75), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=60)
         a, b = hashes_of(original, Image.open(stream))
-        assert distance(a[None], b[None])[0] <= 8
+        assert hamming_distance(a[None], b[None])[0] <= 8
 
 
 def test_other_photos_are_far() -> None:
     hashes = hashes_of(*(picture(seed) for seed in range(60)))
     i, j = np.triu_indices(60, 1)
-    assert np.median(distance(hashes[i], hashes[j])) > 24
-    assert distance(hashes[i], hashes[j]).min() > 8
+    assert np.median(hamming_distance(hashes[i], hashes[j])) > 24
+    assert hamming_distance(hashes[i], hashes[j]).min() > 8
 
 
 def test_photos_without_structure_have_no_hash() -> None:
@@ -67,19 +74,19 @@ def test_hash_is_the_same_in_any_company() -> None:
 @pytest.mark.parametrize("bits", [1, 2, 4, 7])
 @pytest.mark.parametrize("at_once", [1, 50, 1 << 20])
 def test_banded_pairs_are_all_pairs(bits: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perceptual_hash, "_COMPARED_AT_ONCE", at_once)
+    monkeypatch.setattr(perceptual_hash, "_CHUNK_PAIRS", at_once)
     random = np.random.default_rng(bits)
     hashes = random.integers(0, 2**64, 40, dtype=np.uint64)
     flips = [np.bitwise_or.reduce(np.uint64(1) << random.integers(0, 64, k).astype(np.uint64)) for k in range(1, 9)]
     hashes = np.unique(np.concatenate([hashes, *(hashes ^ flip for flip in flips)]))
     i, j = np.triu_indices(len(hashes), 1)
-    near = distance(hashes[i], hashes[j]) <= bits
+    near = hamming_distance(hashes[i], hashes[j]) <= bits
     expected = sorted(zip(i[near].tolist(), j[near].tolist(), strict=True))
     compared: list[int] = []
     pairs = near_pairs(hashes, bits, advance=compared.append)
     found = sorted(tuple(pair) for block in pairs for pair in block.tolist())
     assert found == expected and len(expected) > 0  # each of them once
-    assert sum(compared) == comparisons(hashes, bits) < (bits + 1) * len(i)
+    assert sum(compared) == count_comparisons(hashes, bits) < (bits + 1) * len(i)
 
 
 def test_no_pairs_among_none() -> None:

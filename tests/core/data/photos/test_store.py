@@ -1,3 +1,5 @@
+"""Photos in shards and in place: written, indexed and read by row."""
+
 from __future__ import annotations
 
 import os
@@ -19,14 +21,14 @@ PHOTOS = [bytes([i]) * (i + 1) for i in range(40)]
 
 def store(directory: Path, *, shard_bytes: int = 100, rows: list[int] | None = None) -> PhotoStore:
     with ShardWriter(directory, shard_bytes=shard_bytes) as writer:
-        places = np.array([writer.append(data) for data in PHOTOS], np.int64)
-    write_index(directory, places, np.array(rows) if rows is not None else np.arange(len(PHOTOS)))
+        index = np.array([writer.append(data) for data in PHOTOS], np.int64)
+    write_index(directory, index, np.array(rows) if rows is not None else np.arange(len(PHOTOS)))
     return PhotoStore.open(directory, in_place=False)
 
 
-def files(where: Path, *names: str) -> PhotoLocations:
+def files(folder: Path, *names: str) -> PhotoLocations:
     n = len(names)
-    return PhotoLocations(str(where), Texts.of(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
+    return PhotoLocations(str(folder), Texts.from_strings(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
 
 
 def test_reads_what_was_written_in_any_order(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_opens_its_files_anew_in_every_process(tmp_path: Path) -> None:
         photos.close()
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert photos.read(1) == PHOTOS[1]  # the child's closing was the child's
+    assert photos.read(1) == PHOTOS[1]  # closing in the child process left them open here
 
 
 def test_reads_again_after_close(tmp_path: Path) -> None:
@@ -97,15 +99,15 @@ def test_photos_in_place(tmp_path: Path) -> None:
     (tmp_path / "sub" / "照片.jpg").write_bytes(b"two")
     (tmp_path / "b.jpg").write_bytes(b"three")
     inside = files(tmp_path, "sub/照片.jpg", "b.jpg", "sub/照片.jpg")
-    for places, expected in ((parts, [b"packed" * 9, b"one"]), (inside, [b"two", b"three", b"two"])):
-        write_in_place(tmp_path, places)
-        assert [place.read() for place in places] == expected
+    for locations, expected in ((parts, [b"packed" * 9, b"one"]), (inside, [b"two", b"three", b"two"])):
+        write_in_place(tmp_path, locations)
+        assert [location.read() for location in locations] == expected
         photos = pickle.loads(pickle.dumps(PhotoStore.open(tmp_path, in_place=True)))
         assert [photos.read(row) for row in range(len(photos))] == expected
 
 
 @pytest.mark.parametrize("file", ["index.npy", "00000.bin"])
-def test_what_is_broken_is_said(tmp_path: Path, file: str) -> None:
+def test_a_broken_file_is_named(tmp_path: Path, file: str) -> None:
     store(tmp_path)
     path = tmp_path / file
     path.write_bytes(path.read_bytes()[:-1])

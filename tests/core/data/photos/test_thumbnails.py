@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prodrec.core.data.photos.thumbnails import fit
+from prodrec.core.data.photos.thumbnails import fit_box
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ from prodrec.core.data.photos.thumbnails import fit
     ],
 )
 def test_the_whole_photo_fits_its_box(height: int, width: int, fitted: tuple[int, int]) -> None:
-    assert fit(np.full((3, height, width), 7, np.uint8), (40, 40)).shape == (*fitted, 3)
+    assert fit_box(np.full((3, height, width), 7, np.uint8), (40, 40)).shape == (*fitted, 3)
 
 
-def test_channels_and_corners_stay_where_they_are() -> None:
+def test_channels_and_corners_keep_their_positions() -> None:
     photo_CHW = np.zeros((3, 4, 4), np.uint8)
     photo_CHW[0, :2, :2], photo_CHW[2, 2:, 2:] = 200, 100
-    found = fit(photo_CHW, (40, 40))
-    assert found[0, 0].tolist() == [200, 0, 0] and found[-1, -1].tolist() == [0, 0, 100]
+    fitted = fit_box(photo_CHW, (40, 40))
+    assert fitted[0, 0].tolist() == [200, 0, 0] and fitted[-1, -1].tolist() == [0, 0, 100]
 
 
 def test_tiny_photos_keep_their_pixels_and_larger_ones_are_smooth() -> None:
     board = (np.indices((10, 10)).sum(0) % 2 * 255).astype(np.uint8)
-    assert set(np.unique(fit(np.stack([board] * 3), (40, 40)))) == {0, 255}
-    assert len(np.unique(fit(np.stack([board] * 3), (30, 30)))) > 2
+    assert set(np.unique(fit_box(np.stack([board] * 3), (40, 40)))) == {0, 255}
+    assert len(np.unique(fit_box(np.stack([board] * 3), (30, 30)))) > 2

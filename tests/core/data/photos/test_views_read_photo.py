@@ -1,4 +1,4 @@
-"""A photo that is in no dataset is read as `prepare` and training read those that are."""
+"""A photo from outside the dataset is read with the same pixels as one that `prepare` stored."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import simplejpeg
 from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto
-from prodrec.core.data.batches import read_photo
 from prodrec.core.data.photos.examine import PhotoRules, examine
 from prodrec.core.data.photos.sources import PhotoLocation
+from prodrec.core.data.photos.views import read_photo
 
 
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 @pytest.mark.parametrize("size", [(90, 60), (700, 400)])
-def test_as_prepare_stores_it(tmp_path: Path, mode: str, suffix: str, size: tuple[int, int]) -> None:
+def test_pixels_are_those_that_prepare_stores(tmp_path: Path, mode: str, suffix: str, size: tuple[int, int]) -> None:
     if suffix == "JPEG" and mode in ("RGBA", "P"):
         mode = "CMYK"
     noise = np.random.default_rng(0).integers(0, 255, (size[1] // 10, size[0] // 10, 4), dtype=np.uint8)
     image = Image.fromarray(noise, "RGBA").resize(size)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     stream = io.BytesIO()
     image.convert(mode).save(stream, suffix, **({"exif": exif} if suffix in ("JPEG", "WEBP") else {}))
     path = tmp_path / "photo"
     path.write_bytes(stream.getvalue())
     for side in (256, 100):
-        (stored,) = examine([PhotoLocation(str(path), 0, len(stream.getvalue()), False)], PhotoRules(size=side)).stored
-        found = read_photo(stream.getvalue(), stored_side=side).numpy()
-        assert np.array_equal(found, simplejpeg.decode_jpeg(stored, strict=False).transpose(2, 0, 1))
-        assert min(found.shape[1:]) == min(side, *size) and found.shape[0] == 3
-        assert (found.shape[1] > found.shape[2]) == (suffix in ("JPEG", "WEBP")), "turned upright"
-    as_it_is = read_photo(stream.getvalue(), stored_side=None)
-    assert sorted(as_it_is.shape[1:]) == sorted(size)
+        (stored,) = examine([PhotoLocation(str(path), 0, len(stream.getvalue()), False)], PhotoRules(size=side)).encoded
+        photo_CHW = read_photo(stream.getvalue(), stored_side=side).numpy()
+        assert np.array_equal(photo_CHW, simplejpeg.decode_jpeg(stored, strict=False).transpose(2, 0, 1))
+        assert min(photo_CHW.shape[1:]) == min(side, *size) and photo_CHW.shape[0] == 3
+        assert (photo_CHW.shape[1] > photo_CHW.shape[2]) == (suffix in ("JPEG", "WEBP")), "turned upright"
+    in_place = read_photo(stream.getvalue(), stored_side=None)
+    assert sorted(in_place.shape[1:]) == sorted(size)
 
 
-def test_what_is_no_photo_is_told() -> None:
+def test_an_undecodable_photo_raises_bad_photo() -> None:
     with pytest.raises(BadPhoto, match="the photo cannot be used: undecodable, not a JPEG"):
-        read_photo(b"nothing of the kind", stored_side=256)
+        read_photo(b"not a photo", stored_side=256)

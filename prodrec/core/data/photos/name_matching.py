@@ -1,0 +1,87 @@
+"""Find the photo that a name in a table refers to.
+
+A name is compared with the listed photos exactly, then ignoring case, then by its base name if that is unique. Another
+extension is never tried, and nothing is downloaded.
+
+Shapes: W names from the tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.data.photos.sources import PhotoSource
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NO_MATCH = -1
+
+_WEB_ADDRESS = r"^(?i)(?:[a-z][a-z0-9+.-]*:)?//"
+_NO_NAME, _WEB, _NO_PHOTO = range(3)  # positions in `reasons`
+
+
+@dataclass(frozen=True, eq=False)
+class NameMatches:
+    """The photos of W names.
+
+    photo_W:  int64, position in the source, or NO_MATCH
+    reason_W: int32, for a name without a photo, the position in `reasons` of why; each reason is stored once
+    """
+
+    photo_W: NDArray[np.int64]
+    reason_W: NDArray[np.int32]
+    reasons: list[str]
+
+
+def match_names(source: PhotoSource, names: pl.Series) -> NameMatches:
+    """Return the photo in `source` that each of `names` refers to, or why there is none.
+
+    Absolute names match if they point into the folder of the source.
+    """
+    import polars as pl
+
+    reasons = [
+        "the table names no photo",
+        "it is a web address, and nothing is downloaded: fetch the photos first",
+        f"no such photo in {source.path}",
+    ]
+    photo_W, reason_W = np.full(len(names), NO_MATCH, np.int64), np.full(len(names), _NO_PHOTO, np.int32)
+    reason_W[names.is_null().to_numpy()] = _NO_NAME
+    reason_W[names.str.contains(_WEB_ADDRESS).fill_null(value=False).to_numpy()] = _WEB
+
+    open_names = pl.DataFrame({"name": names}).with_row_index("position").with_columns(_as_listed("name", source.path))
+    open_names = open_names.filter(pl.Series(reason_W == _NO_PHOTO))
+    listed = source.names_P.to_polars("name").to_frame().with_row_index("photo")
+    listed = listed.with_columns(pl.col("name").str.normalize("NFC"))
+    lower = pl.col("name").str.to_lowercase()
+    for key, difference in (
+        (pl.col("name"), "spelling"),
+        (lower, "case"),
+        (lower.str.split("/").list.last(), "folders"),
+    ):
+        by_key = listed.group_by(key.alias("key")).agg(pl.col("photo").first(), pl.len().alias("same"))
+        matched = open_names.with_columns(key=key).join(by_key, on="key", how="inner")
+        unique, several = matched.filter(pl.col("same") == 1), matched.filter(pl.col("same") > 1)
+        photo_W[unique["position"].to_numpy()] = unique["photo"].to_numpy()
+        counts, number = np.unique(several["same"].to_numpy(), return_inverse=True)
+        reason_W[several["position"].to_numpy()] = len(reasons) + number
+        reasons += [f"{count} photos have this name apart from {difference}" for count in counts.tolist()]
+        open_names = open_names.join(matched, on="position", how="anti")
+        if not open_names.height:
+            break
+    return NameMatches(photo_W, reason_W, reasons)
+
+
+def _as_listed(column: str, folder: Path) -> pl.Expr:
+    """Return a name in the form of listed names: forward slashes, no leading `./`, relative to the folder."""
+    import polars as pl
+
+    prefix = f"{folder.absolute().as_posix()}/"
+    name = pl.col(column).str.replace_all("\\", "/", literal=True).str.strip_prefix(prefix)
+    return name.str.replace(r"^(?:\./+)+", "").str.normalize("NFC")

@@ -1,0 +1,126 @@
+"""Photos of every format, mode and orientation as upright pixels, and those that are rejected."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from prodrec.core.data.photos.upright import OVER_LIMIT, TRUNCATED, UNDECODABLE, PhotoRejected, open_upright
+
+PATCHES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+PICTURE = Image.fromarray(PATCHES).resize((64, 48), Image.Resampling.BICUBIC)
+ORIENTATION = 0x0112
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def pixels(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(open_upright(data)[0].convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP"])
+def test_formats_without_loss(kind: str) -> None:
+    picture = PICTURE.convert("P") if kind == "GIF" else PICTURE
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    assert np.array_equal(pixels(encode(picture, kind, **options)), np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "RGBA", "PA"])
+def test_modes(mode: str) -> None:
+    picture = PICTURE.convert("P").convert("PA") if mode == "PA" else PICTURE.convert(mode)
+    kind = "TIFF" if mode in ("CMYK", "PA") else "PNG"
+    assert np.array_equal(pixels(encode(picture, kind)), np.asarray(picture.convert("RGB")))
+
+
+def test_cmyk_jpeg() -> None:
+    found = pixels(encode(PICTURE.convert("CMYK"), "JPEG", quality=100, subsampling=0)).astype(int)
+    assert np.abs(found - np.asarray(PICTURE)).mean() < 2
+
+
+def test_alpha_lies_over_white() -> None:
+    picture = PICTURE.convert("RGBA")
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:24] = 255
+    picture.putalpha(Image.fromarray(alpha))
+    found = pixels(encode(picture))
+    assert np.array_equal(found[:24], np.asarray(PICTURE)[:24])
+    assert (found[24:] == 255).all()
+
+
+def test_transparent_colours() -> None:
+    grey = Image.new("L", (10, 10), 7)
+    grey.putpixel((3, 3), 90)
+    assert pixels(encode(grey, transparency=7))[0, 0].tolist() == [255, 255, 255]
+    palette = Image.new("P", (10, 10), 1)
+    palette.putpalette([0, 0, 0, 200, 10, 10])
+    assert pixels(encode(palette, transparency=1))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_sixteen_bits() -> None:
+    values = np.linspace(0, 65535, 64 * 48).reshape(48, 64)
+    grey = Image.fromarray(values.astype(np.uint16))
+    assert np.array_equal(pixels(encode(grey))[..., 0], (values.astype(np.uint16) >> 8).astype(np.uint8))
+    floats = Image.fromarray((values / 65535).astype(np.float32))
+    assert pixels(encode(floats, "TIFF")).max() == 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(kind, {})
+    image, plain = open_upright(encode(PICTURE, kind, exif=exif, **options))
+    assert image.size == ((48, 64) if orientation > 4 else (64, 48))
+    assert plain == (kind == "JPEG" and orientation == 1)
+    back = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}[orientation]
+    expected = PICTURE if back is None else PICTURE.transpose(Image.Transpose(back))
+    assert np.abs(np.asarray(image.convert("RGB")).astype(int) - np.asarray(expected)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", TRUNCATED),
+        (b"<html>404 Not Found</html>", UNDECODABLE),
+        (bytes(600), UNDECODABLE),
+        (b"\xff\xd8\xff\xe0" + bytes(50), UNDECODABLE),
+        (encode(PICTURE)[:20], TRUNCATED),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", UNDECODABLE),
+    ],
+)
+def test_undecodable(data: bytes, reason: str) -> None:
+    with pytest.raises(PhotoRejected) as error:
+        open_upright(data)
+    assert error.value.reason == reason and str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_truncated(kind: str, share: float) -> None:
+    data = encode(PICTURE.resize((300, 200)), kind)
+    with pytest.raises(PhotoRejected) as error:
+        open_upright(data[: int(len(data) * share)])
+    assert error.value.reason == TRUNCATED
+
+
+def test_pixel_limit_is_judged_before_decoding() -> None:
+    data = encode(PICTURE)
+    with pytest.raises(PhotoRejected, match="64 x 48 pixels") as error:
+        open_upright(data[:100], pixel_limit=64 * 48 - 1)
+    assert error.value.reason == OVER_LIMIT
+    assert open_upright(data, pixel_limit=64 * 48)[0].size == (64, 48)
+
+
+def test_limit_of_pil_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert open_upright(encode(PICTURE))[0].size == (64, 48)
+    assert Image.MAX_IMAGE_PIXELS == 10

@@ -1,0 +1,55 @@
+"""Views of photos: the centre crop, and each random augmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.photos.views import centre_view, random_view
+
+PHOTOS = PhotoConfig(image_size="24x18")
+
+
+def test_a_photo_of_the_right_size_is_unchanged_and_others_are_cropped_in_the_centre():
+    exact = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    assert torch.equal(centre_view(exact, PHOTOS), exact)
+    wide = torch.zeros((3, 24, 60), dtype=torch.uint8)
+    wide[:, :, 21:39] = 200
+    assert (centre_view(wide, PHOTOS) == 200).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": True},
+        {"crop_area": (0.5, 0.5), "mirror": False},
+        {"deform": 0.3},
+        {"colour_jitter": 0.4},
+    ],
+)
+def test_each_augmentation_changes_photos_and_keeps_their_shape(settings):
+    photos = PhotoConfig(
+        image_size="24x18", **{"crop_area": (1.0, 1.0), "crop_aspect": 1.0, "mirror": False, **settings}
+    )
+    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    views = [random_view(photo, photos, np.random.default_rng(i)) for i in range(8)]
+    assert all(view.shape == photo.shape and view.dtype == torch.uint8 for view in views)
+    assert any(not torch.equal(view, photo) for view in views)
+
+
+def test_without_augmentation_a_photo_is_unchanged():
+    photos = PhotoConfig(image_size="24x18", crop_area=(1.0, 1.0), crop_aspect=1.0, mirror=False)
+    photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
+    assert all(torch.equal(random_view(photo, photos, np.random.default_rng(i)), photo) for i in range(5))
+
+
+def test_random_crops_keep_the_set_share_of_the_area():
+    photos = PhotoConfig(image_size="32", crop_area=(0.25, 0.25), crop_aspect=1.0, mirror=False)
+    ramp = torch.arange(64, dtype=torch.uint8).repeat(3, 64, 1)  # the values range over the width of a crop
+    widths = []
+    for i in range(20):
+        view = random_view(ramp, photos, np.random.default_rng(i)).float()
+        widths.append(float(view.max() - view.min()))
+    assert all(width == pytest.approx(31, abs=1.5) for width in widths)
