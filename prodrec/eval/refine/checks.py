@@ -1,4 +1,4 @@
-"""What is refused before any work: places that are taken, splits not to be fitted on, weights that do not fit."""
+"""Checks before any work: output paths, the splits to fit on, categories without rows, weights of another file."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from pathlib import Path
 
 import numpy as np
 
-from prodrec.core.base.artefact import SPLITS, refuse_if_taken
+from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadOption, Mismatch
-from prodrec.eval.refine.fit import Rows
-from prodrec.eval.refine.score_files import Joined
-from prodrec.eval.refine.settings import Settings
-from prodrec.eval.refine.weights import KIND, Saved, check_classes
-
-NAMED = 3
+from prodrec.core.base.outputs import refuse_if_taken
+from prodrec.eval.refine.fit import Samples
+from prodrec.eval.refine.score_files import MAX_LISTED, AlignedScores
+from prodrec.eval.refine.settings import MCRSettings
+from prodrec.eval.refine.weights import KIND, WeightsFile, check_same_classes
 
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Where refined scores and their weights are written."""
+    """Where refined scores and their weights are written; no weights are written if nothing is fitted."""
 
     scores: Path
     weights: Path | None
 
 
-def place_of(main: Path) -> Path:
-    """Where refined scores go without --out: scores/NAME-mcr.h5, NAME being the file with the leaves."""
+def default_output_path(main: Path) -> Path:
+    """Return where refined scores go without --out: scores/NAME-mcr.h5 for a file NAME.h5 with the leaves."""
     return Path("scores") / f"{main.stem}-mcr.h5"
 
 
 def choose_output_paths(
-    joined: Joined, out: Path | None, save_weights: Path | None, *, fitted: bool, force: bool
+    aligned: AlignedScores, out: Path | None, save_weights: Path | None, *, fits: bool, force: bool
 ) -> OutputPaths:
-    """Raises OutputExists or BadOption before any work."""
-    scores = out or place_of(joined.main.path)
+    """Return the output paths. Raise OutputExists or BadOption if one of them cannot be written.
+
+    fits: whether weights are fitted, and so written.
+    """
+    scores = out or default_output_path(aligned.main.path)
     weights = save_weights or scores.with_name(f"{scores.stem}.weights.hdf5")
-    places = OutputPaths(scores, weights if fitted else None)
-    inputs = {file.path.resolve() for file in joined.files}
-    for path, kind in ((places.scores, "scores"), (places.weights, KIND)):
+    outputs = OutputPaths(scores, weights if fits else None)
+    inputs = {file.path.resolve() for file in aligned.files}
+    for path, kind in ((outputs.scores, "scores"), (outputs.weights, KIND)):
         if path is None:
             continue
         if path.resolve() in inputs:
@@ -46,18 +48,19 @@ def choose_output_paths(
         refuse_if_taken(path, kind=kind, force=force)
     if scores.resolve() == weights.resolve():
         raise BadOption(f"{scores} is named twice as a place to write to.")
-    return places
+    return outputs
 
 
-def check_k(settings: Settings, joined: Joined) -> None:
-    """Raise BadOption where a K that was asked for is larger than a level."""
-    for at, level in enumerate(joined.levels):
-        count = joined.tree.count(at)
+def check_k(settings: MCRSettings, aligned: AlignedScores) -> None:
+    """Raise BadOption if a level has fewer categories than the K of the settings."""
+    for j, level in enumerate(aligned.levels):
+        count = aligned.tree.count(j)
         if isinstance(settings.k, int) and settings.k > count:
             raise BadOption(f"--k {settings.k}: level {level} has {count} categories; give at most {count}, or all.")
 
 
-def check_fit_splits(joined: Joined, fit_on: tuple[str, ...], *, fit_on_judged: bool) -> None:
+def check_fit_splits(aligned: AlignedScores, fit_on: tuple[str, ...], *, fit_on_judged: bool) -> None:
+    """Raise BadOption if a split is unknown, empty, or the test split without `fit_on_judged`."""
     if not fit_on:
         raise BadOption(f"--fit names no split; there are {', '.join(SPLITS)}.")
     for split in fit_on:
@@ -68,54 +71,67 @@ def check_fit_splits(joined: Joined, fit_on: tuple[str, ...], *, fit_on_judged: 
                 "--fit test: the test rows are those that runs are judged on; fit on validation or train, "
                 "or add --fit-on-judged if you mean it."
             )
-        if split not in joined.main.splits or not joined.main.count(split):
+        if split not in aligned.main.splits or not aligned.main.count(split):
             raise BadOption(
-                f"{joined.main.path} has no rows of split {split} to fit on (it has {', '.join(joined.main.splits)}); "
-                f"score the run again with --split {split},test, or apply fitted weights with --weights."
+                f"{aligned.main.path} has no rows of split {split} to fit on (it has "
+                f"{', '.join(aligned.main.splits)}); score the run again with --split {split},test, or apply fitted "
+                "weights with --weights."
             )
 
 
-def empty_categories(joined: Joined, rows: Rows, settings: Settings, fit_on: tuple[str, ...]) -> list[str]:
-    """Categories without a single row of the fit: they keep their raw scores under the identity penalty only."""
-    tree = joined.tree
-    empty = np.flatnonzero(rows.rows_by_category(tree.n) == 0)
+def empty_categories(
+    aligned: AlignedScores, samples: Samples, settings: MCRSettings, fit_on: tuple[str, ...]
+) -> list[str]:
+    """Return a note if categories have no row to fit on. Raise BadOption for the penalty on W.
+
+    Such a category occurs in the softmax of the others, but no row raises its own weights. The penalty on W − I keeps
+    them close to the raw scores; the penalty on W would shrink them to zero, and the category would never be predicted.
+    """
+    tree, taxonomy = aligned.tree, aligned.main.taxonomy
+    empty = np.flatnonzero(samples.category_counts(tree.n) == 0)
     if not len(empty):
         return []
     names = []
-    for category in empty[:NAMED].tolist():
-        at = int(tree.level_of(np.array(category)))
-        taxonomy = joined.main.taxonomy
-        name = taxonomy.names[taxonomy.levels.index(tree.levels[at])][category - int(tree.starts_L1[at])]
-        names.append(f"{name!r} of level {tree.levels[at]}")
-    more = f" and {len(empty) - NAMED:,} more" if len(empty) > NAMED else ""
-    what = f"{', '.join(names)}{more} {'has' if len(empty) == 1 else 'have'} no {' or '.join(fit_on)} row in "
-    what += str(joined.main.path)
+    for category in empty[:MAX_LISTED].tolist():
+        j = int(tree.level_of(np.array(category)))
+        name = taxonomy.names[taxonomy.levels.index(tree.levels[j])][category - int(tree.starts_L1[j])]
+        names.append(f"{name!r} of level {tree.levels[j]}")
+    more = f" and {len(empty) - MAX_LISTED:,} more" if len(empty) > MAX_LISTED else ""
+    problem = (
+        f"{', '.join(names)}{more} {'has' if len(empty) == 1 else 'have'} no {' or '.join(fit_on)} row in "
+        f"{aligned.main.path}"
+    )
     if settings.penalty == "weights":
         raise BadOption(
-            f"{what}; the penalty on W would silence what has no row: fit on a split that has all categories with "
-            "--fit, or take --penalty identity."
+            f"{problem}; with the penalty on W, categories without rows are never predicted: use --fit with a split "
+            "that has all categories, or --penalty identity."
         )
-    return [f"{what}: their weights stay close to those that leave the scores as they are."]
+    return [f"{problem}: their weights stay close to those that do not change the scores."]
 
 
-def check_weights(saved: Saved, path: Path, joined: Joined, *, fit_on_judged: bool) -> None:
-    """Raise Mismatch for weights of other classes, levels or kinds of scores, or fitted on rows that are here."""
-    check_classes(saved, path, joined.main.taxonomy, joined.main.path)
-    if saved.refined != joined.levels:
+def check_weights(weights: WeightsFile, path: Path, aligned: AlignedScores, *, fit_on_judged: bool) -> None:
+    """Raise Mismatch if the weights of file `path` cannot refine these scores.
+
+    That is if they were fitted on other classes, on other levels, on top-k instead of all scores or vice versa, or,
+    without `fit_on_judged`, on rows of these scores.
+    """
+    model, main = weights.model, aligned.main
+    check_same_classes(weights, path, main.taxonomy, main.path)
+    if model.related.tree.levels != aligned.levels:
         raise Mismatch(
-            f"{path} refines the levels {', '.join(saved.refined)} and the scores given hold "
-            f"{', '.join(joined.levels)}; give scores of the same levels."
+            f"{path} refines the levels {', '.join(model.related.tree.levels)} and the scores contain "
+            f"{', '.join(aligned.levels)}; give scores of the same levels."
         )
-    if saved.weights.kept != (joined.keep is not None):
+    if model.top_k != (aligned.top_k is not None):
         kinds = ("all scores", "the best scores only (top-k)")
         raise Mismatch(
-            f"{path} was fitted on {kinds[saved.weights.kept]} and {joined.main.path} holds "
-            f"{kinds[joined.keep is not None]}; fit weights on scores of the same kind."
+            f"{path} was fitted on {kinds[model.top_k]} and {main.path} contains "
+            f"{kinds[aligned.top_k is not None]}; fit weights on scores of the same kind."
         )
-    same = saved.made_from.get("dataset") == joined.main.origin.made_from.get("dataset")
-    seen = [split for split in saved.facts["fit"] if split in joined.main.splits]
-    if same and seen and not fit_on_judged:
+    same_dataset = weights.made_from.get("dataset") == main.origin.made_from.get("dataset")
+    fitted_splits = [split for split in weights.recipe["fit"] if split in main.splits]
+    if same_dataset and fitted_splits and not fit_on_judged:
         raise Mismatch(
-            f"{path} was fitted on the {', '.join(seen)} rows of this dataset, which {joined.main.path} holds; "
+            f"{path} was fitted on the {', '.join(fitted_splits)} rows of this dataset, which {main.path} contains; "
             "refine scores without them, or add --fit-on-judged if you mean it."
         )

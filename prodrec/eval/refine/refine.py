@@ -1,19 +1,18 @@
-"""Refines score files: joins them, fits W on some rows, writes refined scores of all, and judges before and after.
-
-Shapes: R rows of a piece; L refined levels.
-"""
+"""Refine score files: fit W on the rows of some splits, and write the refined scores of all rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prodrec.core.base import console
-from prodrec.core.base.artefact import SPLITS, new_file
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.outputs import new_file
+from prodrec.eval.refine.accuracy import AccuracyCounter
 from prodrec.eval.refine.checks import (
     OutputPaths,
     check_fit_splits,
@@ -22,190 +21,192 @@ from prodrec.eval.refine.checks import (
     choose_output_paths,
     empty_categories,
 )
-from prodrec.eval.refine.dense import dense_rows
-from prodrec.eval.refine.fit import CrossFitted, Fitted, Rows, cross_fit, fold_of
-from prodrec.eval.refine.kept import together
-from prodrec.eval.refine.score_files import Joined, join
-from prodrec.eval.refine.settings import Settings
-from prodrec.eval.refine.tally import Tally
-from prodrec.eval.refine.weights import KIND, Saved, Weights, read, save
-from prodrec.eval.refine.write import write
+from prodrec.eval.refine.cross_fit import CrossFitResult, assign_folds, cross_fit
+from prodrec.eval.refine.dense_samples import DenseSamples
+from prodrec.eval.refine.fit import Samples
+from prodrec.eval.refine.model import MCRModel
+from prodrec.eval.refine.refinement import FitReport, Refinement
+from prodrec.eval.refine.score_files import AlignedChunk, AlignedScores, align_scores
+from prodrec.eval.refine.settings import MCRSettings
+from prodrec.eval.refine.top_k_samples import TopKSamples
+from prodrec.eval.refine.weights import KIND, WeightsFile, read_weights, write_weights
+from prodrec.eval.refine.write import write_refined
 
 
 def refine(
     paths: Sequence[Path],
     *,
     out: Path | None = None,
-    settings: Settings | None = None,
+    settings: MCRSettings | None = None,
     fit_on: Sequence[str] = ("validation",),
     weights: Path | None = None,
     save_weights: Path | None = None,
     levels: Sequence[str] | None = None,
     fit_on_judged: bool = False,
     force: bool = False,
-) -> dict[str, Any]:
-    """Refine the scores of one file, or of several files of one dataset, into one file; what was done, for --json.
+) -> Refinement:
+    """Refine the scores of one file, or of several files of one dataset, and write them to one file.
 
-    The rows of the splits `fit_on` are refined by weights of which each has not seen its rows; all others by weights
-    fitted on all rows of `fit_on`. With `weights` nothing is fitted. Nothing stands at `out` before all is written.
-    Raises the UserErrors of its parts.
+    Rows of the splits `fit_on` are refined by weights that were not fitted on them (cross-fitting), all other rows by
+    weights fitted on all rows of `fit_on`. The output files appear only when they are complete.
+
+    out:           refined scores; by default scores/NAME-mcr.h5.
+    weights:       file of fitted weights to apply. Nothing is fitted then.
+    save_weights:  file for the fitted weights; by default `out` with the ending .weights.hdf5.
+    levels:        levels to refine; by default all that are scored.
+    fit_on_judged: allow to fit on test rows, and to apply weights that were fitted on the rows of these files.
+    force:         replace existing files.
+
+    Raise NotFound, BadArtefact, BadOption, Mismatch or OutputExists for files or options that do not fit together.
     """
-    settings = settings or Settings()
+    settings = settings or MCRSettings()
     with ExitStack() as stack:
-        joined = join(paths, stack, levels=levels)
-        places = choose_output_paths(joined, out, save_weights, fitted=weights is None, force=force)
-        saved = None if weights is None else read(weights)
-        if saved is not None and weights is not None:
-            check_weights(saved, weights, joined, fit_on_judged=fit_on_judged)
-            return _apply(joined, places, saved, force=force)
-        check_k(settings, joined)
-        check_fit_splits(joined, tuple(fit_on), fit_on_judged=fit_on_judged)
-        return _fit_and_apply(joined, places, settings, tuple(fit_on), force=force)
+        aligned = align_scores(paths, stack, levels=levels)
+        outputs = choose_output_paths(aligned, out, save_weights, fits=weights is None, force=force)
+        if weights is not None:
+            given = read_weights(weights)
+            check_weights(given, weights, aligned, fit_on_judged=fit_on_judged)
+            return _apply(aligned, outputs, given, force=force)
+        check_k(settings, aligned)
+        check_fit_splits(aligned, tuple(fit_on), fit_on_judged=fit_on_judged)
+        return _fit_and_apply(aligned, outputs, settings, tuple(fit_on), force=force)
 
 
 def _fit_and_apply(
-    joined: Joined, places: OutputPaths, settings: Settings, fit_on: tuple[str, ...], *, force: bool
-) -> dict[str, Any]:
-    rows = _rows(joined, fit_on, settings.folds)
-    notes = empty_categories(joined, rows, settings, fit_on)
-    if joined.keep is not None and all(file.top_k is None for file in joined.files):
-        notes.append(f"{joined.tree.n:,} categories: of each row and level the {joined.keep} best scores are refined.")
-    found = _fit(joined, rows, settings)
-    assert places.weights is not None
-    facts = {"fit": list(fit_on), "penalty": settings.penalty, "k": settings.most_related or 0, "folds": settings.folds}
-    made_from = _made_from(joined)
-    with new_file(places.weights, kind=KIND, force=force) as beside:
-        fingerprint = save(
-            beside,
-            found.final.weights,
-            joined.main.taxonomy,
-            strength=found.strength,
-            facts=facts,
+    aligned: AlignedScores, outputs: OutputPaths, settings: MCRSettings, fit_on: tuple[str, ...], *, force: bool
+) -> Refinement:
+    """Fit the weights, write them, and write the refined scores."""
+    samples = read_samples(aligned, fit_on, settings.folds)
+    notes = empty_categories(aligned, samples, settings, fit_on)
+    if aligned.top_k is not None and all(file.top_k is None for file in aligned.files):
+        notes.append(
+            f"{aligned.tree.n:,} categories: of each row and level the {aligned.top_k} best scores are refined."
+        )
+    result = _cross_fit(aligned, samples, settings)
+    model = result.final.model
+    made_from = _made_from(aligned)
+    assert outputs.weights is not None
+    with new_file(outputs.weights, kind=KIND, force=force) as temporary:
+        fingerprint = write_weights(
+            temporary,
+            model,
+            aligned.main.taxonomy,
+            lambda_=result.lambda_,
+            recipe={
+                "fit": list(fit_on),
+                "penalty": settings.penalty,
+                "k": settings.effective_k or 0,
+                "folds": settings.folds,
+            },
             made_from=made_from,
         )
-        by_fold = {fold: fitted.weights for fold, fitted in found.folds.items()}
-        tally = write(
-            joined,
-            places.scores,
-            found.final.weights,
-            by_fold,
+        counter = write_refined(
+            aligned,
+            outputs.scores,
+            model,
+            {fold: fold_result.model for fold, fold_result in result.folds.items()},
             fit_on=fit_on,
             folds=settings.folds,
-            recipe=settings.as_json() | {"fit": list(fit_on), "levels": list(joined.levels)},
+            recipe=settings.as_json() | {"fit": list(fit_on), "levels": list(aligned.levels)},
             made_from=made_from | {KIND: fingerprint},
             force=force,
         )
-    return {
-        **_answer(joined, places, tally, found.strength, found.final.weights, notes),
-        "fit": {"splits": list(fit_on), "rows": rows.count, "folds": len(found.folds)},
-        "lambda_tried": {f"{strength:g}": round(loss, 6) for strength, loss in sorted(found.tried.items())},
-        "solver": _solver(found),
-        "settings": settings.as_json(),
-    }
+    report = FitReport.of(result, splits=fit_on, rows=len(samples), settings=settings)
+    return _refinement(aligned, outputs, counter, result.lambda_, model, notes=notes, fit=report)
 
 
-def _apply(joined: Joined, places: OutputPaths, saved: Saved, *, force: bool) -> dict[str, Any]:
-    """Refine by weights that were fitted before."""
-    facts = {"lambda": saved.strength, "normaliser": saved.weights.normaliser, **saved.facts}
-    tally = write(
-        joined,
-        places.scores,
-        saved.weights,
+def _apply(aligned: AlignedScores, outputs: OutputPaths, weights: WeightsFile, *, force: bool) -> Refinement:
+    """Write the scores refined by given weights."""
+    recipe = {"lambda": weights.lambda_, "normaliser": weights.model.normaliser, **weights.recipe}
+    counter = write_refined(
+        aligned,
+        outputs.scores,
+        weights.model,
         {},
         fit_on=(),
         folds=1,
-        recipe=facts | {"levels": list(joined.levels), "weights": saved.fingerprint},
-        made_from=_made_from(joined) | {KIND: saved.fingerprint},
+        recipe=recipe | {"levels": list(aligned.levels), "weights": weights.fingerprint},
+        made_from=_made_from(aligned) | {KIND: weights.fingerprint},
         force=force,
     )
-    return _answer(joined, places, tally, saved.strength, saved.weights, [])
+    return _refinement(aligned, outputs, counter, weights.lambda_, weights.model)
 
 
-def _fit(joined: Joined, rows: Rows, settings: Settings) -> CrossFitted:
-    searched = settings.strength is None
-    total = settings.folds * (6 if searched else 1) + 1  # about: how far λ is from the first guess is not known
-    with console.progress(f"refine {joined.main.origin.run}", total=total, unit="fits") as advance:
-        now, started = ["", 0], [0]
-
-        def on_fit(text: str) -> None:
-            advance(1 if started[0] else 0, note=text)
-            now[0], started[0] = text, started[0] + 1
-
-        def on_step(step: int, objective: float) -> None:
-            advance(0, note=f"{now[0]}: step {step}, objective {objective:,.4g}")
-
-        found = cross_fit(rows, joined.tree, settings, on_fit=on_fit, on_step=on_step)
-        advance(1)
-    status = found.final.status
-    if status != "converged":
-        parts = [part for part in found.final.solved if part.status != "converged"]
-        why = "stopped after all its steps" if status == "iterations" else "made no more progress"
-        console.warn(
-            f"the solver {why} ({max(part.iterations for part in parts)}) before it converged; "
-            "the weights are the best it found: allow more with --iterations, or take a larger --lambda."
-        )
-    return found
-
-
-def _solver(found: CrossFitted) -> dict[str, Any]:
-    def told(fitted: Fitted) -> dict[str, Any]:
-        return {
-            "status": fitted.status,
-            "steps": sum(part.iterations for part in fitted.solved),
-            "evaluations": sum(part.evaluations for part in fitted.solved),
-            "in_float64": sum(part.float64_evaluations for part in fitted.solved),
-            "seconds": round(sum(part.seconds for part in fitted.solved), 3),
-        }
-
-    others = [fitted for fitted in found.fits if fitted is not found.final]
-    return {
-        "final": told(found.final),
-        "cross_validation": {
-            "fits": len(others),
-            "not_converged": sum(fitted.status != "converged" for fitted in others),
-            "seconds": round(sum(part.seconds for fitted in others for part in fitted.solved), 3),
-        },
-    }
-
-
-def _answer(
-    joined: Joined, places: OutputPaths, tally: Tally, strength: float, weights: Weights, notes: list[str]
-) -> dict[str, Any]:
-    figures = tally.figures()
-    return {
-        "scores": str(places.scores),
-        "weights": None if places.weights is None else str(places.weights),
-        "inputs": [str(file.path) for file in joined.files],
-        "levels": list(joined.levels),
-        "rows": joined.main.n,
-        "top_k": joined.keep,
-        "lambda": strength,
-        "parameters": weights.pattern.size,
-        "figures": figures,
-        "worse": [figure for figure in figures if figure["after"] < figure["before"]],
-        "notes": notes,
-    }
-
-
-def _made_from(joined: Joined) -> dict[str, str]:
-    found = {"dataset": joined.main.origin.made_from.get("dataset", "")}
-    for level, file in joined.sources.items():
-        found[f"scores of {level}"] = file.fingerprint
-    return found
-
-
-def _rows(joined: Joined, fit_on: Sequence[str], folds: int) -> Rows:
-    """The rows of the fit, in memory."""
+def read_samples(aligned: AlignedScores, fit_on: Sequence[str], folds: int) -> Samples:
+    """Read the rows of the splits `fit_on` into memory, each with its fold."""
     codes = [SPLITS.index(split) for split in fit_on]
 
-    def chosen() -> Any:
-        for piece in joined.pieces():
-            mine = np.isin(piece.main.split_R, codes)
-            if mine.any():
-                yield piece, mine, fold_of(piece.main.rows_R, folds)
+    def chunks() -> Iterator[tuple[AlignedChunk, NDArray[np.bool_], NDArray[np.int64]]]:
+        for chunk in aligned.chunks():
+            in_fit_R = np.isin(chunk.main.split_R, codes)
+            if in_fit_R.any():
+                yield chunk, in_fit_R, assign_folds(chunk.main.rows_R, folds)
 
-    if joined.keep is None:
-        return dense_rows(
-            (piece.side_by_side()[mine], piece.labels_RL[mine], fold_R[mine]) for piece, mine, fold_R in chosen()
+    if aligned.top_k is None:
+        return DenseSamples.from_chunks(
+            (chunk.concatenated_scores()[in_fit_R], chunk.labels_RL[in_fit_R], fold_R[in_fit_R])
+            for chunk, in_fit_R, fold_R in chunks()
         )
-    return together([piece.kept(joined.tree, fold_R).take(mine) for piece, mine, fold_R in chosen()])
+    return TopKSamples.concatenate(
+        [chunk.top_k_samples(aligned.tree, fold_R).take(in_fit_R) for chunk, in_fit_R, fold_R in chunks()]
+    )
+
+
+def _cross_fit(aligned: AlignedScores, samples: Samples, settings: MCRSettings) -> CrossFitResult:
+    """Fit the weights with a progress bar. Print a warning if the final fit has not converged."""
+    lambdas = 6 if settings.lambda_ is None else 1  # the search usually tries about six values
+    total, fits_started, description = settings.folds * lambdas + 1, 0, ""
+    with console.progress(f"refine {aligned.main.origin.run}", total=total, unit="fits") as advance:
+
+        def on_fit(text: str) -> None:
+            nonlocal fits_started, description
+            advance(1 if fits_started else 0, note=text)
+            fits_started, description = fits_started + 1, text
+
+        def on_step(step: int, objective: float) -> None:
+            advance(0, note=f"{description}: step {step}, objective {objective:,.4g}")
+
+        result = cross_fit(samples, aligned.tree, settings, on_fit=on_fit, on_step=on_step)
+        advance(1)
+    status = result.final.status
+    if status != "converged":
+        steps = max(part.iterations for part in result.final.solver if part.status != "converged")
+        reason = "reached the maximum number of steps" if status == "iterations" else "made no more progress"
+        console.warn(
+            f"the solver {reason} ({steps}) before it converged; the best weights so far are used: allow more steps "
+            "with --iterations, or give a larger --lambda."
+        )
+    return result
+
+
+def _refinement(
+    aligned: AlignedScores,
+    outputs: OutputPaths,
+    counter: AccuracyCounter,
+    lambda_: float,
+    model: MCRModel,
+    *,
+    notes: Sequence[str] = (),
+    fit: FitReport | None = None,
+) -> Refinement:
+    return Refinement(
+        scores=outputs.scores,
+        weights_file=outputs.weights,
+        inputs=tuple(file.path for file in aligned.files),
+        levels=aligned.levels,
+        rows=aligned.main.n,
+        top_k=aligned.top_k,
+        lambda_=lambda_,
+        weight_count=model.related.weight_count,
+        accuracies=tuple(counter.changes()),
+        notes=tuple(notes),
+        fit=fit,
+    )
+
+
+def _made_from(aligned: AlignedScores) -> dict[str, str]:
+    """Return the fingerprints of the dataset and of the file of every level, for the header of the outputs."""
+    made_from = {"dataset": aligned.main.origin.made_from.get("dataset", "")}
+    for level, file in aligned.level_sources.items():
+        made_from[f"scores of {level}"] = file.fingerprint
+    return made_from

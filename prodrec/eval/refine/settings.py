@@ -1,34 +1,39 @@
-"""The settings of MCR refinement (S §3.3), beside what they mean."""
+"""Settings of MCR refinement (S §3.3)."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 
 NORMALISERS = ("level", "related")
 PENALTIES = ("identity", "weights")
-USUAL_K = 3
+
+DEFAULT_K = 3
+"""Categories; the value of paper S (§3.3: "We empirically set K to 3")."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How weights are fitted.
+class MCRSettings:
+    """How the weights W are fitted.
 
-    strength:   λ of S eq. 3, or None: chosen by cross-validation among the rows of the fit.
-    k:          K of S eq. 4; `usual` is 3, or all of a level that has fewer; `all` is R_c = Ω: one fit, without eq. 4.
-    normaliser: what the exponentials of eq. 2 are divided by: `level` sums over c's level, each t with its own f_t;
-                `related` sums over R_c, all with f_c, as printed.
-    penalty:    `identity` is λ‖W − I‖², which shrinks towards the raw scores; `weights` is λ‖W‖², as printed.
-    candidates: categories a level that the first fit on top-k scores considers for each category.
-    folds:      parts of the rows of the fit; each part is refined by weights fitted on the others.
-    iterations: most steps of the solver. tolerance: a step that gains a smaller share of the objective is the last.
-    Raises BadOption.
+    lambda_:    λ of S eq. 3. None chooses λ by cross-validation.
+    k:          K of S eq. 4. None is 3, or every category of a level that has fewer. "all" sets R_c = Ω for every c,
+                which needs one fit and no eq. 4.
+    normaliser: what the exponential in S eq. 2 is divided by. "level" sums over the categories t of c's level, each
+                with its own features f_t. "related" sums over R_c, every t with the features f_c, as printed.
+    penalty:    "identity" is λ‖W − I‖², which shrinks towards the raw scores. "weights" is λ‖W‖², as printed.
+    candidates: categories per level that the first fit on top-k scores considers for each category.
+    folds:      number of folds of the cross-fitting.
+    iterations: maximum number of solver steps.
+    tolerance:  the solver stops after a step that lowers the objective by less than this fraction of it.
+
+    Raise BadOption if a value is unknown or out of range.
     """
 
-    strength: float | None = None
-    k: int | str = "usual"
+    lambda_: float | None = None
+    k: int | str | None = None
     normaliser: str = "level"
     penalty: str = "identity"
     candidates: int = 20
@@ -37,37 +42,37 @@ class Settings:
     tolerance: float = 1e-7
 
     def __post_init__(self) -> None:
-        for option, value, known in (
+        for option, value, choices in (
             ("--normaliser", self.normaliser, NORMALISERS),
             ("--penalty", self.penalty, PENALTIES),
         ):
-            if value not in known:
-                raise BadOption(f"{option} {value}: expected {' or '.join(known)}{nearest(value, known)}.")
-        if self.strength is not None and not (math.isfinite(self.strength) and self.strength >= 0):
-            raise BadOption(f"--lambda {self.strength:g}: expected auto or a number that is not negative.")
-        for option, number, least in (
-            ("--k", 1 if (k := self.most_related) is None else k, 1),
+            if value not in choices:
+                raise BadOption(f"{option} {value}: expected {' or '.join(choices)}{did_you_mean(value, choices)}.")
+        if self.lambda_ is not None and not (math.isfinite(self.lambda_) and self.lambda_ >= 0):
+            raise BadOption(f"--lambda {self.lambda_:g}: expected auto or a number that is not negative.")
+        for option, number, minimum in (
+            ("--k", 1 if (k := self.effective_k) is None else k, 1),
             ("--candidates", self.candidates, 1),
             ("--folds", self.folds, 2),
             ("--iterations", self.iterations, 1),
         ):
-            if number < least:
-                raise BadOption(f"{option} {number}: expected at least {least}.")
+            if number < minimum:
+                raise BadOption(f"{option} {number}: expected at least {minimum}.")
 
     @property
-    def most_related(self) -> int | None:
-        """K as a number, or None where there is no second fit."""
-        if isinstance(self.k, int):
-            return self.k
-        if self.k not in ("usual", "all"):
-            raise BadOption(f"--k {self.k}: expected a whole number or all.")
-        return USUAL_K if self.k == "usual" else None
+    def effective_k(self) -> int | None:
+        """Return K as a number, or None if R_c = Ω. Raise BadOption if `k` is a text other than "all"."""
+        if isinstance(self.k, str):
+            if self.k != "all":
+                raise BadOption(f"--k {self.k}: expected a whole number or all.")
+            return None
+        return DEFAULT_K if self.k is None else self.k
 
     def as_json(self) -> dict[str, object]:
-        """What was asked for, for the recipe of a refined file."""
+        """Return the settings as stored in the recipe of a refined scores file."""
         return {
-            "lambda": "auto" if self.strength is None else self.strength,
-            "k": "all" if self.most_related is None else self.most_related,
+            "lambda": "auto" if self.lambda_ is None else self.lambda_,
+            "k": "all" if self.effective_k is None else self.effective_k,
             "normaliser": self.normaliser,
             "penalty": self.penalty,
             "candidates": self.candidates,

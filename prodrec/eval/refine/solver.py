@@ -1,9 +1,10 @@
-"""Minimises a loss plus an L2 penalty by scipy's L-BFGS-B (S eq. 3, "the Quasi-Newton method").
+"""Minimise a loss with an L2 penalty by SciPy's L-BFGS-B (S §3.3: "the Quasi-Newton method").
 
-Products are made in float32, sums over rows in float64. Close to the minimum the noise of float32 breaks the line
-search; the fit then goes on in float64 from the best point (MEASURED: 1.6 to 1.75 times slower a step).
+Matrix products use float32 and sums over samples float64. Near the minimum, the rounding errors of float32 make the
+line search fail. The solver then continues in float64 from the best point; such a step takes 1.6 to 1.75 times as long
+(measured).
 
-Shapes: P parameters.
+Shapes: P weights.
 """
 
 from __future__ import annotations
@@ -16,26 +17,31 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-FLOAT32_EVALUATIONS_A_STEP = 6
-"""A step that needs more is taken as float32's noise: a healthy one needs one or two."""
+MAX_FLOAT32_EVALUATIONS = 6
+"""Evaluations in one step. A step in float32 that needs more is limited by rounding: usually one or two suffice."""
 
 CORRECTIONS = 10
+"""Steps that the L-BFGS approximation of the Hessian is built from; the default of SciPy."""
 
 
 class Loss(Protocol):
-    """−log likelihood of some rows as a function of P parameters."""
+    """The negative log-likelihood of some samples as a function of P weights."""
 
     @property
-    def size(self) -> int: ...
-    def evaluate(self, values_P: NDArray[np.float64], dtype: Any) -> tuple[float, NDArray[np.float64]]:
-        """Loss and gradient, products in `dtype`."""
+    def weight_count(self) -> int: ...
+    def evaluate(self, weights_P: NDArray[np.float64], dtype: Any) -> tuple[float, NDArray[np.float64]]:
+        """Return the loss and its gradient, with matrix products in `dtype`."""
 
 
 @dataclass(frozen=True)
-class Solved:
-    """Where the solver arrived, and how it ended: `converged`, `iterations` (it ran out of them), or `stuck`."""
+class SolverResult:
+    """The best weights, and how the solver ended.
 
-    values_P: NDArray[np.float64]
+    status: "converged"; "iterations" if the maximum number of steps was reached; "stuck" if no further step lowered the
+            objective although the tolerance was not reached.
+    """
+
+    weights_P: NDArray[np.float64]
     objective: float
     status: str
     iterations: int
@@ -44,18 +50,18 @@ class Solved:
     seconds: float
 
 
-class _Noise(Exception):
-    """float32 makes no progress any more."""
+class _Float32Exhausted(Exception):
+    """A step in float32 needed too many evaluations."""
 
 
-class _Arrived(Exception):
-    """The objective that was asked for is reached."""
+class _GoalReached(Exception):
+    """The objective is at most the goal."""
 
 
 def minimise(
     loss: Loss,
     *,
-    strength: float,
+    lambda_: float,
     target_P: NDArray[np.float64],
     start_P: NDArray[np.float64] | None = None,
     tolerance: float = 1e-7,
@@ -63,75 +69,90 @@ def minimise(
     precision: str = "auto",
     goal: float | None = None,
     on_step: Callable[[int, float], None] | None = None,
-) -> Solved:
-    """Minimise loss + strength · ‖w − target‖², from `start_P` or from the target.
+) -> SolverResult:
+    """Minimise loss(w) + λ‖w − target‖², starting from `start_P` or from the target.
 
-    tolerance: it is done when a step lowers the objective by less than this share. precision: auto (float32, float64
-    when that stalls) or float64. goal: stop as soon as the objective is as low. on_step(iteration, objective).
+    tolerance:  stop after a step that lowers the objective by less than this fraction of it.
+    iterations: maximum number of steps.
+    precision:  "auto" (float32, then float64 if float32 makes no more progress) or "float64".
+    goal:       stop as soon as the objective is at most this value.
+    on_step:    called after every step with its number and the objective.
     """
     started = time.monotonic()
-    best_w = np.array(target_P if start_P is None else start_P, dtype=np.float64)
-    best, slope, steps, counts, since = np.inf, np.inf, 0, {np.float32: 0, np.float64: 0}, 0
+    best_P = np.array(target_P if start_P is None else start_P, dtype=np.float64)
+    best, best_gradient_squared = np.inf, np.inf
+    steps, evaluations_of_step, evaluations = 0, 0, {np.float32: 0, np.float64: 0}
 
     def objective(w_P: NDArray[np.float64], dtype: Any) -> tuple[float, NDArray[np.float64]]:
-        nonlocal best, best_w, slope, since
-        since += 1
-        counts[dtype] += 1
-        value, gradient = loss.evaluate(w_P, dtype)
-        away = w_P - target_P
-        value += strength * float(away @ away)
-        gradient += 2 * strength * away
+        nonlocal best, best_P, best_gradient_squared, evaluations_of_step
+        evaluations_of_step += 1
+        evaluations[dtype] += 1
+        value, gradient_P = loss.evaluate(w_P, dtype)
+        difference_P = w_P - target_P
+        value += lambda_ * float(difference_P @ difference_P)
+        gradient_P += 2 * lambda_ * difference_P
         if value < best:
-            best, best_w, slope = value, w_P.copy(), float(gradient @ gradient)
+            best, best_P, best_gradient_squared = value, w_P.copy(), float(gradient_P @ gradient_P)
         if goal is not None and value <= goal:
-            raise _Arrived
-        if dtype is np.float32 and since > FLOAT32_EVALUATIONS_A_STEP and steps:
-            raise _Noise
-        return value, gradient
+            raise _GoalReached
+        if dtype is np.float32 and evaluations_of_step > MAX_FLOAT32_EVALUATIONS and steps:
+            raise _Float32Exhausted
+        return value, gradient_P
 
-    def step(_: NDArray[np.float64]) -> None:
-        nonlocal steps, since
-        steps, since = steps + 1, 0
+    def count_step(_: NDArray[np.float64]) -> None:
+        nonlocal steps, evaluations_of_step
+        steps, evaluations_of_step = steps + 1, 0
         if on_step is not None:
             on_step(steps, best)
 
     status = "stuck"
     for dtype in (np.float32, np.float64) if precision == "auto" else (np.float64,):
-        since = 0
+        evaluations_of_step = 0
         try:
-            status = _run(objective, best_w, dtype, step, tolerance=tolerance, iterations=iterations - steps)
-        except _Arrived:
+            status = _lbfgs(objective, best_P, dtype, count_step, tolerance=tolerance, iterations=iterations - steps)
+        except _GoalReached:
             status = "converged"
-        except _Noise:
+        except _Float32Exhausted:
             status = "stuck"
         if status != "stuck":
             break
         if dtype is np.float32:
-            best = np.inf  # the lowest it found may be its noise
-        elif slope <= 4 * strength * max(tolerance, 1e-12) * max(best, 1.0):
-            status = "converged"  # the objective is 2·strength strongly convex: its minimum is at most this far below
-    in_float64 = counts[np.float64]
-    return Solved(best_w, best, status, steps, counts[np.float32] + in_float64, in_float64, time.monotonic() - started)
+            best = np.inf  # the lowest value may be a rounding error of float32
+        elif best_gradient_squared <= 4 * lambda_ * max(tolerance, 1e-12) * max(best, 1.0):
+            # The objective is 2λ-strongly convex, so that it is at most ‖gradient‖² / 4λ above its minimum.
+            status = "converged"
+    in_float64 = evaluations[np.float64]
+    total = evaluations[np.float32] + in_float64
+    return SolverResult(best_P, best, status, steps, total, in_float64, time.monotonic() - started)
 
 
-def _run(objective: Callable[..., Any], start_P: NDArray[np.float64], dtype: Any, step: Any, **how: float) -> str:
+def _lbfgs(
+    objective: Callable[..., Any],
+    start_P: NDArray[np.float64],
+    dtype: Any,
+    count_step: Callable[[NDArray[np.float64]], None],
+    *,
+    tolerance: float,
+    iterations: int,
+) -> str:
+    """Run SciPy's solver and return the status."""
     from scipy.optimize import minimize
 
-    if how["iterations"] < 1:
+    if iterations < 1:
         return "iterations"
-    found = minimize(
+    result = minimize(
         objective,
         start_P,
         args=(dtype,),
         jac=True,
         method="L-BFGS-B",
-        callback=step,
+        callback=count_step,
         options={
-            "maxiter": int(how["iterations"]),
-            "maxfun": 20 * int(how["iterations"]) + 20,
+            "maxiter": iterations,
+            "maxfun": 20 * iterations + 20,
             "maxcor": CORRECTIONS,
-            "ftol": how["tolerance"],
+            "ftol": tolerance,
             "gtol": 0.0,
         },
     )
-    return {0: "converged", 1: "iterations"}.get(int(found.status), "stuck")
+    return {0: "converged", 1: "iterations"}.get(int(result.status), "stuck")

@@ -1,6 +1,6 @@
-"""The refined levels side by side: n categories, numbered level after level, and who is whose child.
+"""The set Ω of all refined categories: levels concatenated and numbered consecutively, with parents and children.
 
-Shapes: n categories over all refined levels; C_j of level j, which are starts[j] … starts[j + 1] - 1.
+Shapes: L refined levels; C_j categories of level j (S: C^j), j = 0 the shallowest; n = ΣC_j = |Ω|.
 """
 
 from __future__ import annotations
@@ -18,13 +18,27 @@ from prodrec.core.base.taxonomy import Taxonomy
 class Tree:
     """Ω of S §3.1 for some levels of a taxonomy, shallowest first.
 
-    starts_L1: number of the first category of every level, and n. parent_n: number of each category's parent at the
-    next shallower refined level, -1 at the first (levels between that are not refined are jumped over).
+    The categories of level j have the numbers starts_L1[j] … starts_L1[j + 1] - 1.
+
+    levels:    names of the refined levels.
+    starts_L1: L + 1 numbers: the first category of every level, and n.
+    parent_n:  the parent of every category at the next shallower refined level, -1 at the first level. A level of the
+               taxonomy that is not refined is skipped: the parent is then the ancestor at the level above it.
     """
 
     levels: tuple[str, ...]
     starts_L1: NDArray[np.int64]
     parent_n: NDArray[np.int64]
+
+    @classmethod
+    def from_taxonomy(cls, taxonomy: Taxonomy, levels: Sequence[str]) -> Tree:
+        """Return the tree of `levels`, which are in the order of the taxonomy."""
+        counts = [taxonomy.count(level) for level in levels]
+        starts = np.r_[0, np.cumsum(counts)].astype(np.int64)
+        parents = np.full(starts[-1], -1, dtype=np.int64)
+        for j in range(1, len(levels)):
+            parents[starts[j] : starts[j + 1]] = starts[j - 1] + taxonomy.ancestors_of_level(levels[j], levels[j - 1])
+        return cls(tuple(levels), starts, parents)
 
     @property
     def n(self) -> int:
@@ -35,27 +49,17 @@ class Tree:
         return len(self.levels)
 
     def level_of(self, categories: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The index of the level of every category number."""
-        found: NDArray[np.int64] = np.searchsorted(self.starts_L1, categories, side="right") - 1
-        return found
+        """Return the level j of every category number."""
+        level: NDArray[np.int64] = np.searchsorted(self.starts_L1, categories, side="right") - 1
+        return level
 
-    def count(self, at: int) -> int:
-        """Categories of level number `at`."""
-        return int(self.starts_L1[at + 1] - self.starts_L1[at])
+    def count(self, j: int) -> int:
+        """Return the number of categories of level j."""
+        return int(self.starts_L1[j + 1] - self.starts_L1[j])
 
     def children(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(bounds [n + 1], numbers): the children of category c are numbers[bounds[c] : bounds[c + 1]], ascending."""
-        have = np.flatnonzero(self.parent_n >= 0)
-        numbers = have[np.argsort(self.parent_n[have], kind="stable")]
-        counts = np.bincount(self.parent_n[have], minlength=self.n)
-        return np.r_[0, np.cumsum(counts)].astype(np.int64), numbers
-
-
-def tree_of(taxonomy: Taxonomy, levels: Sequence[str]) -> Tree:
-    """The tree of some levels of a taxonomy; `levels` in the order of the taxonomy."""
-    counts = [taxonomy.count(level) for level in levels]
-    starts = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    parents = np.full(starts[-1], -1, dtype=np.int64)
-    for j in range(1, len(levels)):
-        parents[starts[j] : starts[j + 1]] = starts[j - 1] + taxonomy.above(levels[j], levels[j - 1])
-    return Tree(tuple(levels), starts, parents)
+        """Return (bounds [n + 1], children): those of c are children[bounds[c] : bounds[c + 1]], ascending."""
+        with_parent = np.flatnonzero(self.parent_n >= 0)
+        children = with_parent[np.argsort(self.parent_n[with_parent], kind="stable")]
+        counts = np.bincount(self.parent_n[with_parent], minlength=self.n)
+        return np.r_[0, np.cumsum(counts)].astype(np.int64), children

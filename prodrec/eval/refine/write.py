@@ -1,6 +1,6 @@
-"""Writes refined scores in pieces, every row by weights that have not seen it, and judges before and after.
+"""Write refined scores chunk by chunk, and count the correct rows before and after.
 
-Shapes: R rows of a piece; C classes of a level, K best classes kept.
+Shapes: R rows of a chunk; C classes of a level; K top-k classes.
 """
 
 from __future__ import annotations
@@ -16,37 +16,39 @@ from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import ScoresWriter
-from prodrec.eval.refine.fit import fold_of
-from prodrec.eval.refine.score_files import Joined, Piece
-from prodrec.eval.refine.tally import Tally
-from prodrec.eval.refine.weights import Weights
+from prodrec.eval.refine.accuracy import AccuracyCounter
+from prodrec.eval.refine.cross_fit import assign_folds
+from prodrec.eval.refine.model import MCRModel
+from prodrec.eval.refine.score_files import AlignedChunk, AlignedScores
 
 SUFFIX = "-mcr"
+NO_FOLD = -1
 
 
-def write(
-    joined: Joined,
+def write_refined(
+    aligned: AlignedScores,
     out: Path,
-    weights: Weights,
-    by_fold: Mapping[int, Weights],
+    model: MCRModel,
+    fold_models: Mapping[int, MCRModel],
     *,
     fit_on: Sequence[str],
     folds: int,
     recipe: Mapping[str, Any],
     made_from: Mapping[str, str],
     force: bool = False,
-) -> Tally:
-    """Refined scores of all rows at `out`: rows of the splits `fit_on` by their fold's weights, others by `weights`.
+) -> AccuracyCounter:
+    """Write the refined scores of all rows to `out`.
 
-    Features and attributes come from the file with the leaves, scores of attributes from wherever they are.
-    Raises OutputExists, ProdrecError for scores that float16 cannot hold.
+    Rows of the splits `fit_on` are refined by the model of their fold, all others by `model`. Features and attributes
+    are copied from the file with the leaves, scores of attributes from the file that contains them.
+    Raise OutputExists, or ProdrecError if float16 cannot represent a score.
     """
-    main, tally = joined.main, Tally()
-    codes = [SPLITS.index(split) for split in fit_on]
+    main, counter = aligned.main, AccuracyCounter()
+    fit_codes = [SPLITS.index(split) for split in fit_on]
     id_bytes = next(main.chunks(rows=1, levels=())).ids_R.dtype.itemsize
     writer = ScoresWriter(
         out,
-        origin=_origin(joined, recipe, made_from),
+        origin=_origin(aligned, recipe, made_from),
         taxonomy=main.taxonomy,
         train_images=main.train_images,
         id_bytes=id_bytes,
@@ -55,12 +57,11 @@ def write(
         force=force,
     )
     with writer, console.progress(f"write {out.name}", total=main.n) as advance:
-        for piece in joined.pieces(copied=True):
-            chunk = piece.main
+        for aligned_chunk in aligned.chunks(with_copied=True):
+            chunk = aligned_chunk.main
             assert chunk.features_RD is not None
-            fitted_R = np.isin(chunk.split_R, codes)
-            fold_R = np.where(fitted_R, fold_of(chunk.rows_R, folds), -1)
-            refined = _refine(joined, piece, weights, by_fold, fold_R)
+            fold_R = np.where(np.isin(chunk.split_R, fit_codes), assign_folds(chunk.rows_R, folds), NO_FOLD)
+            refined = _refine(aligned, aligned_chunk, model, fold_models, fold_R)
             writer.append(
                 ids=[text.decode() for text in chunk.ids_R.tolist()],
                 rows_B=chunk.rows_R,
@@ -68,55 +69,66 @@ def write(
                 labels_BL=chunk.labels_RL,
                 features_BD=chunk.features_RD,
                 scores=refined,
-                classes=piece.classes,
+                classes=aligned_chunk.classes,
                 attributes_BA=chunk.attributes_RA,
-                attribute_scores=piece.attribute_scores,
+                attribute_scores=aligned_chunk.attribute_scores,
             )
-            _judge(joined, piece, refined, tally)
-            advance(len(piece))
-    return tally
+            _count(aligned, aligned_chunk, refined, counter)
+            advance(len(aligned_chunk))
+    return counter
 
 
 def _refine(
-    joined: Joined, piece: Piece, weights: Weights, by_fold: Mapping[int, Weights], fold_R: NDArray[np.int64]
+    aligned: AlignedScores,
+    chunk: AlignedChunk,
+    model: MCRModel,
+    fold_models: Mapping[int, MCRModel],
+    fold_R: NDArray[np.int64],
 ) -> dict[str, NDArray[np.float32]]:
-    """Refined scores of a piece, by level."""
-    found = {level: np.empty_like(scores) for level, scores in piece.scores.items()}
-    kept = None if joined.keep is None else piece.kept(joined.tree, fold_R)
-    f_Rn = piece.side_by_side() if kept is None else None
+    """Return the refined scores of every level: R×C, or R×K in the order of the chunk's classes."""
+    refined = {level: np.empty_like(scores) for level, scores in chunk.scores.items()}
+    samples = None if aligned.top_k is None else chunk.top_k_samples(aligned.tree, fold_R)
+    f_Rn = chunk.concatenated_scores() if samples is None else None
     for fold in np.unique(fold_R).tolist():
-        mine, by = fold_R == fold, by_fold.get(fold, weights)
-        if kept is not None:
-            parts = by.refine_kept(kept.take(mine))
+        in_fold, fold_model = fold_R == fold, fold_models.get(fold, model)
+        if samples is not None:
+            parts = fold_model.refine_top_k(samples.take(in_fold))
         else:
             assert f_Rn is not None
-            parts = by.refine_all(f_Rn[mine])
-        for level, part in zip(joined.levels, parts, strict=True):
-            found[level][mine] = part
-    return found
+            parts = fold_model.refine_dense(f_Rn[in_fold])
+        for level, part in zip(aligned.levels, parts, strict=True):
+            refined[level][in_fold] = part
+    return refined
 
 
-def _judge(joined: Joined, piece: Piece, refined: Mapping[str, NDArray[np.float32]], tally: Tally) -> None:
-    taxonomy = joined.main.taxonomy
-    for split in joined.main.splits:
-        mine = piece.main.split_R == SPLITS.index(split)
-        if not mine.any():
+def _count(
+    aligned: AlignedScores, chunk: AlignedChunk, refined: Mapping[str, NDArray[np.float32]], counter: AccuracyCounter
+) -> None:
+    """Add the rows of a chunk to the counts of their splits."""
+    taxonomy = aligned.main.taxonomy
+    for split in aligned.main.splits:
+        in_split = chunk.main.split_R == SPLITS.index(split)
+        if not in_split.any():
             continue
-        for at, level in enumerate(joined.levels):
-            tally.add(
+        for j, level in enumerate(aligned.levels):
+            counter.add(
                 split,
                 level,
-                piece.labels_RL[mine, at] - joined.tree.starts_L1[at],
-                piece.scores[level][mine],
-                refined[level][mine],
-                None if piece.classes is None else piece.classes[level][mine],
+                chunk.labels_RL[in_split, j] - aligned.tree.starts_L1[j],
+                chunk.scores[level][in_split],
+                refined[level][in_split],
+                None if chunk.classes is None else chunk.classes[level][in_split],
                 taxonomy.count(level),
             )
 
 
-def _origin(joined: Joined, recipe: Mapping[str, Any], made_from: Mapping[str, str]) -> Origin:
-    """The leaf run's, with -mcr behind its names; what differs by seed only in made_from, so that repeats are seen."""
-    main = joined.main.origin
+def _origin(aligned: AlignedScores, recipe: Mapping[str, Any], made_from: Mapping[str, str]) -> Origin:
+    """Return the origin of the file with the leaves, with -mcr appended to its names.
+
+    The recipe contains no fingerprint, so that refinements of runs that differ by seed alone have the same recipe and
+    count as repeats in a report.
+    """
+    main = aligned.main.origin
     return Origin(
         run=main.run + SUFFIX,
         family=main.family + SUFFIX,
@@ -125,8 +137,8 @@ def _origin(joined: Joined, recipe: Mapping[str, Any], made_from: Mapping[str, s
         seed=main.seed,
         recipe={
             "family": main.family + SUFFIX,
-            "inputs": {level: file.origin.recipe for level, file in joined.sources.items()},
+            "inputs": {level: file.origin.recipe for level, file in aligned.level_sources.items()},
             "mcr": dict(recipe),
         },
-        with_titles=any(file.origin.with_titles for file in joined.files),
+        with_titles=any(file.origin.with_titles for file in aligned.files),
     )

@@ -1,4 +1,4 @@
-"""Trees and rows drawn by numpy, and MCR as the paper's formulas say it: dense, float64, no tricks."""
+"""Drawn trees and samples, and a reference of MCR that follows the paper's formulas: dense, float64, no shortcuts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ import pytest
 from numpy.typing import NDArray
 
 from prodrec.core.base.taxonomy import Taxonomy
-from prodrec.eval.refine.dense import DenseRows, dense_rows
-from prodrec.eval.refine.pattern import Pattern, everything, most_related
-from prodrec.eval.refine.tree import Tree, tree_of
+from prodrec.eval.refine.dense_samples import DenseSamples
+from prodrec.eval.refine.related_sets import RelatedSets, select_related
+from prodrec.eval.refine.top_k_samples import TopKSamples, relative_scores
+from prodrec.eval.refine.tree import Tree
 
 COUNTS = (2, 4, 6, 9)
+"""Categories of each level."""
+
+
+@dataclass
+class TopKDrawn:
+    """Top-k samples, their relative scores as a dense array N×n (0 if absent), and which categories are present."""
+
+    samples: TopKSamples
+    f_Nn: NDArray[np.float64]
+    present_Nn: NDArray[np.bool_]
 
 
 @dataclass
 class Drawn:
-    """A tree, rows with scores f_Nn of all levels side by side, and the category numbers labels_NL."""
+    """A tree, samples with concatenated scores f_Nn of all levels, and the category numbers labels_NL."""
 
     taxonomy: Taxonomy
     tree: Tree
@@ -29,21 +40,36 @@ class Drawn:
     labels_NL: NDArray[np.int64]
     fold_N: NDArray[np.int64]
 
-    def rows(self) -> DenseRows:
-        return dense_rows([(self.f_Nn.astype(np.float32), self.labels_NL, self.fold_N)])
+    def samples(self) -> DenseSamples:
+        return DenseSamples.from_chunks([(self.f_Nn.astype(np.float32), self.labels_NL, self.fold_N)])
 
-    def pattern(self, k: int | str) -> Pattern:
-        """`everything`, or R_c of eq. 4 from drawn weights of a first fit."""
-        full = everything(self.tree)
-        if k == "everything":
-            return full
-        weights = np.random.default_rng(5).normal(size=full.size)
-        return most_related(full, weights, self.tree.n if k == "all" else int(k))
+    def top_k(self, k: int) -> TopKDrawn:
+        """Keep the k best scores of every level."""
+        categories, scores = [], []
+        f_Nn, present_Nn = np.zeros(self.f_Nn.shape), np.zeros(self.f_Nn.shape, dtype=bool)
+        for start, end in pairwise(self.tree.starts_L1.tolist()):
+            level_NC = self.f_Nn[:, start:end]
+            best_NK = np.argsort(-level_NC, axis=1)[:, : min(k, end - start)]
+            categories.append((best_NK + start).astype(np.int32))
+            scores.append(relative_scores(np.take_along_axis(level_NC, best_NK, axis=1).astype(np.float32)))
+            for row in range(len(level_NC)):
+                present_Nn[row, best_NK[row] + start] = True
+                f_Nn[row, best_NK[row] + start] = scores[-1][row]
+        samples = TopKSamples(self.tree, tuple(categories), tuple(scores), self.labels_NL, self.fold_N)
+        return TopKDrawn(samples, f_Nn, present_Nn)
+
+    def related(self, k: int | str) -> RelatedSets:
+        """R_c = Ω for "complete", else R_c of eq. 4 from drawn weights of a first fit; "all" is K = n."""
+        complete = RelatedSets.all_categories(self.tree)
+        if k == "complete":
+            return complete
+        weights = np.random.default_rng(5).normal(size=complete.weight_count)
+        return select_related(complete, weights, self.tree.n if k == "all" else int(k))
 
 
 @pytest.fixture
 def draw() -> Callable[..., Drawn]:
-    """`draw(depth=3, rows=24, seed=0)`: scores are float32 numbers, so that both sides begin with the same ones."""
+    """`draw(depth=3, rows=24, seed=0)`: scores are float32 values, so that both sides start from the same ones."""
 
     def make(depth: int = 3, rows: int = 24, seed: int = 0, counts: Sequence[int] = COUNTS) -> Drawn:
         random = np.random.default_rng(seed)
@@ -56,7 +82,7 @@ def draw() -> Callable[..., Drawn]:
             names=tuple(tuple(f"{j}.{c}" for c in range(count)) for j, count in enumerate(counts)),
             parents=tuple(parents),
         )
-        tree = tree_of(taxonomy, taxonomy.levels)
+        tree = Tree.from_taxonomy(taxonomy, taxonomy.levels)
         leaf = np.r_[np.arange(counts[-1]), random.integers(0, counts[-1], rows - counts[-1])]
         labels = taxonomy.ancestors()[leaf] + tree.starts_L1[:-1]
         scores = random.normal(size=(rows, tree.n)) * 1.5
@@ -67,64 +93,82 @@ def draw() -> Callable[..., Drawn]:
 
 
 class Reference:
-    """S eq. 2 and 3 written out: W is n×n, R_c are sets, every row and level on its own."""
+    """S eq. 2 and 3 as loops over rows and levels: W is n×n, and R_c a mask over its columns.
 
-    def __init__(self, pattern: Pattern, normaliser: str, shown_Nn: NDArray[np.bool_] | None = None) -> None:
-        self.tree, self.normaliser, self.shown_Nn = pattern.tree, normaliser, shown_Nn
-        n = pattern.tree.n
-        self.inside_nn = np.zeros((n, n), dtype=bool)
+    present_Nn: the categories that the softmax of each row is taken over; by default all.
+    """
+
+    def __init__(self, related: RelatedSets, normaliser: str, present_Nn: NDArray[np.bool_] | None = None) -> None:
+        self.tree, self.normaliser, self.present_Nn = related.tree, normaliser, present_Nn
+        n = related.tree.n
+        self.related_nn = np.zeros((n, n), dtype=bool)
         for c in range(n):
-            self.inside_nn[c, pattern.columns_P[pattern.bounds_n1[c] : pattern.bounds_n1[c + 1]]] = True
+            self.related_nn[c, related.columns_P[related.bounds_n1[c] : related.bounds_n1[c + 1]]] = True
 
-    def spread(self, values_P: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Parameters as W, 0 outside R_c."""
-        found = np.zeros(self.inside_nn.shape)
-        found[self.inside_nn] = values_P
-        return found
+    def matrix(self, weights_P: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return W, n×n, which is 0 outside R_c."""
+        w_nn = np.zeros(self.related_nn.shape)
+        w_nn[self.related_nn] = weights_P
+        return w_nn
 
-    def terms(self, w_nn: NDArray[np.float64], f_n: NDArray[np.float64], c: int, row: int) -> Any:
-        """Which t the normaliser of category c sums over, their w_t · f, and the f of each: T, T, T×n."""
+    def members(self, w_nn: NDArray[np.float64], f_n: NDArray[np.float64], c: int, row: int) -> Any:
+        """Return the categories t in the denominator of P(c), their w_t · f, and the f of each: T, T, T×n."""
         level = int(self.tree.level_of(np.array(c)))
         if self.normaliser == "level":
-            over = np.arange(self.tree.starts_L1[level], self.tree.starts_L1[level + 1])
-            f_Tn = f_n * self.inside_nn[over]
+            t_T = np.arange(self.tree.starts_L1[level], self.tree.starts_L1[level + 1])
+            f_Tn = f_n * self.related_nn[t_T]
         else:
-            over = np.flatnonzero(self.inside_nn[c])
-            f_Tn = np.tile(f_n * self.inside_nn[c], (len(over), 1))
-        if self.shown_Nn is not None:
-            shown = self.shown_Nn[row, over]
-            over, f_Tn = over[shown], f_Tn[shown]
-        return over, (w_nn[over] * f_Tn).sum(axis=1), f_Tn
+            t_T = np.flatnonzero(self.related_nn[c])
+            f_Tn = np.tile(f_n * self.related_nn[c], (len(t_T), 1))
+        if self.present_Nn is not None:
+            present_T = self.present_Nn[row, t_T]
+            t_T, f_Tn = t_T[present_T], f_Tn[present_T]
+        return t_T, (w_nn[t_T] * f_Tn).sum(axis=1), f_Tn
 
     def loss(
         self, w_nn: NDArray[np.float64], f_Nn: NDArray[np.float64], labels_NL: NDArray[np.int64]
     ) -> tuple[float, NDArray[np.float64]]:
-        """−Σ log P and its gradient n×n, without the penalty."""
+        """Return −Σ log P and its gradient n×n, without the penalty."""
         loss, gradient = 0.0, np.zeros_like(w_nn)
         for row, (f_n, labels) in enumerate(zip(f_Nn, labels_NL, strict=True)):
             for c in labels.tolist():
-                if self.shown_Nn is not None and not self.shown_Nn[row, c]:
+                if self.present_Nn is not None and not self.present_Nn[row, c]:
                     continue
-                over, z_T, f_Tn = self.terms(w_nn, f_n, c, row)
+                t_T, z_T, f_Tn = self.members(w_nn, f_n, c, row)
                 p_T = np.exp(z_T) / np.exp(z_T).sum()
-                loss -= np.log(p_T[over == c][0])
-                gradient[over] += (p_T - (over == c))[:, None] * f_Tn
-        return loss, gradient * self.inside_nn
+                loss -= np.log(p_T[t_T == c][0])
+                gradient[t_T] += (p_T - (t_T == c))[:, None] * f_Tn
+        return loss, gradient * self.related_nn
 
     def refined(self, w_nn: NDArray[np.float64], f_Nn: NDArray[np.float64]) -> NDArray[np.float64]:
-        """w_c · f_c of every category, or log P(c) where the normaliser is R_c: N×n."""
-        found = np.full(f_Nn.shape, np.nan)
+        """Return w_c · f_c of every category, or log P(c) for the normaliser "related": N×n, NaN where absent."""
+        refined_Nn = np.full(f_Nn.shape, np.nan)
         for row, f_n in enumerate(f_Nn):
             for c in range(self.tree.n):
-                if self.shown_Nn is not None and not self.shown_Nn[row, c]:
+                if self.present_Nn is not None and not self.present_Nn[row, c]:
                     continue
-                over, z_T, _ = self.terms(w_nn, f_n, c, row)
-                found[row, c] = z_T[over == c][0]
+                t_T, z_T, _ = self.members(w_nn, f_n, c, row)
+                refined_Nn[row, c] = z_T[t_T == c][0]
                 if self.normaliser == "related":
-                    found[row, c] -= np.log(np.exp(z_T).sum())
-        return found
+                    refined_Nn[row, c] -= np.log(np.exp(z_T).sum())
+        return refined_Nn
 
 
 @pytest.fixture
 def reference() -> type[Reference]:
     return Reference
+
+
+def _check_slopes(evaluate: Callable[[Any], tuple[float, Any]], weights_P: Any, random: Any) -> None:
+    _, gradient = evaluate(weights_P)
+    for position in random.integers(0, len(weights_P), 20):
+        step = np.zeros(len(weights_P))
+        step[position] = 1e-5
+        slope = (evaluate(weights_P + step)[0] - evaluate(weights_P - step)[0]) / 2e-5
+        assert gradient[position] == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+
+@pytest.fixture
+def check_gradient() -> Callable[..., None]:
+    """`check_gradient(evaluate, weights_P, random)`: compare 20 entries of the gradient with finite differences."""
+    return _check_slopes

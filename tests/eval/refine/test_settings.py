@@ -1,4 +1,4 @@
-"""Settings refuse what they cannot mean."""
+"""Settings: values out of range, and K in words and numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from prodrec.core.base.errors import BadOption
-from prodrec.eval.refine.settings import Settings
+from prodrec.eval.refine.settings import MCRSettings
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("values", "message"),
     [
-        ({"strength": -1.0}, "--lambda -1: expected auto or a number that is not negative"),
-        ({"strength": float("nan")}, "--lambda nan"),
-        ({"strength": float("inf")}, "--lambda inf"),
+        ({"lambda_": -1.0}, "--lambda -1: expected auto or a number that is not negative"),
+        ({"lambda_": float("nan")}, "--lambda nan"),
+        ({"lambda_": float("inf")}, "--lambda inf"),
         ({"k": 0}, "--k 0: expected at least 1"),
         ({"k": "many"}, "--k many"),
         ({"normaliser": "levle"}, "did you mean level"),
@@ -25,11 +25,12 @@ from prodrec.eval.refine.settings import Settings
         ({"iterations": 0}, "--iterations 0"),
     ],
 )
-def test_what_cannot_be_meant(wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadOption, match=told):
-        Settings(**wrong)
+def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        MCRSettings(**values)
 
 
 def test_k_in_words_and_numbers() -> None:
-    assert [Settings(k=k).most_related for k in ("usual", "all", 1, 7)] == [3, None, 1, 7]
-    assert Settings().as_json()["lambda"] == "auto" and Settings(strength=2.0, k="all").as_json()["k"] == "all"
+    assert [MCRSettings(k=k).effective_k for k in (None, "all", 1, 7)] == [3, None, 1, 7]
+    assert MCRSettings().as_json()["lambda"] == "auto"
+    assert MCRSettings(lambda_=2.0, k="all").as_json()["k"] == "all"

@@ -1,4 +1,4 @@
-"""Levels side by side: numbers, parents across levels that are left out, children."""
+"""The tree: category numbers, parents across levels that are not refined, children."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from prodrec.eval.refine.tree import tree_of
+from prodrec.eval.refine.tree import Tree
 
 
-def test_levels_stand_side_by_side(draw: Any) -> None:
+def test_categories_are_numbered_level_by_level(draw: Any) -> None:
     drawn = draw(depth=4)
     tree = drawn.tree
     assert tree.n == 21 and tree.depth == 4 and tree.starts_L1.tolist() == [0, 2, 6, 12, 21]
@@ -20,15 +20,15 @@ def test_levels_stand_side_by_side(draw: Any) -> None:
         assert (tree.parent_n[start : tree.starts_L1[j + 1]] - above).tolist() == drawn.taxonomy.parents[j].tolist()
 
 
-def test_a_level_left_out_is_jumped_over(draw: Any) -> None:
+def test_a_level_that_is_not_refined_is_skipped(draw: Any) -> None:
     taxonomy = draw(depth=4).taxonomy
-    tree = tree_of(taxonomy, ["level 0", "level 3"])
+    tree = Tree.from_taxonomy(taxonomy, ["level 0", "level 3"])
     assert tree.n == 11
     assert tree.parent_n[2:].tolist() == taxonomy.ancestors()[:, 0].tolist()
 
 
 def test_children_are_the_inverse_of_parents(draw: Any) -> None:
     tree = draw(depth=4).tree
-    bounds, numbers = tree.children()
+    bounds, children = tree.children()
     for c in range(tree.n):
-        assert numbers[bounds[c] : bounds[c + 1]].tolist() == np.flatnonzero(tree.parent_n == c).tolist()
+        assert children[bounds[c] : bounds[c + 1]].tolist() == np.flatnonzero(tree.parent_n == c).tolist()

@@ -1,4 +1,4 @@
-"""Weights: saved and read again they are the same; what is damaged or of other classes is told."""
+"""The weights file: a round trip, damage, and other classes."""
 
 from __future__ import annotations
 
@@ -10,47 +10,53 @@ import numpy as np
 import pytest
 
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
-from prodrec.eval.refine.weights import Weights, check_classes, read, save
+from prodrec.eval.refine.model import MCRModel
+from prodrec.eval.refine.weights import check_same_classes, read_weights, write_weights
 
-FACTS = {"fit": ["validation"], "penalty": "identity", "k": 3, "folds": 5}
+RECIPE = {"fit": ["validation"], "penalty": "identity", "k": 3, "folds": 5}
 
 
 @pytest.fixture
-def saved(draw: Any, tmp_path: Path) -> tuple[Path, Any, Weights]:
+def written(draw: Any, tmp_path: Path) -> tuple[Path, Any, MCRModel]:
     drawn = draw(depth=3)
-    pattern = drawn.pattern(2)
-    weights = Weights(pattern, np.random.default_rng(0).normal(size=pattern.size), "level")
+    related = drawn.related(2)
+    model = MCRModel(related, np.random.default_rng(0).normal(size=related.weight_count), "level")
     path = tmp_path / "w.hdf5"
-    save(path, weights, drawn.taxonomy, strength=2.5, facts=FACTS, made_from={"dataset": "d"})
-    return path, drawn, weights
+    write_weights(path, model, drawn.taxonomy, lambda_=2.5, recipe=RECIPE, made_from={"dataset": "d"})
+    return path, drawn, model
 
 
-def test_what_was_saved_comes_back(saved: Any) -> None:
-    path, drawn, weights = saved
-    found = read(path)
-    assert found.weights.pattern.same(weights.pattern) and found.taxonomy.difference(drawn.taxonomy) is None
-    np.testing.assert_array_equal(found.weights.values_P, weights.values_P)
-    assert (found.strength, found.refined, found.made_from) == (2.5, drawn.tree.levels, {"dataset": "d"})
-    assert found.facts == {"fit": ["validation"], "penalty": "identity", "k": 3} and not found.weights.kept
-    for a, b in zip(found.weights.refine_all(drawn.f_Nn), weights.refine_all(drawn.f_Nn), strict=True):
+def test_reading_returns_what_was_written(written: Any) -> None:
+    path, drawn, model = written
+    weights = read_weights(path)
+    assert weights.model.related.equals(model.related) and weights.taxonomy.difference(drawn.taxonomy) is None
+    np.testing.assert_array_equal(weights.model.weights_P, model.weights_P)
+    assert (weights.lambda_, weights.made_from) == (2.5, {"dataset": "d"})
+    assert weights.model.related.tree.levels == drawn.tree.levels and not weights.model.top_k
+    assert weights.recipe == {"fit": ["validation"], "penalty": "identity", "k": 3}
+    for a, b in zip(weights.model.refine_dense(drawn.f_Nn), model.refine_dense(drawn.f_Nn), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_fingerprint_is_of_the_content(saved: Any, tmp_path: Path) -> None:
-    path, drawn, weights = saved
-    again = save(tmp_path / "b", weights, drawn.taxonomy, strength=2.5, facts=FACTS, made_from={"dataset": "d"})
-    other = save(tmp_path / "c", weights, drawn.taxonomy, strength=2.6, facts=FACTS, made_from={"dataset": "d"})
-    assert again == read(path).fingerprint != other
+def test_the_fingerprint_depends_on_the_content(written: Any, tmp_path: Path) -> None:
+    path, drawn, model = written
+    fingerprints = [
+        write_weights(
+            tmp_path / name, model, drawn.taxonomy, lambda_=lambda_, recipe=RECIPE, made_from={"dataset": "d"}
+        )
+        for name, lambda_ in (("b", 2.5), ("c", 2.6))
+    ]
+    assert fingerprints[0] == read_weights(path).fingerprint != fingerprints[1]
 
 
-def test_no_such_file_and_another_kind(draw_scores: Any, tmp_path: Path) -> None:
+def test_a_missing_file_and_another_kind(draw_scores: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="refine-mcr"):
-        read(tmp_path / "none")
+        read_weights(tmp_path / "none")
     with pytest.raises(BadArtefact, match="a prodrec scores, not a prodrec mcr-weights"):
-        read(draw_scores().path)
+        read_weights(draw_scores().path)
     (tmp_path / "text").write_text("w = 1")
-    with pytest.raises(BadArtefact, match="text is no readable weights file"):
-        read(tmp_path / "text")
+    with pytest.raises(BadArtefact, match="text is not a readable weights file"):
+        read_weights(tmp_path / "text")
 
 
 def change(name: str, value: Any) -> Any:
@@ -72,23 +78,24 @@ def change(name: str, value: Any) -> Any:
         lambda file: file.attrs.__setitem__("refined", '["level 0", "level 9"]'),
     ],
 )
-def test_damage_is_told(saved: Any, edit: Any) -> None:
-    with h5py.File(saved[0], "a") as file:
+def test_damage_is_an_error(written: Any, edit: Any) -> None:
+    with h5py.File(written[0], "a") as file:
         edit(file)
-    with pytest.raises(BadArtefact, match=r"w\.hdf5 is no readable weights file"):
-        read(saved[0])
+    with pytest.raises(BadArtefact, match=r"w\.hdf5 is not a readable weights file"):
+        read_weights(written[0])
 
 
-def test_every_truncation_is_told(saved: Any) -> None:
-    whole = saved[0].read_bytes()
+def test_every_truncation_is_an_error(written: Any) -> None:
+    whole = written[0].read_bytes()
     for length in (0, 100, len(whole) // 2, len(whole) - 1):
-        saved[0].write_bytes(whole[:length])
-        with pytest.raises(BadArtefact, match="no readable weights file"):
-            read(saved[0])
+        written[0].write_bytes(whole[:length])
+        with pytest.raises(BadArtefact, match="not a readable weights file"):
+            read_weights(written[0])
 
 
-def test_other_classes(saved: Any, draw: Any) -> None:
-    found = read(saved[0])
-    check_classes(found, saved[0], saved[1].taxonomy, Path("s.h5"))
+def test_other_classes(written: Any, draw: Any) -> None:
+    path, drawn, _ = written
+    weights = read_weights(path)
+    check_same_classes(weights, path, drawn.taxonomy, Path("s.h5"))
     with pytest.raises(Mismatch, match=r"w\.hdf5 .here. and s\.h5 .there. have other classes"):
-        check_classes(found, saved[0], draw(depth=2).taxonomy, Path("s.h5"))
+        check_same_classes(weights, path, draw(depth=2).taxonomy, Path("s.h5"))

@@ -1,0 +1,89 @@
+"""Top-1 accuracy of every level before and after refinement: ACC over images, MACC as the mean over classes.
+
+Shapes: R rows; C classes of a level; K top-k classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.eval.report.metrics import rank, rank_kept
+
+
+@dataclass(frozen=True)
+class AccuracyChange:
+    """One metric of one level on one split, in percent, before and after refinement.
+
+    metric:  ACC or MACC.
+    rows:    images.
+    classes: classes that have an image.
+    """
+
+    split: str
+    level: str
+    metric: str
+    rows: int
+    classes: int
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return f"{self.split} {self.level} {self.metric}: {self.before:.2f} → {self.after:.2f} %"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class CorrectCounts:
+    """Rows of every class, and how many of them are correct before and after refinement: int64 [C] each."""
+
+    rows_C: NDArray[np.int64]
+    before_C: NDArray[np.int64]
+    after_C: NDArray[np.int64]
+
+
+@dataclass
+class AccuracyCounter:
+    """Counts correct rows chunk by chunk, by split and level."""
+
+    counts: dict[tuple[str, str], CorrectCounts] = field(default_factory=dict)
+
+    def add(
+        self,
+        split: str,
+        level: str,
+        label_R: NDArray[np.int64],
+        raw: NDArray[np.float32],
+        refined: NDArray[np.float32],
+        classes_RK: NDArray[np.int32] | None,
+        class_count: int,
+    ) -> None:
+        """Count rows by their raw and refined scores: R×C, or R×K with the classes of the top-k scores."""
+        if (split, level) not in self.counts:
+            self.counts[split, level] = CorrectCounts(*(np.zeros(class_count, dtype=np.int64) for _ in range(3)))
+        counts = self.counts[split, level]
+        np.add.at(counts.rows_C, label_R, 1)
+        for scores, correct_C in ((raw, counts.before_C), (refined, counts.after_C)):
+            better_R = rank(scores, label_R) if classes_RK is None else rank_kept(scores, classes_RK, label_R)
+            np.add.at(correct_C, label_R[better_R == 0], 1)
+
+    def changes(self) -> list[AccuracyChange]:
+        """Return ACC and MACC of every split and level."""
+        changes = []
+        for (split, level), counts in self.counts.items():
+            has_rows_C = counts.rows_C > 0
+            rows, classes = int(counts.rows_C.sum()), int(has_rows_C.sum())
+            acc = [float(correct_C.sum() / rows) for correct_C in (counts.before_C, counts.after_C)]
+            macc = [
+                float((correct_C[has_rows_C] / counts.rows_C[has_rows_C]).mean())
+                for correct_C in (counts.before_C, counts.after_C)
+            ]
+            for metric, values in (("ACC", acc), ("MACC", macc)):
+                before, after = (round(100 * value, 4) for value in values)
+                changes.append(AccuracyChange(split, level, metric, rows, classes, before, after))
+        return changes

@@ -1,0 +1,70 @@
+"""A fitted refinement: the weights W inside the sets R_c, applied to scores.
+
+Shapes: N samples; n categories; C categories of a level; K top-k categories of a level; P weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.eval.refine.dense_loss import LevelProduct
+from prodrec.eval.refine.related_loss import RelatedScores
+from prodrec.eval.refine.related_sets import RelatedSets
+from prodrec.eval.refine.top_k_loss import refined_top_k
+from prodrec.eval.refine.top_k_samples import TopKSamples
+
+
+@dataclass(frozen=True)
+class MCRModel:
+    """W of S eq. 2. The refined score of c is w_c · f_c for the normaliser "level", and log P(c) for "related".
+
+    top_k: whether W was fitted on the relative scores of top-k samples.
+    """
+
+    related: RelatedSets
+    weights_P: NDArray[np.float64]
+    normaliser: str
+    top_k: bool = False
+
+    def refine_dense(self, f_Nn: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the refined scores of every level, N×C, from the scores of all levels, concatenated.
+
+        The dtype is that of f_Nn for the normaliser "level", and float64 for "related".
+        """
+        tree = self.related.tree
+        f_nN = np.ascontiguousarray(f_Nn.T)
+        if self.normaliser == "related":
+            log_p_nN = self._related_scores.scores(f_nN)
+            return [log_p_nN[tree.starts_L1[j] : tree.starts_L1[j + 1]].T for j in range(tree.depth)]
+        if f_nN.dtype not in self._level_weights:
+            self._level_weights[f_nN.dtype] = [
+                product.matrices(self.weights_P[self.related.of_level(j)], f_nN.dtype)
+                for j, product in enumerate(self._level_products)
+            ]
+        level_weights = self._level_weights[f_nN.dtype]
+        return [
+            product.scores(weights, f_nN).T.copy()
+            for product, weights in zip(self._level_products, level_weights, strict=True)
+        ]
+
+    def refine_top_k(self, samples: TopKSamples) -> list[NDArray[np.float32]]:
+        """Return the refined scores of the top-k categories of every level, N×K."""
+        return refined_top_k(samples, self.related, self.weights_P, self.normaliser)
+
+    @cached_property
+    def _related_scores(self) -> RelatedScores:
+        return RelatedScores(self.related, self.weights_P)
+
+    @cached_property
+    def _level_products(self) -> list[LevelProduct]:
+        return [LevelProduct(self.related, j) for j in range(self.related.tree.depth)]
+
+    @cached_property
+    def _level_weights(self) -> dict[Any, Any]:
+        """The weights of all levels as matrices, by dtype."""
+        return {}

@@ -1,0 +1,134 @@
+"""What `refine` did: the fit, and the accuracy of every level before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prodrec.eval.refine.accuracy import AccuracyChange
+from prodrec.eval.refine.cross_fit import CrossFitResult
+from prodrec.eval.refine.settings import MCRSettings
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How the weights were fitted.
+
+    splits, rows:   the splits whose rows were used, and how many rows there are.
+    folds:          number of folds that contain rows.
+    loss_by_lambda: held-out loss per row of every λ that was tried.
+    final:          of the fit on all rows: status, steps, evaluations, in_float64 and seconds of the solver.
+    cross_validation: of the fits on the folds: fits, not_converged and seconds.
+    """
+
+    splits: tuple[str, ...]
+    rows: int
+    folds: int
+    loss_by_lambda: dict[float, float]
+    final: dict[str, Any]
+    cross_validation: dict[str, Any]
+    settings: MCRSettings
+
+    @classmethod
+    def of(cls, result: CrossFitResult, *, splits: tuple[str, ...], rows: int, settings: MCRSettings) -> FitReport:
+        parts, stats = result.final.solver, result.cross_validation
+        return cls(
+            splits=splits,
+            rows=rows,
+            folds=len(result.folds),
+            loss_by_lambda=result.loss_by_lambda,
+            final={
+                "status": result.final.status,
+                "steps": sum(part.iterations for part in parts),
+                "evaluations": sum(part.evaluations for part in parts),
+                "in_float64": sum(part.float64_evaluations for part in parts),
+                "seconds": round(sum(part.seconds for part in parts), 3),
+            },
+            cross_validation={
+                "fits": stats.fits,
+                "not_converged": stats.not_converged,
+                "seconds": round(stats.seconds, 3),
+            },
+            settings=settings,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the four entries of `Refinement.as_json` that exist only after a fit."""
+        return {
+            "fit": {"splits": list(self.splits), "rows": self.rows, "folds": self.folds},
+            "lambda_tried": {f"{lambda_:g}": round(loss, 6) for lambda_, loss in sorted(self.loss_by_lambda.items())},
+            "solver": {"final": self.final, "cross_validation": self.cross_validation},
+            "settings": self.settings.as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The result of `refine`.
+
+    scores:       the refined scores file.
+    weights_file: the file of the fitted weights, or None if given weights were applied.
+    inputs:       the score files that were refined.
+    levels:       the refined levels, shallowest first.
+    rows:         number of rows.
+    top_k:        number of scores per level that were refined, or None for all.
+    lambda_:      λ of S eq. 3.
+    weight_count: number of weights, Σ|R_c|.
+    accuracies:   ACC and MACC of every split and level, before and after. No row was refined by weights fitted on it.
+    notes:        sentences about the input.
+    fit:          how the weights were fitted, or None if given weights were applied.
+    """
+
+    scores: Path
+    weights_file: Path | None
+    inputs: tuple[Path, ...]
+    levels: tuple[str, ...]
+    rows: int
+    top_k: int | None
+    lambda_: float
+    weight_count: int
+    accuracies: tuple[AccuracyChange, ...]
+    notes: tuple[str, ...] = ()
+    fit: FitReport | None = None
+
+    @property
+    def worse(self) -> tuple[AccuracyChange, ...]:
+        """The accuracies that refinement lowered."""
+        return tuple(accuracy for accuracy in self.accuracies if accuracy.after < accuracy.before)
+
+    def summary(self) -> str:
+        """Return one line on the weights, and after a fit one on the solver."""
+        source = "by given weights"
+        if self.fit is not None:
+            source = f"fitted on {self.fit.rows:,} {' and '.join(self.fit.splits)} rows"
+        text = (
+            f"{self.scores}: {self.rows:,} rows, {len(self.levels)} levels, λ = {self.lambda_:.4g}, "
+            f"{self.weight_count:,} weights {source}"
+        )
+        if self.fit is not None:
+            solver = self.fit.final
+            in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
+            text += f"\nsolver: {solver['status']} after {solver['steps']} steps, "
+            text += f"{solver['evaluations']} evaluations{in_float64}"
+        return text
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary(), *self.notes, *(f"  {accuracy}" for accuracy in self.accuracies)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as `prodrec refine-mcr --json` prints them for every file."""
+        return {
+            "scores": str(self.scores),
+            "weights": None if self.weights_file is None else str(self.weights_file),
+            "inputs": [str(path) for path in self.inputs],
+            "levels": list(self.levels),
+            "rows": self.rows,
+            "top_k": self.top_k,
+            "lambda": self.lambda_,
+            "parameters": self.weight_count,
+            "figures": [accuracy.as_json() for accuracy in self.accuracies],
+            "worse": [accuracy.as_json() for accuracy in self.worse],
+            "notes": list(self.notes),
+            **(self.fit.as_json() if self.fit is not None else {}),
+        }

@@ -1,0 +1,30 @@
+"""Accuracy before and after, compared with counts by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prodrec.eval.refine.accuracy import AccuracyCounter
+
+
+def test_acc_over_images_and_macc_over_classes_with_images() -> None:
+    counter = AccuracyCounter()
+    label = np.array([0, 0, 0, 1])
+    raw = np.array([[2, 1, 0], [2, 1, 0], [1, 2, 0], [5, 5, 0]], dtype=np.float32)  # a tie goes to the lower class
+    refined = np.array([[2, 1, 0], [2, 1, 0], [2, 1, 0], [1, 2, 0]], dtype=np.float32)
+    for rows in (slice(0, 1), slice(1, 4)):
+        counter.add("test", "leaf", label[rows], raw[rows], refined[rows], None, 3)
+    acc, macc = counter.changes()
+    assert acc.as_json() == {
+        "split": "test", "level": "leaf", "metric": "ACC", "rows": 4, "classes": 2, "before": 50.0, "after": 100.0
+    }  # fmt: skip
+    assert (macc.before, macc.after) == (33.3333, 100.0)
+    assert str(macc) == "test leaf MACC: 33.33 → 100.00 %"
+
+
+def test_a_true_class_outside_the_top_k_is_wrong() -> None:
+    counter = AccuracyCounter()
+    classes = np.array([[4, 2], [1, 0]], dtype=np.int32)
+    scores = np.array([[0, 1], [3, 2]], dtype=np.float32)
+    counter.add("test", "leaf", np.array([2, 3]), scores, -scores, classes, 5)
+    assert [(change.before, change.after) for change in counter.changes()] == [(50.0, 0.0), (50.0, 0.0)]
