@@ -1,14 +1,19 @@
-"""One training step of the last layer, measured: ours against what one would write, on one process and on two ranks.
+"""Time and memory of a training step of the last layer: prodrec against the usual implementations, on 1 and 2 ranks.
 
     python benchmarks/classifier.py                        # 100,000 classes x 512, batch 256: about two minutes
     python benchmarks/classifier.py --classes 1000000      # needs 15 GiB; about ten minutes
     python benchmarks/classifier.py --device cuda --features 2048 --classes 1000000 --batch 1024
 
-A step is the loss, the gradient of the features, and SGD with momentum and weight decay on the weights. Every
-contestant has processes of its own (peak memory is theirs), and each pair takes its steps in turns, so that other work
-on the machine slows both alike. The floor is the arithmetic, at the measured speed of a large matrix product, and the
-memory traffic, at the measured speed of copying, of what cannot be avoided: three products; weights read twice more
-and, with their momentum, read and written once; scores written and read twice.
+A step computes the loss and the gradient of the features, and updates the weights by SGD with momentum and weight
+decay. Every implementation runs in processes of its own, which measures its peak memory. The two implementations of a
+comparison take their steps in turns, so other work on the machine slows both equally.
+
+The lower bounds are the time of the necessary arithmetic, at the measured speed of a large matrix product, and of the
+necessary memory traffic, at the measured speed of copying. The arithmetic is three products. The traffic is two reads
+of the weights by the products, a read and a write of weights and momentum by SGD, and two reads and two writes of the
+scores.
+
+Shapes: B rows, A rows of all ranks, D features, C classes, N classes of this rank, S sampled classes.
 """
 
 from __future__ import annotations
@@ -20,9 +25,9 @@ import resource
 import socket
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,71 +38,76 @@ from torch import Tensor, nn
 from prodrec.core.base import dist
 from prodrec.models.classifier.classifier import Classifier
 
-LR, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
-SAMPLED = 0.1
+LR, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-4
+SAMPLE_SHARE = 0.1
+WARM_UP_STEPS = 2
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     classes: int
     features: int
     batch: int
     device: str
 
 
-Step = Callable[[Tensor, Tensor], Any]
+Step = Callable[[Tensor, Tensor], None]
+"""A training step on features [B, D] and labels [B]."""
 
 
-def autocast(device: str, *, half: bool) -> AbstractContextManager[Any]:
-    return torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext()
+def make_sgd(parameters: Iterable[nn.Parameter], *, fused: bool | None = None) -> torch.optim.SGD:
+    return torch.optim.SGD(parameters, lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=fused)
 
 
-def plain(size: Size, *, half: bool = False, fused: bool = False) -> Step:
-    layer = nn.Linear(size.features, size.classes, device=size.device)
-    optimizer = torch.optim.SGD(
-        layer.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=DECAY, fused=True if fused else None
-    )
+def autocast(device: str, *, bf16: bool) -> AbstractContextManager[Any]:
+    return torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext()
+
+
+def plain_step(work: Workload, *, bf16: bool = False, fused: bool | None = None) -> Step:
+    layer = nn.Linear(work.features, work.classes, device=work.device)
+    optimizer = make_sgd(layer.parameters(), fused=fused)
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        with autocast(size.device, half=half):
+        with autocast(work.device, bf16=bf16):
             loss = F.cross_entropy(layer(features_BD), labels_B)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
 
 
-def ours(size: Size, *, half: bool = False, fuse: bool = True, **options: Any) -> Step:
-    layer = Classifier(size.features, size.classes, **options).to(size.device)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=DECAY, fused=True)
-    if fuse:
+def prodrec_step(work: Workload, *, bf16: bool = False, update_in_backward: bool = True, **options: Any) -> Step:
+    layer = Classifier(work.features, work.classes, **options).to(work.device)
+    optimizer = make_sgd(layer.parameters(), fused=True)
+    if update_in_backward:
         layer.update_in_backward(optimizer)
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        weights_B = torch.full((len(labels_B),), 1 / size.batch, device=size.device)
-        with autocast(size.device, half=half):
+        weights_B = torch.full((len(labels_B),), 1 / work.batch, device=work.device)
+        with autocast(work.device, bf16=bf16):
             loss, _ = layer.loss(features_BD, labels_B, weights_B=weights_B)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
 
 
-def plainly_sampled(size: Size) -> Step:
-    """Partial FC as it is usually written: gather the sampled rows, an ordinary step on them, and back."""
-    weight_CD = torch.empty(size.classes, size.features, device=size.device).normal_(0, 0.01)
+def plain_sampled_step(work: Workload) -> Step:
+    """Partial FC as usually implemented: gather the sampled rows, take an ordinary step on them, scatter them back."""
+    weight_CD = torch.empty(work.classes, work.features, device=work.device).normal_(0, 0.01)
     momentum_CD = torch.zeros_like(weight_CD)
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
-        score_C = torch.rand(size.classes, device=size.device)
+        score_C = torch.rand(work.classes, device=work.device)
         score_C[labels_B] = 2.0
-        rows_S = score_C.topk(int(SAMPLED * size.classes)).indices.sort().values
+        rows_S = score_C.topk(int(SAMPLE_SHARE * work.classes)).indices.sort().values
         weight_SD = nn.Parameter(weight_CD[rows_S])
-        optimizer = torch.optim.SGD([weight_SD], lr=LR, momentum=MOMENTUM, weight_decay=DECAY)
+        optimizer = make_sgd([weight_SD])
         optimizer.state[weight_SD]["momentum_buffer"] = momentum_CD[rows_S]
-        F.cross_entropy(F.linear(features_BD, weight_SD), torch.searchsorted(rows_S, labels_B)).backward()
+        loss = F.cross_entropy(F.linear(features_BD, weight_SD), torch.searchsorted(rows_S, labels_B))
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         weight_CD[rows_S] = weight_SD.detach()
         momentum_CD[rows_S] = optimizer.state[weight_SD]["momentum_buffer"]
@@ -105,26 +115,26 @@ def plainly_sampled(size: Size) -> Step:
     return step
 
 
-def dtensor(size: Size) -> Step:
-    """torch's own class-sharded loss: the weights are Shard(0), the scores Shard(1), the features on every rank."""
+def dtensor_step(work: Workload) -> Step:
+    """torch's class-sharded loss: weights are Shard(0), scores Shard(1), and every rank has the features of all."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
     from torch.distributed.tensor.parallel import loss_parallel
 
-    mesh = init_device_mesh(size.device, (dist.world_size(),))
-    held = dist.shard_slice(size.classes)
-    part_ND = torch.empty(held.stop - held.start, size.features, device=size.device).normal_(0, 0.01)
-    weight_CD = nn.Parameter(DTensor.from_local(part_ND, mesh, [Shard(0)]))
-    optimizer = torch.optim.SGD([weight_CD], lr=LR, momentum=MOMENTUM, weight_decay=DECAY)  # fused is not for DTensor
+    mesh = init_device_mesh(work.device, (dist.world_size(),))
+    shard = dist.shard_slice(work.classes)
+    weight_ND = torch.empty(shard.stop - shard.start, work.features, device=work.device).normal_(0, 0.01)
+    weight_CD = nn.Parameter(DTensor.from_local(weight_ND, mesh, [Shard(0)]))
+    optimizer = make_sgd([weight_CD])  # DTensor does not support fused=True
 
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        own = dist.shard_slice(size.batch)
-        sizes = [len(labels_B[dist.shard_slice(size.batch, number=rank)]) for rank in range(dist.world_size())]
+        own = dist.shard_slice(work.batch)
+        sizes = [len(labels_B[dist.shard_slice(work.batch, number=rank)]) for rank in range(dist.world_size())]
         gathered_AD = dist.all_gather_rows(features_BD[: own.stop - own.start].detach(), sizes).requires_grad_()
         x_AD = DTensor.from_local(gathered_AD, mesh, [Replicate()], grad_placements=[Partial()])
         with loss_parallel():
-            F.cross_entropy(F.linear(x_AD, weight_CD), labels_B).backward()
+            F.cross_entropy(F.linear(x_AD, weight_CD), labels_B).backward()  # type: ignore[no-untyped-call]
         assert gathered_AD.grad is not None
         dist.reduce_scatter_rows(gathered_AD.grad, sizes)
         optimizer.step()
@@ -132,36 +142,38 @@ def dtensor(size: Size) -> Step:
     return step
 
 
-CONTESTANTS: dict[str, Callable[[Size], Step]] = {
-    "linear + cross_entropy + SGD": plain,
-    "  the same, SGD(fused=True)": lambda size: plain(size, fused=True),
-    "  the same, autocast to bf16": lambda size: plain(size, half=True, fused=True),
-    "prodrec, fp32": ours,
-    "prodrec, fp32, scores computed twice": lambda size: ours(size, buffer_gib=0.0),
-    "prodrec, fp32, optimiser's own step": lambda size: ours(size, fuse=False),
-    "prodrec, bf16": lambda size: ours(size, half=True),
-    "prodrec, bf16, scores computed twice": lambda size: ours(size, half=True, buffer_gib=0.0),
-    "sampled rows + cross_entropy + SGD": plainly_sampled,
-    "prodrec, sampled, fp32": lambda size: ours(size, sample_share=SAMPLED),
-    "prodrec, sampled, bf16": lambda size: ours(size, sample_share=SAMPLED, half=True),
-    "DTensor loss_parallel": dtensor,
-    "prodrec, sharded, fp32": lambda size: ours(size, sharded=True),
-    "prodrec, sharded, bf16": lambda size: ours(size, sharded=True, half=True),
+PLAIN = "linear + cross_entropy + SGD"
+PLAIN_SAMPLED = "sampled rows + cross_entropy + SGD"
+DTENSOR = "DTensor loss_parallel"
+BASELINES: dict[str, Callable[[Workload], Step]] = {
+    PLAIN: plain_step,
+    PLAIN_SAMPLED: plain_sampled_step,
+    DTENSOR: dtensor_step,
 }
-PLAIN, SAMPLE_PEER, DTENSOR = (
-    "linear + cross_entropy + SGD",
-    "sampled rows + cross_entropy + SGD",
-    "DTensor loss_parallel",
-)
-ROUNDS = (  # what one would take instead, and who is measured against it; on how many ranks
-    (PLAIN, [name for name in list(CONTESTANTS)[1:8] if name != PLAIN] + list(CONTESTANTS)[9:11], 1),
-    (SAMPLE_PEER, list(CONTESTANTS)[9:11], 1),
-    (DTENSOR, list(CONTESTANTS)[12:], 2),
-)
+DENSE: dict[str, Callable[[Workload], Step]] = {
+    "the same, SGD(fused=True)": lambda work: plain_step(work, fused=True),
+    "the same, autocast to bf16": lambda work: plain_step(work, bf16=True, fused=True),
+    "prodrec, fp32": prodrec_step,
+    "prodrec, fp32, scores computed twice": lambda work: prodrec_step(work, buffer_gib=0.0),
+    "prodrec, fp32, SGD by the optimiser": lambda work: prodrec_step(work, update_in_backward=False),
+    "prodrec, bf16": lambda work: prodrec_step(work, bf16=True),
+    "prodrec, bf16, scores computed twice": lambda work: prodrec_step(work, bf16=True, buffer_gib=0.0),
+}
+SAMPLED: dict[str, Callable[[Workload], Step]] = {
+    "prodrec, sampled, fp32": lambda work: prodrec_step(work, sample_share=SAMPLE_SHARE),
+    "prodrec, sampled, bf16": lambda work: prodrec_step(work, sample_share=SAMPLE_SHARE, bf16=True),
+}
+SHARDED: dict[str, Callable[[Workload], Step]] = {
+    "prodrec, sharded, fp32": lambda work: prodrec_step(work, sharded=True),
+    "prodrec, sharded, bf16": lambda work: prodrec_step(work, sharded=True, bf16=True),
+}
+IMPLEMENTATIONS = BASELINES | DENSE | SAMPLED | SHARDED
+COMPARISONS = ((PLAIN, DENSE | SAMPLED, 1), (PLAIN_SAMPLED, SAMPLED, 1), (DTENSOR, SHARDED, 2))
+"""A baseline, the implementations that are compared with it, and the number of ranks."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     seconds: list[float]
     peak_bytes: int
 
@@ -170,66 +182,70 @@ class Measured:
         return statistics.median(self.seconds)
 
 
-class Contestant:
-    """The processes of one contestant, which take a step whenever they are told to."""
+class WorkerGroup:
+    """The processes of one implementation, one for each rank. They take a step when asked."""
 
-    def __init__(self, name: str, size: Size, *, ranks: int, threads: int) -> None:
+    def __init__(self, name: str, work: Workload, *, ranks: int, threads: int) -> None:
         context = torch.multiprocessing.get_context("spawn")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.pipes, self.processes = [], []
+        self.pipes: list[Any] = []
+        self.processes: list[Any] = []
         for rank in range(ranks):
-            here, there = context.Pipe()
-            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            place |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)} if ranks > 1 else {}
-            process = context.Process(target=serve, args=(name, size, there, place, threads))
+            own_end, worker_end = context.Pipe()
+            environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            if ranks > 1:
+                environment |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+            process = context.Process(target=run_worker, args=(name, work, worker_end, environment, threads))
             process.start()
-            there.close()  # so that a process that dies is an end of what comes, not a wait for ever
-            self.pipes.append(here)
+            worker_end.close()  # otherwise `recv` would wait forever for a process that died
+            self.pipes.append(own_end)
             self.processes.append(process)
-        self.step()  # touches all memory
-        self.step()
+        for _ in range(WARM_UP_STEPS):
+            self.step()
 
     def step(self) -> float:
-        """Seconds of one step, of its slowest rank."""
-        return max(self._ask("step"))
+        """Take one step and return the seconds of its slowest rank."""
+        return max(self._request("step"))
 
     def finish(self) -> int:
-        """Peak memory of all its processes, in bytes."""
-        peak = round(sum(self._ask("finish")))
+        """End the processes and return the sum of their peak memory in bytes."""
+        peak = round(sum(self._request("finish")))
         for process in self.processes:
             process.join()
         return peak
 
-    def _ask(self, what: str) -> list[float]:
+    def _request(self, command: str) -> list[float]:
         for pipe in self.pipes:
-            pipe.send(what)
+            pipe.send(command)
         return [pipe.recv() for pipe in self.pipes]
 
 
-def serve(name: str, size: Size, pipe: Any, place: dict[str, str], threads: int) -> None:
-    os.environ.update(place)
+def run_worker(name: str, work: Workload, pipe: Any, environment: dict[str, str], threads: int) -> None:
+    """Take a step of an implementation for every request, and send the seconds; at the end send the peak memory."""
+    os.environ.update(environment)
     torch.set_num_threads(threads)
     with dist.process_group():
         torch.manual_seed(0)
-        step = CONTESTANTS[name](size)
-        share = dist.shard_slice(size.batch)
-        rows = size.batch if "DTensor" in name else share.stop - share.start  # its loss wants the labels of all ranks
+        step = IMPLEMENTATIONS[name](work)
+        shard = dist.shard_slice(work.batch)
+        # loss_parallel needs the labels of all ranks; its step selects the features of this rank.
+        rows = work.batch if name == DTENSOR else shard.stop - shard.start
         while pipe.recv() == "step":
-            features_BD = torch.randn(rows, size.features, device=size.device, requires_grad=True)
-            labels_B = torch.randint(size.classes, (rows,), device=size.device)
+            features_BD = torch.randn(rows, work.features, device=work.device, requires_grad=True)
+            labels_B = torch.randint(work.classes, (rows,), device=work.device)
             dist.barrier()
             started = time.perf_counter()
             step(features_BD, labels_B)
-            if size.device == "cuda":
+            if work.device == "cuda":
                 torch.cuda.synchronize()
             pipe.send(time.perf_counter() - started)
-    pipe.send(float(torch.cuda.max_memory_allocated() if size.device == "cuda" else peak_bytes()))
+    pipe.send(float(torch.cuda.max_memory_allocated() if work.device == "cuda" else peak_bytes()))
 
 
 def peak_bytes() -> int:
-    """Peak memory of this process. (Linux hands ru_maxrss on from parent to child, so that it is no use here.)"""
+    """Return the peak memory of this process. On Linux a child inherits the ru_maxrss of its parent, so read VmHWM."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -237,39 +253,42 @@ def peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def in_turns(names: tuple[str, str], size: Size, *, ranks: int, threads: int, steps: int) -> list[Measured]:
-    """Both take a step in turns, `steps` times."""
-    both = [Contestant(name, size, ranks=ranks, threads=threads) for name in names]
-    seconds = [[contestant.step() for contestant in both] for _ in range(steps)]
-    return [Measured(list(column), c.finish()) for column, c in zip(zip(*seconds, strict=True), both, strict=True)]
+def measure_in_turns(
+    names: Sequence[str], work: Workload, *, ranks: int, threads: int, steps: int
+) -> list[Measurement]:
+    """Take `steps` steps of each implementation, in turns."""
+    groups = [WorkerGroup(name, work, ranks=ranks, threads=threads) for name in names]
+    seconds = [[group.step() for group in groups] for _ in range(steps)]
+    return [Measurement(list(column), g.finish()) for column, g in zip(zip(*seconds, strict=True), groups, strict=True)]
 
 
-def fastest(work: Callable[[], Any], device: str, repeats: int = 5) -> float:
+def shortest_time(function: Callable[[], Any], device: str, repeats: int = 5) -> float:
+    """Return the seconds of the fastest call, after one call to warm up."""
     times = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
-        work()
+        function()
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
     return min(times[1:])
 
 
-def floors(size: Size) -> str:
-    """Seconds that arithmetic and memory traffic take at least, at speeds measured now."""
+def lower_bounds(work: Workload) -> str:
+    """Describe the seconds that arithmetic and memory traffic take at least, at speeds measured now."""
     lines = []
-    few = replace(size, classes=min(size.classes, 200_000))
-    source, target = (torch.ones(2**27, device=size.device) for _ in range(2))
-    bytes_per_second = 2 * source.nbytes / fastest(lambda: target.copy_(source), size.device)
+    measured_classes = min(work.classes, 200_000)
+    source, target = (torch.ones(2**27, device=work.device) for _ in range(2))
+    bytes_per_second = 2 * source.nbytes / shortest_time(lambda: target.copy_(source), work.device)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        x_BD = torch.randn(few.batch, few.features, device=few.device, dtype=dtype)
-        w_CD = torch.randn(few.classes, few.features, device=few.device, dtype=dtype)
-        operations = 2 * few.batch * few.features * few.classes
-        per_second = operations / fastest(lambda: x_BD @ w_CD.t(), few.device)  # noqa: B023 - called at once
-        arithmetic = 3 * 2 * size.batch * size.features * size.classes / per_second
-        traffic = size.classes * (6 * 4 * size.features + 4 * dtype.itemsize * size.batch) / bytes_per_second
+        x_BD = torch.randn(work.batch, work.features, device=work.device, dtype=dtype)
+        w_CD = torch.randn(measured_classes, work.features, device=work.device, dtype=dtype)
+        operations = 2 * work.batch * work.features * measured_classes
+        per_second = operations / shortest_time(lambda: x_BD @ w_CD.t(), work.device)  # noqa: B023 - called at once
+        arithmetic = 3 * 2 * work.batch * work.features * work.classes / per_second
+        traffic = work.classes * (6 * 4 * work.features + 4 * dtype.itemsize * work.batch) / bytes_per_second
         lines.append(
-            f"floor {name}: arithmetic {arithmetic:.3f} s at {per_second / 1e9:,.0f} GFLOP/s, "
+            f"lower bound {name}: arithmetic {arithmetic:.3f} s at {per_second / 1e9:,.0f} GFLOP/s, "
             f"memory traffic {traffic:.3f} s at {bytes_per_second / 1e9:.1f} GB/s"
         )
     return "\n".join(lines)
@@ -281,27 +300,27 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=512)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of one process; two ranks share them")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads; two ranks share them")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--only", default="", metavar="REGEX", help="those to be measured, by name")
+    parser.add_argument("--only", default="", metavar="REGEX", help="compare only implementations with such a name")
     options = parser.parse_args()
-    size = Size(options.classes, options.features, options.batch, options.device)
+    work = Workload(options.classes, options.features, options.batch, options.device)
     torch.set_num_threads(options.threads)
-    print(f"{size.classes:,} classes x {size.features}, batch {size.batch}, {size.device}, torch {torch.__version__}")
-    print(floors(size))
-    for peer, names, ranks in ROUNDS:
-        if size.device == "cuda" and ranks > torch.cuda.device_count():
+    print(f"{work.classes:,} classes x {work.features}, batch {work.batch}, {work.device}, torch {torch.__version__}")
+    print(lower_bounds(work))
+    for baseline, implementations, ranks in COMPARISONS:
+        if work.device == "cuda" and ranks > torch.cuda.device_count():
             continue
-        print(f"against {peer}" + (f", {ranks} ranks of {options.threads // ranks} threads" if ranks > 1 else ""))
-        for name in names:
+        threads = options.threads // ranks
+        print(f"against {baseline}" + (f", {ranks} ranks of {threads} threads" if ranks > 1 else ""))
+        for name in implementations:
             if not re.search(options.only, name):
                 continue
-            found = in_turns((peer, name), size, ranks=ranks, threads=options.threads // ranks, steps=options.steps)
-            theirs, mine = found
+            theirs, ours = measure_in_turns((baseline, name), work, ranks=ranks, threads=threads, steps=options.steps)
             print(
-                f"  {name.strip():40} {mine.median:7.3f} s against {theirs.median:7.3f}: "
-                f"{theirs.median / mine.median:5.2f} times as fast; {mine.peak_bytes / 1e9:5.2f} GB against "
-                f"{theirs.peak_bytes / 1e9:5.2f}: {mine.peak_bytes / theirs.peak_bytes:4.2f} of the memory",
+                f"  {name:40} {ours.median:7.3f} s against {theirs.median:7.3f}: "
+                f"{theirs.median / ours.median:5.2f} times as fast; {ours.peak_bytes / 1e9:5.2f} GB against "
+                f"{theirs.peak_bytes / 1e9:5.2f}: {ours.peak_bytes / theirs.peak_bytes:4.2f} of the memory",
                 flush=True,
             )
 
