@@ -65,18 +65,18 @@ def explain_command(
 
 def _print_explanation(explanation: Explanation) -> None:
     from prodrec.core.base.taxonomy import PATH_SEPARATOR
-    from prodrec.eval.plots.contact_sheet import percent
+    from prodrec.eval.plots.contact_sheet import format_probability
 
     recognised = explanation.recognised
     console.print(str(explanation.photo))
     for level, predictions in recognised.levels.items():
         console.print(f"  {level}")
         for prediction in predictions:
-            console.print(f"    {percent(prediction.confidence):>5}  {PATH_SEPARATOR.join(prediction.path)}")
+            console.print(f"    {format_probability(prediction.confidence):>5}  {PATH_SEPARATOR.join(prediction.path)}")
     if recognised.attributes:
         console.print("  attributes")
         for name, states in recognised.attributes.items():
-            console.print(f"    {percent(states[0].confidence):>5}  {name}: {states[0].name}")
+            console.print(f"    {format_probability(states[0].confidence):>5}  {name}: {states[0].name}")
     if recognised.words is not None:
         console.print("  weights of the title's words")
         for word in recognised.words:

@@ -49,11 +49,11 @@ def gallery_command(
 
     A confident error is worth a look: the model may be wrong, or the label.
     """
-    from prodrec.eval.gallery import Wanted
+    from prodrec.eval.gallery import GalleryOptions
     from prodrec.pipeline.gallery import draw_gallery
 
-    wanted = Wanted(split, level, only, sort, leaf, root, columns * rows, seed)
-    summary = draw_gallery(scores, dataset, out, wanted, columns=columns, force=force)
+    options = GalleryOptions(split, level, only, sort, leaf, root, columns * rows, seed)
+    summary = draw_gallery(scores, dataset, out, options, columns=columns, force=force)
     drawn, images, errors = len(summary["photos"]), summary["images"], summary["errors"]
     console.print(f"wrote {out}: {drawn:,} of {images:,} photos, of which {errors:,} wrong")
     return summary

@@ -95,16 +95,12 @@ def report_command(
 
 
 def _print_report(report: Report) -> None:
-    from prodrec.eval.report.layout import left_out, tables
+    from prodrec.eval.report.render_terminal import omitted_rows, terminal_tables
+    from prodrec.eval.report.shown_rows import legend
 
-    for table in tables(report, width=console.width()):
+    for table in terminal_tables(report, width=console.width()):
         console.print(table)
-    repeats = any(len(column.files) > 1 for column in report.columns)
-    console.print("[95 % interval]" + ("; ± sample standard deviation over seeds" if repeats else ""))
-    if len(report.columns) > 1:
-        edges = " (edges where values are)" if any(row.unit == "edges" for row in report.rows) else ""
-        console.print(f"gains are percentage points{edges} over {report.columns[0].name}")
-    for line in left_out(report):
+    for line in [*legend(report), *omitted_rows(report)]:
         console.print(line)
     for note in report.notes:
         console.info(note)

@@ -1,9 +1,9 @@
-"""Chooses photos of a scores file to look at: errors, confident ones, unsure ones, or any (S fig. 6).
+"""Selection of photos from a scores file: errors, the most or least confident predictions, or any (S fig. 6).
 
-The file is read once in pieces and only the photos that are wanted stay: memory does not grow with its rows.
+The file is read once in chunks, and only the selected photos are stored: memory does not grow with the rows.
 
-Shapes: R rows of a piece; K classes that a row has scores of (all of the level, or the best of a top-k file); C classes
-of a level; W photos that are wanted.
+Shapes: R rows of a chunk; C classes of a level; K classes with scores per row (all C, or those of a top-k file);
+G segments (see positions.py).
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
-from prodrec.core.base.errors import BadOption, Mismatch, nearest
+from prodrec.core.base.errors import BadOption, Mismatch, did_you_mean
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
-from prodrec.eval.report.metrics import source_of, together
+from prodrec.eval.report.positions import segment_rows_by_class
+from prodrec.eval.report.row_results import source_level
 
 ONLY = ("all", "errors", "right")
 SORTS = ("random", "confident", "unsure")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which photos are shown. Raises BadOption for words that are none of the choices.
+class GalleryOptions:
+    """The photos to select. Raises BadOption for an unknown choice or a negative seed.
 
-    level: the level that is judged; None for the deepest that was scored
-    leaf, root: only photos whose true leaf or root (shallowest class) has this name
-    sort: None for confident errors first where errors alone are shown, else random
+    level:      the level to evaluate; None for the deepest scored level.
+    sort:       "random", "confident" or "unsure"; None for "confident" if `only` is "errors", else "random".
+    leaf, root: names of the true leaf and the true root (class of the shallowest level); None for all.
+    count:      number of photos.
     """
 
     split: str = "test"
@@ -47,174 +49,193 @@ class Wanted:
         for name, choices in (("split", SPLITS), ("only", ONLY), ("sort", SORTS)):
             value = getattr(self, name)
             if value is not None and value not in choices:
-                raise BadOption(f"--{name} {value}: expected one of {', '.join(choices)}{nearest(value, choices)}.")
+                raise BadOption(
+                    f"--{name} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}."
+                )
         if self.seed < 0:
             raise BadOption(f"--seed {self.seed}: expected a number from 0.")
 
     @property
     def order(self) -> str:
+        """The sort, with its default resolved."""
         return self.sort or ("confident" if self.only == "errors" else "random")
 
 
 @dataclass(frozen=True)
-class JudgedPhoto:
-    """One photo: its row and id, predicted and true class, and the probability of the predicted one."""
+class GalleryPhoto:
+    """A photo with its predicted and true class; `confidence` is the probability of the predicted class."""
 
     row: int
     id: str
-    predicted: str
-    true: str
+    predicted_class: str
+    true_class: str
     confidence: float
 
     @property
-    def right(self) -> bool:
-        return self.predicted == self.true
+    def correct(self) -> bool:
+        return self.predicted_class == self.true_class
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The chosen photos in the order of showing; `images` and `errors` count all photos they were chosen from.
+    """The selected photos in display order.
 
-    kept: so many classes of every photo have scores in a top-k file, which alone share its probabilities; else None
+    images, errors: number of all photos of the split and class, and of the wrong ones among them.
+    top_k:          number of stored scores per photo if a top-k file lacks some; the probabilities of the stored
+                    classes then sum to 1. None if all classes have scores.
     """
 
     run: str
     level: str
-    wanted: Wanted
+    options: GalleryOptions
     images: int
     errors: int
-    kept: int | None
-    photos: list[JudgedPhoto] = field(default_factory=list)
+    top_k: int | None
+    photos: list[GalleryPhoto] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values for JSON."""
         return {
             "run": self.run,
-            "split": self.wanted.split,
+            "split": self.options.split,
             "level": self.level,
-            "only": self.wanted.only,
-            "sort": self.wanted.order,
+            "only": self.options.only,
+            "sort": self.options.order,
             "images": self.images,
             "errors": self.errors,
-            "top_k": self.kept,
-            "photos": [{**vars(photo), "right": photo.right} for photo in self.photos],
+            "top_k": self.top_k,
+            "photos": [
+                {
+                    "row": photo.row,
+                    "id": photo.id,
+                    "predicted": photo.predicted_class,
+                    "true": photo.true_class,
+                    "confidence": photo.confidence,
+                    "right": photo.correct,
+                }
+                for photo in self.photos
+            ],
         }
 
 
-def choose(scores: Scores, wanted: Wanted) -> Gallery:
-    """Judge every photo of the split and keep those that are wanted most.
+def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
+    """Evaluate every photo of the split and select `options.count` of those that match.
 
-    Confidence is the softmax over the level's scores; a level without scores of its own adds up the probabilities of
-    the classes under each of its classes. Raises BadOption where nothing fits or a name is unknown, Mismatch where the
-    level cannot be judged from this file, and what `Scores.chunks` raises.
+    The confidence is the softmax over the level's scores. If the run did not score the level, the probabilities of the
+    classes below are summed. Raises BadOption if no photo matches or a name is unknown, Mismatch if the file cannot
+    evaluate the level, and what `Scores.chunks` raises.
     """
-    level, source = _levels(scores, wanted.level)
-    at = scores.levels.index(level)
-    above_C = None if source == level else scores.taxonomy.above(source, level)
-    inside = [_class_of(scores, 0, wanted.root, "--root"), _class_of(scores, -1, wanted.leaf, "--leaf")]
-    random, best, images, errors = np.random.default_rng(wanted.seed), _Best(wanted.count), 0, 0
-    with console.progress("choosing photos", total=scores.count(wanted.split), unit="photos") as advance:
-        for chunk in scores.chunks(wanted.split, levels=(source,)):
-            shuffle_R = random.random(len(chunk))  # for every row, so that it does not depend on the pieces
-            predicted_R, confidence_R = predict(chunk, source, above_C)
-            label_R = chunk.labels_RL[:, at]
-            fits_R = np.ones(len(chunk), dtype=bool)
-            for column, number in zip((0, -1), inside, strict=True):
-                fits_R &= number is None or chunk.labels_RL[:, column] == number
+    level, source = _resolve_level(scores, options.level)
+    depth = scores.levels.index(level)
+    ancestor_C = None if source == level else scores.taxonomy.ancestors_of_level(source, level)
+    root = _class_index(scores, 0, options.root, "--root")
+    leaf = _class_index(scores, -1, options.leaf, "--leaf")
+    random, selection, images, errors = np.random.default_rng(options.seed), _FirstRows(options.count), 0, 0
+    with console.progress("choosing photos", total=scores.count(options.split), unit="photos") as advance:
+        for chunk in scores.chunks(options.split, levels=(source,)):
+            random_R = random.random(len(chunk))  # drawn for every row: the selection is the same for all chunk sizes
+            predicted_R, confidence_R = predict_class(chunk, source, ancestor_C)
+            label_R = chunk.labels_RL[:, depth]
+            match_R = np.ones(len(chunk), dtype=bool)
+            for column, class_index in ((0, root), (-1, leaf)):
+                match_R &= class_index is None or chunk.labels_RL[:, column] == class_index
             wrong_R = predicted_R != label_R
-            images, errors = images + int(fits_R.sum()), errors + int((fits_R & wrong_R).sum())
-            if wanted.only != "all":
-                fits_R &= wrong_R == (wanted.only == "errors")
-            priority = {"random": shuffle_R, "confident": -confidence_R, "unsure": confidence_R}[wanted.order]
-            best.add(fits_R, priority, chunk.rows_R, chunk.ids_R, predicted_R, label_R, confidence_R)
+            images, errors = images + int(match_R.sum()), errors + int((match_R & wrong_R).sum())
+            if options.only != "all":
+                match_R &= wrong_R == (options.only == "errors")
+            sort_key_R = {"random": random_R, "confident": -confidence_R, "unsure": confidence_R}[options.order]
+            selection.add(match_R, sort_key_R, chunk.rows_R, chunk.ids_R, predicted_R, label_R, confidence_R)
             advance(len(chunk))
-    names = scores.taxonomy.names[at]
+    names = scores.taxonomy.names[depth]
     photos = [
-        JudgedPhoto(int(row), name.decode(), names[predicted], names[label], float(confidence))
-        for row, name, predicted, label, confidence in best.rows()
+        GalleryPhoto(int(row), photo_id.decode(), names[predicted], names[label], float(confidence))
+        for row, photo_id, predicted, label, confidence in selection.rows()
     ]
     if not photos:
-        raise BadOption(f"{scores.path}: {_nothing(scores, wanted, images, errors)}.")
-    kept = scores.top_k if scores.top_k is not None and scores.top_k < scores.taxonomy.count(source) else None
-    return Gallery(scores.origin.run, level, wanted, images, errors, kept, photos)
+        raise BadOption(f"{scores.path}: {_no_photo_message(options, images)}.")
+    stored = scores.top_k if scores.top_k is not None and scores.top_k < scores.taxonomy.count(source) else None
+    return Gallery(scores.origin.run, level, options, images, errors, stored, photos)
 
 
-def predict(
-    chunk: ScoreChunk, source: str, above_C: NDArray[np.int32] | None
+def predict_class(
+    chunk: ScoreChunk, source: str, ancestor_C: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(class int64 [R], its probability [R]) of the most probable class; ties go to the lower class index.
+    """Return the most probable class, int64 [R], and its probability, float64 [R]; the lowest index of equal ones.
 
-    above_C: int32 [C], the class to predict that each class of level `source` belongs to; None for these themselves
+    ancestor_C: the class to predict for each class of level `source`; None to predict the classes of `source`.
     """
     scores_RK = chunk.scores[source].astype(np.float64)
-    powers_RK = np.exp(scores_RK - scores_RK.max(axis=1, keepdims=True))
-    powers_RK /= powers_RK.sum(axis=1, keepdims=True)
-    rows = len(powers_RK)
-    if above_C is None:
-        best_R = powers_RK.argmax(axis=1)  # of a top-k file's equal scores the lower class stands first
-        kept_RK = None if chunk.classes is None else chunk.classes[source]
-        class_R = best_R if kept_RK is None else kept_RK[np.arange(rows), best_R].astype(np.int64)
-        return class_R, powers_RK[np.arange(rows), best_R]
-    class_RK = above_C[np.arange(len(above_C))[None] if chunk.classes is None else chunk.classes[source]]
-    order_RK, starts, row_G, class_G = together(np.broadcast_to(class_RK, powers_RK.shape))
-    share_G = np.add.reduceat(np.take_along_axis(powers_RK, order_RK, axis=1).ravel(), starts)
-    first = np.lexsort((class_G, -share_G, row_G))[np.searchsorted(row_G, np.arange(rows))]
-    return class_G[first], share_G[first]
+    probabilities_RK = np.exp(scores_RK - scores_RK.max(axis=1, keepdims=True))
+    probabilities_RK /= probabilities_RK.sum(axis=1, keepdims=True)
+    rows = np.arange(len(probabilities_RK))
+    if ancestor_C is None:
+        best_R = probabilities_RK.argmax(axis=1)  # a top-k file stores equal scores in ascending order of the class
+        class_R = best_R if chunk.classes is None else chunk.classes[source][rows, best_R].astype(np.int64)
+        return class_R, probabilities_RK[rows, best_R]
+    class_RK = ancestor_C[np.arange(len(ancestor_C))[None] if chunk.classes is None else chunk.classes[source]]
+    segments = segment_rows_by_class(np.broadcast_to(class_RK, probabilities_RK.shape))
+    sorted_RK = np.take_along_axis(probabilities_RK, segments.order_RK, axis=1)
+    probability_G = np.add.reduceat(sorted_RK.ravel(), segments.start_G)
+    order_G = np.lexsort((segments.class_G, -probability_G, segments.row_G))
+    best_R = order_G[np.searchsorted(segments.row_G, rows)]
+    return segments.class_G[best_R], probability_G[best_R]
 
 
-class _Best:
-    """The W rows of the smallest priority seen so far; of equal ones those of the lower row."""
+class _FirstRows:
+    """The first `count` rows by sort key over all chunks; rows with equal keys by row number."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._columns: list[NDArray[Any]] | None = None
 
-    def add(self, fits_R: NDArray[np.bool_], priority_R: NDArray[np.float64], *columns: NDArray[Any]) -> None:
-        """Rows that fit; the first of `columns` is their number."""
-        new = [column[fits_R] for column in (priority_R, *columns)]
+    def add(self, match_R: NDArray[np.bool_], sort_key_R: NDArray[np.float64], *columns: NDArray[Any]) -> None:
+        """Add the rows of a chunk that match; the first of `columns` is the row number."""
+        merged = [column[match_R] for column in (sort_key_R, *columns)]
         if self._columns is not None:
-            new = [np.concatenate(pair) for pair in zip(self._columns, new, strict=True)]
-        order = np.lexsort((new[1], new[0]))[: self._count]
-        self._columns = [column[order] for column in new]
+            merged = [np.concatenate(pair) for pair in zip(self._columns, merged, strict=True)]
+        order = np.lexsort((merged[1], merged[0]))[: self._count]
+        self._columns = [column[order] for column in merged]
 
     def rows(self) -> list[tuple[Any, ...]]:
+        """Return the values of `columns` for every selected row."""
         return [] if self._columns is None else list(zip(*self._columns[1:], strict=True))
 
 
-def _levels(scores: Scores, level: str | None) -> tuple[str, str]:
-    """The level to judge, and the one whose scores say it: those by which a report judges it (`metrics.source_of`)."""
+def _resolve_level(scores: Scores, level: str | None) -> tuple[str, str]:
+    """Return the level to evaluate and its `source_level`, as in a report."""
     if not scores.scored_levels:
         raise Mismatch(f"{scores.path} has scores of no level of the category tree; a gallery needs one.")
     level = scores.scored_levels[-1] if level is None else level
     if level not in scores.levels:
         raise BadOption(
-            f"--level {level}: {scores.path} has the levels {', '.join(scores.levels)}{nearest(level, scores.levels)}."
+            f"--level {level}: {scores.path} has the levels {', '.join(scores.levels)}{did_you_mean(level, scores.levels)}."
         )
-    source = source_of(scores, level)
+    source = source_level(scores, level)
     if source is None:
-        found = ", ".join(scores.scored_levels)
-        raise Mismatch(f"{scores.path} has scores of {found} only, which do not say the {level}; give another --level.")
+        scored = ", ".join(scores.scored_levels)
+        raise Mismatch(
+            f"{scores.path} has scores of {scored} only, which do not determine the {level}; give another --level."
+        )
     return level, source
 
 
-def _class_of(scores: Scores, depth: int, name: str | None, option: str) -> int | None:
+def _class_index(scores: Scores, depth: int, name: str | None, option: str) -> int | None:
     if name is None:
         return None
     names = scores.taxonomy.names[depth]
     if name not in names:
         level = scores.levels[depth]
         raise BadOption(
-            f"{option} {name}: {scores.path} has no such class of level {level}{nearest(name, names.like(name))}."
+            f"{option} {name}: {scores.path} has no such class of level {level}{did_you_mean(name, names)}."
         )
     return names.index(name)
 
 
-def _nothing(scores: Scores, wanted: Wanted, images: int, errors: int) -> str:
-    """Why no photo was found."""
-    where = " and ".join(
-        f"{option} {name}" for option, name in (("--root", wanted.root), ("--leaf", wanted.leaf)) if name
-    )
+def _no_photo_message(options: GalleryOptions, images: int) -> str:
+    """Return why no photo matches; `images` is the number of photos of the split and class."""
+    filters = [f"{option} {name}" for option, name in (("--root", options.root), ("--leaf", options.leaf)) if name]
+    of_class = f" of {' and '.join(filters)}" if filters else ""
     if not images:
-        return f"split {wanted.split} has no photo{f' of {where}' if where else ''}; ask for another split or class"
-    asked = "wrong" if wanted.only == "errors" else "right"
-    return f"none of the {images:,} photos{f' of {where}' if where else ''} is {asked}; leave --only {wanted.only} out"
+        return f"split {options.split} has no photo{of_class}; ask for another split or class"
+    result = "wrong" if options.only == "errors" else "right"
+    return f"none of the {images:,} photos{of_class} is {result}; omit --only {options.only}"

@@ -116,7 +116,7 @@ def _run(step: str, out: Path) -> None:
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]
     # With --json our standard output is for one object alone, so what the commands say goes to standard error.
-    stdout = 2 if console.is_json() else None
+    stdout = 2 if console.json_mode() else None
     process = subprocess.Popen(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout)
     if (code := _wait(process)) in (130, -signal.SIGINT, -signal.SIGTERM):
         again = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
@@ -140,9 +140,11 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 def _figures(out: Path) -> dict[str, dict[str, Any]]:
     """Top-1 in percent by group, metric and run, with intervals and the gain of sicot over visual."""
-    from prodrec.eval.report.report import report
+    from prodrec.eval.report.evaluate import evaluate_scores
 
-    found = report([out / "scores" / "visual.h5", out / "scores" / "sicot.h5"], tops=[1], by_head_tail=True).as_json()
+    found = evaluate_scores(
+        [out / "scores" / "visual.h5", out / "scores" / "sicot.h5"], tops=[1], by_head_tail=True
+    ).as_json()
     return {
         f"{row['group']} {row['metric']}": row["cells"]
         for row in found["rows"]

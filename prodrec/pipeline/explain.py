@@ -62,7 +62,7 @@ def explain(
         OutputExists: if a picture exists and `force` is not set.
         BadOption: for options that contradict each other, or that the run has no part for.
     """
-    from prodrec.core.base.artefact import refuse_if_taken
+    from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.inference.photo_inputs import read_bytes
     from prodrec.pipeline.load import load
     from prodrec.pipeline.scoring_targets import find_run
@@ -110,7 +110,7 @@ def _picture_names(photos: Sequence[Path], directory: Path) -> list[Path | None]
 
 
 def _draw(explanation: Explanation, picture: Path, *, force: bool) -> None:
-    from prodrec.eval.plots.contact_sheet import percent
+    from prodrec.eval.plots.contact_sheet import format_probability
     from prodrec.eval.plots.explanation import draw_saliency
 
     recognised = explanation.recognised
@@ -125,7 +125,7 @@ def _draw(explanation: Explanation, picture: Path, *, force: bool) -> None:
         saliency.columns,
         picture,
         title=explanation.photo.name,
-        note=" · ".join(f"{target}: {first.name} {percent(first.confidence)}" for target, first in best),
+        note=" · ".join(f"{target}: {first.name} {format_probability(first.confidence)}" for target, first in best),
         force=force,
     )
     if missing_glyphs:

@@ -9,21 +9,21 @@ from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
 if TYPE_CHECKING:
-    from prodrec.eval.gallery import Wanted
+    from prodrec.eval.gallery import GalleryOptions
 
 
 def draw_gallery(
-    scores: Path | None, dataset: Path, out: Path, wanted: Wanted, *, columns: int = 8, force: bool = False
+    scores: Path | None, dataset: Path, out: Path, options: GalleryOptions, *, columns: int = 8, force: bool = False
 ) -> dict[str, Any]:
-    """Draw the `wanted` photos of a scores file to `out` and return them as plain values.
+    """Draw the photos of a scores file that `options` select to `out` and return them as plain values.
 
     scores: a file, its name in `scores/`, or None for the only file there. Raise Mismatch if the scores are of another
     dataset, BadArtefact if it has no photos, OutputExists, or BadOption; nothing is written then.
     """
-    from prodrec.core.base.artefact import refuse_if_taken
+    from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.scores.reader import open_scores
-    from prodrec.eval.gallery import choose
+    from prodrec.eval.gallery import choose_photos
     from prodrec.eval.plots import contact_sheet
     from prodrec.eval.plots.style import check_format
 
@@ -38,7 +38,7 @@ def draw_gallery(
             )
         if data.photos is None:
             raise BadArtefact(f"{dataset} has {data.inputs} in place of photos: there is nothing to draw.")
-        gallery = choose(file, wanted)
+        gallery = choose_photos(file, options)
     if max(photo.row for photo in gallery.photos) >= len(data):
         raise BadArtefact(f"{scores} has rows beyond the {len(data):,} of {dataset}; score the run again.")
     missing_glyphs = contact_sheet.draw_gallery(gallery, data.photos.decode, out, columns=columns, force=force)
@@ -53,7 +53,7 @@ def _find_scores_file(scores: Path | None) -> Path:
     if scores is not None:
         named = Path("scores") / f"{scores}.h5"
         return named if not scores.exists() and named.is_file() else scores
-    from prodrec.eval.report.report import find_scores
+    from prodrec.eval.report.find_scores import find_scores
 
     files = find_scores(Path("scores"))
     if len(files) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
-from prodrec.core.base.config import listed
+from prodrec.core.base.config import split_list
 from prodrec.core.base.errors import BadOption, NotFound, OutputExists
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def refine_mcr(
         folds=folds,
         iterations=iterations,
     )
-    splits = listed(fit)
+    splits = split_list(fit)
     if weights is not None:
         fitting = {"--lambda": lambda_ is not None, "--k": k is not None, "--save-weights": save_weights is not None}
         fitting |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
@@ -122,7 +122,7 @@ def refine_mcr(
             fit_on=splits,
             weights=None if weights is None else Path(weights),
             save_weights=outputs[1],
-            levels=None if levels is None else listed(levels),
+            levels=None if levels is None else split_list(levels),
             fit_on_judged=fit_on_judged,
             force=force,
         )
@@ -141,7 +141,7 @@ def _find_groups(
     """
     from prodrec.core.scores.reader import open_scores
     from prodrec.eval.refine.checks import default_output_path
-    from prodrec.eval.report.report import find_scores
+    from prodrec.eval.report.find_scores import find_scores
 
     groups, up_to_date, single_level = [], [], []
     for path in find_scores(Path("scores")):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 
 if TYPE_CHECKING:
     from prodrec.eval.report.report import Report
@@ -64,14 +64,14 @@ def report(
         OutputExists: if a file to write exists and `force` is not set.
     """
     from prodrec.core.base.artefact import SPLITS
-    from prodrec.eval.report.groups import Thresholds
-    from prodrec.eval.report.report import find_scores
-    from prodrec.eval.report.report import report as compare
+    from prodrec.eval.report.evaluate import evaluate_scores
+    from prodrec.eval.report.find_scores import find_scores
+    from prodrec.eval.report.leaf_groups import Thresholds
 
     if split not in SPLITS:
-        raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
+        raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{did_you_mean(split, SPLITS)}.")
     files = [scores] if isinstance(scores, str | Path) else list(scores or ())
-    comparison = compare(
+    comparison = evaluate_scores(
         [Path(file) for file in files] or find_scores(Path("scores")),
         split=split,
         tops=None if top is None else list(top),
@@ -96,11 +96,11 @@ def report_files(
     figures: str | Path | None = None,
 ) -> list[Path]:
     """Return the files that `write_report` writes for these arguments."""
-    from prodrec.eval.plots.figures import figure_paths
+    from prodrec.eval.plots.report_plots import plot_paths
 
     return [
         *(Path(path) for path in (csv, markdown) if path),
-        *(figure_paths(Path(figures), report) if figures else []),
+        *(plot_paths(Path(figures), report) if figures else []),
     ]
 
 
@@ -113,9 +113,10 @@ def write_report(
     force: bool = False,
 ) -> list[Path]:
     """Write a report as files and return them. Raise OutputExists or BadOption before anything is written."""
-    from prodrec.core.base.artefact import new_file, refuse_if_taken
-    from prodrec.eval.plots.figures import draw_figures
-    from prodrec.eval.report.layout import write_csv, write_markdown
+    from prodrec.core.base.outputs import new_file, refuse_if_taken
+    from prodrec.eval.plots.report_plots import draw_plots
+    from prodrec.eval.report.render_csv import write_csv
+    from prodrec.eval.report.render_markdown import write_markdown
 
     files = report_files(report, csv=csv, markdown=markdown, figures=figures)
     sources = {Path(run["file"]).resolve() for run in report.runs}
@@ -133,5 +134,5 @@ def write_report(
             ):
                 write(report, file)
     if figures:
-        draw_figures(report, Path(figures), force=force)
+        draw_plots(report, Path(figures), force=force)
     return files

@@ -1,9 +1,11 @@
-"""A tiny tree of three levels, and score files on it from predictions written by hand."""
+"""A small tree of three levels, score files on it from given predictions, and plain loops to compare with."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,3 +76,28 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def slow_position() -> Callable[[Any, int], int]:
+    """Return a loop that sorts classes by descending score, then by index, and returns the position of the label."""
+
+    def position(scores: Any, label: int) -> int:
+        return sorted(range(len(scores)), key=lambda c: (-float(scores[c]), c)).index(label)
+
+    return position
+
+
+@pytest.fixture
+def slow_sums() -> Callable[[Any, Any, int], list[float]]:
+    """Return a loop that returns log Σ exp of the scores below each of `classes` upper classes."""
+
+    def sums(scores: Any, above: Any, classes: int) -> list[float]:
+        logs = []
+        for c in range(classes):
+            below = [float(s) for s, a in zip(scores, above, strict=True) if a == c]
+            top = max(below, default=-math.inf)
+            logs.append(top + math.log(sum(math.exp(s - top) for s in below)) if below else -math.inf)
+        return logs
+
+    return sums

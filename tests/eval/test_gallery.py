@@ -1,4 +1,4 @@
-"""Which photos a gallery shows, against a plain calculation over all rows at once."""
+"""The photos of a gallery equal those of a plain calculation over all rows at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pytest
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.scores.reader import open_scores
 from prodrec.eval import gallery
-from prodrec.eval.gallery import Wanted, choose
-from prodrec.eval.report.metrics import judge
+from prodrec.eval.gallery import GalleryOptions, choose_photos
+from prodrec.eval.report.row_results import evaluate_rows
 
 
-def judged(drawn: Any, level: str = "leaf", split: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def expected_predictions(
+    drawn: Any, level: str = "leaf", split: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(row, predicted, true, confidence) of every photo of a split, from the drawn scores of the leaves."""
     at = drawn.taxonomy.levels.index(level)
     scores = drawn.scores["leaf"].astype(np.float64)
@@ -28,90 +30,100 @@ def judged(drawn: Any, level: str = "leaf", split: int = 1) -> tuple[np.ndarray,
 @pytest.mark.parametrize("level", ["leaf", "root"])
 def test_confident_errors_come_first(draw_scores: Any, level: str) -> None:
     drawn = draw_scores(ties=False)
-    rows, predicted, true, confidence = judged(drawn, level)
+    rows, predicted, true, confidence = expected_predictions(drawn, level)
     wrong = predicted != true
     expected = rows[wrong][np.argsort(-confidence[wrong], kind="stable")][:9]
     with open_scores(drawn.path) as scores:
-        found = choose(scores, Wanted(only="errors", count=9, level=level))
-    assert [photo.row for photo in found.photos] == expected.tolist()
-    assert (found.images, found.errors) == (len(rows), int(wrong.sum()))
-    first = found.photos[0]
+        selected = choose_photos(scores, GalleryOptions(only="errors", count=9, level=level))
+    assert [photo.row for photo in selected.photos] == expected.tolist()
+    assert (selected.images, selected.errors) == (len(rows), int(wrong.sum()))
+    first = selected.photos[0]
     where = rows.tolist().index(first.row)
     names = drawn.taxonomy.names[drawn.taxonomy.levels.index(level)]
-    assert (first.predicted, first.true) == (names[predicted[where]], names[true[where]]) and not first.right
+    assert (first.predicted_class, first.true_class) == (
+        names[predicted[where]],
+        names[true[where]],
+    ) and not first.correct
     assert first.confidence == pytest.approx(confidence[where]) and first.id == f"产品{first.row}"
 
 
-def test_unsure_right_ones_of_a_class(draw_scores: Any) -> None:
+def test_unsure_correct_photos_of_a_class(draw_scores: Any) -> None:
     drawn = draw_scores(ties=False)
-    rows, predicted, true, confidence = judged(drawn)
+    rows, predicted, true, confidence = expected_predictions(drawn)
     leaf = int(np.bincount(true).argmax())
     inside = (true == leaf) & (predicted == true)
     with open_scores(drawn.path) as scores:
-        found = choose(scores, Wanted(only="right", sort="unsure", leaf=drawn.taxonomy.leaves[leaf], count=500))
+        selected = choose_photos(
+            scores, GalleryOptions(only="right", sort="unsure", leaf=drawn.taxonomy.leaves[leaf], count=500)
+        )
         root = drawn.taxonomy.path(leaf)[0]
-        assert choose(scores, Wanted(root=root)).images == (drawn.labels[drawn.split == 1, 0] == int(root[-1])).sum()
-    assert [photo.row for photo in found.photos] == rows[inside][np.argsort(confidence[inside])].tolist()
-    assert all(photo.right for photo in found.photos) and found.images == (true == leaf).sum()
+        assert (
+            choose_photos(scores, GalleryOptions(root=root)).images
+            == (drawn.labels[drawn.split == 1, 0] == int(root[-1])).sum()
+        )
+    assert [photo.row for photo in selected.photos] == rows[inside][np.argsort(confidence[inside])].tolist()
+    assert all(photo.correct for photo in selected.photos) and selected.images == (true == leaf).sum()
 
 
-def test_the_draw_depends_on_the_seed_and_not_on_the_pieces(draw_scores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_selection_depends_on_the_seed_and_not_on_the_chunks(
+    draw_scores: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = draw_scores()
     with open_scores(drawn.path) as scores:
-        first, other = (choose(scores, Wanted(seed=seed, count=20)).photos for seed in (0, 1))
+        first, other = (choose_photos(scores, GalleryOptions(seed=seed, count=20)).photos for seed in (0, 1))
         monkeypatch.setattr("prodrec.core.scores.reader.ROWS", 7)
-        again = choose(scores, Wanted(seed=0, count=20)).photos
+        again = choose_photos(scores, GalleryOptions(seed=0, count=20)).photos
     assert first == again != other
     assert len({photo.row for photo in first}) == 20
 
 
 @pytest.mark.parametrize("level", ["leaf", "root"])
-def test_a_file_with_all_classes_kept_gives_the_same(draw_scores: Any, level: str) -> None:
-    found = []
+def test_a_top_k_file_with_all_classes_gives_the_same(draw_scores: Any, level: str) -> None:
+    selected = []
     for name, top_k in (("dense", None), ("kept", 12)):
         with open_scores(draw_scores(name, top_k=top_k).path) as scores:
-            found.append(choose(scores, Wanted(level=level, sort="confident")))
-    dense, kept = ([(p.row, p.predicted, round(p.confidence, 9)) for p in one.photos] for one in found)
-    assert sorted(dense) == sorted(kept) and found[1].kept is None
+            selected.append(choose_photos(scores, GalleryOptions(level=level, sort="confident")))
+    dense, kept = ([(p.row, p.predicted_class, round(p.confidence, 9)) for p in one.photos] for one in selected)
+    assert sorted(dense) == sorted(kept) and selected[1].top_k is None
 
 
-def test_both_ways_to_predict_agree(draw_scores: Any) -> None:
+def test_direct_and_summed_predictions_agree(draw_scores: Any) -> None:
     for name, top_k in (("dense", None), ("kept", 5)):
         with open_scores(draw_scores(name, top_k=top_k).path) as scores:
             for chunk in scores.chunks():
                 direct, summed = (
-                    gallery.predict(chunk, "leaf", above) for above in (None, np.arange(12, dtype=np.int32))
+                    gallery.predict_class(chunk, "leaf", above) for above in (None, np.arange(12, dtype=np.int32))
                 )
                 assert np.array_equal(direct[0], summed[0])
                 np.testing.assert_allclose(direct[1], summed[1], rtol=1e-12)
 
 
-def test_in_a_top_k_file_the_kept_classes_share_the_probability(draw_scores: Any) -> None:
+def test_probabilities_of_a_top_k_file_sum_to_1_over_the_stored_classes(draw_scores: Any) -> None:
     drawn = draw_scores(top_k=2)
     with open_scores(drawn.path) as scores:
-        found = choose(scores, Wanted(sort="unsure", count=1))
-    assert found.kept == 2 and found.photos[0].confidence == pytest.approx(0.5)
+        selected = choose_photos(scores, GalleryOptions(sort="unsure", count=1))
+    assert selected.top_k == 2 and selected.photos[0].confidence == pytest.approx(0.5)
 
 
-def test_other_levels_than_the_leaves(draw_scores: Any) -> None:
-    """A run of the roots alone is judged on them; a level with its own scores uses those."""
+def test_levels_above_the_leaves(draw_scores: Any) -> None:
+    """A run that scored the roots only is evaluated on them."""
     drawn = draw_scores(scored=("root",), ties=False)
     with open_scores(drawn.path) as scores:
-        found = choose(scores, Wanted(sort="confident", count=3))
-        with pytest.raises(Mismatch, match="has scores of root only, which do not say the leaf"):
-            choose(scores, Wanted(level="leaf"))
+        selected = choose_photos(scores, GalleryOptions(sort="confident", count=3))
+        with pytest.raises(Mismatch, match="has scores of root only, which do not determine the leaf"):
+            choose_photos(scores, GalleryOptions(level="leaf"))
     values = drawn.scores["root"][drawn.split == 1].astype(np.float64)
     best = (np.exp(values).max(1) / np.exp(values).sum(1)).max()
-    assert found.level == "root" and found.photos[0].confidence == pytest.approx(best)
+    assert selected.level == "root" and selected.photos[0].confidence == pytest.approx(best)
 
 
-def test_a_level_is_judged_by_the_scores_that_a_report_judges_it_by(predicted: Any) -> None:
-    """Middle and leaf say other roots: both believe the leaf."""
+def test_a_level_is_evaluated_by_the_same_scores_as_in_a_report(predicted: Any) -> None:
+    """Middle and leaf have different roots: gallery and report use the leaf."""
     path = predicted("m", truth=[0, 3], best={"middle": [2, 0], "leaf": [0, 3]})
     with open_scores(path) as scores:
-        assert choose(scores, Wanted(level="root")).errors == 0
-        (piece,) = judge(scores, "test", ["root"])
-    assert piece.ranks["root"].tolist() == [0, 0]
+        assert choose_photos(scores, GalleryOptions(level="root")).errors == 0
+        (chunk,) = evaluate_rows(scores, "test", ["root"])
+    assert chunk.positions["root"].tolist() == [0, 0]
 
 
 def test_equal_scores_go_to_the_lower_class() -> None:
@@ -120,13 +132,13 @@ def test_equal_scores_go_to_the_lower_class() -> None:
     nothing = np.zeros(2)
     scores = {"leaf": np.array([[1, 1, 0, 1], [0, 2, 2, 0]], np.float32)}
     chunk = ScoreChunk(nothing, nothing, nothing, nothing, scores)  # type: ignore[arg-type]
-    assert gallery.predict(chunk, "leaf", None)[0].tolist() == [0, 1]
-    assert gallery.predict(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
-    assert gallery.predict(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]
+    assert gallery.predict_class(chunk, "leaf", None)[0].tolist() == [0, 1]
+    assert gallery.predict_class(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
+    assert gallery.predict_class(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("options", "message"),
     [
         ({"leaf": "clas 1"}, r"--leaf clas 1: .* no such class of level leaf \(did you mean class 1\?\)"),
         ({"root": "class 1"}, "--root class 1: .* no such class of level root"),
@@ -134,17 +146,17 @@ def test_equal_scores_go_to_the_lower_class() -> None:
         ({"split": "train"}, "no rows of split 'train'"),
     ],
 )
-def test_what_is_not_there_is_told(draw_scores: Any, wanted: dict[str, str], told: str) -> None:
-    with open_scores(draw_scores().path) as scores, pytest.raises(BadOption, match=told):
-        choose(scores, Wanted(**wanted))  # type: ignore[arg-type]
+def test_unknown_names_are_refused(draw_scores: Any, options: dict[str, str], message: str) -> None:
+    with open_scores(draw_scores().path) as scores, pytest.raises(BadOption, match=message):
+        choose_photos(scores, GalleryOptions(**options))  # type: ignore[arg-type]
 
 
-def test_nothing_to_show_is_told(draw_scores: Any) -> None:
+def test_a_gallery_without_photos_is_refused(draw_scores: Any) -> None:
     with open_scores(draw_scores(right=50).path) as scores, pytest.raises(BadOption, match=r"none of the .* is wrong"):
-        choose(scores, Wanted(only="errors"))
+        choose_photos(scores, GalleryOptions(only="errors"))
 
 
-@pytest.mark.parametrize("wanted", [{"only": "wrong"}, {"sort": "best"}, {"split": "tests"}, {"seed": -1}])
-def test_unknown_words_are_refused(wanted: dict[str, Any]) -> None:
-    with pytest.raises(BadOption, match=f"--{next(iter(wanted))}"):
-        Wanted(**wanted)
+@pytest.mark.parametrize("options", [{"only": "wrong"}, {"sort": "best"}, {"split": "tests"}, {"seed": -1}])
+def test_unknown_choices_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match=f"--{next(iter(options))}"):
+        GalleryOptions(**options)

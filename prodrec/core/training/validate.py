@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
+from prodrec.core.base.accuracy import accuracy, mean_class_accuracy
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.loop import TopK, TrainState
@@ -63,8 +64,7 @@ class _Count:
     @property
     def accuracies(self) -> tuple[float, float]:
         """Over photos, and the mean over classes with photos."""
-        seen = self.photos > 0
-        return float(self.right.sum() / self.photos.sum()), float((self.right[seen] / self.photos[seen]).mean())
+        return accuracy(self.right, self.photos), mean_class_accuracy(self.right, self.photos)
 
 
 def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:

@@ -1,6 +1,7 @@
-"""Grouped bars with 95 % intervals, a bar a run, in panels below each other; and what every figure of a report shares.
+"""Plots of grouped bars with 95 % intervals, one bar for each run group, and what other plots of reports share.
 
-Colours are Okabe and Ito's, safe for colour-blind readers, and every run has its own hatch or marker as well.
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Every run group also has its own
+hatch or marker.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from prodrec.eval.plots.style import new_figure
-from prodrec.eval.report.cells import Row
-from prodrec.eval.report.columns import Column
+from prodrec.core.base.plot_style import new_figure, style_axes
+from prodrec.eval.plots.style import DPI
+from prodrec.eval.report.run_groups import RunGroup
+from prodrec.eval.report.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,121 +28,129 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MOST_BARS = 54
-"""Bars in one line; more groups are continued in a further panel."""
+"""Number of bars in one panel; more groups are continued in a further panel."""
 FEW_GROUPS = 12
-"""So many have room for their names beside each other."""
+"""Number of groups up to which their names have room side by side."""
 CHARACTERS_PER_INCH = 12.5
-"""Of the axes' type."""
+"""Average number of characters per inch in the type of the axes."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Groups of bars: a row of the report and a name for each, under a title; the numbers of the columns to show."""
+    """One panel of bars.
+
+    names:      name of each group of bars.
+    rows:       row of the report for each group.
+    run_groups: indices of the run groups to show.
+    label:      label of the y axis.
+    """
 
     title: str
     names: Sequence[str]
     rows: Sequence[Row]
-    columns: Sequence[int]
+    run_groups: Sequence[int]
     label: str
 
 
-def draw_bars(panels: Sequence[Panel], columns: Sequence[Column]) -> Figure:
-    """A figure of `panels`, long ones continued below; runs have the same colour in all of them."""
-    lines = [line for panel in panels for line in _lines(panel)]
-    most = max(len(panel.rows) for panel in lines)
-    wide = max(0.28 + 0.115 * len(panel.columns) for panel in lines)
-    inches = max(4.0, most * max(wide, 0.9 if most <= FEW_GROUPS else 0.5))
-    fits = min(20, int(CHARACTERS_PER_INCH * inches / most))
-    names = [_wrapped(panel.names, fits) for panel in lines]
+def draw_bars(panels: Sequence[Panel], run_groups: Sequence[RunGroup]) -> Figure:
+    """Return a figure with the panels below each other. A run group has the same colour in all panels."""
+    panels = [part for panel in panels for part in _split_panel(panel)]
+    most_groups = max(len(panel.rows) for panel in panels)
+    inches_per_group = max(0.28 + 0.115 * len(panel.run_groups) for panel in panels)
+    inches = max(4.0, most_groups * max(inches_per_group, 0.9 if most_groups <= FEW_GROUPS else 0.5))
+    characters = min(20, int(CHARACTERS_PER_INCH * inches / most_groups))
+    names = [_wrap_names(panel.names, characters) for panel in panels]
     slanted = [wrapped is None for wrapped in names]
-    figure = new_figure((0.9 + inches, sum(2.4 + 0.4 * lean for lean in slanted) + 0.7))
+    height = sum(2.4 + 0.4 * is_slanted for is_slanted in slanted) + 0.7
+    figure = new_figure((0.9 + inches, height), dpi=DPI)
     figure.set_layout_engine("constrained")
-    grid = figure.subplots(len(lines), 1, squeeze=False, sharey=True)[:, 0]
-    for axes, panel, wrapped in zip(grid, lines, names, strict=True):
-        _draw(axes, panel, columns)
-        places = range(len(panel.names))
+    all_axes = list(figure.subplots(len(panels), 1, squeeze=False, sharey=True)[:, 0])
+    for axes, panel, wrapped in zip(all_axes, panels, names, strict=True):
+        _draw_panel(axes, panel, run_groups)
+        ticks = range(len(panel.names))
         if wrapped is None:
-            axes.set_xticks(places, panel.names, rotation=30, ha="right", rotation_mode="anchor")
+            axes.set_xticks(ticks, panel.names, rotation=30, ha="right", rotation_mode="anchor")
         else:
-            axes.set_xticks(places, wrapped)
-        axes.set_xlim(-0.6, most - 0.4)
+            axes.set_xticks(ticks, wrapped)
+        axes.set_xlim(-0.6, most_groups - 0.4)
         axes.set_ylabel(panel.label)
         axes.set_title(panel.title, loc="left")
-        finish(axes)
-    legend(figure, list(grid), columns)
+        style_percent_axis(axes)
+    add_legend(figure, all_axes, run_groups)
     return figure
 
 
-def _lines(panel: Panel) -> list[Panel]:
-    """The panel, cut where it has too many bars for one line."""
-    count = math.ceil(len(panel.rows) * len(panel.columns) / MOST_BARS)
+def _split_panel(panel: Panel) -> list[Panel]:
+    """Return the panel in parts of at most MOST_BARS bars; only the first part has the title."""
+    count = math.ceil(len(panel.rows) * len(panel.run_groups) / MOST_BARS)
     step = math.ceil(len(panel.rows) / max(1, count))
     return [
-        Panel(
-            panel.title if not at else "",
-            panel.names[at : at + step],
-            panel.rows[at : at + step],
-            panel.columns,
-            panel.label,
+        replace(
+            panel,
+            title=panel.title if start == 0 else "",
+            names=panel.names[start : start + step],
+            rows=panel.rows[start : start + step],
         )
-        for at in range(0, len(panel.rows), step)
+        for start in range(0, len(panel.rows), step)
     ]
 
 
-def _draw(axes: Axes, panel: Panel, columns: Sequence[Column]) -> None:
-    width = 0.84 / len(panel.columns)
-    for place, i in enumerate(panel.columns):
-        values, errors, known = values_of(panel.rows, i)
-        at = np.array(known) + (place - (len(panel.columns) - 1) / 2) * width
+def _draw_panel(axes: Axes, panel: Panel, run_groups: Sequence[RunGroup]) -> None:
+    width = 0.84 / len(panel.run_groups)
+    for number, i in enumerate(panel.run_groups):
+        offset = (number - (len(panel.run_groups) - 1) / 2) * width
+        values, errors, rows = bar_values(panel.rows, i)
         axes.bar(
-            at, values, width, yerr=errors, color=COLOURS[i % 8], hatch=HATCHES[(i + i // 8) % 8], edgecolor="white",
-            linewidth=0.4, label=columns[i].name,
+            np.array(rows) + offset, values, width, yerr=errors, color=COLOURS[i % 8],
+            hatch=HATCHES[(i + i // 8) % 8], edgecolor="white", linewidth=0.4, label=run_groups[i].name,
             error_kw={"elinewidth": 0.8, "capsize": min(2.0, 9 * width), "capthick": 0.8, "ecolor": "#333333"},
         )  # fmt: skip
-        absent = sorted(set(range(len(panel.rows))) - set(known))
-        for group in absent:
+        narrow = width < 0.3
+        for row in sorted(set(range(len(panel.rows))) - set(rows)):
             axes.text(
-                group + (place - (len(panel.columns) - 1) / 2) * width, 1, "n/a", rotation=90 if width < 0.3 else 0,
-                ha="center", va="bottom", fontsize=6 if width < 0.3 else 8, color="#555555",
+                row + offset, 1, "n/a", rotation=90 if narrow else 0, ha="center", va="bottom",
+                fontsize=6 if narrow else 8, color="#555555",
             )  # fmt: skip
 
 
-def values_of(rows: Sequence[Row], column: int) -> tuple[list[float], Any, list[int]]:
-    """Percent, distances to the ends of the interval (2×rows), and the numbers of the rows that have a figure."""
-    cells = [(at, cell) for at, row in enumerate(rows) if (cell := row.cells[column]) is not None]
+def bar_values(rows: Sequence[Row], run_group: int) -> tuple[list[float], NDArray[np.float64], list[int]]:
+    """Return the values of the cells of a run group, for the rows that have one.
+
+    These are the values in percent, the distances below and above to the ends of their intervals (float64
+    [2, values]), and the indices of the rows.
+    """
+    cells = [(index, cell) for index, row in enumerate(rows) if (cell := row.cells[run_group]) is not None]
     values = [100 * cell.value for _, cell in cells]
     below = [100 * max(0.0, cell.value - cell.interval[0]) for _, cell in cells]
     above = [100 * max(0.0, cell.interval[1] - cell.value) for _, cell in cells]
-    return values, np.array([below, above]), [at for at, _ in cells]
+    return values, np.array([below, above]), [index for index, _ in cells]
 
 
-def finish(axes: Axes) -> None:
-    """Percent from 0 to 100 with faint lines, and no frame; what is at 100 is not cut."""
+def style_percent_axis(axes: Axes) -> None:
+    """Show percentages from 0 to 100 on the y axis; markers at 100 are not cut off."""
     axes.set_ylim(0, 101.5)
     axes.set_yticks(range(0, 101, 20))
-    axes.grid(axis="y", linewidth=0.4, color="#cccccc")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style_axes(axes, grid="y", color="#cccccc")
 
 
-def legend(figure: Figure, grid: Sequence[Axes], columns: Sequence[Column]) -> None:
-    """All runs that were drawn, once, in their order, below the panels."""
-    drawn: dict[str, Any] = {}
-    for axes in grid:
-        handles, labels = axes.get_legend_handles_labels()
-        drawn.update(zip(labels, handles, strict=True))
-    names = [column.name for column in columns if column.name in drawn]
+def add_legend(figure: Figure, all_axes: Sequence[Axes], run_groups: Sequence[RunGroup]) -> None:
+    """Add a legend of the run groups that were drawn below the panels."""
+    handle_of: dict[str, Any] = {}
+    for axes in all_axes:
+        handles, names = axes.get_legend_handles_labels()
+        handle_of.update(zip(names, handles, strict=True))
+    names = [group.name for group in run_groups if group.name in handle_of]
     longest = max(len(name) for name in names)
-    across = max(1, min(len(names), 8, int(figure.get_figwidth() * 12 / (longest + 7))))
+    columns = max(1, min(len(names), 8, int(figure.get_figwidth() * 12 / (longest + 7))))
     figure.legend(
-        [drawn[name] for name in names], names, loc="outside lower left", frameon=False, ncols=across,
+        [handle_of[name] for name in names], names, loc="outside lower left", frameon=False, ncols=columns,
         title="lines: 95 % intervals", alignment="left", fontsize=8, title_fontsize=8,
     )  # fmt: skip
 
 
-def _wrapped(names: Sequence[str], fits: int) -> list[str] | None:
-    """Names in at most three lines of `fits` characters; None where they are too long for that."""
-    wrapped = [textwrap.wrap(name, max(4, fits), break_long_words=False) for name in names]
-    if any(len(lines) > 3 or max(map(len, lines), default=0) > fits for lines in wrapped):
+def _wrap_names(names: Sequence[str], characters: int) -> list[str] | None:
+    """Return the names in at most three lines of `characters` each; None if one is too long for that."""
+    wrapped = [textwrap.wrap(name, max(4, characters), break_long_words=False) for name in names]
+    if any(len(lines) > 3 or max(map(len, lines), default=0) > characters for lines in wrapped):
         return None
     return ["\n".join(lines) for lines in wrapped]

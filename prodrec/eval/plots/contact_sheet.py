@@ -1,6 +1,6 @@
-"""Draws a gallery as a contact sheet: every photo with what was predicted, errors framed in red and crossed (S fig. 6).
+"""The contact sheet of a gallery: photos with their predictions; errors have a red frame and a cross (S fig. 6).
 
-One axes covers the sheet and counts in its pixels, so that every photo is drawn pixel by pixel as it was fitted.
+One axes covers the whole sheet and uses its pixels as units, so the photos are drawn without resampling.
 """
 
 from __future__ import annotations
@@ -13,26 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
+from prodrec.core.base.plot_style import new_figure
 from prodrec.core.base.taxonomy import PATH_SEPARATOR
 from prodrec.core.data.photos.thumbnails import fit_box
-from prodrec.eval.plots.style import DPI, drawing_style, new_figure, save, without_font, wrap
+from prodrec.eval.plots.style import DPI, drawing_style, missing_characters, save, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from prodrec.eval.gallery import Gallery, JudgedPhoto
+    from prodrec.eval.gallery import Gallery, GalleryPhoto
 
 PHOTO = 230
 GAP = 22
 MARGIN = 40
-HEAD_LINE = 34
-LINE = 25
-NARROWEST = 900
-"""Pixels, of which 200 are an inch."""
-FRAME, WRONG, RIGHT = 7, "#C8102E", "#222222"
-SIZE = 6.5
-MOST_LINES = 2
-"""Lines of a class's name."""
+TITLE_LINE = 34
+CAPTION_LINE = 25
+MIN_WIDTH = 900
+FRAME = 7
+CROSS = 40
+"""Sizes in pixels, of which 200 are an inch."""
+ERROR_COLOUR, TEXT_COLOUR = "#C8102E", "#222222"
+FONT_SIZE = 6.5
+"""Size of the captions in points."""
+MOST_NAME_LINES = 2
+"""Number of lines of a class name."""
+
+StyledLines = list[tuple[str, dict[str, Any]]]
+"""Lines of text, each with the keywords of matplotlib's Axes.text."""
 
 
 def draw_gallery(
@@ -43,102 +50,101 @@ def draw_gallery(
     columns: int = 8,
     force: bool = False,
 ) -> str:
-    """Draw the photos of `gallery`, which `read_photo` gives by row as uint8 [3, H, W], to `path`.
+    """Write the contact sheet of `gallery` to `path` (PNG, SVG or PDF).
 
-    Returns the characters for which no font is installed. Raises OutputExists, and what `read_photo` raises.
+    read_photo: returns the photo of a row, uint8 [3, H, W]. Returns the characters that no installed font has. Raises
+    OutputExists, and what `read_photo` raises.
     """
     columns = min(columns, len(gallery.photos))
     rows = -(-len(gallery.photos) // columns)
-    width = max(2 * MARGIN + columns * (PHOTO + GAP) - GAP, NARROWEST)
+    width = max(2 * MARGIN + columns * (PHOTO + GAP) - GAP, MIN_WIDTH)
     with drawing_style():
-        head = _head(gallery, width - 2 * MARGIN)
+        title = _title_lines(gallery, width - 2 * MARGIN)
         captions = [_caption(photo) for photo in gallery.photos]
-        above = MARGIN + len(head) * HEAD_LINE
-        cell = PHOTO + max(len(lines) for lines in captions) * LINE + 2 * GAP
-        height = above + rows * cell + MARGIN - GAP
-        figure = new_figure((width / DPI, height / DPI))
+        photos_top = MARGIN + len(title) * TITLE_LINE
+        row_height = PHOTO + max(len(lines) for lines in captions) * CAPTION_LINE + 2 * GAP
+        height = photos_top + rows * row_height + MARGIN - GAP
+        figure = new_figure((width / DPI, height / DPI), dpi=DPI)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
-        for i, (text, style) in enumerate(head):
-            axes.text(MARGIN, MARGIN + 14 + i * HEAD_LINE, text, **style)
+        for i, (text, style) in enumerate(title):
+            axes.text(MARGIN, MARGIN + 14 + i * TITLE_LINE, text, **style)
         with console.progress("drawing photos", total=len(captions), unit="photos") as advance:
             for i, (photo, lines) in enumerate(zip(gallery.photos, captions, strict=True)):
-                left, top = MARGIN + i % columns * (PHOTO + GAP), above + i // columns * cell
+                left, top = MARGIN + i % columns * (PHOTO + GAP), photos_top + i // columns * row_height
                 image = fit_box(read_photo(photo.row), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
-                _place(axes, image, left, top, right=photo.right)
-                for line, (text, style) in enumerate(lines):
-                    axes.text(left, top + PHOTO + 7 + (line + 1) * LINE, text, size=SIZE, **style)
+                _draw_photo(axes, image, left, top, correct=photo.correct)
+                for number, (text, style) in enumerate(lines, start=1):
+                    axes.text(left, top + PHOTO + 7 + number * CAPTION_LINE, text, size=FONT_SIZE, **style)
                 advance()
         save(figure, path, kind="gallery", force=force, crop=False)
-        return without_font(text for lines in [head, *captions] for text, _ in lines)
+        return missing_characters(text for lines in [title, *captions] for text, _ in lines)
 
 
-Lines = list[tuple[str, dict[str, Any]]]
-"""Texts and how matplotlib shall write them."""
-
-
-def _head(gallery: Gallery, room: int) -> Lines:
-    """What the sheet shows, and how to read it."""
-    wanted, count = gallery.wanted, len(gallery.photos)
-    what = {"all": "photo", "errors": "error", "right": "right answer"}[wanted.only]
-    of = " in ".join(name for name in (wanted.leaf, wanted.root) if name)
+def _title_lines(gallery: Gallery, width: int) -> StyledLines:
+    """Return what the sheet shows and how to read it, in lines of at most `width` pixels."""
+    options, count = gallery.options, len(gallery.photos)
+    noun = {"all": "photo", "errors": "error", "right": "right answer"}[options.only]
+    classes = " in ".join(name for name in (options.leaf, options.root) if name)
     order = {"random": "at random", "confident": "most confident first", "unsure": "least confident first"}
-    title = f"{gallery.run}: {count:,} {what}{'' if count == 1 else 's'}{f' of {of}' if of else ''}, "
-    share = 100 * (1 - gallery.errors / gallery.images)
-    told = f"{wanted.split} split, level {gallery.level}: {share:.1f} % of {gallery.images:,} right · "
-    told += "before each predicted class its probability"
-    told += f" among the {gallery.kept} kept" if gallery.kept else ""
-    told += " · red frame and cross: wrong"
-    bold, plain = {"size": 9, "weight": "bold"}, {"size": SIZE, "color": "#444444"}
-    titles = wrap(title + order[wanted.order], room, lines=2, size=9, bold=True)
-    return [(line, bold) for line in titles] + [(line, plain) for line in wrap(told, room, lines=3, size=SIZE)]
+    title = f"{gallery.run}: {count:,} {noun}{'' if count == 1 else 's'}{f' of {classes}' if classes else ''}, "
+    percent = 100 * (1 - gallery.errors / gallery.images)
+    explanation = f"{options.split} split, level {gallery.level}: {percent:.1f} % of {gallery.images:,} right · "
+    explanation += "before each predicted class its probability"
+    explanation += f" among the {gallery.top_k} kept" if gallery.top_k else ""
+    explanation += " · red frame and cross: wrong"
+    bold, plain = {"size": 9, "weight": "bold"}, {"size": FONT_SIZE, "color": "#444444"}
+    titles = wrap(title + order[options.order], width, lines=2, size=9, bold=True)
+    explanations = wrap(explanation, width, lines=3, size=FONT_SIZE)
+    return [(line, bold) for line in titles] + [(line, plain) for line in explanations]
 
 
-def _caption(photo: JudgedPhoto) -> Lines:
-    """What was predicted, and what is true where that is wrong."""
-    lines = _name(
-        f"{percent(photo.confidence)} ", photo.predicted, color=RIGHT if photo.right else WRONG, weight="bold"
-    )
-    return lines if photo.right else lines + _name("true: ", photo.true, color=RIGHT)
+def _caption(photo: GalleryPhoto) -> StyledLines:
+    """Return the predicted class and, for an error, the true one."""
+    colour = TEXT_COLOUR if photo.correct else ERROR_COLOUR
+    lines = _name_lines(f"{format_probability(photo.confidence)} ", photo.predicted_class, color=colour, weight="bold")
+    return lines if photo.correct else lines + _name_lines("true: ", photo.true_class, color=TEXT_COLOUR)
 
 
-def _name(before: str, name: str, **style: Any) -> Lines:
-    """A class's name; one that is too long and is a path loses its beginning, for its end tells it from others."""
+def _name_lines(prefix: str, name: str, **style: Any) -> StyledLines:
+    """Return a class name in at most MOST_NAME_LINES lines.
 
-    def lines(text: str) -> list[str]:
-        return wrap(before + text, PHOTO, lines=MOST_LINES, size=SIZE, bold="weight" in style)
+    A path that is too long is cut at its beginning, because its end distinguishes it from other paths.
+    """
 
-    found, end = lines(name), name
-    while found[-1].endswith("…") and PATH_SEPARATOR in end:
-        end = end.partition(PATH_SEPARATOR)[2]
-        found = lines(f"…/{end}")
-    return [(line, style) for line in found]
+    def wrapped(text: str) -> list[str]:
+        return wrap(prefix + text, PHOTO, lines=MOST_NAME_LINES, size=FONT_SIZE, bold="weight" in style)
 
-
-def percent(share: float) -> str:
-    """A probability for people: 97 %, and never 100 % or 0 % of what is not quite that."""
-    text = f"{100 * share:.0f} %"
-    return {"100 %": ">99 %", "0 %": "<1 %"}.get(text, text) if 0 < share < 1 else text
+    lines, path_end = wrapped(name), name
+    while lines[-1].endswith("…") and PATH_SEPARATOR in path_end:
+        path_end = path_end.partition(PATH_SEPARATOR)[2]
+        lines = wrapped(f"…/{path_end}")
+    return [(line, style) for line in lines]
 
 
-def _place(axes: Axes, image: NDArray[np.uint8], left: int, top: int, *, right: bool) -> None:
-    """The photo in the middle of its square; around an error a frame, and a cross in its corner."""
+def format_probability(probability: float) -> str:
+    """Return a probability as `97 %`; `>99 %` or `<1 %` if rounding to 100 % or 0 % would be wrong."""
+    text = f"{100 * probability:.0f} %"
+    return {"100 %": ">99 %", "0 %": "<1 %"}.get(text, text) if 0 < probability < 1 else text
+
+
+def _draw_photo(axes: Axes, image: NDArray[np.uint8], left: int, top: int, *, correct: bool) -> None:
+    """Draw a photo in the centre of its square, with a frame and a cross in the corner unless it is correct."""
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle((left, top), PHOTO, PHOTO, color="#f3f3f3", linewidth=0))
     height, width = image.shape[:2]
     x, y = left + (PHOTO - width) // 2, top + (PHOTO - height) // 2
     axes.imshow(image, extent=(x, x + width, y + height, y), interpolation="none", aspect="auto", zorder=2)
-    if right:
+    if correct:
         return
-    thick, inner = FRAME * 72 / DPI, PHOTO - FRAME
+    points, side = FRAME * 72 / DPI, PHOTO - FRAME
     corner = (left + FRAME / 2, top + FRAME / 2)
-    axes.add_patch(Rectangle(corner, inner, inner, fill=False, edgecolor=WRONG, linewidth=thick, zorder=3))
-    badge = 40
-    axes.add_patch(Rectangle((left, top), badge, badge, color=WRONG, linewidth=0, zorder=3))
-    for xs in ((left + 12, left + badge - 10), (left + badge - 10, left + 12)):
-        _line(axes, xs, (top + 12, top + badge - 10))
+    axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=ERROR_COLOUR, linewidth=points, zorder=3))
+    axes.add_patch(Rectangle((left, top), CROSS, CROSS, color=ERROR_COLOUR, linewidth=0, zorder=3))
+    for xs in ((left + 12, left + CROSS - 10), (left + CROSS - 10, left + 12)):
+        _draw_stroke(axes, xs, (top + 12, top + CROSS - 10))
 
 
-def _line(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+def _draw_stroke(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
     axes.plot(xs, ys, color="white", linewidth=1.8, solid_capstyle="round", zorder=4, scalex=False, scaley=False)

@@ -1,4 +1,4 @@
-"""How every figure is drawn: one style and its fonts, and one way to save a figure as SVG, PDF or PNG."""
+"""The style of all plots of results: type and fonts, wrapped names, and saving as SVG, PDF or PNG."""
 
 from __future__ import annotations
 
@@ -12,54 +12,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
-from prodrec.core.base.artefact import new_file
+from prodrec.core.base.outputs import new_file
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.plot_style import plot_settings
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
 
 DPI = 200
+"""Pixels per inch."""
 FORMATS = (".png", ".svg", ".pdf")
 WIDE_FONTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei"),
     *("WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei"),
 )
-"""Fonts with Chinese characters, used where one is installed; SVGs hold text, whose font the reader's machine finds.
-(Of Noto's collection of all five regions matplotlib sees the first alone, which calls itself JP.)"""
-
-
-def new_figure(size: tuple[float, float]) -> Figure:
-    """An empty figure of `size` inches (width, height) that needs no screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=DPI)
-    FigureCanvasAgg(figure)
-    return figure
+"""Fonts with Chinese characters, used if installed. SVG files contain text, whose font the reader's machine provides.
+(Of the Noto collection with five regional fonts, matplotlib sees the first only, whose name ends in JP.)"""
 
 
 def check_format(path: Path, *, option: str) -> None:
-    """Raise BadOption for a file that cannot be drawn because of its suffix."""
+    """Raise BadOption if no plot can be saved under the suffix of `path`, the value of `option`."""
     if path.suffix.lower() not in FORMATS:
         raise BadOption(f"{option} {path}: expected a name that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
 
 
 def save(figure: Figure, path: Path, *, kind: str, force: bool = False, crop: bool = True) -> None:
-    """Write `figure` to `path`, in the format of its suffix; same figure, same bytes. Raises OutputExists."""
+    """Write `figure` to `path` in the format of its suffix. The same figure gives the same bytes. Raises OutputExists.
+
+    kind: kind of the artefact, for messages; crop: whether white margins are removed.
+    """
     suffix = path.suffix[1:].lower()
-    undated: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    without_date: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     box: dict[str, Any] = {"bbox_inches": "tight"} if crop else {}
-    with new_file(path, kind=kind, force=force) as beside:
-        figure.savefig(beside, format=suffix, dpi=DPI, metadata=undated.get(suffix), **box)
+    with new_file(path, kind=kind, force=force) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=DPI, metadata=without_date.get(suffix), **box)
 
 
 @contextmanager
 def drawing_style() -> Iterator[None]:
-    """Readable type, names taken literally ($), text kept as text in SVGs, and the same bytes for the same figure."""
-    import matplotlib
-
-    settings: dict[Any, Any] = {
+    """Draw and save with readable type, literal names ($ is no formula), and text as text in SVG files."""
+    settings = {
         "font.family": _fonts(),
         "font.size": 9,
         "axes.titlesize": 10,
@@ -67,52 +60,56 @@ def drawing_style() -> Iterator[None]:
         "image.composite_image": False,
         "hatch.linewidth": 0.5,
         "svg.fonttype": "none",
-        "svg.hashsalt": "prodrec",
     }
-    fonts = logging.getLogger("matplotlib.font_manager")  # it tells of every font that has no bold
-    before = fonts.level
-    fonts.setLevel(logging.ERROR)
+    logger = logging.getLogger("matplotlib.font_manager")  # logs every font without a bold weight
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        with matplotlib.rc_context(settings), warnings.catch_warnings():
+        with plot_settings(settings), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
             yield
     finally:
-        fonts.setLevel(before)
+        logger.setLevel(level)
 
 
 def wrap(text: str, width: float, *, lines: int, size: float, bold: bool = False) -> list[str]:
-    """`text` in at most `lines` lines of `width` pixels (of which an inch has DPI), cut with … where it is longer."""
-    text, found = " ".join(console.CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).split()), list[str]()
-    while text and len(found) < lines:
-        last = len(found) == lines - 1
+    """Return `text` in at most `lines` lines of `width` pixels; longer text ends with ….
+
+    size: font size in points. Control characters become �, and runs of white space one space.
+    """
+    text = " ".join(console.CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).split())
+    wrapped: list[str] = []
+    while text and len(wrapped) < lines:
+        last = len(wrapped) == lines - 1
         if _width(text, size, bold) <= width:
-            return [*found, text]
+            return [*wrapped, text]
         mark = "…" if last else ""
-        fits = bisect_right(range(1, len(text)), width, key=lambda count: _width(text[:count] + mark, size, bold))
-        cut = max(1, fits)
+        fitting = bisect_right(range(1, len(text)), width, key=lambda count: _width(text[:count] + mark, size, bold))
+        cut = max(1, fitting)
         if not last and (space := text.rfind(" ", 0, cut + 1)) > cut // 3:
             cut = space
-        found.append(text[:cut].rstrip() + mark)
+        wrapped.append(text[:cut].rstrip() + mark)
         text = text[cut:].lstrip()
-    return found
+    return wrapped
 
 
 def _width(text: str, size: float, bold: bool) -> float:
+    """Return the width of `text` in pixels."""
     from matplotlib.font_manager import FontProperties
 
     font = FontProperties(size=size, weight="bold" if bold else "normal")
-    return float(_ruler().get_text_width_height_descent(text, font, False)[0])  # type: ignore[no-untyped-call]
+    return float(_renderer().get_text_width_height_descent(text, font, False)[0])  # type: ignore[no-untyped-call]
 
 
 @functools.cache
-def _ruler() -> RendererAgg:
+def _renderer() -> RendererAgg:
     from matplotlib.backends.backend_agg import RendererAgg
 
     return RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
 
 
-def without_font(texts: Iterable[str]) -> str:
-    """The characters of `texts`, each once, that no font used here has: PNG and PDF show boxes in their place."""
+def missing_characters(texts: Iterable[str]) -> str:
+    """Return the distinct characters of `texts` that no font of the plots has; PNG and PDF show boxes for them."""
     from matplotlib import font_manager
 
     fonts = [font_manager.get_font(font_manager.findfont(name)) for name in _fonts()]
@@ -121,7 +118,7 @@ def without_font(texts: Iterable[str]) -> str:
 
 
 def _fonts() -> list[str]:
-    """DejaVu Sans, which matplotlib brings, and behind it the wide fonts that are installed."""
+    """Return DejaVu Sans, which is part of matplotlib, then the wide fonts that are installed."""
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}

@@ -1,8 +1,11 @@
-"""95 % confidence intervals of accuracies and of gains, from counts.
+"""95 % confidence intervals of accuracies, means and gains, computed from counts.
 
-An accuracy here is Σ_s w_s p_s over strata s: one stratum holding all images for ACC, one stratum a class for MACC
-(w_s = 1/classes), and MACC averaged over roots for the macro (w_s = 1/(roots · classes of the root)). The classes are
-taken as fixed and their test images as drawn. S strata; n_s images, k_s of them right; G groups judged at once.
+An accuracy is Σ_s w_s p_s over strata s. ACC has one stratum with all images. MACC has one stratum per class with
+w_s = 1/classes. The macro average over roots has one stratum per class with w_s = 1/(roots · classes of the root).
+The classes are fixed; their test images are a random sample.
+
+Shapes: S strata; G groups that are computed together; V values of a quantity.
+Symbols: n_s images of stratum s, k_s of them correct.
 """
 
 from __future__ import annotations
@@ -17,92 +20,100 @@ Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
 PRIOR_IMAGES = 4.0
-"""Images by which a class is drawn towards the mean of all before its variance is taken; a class with one image would
-otherwise have none. Chosen by simulation (tests/eval/test_intervals.py), not by any theory."""
+"""Number of images by which the share of a stratum is shrunk towards the overall mean before its variance is estimated.
+
+Without it, a class with one image would have variance 0. The value was chosen by simulation
+(tests/eval/report/test_intervals.py); no theory supports it.
+"""
 
 Counts = NDArray[np.integer]
-Weights = NDArray[np.float64]
+Floats = NDArray[np.float64]
 Interval = tuple[float, float]
-Intervals = tuple[Weights, Weights]
+Intervals = tuple[Floats, Floats]
+"""Lower and upper ends, one of each per group."""
 
 
-def of_accuracy(right_S: Counts, images_S: Counts, weights_S: Weights) -> Interval:
-    """Interval of Σ w_s k_s/n_s; see `of_accuracies`."""
-    return _only(of_accuracies(right_S[None], images_S[None], weights_S[None]))
+def accuracy_interval(correct_S: Counts, images_S: Counts, weights_S: Floats) -> Interval:
+    """Return the interval of Σ w_s k_s/n_s; see `accuracy_intervals`."""
+    return _single(accuracy_intervals(correct_S[None], images_S[None], weights_S[None]))
 
 
-def of_accuracies(right_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Intervals:
-    """Intervals of Σ w_s k_s/n_s for G groups: Wilson's score interval with the effective number of images
+def accuracy_intervals(correct_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Intervals:
+    """Return the intervals of Σ w_s k_s/n_s for G groups: Wilson's score interval with n* effective images.
 
         n* = p (1-p) / V,   V = Σ w_s² q_s (1-q_s) / n_s,   q_s = (k_s + 4p) / (n_s + 4)
 
-    For one stratum n* is its number of images, so that ACC has Wilson's interval itself. q_s is drawn towards the mean,
-    so that V does not vanish with classes of one image; where all or none are right, n* = 1 / Σ w_s²/n_s.
+    With one stratum, n* is the number of images and the interval is Wilson's own. Shrinking q_s towards p keeps V
+    above 0 when classes have one image each. If all or no images are correct, n* = 1 / Σ w_s²/n_s.
     """
-    p_G = (weights_GS * right_GS / images_GS).sum(axis=-1)
-    # asked of the counts: the sum p may miss 1 by rounding
-    mixed_G = right_GS.any(axis=-1) & (right_GS < images_GS).any(axis=-1)
-    q_GS = (right_GS + PRIOR_IMAGES * p_G[:, None]) / (images_GS + PRIOR_IMAGES)
+    p_G = (weights_GS * correct_GS / images_GS).sum(axis=-1)
+    # Tested on the counts because p may miss 1 by rounding.
+    mixed_G = correct_GS.any(axis=-1) & (correct_GS < images_GS).any(axis=-1)
+    q_GS = (correct_GS + PRIOR_IMAGES * p_G[:, None]) / (images_GS + PRIOR_IMAGES)
     variance_G = (weights_GS**2 * q_GS * (1 - q_GS) / images_GS).sum(axis=-1)
     effective_G = 1 / (weights_GS**2 / images_GS).sum(axis=-1)
     np.divide(p_G * (1 - p_G), variance_G, out=effective_G, where=mixed_G)
-    return _wilson(np.where(mixed_G, p_G, right_GS.any(axis=-1)), effective_G)
+    return _wilson_intervals(np.where(mixed_G, p_G, correct_GS.any(axis=-1)), effective_G)
 
 
-def wilson(p: float, n: float) -> Interval:
-    """Wilson's score interval (1927) of a share p seen in n images."""
-    return _only(_wilson(np.array([p]), np.array([n])))
+def wilson_interval(p: float, n: float) -> Interval:
+    """Return Wilson's score interval (1927) of a share p observed in n images."""
+    return _single(_wilson_intervals(np.array([p]), np.array([n])))
 
 
-def _wilson(p_G: Weights, n_G: Weights) -> Intervals:
-    centre = (p_G + Z**2 / (2 * n_G)) / (1 + Z**2 / n_G)
-    half = Z / (1 + Z**2 / n_G) * np.sqrt(p_G * (1 - p_G) / n_G + Z**2 / (4 * n_G**2))
-    return np.maximum(0.0, np.minimum(p_G, centre - half)), np.minimum(1.0, np.maximum(p_G, centre + half))
+def _wilson_intervals(p_G: Floats, n_G: Floats) -> Intervals:
+    centre_G = (p_G + Z**2 / (2 * n_G)) / (1 + Z**2 / n_G)
+    half_G = Z / (1 + Z**2 / n_G) * np.sqrt(p_G * (1 - p_G) / n_G + Z**2 / (4 * n_G**2))
+    return np.maximum(0.0, np.minimum(p_G, centre_G - half_G)), np.minimum(1.0, np.maximum(p_G, centre_G + half_G))
 
 
-def of_paired_gain(better_S: Counts, worse_S: Counts, images_S: Counts, weights_S: Weights) -> Interval:
-    """Interval of Σ w_s (b_s - c_s)/n_s; see `of_paired_gains`."""
-    return _only(of_paired_gains(better_S[None], worse_S[None], images_S[None], weights_S[None]))
+def paired_gain_interval(better_S: Counts, worse_S: Counts, images_S: Counts, weights_S: Floats) -> Interval:
+    """Return the interval of Σ w_s (b_s - c_s)/n_s; see `paired_gain_intervals`."""
+    return _single(paired_gain_intervals(better_S[None], worse_S[None], images_S[None], weights_S[None]))
 
 
-def of_paired_gains(better_GS: Counts, worse_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Intervals:
-    """Intervals of Σ w_s (b_s - c_s)/n_s: of n_s images, b_s only the second run has right, and c_s only the first.
+def paired_gain_intervals(better_GS: Counts, worse_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Intervals:
+    """Return Wald's intervals of Σ w_s (b_s - c_s)/n_s for G groups.
 
-    Wald's interval of paired shares. Before the variance is taken, every stratum is drawn towards the mean shares,
-    and those by Agresti and Min's half image a cell (2005), so that it does not vanish where the runs agree.
+    Of the n_s images, b_s are correct in the second run only and c_s in the first run only. Before the variance is
+    estimated, the shares of every stratum are shrunk towards their means, and each mean is smoothed by half an image
+    (Agresti and Min 2005). The variance is therefore above 0 even if both runs agree on all images.
     """
     gain_G = (weights_GS * (better_GS - worse_GS) / images_GS).sum(axis=-1)
-    better, worse = _drawn_in(better_GS, images_GS, weights_GS), _drawn_in(worse_GS, images_GS, weights_GS)
-    variance_GS = better + worse - (better - worse) ** 2
+    p_better_GS = _shrunk_shares(better_GS, images_GS, weights_GS)
+    p_worse_GS = _shrunk_shares(worse_GS, images_GS, weights_GS)
+    variance_GS = p_better_GS + p_worse_GS - (p_better_GS - p_worse_GS) ** 2
     half_G = Z * np.sqrt((weights_GS**2 * variance_GS / images_GS).sum(axis=-1))
     return np.maximum(-1.0, gain_G - half_G), np.minimum(1.0, gain_G + half_G)
 
 
-def _drawn_in(part_GS: Counts, images_GS: Counts, weights_GS: Weights) -> Weights:
-    """Shares of `part_GS`, drawn towards their mean, which is itself smoothed by half an image."""
+def _shrunk_shares(counts_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Floats:
+    """Return the shares counts/images, shrunk towards their weighted mean, which is smoothed by half an image."""
     effective_G = 1 / (weights_GS**2 / images_GS).sum(axis=-1)
-    mean_G = ((weights_GS * part_GS / images_GS).sum(axis=-1) * effective_G + 0.5) / (effective_G + 2)
-    shares: Weights = (part_GS + PRIOR_IMAGES * mean_G[:, None]) / (images_GS + PRIOR_IMAGES)
-    return shares
+    mean_G = ((weights_GS * counts_GS / images_GS).sum(axis=-1) * effective_G + 0.5) / (effective_G + 2)
+    shares_GS: Floats = (counts_GS + PRIOR_IMAGES * mean_G[:, None]) / (images_GS + PRIOR_IMAGES)
+    return shares_GS
 
 
-def _only(ends_G: Intervals) -> Interval:
-    """The interval of the only group."""
+def _single(ends_G: Intervals) -> Interval:
+    """Return the interval of the only group."""
     return float(ends_G[0][0]), float(ends_G[1][0])
 
 
 @overload
-def of_unpaired_gain(first: float, first_interval: Interval, second: float, second_interval: Interval) -> Interval: ...
+def unpaired_gain_interval(
+    first: float, first_interval: Interval, second: float, second_interval: Interval
+) -> Interval: ...
 
 
 @overload
-def of_unpaired_gain(
-    first: Weights, first_interval: Intervals, second: Weights, second_interval: Intervals
+def unpaired_gain_interval(
+    first: Floats, first_interval: Intervals, second: Floats, second_interval: Intervals
 ) -> Intervals: ...
 
 
-def of_unpaired_gain(first: Any, first_interval: Any, second: Any, second_interval: Any) -> Any:
-    """Interval of second - first from their own intervals, where the images differ (Newcombe 1998, method 10)."""
+def unpaired_gain_interval(first: Any, first_interval: Any, second: Any, second_interval: Any) -> Any:
+    """Return the interval of second - first for runs on different images (Newcombe 1998, method 10)."""
     gain = second - first
     below = np.hypot(second - second_interval[0], first_interval[1] - first)
     above = np.hypot(second_interval[1] - second, first - first_interval[0])
@@ -110,42 +121,52 @@ def of_unpaired_gain(first: Any, first_interval: Any, second: Any, second_interv
     return tuple(float(end) if np.ndim(end) == 0 else end for end in ends)
 
 
-def of_mean(images_V: Counts, values_V: Weights) -> tuple[float, tuple[float, float]]:
-    """Mean of a quantity that has value values_V[v] in images_V[v] images, and its interval.
+def mean_and_interval(images_V: Counts, values_V: Floats) -> tuple[float, Interval]:
+    """Return the mean of a quantity that has the value values_V[v] in images_V[v] images, and the mean's interval.
 
-    Wilson's interval on the scale on which the values reach from 0 to 1, with n* = p (1-p) / V images, V the variance
-    of the mean; for two values it is Wilson's interval itself.
+    The values are scaled to the range 0 to 1. The interval is Wilson's with n* = p (1-p) / V images, where V is the
+    variance of the mean. With two values it is Wilson's own interval.
     """
     low, high = float(values_V.min()), float(values_V.max())
     n = float(images_V.sum())
     unit_V = (values_V - low) / (high - low)
     p = float((images_V * unit_V).sum() / n)
     variance = float((images_V * (unit_V - p) ** 2).sum() / n) / n
-    ends = wilson(p, p * (1 - p) / variance if variance > 0 else n)
+    ends = wilson_interval(p, p * (1 - p) / variance if variance > 0 else n)
     return low + (high - low) * p, (low + (high - low) * ends[0], low + (high - low) * ends[1])
 
 
-def of_paired_mean_gain(images_VV: Counts, values_V: Weights, counts_V: NDArray[np.bool_]) -> tuple[float, float]:
-    """Interval of the gain in a mean over the images with counts_V, from what both runs say about each image.
+def paired_mean_gain_interval(images_VV: Counts, values_V: Floats, included_V: NDArray[np.bool_]) -> Interval:
+    """Return the interval of the gain in a mean between two runs on the same images.
 
-    images_VV: images by value of the first run (rows) and of the second (columns). A run's mean is over the images that
-    count for this run, such as its own mistakes: with shares P and means m, an image moves the gain by
-    c_b (v_b - m_b) / P_b - c_a (v_a - m_a) / P_a (delta method). Where all count this is the interval of paired
-    differences. For the variance every corner has half an image more, as Agresti and Min do with shares (2005).
+    images_VV:  images by the value of the first run (rows) and of the second run (columns).
+    included_V: the values that enter the mean. A run's mean is over the images to which the run gives such a value,
+                for example over its own mistakes.
+
+    Let P_a and P_b be the runs' shares of included images, and m_a and m_b their means. An image with the values v_a
+    and v_b moves the gain by c_b (v_b - m_b) / P_b - c_a (v_a - m_a) / P_a, where c is 1 for an included value and 0
+    otherwise (delta method). If all values are included, this is the interval of paired differences. For the variance,
+    half an image is added to every corner, as Agresti and Min do for shares (2005).
     """
-    share_VV = images_VV.astype(np.float64)
-    ends = np.flatnonzero(counts_V)[[0, -1]]
-    gain = _mean(share_VV.sum(axis=0), values_V, counts_V)[0] - _mean(share_VV.sum(axis=1), values_V, counts_V)[0]
-    share_VV[np.ix_(ends, ends)] += 0.5
-    n = float(share_VV.sum())
-    (first, of_first), (second, of_second) = (_mean(share_VV.sum(axis=axis), values_V, counts_V) for axis in (1, 0))
-    moves_VV = (counts_V * (values_V - second) / of_second)[None] - (counts_V * (values_V - first) / of_first)[:, None]
-    half = Z * math.sqrt(float((share_VV * moves_VV**2).sum()) / n / n)
-    span = float(np.ptp(values_V[counts_V]))
+    weights_VV = images_VV.astype(np.float64)
+    corners = np.flatnonzero(included_V)[[0, -1]]
+    gain = (
+        _included_mean(weights_VV.sum(axis=0), values_V, included_V)[0]
+        - _included_mean(weights_VV.sum(axis=1), values_V, included_V)[0]
+    )
+    weights_VV[np.ix_(corners, corners)] += 0.5
+    n = float(weights_VV.sum())
+    (mean_a, share_a), (mean_b, share_b) = (
+        _included_mean(weights_VV.sum(axis=axis), values_V, included_V) for axis in (1, 0)
+    )
+    move_a_V, move_b_V = (included_V * (values_V - m) / share for m, share in ((mean_a, share_a), (mean_b, share_b)))
+    moves_VV = move_b_V[None] - move_a_V[:, None]
+    half = Z * math.sqrt(float((weights_VV * moves_VV**2).sum()) / n / n)
+    span = float(np.ptp(values_V[included_V]))
     return max(-span, gain - half), min(span, gain + half)
 
 
-def _mean(images_V: Weights, values_V: Weights, counts_V: NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean over the images that count, and their share in all."""
-    counting = float(images_V[counts_V].sum())
-    return float((images_V * values_V)[counts_V].sum() / counting), counting / float(images_V.sum())
+def _included_mean(images_V: Floats, values_V: Floats, included_V: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the mean over the included images and their share of all images."""
+    included = float(images_V[included_V].sum())
+    return float((images_V * values_V)[included_V].sum() / included), included / float(images_V.sum())

@@ -1,4 +1,4 @@
-"""Contact sheets: photos pixel by pixel, errors framed and crossed, every name in its place."""
+"""Contact sheets: photos are not resampled, errors have a frame and a cross, and names are complete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from prodrec.core.data.photos.thumbnails import fit_box
-from prodrec.eval.gallery import Gallery, JudgedPhoto, Wanted
-from prodrec.eval.plots.contact_sheet import FRAME, PHOTO, draw_gallery, percent
+from prodrec.eval.gallery import Gallery, GalleryOptions, GalleryPhoto
+from prodrec.eval.plots.contact_sheet import FRAME, PHOTO, draw_gallery, format_probability
 
 SHAPES = [(80, 60), (3, 200), (300, 2), (1, 1)]
 NAMES = ["Shoes", "$5 & <b> $x_{", "女装 / 连衣裙", "W" * 80]
@@ -23,9 +23,9 @@ def photo(row: int) -> NDArray[np.uint8]:
 
 
 def sheet(count: int = 4, **options: Any) -> Gallery:
-    """Photos of which every second one is wrong."""
-    photos = [JudgedPhoto(i, str(i), NAMES[i % 4], NAMES[(i + i % 2) % 4], 0.5) for i in range(count)]
-    return Gallery("run", "leaf", Wanted(**options), 20, 5, None, photos)
+    """Return a gallery in which every second photo is wrong."""
+    photos = [GalleryPhoto(i, str(i), NAMES[i % 4], NAMES[(i + i % 2) % 4], 0.5) for i in range(count)]
+    return Gallery("run", "leaf", GalleryOptions(**options), 20, 5, None, photos)
 
 
 def read_png(path: Path) -> NDArray[np.uint8]:
@@ -49,8 +49,8 @@ def test_photos_are_drawn_pixel_by_pixel_and_errors_framed(tmp_path: Path) -> No
     assert white.any(), "no cross in the corner"
 
 
-def test_svg_holds_the_names_as_they_are(tmp_path: Path) -> None:
-    told = draw_gallery(sheet(only="errors", leaf="Hats"), photo, tmp_path / "sheet.svg", columns=2)
+def test_svg_contains_the_names_as_text(tmp_path: Path) -> None:
+    missing = draw_gallery(sheet(only="errors", leaf="Hats"), photo, tmp_path / "sheet.svg", columns=2)
     page = minidom.parse(str(tmp_path / "sheet.svg"))
     texts = ["".join(node.data for node in text.childNodes) for text in page.getElementsByTagName("text")]
     together = " ".join(texts)
@@ -65,12 +65,12 @@ def test_svg_holds_the_names_as_they_are(tmp_path: Path) -> None:
         assert text in together
     assert any(text.startswith("50 % $5 & <b>") for text in texts)
     assert len(page.getElementsByTagName("image")) == 4
-    assert not told or set(told) <= set("女装连衣裙")
+    assert not missing or set(missing) <= set("女装连衣裙")
 
 
 def test_a_path_that_is_too_long_keeps_its_end(tmp_path: Path) -> None:
-    long = JudgedPhoto(0, "0", "Clothing of all kinds / Women and girls / Evening dresses", "Hat", 0.5)
-    draw_gallery(Gallery("run", "leaf", Wanted(), 1, 1, 2, [long]), photo, tmp_path / "sheet.svg")
+    long = GalleryPhoto(0, "0", "Clothing of all kinds / Women and girls / Evening dresses", "Hat", 0.5)
+    draw_gallery(Gallery("run", "leaf", GalleryOptions(), 1, 1, 2, [long]), photo, tmp_path / "sheet.svg")
     text = (tmp_path / "sheet.svg").read_text("utf-8")
     assert "…/" in text and "dresses" in text and "Clothing" not in text and "among" in text and "kept" in text
 
@@ -78,5 +78,5 @@ def test_a_path_that_is_too_long_keeps_its_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("share", "text"), [(1.0, "100 %"), (0.999, ">99 %"), (0.97, "97 %"), (0.001, "<1 %"), (0.0, "0 %")]
 )
-def test_probabilities_for_people(share: float, text: str) -> None:
-    assert percent(share) == text
+def test_probabilities_are_rounded_but_never_to_certainty(share: float, text: str) -> None:
+    assert format_probability(share) == text

@@ -1,4 +1,4 @@
-"""Saliency: brightness follows the weights, where the network sees nothing is white, and pictures are written whole."""
+"""Saliency: brightness follows the weights, what the network does not see is white, and any shape is drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prodrec.core.base.errors import OutputExists
-from prodrec.eval.plots.explanation import DARKEST, UNSEEN, draw_saliency, light
+from prodrec.eval.plots.explanation import MIN_BRIGHTNESS, UNSEEN, apply_weights, draw_saliency
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
 WHOLE = (slice(0, 80), slice(0, 120))
@@ -16,22 +16,24 @@ WHOLE = (slice(0, 80), slice(0, 120))
 
 def test_the_photo_is_as_bright_as_the_weights() -> None:
     weights = np.array([[0.2, 0.2, 1.2], [0.2, 0.2, 0.2]], np.float32)
-    seen, lit = light(GREY, (80, 120), weights, *WHOLE)
+    seen, weighted = apply_weights(GREY, (80, 120), weights, *WHOLE)
     assert seen == (slice(0, 40), slice(0, 60))
-    assert lit[5, 55].tolist() == [100] * 3 and lit[35, 5].tolist() == [round(100 * DARKEST)] * 3
-    assert 100 * DARKEST < lit[5, 40, 0] < 100, "between the centres of cells it is in between"
-    same = light(GREY, (80, 120), 3 * weights - 5, *WHOLE)[1]
-    assert np.abs(same.astype(int) - lit).max() <= 1, "negative weights are as good as others"
+    assert weighted[5, 55].tolist() == [100] * 3 and weighted[35, 5].tolist() == [round(100 * MIN_BRIGHTNESS)] * 3
+    assert 100 * MIN_BRIGHTNESS < weighted[5, 40, 0] < 100, "between the centres of cells it is in between"
+    same = apply_weights(GREY, (80, 120), 3 * weights - 5, *WHOLE)[1]
+    assert np.abs(same.astype(int) - weighted).max() <= 1, "negative weights are as good as others"
 
 
 def test_equal_weights_leave_the_photo_as_it_is() -> None:
-    assert np.array_equal(light(GREY, (80, 120), np.full((3, 3), 0.5, np.float32), *WHOLE)[1], GREY)
+    assert np.array_equal(apply_weights(GREY, (80, 120), np.full((3, 3), 0.5, np.float32), *WHOLE)[1], GREY)
 
 
 def test_what_is_not_seen_is_white() -> None:
-    seen, lit = light(GREY, (80, 120), np.ones((2, 2), np.float32), slice(0, 80), slice(20, 100))
+    seen, weighted = apply_weights(GREY, (80, 120), np.ones((2, 2), np.float32), slice(0, 80), slice(20, 100))
     assert seen == (slice(0, 40), slice(10, 50))
-    assert (lit[:, :10] == UNSEEN).all() and (lit[:, 50:] == UNSEEN).all() and (lit[:, 10:50] == 100).all()
+    assert (
+        (weighted[:, :10] == UNSEEN).all() and (weighted[:, 50:] == UNSEEN).all() and (weighted[:, 10:50] == 100).all()
+    )
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (200, 20), (20, 200), (900, 1200)])
@@ -42,8 +44,8 @@ def test_any_shape_is_drawn_with_its_legend(tmp_path: Path, height: int, width: 
     weights = np.array([[0.25, 0.5], [0.5, 0.75]], np.float32)
     draw_saliency(photo, weights, rows, columns, tmp_path / "a.svg", title="shoe $x$.jpg", note="leaf: Shoes 97 %")
     text = (tmp_path / "a.svg").read_text("utf-8")
-    for told in ("shoe $x$.jpg", "leaf: Shoes 97 %", ">0.25<", ">0.5<", ">0.75<"):
-        assert told in text
+    for part in ("shoe $x$.jpg", "leaf: Shoes 97 %", ">0.25<", ">0.5<", ">0.75<"):
+        assert part in text
     assert ("dashed" in text) == (height != width)
 
 

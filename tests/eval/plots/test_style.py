@@ -1,4 +1,4 @@
-"""What all figures share: names are wrapped by their real width, what no font has is told, formats are checked."""
+"""Style of the plots: names are wrapped by their width, missing characters are found, formats are checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from prodrec.core.base.errors import BadOption, OutputExists
-from prodrec.eval.plots.style import check_format, drawing_style, new_figure, save, without_font, wrap
+from prodrec.core.base.plot_style import new_figure
+from prodrec.eval.plots.style import DPI, check_format, drawing_style, missing_characters, save, wrap
 
 
 def test_names_are_wrapped_at_spaces_and_cut_with_a_mark() -> None:
@@ -29,9 +30,9 @@ def test_odd_names_are_cleaned_and_never_hang() -> None:
         assert len(wrap("名字很长的类别", 1, lines=2, size=7)) == 2
 
 
-def test_characters_without_a_font_are_named_once() -> None:
-    assert without_font(["Shoes", "été €"]) == ""
-    assert without_font(["a\U0010fffd", "\U0010fffd b"]) == "\U0010fffd"
+def test_characters_without_a_font_are_returned_once() -> None:
+    assert missing_characters(["Shoes", "été €"]) == ""
+    assert missing_characters(["a\U0010fffd", "\U0010fffd b"]) == "\U0010fffd"
 
 
 def test_formats_are_known_by_their_suffix(tmp_path: Path) -> None:
@@ -41,14 +42,14 @@ def test_formats_are_known_by_their_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_names_stay_as_they_are_and_the_same_figure_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+def test_names_are_literal_and_the_same_figure_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     for name in ("a", "b"):
         with drawing_style():
-            figure = new_figure((2, 1))
+            figure = new_figure((2, 1), dpi=DPI)
             figure.text(0, 0.5, "$5 & <x> $x_{")
             save(figure, tmp_path / f"{name}{suffix}", kind="gallery")
-    found = (tmp_path / f"a{suffix}").read_bytes()
-    assert found == (tmp_path / f"b{suffix}").read_bytes()
-    assert suffix != ".svg" or b"$5 &amp; &lt;x&gt; $x_{" in found
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    assert data == (tmp_path / f"b{suffix}").read_bytes()
+    assert suffix != ".svg" or b"$5 &amp; &lt;x&gt; $x_{" in data
     with pytest.raises(OutputExists, match="--force"):
         save(figure, tmp_path / f"a{suffix}", kind="gallery")

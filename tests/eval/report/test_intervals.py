@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from prodrec.eval.report.intervals import (
-    of_accuracy,
-    of_mean,
-    of_paired_gain,
-    of_paired_mean_gain,
-    of_unpaired_gain,
-    wilson,
+    accuracy_interval,
+    mean_and_interval,
+    paired_gain_interval,
+    paired_mean_gain_interval,
+    unpaired_gain_interval,
+    wilson_interval,
 )
 
 
@@ -25,50 +25,50 @@ def test_wilson_has_known_values() -> None:
         (0, 20, 0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ]:
-        assert wilson(right / images, images) == pytest.approx((low, high), abs=5e-5)
+        assert wilson_interval(right / images, images) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 1), (1, 1), (7, 10), (10, 10), (812, 1000)])
 def test_one_stratum_is_wilson(right: int, images: int) -> None:
-    found = of_accuracy(np.array([right]), np.array([images]), np.ones(1))
-    assert found == pytest.approx(wilson(right / images, images))
+    found = accuracy_interval(np.array([right]), np.array([images]), np.ones(1))
+    assert found == pytest.approx(wilson_interval(right / images, images))
 
 
 def test_newcombe_has_its_published_value() -> None:
     """Newcombe (1998b), table II, method 10: 56/70 - 48/80 is 0.2000 with 0.0524 to 0.3339."""
-    low, high = of_unpaired_gain(48 / 80, wilson(48 / 80, 80), 56 / 70, wilson(56 / 70, 70))
+    low, high = unpaired_gain_interval(48 / 80, wilson_interval(48 / 80, 80), 56 / 70, wilson_interval(56 / 70, 70))
     assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 @pytest.mark.parametrize("right", [0, 1])
 def test_classes_of_one_image_leave_a_width(right: int) -> None:
     ones = np.ones(20, dtype=int)
-    low, high = of_accuracy(ones * right, ones, np.full(20, 1 / 20))
+    low, high = accuracy_interval(ones * right, ones, np.full(20, 1 / 20))
     assert 0.05 < high - low < 0.5 and low <= right <= high
     mixed = ones.copy()
     mixed[:10] = 0
-    low, high = of_accuracy(mixed, ones, np.full(20, 1 / 20))
+    low, high = accuracy_interval(mixed, ones, np.full(20, 1 / 20))
     assert 0.2 < high - low < 0.6
 
 
 @pytest.mark.parametrize("classes", range(1, 60))
 def test_all_right_and_all_wrong_whatever_the_rounding_of_the_weights(classes: int) -> None:
     images, weights = np.arange(1, classes + 1), np.full(classes, 1 / classes)  # e.g. 1/49 · 49 is less than 1
-    low, high = of_accuracy(images, images, weights)
+    low, high = accuracy_interval(images, images, weights)
     assert 0 < low < high == 1
-    low, high = of_accuracy(images * 0, images, weights)
+    low, high = accuracy_interval(images * 0, images, weights)
     assert 0 == low < high < 1
 
 
 def test_runs_that_agree_leave_a_width() -> None:
     images = np.array([1, 5, 40])
-    low, high = of_paired_gain(images * 0, images * 0, images, np.full(3, 1 / 3))
+    low, high = paired_gain_interval(images * 0, images * 0, images, np.full(3, 1 / 3))
     assert low < 0 < high
 
 
 def test_more_images_make_it_narrower() -> None:
     weights = np.full(2, 0.5)
-    widths = [np.ptp(of_accuracy(np.array([3, 9]) * n, np.array([10, 10]) * n, weights)) for n in (1, 10, 100)]
+    widths = [np.ptp(accuracy_interval(np.array([3, 9]) * n, np.array([10, 10]) * n, weights)) for n in (1, 10, 100)]
     assert widths[0] > 2 * widths[1] > 4 * widths[2]
 
 
@@ -87,7 +87,7 @@ def test_accuracy_interval_covers(kind: str) -> None:
     weights = np.full(classes, 1 / classes)
     inside = 0
     for _ in range(400):
-        low, high = of_accuracy(random.binomial(images, p), images, weights)
+        low, high = accuracy_interval(random.binomial(images, p), images, weights)
         inside += low <= (weights * p).sum() <= high
     assert inside / 400 >= 0.93
 
@@ -103,32 +103,32 @@ def test_paired_interval_covers(one_image: bool) -> None:
     truth, inside = float((weights * (better - worse)).sum()), 0
     for _ in range(300):
         drawn = random.multinomial(images, np.stack([better, worse, 1 - better - worse], axis=1))
-        low, high = of_paired_gain(drawn[:, 0], drawn[:, 1], images, weights)
+        low, high = paired_gain_interval(drawn[:, 0], drawn[:, 1], images, weights)
         inside += low <= truth <= high
     assert inside / 300 >= 0.92
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (3, 7), (830, 1000)])
 def test_mean_of_two_values_has_wilsons_interval(right: int, images: int) -> None:
-    value, interval = of_mean(np.array([images - right, right]), np.array([0.0, 1.0]))
-    assert value == pytest.approx(right / images) and interval == pytest.approx(wilson(right / images, images))
+    value, interval = mean_and_interval(np.array([images - right, right]), np.array([0.0, 1.0]))
+    assert value == pytest.approx(right / images) and interval == pytest.approx(wilson_interval(right / images, images))
 
 
 def test_mean_does_not_depend_on_the_direction_or_scale_of_its_values() -> None:
     images, values = np.array([60, 20, 15, 5]), np.arange(4) / 3
-    value, (low, high) = of_mean(images, values)
+    value, (low, high) = mean_and_interval(images, values)
     assert value == pytest.approx((20 + 30 + 15) / 300) and low < value < high
-    turned, ends = of_mean(images, 1 - values)
+    turned, ends = mean_and_interval(images, 1 - values)
     assert turned == pytest.approx(1 - value) and sorted(ends) == pytest.approx([1 - high, 1 - low])
 
 
 def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
     joint = np.array([[100, 40], [25, 835]])
     every = np.array([True, True])
-    low, high = of_paired_mean_gain(joint, np.array([0.0, 1.0]), every)
+    low, high = paired_mean_gain_interval(joint, np.array([0.0, 1.0]), every)
     counts = [np.array([n]) for n in (40, 25, 1000)]
-    assert (low, high) == pytest.approx(of_paired_gain(*counts, np.ones(1)), abs=2e-4)
-    same = of_paired_mean_gain(np.diag([100, 900]), np.array([0.0, 1.0]), every)
+    assert (low, high) == pytest.approx(paired_gain_interval(*counts, np.ones(1)), abs=2e-4)
+    same = paired_mean_gain_interval(np.diag([100, 900]), np.array([0.0, 1.0]), every)
     assert same[0] < 0 < same[1], "agreement on these images is no proof for others"
 
 
@@ -145,8 +145,8 @@ def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
     first, gain = mean(joint.sum(axis=1)), mean(joint.sum(axis=0)) - mean(joint.sum(axis=1))
     held_mean = held_gain = 0
     for draw in random.multinomial(300, joint.ravel(), size=400).reshape(-1, 4, 4):
-        low, high = of_mean(draw.sum(axis=1)[counts], values[counts])[1]
+        low, high = mean_and_interval(draw.sum(axis=1)[counts], values[counts])[1]
         held_mean += low <= first <= high
-        low, high = of_paired_mean_gain(draw, values, counts)
+        low, high = paired_mean_gain_interval(draw, values, counts)
         held_gain += low <= gain <= high
     assert 0.925 <= held_mean / 400 <= 0.985 and 0.925 <= held_gain / 400 <= 0.985

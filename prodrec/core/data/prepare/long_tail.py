@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.base.plot_style import new_figure, plot_settings, style_axes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -26,14 +28,9 @@ def plot_long_tail(directory: Path, train_images_C: NDArray[np.int64], *, head_f
 
     train_images_C: the training images of every leaf, int64 [C]; head_from: the least number of a head leaf.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "prodrec", "font.size": 10, "axes.edgecolor": _INK}):
-        figure = Figure(figsize=(8, 4))
+    with plot_settings({"font.size": 10, "axes.edgecolor": _INK}):
+        figure = new_figure((8, 4))
         figure.subplots_adjust(left=0.11, right=0.95, bottom=0.13, top=0.92)
-        FigureCanvasAgg(figure)
         _draw(figure.add_subplot(), np.sort(train_images_C)[::-1], head_from)
         figure.savefig(directory / "long-tail.png", dpi=150, metadata={"Software": None})
         figure.savefig(directory / "long-tail.svg", metadata={"Date": None, "Creator": None})
@@ -69,7 +66,5 @@ def _draw(axes: Axes, images_C: NDArray[np.int64], head_from: int) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("leaves, most training images first")
     axes.set_title("training images", loc="left", fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", linewidth=0.4, alpha=0.4)
-    axes.set_axisbelow(True)
+    style_axes(axes, grid="y", alpha=0.4)
     axes.legend(loc="upper right", frameon=False)

@@ -1,4 +1,4 @@
-"""How files become columns: names, and repeats of one recipe."""
+"""How files become groups: names, and repeats of one recipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prodrec.core.scores.schema import Origin
-from prodrec.eval.report.columns import columns_of, pairs_of
+from prodrec.eval.report.run_groups import group_runs, paired_files
 
 
 def file(run: str, family: str, seed: int | None = None, *, path: str | None = None, **settings: Any) -> Any:
@@ -28,7 +28,7 @@ def file(run: str, family: str, seed: int | None = None, *, path: str | None = N
 
 
 def names(files: list[Any], *, mean: bool = False) -> list[str]:
-    return [column.name for column in columns_of(files, mean=mean)]
+    return [group.name for group in group_runs(files, mean=mean)]
 
 
 def test_runs_give_their_names() -> None:
@@ -47,9 +47,12 @@ def test_equal_names_fall_back_to_files_and_places() -> None:
 
 def test_repeats_of_a_recipe_are_one_column() -> None:
     files = [file("v1", "visual", 1), file("s1", "sicot", 1), file("v2", "visual", 2), file("s2", "sicot", 2)]
-    columns = columns_of(files, mean=True)
-    assert [(c.name, c.files) for c in columns] == [("visual (2 seeds)", (0, 2)), ("sicot (2 seeds)", (1, 3))]
-    assert pairs_of(files, *columns) == [(0, 1), (2, 3)]
+    groups = group_runs(files, mean=True)
+    assert [(group.name, group.files) for group in groups] == [
+        ("visual (2 seeds)", (0, 2)),
+        ("sicot (2 seeds)", (1, 3)),
+    ]
+    assert paired_files(files, *groups) == [(0, 1), (2, 3)]
 
 
 def test_a_recipe_that_differs_is_another_column() -> None:
@@ -85,5 +88,5 @@ def test_one_seed_twice_is_two_runs() -> None:
 @pytest.mark.parametrize("seeds", [((1, 2), (3, 4)), ((1, 2), (1, 2, 3)), ((None, 2), (None, 2)), ((1, 1), (1, 1))])
 def test_pairs_need_equal_seeds(seeds: Any) -> None:
     files = [file(f"{f}{i}", f, s) for f, own in zip("vs", seeds, strict=True) for i, s in enumerate(own)]
-    columns = columns_of(files, mean=True)
-    assert pairs_of(files, *columns) == []
+    groups = group_runs(files, mean=True)
+    assert paired_files(files, *groups) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prodrec.core.scores.reader import open_scores
-from prodrec.eval.report.notes import absence_notes, level_notes
+from prodrec.eval.report.report_notes import level_notes, missing_level_notes
 
 
 def test_runs_of_which_the_same_is_true_share_a_note(draw_scores: Any) -> None:
@@ -17,5 +17,5 @@ def test_runs_of_which_the_same_is_true_share_a_note(draw_scores: Any) -> None:
         "c, e: root by the run's own scores.",
         "d: root by the summed probabilities of the leaves below; of these only the 4 best are in the file.",
     ]
-    assert absence_notes(files) == ["e: scores of root only; leaf read n/a."]
-    assert absence_notes(files[:4]) == []
+    assert missing_level_notes(files) == ["e: scores of root only; leaf read n/a."]
+    assert missing_level_notes(files[:4]) == []

@@ -1,4 +1,4 @@
-"""Rows of single leaves, worked out all at once, are those of a group of one leaf."""
+"""Rows of single leaves, computed in arrays, equal those of groups of one leaf."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ import numpy as np
 import pytest
 
 from prodrec.core.scores.reader import open_scores
-from prodrec.eval.report.cells import Row, Table
-from prodrec.eval.report.columns import columns_of, pairs_of
-from prodrec.eval.report.counting import count
-from prodrec.eval.report.groups import ACC, Group
-from prodrec.eval.report.leaves import LeafRows
+from prodrec.eval.report.count_scores import count_scores
+from prodrec.eval.report.leaf_groups import LeafGroup
+from prodrec.eval.report.leaf_table import LeafRows
+from prodrec.eval.report.row_builder import RowBuilder
+from prodrec.eval.report.run_groups import group_runs, paired_files
+from prodrec.eval.report.strata import ACC
+from prodrec.eval.report.table import Row
 
 TOPS = (1, 3)
 
 
 def rows_of(paths: Sequence[Path], *, mean: bool = False) -> tuple[LeafRows, list[Row]]:
-    """All at once, and one after the other by the table."""
+    """Return the rows computed in arrays, and those of groups of one leaf."""
     files = [open_scores(path) for path in paths]
-    columns = columns_of(files, mean=mean)
-    pairs = [pair for column in columns[1:] for pair in pairs_of(files, columns[0], column)]
-    table = Table(files, columns, count(files, "test", [("leaf", top) for top in TOPS], pairs=pairs))
-    rows = LeafRows(table, files[0].taxonomy, TOPS)
+    run_groups = group_runs(files, mean=mean)
+    pairs = [pair for group in run_groups[1:] for pair in paired_files(files, run_groups[0], group)]
+    counts = count_scores(files, "test", [("leaf", top) for top in TOPS], pairs=pairs)
+    builder = RowBuilder(files, run_groups, counts)
+    rows = LeafRows(builder, files[0].taxonomy, TOPS)
     names = files[0].taxonomy.leaves
-    groups = [Group("by leaf", names[leaf], "leaf", 1, np.array([leaf]), (ACC,)) for leaf in rows.leaves]
-    return rows, [row for group in groups for row in table.rows(group, TOPS)]
+    groups = [LeafGroup("by leaf", names[leaf], "leaf", 1, np.array([leaf]), (ACC,)) for leaf in rows.leaves]
+    return rows, [row for group in groups for row in builder.accuracy_rows(group, TOPS)]
 
 
 def same(a: Any, b: Any) -> bool:
-    """Cells may differ by rounding."""
+    """Return whether two cells are equal but for rounding."""
     numbers = [
         None
         if cell is None
@@ -48,7 +51,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize("case", ["one", "paired", "unpaired", "not scored", "seeds", "seeds that differ"])
-def test_all_at_once_as_one_by_one(draw_scores: Any, case: str) -> None:
+def test_rows_equal_those_of_groups_of_one_leaf(draw_scores: Any, case: str) -> None:
     def draw(name: str, **options: Any) -> Path:
         path: Path = draw_scores(name, leaves=40, rows=300, **options).path
         return path
@@ -69,20 +72,20 @@ def test_all_at_once_as_one_by_one(draw_scores: Any, case: str) -> None:
         if case.startswith("seeds")
         else runs[case]()
     )
-    found, expected = rows_of(paths, mean=case.startswith("seeds"))
-    assert len(found) == len(expected) > 40
-    for own, row in zip(found, expected, strict=True):
-        about = [(r.section, r.group, r.level, r.metric, r.top, r.classes_in_all, r.judged) for r in (own, row)]
-        assert about[0] == about[1]
-        assert all(same(a, b) for a, b in zip(own.cells, row.cells, strict=True)), (own, row)
-    assert found[-1] == list(found)[-1] and found[3].group == found[2].group
+    rows, expected = rows_of(paths, mean=case.startswith("seeds"))
+    assert len(rows) == len(expected) > 40
+    for row, other in zip(rows, expected, strict=True):
+        labels = [(r.section, r.group, r.level, r.metric, r.top, r.total_classes, r.tested) for r in (row, other)]
+        assert labels[0] == labels[1]
+        assert all(same(a, b) for a, b in zip(row.cells, other.cells, strict=True)), (row, other)
+    assert rows[-1] == list(rows)[-1] and rows[3].group == rows[2].group
 
 
 def test_the_leaves_with_most_images_come_first(draw_scores: Any) -> None:
     drawn = draw_scores(leaves=40, rows=300)
-    found, _ = rows_of([drawn.path])
+    rows, _ = rows_of([drawn.path])
     images = np.bincount(drawn.labels[drawn.split == 1, 1], minlength=40)
     order = sorted(np.flatnonzero(images), key=lambda leaf: (-images[leaf], leaf))
-    assert [int(found.leaves[at]) for at in found.most(5)] == order[:5]
-    assert [row.top for row in found.rows_of(found.most(2))] == [1, 3, 1, 3]
-    assert found.left_out(5) == len(order) - 5 and found.left_out(1000) == 0
+    assert [int(rows.leaves[index]) for index in rows.largest(5)] == order[:5]
+    assert [row.top for row in rows.rows_at(rows.largest(2))] == [1, 3, 1, 3]
+    assert rows.omitted(5) == len(order) - 5 and rows.omitted(1000) == 0

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from prodrec.core.base.errors import BadOption
-from prodrec.eval.report.intervals import wilson
-from prodrec.eval.report.report import Report, report
+from prodrec.eval.report.evaluate import evaluate_scores
+from prodrec.eval.report.intervals import wilson_interval
+from prodrec.eval.report.report import Report
 
 Write = Callable[..., Path]
 TRUTH = [0, 0, 0, 0, 3, 3, 4, 2]
@@ -21,58 +22,58 @@ ROOT = [0, 0, 1, 1, 0, 1, 1, 0]  # conflicts with the leaf in rows 2 and 4
 BETTER = [0, 0, 1, 0, 3, 3, 4, 2]  # distances 0 0 1 0 0 0 0 0
 
 
-def cell(found: Report, group: str, column: int = 0) -> Any:
-    rows = [row for row in found.rows if (row.section, row.group) == ("hierarchy", group)]
-    assert len(rows) == 1, [row.group for row in found.rows if row.section == "hierarchy"]
+def cell(report: Report, group: str, column: int = 0) -> Any:
+    rows = [row for row in report.rows if (row.section, row.group) == ("hierarchy", group)]
+    assert len(rows) == 1, [row.group for row in report.rows if row.section == "hierarchy"]
     return rows[0].cells[column]
 
 
 @pytest.mark.parametrize("top_k", [None, 2])
 def test_figures_of_a_run_with_two_levels(predicted: Write, top_k: int | None) -> None:
-    found = report([predicted("rl", TRUTH, {"root": ROOT, "leaf": LEAF}, top_k=top_k)], hierarchy=True)
-    path, outside = cell(found, "full path right"), cell(found, "leaf outside root")
+    report = evaluate_scores([predicted("rl", TRUTH, {"root": ROOT, "leaf": LEAF}, top_k=top_k)], hierarchy=True)
+    path, outside = cell(report, "full path right"), cell(report, "leaf outside root")
     assert path.value == pytest.approx(4 / 8) and path.images == 8 and path.classes == 4
-    assert path.interval == pytest.approx(wilson(4 / 8, 8))
-    assert outside.value == pytest.approx(2 / 8) and outside.interval == pytest.approx(wilson(2 / 8, 8))
-    assert cell(found, "middle outside root") is None and cell(found, "leaf outside middle") is None
+    assert path.interval == pytest.approx(wilson_interval(4 / 8, 8))
+    assert outside.value == pytest.approx(2 / 8) and outside.interval == pytest.approx(wilson_interval(2 / 8, 8))
+    assert cell(report, "middle outside root") is None and cell(report, "leaf outside middle") is None
     # values are fractions of the three edges
-    assert cell(found, "distance").value * 3 == pytest.approx(6 / 8)
-    mistakes = cell(found, "distance of mistakes")
+    assert cell(report, "distance").value * 3 == pytest.approx(6 / 8)
+    mistakes = cell(report, "distance of mistakes")
     assert mistakes.value * 3 == pytest.approx(2.0) and mistakes.images == 3
     assert mistakes.interval[0] >= 1 / 3 and mistakes.interval[1] <= 1
     # true and predicted paths have 24 classes each and share 3 + 2 + 1 + 0 + 4 · 3
-    assert cell(found, "hierarchical F").value == pytest.approx(18 / 24)
-    rows = {row["group"]: row for row in found.as_json()["rows"] if row["section"] == "hierarchy"}
+    assert cell(report, "hierarchical F").value == pytest.approx(18 / 24)
+    rows = {row["group"]: row for row in report.as_json()["rows"] if row["section"] == "hierarchy"}
     assert rows["distance"]["unit"] == "edges" and rows["distance"]["better"] == "lower"
     assert rows["distance"]["cells"]["rl"]["value"] == 0.75
     assert rows["hierarchical F"]["cells"]["rl"]["value"] == 75 and rows["hierarchical F"]["better"] == "higher"
-    json.dumps(found.as_json(), allow_nan=False)
+    json.dumps(report.as_json(), allow_nan=False)
 
 
 def test_gains_are_paired(predicted: Write) -> None:
     first = predicted("rl", TRUTH, {"root": ROOT, "leaf": LEAF})
     second = predicted("leaf", TRUTH, {"leaf": BETTER})
-    found = report([first, second], hierarchy=True)
-    gain = cell(found, "distance", 1).gain
+    report = evaluate_scores([first, second], hierarchy=True)
+    gain = cell(report, "distance", 1).gain
     assert gain.paired and gain.value * 3 == pytest.approx(1 / 8 - 6 / 8)
     assert gain.interval[0] < gain.value < gain.interval[1]
-    of_mistakes = cell(found, "distance of mistakes", 1).gain
-    assert of_mistakes.paired and of_mistakes.value * 3 == pytest.approx(1 - 2)
-    assert cell(found, "full path right", 1).value == pytest.approx(7 / 8)
-    assert cell(found, "leaf outside root", 1) is None, "the run scored no root of its own"
+    mistakes = cell(report, "distance of mistakes", 1).gain
+    assert mistakes.paired and mistakes.value * 3 == pytest.approx(1 - 2)
+    assert cell(report, "full path right", 1).value == pytest.approx(7 / 8)
+    assert cell(report, "leaf outside root", 1) is None, "the run scored no root of its own"
     other = predicted("other", TRUTH, {"leaf": BETTER}, first_row=5)
-    unpaired = cell(report([first, other], hierarchy=True), "distance", 1).gain
+    unpaired = cell(evaluate_scores([first, other], hierarchy=True), "distance", 1).gain
     assert not unpaired.paired and unpaired.value == pytest.approx(gain.value)
 
 
 def test_a_run_without_mistakes_or_leaves(predicted: Write) -> None:
     right = predicted("right", TRUTH, {"leaf": TRUTH})
     root = predicted("root", TRUTH, {"root": ROOT})
-    found = report([right, root], hierarchy=True)
-    assert cell(found, "distance").value == 0 and cell(found, "hierarchical F").value == 1
-    assert cell(found, "distance of mistakes") is None
-    assert all(row.cells[1] is None for row in found.rows if row.section == "hierarchy")
-    assert any("root: scores of root only; middle, leaf read n/a" in note for note in found.notes)
+    report = evaluate_scores([right, root], hierarchy=True)
+    assert cell(report, "distance").value == 0 and cell(report, "hierarchical F").value == 1
+    assert cell(report, "distance of mistakes") is None
+    assert all(row.cells[1] is None for row in report.rows if row.section == "hierarchy")
+    assert any("root: scores of root only; middle, leaf read n/a" in note for note in report.notes)
 
 
 def test_spread_over_seeds(predicted: Write) -> None:
@@ -81,13 +82,13 @@ def test_spread_over_seeds(predicted: Write) -> None:
         for name, leaves in (("a", (LEAF, BETTER)), ("b", (BETTER, TRUTH)))
         for seed, leaf in enumerate(leaves)
     ]
-    found = report(files, hierarchy=True, mean=True)
-    first, second = (cell(found, "distance", column) for column in (0, 1))
+    report = evaluate_scores(files, hierarchy=True, mean=True)
+    first, second = (cell(report, "distance", column) for column in (0, 1))
     assert first.value * 3 == pytest.approx(np.mean([6 / 8, 1 / 8]))
     assert first.spread * 3 == pytest.approx(np.std([6 / 8, 1 / 8], ddof=1))
     assert second.gain.spread * 3 == pytest.approx(np.std([-5 / 8, -1 / 8], ddof=1)) and second.gain.paired
     # one of its two runs has no mistake
-    assert cell(found, "distance of mistakes", 1) is None
+    assert cell(report, "distance of mistakes", 1) is None
 
 
 def test_one_level_has_no_hierarchy(draw_scores: Any, tmp_path: Path) -> None:
@@ -103,4 +104,4 @@ def test_one_level_has_no_hierarchy(draw_scores: Any, tmp_path: Path) -> None:
             ids=["a"], rows_B=[0], split_B=[1], labels_BL=[[0]], features_BD=[[0.0]], scores={"leaf": [[1.0, 0.0]]}
         )
     with pytest.raises(BadOption, match="--hierarchy: the classes have one level"):
-        report([path], hierarchy=True)
+        evaluate_scores([path], hierarchy=True)

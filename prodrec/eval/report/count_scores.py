@@ -1,0 +1,137 @@
+"""Counting of correct predictions: one pass over several score files side by side, in constant memory.
+
+Rows are counted in populations: all rows by their leaf and, for each attribute, the rows labelled with it by their
+state and by their leaf. Tree measures are counted in one histogram each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from prodrec.core.base import console
+from prodrec.core.scores.reader import Scores
+from prodrec.eval.report.class_counts import ClassifiedRows, Criterion, FilePair, PopulationCounts, SplitCounts
+from prodrec.eval.report.row_results import RowResults, evaluate_rows
+from prodrec.eval.report.tree_measures import value_counts
+
+MIN_ROWS_FOR_PROGRESS = 200_000
+"""Number of rows from which progress is shown; fewer are read within a few seconds."""
+
+ATTRIBUTE_TOP = 1
+"""The k of every criterion on the rows of an attribute, for its states and for the leaves (S table 2)."""
+
+
+def count_scores(
+    files: Sequence[Scores],
+    split: str,
+    criteria: Sequence[Criterion],
+    *,
+    attributes: Sequence[str] = (),
+    tree_measures: bool = False,
+    pairs: Sequence[FilePair] = (),
+    rows_per_chunk: int | None = None,
+) -> SplitCounts:
+    """Count the rows of `split` in all `files`, which must have the same classes.
+
+    attributes:    names of the attributes whose rows and states are counted.
+    tree_measures: whether tree measures are counted.
+    pairs:         pairs of files to compare row by row. A pair is compared if both files have the same rows as
+                   files[0]; other pairs are missing in the result.
+    Raises what `Scores.chunks` raises.
+    """
+    leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]
+    levels = list(dict.fromkeys([level for level, _ in criteria] + ([leaf_level] if attributes else [])))
+    counts = SplitCounts(PopulationCounts.zeros(len(files), leaves, pairs))
+    for name in attributes:
+        states = max(len(a.states) for file in files for a in file.attributes if a.name == name)
+        counts.attributes[name, "state"] = PopulationCounts.zeros(len(files), states, pairs)
+        counts.attributes[name, "leaf"] = PopulationCounts.zeros(len(files), leaves, pairs)
+    if tree_measures:
+        counts.tree_histograms = [{} for _ in files]
+        counts.tree_pairs = {pair: {} for pair in pairs}
+    streams = [
+        evaluate_rows(
+            file, split, levels, attributes=attributes, tree_measures=tree_measures, rows_per_chunk=rows_per_chunk
+        )
+        for file in files
+    ]
+    same_rows = set(range(len(files)))  # files whose rows equal those of files[0] up to here
+    for chunks in _with_progress(_aligned_chunks(streams), sum(file.count(split) for file in files)):
+        first = chunks[0]
+        for i, chunk in enumerate(chunks):
+            if (chunk is None) != (first is None) or (chunk and first and not chunk.same_rows(first)):
+                same_rows.discard(i)
+        for pair in [pair for pair in counts.all_rows.pairs if not same_rows.issuperset(pair)]:
+            counts.drop_pair(pair)
+        counts.all_rows.add([_by_leaf(chunk, criteria) for chunk in chunks])
+        for name in attributes:
+            labelled = [_by_state_and_leaf(chunk, name, leaf_level) for chunk in chunks]
+            for class_type in ("state", "leaf"):
+                counts.attributes[name, class_type].add([rows[class_type] for rows in labelled])
+        if tree_measures:
+            _add_tree_measures(counts, chunks, files[0].levels)
+    return counts
+
+
+def _aligned_chunks(streams: Sequence[Iterator[RowResults]]) -> Iterator[list[RowResults | None]]:
+    """Yield chunks of equal length from all streams; None for a stream that has ended."""
+    heads: list[RowResults | None] = [next(stream, None) for stream in streams]
+    while any(head is not None for head in heads):
+        length = min(len(head) for head in heads if head is not None)
+        chunks: list[RowResults | None] = []
+        for i, head in enumerate(heads):
+            if head is None:
+                chunks.append(None)
+                continue
+            chunk, rest = head.split(length)
+            chunks.append(chunk)
+            heads[i] = rest if len(rest) else next(streams[i], None)
+        yield chunks
+
+
+def _with_progress(stream: Iterator[list[RowResults | None]], rows: int) -> Iterator[list[RowResults | None]]:
+    with console.progress("reading scores", total=rows, least=MIN_ROWS_FOR_PROGRESS) as advance:
+        for chunks in stream:
+            advance(sum(len(chunk) for chunk in chunks if chunk is not None))
+            yield chunks
+
+
+def _by_leaf(chunk: RowResults | None, criteria: Sequence[Criterion]) -> ClassifiedRows | None:
+    """Classify all rows by their leaf."""
+    if chunk is None:
+        return None
+    positions = chunk.positions
+    return ClassifiedRows(
+        chunk.leaf_R, {(level, k): positions[level] < k for level, k in criteria if level in positions}
+    )
+
+
+def _by_state_and_leaf(chunk: RowResults | None, attribute: str, leaf_level: str) -> dict[str, ClassifiedRows | None]:
+    """Classify the rows labelled with `attribute` by state and by leaf; None if the file lacks the attribute."""
+    if chunk is None or attribute not in chunk.states:
+        return {"state": None, "leaf": None}
+    labelled_R = chunk.states[attribute] > 0
+    classified: dict[str, ClassifiedRows | None] = {}
+    for class_type, class_R, position_R, level in (
+        ("state", chunk.states[attribute] - 1, chunk.state_positions.get(attribute), attribute),
+        ("leaf", chunk.leaf_R, chunk.positions.get(leaf_level), leaf_level),
+    ):
+        criterion = (level, ATTRIBUTE_TOP)
+        correct = {} if position_R is None else {criterion: position_R[labelled_R] < ATTRIBUTE_TOP}
+        classified[class_type] = ClassifiedRows(class_R[labelled_R], correct)
+    return classified
+
+
+def _add_tree_measures(counts: SplitCounts, chunks: Sequence[RowResults | None], levels: Sequence[str]) -> None:
+    for measure, size in value_counts(levels).items():
+        values = [None if chunk is None else chunk.tree_measures.get(measure) for chunk in chunks]
+        for histograms, value_R in zip(counts.tree_histograms, values, strict=True):
+            if value_R is not None:
+                histograms[measure] = histograms.get(measure, 0) + np.bincount(value_R, minlength=size)
+        for (i, j), joint in counts.tree_pairs.items():
+            a_R, b_R = values[i], values[j]
+            if a_R is not None and b_R is not None:
+                both = np.bincount(a_R * size + b_R, minlength=size * size).reshape(size, size)
+                joint[measure] = joint.get(measure, 0) + both

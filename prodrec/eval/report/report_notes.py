@@ -1,0 +1,86 @@
+"""Notes of a report: one sentence for each fact without which its numbers may be misread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from prodrec.core.scores.reader import Scores
+from prodrec.eval.report.class_counts import FilePair, SplitCounts
+from prodrec.eval.report.leaf_table import LeafRows
+from prodrec.eval.report.row_results import source_level
+from prodrec.eval.report.run_groups import RunGroup, paired_files
+
+HIERARCHY_NOTES = (
+    "distance: edges from the true leaf up to its lowest common ancestor with the predicted one; less is better.",
+    "outside: the best class of one level is not under that of the other; less is better; n/a unless both were scored.",
+)
+
+
+def comparison_notes(
+    files: Sequence[Scores], run_groups: Sequence[RunGroup], counts: SplitCounts, pairs: Sequence[FilePair], split: str
+) -> list[str]:
+    """Return notes on gains that are not paired, and on runs trained on different numbers of images."""
+    notes = []
+    for i, j in pairs:
+        if (i, j) in counts.all_rows.pairs:
+            continue
+        rows = [int(counts.all_rows.files[file].images_C.sum()) for file in (i, j)]
+        difference = "other products" if rows[0] == rows[1] else f"{rows[1]:,} and {rows[0]:,}"
+        notes.append(
+            f"{files[j].path} and {files[i].path} do not contain the same {split} rows ({difference}); "
+            "their gain is unpaired, with a wider interval."
+        )
+    notes += [
+        f"{run_groups[0].name} and {group.name} have other seeds; their gain is unpaired."
+        for group in run_groups[1:]
+        if not paired_files(files, run_groups[0], group)
+    ]
+    notes += [
+        f"{file.path} was trained on other images than {files[0].path}; head and tail follow those of {files[0].path}."
+        for file in files[1:]
+        if not np.array_equal(file.train_images, files[0].train_images)
+    ]
+    return notes
+
+
+def level_notes(files: Sequence[Scores]) -> list[str]:
+    """Return notes on which scores evaluate each level; runs with the same note share it."""
+    runs: dict[str, list[str]] = {}
+    for file in files:
+        own = [level for level in file.levels[:-1] if level in file.scored_levels]
+        summed = [level for level in file.levels if source_level(file, level) not in (None, level)]
+        parts = [f"{', '.join(own)} by the run's own scores"] if own else []
+        if summed:
+            source = source_level(file, summed[0])
+            below = "leaves" if source == file.levels[-1] else f"classes of {source}"
+            parts.append(f"{', '.join(summed)} by the summed probabilities of the {below} below")
+            if file.top_k is not None:
+                parts.append(f"of these only the {file.top_k} best are in the file")
+        if parts:
+            runs.setdefault("; ".join(parts), []).append(file.origin.run)
+    return [f"{', '.join(dict.fromkeys(names))}: {text}." for text, names in runs.items()]
+
+
+def missing_level_notes(files: Sequence[Scores]) -> list[str]:
+    """Return notes on runs for which a level is n/a."""
+    runs: dict[str, list[str]] = {}
+    for file in files:
+        missing = [level for level in file.levels if source_level(file, level) is None]
+        if missing:
+            scored = ", ".join([*file.scored_levels, *file.scored_attributes])
+            runs.setdefault(f"scores of {scored} only; {', '.join(missing)}", []).append(file.origin.run)
+    return [f"{', '.join(dict.fromkeys(names))}: {text} read n/a." for text, names in runs.items()]
+
+
+def missing_attribute_notes(files: Sequence[Scores], attributes: Sequence[str]) -> list[str]:
+    """Return a note on the attributes that no run scored."""
+    missing = [name for name in attributes if not any(name in file.scored_attributes for file in files)]
+    return [f"no run scored {', '.join(missing)}: branA reads n/a."] if missing else []
+
+
+def leaf_notes(rows: LeafRows, split: str) -> list[str]:
+    """Return a note on the number of leaves that have no row."""
+    without = len(rows.taxonomy.leaves) - len(rows.leaves)
+    return [f"{without:,} leaves without {split} images are not listed by leaf."] if without else []

@@ -1,0 +1,101 @@
+"""Grouping of score files into the columns of a report: one file each, or the repeats of a recipe with other seeds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prodrec.core.scores.reader import Scores
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """A run, or the repeats of one recipe: the column's name, and the indices of its files."""
+
+    name: str
+    files: tuple[int, ...]
+
+
+def group_runs(files: Sequence[Scores], *, mean: bool) -> list[RunGroup]:
+    """Return one group per file or, with `mean`, one per recipe.
+
+    Files belong to one recipe if their family, dataset and settings differ in the seed only.
+    """
+    if not mean:
+        return [RunGroup(name, (i,)) for i, name in enumerate(_run_names(files))]
+    repeats: dict[str, list[int]] = {}
+    for i, file in enumerate(files):
+        repeats.setdefault(_recipe_key(file), []).append(i)
+    groups = list(repeats.values())
+    names = _if_unique([_family(files[indices[0]]) for indices in groups])
+    if names is None:
+        names = _if_unique([_shared_name([files[i] for i in indices]) for indices in groups])
+    if names is None:
+        names = [f"{_family(files[indices[0]])} {number}" for number, indices in enumerate(groups, start=1)]
+    return [
+        RunGroup(name + _repeats_suffix([files[i] for i in indices]), tuple(indices))
+        for name, indices in zip(names, groups, strict=True)
+    ]
+
+
+def paired_files(files: Sequence[Scores], first: RunGroup, other: RunGroup) -> list[tuple[int, int]]:
+    """Return the pairs of files to compare row by row.
+
+    Two single files are a pair. Repeats are paired by seed; if the seeds of the groups differ, there are no pairs.
+    """
+    if len(first.files) == len(other.files) == 1:
+        return [(first.files[0], other.files[0])]
+    first_by_seed, other_by_seed = ({files[i].origin.seed: i for i in group.files} for group in (first, other))
+    same_seeds = set(first_by_seed) == set(other_by_seed) and None not in first_by_seed
+    if not same_seeds or len(first_by_seed) != len(first.files) or len(other_by_seed) != len(other.files):
+        return []
+    return [(i, other_by_seed[seed]) for seed, i in first_by_seed.items()]
+
+
+def _run_names(files: Sequence[Scores]) -> list[str]:
+    """Return unique names: those of the runs, else the file names, else the paths, else numbered paths."""
+    suffixes = [" with titles" if file.origin.with_titles else "" for file in files]
+    for names in (
+        [file.origin.run + suffix for file, suffix in zip(files, suffixes, strict=True)],
+        [file.path.stem for file in files],
+        [str(file.path) for file in files],
+    ):
+        if _if_unique(names):
+            return names
+    return [f"{file.path} {number}" for number, file in enumerate(files, start=1)]
+
+
+def _recipe_key(file: Scores) -> str:
+    origin = file.origin
+    dataset = origin.made_from.get("dataset")
+    return json.dumps([origin.family, origin.with_titles, dataset, _without_seed(origin.recipe)], sort_keys=True)
+
+
+def _without_seed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_seed(item) for key, item in value.items() if key != "seed"}
+    return value
+
+
+def _family(file: Scores) -> str:
+    return file.origin.family + (" with titles" if file.origin.with_titles else "")
+
+
+def _shared_name(files: Sequence[Scores]) -> str:
+    """Return the name that the runs share without the seed number at its end or before -mcr, else their family."""
+    names = {re.sub(r"([-_. ]+(seed|s))?[-_. ]*\d+(?=(-mcr)?$)", "", file.origin.run) for file in files}
+    return names.pop() if len(names) == 1 else _family(files[0])
+
+
+def _repeats_suffix(files: Sequence[Scores]) -> str:
+    seeds = {file.origin.seed for file in files}
+    if len(files) == 1:
+        return ""
+    return f" ({len(files)} seeds)" if len(seeds) == len(files) and None not in seeds else f" ({len(files)} runs)"
+
+
+def _if_unique(names: list[str]) -> list[str] | None:
+    return names if len(set(names)) == len(names) else None

@@ -1,0 +1,108 @@
+"""Weights of the test images in a metric: strata of classes, each with one weight.
+
+ACC    over images: one stratum, every image has the same weight (S §4.1).
+MACC   mean of the accuracies of the classes that have test images: one stratum per class (S §4.1).
+macro  mean over roots of the MACC within each root: one stratum per leaf (S fig. 5).
+
+Shapes: C leaves (or M states of an attribute); L levels; S strata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.eval.report.intervals import Interval, accuracy_interval, paired_gain_interval
+
+if TYPE_CHECKING:
+    from prodrec.eval.report.leaf_groups import LeafGroup
+
+ACC, MACC, MACRO = "ACC", "MACC", "macro"
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Strata of the leaves (or states) that have test images. An accuracy is Σ_s weights_s · correct_s / images_s.
+
+    members:   indices of the leaves (or states) with test images, int64.
+    stratum:   the stratum of each member, int64.
+    weights_S: weights of the strata, with sum 1.
+    images_C:  test images of all leaves (or states).
+    classes:   number of classes of the evaluated level to which the members belong.
+    """
+
+    members: NDArray[np.int64]
+    stratum: NDArray[np.int64]
+    weights_S: NDArray[np.float64]
+    images_C: NDArray[np.int64]
+    classes: int
+
+    @cached_property
+    def images_S(self) -> NDArray[np.int64]:
+        """Test images of every stratum."""
+        return self.sum(self.images_C)
+
+    @property
+    def images(self) -> int:
+        """Number of test images."""
+        return int(self.images_S.sum())
+
+    def sum(self, counts_C: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sums of counts by leaf (or state) over the members of every stratum, int64 [S]."""
+        sums_S: NDArray[np.int64] = np.zeros(len(self.weights_S), dtype=np.int64)
+        np.add.at(sums_S, self.stratum, counts_C[self.members])
+        return sums_S
+
+    def accuracy(self, correct_C: NDArray[np.int64]) -> tuple[float, Interval]:
+        """Return the accuracy and its interval."""
+        correct_S = self.sum(correct_C)
+        value = float((self.weights_S * correct_S / self.images_S).sum())
+        return value, accuracy_interval(correct_S, self.images_S, self.weights_S)
+
+    def paired_gain_interval(self, better_C: NDArray[np.int64], worse_C: NDArray[np.int64]) -> Interval:
+        """Return the interval of the gain between two runs that were evaluated on the same images."""
+        return paired_gain_interval(self.sum(better_C), self.sum(worse_C), self.images_S, self.weights_S)
+
+
+def leaf_strata(
+    group: LeafGroup, metric: str, images_C: NDArray[np.int64], ancestors_CL: NDArray[np.int32]
+) -> Strata | None:
+    """Return the strata of `group` for `metric`; None if the group has no test image.
+
+    images_C: test images of every leaf; ancestors_CL: the class of every leaf at every level.
+    """
+    leaves = group.leaves[images_C[group.leaves] > 0]
+    if not len(leaves):
+        return None
+    if metric == ACC:
+        stratum, weights_S = np.zeros(len(leaves), dtype=np.int64), np.ones(1)
+    elif metric == MACC and group.depth == ancestors_CL.shape[1] - 1:
+        stratum, weights_S = np.arange(len(leaves)), np.full(len(leaves), 1 / len(leaves))
+    elif metric == MACC:
+        classes, stratum = np.unique(ancestors_CL[leaves, group.depth], return_inverse=True)
+        weights_S = np.full(len(classes), 1 / len(classes))
+    else:
+        roots, root_index, leaves_per_root = np.unique(ancestors_CL[leaves, 0], return_inverse=True, return_counts=True)
+        stratum, weights_S = np.arange(len(leaves)), 1 / (len(roots) * leaves_per_root[root_index])
+    return Strata(leaves, stratum, weights_S, images_C, count_classes(group, leaves, ancestors_CL))
+
+
+def state_strata(metric: str, images_M: NDArray[np.int64]) -> Strata | None:
+    """Return the strata of an attribute's states for ACC or MACC, given their test images; None if there are none."""
+    states = np.flatnonzero(images_M)
+    if not len(states):
+        return None
+    stratum = np.zeros(len(states), dtype=np.int64) if metric == ACC else np.arange(len(states))
+    weights_S = np.full(stratum[-1] + 1, 1 / (stratum[-1] + 1))
+    return Strata(states, stratum, weights_S, images_M, len(states))
+
+
+def count_classes(group: LeafGroup, leaves: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> int:
+    """Return the number of classes of the group's level to which `leaves` belong."""
+    if group.depth == ancestors_CL.shape[1] - 1:
+        return len(leaves)
+    return int(np.count_nonzero(np.bincount(ancestors_CL[leaves, group.depth])))
