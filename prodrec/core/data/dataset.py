@@ -183,4 +183,4 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def _load(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
-    return load_array(path, dtype, shape, again="prepare the dataset again")
+    return load_array(path, dtype, shape, remedy="prepare the dataset again")

@@ -1,4 +1,4 @@
-"""Groups of near-duplicate photos: how many bits of the perceptual hash may differ, or whether none are joined.
+"""Group near-duplicate photos: decide how many bits of their perceptual hashes may differ, then join near photos.
 
 Photos of one product that were encoded or resized again differ in few bits. So do photos of different products in the
 same pose before a plain background. The leaf labels distinguish the two cases. Two photos of one product have different
@@ -37,7 +37,9 @@ WARN_FROM_PAIRS = 3_000_000_000
 """Comparing this many pairs takes minutes."""
 
 MAX_DIFFERENT = 0.05
+"""With `auto`, the share of near pairs that may show different products."""
 MAX_GROUP_SHARE = 0.01
+"""With `auto`, the share of the catalogue that one group may contain."""
 MIN_CHANCE = 0.2
 """If random pairs have different leaves less often than this, labels cannot distinguish products."""
 
@@ -64,8 +66,12 @@ def join_near_duplicates(
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
     """Return the groups of identical and near-identical photos, int64 [N], and a report of the decision.
 
-    exact_N: groups of identical photos; choice: as in --near-duplicates. The report has the bits that may differ (0 if
-    nothing is joined), the reason as `why`, and the statistics of the photos.
+    exact_N:  groups of identical photos
+    hashes_N: perceptual hashes
+    choice:   the value of --near-duplicates
+
+    The report contains `bits`, the number of bits that may differ (0 if nothing is joined), the reason as `why`, and
+    the statistics that the reason rests on.
     """
     chosen_bits = parse_near_duplicates(choice)
     if chosen_bits == 0:
@@ -79,8 +85,8 @@ def join_near_duplicates(
     group_N = _near_groups(hashes_N[first_P], bits)[exact_N]
     largest = int(np.bincount(group_N).max())
     statistics["largest_group"] = largest
-    allowed = max(MAX_GROUP_SHARE * len(group_N), _SMALL_GROUP, np.bincount(exact_N).max())
-    if chosen_bits is None and largest > allowed:
+    largest_allowed = max(MAX_GROUP_SHARE * len(group_N), _SMALL_GROUP, np.bincount(exact_N).max())
+    if chosen_bits is None and largest > largest_allowed:
         objection = f"within {bits} bits one chain would join {largest:,} of {len(group_N):,} photos"
         return exact_N, {"bits": 0, "why": f"off: {objection}", **statistics}
     why = "as asked for" if chosen_bits else f"on: {_summary(statistics, bits)}"
@@ -88,7 +94,10 @@ def join_near_duplicates(
 
 
 def _near_groups(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
-    """Return the groups of photos within `bits`, int64 [P]. Equal hashes are joined, photos without structure never."""
+    """Return the groups of photos whose hashes differ in at most `bits` bits: int64 [P].
+
+    Photos with equal hashes are joined too. A photo without structure is never joined.
+    """
     hashes_H, first_H, hash_P = np.unique(hashes_P, return_index=True, return_inverse=True)
     structured = np.flatnonzero(hashes_H != FLAT)
     start_P = np.where(hashes_P == FLAT, np.arange(len(hashes_P)), first_H[hash_P])
@@ -107,9 +116,9 @@ def _leaf_statistics(
     first_P: NDArray[np.int64],
     bits: int,
 ) -> dict[str, Any]:
-    """Return the share of pairs with different leaves: among identical, near and random pairs of photos.
+    """Return the shares of identical, near and random pairs of photos that have different leaves.
 
-    first_P: the first row of every photo. Near pairs are counted in a sample of at most _SAMPLE_PHOTOS photos.
+    Near pairs are counted among at most _SAMPLE_PHOTOS random photos. first_P: the first row of every photo
     """
     by_photo = np.argsort(exact_N, kind="stable")
     is_identical = exact_N[by_photo][1:] == exact_N[by_photo][:-1]

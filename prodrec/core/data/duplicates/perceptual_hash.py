@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.base.ranges import concatenated_ranges
+
 SIDE = 32
 BITS = 64
 FLAT = 0
 """The hash of a photo without structure, such as a single plain colour. It is not compared with other hashes."""
 
-_LOW = 8
-_COSINES = np.rint(
+_LOW = 8  # frequencies in each direction
+_COSINES = np.rint(  # basis of the discrete cosine transform, scaled to integers
     4096 * np.cos(np.pi / SIDE * np.outer(np.arange(_LOW), np.arange(SIDE) + 0.5)),
 ).astype(np.int64)
-_FLAT_BELOW = 2 * 4096**2 * SIDE  # JPEG noise alone produces coefficients up to this size
+_FLAT_BELOW = 2 * 4096**2 * SIDE  # the largest coefficient that JPEG noise produces in a plain photo
 _CHUNK_PAIRS = 1 << 20
 
 
@@ -48,7 +50,8 @@ def hamming_distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np
 def count_comparisons(hashes_H: NDArray[np.uint64], max_bits: int) -> int:
     """Return the number of pairs that `near_pairs` compares: all pairs within the buckets of every band.
 
-    Similar photos, such as those with the same plain background, share few buckets; nearly all pairs are then compared.
+    Photos that look alike, for example before one plain background, fall into few buckets; nearly all pairs are then
+    compared.
     """
     bucket_sizes = (np.unique(hashes_H & band, return_counts=True)[1] for band in _bands(max_bits))
     return sum(int((sizes * (sizes - 1) // 2).sum()) for sizes in bucket_sizes)
@@ -91,8 +94,10 @@ def _compare_buckets(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Compare every hash with the following ones of its bucket, in chunks of about a million pairs.
 
-    order_H: positions sorted by bucket; bucket_ends_H: where, in `order_H`, the bucket of every entry ends. Yields the
-    positions i and j of the pairs that are near.
+    order_H:       positions sorted by bucket
+    bucket_ends_H: for every entry of `order_H`, where in `order_H` its bucket ends
+
+    Yields the positions i and j of the pairs that differ in at most `max_bits` bits.
     """
     following_H = bucket_ends_H - np.arange(len(order_H)) - 1
     pairs_before = np.concatenate([[0], np.cumsum(following_H)])
@@ -102,8 +107,8 @@ def _compare_buckets(
         stop = max(start + 1, int(np.searchsorted(pairs_before, limit, side="right")) - 1)
         counts = following_H[start:stop]
         first = np.repeat(np.arange(start, stop), counts)
-        offset = np.arange(len(first)) - np.repeat(pairs_before[start:stop] - pairs_before[start], counts)
-        i, j = order_H[first], order_H[first + 1 + offset]
+        second = concatenated_ranges(np.arange(start, stop) + 1, counts)
+        i, j = order_H[first], order_H[second]
         is_near = hamming_distance(hashes_H[i], hashes_H[j]) <= max_bits
         if is_near.any():
             yield i[is_near], j[is_near]

@@ -1,9 +1,9 @@
 """Find and decode the photos of a catalogue, each of them once, and write them into the dataset's photo store.
 
-With several ranks, rank 0 finds the photos and scatters them; every rank decodes one shard and writes it to a directory
-that all ranks share; rank 0 gathers the tables and renames the files into one sequence.
+With several ranks, rank 0 finds the photos and scatters their locations. Every rank decodes one shard of the photos and
+writes it to its own files in a directory that all ranks share. Rank 0 gathers the ranks' tables and renames the files.
 
-Shapes: M rows of all tables, P distinct photos, W rows whose photo is wanted.
+Shapes: M rows of all tables, P distinct photos, W rows whose photo is looked up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import NotFound
 from prodrec.core.data.photos.examine import PhotoRules, examine_chunks
-from prodrec.core.data.photos.listing import READABLE, UNREADABLE
+from prodrec.core.data.photos.listing import READABLE, UNREADABLE_REASONS
 from prodrec.core.data.photos.name_matching import NO_MATCH, match_names
 from prodrec.core.data.photos.photo_table import PhotoTable
 from prodrec.core.data.photos.sources import PhotoLocations, PhotoSource
@@ -38,9 +38,9 @@ MIN_PHOTOS_FOR_WORKERS = 1000
 class DecodedPhotos:
     """The P distinct photos that a catalogue shows, in order of their names.
 
-    table:    what is known of each photo
-    source_P: int64, its position in the PhotoSource
-    photo_M:  int64, the photo in `table` that every row of the catalogue shows; -1 for a row without a usable name
+    table:    what decoding revealed about each photo
+    source_P: int64, the index of each photo in the PhotoSource
+    photo_M:  int64, the index in `table` of the photo of every row; -1 for a row that was rejected before decoding
     """
 
     table: PhotoTable
@@ -62,9 +62,13 @@ def decode_photos(
 ) -> DecodedPhotos:
     """Find and decode the photos of all rows that are not rejected yet; reject the rows whose photo cannot be used.
 
-    Call it on rank 0, and `decode_shard` on the other ranks. names_M: the photo's name in every row of the catalogue;
-    directory: the photo store, empty; workers: processes of each rank. Raises NotFound or ProdrecError if a rank cannot
-    read the photos or cannot access the directory.
+    Call this function on rank 0 and `decode_shard` on the other ranks.
+
+    names_M:   the name of the photo in every row of the catalogue
+    directory: an empty directory, to which the photos are written
+    workers:   processes of this rank
+
+    Raises NotFound or ProdrecError if a rank cannot read the photos or cannot access the directory.
     """
     rows_W, source_W = _find_photos(source, names_M, rejected)
     source_P, photo_W = np.unique(source_W, return_inverse=True)
@@ -73,7 +77,8 @@ def decode_photos(
 
     shards = [dist.shard_slice(len(source_P), number=rank) for rank in range(dist.world_size())]
     tasks = [DecodeTask(source.locations(source_P[shard]), directory, rules) for shard in shards]
-    table = _merge(dist.gather(_decode(dist.scatter(tasks), workers)), directory)
+    decoded = _decode(dist.scatter(tasks), workers)
+    table = _merge(dist.gather(decoded), directory)
 
     problem_W = table.problem_P[photo_W]
     reasons, details = zip(*table.problems, strict=True)
@@ -92,7 +97,7 @@ def decode_shard(*, workers: int) -> None:
 def _find_photos(
     source: PhotoSource, names_M: pl.Series, rejected: Rejects
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows whose photo is listed and readable, and its position in the source. Reject the other rows."""
+    """Return the rows whose photo is listed and readable, and the photo's index in the source. Reject other rows."""
     rows_W = rejected.kept_rows
     matches = match_names(source, names_M.gather(rows_W))
     missing_W = matches.photo_W == NO_MATCH
@@ -100,16 +105,16 @@ def _find_photos(
     rows_W, source_W = rows_W[~missing_W], matches.photo_W[~missing_W]
     unreadable_W = source.unreadable_P[source_W]
     is_readable_W = unreadable_W == READABLE
-    rejected.add(UNDECODABLE, rows_W[~is_readable_W], UNREADABLE, unreadable_W[~is_readable_W])
+    rejected.add(UNDECODABLE, rows_W[~is_readable_W], UNREADABLE_REASONS, unreadable_W[~is_readable_W])
     return rows_W[is_readable_W], source_W[is_readable_W]
 
 
 def _decode(task: DecodeTask, workers: int) -> tuple[PhotoTable, list[Path]]:
-    """Decode the photos of `task`. Return their table, and the files that they were written to."""
+    """Decode the photos of `task`. Return their table and the files that contain them."""
     _check_access(task)
     total, start = len(task.locations), 0
     table = PhotoTable.empty(total)
-    rank_directory = task.directory / f"of-rank-{dist.rank()}"
+    rank_directory = task.directory / f"rank-{dist.rank()}"
     rank_directory.mkdir()
     title = "decoding photos" if dist.world_size() == 1 else f"decoding photos, shard 1 of {dist.world_size()}"
     with console.progress(title, total=total, unit="photos") as advance, ShardWriter(rank_directory) as writer:
@@ -136,7 +141,7 @@ def _check_access(task: DecodeTask) -> None:
 
 
 def _merge(shards: list[tuple[PhotoTable, list[Path]]], directory: Path) -> PhotoTable:
-    """Return one table of the ranks' tables, and number their files in one sequence in `directory`."""
+    """Merge the tables of all ranks, and move their files into `directory`, numbered in one sequence."""
     merged = PhotoTable.empty(sum(len(table) for table, _ in shards))
     start = file_count = 0
     for table, files in shards:
@@ -146,6 +151,6 @@ def _merge(shards: list[tuple[PhotoTable, list[Path]]], directory: Path) -> Phot
         for file in files:
             file.rename(directory / shard_name(file_count))
             file_count += 1
-    for rank_directory in directory.glob("of-rank-*"):
+    for rank_directory in directory.glob("rank-*"):
         rank_directory.rmdir()
     return merged

@@ -1,7 +1,7 @@
 """Decode every photo once: check that it is usable, hash its pixels, and encode the bytes that the dataset stores.
 
-Chunks of photos are shared among processes rather than threads, because most of the time of a small photo is spent
-holding Python's global interpreter lock.
+Photos are examined by processes rather than threads: decoding a small photo holds Python's global interpreter lock for
+most of its time.
 
 Shapes: p photos of a chunk.
 """
@@ -49,8 +49,8 @@ class PhotoRules:
 class ExaminedChunk:
     """A chunk of p photos after decoding.
 
-    photos:  what the photos look like; `index_P3` is not filled yet
-    encoded: p encoded photos to store; b"" for a photo that is unusable or not stored
+    photos:  the table of the p photos; `index_P3` is filled when they are stored
+    encoded: the bytes to store of every photo; b"" for a photo that is unusable or not to be stored
     """
 
     photos: PhotoTable
@@ -98,7 +98,7 @@ def _read(location: PhotoLocation) -> bytes:
     try:
         return location.read()
     except (zlib.error, OSError) as error:
-        is_own_file = location.length < 0
+        is_own_file = location.length < 0  # in an archive, a missing permission concerns all photos
         if isinstance(error, zlib.error) or (isinstance(error, PermissionError) and is_own_file):
             raise PhotoRejected(UNDECODABLE, f"cannot be read: {error}") from error
         kind = NotFound if isinstance(error, FileNotFoundError) else ProdrecError
@@ -111,8 +111,8 @@ def _read(location: PhotoLocation) -> bytes:
 def encode_for_store(image: Image.Image, original: bytes | None, rules: PhotoRules) -> tuple[bytes, tuple[int, int]]:
     """Return the bytes to store, and width and height of the stored photo.
 
-    original: the JPEG that `image` was decoded from, stored unchanged if the photo is small enough; None if the photo
-    must be encoded again. With `rules.store` False no bytes are returned.
+    original: the JPEG that `image` was decoded from, which is stored unchanged if it is small enough; None if the photo
+    must be encoded again. With `rules.store` False, the bytes are empty.
     """
     short_side = min(image.size)
     if not rules.store:

@@ -2,7 +2,7 @@
 
 The dataset stores the vectors as float16.
 
-Shapes: M rows of all tables, R some of them (int64, ascending), r the rows of a chunk, D numbers of a vector.
+Shapes: M rows of all tables, R some of these rows (int64, ascending), r rows of a chunk, D numbers of a vector.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.tables.catalogue import Catalogue
 
-FILE = Path("arrays") / "features.npy"
+FEATURES_FILE = Path("arrays") / "features.npy"
 
 _DTYPES = ("float16", "float32")
 _CHUNK_BYTES = 32 << 20
@@ -37,7 +37,7 @@ _EXPECTED = "expected [rows, numbers] of float16 or float32, a .npy file or an .
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """The user's file of M vectors. It is opened for every pass, and read in chunks."""
+    """The user's file of M vectors. Every pass opens it and reads it in chunks."""
 
     path: Path
     rows: int
@@ -106,7 +106,7 @@ def _open_h5(path: Path) -> Iterator[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The checked vectors of a catalogue, one kind of ModelInputs for `prepare`.
+    """The checked vectors of a catalogue. The methods are those of ModelInputs, see core.data.prepare.inputs.
 
     digests_MD: uint8 [M, DIGEST_BYTES], hash of every vector as float16; zeros for a row that was not read
     """
@@ -123,7 +123,7 @@ class Features:
         return exact_R, {"bits": 0, "why": "off: vectors have no perceptual hash"}
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
-        shape, path = (len(rows_R), self.file.width), directory / FILE
+        shape, path = (len(rows_R), self.file.width), directory / FEATURES_FILE
         with (
             path.open("wb") as stream,
             console.progress("writing vectors", total=len(rows_R), unit="vectors") as advance,
@@ -148,7 +148,7 @@ class Features:
 
 
 def read_features(file: FeatureFile, rows_R: NDArray[np.int64], catalogue: Catalogue) -> Features:
-    """Check and hash the vectors of `rows_R`. Raises BadFeatures that names the first invalid number and its row."""
+    """Check and hash the vectors of `rows_R`. Raises BadFeatures, which names the first invalid number and its row."""
     digests_MD = np.zeros((file.rows, DIGEST_BYTES), np.uint8)
     with console.progress("reading vectors", total=len(rows_R), unit="vectors") as advance:
         for rows_r, vectors_rD in file.chunks(rows_R):

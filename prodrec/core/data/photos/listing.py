@@ -1,7 +1,6 @@
 """List the files in a folder, a tar or a zip file, and where the bytes of each are.
 
-Every function yields one tuple per file, in no particular order, because ten million Python objects would not fit into
-memory.
+Files are yielded one at a time and unsorted: a list of ten million tuples would take about 2 GB.
 """
 
 from __future__ import annotations
@@ -16,25 +15,26 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 Member = tuple[str, int, int, bool, int]
-"""Name with `/` between folders, offset and length in bytes, whether it is deflated, and its number in UNREADABLE."""
+"""A file: its name with `/` between folders, its offset and length in bytes, whether it is deflated, and the index in
+UNREADABLE_REASONS of why it cannot be read."""
 
 WHOLE_FILE = -1
 """The length of a member that is a file of its own."""
 
-UNREADABLE = (
+UNREADABLE_REASONS = (
     "",
     "it is encrypted in the zip file",
     "its compression in the zip file is neither stored nor deflated",
     "it is a link that leads nowhere",
 )
-"""Why a listed photo cannot be read, as in rejected.csv; the first is for a readable one."""
+"""Why a listed photo cannot be read, as in rejected.csv. The first entry is for a readable photo."""
 
-READABLE, ENCRYPTED, UNKNOWN_COMPRESSION, BROKEN_LINK = range(len(UNREADABLE))
+READABLE, ENCRYPTED, UNKNOWN_COMPRESSION, BROKEN_LINK = range(len(UNREADABLE_REASONS))
 
 _SYSTEM_FILES = ("__MACOSX/", ".DS_Store")
-_ZIP_HEADER = 30  # bytes of a local file header before the name
-_ZIP_NAME_LENGTH = 26  # where that header gives the lengths of the name and of the extra field, two bytes each
-_ZIP_ENCRYPTED = 0x1  # a bit of the flags
+_ZIP_HEADER_BYTES = 30  # of a local file header, without the name and the extra field that follow
+_ZIP_LENGTHS_OFFSET = 26  # in that header: the lengths of the name and of the extra field, two bytes each
+_ZIP_ENCRYPTED = 0x1  # flag bit
 
 
 def folder_members(folder: Path) -> Iterator[Member]:
@@ -44,7 +44,7 @@ def folder_members(folder: Path) -> Iterator[Member]:
     while folders:
         path, prefix = folders.pop()
         real_path = os.path.realpath(path)
-        if real_path in visited:  # a link back to a folder above
+        if real_path in visited:  # reached again through a symbolic link
             continue
         visited.add(real_path)
         subfolders = []
@@ -67,7 +67,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def tar_members(tar: tarfile.TarFile, hard_links: dict[str, str]) -> Iterator[Member]:
-    """Yield the files of an uncompressed tar. Add the hard links to `hard_links`, from their names to their targets."""
+    """Yield the regular files of an uncompressed tar.
+
+    Hard links are not yielded but added to `hard_links`: the name of each, and the name of the file that it links to.
+    """
     for member in tar:
         name = _normalise(member.name)
         if member.islnk() and not _is_system_file(name):
@@ -79,14 +82,14 @@ def tar_members(tar: tarfile.TarFile, hard_links: dict[str, str]) -> Iterator[Me
 
 
 def zip_members(archive: zipfile.ZipFile, stream: IO[bytes]) -> Iterator[Member]:
-    """Yield the files of a zip. `stream` is the same file, opened to read the local headers."""
+    """Yield the files of a zip archive. `stream` is the same archive, opened for reading the local file headers."""
     for member in archive.infolist():
         name = _normalise(member.filename)
         if member.is_dir() or _is_system_file(name):
             continue
-        stream.seek(member.header_offset + _ZIP_NAME_LENGTH)
+        stream.seek(member.header_offset + _ZIP_LENGTHS_OFFSET)
         name_length, extra_length = struct.unpack("<HH", stream.read(4))
-        start = member.header_offset + _ZIP_HEADER + name_length + extra_length
+        start = member.header_offset + _ZIP_HEADER_BYTES + name_length + extra_length
         is_deflated = member.compress_type == zipfile.ZIP_DEFLATED
         yield name, start, member.compress_size, is_deflated, _zip_problem(member)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NO_MATCH = -1
 
 _WEB_ADDRESS = r"^(?i)(?:[a-z][a-z0-9+.-]*:)?//"
-_NO_NAME, _WEB, _NO_PHOTO = range(3)  # positions in `reasons`
+_NO_NAME, _WEB, _NO_PHOTO = range(3)  # the first entries of `reasons`
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class NameMatches:
     """The photos of W names.
 
     photo_W:  int64, position in the source, or NO_MATCH
-    reason_W: int32, for a name without a photo, the position in `reasons` of why; each reason is stored once
+    reason_W: int32, the index in `reasons` of why a name has no photo; it means nothing for a name with a photo
     """
 
     photo_W: NDArray[np.int64]
@@ -55,8 +55,8 @@ def match_names(source: PhotoSource, names: pl.Series) -> NameMatches:
     reason_W[names.is_null().to_numpy()] = _NO_NAME
     reason_W[names.str.contains(_WEB_ADDRESS).fill_null(value=False).to_numpy()] = _WEB
 
-    open_names = pl.DataFrame({"name": names}).with_row_index("position").with_columns(_as_listed("name", source.path))
-    open_names = open_names.filter(pl.Series(reason_W == _NO_PHOTO))
+    unmatched = pl.DataFrame({"name": names}).with_row_index("position").with_columns(_as_listed("name", source.path))
+    unmatched = unmatched.filter(pl.Series(reason_W == _NO_PHOTO))
     listed = source.names_P.to_polars("name").to_frame().with_row_index("photo")
     listed = listed.with_columns(pl.col("name").str.normalize("NFC"))
     lower = pl.col("name").str.to_lowercase()
@@ -65,21 +65,21 @@ def match_names(source: PhotoSource, names: pl.Series) -> NameMatches:
         (lower, "case"),
         (lower.str.split("/").list.last(), "folders"),
     ):
-        by_key = listed.group_by(key.alias("key")).agg(pl.col("photo").first(), pl.len().alias("same"))
-        matched = open_names.with_columns(key=key).join(by_key, on="key", how="inner")
-        unique, several = matched.filter(pl.col("same") == 1), matched.filter(pl.col("same") > 1)
+        by_key = listed.group_by(key.alias("key")).agg(pl.col("photo").first(), pl.len().alias("photos"))
+        matched = unmatched.with_columns(key=key).join(by_key, on="key", how="inner")
+        unique, several = matched.filter(pl.col("photos") == 1), matched.filter(pl.col("photos") > 1)
         photo_W[unique["position"].to_numpy()] = unique["photo"].to_numpy()
-        counts, number = np.unique(several["same"].to_numpy(), return_inverse=True)
-        reason_W[several["position"].to_numpy()] = len(reasons) + number
+        counts, index = np.unique(several["photos"].to_numpy(), return_inverse=True)
+        reason_W[several["position"].to_numpy()] = len(reasons) + index
         reasons += [f"{count} photos have this name apart from {difference}" for count in counts.tolist()]
-        open_names = open_names.join(matched, on="position", how="anti")
-        if not open_names.height:
+        unmatched = unmatched.join(matched, on="position", how="anti")
+        if not unmatched.height:
             break
     return NameMatches(photo_W, reason_W, reasons)
 
 
 def _as_listed(column: str, folder: Path) -> pl.Expr:
-    """Return a name in the form of listed names: forward slashes, no leading `./`, relative to the folder."""
+    """Convert a name to the form of listed names: forward slashes, no leading `./`, relative to the folder."""
     import polars as pl
 
     prefix = f"{folder.absolute().as_posix()}/"

@@ -1,4 +1,4 @@
-"""The facts about a catalogue's photos, found when they are decoded and kept until the dataset is written.
+"""One table of all that decoding reveals about the photos of a catalogue, kept until the dataset is written.
 
 Shapes: P distinct photos.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 DIGEST_BYTES = 16
 
 NO_PROBLEM = ("", "")
+"""The first entry of `PhotoTable.problems`, for usable photos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,8 @@ class PhotoTable:
     digests_PD: uint8 [P, DIGEST_BYTES], hash of size and RGB pixels: equal for pixel-identical photos
     hashes_P:   uint64, perceptual hash: similar for similar photos
     index_P3:   int64, shard, offset and length in bytes in the photo store; zeros for a photo that is not stored
-    problem_P:  int32, the number in `problems` of what makes the photo unusable; 0 for a usable photo
-    problems:   the number of every distinct (reason, detail), as in rejected.csv, in order of first occurrence
+    problem_P:  int32, the index in `problems` of why the photo is unusable; 0 for a usable photo
+    problems:   every distinct (reason, detail), as in rejected.csv, in order of first occurrence, with its index
     """
 
     sizes_P2: NDArray[np.int32]
@@ -36,7 +37,7 @@ class PhotoTable:
 
     @classmethod
     def empty(cls, photos: int) -> PhotoTable:
-        """Return a table of zeros, to be filled photo by photo or by `put`."""
+        """Return a table of zeros, which the caller fills."""
         return cls(
             sizes_P2=np.zeros((photos, 2), np.int32),
             digests_PD=np.zeros((photos, DIGEST_BYTES), np.uint8),
@@ -51,7 +52,7 @@ class PhotoTable:
 
     def set_problem(self, photo: int, reason: str, detail: str) -> None:
         """Mark one photo as unusable."""
-        self.problem_P[photo] = self._number((reason, detail))
+        self.problem_P[photo] = self._problem_index((reason, detail))
 
     def put(self, start: int, part: PhotoTable) -> None:
         """Copy the photos of `part` into this table, from position `start` on."""
@@ -60,8 +61,8 @@ class PhotoTable:
         self.digests_PD[photos] = part.digests_PD
         self.hashes_P[photos] = part.hashes_P
         self.index_P3[photos] = part.index_P3
-        numbers = np.array([self._number(problem) for problem in part.problems], np.int32)
-        self.problem_P[photos] = numbers[part.problem_P]
+        own_index = np.array([self._problem_index(problem) for problem in part.problems], np.int32)
+        self.problem_P[photos] = own_index[part.problem_P]
 
-    def _number(self, problem: tuple[str, str]) -> int:
+    def _problem_index(self, problem: tuple[str, str]) -> int:
         return self.problems.setdefault(problem, len(self.problems))

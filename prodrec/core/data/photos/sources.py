@@ -1,6 +1,6 @@
-"""Photos before they are prepared: a folder, a tar or a zip file as one list of names and locations.
+"""The user's photos, in a folder, a tar or a zip file, as one list of names and locations.
 
-Ten million photos are listed without a Python object for each: names are Texts, locations are arrays.
+Ten million photos are listed without a Python object for each: names are Texts, and locations are arrays.
 
 Shapes: P photos of a source, p some of them.
 """
@@ -99,11 +99,11 @@ class PhotoLocations:
 class PhotoSource:
     """P photos in order of their names.
 
-    path:         the folder or file that the user named
-    archive:      absolute path of the uncompressed archive, or None for a folder
+    path:         the folder or archive that was listed
+    archive:      absolute path of the archive, unpacked if it was compressed; None for a folder
     names_P:      names with `/` between folders
     offsets_P, lengths_P, deflated_P: int64, int64 and bool, the parts of the archive; 0, -1 and False for a folder
-    unreadable_P: uint8, the number in UNREADABLE of why a photo cannot be read; 0 for a readable one
+    unreadable_P: uint8, the index in UNREADABLE_REASONS of why a photo cannot be read; 0 for a readable photo
     """
 
     path: Path
@@ -145,7 +145,7 @@ def open_photos(path: Path, *, unpack_into: Path | None) -> PhotoSource:
 
 
 def _uncompressed(path: Path, unpack_into: Path | None) -> Path:
-    """Return `path`, or the file that it was unpacked to if it is compressed."""
+    """Return `path`, or if it is compressed, the file in `unpack_into` that it is unpacked to."""
     with path.open("rb") as stream:
         start = stream.read(6)
     decompress = next((opener for magic, opener in _DECOMPRESSORS.items() if start.startswith(magic)), None)
@@ -172,7 +172,7 @@ def _open_zip(path: Path) -> PhotoSource:
 
 
 def _open_tar(archive: Path, path: Path) -> PhotoSource:
-    """List the uncompressed `archive`; messages name `path`, which it was unpacked from."""
+    """List an uncompressed tar. Messages name `path`, the file that `archive` was unpacked from."""
     hard_links: dict[str, str] = {}
     try:
         with tarfile.open(archive, "r:") as tar:
@@ -181,21 +181,22 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
         raise BadOption(f"--images {path} is neither a folder nor a readable tar or zip file ({error}).") from error
     if not hard_links:
         return files
-    rows = zip(files.names_P, files.offsets_P.tolist(), files.lengths_P.tolist(), strict=True)
+    entries = zip(files.names_P, files.offsets_P.tolist(), files.lengths_P.tolist(), strict=True)
     targets = files.names_P.find(list(hard_links.values())).tolist()
     links = (
         (name, int(files.offsets_P[target]), int(files.lengths_P[target]))
         for name, target in zip(hard_links, targets, strict=True)
         if target >= 0
     )
-    return _sorted_source(archive, archive, ((*row, False, READABLE) for row in chain(rows, links)))
+    return _sorted_source(archive, archive, ((*entry, False, READABLE) for entry in chain(entries, links)))
 
 
 def _sorted_source(path: Path, archive: Path | None, members: Iterable[Member]) -> PhotoSource:
     """Return the members in order of their names. If a name occurs several times, only its last member is listed."""
-    numbers, skipped = array("q"), 0
+    numbers, skipped = array("q"), 0  # offset, length, deflated and unreadable of every member
 
     def names() -> Iterator[str]:
+        """Yield the names; collect the numbers beside them, since members can be iterated only once."""
         nonlocal skipped
         for name, *member_numbers in members:
             try:
@@ -210,10 +211,10 @@ def _sorted_source(path: Path, archive: Path | None, members: Iterable[Member]) 
     if skipped:
         console.warn(f"{skipped:,} files in {path} are skipped: their names are not UTF-8, so no table can name them.")
     order = listed.to_polars().arg_sort().to_numpy()
-    in_order, is_first = listed.take(order), np.ones(len(order), bool)
-    is_first[1:] = ~in_order[1:].same(in_order[:-1])
-    order = np.maximum.reduceat(order, np.flatnonzero(is_first)) if len(order) else order
-    del in_order
+    sorted_names, is_first = listed.take(order), np.ones(len(order), bool)
+    is_first[1:] = ~sorted_names[1:].equal_elements(sorted_names[:-1])
+    order = np.maximum.reduceat(order, np.flatnonzero(is_first)) if len(order) else order  # the last of equal names
+    del sorted_names
     offsets, lengths, deflated, unreadable = np.array(numbers, np.int64).reshape(-1, 4)[order].T
     archive_path = None if archive is None else os.path.abspath(archive)  # noqa: PTH100 - see PhotoSource.locations
     return PhotoSource(

@@ -1,4 +1,4 @@
-"""The photos of a dataset: encoded, in a few large files with an index, for fast reads in any order by any process.
+"""The encoded photos of a dataset, in a few large files with an index: fast to read in any order, by any process.
 
     photos/00000.bin …       the bytes of the photos, one after another
     photos/index.npy         int64 [N, 3]: shard, offset and length in bytes for every row
@@ -6,7 +6,7 @@
 
 Rows that show the same photo share its bytes.
 
-Shapes: N rows of the dataset, P photos as they were written, S shard files.
+Shapes: N rows of the dataset, P photos that were written, S shard files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_PROCESS = -1
 
 
 class PhotoStore:
-    """The photos of a dataset by row. It can be pickled; every process opens its own files at the first read.
+    """The photos of a dataset by row. A store can be pickled; every process opens its own files at the first read.
 
     all_jpeg: whether every photo is an upright JPEG, RGB or grey, which the fastest decoder can read
     """
@@ -55,7 +55,7 @@ class PhotoStore:
     @classmethod
     def _open_shards(cls, directory: Path) -> PhotoStore:
         path = directory / "index.npy"
-        index_N3: NDArray[np.int64] = load_array(path, np.int64, (None, 3), again="prepare the dataset again")
+        index_N3: NDArray[np.int64] = load_array(path, np.int64, (None, 3), remedy="prepare the dataset again")
         if index_N3.min(initial=0) < 0:
             raise BadArtefact(f"{path} contains negative numbers; prepare the dataset again.")
         required_S = np.zeros(int(index_N3[:, 0].max(initial=-1)) + 1, np.int64)
@@ -73,7 +73,7 @@ class PhotoStore:
     def read(self, row: int) -> bytes:
         """Return the encoded photo of `row`: an upright JPEG, RGB or grey. Raises OSError."""
         shard, offset, length = self._index_N3[row].tolist()
-        file = self._file(shard)
+        file = self._descriptor(shard)
         if hasattr(os, "pread"):
             return os.pread(file, length, offset)
         os.lseek(file, offset, os.SEEK_SET)  # Windows
@@ -89,8 +89,9 @@ class PhotoStore:
             raise BadArtefact(f"{self._directory}, photo of row {row}: {error}; prepare the dataset again.") from error
         return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
-    def _file(self, shard: int) -> int:
-        if self._process != os.getpid():  # after a fork, the files belong to the parent process
+    def _descriptor(self, shard: int) -> int:
+        """Return the file descriptor of a shard; open the file if this process has not opened it yet."""
+        if self._process != os.getpid():  # after a fork, the open files belong to the parent
             self._process, self._files = os.getpid(), {}
         file = self._files.get(shard)
         if file is None:
@@ -142,7 +143,10 @@ def shard_name(shard: int) -> str:
 
 
 class ShardWriter:
-    """Write photos one after another into shards of about SHARD_BYTES. Use it as a context manager."""
+    """Write photos one after another into files of at most `shard_bytes`. Use it as a context manager.
+
+    A photo that is larger than `shard_bytes` gets a file of its own.
+    """
 
     def __init__(self, directory: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
         self._directory, self._shard_bytes = directory, shard_bytes
@@ -190,7 +194,7 @@ def write_index(directory: Path, index_P3: NDArray[np.int64], photo_N: NDArray[n
 
 
 def _rewrite_shards(directory: Path, files: list[Path], index_P3: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Replace the shards by new ones that contain only the photos of `index_P3`. Return their index and size."""
+    """Write the photos of `index_P3` into new shards and delete the old ones. Return the new index and its bytes."""
     old_directory = directory / "before"
     old_directory.mkdir()
     for file in files:

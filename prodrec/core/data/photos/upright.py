@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 
 UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel limit"
-"""The reasons in rejected.csv of a photo that cannot be used."""
+"""Reasons, as in rejected.csv, why a photo cannot be used."""
 
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
@@ -31,7 +31,7 @@ class PhotoRejected(Exception):
 
 
 def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.Image, bool]:
-    """Return the photo, fully decoded, in mode RGB or L, and whether `data` is a JPEG with exactly these pixels.
+    """Return the photo upright in mode RGB or L, and whether `data` already is an upright JPEG in this mode.
 
     Raises PhotoRejected. A photo with more than `pixel_limit` pixels is rejected before it is decoded.
     """
@@ -70,6 +70,7 @@ def _no_pillow_limit() -> Iterator[None]:
 
 def _rotate_upright(image: Image.Image) -> Image.Image:
     """Return a rotated or mirrored copy as the EXIF orientation requires, or the image itself if it is upright."""
+    # PNG and TIFF can store the orientation elsewhere; for the other formats, getexif would only cost time
     if "exif" not in image.info and image.format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
         return image
     rotated = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
@@ -94,7 +95,10 @@ def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert grey values of 16 or 32 bits, or floating-point values from 0 to 1, to 8 bits."""
+    """Convert grey values of 16 or 32 bits or floating-point values to 8 bits.
+
+    The range of 32-bit and floating-point values is not fixed: values up to 255 (up to 1) are taken as 8 bits (as 0-1).
+    """
     values = np.asarray(image).astype(np.float64)
     largest = values.max(initial=0)
     if image.mode.startswith("I;16"):

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from prodrec.core.base.errors import BadOption, NotFound
-from prodrec.core.data.photos.listing import UNKNOWN_COMPRESSION, UNREADABLE
+from prodrec.core.data.photos.listing import UNKNOWN_COMPRESSION, UNREADABLE_REASONS
 from prodrec.core.data.photos.name_matching import NO_MATCH, match_names
 from prodrec.core.data.photos.sources import PhotoSource, open_photos, photo_names
 
@@ -133,7 +133,7 @@ def test_links(tmp_path: Path) -> None:
     assert source.names_P == sorted([*FILES, "linked/e.jpg", "gone.jpg", "itself"])
     broken = [name for name, number in zip(source.names_P, source.unreadable_P, strict=True) if number]
     assert broken == ["gone.jpg", "itself"]
-    assert {UNREADABLE[number] for number in source.unreadable_P} == {"", "it is a link that leads nowhere"}
+    assert {UNREADABLE_REASONS[number] for number in source.unreadable_P} == {"", "it is a link that leads nowhere"}
 
 
 def test_names_that_are_not_utf_8_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,8 +172,8 @@ def test_hard_links_in_a_tar(tmp_path: Path) -> None:
 
 def test_zip_compression_that_cannot_be_read(tmp_path: Path) -> None:
     source = open_photos(zipped(tmp_path / "p.zip", zipfile.ZIP_BZIP2), unpack_into=None)
-    assert {UNREADABLE[number] for number in source.unreadable_P} == {UNREADABLE[UNKNOWN_COMPRESSION]}
-    assert "compression" in UNREADABLE[UNKNOWN_COMPRESSION]
+    assert {UNREADABLE_REASONS[number] for number in source.unreadable_P} == {UNREADABLE_REASONS[UNKNOWN_COMPRESSION]}
+    assert "compression" in UNREADABLE_REASONS[UNKNOWN_COMPRESSION]
 
 
 def test_unusable_sources(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def store(directory: Path, *, shard_bytes: int = 100, rows: list[int] | None = N
 
 def files(folder: Path, *names: str) -> PhotoLocations:
     n = len(names)
-    return PhotoLocations(str(folder), Texts.from_strings(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool))
+    return PhotoLocations(
+        str(folder), Texts.from_strings(names), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, bool)
+    )
 
 
 def test_reads_what_was_written_in_any_order(tmp_path: Path) -> None:
