@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mkdocs_gen_files
@@ -10,50 +11,73 @@ from typer.main import get_command
 
 from prodrec.cli.app import COMMANDS, app
 from prodrec.core.base.config import describe
+from prodrec.core.base.options import options_of
+from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.models.families import FAMILIES, make_recipe
 
 
-def cell(text: object) -> str:
-    """Return text for a cell of a Markdown table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in line) + " |" for line in lines
+    )
 
 
-def option_rows(parameters: list[Any]) -> str:
-    rows = ["| option | meaning | default |", "| --- | --- | --- |"]
-    for parameter in parameters:
-        is_argument = parameter.param_type_name == "argument"
-        names = f"`{parameter.metavar or parameter.name.upper()}`" if is_argument else f"`{max(parameter.opts, key=len)}`"
-        hidden = parameter.default in (None, False, ()) or "[default" in (parameter.help or "")
-        rows.append(f"| {names} | {cell(parameter.help)} | {'' if hidden else f'`{cell(parameter.default)}`'} |")
-    return "\n".join(rows)
+def code(text: object) -> str:
+    return f"`{text}`"
+
+
+def parameter_row(parameter: Any) -> tuple[str, str, str]:
+    """Return name, meaning and default of an option or argument of a command."""
+    if parameter.param_type_name == "argument":
+        name = parameter.metavar or parameter.name.upper()
+    else:
+        name = max(parameter.opts, key=len)
+    meaning = parameter.help or ""
+    shows_default = parameter.default not in (None, False, ()) and "[default" not in meaning
+    return code(name), meaning, code(parameter.default) if shows_default else ""
 
 
 def commands_page() -> str:
     group: Any = get_command(app)
-    parts = ["# Commands\n\nGenerated from the help texts. `prodrec COMMAND --help` prints the same.\n"]
+    parts = ["# Commands\n\nGenerated from the help texts; `prodrec COMMAND --help` prints the same.\n"]
     for stated in COMMANDS:
         command = group.commands[stated.name]
-        parameters = [p for p in command.params if p.name != "help"]
-        text = inspect.cleandoc(command.help or "")
-        epilog = inspect.cleandoc(stated.settings.get("epilog") or "")
-        parts.append(f"## prodrec {stated.name}\n\n{text}\n\n{option_rows(parameters)}\n\n{epilog}\n")
+        options = table(("option", "meaning", "default"), map(parameter_row, command.params))
+        text, epilog = (inspect.cleandoc(part or "") for part in (command.help, stated.settings.get("epilog")))
+        parts.append(f"## prodrec {stated.name}\n\n{text}\n\n{options}\n\n{epilog}\n")
     return "\n".join(parts)
 
 
 def settings_page() -> str:
-    parts = [
+    text = (
         "# Settings\n\nThe keys of `prodrec train --set KEY=VALUE`, of `--config FILE.toml`, and of "
         "`prodrec.train(settings={…})`. The values are the defaults of the family `visual`.\n"
-    ]
+    )
+    parts = [text]
     settings = describe(make_recipe("visual").parts())
     for group in dict.fromkeys(row.group for row in settings):
-        rows = [f"| `{row.key}` | `{cell(row.value)}` | {cell(row.meaning)} |" for row in settings if row.group == group]
-        parts.append(f"## {group.capitalize()}\n\n| key | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n")
-    families = [f"| `{f.name}` | {cell(f.summary)} | {cell(f.paper)} |" for f in FAMILIES.values()]
-    parts.append("## Families\n\n| family | network | from |\n| --- | --- | --- |\n" + "\n".join(families) + "\n")
+        rows = [(code(row.key), code(row.value), row.meaning) for row in settings if row.group == group]
+        parts.append(f"## {group.capitalize()}\n\n{table(('key', 'default', 'meaning'), rows)}\n")
+    families = [(code(family.name), family.summary, family.paper) for family in FAMILIES.values()]
+    parts.append(f"## Families\n\n{table(('family', 'network', 'from'), families)}\n")
     return "\n".join(parts)
 
 
-for page, content in (("reference/commands.md", commands_page()), ("reference/settings.md", settings_page())):
+def prepare_options_page() -> str:
+    text = "# Options of prepare\n\nKeywords of `prodrec.prepare`, and keys of a TOML file for `prodrec prepare --config`.\n"
+    options = options_of(ColumnNames, PrepareOptions).values()
+    rows = [(code(option.name), code(repr(option.default)), option.help) for option in options]
+    return f"{text}\n{table(('key', 'default', 'meaning'), rows)}\n"
+
+
+PAGES = {
+    "reference/commands.md": commands_page,
+    "reference/settings.md": settings_page,
+    "reference/prepare-options.md": prepare_options_page,
+}
+for page, content in PAGES.items():
     with mkdocs_gen_files.open(page, "w") as file:
-        file.write(content)
+        file.write(content())
