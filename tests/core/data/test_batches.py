@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_a_batch_contains_its_rows():
     assert batch.tokens_BT.tolist() == [[0, 0, 0], [1, 2, 0], [1, 2, 3]]
 
 
+def test_the_global_size_is_the_number_of_rows_unless_the_batch_is_a_shard():
+    batch = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
+    assert batch.global_size == 3
+    shard = replace(batch, global_size=12)
+    assert shard.global_size == 12 == shard.to_device(torch.device("cpu"), PHOTOS).global_size
+    empty = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([], np.int64))
+    assert empty.global_size == 0 and replace(empty, global_size=12).global_size == 12
+
+
 def test_an_augmented_photo_depends_only_on_seed_epoch_and_row():
     data = dataset_of()
 
@@ -86,14 +96,14 @@ def test_workers_load_the_same_batches_in_order():
 def test_a_photo_that_cannot_be_read_raises_one_sentence_even_from_a_worker(workers):
     data = dataset_of()
 
-    def gone(row):
-        raise BadArtefact(f"photo of row {row} is gone; prepare the dataset again.")
+    def decode_missing(row):
+        raise BadArtefact(f"photo of row {row} is missing; prepare the dataset again.")
 
-    data.photos.all_jpeg, data.photos.decode = False, gone
+    data.photos.all_jpeg, data.photos.decode = False, decode_missing
     source = RowBatches(data, PHOTOS, augment=False)
     with pytest.raises(BadArtefact) as caught:
         list(load_batches(source, sequential_order(np.arange(4), batch_size=2), workers=workers))
-    assert str(caught.value) == "photo of row 0 is gone; prepare the dataset again."
+    assert str(caught.value) == "photo of row 0 is missing; prepare the dataset again."
 
 
 def test_a_photo_that_the_fast_decoder_refuses_is_decoded_by_pillow():

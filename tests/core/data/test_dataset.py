@@ -1,3 +1,5 @@
+"""A prepared dataset opened: its arrays, splits, products and samples, and errors for damaged files."""
+
 from __future__ import annotations
 
 import json
@@ -28,7 +30,7 @@ def path(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def broken(path: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """A copy that a test may damage."""
     return Path(shutil.copytree(path, tmp_path / "dataset"))
 
 
@@ -82,7 +84,7 @@ def test_moves_with_its_directory(broken: Path, path: Path) -> None:
     assert open_dataset(moved).photos.read(7) == open_dataset(path).photos.read(7)
 
 
-def test_what_is_no_dataset(tmp_path: Path) -> None:
+def test_a_path_that_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="does not exist"):
         open_dataset(tmp_path / "nothing")
     (tmp_path / "file").write_text("x")
@@ -92,7 +94,7 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-def _cut(file: Path) -> None:
+def _truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5])
 
 
@@ -101,10 +103,10 @@ def _replace(array: np.ndarray[Any, Any]) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil"),
+    ("name", "damage"),
     [
-        ("dataset.json", _cut),
-        ("arrays/labels.npy", _cut),
+        ("dataset.json", _truncate),
+        ("arrays/labels.npy", _truncate),
         ("arrays/labels.npy", Path.unlink),
         ("arrays/labels.npy", _replace(np.zeros((12, 2), np.int32))),
         ("arrays/split.npy", _replace(np.zeros(12, np.int64))),
@@ -112,19 +114,19 @@ def _replace(array: np.ndarray[Any, Any]) -> Callable[[Path], None]:
         ("arrays/tokens.npy", _replace(np.zeros(1000, np.int32))),
         ("arrays/token_offsets.npy", lambda file: file.write_text("no array")),
         ("photos/index.npy", _replace(np.zeros((11, 3), np.int64))),
-        ("photos/00000.bin", _cut),
-        ("vocabulary.tsv", _cut),
+        ("photos/00000.bin", _truncate),
+        ("vocabulary.tsv", _truncate),
         ("products.parquet", Path.unlink),
     ],
 )
-def test_what_is_broken_is_named(broken: Path, name: str, spoil: Callable[[Path], object]) -> None:
-    spoil(broken / name)
+def test_a_broken_file_is_named(broken: Path, name: str, damage: Callable[[Path], object]) -> None:
+    damage(broken / name)
     with pytest.raises(BadArtefact) as error:
         open_dataset(broken)
     assert name.partition("/")[0] in str(error.value) and "again" in str(error.value)
 
 
-def test_versions_and_parts(broken: Path) -> None:
+def test_unknown_versions_and_incomplete_headers(broken: Path) -> None:
     header = json.loads((broken / "dataset.json").read_text())
     for change, words in (({"format_version": 99}, "format version 99"), ({"taxonomy": {}}, "not complete")):
         (broken / "dataset.json").write_text(json.dumps(header | change))

@@ -1,3 +1,5 @@
+"""Groups of rows: numbering, joining, sizes and conflicts."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,14 +29,14 @@ def test_joining_follows_chains(seed: int) -> None:
     pairs = random.integers(0, n, (random.integers(0, 70), 2))
     blocks = np.array_split(pairs, 4)
     member = list(range(n))
-    for i, j in pairs:  # the slow way: one name for both sides
+    for i, j in pairs:  # a slow reference: rename one side to the other
         old, new = member[i], member[j]
         member = [new if m == old else m for m in member]
-    found = join_pairs(np.arange(n), blocks)
-    assert found.tolist() == renumber_groups(np.array(member)).tolist()
+    group = join_pairs(np.arange(n), blocks)
+    assert group.tolist() == renumber_groups(np.array(member)).tolist()
 
 
-def test_joining_from_a_start() -> None:
+def test_joining_starts_from_given_groups() -> None:
     start = np.array([0, 0, 2, 2, 4])
     assert join_pairs(start, []).tolist() == [0, 0, 1, 1, 2]
     assert join_pairs(start, [np.array([[3, 4]])]).tolist() == [0, 0, 1, 1, 1]

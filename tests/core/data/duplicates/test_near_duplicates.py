@@ -104,7 +104,7 @@ def test_nothing_near() -> None:
     assert group.tolist() == list(range(1000)) and "no two photos are within 4 bits" in report["why"]
 
 
-def test_the_sample_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_decides_for_all_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_duplicates, "_SAMPLE_PHOTOS", 600)
     exact, hashes, leaf = with_copies(wrong=0.0, count=900)
     group, report = join_near_duplicates(exact, hashes, leaf, "auto")

@@ -1,3 +1,5 @@
+"""Perceptual hashes of similar and of different photos, and the search for near pairs."""
+
 from __future__ import annotations
 
 import io
@@ -55,14 +57,14 @@ def test_other_photos_are_far() -> None:
     assert hamming_distance(hashes[i], hashes[j]).min() > 8
 
 
-def test_photos_without_structure_have_no_hash() -> None:
+def test_photos_without_structure_have_the_flat_hash() -> None:
     noisy = Image.fromarray(np.random.default_rng(0).integers(250, 253, (60, 60), dtype=np.uint8))
     assert hashes_of(Image.new("RGB", (50, 50), (9, 99, 200)), noisy).tolist() == [FLAT, FLAT]
     assert (hashes_of(*(picture(seed) for seed in range(20))) != FLAT).all()
 
 
-def test_hash_is_the_same_in_any_company() -> None:
-    """Whole numbers throughout: neither the batch nor the machine changes a bit."""
+def test_a_hash_does_not_depend_on_the_other_photos() -> None:
+    """All arithmetic is in integers: neither the batch nor the machine changes a bit."""
     images = [picture(seed) for seed in range(9)]
     together = hashes_of(*images)
     assert together.tolist() == [int(hashes_of(image)[0]) for image in images]
@@ -84,8 +86,8 @@ def test_banded_pairs_are_all_pairs(bits: int, at_once: int, monkeypatch: pytest
     expected = sorted(zip(i[near].tolist(), j[near].tolist(), strict=True))
     compared: list[int] = []
     pairs = near_pairs(hashes, bits, advance=compared.append)
-    found = sorted(tuple(pair) for block in pairs for pair in block.tolist())
-    assert found == expected and len(expected) > 0  # each of them once
+    listed = sorted(tuple(pair) for chunk in pairs for pair in chunk.tolist())
+    assert listed == expected and len(expected) > 0  # each pair once
     assert sum(compared) == count_comparisons(hashes, bits) < (bits + 1) * len(i)
 
 

@@ -35,7 +35,7 @@ def test_height_comes_before_width(size: str, height: int, width: int) -> None:
         ("std", (0.2, 0.2, -1.0)),
     ],
 )
-def test_what_cannot_be(key: str, value: Any) -> None:
+def test_values_out_of_range_raise(key: str, value: Any) -> None:
     with pytest.raises(ValueError) as caught:
         PhotoConfig(**{key: value})
     assert str(caught.value).startswith(key) and str(caught.value).endswith(".")
@@ -45,7 +45,7 @@ def test_what_cannot_be(key: str, value: Any) -> None:
     ("key", "value"),
     [("crop_area", (1.0, 1.0)), ("crop_aspect", 1.0), ("deform", 0.79), ("colour_jitter", 0.99), ("std", (1e-3,) * 3)],
 )
-def test_the_bounds_themselves_can_be(key: str, value: Any) -> None:
+def test_bounds_are_valid(key: str, value: Any) -> None:
     assert getattr(PhotoConfig(**{key: value}), key) == value
 
 

@@ -69,7 +69,7 @@ def test_small_plain_jpegs_keep_their_bytes(tmp_path: Path) -> None:
     assert chunk.photos.sizes_P2.tolist() == [[64, 48], [64, 48]]
 
 
-def test_everything_else_is_stored_as_jpeg(tmp_path: Path) -> None:
+def test_all_other_photos_are_encoded_as_jpeg(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     photos = [encode(PICTURE), encode(PICTURE, "JPEG", exif=exif), encode(PICTURE.convert("CMYK"), "JPEG")]
@@ -127,7 +127,7 @@ def test_problems_are_recorded_by_photo(tmp_path: Path) -> None:
     assert reasons(unreadable.photos) == {0: UNDECODABLE}
 
 
-def test_workers_change_nothing(tmp_path: Path) -> None:
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     locations = []
     for i in range(150):
         path = tmp_path / f"{i}.png"

@@ -33,7 +33,7 @@ def files(folder: Path, *names: str) -> PhotoLocations:
     )
 
 
-def test_reads_what_was_written_in_any_order(tmp_path: Path) -> None:
+def test_photos_are_read_in_any_order(tmp_path: Path) -> None:
     photos = store(tmp_path)
     assert len(photos) == len(PHOTOS)
     assert [photos.read(row) for row in reversed(range(40))] == PHOTOS[::-1]
@@ -46,7 +46,7 @@ def test_a_photo_larger_than_a_shard(tmp_path: Path) -> None:
     assert [photos.read(row) for row in range(40)] == PHOTOS
 
 
-def test_rows_share_photos_and_unused_ones_go(tmp_path: Path) -> None:
+def test_rows_share_photos_and_unused_photos_are_removed(tmp_path: Path) -> None:
     rows = [3, 3, 20, 7]
     photos = store(tmp_path, rows=rows)
     assert [photos.read(i) for i in range(4)] == [PHOTOS[row] for row in rows]
@@ -54,7 +54,7 @@ def test_rows_share_photos_and_unused_ones_go(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.bin", "index.npy"]
 
 
-def test_opens_its_files_anew_in_every_process(tmp_path: Path) -> None:
+def test_every_process_opens_its_own_files(tmp_path: Path) -> None:
     photos = store(tmp_path)
     photos.read(0)
     copy = pickle.loads(pickle.dumps(photos))

@@ -41,18 +41,18 @@ def test_modes(mode: str) -> None:
 
 
 def test_cmyk_jpeg() -> None:
-    found = pixels(encode(PICTURE.convert("CMYK"), "JPEG", quality=100, subsampling=0)).astype(int)
-    assert np.abs(found - np.asarray(PICTURE)).mean() < 2
+    decoded = pixels(encode(PICTURE.convert("CMYK"), "JPEG", quality=100, subsampling=0)).astype(int)
+    assert np.abs(decoded - np.asarray(PICTURE)).mean() < 2
 
 
-def test_alpha_lies_over_white() -> None:
+def test_alpha_is_blended_with_white() -> None:
     picture = PICTURE.convert("RGBA")
     alpha = np.zeros((48, 64), np.uint8)
     alpha[:24] = 255
     picture.putalpha(Image.fromarray(alpha))
-    found = pixels(encode(picture))
-    assert np.array_equal(found[:24], np.asarray(PICTURE)[:24])
-    assert (found[24:] == 255).all()
+    decoded = pixels(encode(picture))
+    assert np.array_equal(decoded[:24], np.asarray(PICTURE)[:24])
+    assert (decoded[24:] == 255).all()
 
 
 def test_transparent_colours() -> None:
@@ -112,7 +112,7 @@ def test_truncated(kind: str, share: float) -> None:
     assert error.value.reason == TRUNCATED
 
 
-def test_pixel_limit_is_judged_before_decoding() -> None:
+def test_pixel_limit_is_checked_before_decoding() -> None:
     data = encode(PICTURE)
     with pytest.raises(PhotoRejected, match="64 x 48 pixels") as error:
         open_upright(data[:100], pixel_limit=64 * 48 - 1)
@@ -120,7 +120,7 @@ def test_pixel_limit_is_judged_before_decoding() -> None:
     assert open_upright(data, pixel_limit=64 * 48)[0].size == (64, 48)
 
 
-def test_limit_of_pil_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_s_own_limit_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert open_upright(encode(PICTURE))[0].size == (64, 48)
     assert Image.MAX_IMAGE_PIXELS == 10
