@@ -54,7 +54,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.torchvision_backbones", "core.training.run"),  # run.json names its version
     "scipy": ("eval.refine",),
-    "matplotlib": ("core.base.plot_style", "core.data.prepare.long_tail", "eval.plots"),
+    "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "demo"),

@@ -207,9 +207,8 @@ def _resolve_level(scores: Scores, level: str | None) -> tuple[str, str]:
         raise Mismatch(f"{scores.path} has scores of no level of the category tree; a gallery needs one.")
     level = scores.scored_levels[-1] if level is None else level
     if level not in scores.levels:
-        raise BadOption(
-            f"--level {level}: {scores.path} has the levels {', '.join(scores.levels)}{did_you_mean(level, scores.levels)}."
-        )
+        hint = did_you_mean(level, scores.levels)
+        raise BadOption(f"--level {level}: {scores.path} has the levels {', '.join(scores.levels)}{hint}.")
     source = source_level(scores, level)
     if source is None:
         scored = ", ".join(scores.scored_levels)

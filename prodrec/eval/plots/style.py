@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
-from prodrec.core.base.outputs import new_file
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.outputs import new_file
 from prodrec.core.base.plot_style import plot_settings
 
 if TYPE_CHECKING:

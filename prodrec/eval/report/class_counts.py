@@ -23,7 +23,7 @@ class ClassCounts:
     """Counts of one score file.
 
     images_C: test images of every class, int64.
-    correct:  correct images by criterion, int64 [C]; a criterion that the run cannot answer is missing.
+    correct:  correct images by criterion, int64 [C]; a criterion for which the run has no scores is missing.
     """
 
     images_C: NDArray[np.int64]
@@ -34,8 +34,8 @@ class ClassCounts:
 class PairCounts:
     """Counts of the images on which two runs differ, by criterion, int64 [C].
 
-    better: images that only the second run has correct.
-    worse:  images that only the first run has correct.
+    better: images that only the second run predicts correctly.
+    worse:  images that only the first run predicts correctly.
     """
 
     better: dict[Criterion, NDArray[np.int64]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class PairCounts:
 
 
 class ClassifiedRows(NamedTuple):
-    """Rows of one file in a population: the class to count each under, and whether it is correct by criterion."""
+    """Rows of one file in a population: their classes, and by criterion whether they are correct."""
 
     class_R: NDArray[np.int32]
     correct: dict[Criterion, NDArray[np.bool_]]
@@ -93,7 +93,8 @@ class SplitCounts:
     """All counts over the rows of one split.
 
     all_rows:        every row, by its leaf.
-    attributes:      the rows labelled with an attribute; by (attribute, "state" or "leaf"), the class counted under.
+    attributes:      the rows labelled with an attribute. Their classes are the states of the attribute at the key
+                     (attribute, "state"), and the leaves at the key (attribute, "leaf").
     tree_histograms: per file, images by value of each tree measure, int64 [V].
     tree_pairs:      the same by the values of the first (rows) and the second file (columns) of a pair, int64 [V, V].
     """

@@ -37,8 +37,8 @@ def count_scores(
 
     attributes:    names of the attributes whose rows and states are counted.
     tree_measures: whether tree measures are counted.
-    pairs:         pairs of files to compare row by row. A pair is compared if both files have the same rows as
-                   files[0]; other pairs are missing in the result.
+    pairs:         pairs of files to compare row by row. The result contains the pairs whose files both have the same
+                   rows as files[0].
     Raises what `Scores.chunks` raises.
     """
     leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]

@@ -11,8 +11,8 @@ from prodrec.core.scores.reader import open_scores
 def find_scores(directory: Path) -> list[Path]:
     """Return all score files of `directory`. Raises NotFound if there are none.
 
-    Files with scores of the leaves come first, among them runs of the family `visual`, then files by name. A report
-    compares all others with the first file, which therefore should have the scores that the others have.
+    Files with scores of the leaves come first, and among these the runs of the family `visual`; otherwise the order is
+    that of the names. A report compares all files with the first, so the first should have scores of the leaves.
     """
     paths = sorted(Path(directory).glob("*.h5"))
     if not paths:

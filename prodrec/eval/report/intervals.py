@@ -20,7 +20,7 @@ Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
 PRIOR_IMAGES = 4.0
-"""Number of images by which the share of a stratum is shrunk towards the overall mean before its variance is estimated.
+"""Weight of the overall mean, in images, in the smoothed share of a stratum from which its variance is computed.
 
 Without it, a class with one image would have variance 0. The value was chosen by simulation
 (tests/eval/report/test_intervals.py); no theory supports it.
@@ -140,8 +140,8 @@ def paired_mean_gain_interval(images_VV: Counts, values_V: Floats, included_V: N
     """Return the interval of the gain in a mean between two runs on the same images.
 
     images_VV:  images by the value of the first run (rows) and of the second run (columns).
-    included_V: the values that enter the mean. A run's mean is over the images to which the run gives such a value,
-                for example over its own mistakes.
+    included_V: the values that enter the mean. Each run has its own set of images with such values, for example its
+                mistakes, and its mean is over these.
 
     Let P_a and P_b be the runs' shares of included images, and m_a and m_b their means. An image with the values v_a
     and v_b moves the gain by c_b (v_b - m_b) / P_b - c_a (v_a - m_a) / P_a, where c is 1 for an included value and 0

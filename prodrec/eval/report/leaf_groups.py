@@ -37,10 +37,11 @@ class Thresholds:
 class LeafGroup:
     """A group of leaves, evaluated at one level.
 
-    section, name: where and under which name the report shows the group.
-    level, depth:  name and index of the level whose classes are evaluated.
-    leaves:        indices of the leaves, int64.
-    metrics:       ACC, MACC or MACRO.
+    section: section of the report in which the group is shown.
+    name:    label of its rows.
+    level:   name of the level whose classes are evaluated; `depth` is its index.
+    leaves:  indices of the leaves, int64.
+    metrics: one row each: ACC, MACC or MACRO.
     """
 
     section: str

@@ -31,7 +31,7 @@ class Report:
     rows:           all rows but those of single leaves.
     leaf_rows:      the rows of single leaves; empty unless they were requested.
     runs:           the score files, as plain values.
-    notes:          sentences without which the numbers may be misread.
+    notes:          facts without which the numbers may be misread, one sentence each.
     builder:        builds further rows from the same counts.
     train_images_C: training images of every leaf, int64.
     """
@@ -47,7 +47,7 @@ class Report:
     train_images_C: NDArray[np.int64]
 
     def limited_rows(self) -> Iterator[Row]:
-        """Yield the rows, then those of the 10,000 leaves with the most test images in the order of the classes."""
+        """Yield the rows, then the rows of the MOST_LEAVES leaves with the most test images, in class order."""
         yield from self.rows
         yield from self.leaf_rows.rows_at(sorted(self.leaf_rows.largest(MOST_LEAVES)))
 

@@ -29,8 +29,8 @@ from prodrec.eval.report.tree_measures import measure_tree
 class RowResults:
     """Results of one run on R rows.
 
-    positions:       by level, the position of the true class (see positions.py), int64 [R]; a level whose scores the
-                     run lacks is missing.
+    positions:       by level, the position of the true class (see positions.py), int64 [R]; a level for which the run
+                     has no scores is missing.
     states:          by attribute of the file, the code of the true state, int32 [R]; 0 if the product has none
                      (S eq. 7).
     state_positions: by scored attribute, the position of the true state, int64 [R]; meaningless where the code is 0.

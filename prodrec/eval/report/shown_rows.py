@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 OVERALL, BY_ROOT = "overall", "by root"
 MOST_GROUPS = {leaf_table.SECTION: 60, BY_ROOT: 200}
-"""Number of groups that are shown of a section, those with the most test images; all of other sections."""
+"""Largest number of groups shown, by section: those with the most test images. Other sections show all groups."""
 MOST_TOPS = {OVERALL: 99, "head and tail": 2}
-"""Number of top-k accuracies that are shown of a section, the smallest k; one of other sections."""
+"""Largest number of k shown, by section: the smallest k. Other sections show one."""
 
 
 def shown_rows(report: Report) -> list[Row | str]:

@@ -1,4 +1,4 @@
-"""The attribute section of a report (S table 2), with figures reckoned by hand."""
+"""The attribute section of a report (S table 2) has the values computed by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ca(predicted: Write, name: str = "ca", *, leaf: list[int] = LEAF, states: An
 
 
 @pytest.mark.parametrize("top_k", [None, 1])
-def test_figures_by_hand(predicted: Write, top_k: int | None) -> None:
+def test_values_computed_by_hand(predicted: Write, top_k: int | None) -> None:
     report = evaluate_scores([ca(predicted, top_k=top_k)], by_attribute=True)
     acc, macc = cell(report, "colour", "ACC-branA"), cell(report, "colour", "MACC-branA")
     assert acc.value == pytest.approx(3 / 4) and (acc.images, acc.classes) == (4, 2)
@@ -75,7 +75,7 @@ def test_an_attribute_without_a_row_reads_na(predicted: Write) -> None:
     assert len(rows) == 4 and all(row["cells"] == {"a": None} for row in rows)
 
 
-def test_a_run_of_attributes_alone_is_shown_unasked(predicted: Write) -> None:
+def test_attributes_are_reported_by_default_for_a_run_of_attributes_alone(predicted: Write) -> None:
     report = evaluate_scores([predicted("alone", TRUTH, {}, attributes={"colour": (CODES, STATES)})])
     assert cell(report, "colour", "ACC-branA").value == 3 / 4 and cell(report, "colour", "ACC-branC") is None
     assert any("alone: scores of colour only" in note for note in report.notes)

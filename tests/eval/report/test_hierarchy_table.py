@@ -1,4 +1,4 @@
-"""The hierarchy section of a report, with figures reckoned by hand."""
+"""The hierarchy section of a report has the values computed by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cell(report: Report, group: str, column: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("top_k", [None, 2])
-def test_figures_of_a_run_with_two_levels(predicted: Write, top_k: int | None) -> None:
+def test_values_of_a_run_with_two_levels(predicted: Write, top_k: int | None) -> None:
     report = evaluate_scores([predicted("rl", TRUTH, {"root": ROOT, "leaf": LEAF}, top_k=top_k)], hierarchy=True)
     path, outside = cell(report, "full path right"), cell(report, "leaf outside root")
     assert path.value == pytest.approx(4 / 8) and path.images == 8 and path.classes == 4

@@ -30,8 +30,8 @@ def test_wilson_has_known_values() -> None:
 
 @pytest.mark.parametrize(("right", "images"), [(0, 1), (1, 1), (7, 10), (10, 10), (812, 1000)])
 def test_one_stratum_is_wilson(right: int, images: int) -> None:
-    found = accuracy_interval(np.array([right]), np.array([images]), np.ones(1))
-    assert found == pytest.approx(wilson_interval(right / images, images))
+    interval = accuracy_interval(np.array([right]), np.array([images]), np.ones(1))
+    assert interval == pytest.approx(wilson_interval(right / images, images))
 
 
 def test_newcombe_has_its_published_value() -> None:
@@ -41,7 +41,7 @@ def test_newcombe_has_its_published_value() -> None:
 
 
 @pytest.mark.parametrize("right", [0, 1])
-def test_classes_of_one_image_leave_a_width(right: int) -> None:
+def test_the_interval_has_a_width_for_classes_of_one_image(right: int) -> None:
     ones = np.ones(20, dtype=int)
     low, high = accuracy_interval(ones * right, ones, np.full(20, 1 / 20))
     assert 0.05 < high - low < 0.5 and low <= right <= high
@@ -60,13 +60,13 @@ def test_all_right_and_all_wrong_whatever_the_rounding_of_the_weights(classes: i
     assert 0 == low < high < 1
 
 
-def test_runs_that_agree_leave_a_width() -> None:
+def test_the_interval_has_a_width_for_runs_that_agree() -> None:
     images = np.array([1, 5, 40])
     low, high = paired_gain_interval(images * 0, images * 0, images, np.full(3, 1 / 3))
     assert low < 0 < high
 
 
-def test_more_images_make_it_narrower() -> None:
+def test_more_images_narrow_the_interval() -> None:
     weights = np.full(2, 0.5)
     widths = [np.ptp(accuracy_interval(np.array([3, 9]) * n, np.array([10, 10]) * n, weights)) for n in (1, 10, 100)]
     assert widths[0] > 2 * widths[1] > 4 * widths[2]
@@ -118,8 +118,8 @@ def test_mean_does_not_depend_on_the_direction_or_scale_of_its_values() -> None:
     images, values = np.array([60, 20, 15, 5]), np.arange(4) / 3
     value, (low, high) = mean_and_interval(images, values)
     assert value == pytest.approx((20 + 30 + 15) / 300) and low < value < high
-    turned, ends = mean_and_interval(images, 1 - values)
-    assert turned == pytest.approx(1 - value) and sorted(ends) == pytest.approx([1 - high, 1 - low])
+    mirrored, ends = mean_and_interval(images, 1 - values)
+    assert mirrored == pytest.approx(1 - value) and sorted(ends) == pytest.approx([1 - high, 1 - low])
 
 
 def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
@@ -134,7 +134,7 @@ def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
 
 @pytest.mark.parametrize("mistakes", [False, True])
 def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
-    """95 % intervals of simulated distances of two runs hold the true mean and gain about 95 times in 100."""
+    """95 % intervals of simulated distances of two runs contain the true mean and gain about 95 times in 100."""
     random = np.random.default_rng(5)
     joint = np.array([[0.70, 0.04, 0.02, 0.01], [0.06, 0.06, 0.01, 0.01], [0.02, 0.01, 0.02, 0], [0.01, 0.01, 0, 0.02]])
     values, counts = np.arange(4) / 3, np.arange(4) >= int(mistakes)
@@ -143,10 +143,10 @@ def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
         return float((share * values)[counts].sum() / share[counts].sum())
 
     first, gain = mean(joint.sum(axis=1)), mean(joint.sum(axis=0)) - mean(joint.sum(axis=1))
-    held_mean = held_gain = 0
+    mean_hits = gain_hits = 0
     for draw in random.multinomial(300, joint.ravel(), size=400).reshape(-1, 4, 4):
         low, high = mean_and_interval(draw.sum(axis=1)[counts], values[counts])[1]
-        held_mean += low <= first <= high
+        mean_hits += low <= first <= high
         low, high = paired_mean_gain_interval(draw, values, counts)
-        held_gain += low <= gain <= high
-    assert 0.925 <= held_mean / 400 <= 0.985 and 0.925 <= held_gain / 400 <= 0.985
+        gain_hits += low <= gain <= high
+    assert 0.925 <= mean_hits / 400 <= 0.985 and 0.925 <= gain_hits / 400 <= 0.985

@@ -1,4 +1,4 @@
-"""Notes: what is true of several runs is said once."""
+"""Notes: runs with the same note share it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prodrec.core.scores.reader import open_scores
 from prodrec.eval.report.report_notes import level_notes, missing_level_notes
 
 
-def test_runs_of_which_the_same_is_true_share_a_note(draw_scores: Any) -> None:
+def test_runs_with_the_same_note_share_it(draw_scores: Any) -> None:
     drawn = [draw_scores("a"), draw_scores("b"), draw_scores("c", scored=("root", "leaf")), draw_scores("d", top_k=4)]
     drawn.append(draw_scores("e", scored=("root",)))
     files = [open_scores(one.path) for one in drawn]

@@ -1,4 +1,4 @@
-"""How files become groups: names, and repeats of one recipe."""
+"""Grouping of files: names of the groups, and repeats of one recipe."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def names(files: list[Any], *, mean: bool = False) -> list[str]:
     return [group.name for group in group_runs(files, mean=mean)]
 
 
-def test_runs_give_their_names() -> None:
+def test_groups_have_the_names_of_their_runs() -> None:
     assert names([file("visual", "visual"), file("sicot", "sicot", with_titles=True)]) == [
         "visual",
         "sicot with titles",
     ]
 
 
-def test_equal_names_fall_back_to_files_and_places() -> None:
+def test_equal_names_are_replaced_by_file_names_and_paths() -> None:
     raw, refined = file("visual", "visual"), file("visual", "visual", path="scores/refined.h5")
     assert names([raw, refined]) == ["visual", "refined"]
     assert names([raw, file("visual", "visual", path="old/visual.h5")]) == ["scores/visual.h5", "old/visual.h5"]
     assert len(set(names([raw, raw]))) == 2
 
 
-def test_repeats_of_a_recipe_are_one_column() -> None:
+def test_repeats_of_a_recipe_are_one_group() -> None:
     files = [file("v1", "visual", 1), file("s1", "sicot", 1), file("v2", "visual", 2), file("s2", "sicot", 2)]
     groups = group_runs(files, mean=True)
     assert [(group.name, group.files) for group in groups] == [
@@ -55,7 +55,7 @@ def test_repeats_of_a_recipe_are_one_column() -> None:
     assert paired_files(files, *groups) == [(0, 1), (2, 3)]
 
 
-def test_a_recipe_that_differs_is_another_column() -> None:
+def test_a_different_recipe_is_another_group() -> None:
     files = [
         file("sicot-a-seed1", "sicot", 1, titles="mean"),
         file("sicot-a-seed2", "sicot", 2, titles="mean"),

@@ -1,4 +1,4 @@
-"""Facts of predictions in a tree, row by row by hand."""
+"""Tree measures of single rows have the values computed by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_all_levels_scored(tree: Taxonomy) -> None:
     }
 
 
-def test_levels_that_were_not_scored_are_read_off_the_leaf(tree: Taxonomy) -> None:
+def test_levels_without_scores_follow_from_the_leaf(tree: Taxonomy) -> None:
     assert measured(tree, leaf=LEAF) == {DISTANCE: [0, 1, 2, 3, 0], FULL_PATH: [1, 0, 0, 0, 1]}
     two = measured(tree, root=ROOT, leaf=LEAF)
     assert two[FULL_PATH] == [1, 0, 0, 0, 0] and two[conflict_name("leaf", "root")] == [0, 0, 1, 0, 1]
