@@ -1,6 +1,6 @@
-"""Puts a network together: parts of its config, for the classes, attributes and words of a dataset or of a saved run.
+"""Builds a network from its settings, for the classes, attributes and words of a dataset or of a saved run.
 
-Shapes: B rows, D feature, E word vector, V words.
+Shapes: B rows, D feature, C classes of a level, E word vector, V words.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.pretrained import load_matching
+from prodrec.models.pretrained import load_weights_into
 from prodrec.models.tasks import Tasks, choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
 
 RANDOM_WORD_DIMENSION = 100
+"""Width of random word vectors by default, as of pretrained ones."""
+SHARD_FROM_WEIGHTS = 2**24
+"""Weights from which classifier=auto shards. Otherwise ranks would exchange their gradient (64 MiB) in every step."""
 
 
 def build_network(
@@ -42,14 +45,18 @@ def build_network(
     load_weights: bool = True,
     sharded: bool | None = None,
 ) -> RecognitionNetwork:
-    """The network of `config` for the classes of `taxonomy` and a vocabulary of `words` words (ids 1..words).
+    """Return the network that `config` describes, for a dataset. Random weights come from torch's global generator.
 
-    Random starts come from torch's global generator. attributes: all of the dataset's; train_images: of every leaf,
-    needed to train with logit_adjustment; photo_size: (height, width), tried on the backbone, and needed for spatial
-    attention, whose template has the size of the feature map; feature_width: of the vectors that stand in place of
-    photos, where the dataset holds such. With load_weights=False no weights file is read (a saved network brings its
-    own; see `restore_network`). sharded: whether each rank holds a part of the deepest level; None: as `config` says.
-    Raises BadOption for settings that do not fit the data, and what `build_backbone` raises.
+    attributes:    all attributes of the dataset
+    words:         size of the vocabulary; word ids are 1..words
+    train_images:  training images of every leaf; needed to train with logit_adjustment
+    photo_size:    (height, width) in pixels. If given, the backbone is checked with it. Spatial attention needs it,
+                   because its template has the size of the feature map
+    feature_width: width of the feature vectors, for datasets that have them instead of photos
+    load_weights:  False reads no weights file, as for a saved network (see `restore_network`)
+    sharded:       whether the deepest level's classes are divided among the ranks; None decides by `config`
+
+    Raise BadOption for settings that do not fit the dataset, and the errors of `build_backbone`.
     """
     if config.logit_adjustment and train_images is None and load_weights:
         raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every leaf.")
@@ -59,7 +66,7 @@ def build_network(
     if config.attention is not None:
         assert photo_size is not None, "the template of the attention has the size of a feature map"
         maps, *grid = backbone.map_shape(*photo_size, at=config.attention_at)
-        attention = SpatialAttention(maps, (grid[0], grid[1]), spread=config.attention_spread)
+        attention = SpatialAttention(maps, (grid[0], grid[1]), init_std=config.attention_spread)
     embed, width = _embed(config, backbone.width)
     word_vectors = _word_vectors(config, words, word_vectors_VE) if config.titles else None
     title_encoder = None
@@ -87,16 +94,19 @@ def restore_network(
     feature_width: int | None = None,
     sharded: bool = False,
 ) -> RecognitionNetwork:
-    """Build a saved network without reading any other file, and give it `weights`, its state dict.
+    """Return a saved network with `weights`, its state dict; other arguments are those of `build_network`.
 
-    The network takes the tensors of `weights` themselves, so that those mapped from a file are read when they are used
-    and not before. sharded: every rank holds its part of the deepest level's classes, whatever the recipe says. Words
-    and their dimension are those of the saved word vectors. Raises Mismatch where weights and config differ.
+    The parameters are the tensors of `weights` themselves; those mapped from a file are read only when they are used.
+    The saved word vectors determine the number of words and their dimension.
+
+    Raise Mismatch if weights and config differ.
     """
-    saved = weights.get("word_vectors.weight")
-    vectors_VE = np.empty((saved.shape[0] - 1, saved.shape[1]), np.float32) if saved is not None else None
-    if config.titles and saved is None:
+    saved_vectors = weights.get("word_vectors.weight")
+    if config.titles and saved_vectors is None:
         raise Mismatch(f"the saved network has no word vectors, its recipe has titles={config.titles}.")
+    vectors_VE = None
+    if saved_vectors is not None:
+        vectors_VE = np.empty((saved_vectors.shape[0] - 1, saved_vectors.shape[1]), np.float32)  # without padding
     with torch.device("meta"):  # shapes without memory
         network = build_network(
             config,
@@ -109,14 +119,14 @@ def restore_network(
             load_weights=False,
             sharded=sharded,
         )
-    mine = dict(weights)
+    local_weights = dict(weights)
     for name, shard in network.shards().items():
         if name in weights:
-            mine[name] = weights[name][shard.first :][: len(network.get_parameter(name))]
-    load_matching(network, mine, optional=(), origin="the saved weights do not fit their recipe", take=True)
+            local_weights[name] = weights[name][shard.first :][: len(network.get_parameter(name))]
+    load_weights_into(network, local_weights, mismatch="the saved weights do not fit their recipe", assign=True)
     for module in network.modules():
         if isinstance(module, RescaleChannels):
-            module.fill()
+            module.set_constants()
     assert not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()))
     return network
 
@@ -151,35 +161,33 @@ def _level_heads(
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
         column, classes = taxonomy.levels.index(level), taxonomy.count(level)
-        images_C = None
+        train_images_C = None
         if train_images is not None:
-            of_leaf = taxonomy.ancestors()[:, column]
-            images_C = torch.from_numpy(np.bincount(of_leaf, np.asarray(train_images), minlength=classes))
+            class_of_leaf = taxonomy.ancestors()[:, column]
+            train_images_C = torch.from_numpy(np.bincount(class_of_leaf, np.asarray(train_images), minlength=classes))
         private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
-        deepest = level == tasks.levels[-1]
-        sampled = config.classifier == "sampled" and deepest
-        as_set = _is_sharded(config, features * classes, deepest=deepest)
+        is_deepest = level == tasks.levels[-1]
+        if sharded is None:
+            is_sharded = _shards_classes(config, features * classes, is_deepest=is_deepest)
+        else:
+            is_sharded = sharded and is_deepest
         classifier = Classifier(
             features,
             classes,
-            sharded=as_set if sharded is None else sharded and deepest,
-            sample_share=config.sample_share if sampled else 1.0,
+            sharded=is_sharded,
+            sample_share=config.sample_share if config.classifier == "sampled" and is_deepest else 1.0,
             buffer_gib=config.score_buffer,
             logit_adjustment=config.logit_adjustment,
-            train_images_C=images_C,
+            train_images_C=train_images_C,
         )
         heads.append(LevelHead(level, column, private, classifier, weight=weight))
     return heads
 
 
-SHARDED_FROM = 2**24
-"""Weights from which auto shards a classifier: their gradient (64 MiB) would pass between the ranks in every step."""
-
-
-def _is_sharded(config: NetworkConfig, weights: int, *, deepest: bool) -> bool:
-    """Whether the ranks divide the classes of a level among them; a setting other than auto is for the deepest one."""
-    if config.classifier == "auto" or not deepest:
-        return dist.world_size() > 1 and weights >= SHARDED_FROM
+def _shards_classes(config: NetworkConfig, weights: int, *, is_deepest: bool) -> bool:
+    """Return whether the classes of a level are divided among the ranks; all levels but the deepest have `auto`."""
+    if config.classifier == "auto" or not is_deepest:
+        return dist.world_size() > 1 and weights >= SHARD_FROM_WEIGHTS
     return config.classifier == "sharded" or (config.classifier == "sampled" and dist.world_size() > 1)
 
 
@@ -187,45 +195,52 @@ def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:
     if not tasks.attributes:
         return None
     return AttributeHead(
-        width, tasks.attributes, tasks.columns, weights=tasks.attribute_weights, weight=tasks.branch_weight
+        width,
+        tasks.attributes,
+        tasks.attribute_columns,
+        weights=tasks.attribute_weights,
+        weight=tasks.attribute_head_weight,
     )
 
 
 def _embed(config: NetworkConfig, width: int) -> tuple[nn.Module, int]:
-    """The layers between backbone and visual feature, each with a ReLU: mixing by maximum wants features ≥ 0."""
+    """Return the layers between neck and visual feature, and its width.
+
+    Each layer has a ReLU, because mixing by maximum is meant for features ≥ 0.
+    """
     layers: list[nn.Module] = []
-    for out in (config.embed_hidden, config.embed):
-        if out is not None:
-            layers += [nn.Linear(width, out), nn.ReLU()]
-            width = out
+    for layer_width in (config.embed_hidden, config.embed):
+        if layer_width is not None:
+            layers += [nn.Linear(width, layer_width), nn.ReLU()]
+            width = layer_width
     return nn.Sequential(*layers), width
 
 
 def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.float32] | None) -> nn.Embedding:
-    """Row 0 is padding and stays zero, row i is word i.
+    """Return the table of word vectors: row 0 is padding and remains zero, row i is word i.
 
-    Random vectors have length 1 on average, and pretrained ones are scaled by one factor to the same average: their
-    geometry stays, and learning rates and the bilinear forms mean the same whatever made them.
+    Random vectors have a mean length of about 1. Pretrained ones are scaled by one factor to a mean length of 1, which
+    keeps their geometry. Learning rates and bilinear forms then have the same effect with either.
     """
     if words < 1:
         raise BadOption(f"titles={config.titles} needs titles, and this dataset has no words; use titles=none.")
     if torch.get_default_device().type == "meta" and vectors_VE is not None:
-        start_VE = torch.empty(vectors_VE.shape)
+        initial_VE = torch.empty(vectors_VE.shape)
     elif config.word_vectors == "random":
         dimension = config.word_dimension or RANDOM_WORD_DIMENSION
-        start_VE = torch.randn(words, dimension) / dimension**0.5
+        initial_VE = torch.randn(words, dimension) / dimension**0.5
     elif vectors_VE is None:
         raise BadOption("word_vectors=pretrained, and this dataset has no embeddings: run prodrec pretrain-embeddings.")
     elif len(vectors_VE) != words:
         raise Mismatch(f"the embeddings have {len(vectors_VE)} words and the vocabulary {words}; make them again.")
     else:
-        start_VE = torch.as_tensor(np.array(vectors_VE, dtype=np.float32))
-        lengths_V = start_VE.norm(dim=1)
-        known_V = lengths_V > 0
-        start_VE = start_VE / (lengths_V[known_V].mean() if known_V.any() else 1.0)
-    table = nn.Embedding(words + 1, start_VE.shape[1], padding_idx=0)
+        initial_VE = torch.as_tensor(np.array(vectors_VE, dtype=np.float32))
+        lengths_V = initial_VE.norm(dim=1)
+        has_vector_V = lengths_V > 0
+        initial_VE = initial_VE / (lengths_V[has_vector_V].mean() if has_vector_V.any() else 1.0)
+    table = nn.Embedding(words + 1, initial_VE.shape[1], padding_idx=0)
     with torch.no_grad():
         table.weight[0] = 0
-        table.weight[1:] = start_VE
+        table.weight[1:] = initial_VE
     table.weight.requires_grad_(config.train_word_vectors)
     return table

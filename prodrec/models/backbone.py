@@ -1,33 +1,36 @@
-"""The visual half of a network: trunk (feature map) and neck (visual feature), and the places in the trunk.
+"""The backbone of a network: a trunk, which returns a feature map, and a neck, which returns the visual feature.
 
-A place is the name of a stage as torchvision has it (`layer3`, `features.23`), reached through nn.Sequentials only.
+A stage is a named child of the trunk, or of an nn.Sequential inside it, by its name in torchvision (`layer3`,
+`features.23`).
 
-Shapes: B rows, D features, H×W feature map.
+Shapes: B rows, D features or feature maps, H×W photo or feature map.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
+
+NAMES_IN_MESSAGES = 12
+"""Stages that an error message lists; some networks have hundreds."""
 
 
 class Backbone(nn.Module):
-    """`trunk` gives a feature map B×D×H×W (a vector B×D for ViT), `neck` the visual feature B×width.
+    """A trunk and a neck.
 
-    The backbone `features` is given vectors B×width in place of photos, and both pass them on.
+    trunk:      returns feature maps B×D×H×W, or a vector B×D (vision transformers)
+    neck:       returns the visual feature B×width
+    fixed_side: height and width in pixels of the photos that the network accepts, or None if it accepts any size
+    private:    the layers of the network between its neck and its classifier. The head of each level gets a copy
+                (S §3.4); they are not submodules of the backbone
 
-    photo_side: the only side of photos that it takes, or None. private: what the network has between its neck and its
-    classifying layer; every task gets a copy (S §3.4), so that it is no part of the backbone's own weights.
-
-    With freeze_batch_norm the running statistics stay as they were loaded, also after .train(); scales and shifts are
-    still trained unless `affine` is off.
+    The backbone `features`, for datasets of feature vectors B×width, returns its input from both.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class Backbone(nn.Module):
         trunk: nn.Module,
         neck: nn.Sequential,
         width: int,
-        photo_side: int | None,
+        fixed_side: int | None,
         private: tuple[nn.Module, ...] = (),
     ) -> None:
         super().__init__()
@@ -44,76 +47,89 @@ class Backbone(nn.Module):
         self.trunk = trunk
         self.neck = neck
         self.width = width
-        self.photo_side = photo_side
-        self.private = private  # a tuple: no submodules
-        self._frozen: tuple[nn.Module, ...] = ()
+        self.fixed_side = fixed_side
+        self.private = private  # a tuple is not registered as submodules
+        self._frozen_norms: tuple[nn.Module, ...] = ()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Return the visual feature B×width."""
         features_BD: Tensor = self.neck(self.maps(images_BCHW))
         return features_BD
 
-    def maps(
-        self, images_BCHW: Tensor, *, then: Callable[[Tensor], Tensor] | None = None, at: str | None = None
-    ) -> Tensor:
-        """The feature map before pooling; what comes out at place `at` (None: at the end) goes through `then`.
+    def maps(self, images_BCHW: Tensor, *, until: str | None = None) -> Tensor:
+        """Return the feature maps after stage `until`, or after the whole trunk.
 
-        Raises BadOption for a photo size that this network cannot take.
+        Raise BadOption for a photo size that the network does not accept.
         """
-        side = self.photo_side
+        side = self.fixed_side
         if side is not None and images_BCHW.shape[2:] != (side, side):
             height, width = images_BCHW.shape[2:]
             raise BadOption(
                 f"backbone {self.name} takes photos of {side}x{side} only, not {height}x{width}: use image_size={side}."
             )
         maps_BDHW = images_BCHW
-        for place, stage in stages(self.trunk, at):
+        for name, stage in stages(self.trunk, until):
             maps_BDHW = stage(maps_BDHW)
-            if then is not None and place == at:
-                maps_BDHW = then(maps_BDHW)
-        return then(maps_BDHW) if then is not None and at is None else maps_BDHW
+            if name == until:
+                break
+        return maps_BDHW
+
+    def maps_after(self, maps_BDHW: Tensor, start: str | None) -> Tensor:
+        """Continue from the feature maps after stage `start` to the end of the trunk; None is the end itself."""
+        if start is None:
+            return maps_BDHW
+        passed_start = False
+        for name, stage in stages(self.trunk, start):
+            if passed_start:
+                maps_BDHW = stage(maps_BDHW)
+            passed_start = passed_start or name == start
+        return maps_BDHW
 
     def map_shape(self, height: int, width: int, *, at: str | None) -> tuple[int, int, int]:
-        """(maps, rows, columns) of the feature map at place `at` for photos of that size. Raises BadOption."""
+        """Return (maps, rows, columns) of the feature maps after stage `at`, for photos of `height`×`width` pixels.
+
+        Raise BadOption if there is no such stage or if its output is not a feature map.
+        """
         if at is not None:
-            self._check_place(at, "attention_at")
-        shapes: list[torch.Size] = []
+            self._check_stage(at, "attention_at")
+        shape = self._run_grey_photo(height, width, until=at).shape
+        is_channels_last = at is not None and self.name.startswith("swin")  # inside, its maps are B×H×W×D
+        if len(shape) != 4 or is_channels_last:
+            inside = " inside" if self.name.startswith("swin") else ""
+            remedy = "omit attention_at" if inside else "take another backbone, or attention=none"
+            raise BadOption(f"backbone {self.name} has no feature maps to attend to{inside}; {remedy}.")
+        return shape[1], shape[2], shape[3]
 
-        def note(maps_BDHW: Tensor) -> Tensor:
-            shapes.append(maps_BDHW.shape)
-            return maps_BDHW
+    def check_photo_size(self, height: int, width: int) -> None:
+        """Raise BadOption if the network does not accept photos of this size, in pixels; most have a smallest size."""
+        self._run_grey_photo(height, width)
 
-        self._try(height, width, then=note, at=at)
-        if len(shapes[0]) != 4 or (at is not None and self.name.startswith("swin")):
-            there = " inside" if self.name.startswith("swin") else ""
-            other = "leave attention_at out" if there else "take another backbone, or attention=none"
-            raise BadOption(f"backbone {self.name} has no feature maps to attend to{there}; {other}.")
-        return shapes[0][1], shapes[0][2], shapes[0][3]
-
-    def freeze_until(self, place: str) -> None:
-        """Keep weights and running statistics of all stages up to and including `place`. Raises BadOption."""
-        self._check_place(place, "freeze_until")
-        for name, stage in stages(self.trunk, place):
-            stage.requires_grad_(False)
-            self._frozen += tuple(_batch_norms(stage))
-            if name == place:
-                break
-        self.train(self.training)
-
-    def _check_place(self, place: str, setting: str) -> None:
-        known = [name for name, _ in places(self.trunk)]
-        if place not in known:
+    def _run_grey_photo(self, height: int, width: int, *, until: str | None = None) -> Tensor:
+        """Run a grey photo through the whole backbone and return the feature maps after stage `until`."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                grey_BCHW = torch.zeros(1, 3, height, width, device=next(self.parameters()).device)
+                maps_BDHW = self.maps(grey_BCHW, until=until)
+                self.neck(self.maps_after(maps_BDHW, until))
+        except RuntimeError as error:
             raise BadOption(
-                f"{setting}={place} is no place in backbone {self.name}{nearest(place, known)}; "
-                f"it has {shortened(known)}."
-            )
+                f"backbone {self.name} cannot take photos of {height}x{width}: {str(error).rstrip('.')}."
+            ) from error
+        finally:
+            self.train(was_training)
+        return maps_BDHW
 
     def private_layers(self, features: int, width: int | None, *, dropout: float | None) -> tuple[nn.Sequential, int]:
-        """Layers of one task between `features` and its classifier, and the width after them (S §3.4).
+        """Return the private layers of one level (S §3.4), between `features` and its classifier, and their width.
 
-        With width None a copy of the network's own, where it has any and they fit the features (they do unless `embed`
-        changed those); else linear + ReLU of that width, or none at all with 0.
+        width: of one linear layer with a ReLU; 0 is no layer. None is a copy of the network's own private layers, if it
+               has any and if they take `features` (`embed` may have changed that), else no layer
+        dropout: replaces the share that the network's own layers drop, unless None
         """
-        if width == 0 or (width is None and not (self.private and features == self.width)):
+        has_own = bool(self.private) and features == self.width
+        if width == 0 or (width is None and not has_own):
             return nn.Sequential(), features
         if width is not None:
             return nn.Sequential(nn.Linear(features, width), nn.ReLU()), width
@@ -124,69 +140,69 @@ class Backbone(nn.Module):
         last = [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
         return nn.Sequential(*layers), last.out_features
 
-    def check_photo_size(self, height: int, width: int) -> None:
-        """Run one grey photo through; raises BadOption where it is too small, or of a size that does not fit."""
-        self._try(height, width)
-
-    def _try(self, height: int, width: int, **options: Any) -> None:
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                grey_BCHW = torch.zeros(1, 3, height, width, device=next(self.parameters()).device)
-                self.neck(self.maps(grey_BCHW, **options))
-        except RuntimeError as error:
-            raise BadOption(
-                f"backbone {self.name} cannot take photos of {height}x{width}: {str(error).rstrip('.')}."
-            ) from error
-        finally:
-            self.train(was_training)
+    def replace_dropout(self, share: float) -> None:
+        """Drop `share` of the visual feature in training, in place of the network's own dropout after pooling."""
+        layers = [(name, module) for name, module in self.neck.named_children() if not isinstance(module, nn.Dropout)]
+        self.neck = nn.Sequential(OrderedDict([*layers, ("dropout", nn.Dropout(share))]))
 
     def freeze_batch_norm(self, *, affine: bool) -> None:
-        """Keep running statistics from now on; with `affine` scales and shifts go on training."""
-        self._frozen = tuple(_batch_norms(self))
-        for norm in self._frozen:
+        """Keep the running statistics as they are, also after `.train()`; `affine`: still train scales and shifts."""
+        self._frozen_norms = tuple(_batch_norms(self))
+        for norm in self._frozen_norms:
             for parameter in norm.parameters():
                 parameter.requires_grad_(affine)
         self.train(self.training)
 
-    def replace_dropout(self, share: float) -> None:
-        """Drop `share` of the visual feature in training, instead of what the network drops after its pooling."""
-        kept = [(key, module) for key, module in self.neck.named_children() if not isinstance(module, nn.Dropout)]
-        self.neck = nn.Sequential(OrderedDict([*kept, ("dropout", nn.Dropout(share))]))
+    def freeze_until(self, last: str) -> None:
+        """Keep the weights and running statistics of all stages up to and including `last`. Raise BadOption."""
+        self._check_stage(last, "freeze_until")
+        for name, stage in stages(self.trunk, last):
+            stage.requires_grad_(False)
+            self._frozen_norms += tuple(_batch_norms(stage))
+            if name == last:
+                break
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
+        """Set the training mode of all modules but the frozen batch norms."""
         super().train(mode)
-        for norm in self._frozen:
+        for norm in self._frozen_norms:
             norm.eval()
         return self
 
+    def _check_stage(self, name: str, setting: str) -> None:
+        names = [known for known, _ in all_stages(self.trunk)]
+        if name not in names:
+            outer = [known for known in names if known.count(".") <= 1]
+            listed = ", ".join(outer[:NAMES_IN_MESSAGES]) + (", …" if len(names) > NAMES_IN_MESSAGES else "")
+            raise BadOption(
+                f"{setting}={name} is not a stage of backbone {self.name}{did_you_mean(name, names)}; it has {listed}."
+            )
 
-def stages(trunk: nn.Module, place: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The stages of the trunk in their order, by name; one that holds `place` is opened up as far as to show it."""
+
+def stages(trunk: nn.Module, boundary: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, module) of the stages that make up the trunk, in order.
+
+    These are the children of the trunk. One that contains the stage `boundary` is replaced by its own children, as deep
+    as needed. A trunk that is no nn.Sequential is a single stage.
+    """
     if not isinstance(trunk, nn.Sequential):
         yield prefix.rstrip("."), trunk
         return
     for key, stage in trunk.named_children():
         name = prefix + key
-        if place is not None and place.startswith(f"{name}."):
-            yield from stages(stage, place, f"{name}.")
+        if boundary is not None and boundary.startswith(f"{name}."):
+            yield from stages(stage, boundary, f"{name}.")
         else:
             yield name, stage
 
 
-def _batch_norms(part: nn.Module) -> Iterator[nn.Module]:
-    return (module for module in part.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
-
-
-def places(trunk: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Every stage that has a name, also those inside others."""
+def all_stages(trunk: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, module) of every stage, each before the stages inside it."""
     for key, stage in trunk.named_children() if isinstance(trunk, nn.Sequential) else ():
         yield prefix + key, stage
-        yield from places(stage, f"{prefix}{key}.")
+        yield from all_stages(stage, f"{prefix}{key}.")
 
 
-def shortened(names: Sequence[str], most: int = 12) -> str:
-    """The first names of many, for a message."""
-    outer = [name for name in names if name.count(".") <= 1]
-    return ", ".join(outer[:most]) + (", …" if len(names) > most else "")
+def _batch_norms(module: nn.Module) -> Iterator[nn.Module]:
+    return (child for child in module.modules() if isinstance(child, nn.modules.batchnorm._BatchNorm))

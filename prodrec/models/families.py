@@ -1,6 +1,6 @@
-"""The table of model families: each row is the parts of the network and the recipe of its paper, as settings.
+"""The table of model families. A row names the parts of a network and the training recipe of its paper, as settings.
 
-No torch in here: `prodrec train --help` and `--settings` read this table.
+This module does not import torch: `prodrec train --help` and `--settings` read it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from prodrec.core.base.config import from_dict, override, show
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.config import format_value, from_dict, override
+from prodrec.core.base.errors import BadOption, did_you_mean
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
 from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
@@ -18,7 +18,7 @@ from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WE
 
 @dataclass(frozen=True)
 class Family:
-    """A row of the table: where it comes from, and the settings in which it differs from the defaults."""
+    """A row of the table: its source, and the settings that differ from the defaults."""
 
     name: str
     paper: str
@@ -30,7 +30,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is set for one training run."""
+    """All settings of a training run. Raises BadOption if they contradict each other."""
 
     family: str
     network: NetworkConfig
@@ -38,22 +38,21 @@ class Recipe:
     photos: PhotoConfig
 
     def __post_init__(self) -> None:
-        """Raise BadOption where parts contradict each other."""
         for name, needed in (("clip_norm", None), ("accumulate", 1), ("fused", "auto")):
-            found = getattr(self.training, name)
-            if self.network.classifier == "sampled" and found != needed:
+            value = getattr(self.training, name)
+            if self.network.classifier == "sampled" and value != needed:
                 raise BadOption(
-                    f"classifier=sampled updates the sampled classes alone, which needs {name}={show(needed)}, "
-                    f"not {show(found)}."
+                    f"classifier=sampled updates the sampled classes alone, which needs {name}={format_value(needed)}, "
+                    f"not {format_value(value)}."
                 )
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for run.json."""
+        """Return the settings as plain values, for run.json."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
-        """The inverse of `as_json`. Raises BadOption for an unknown family or setting."""
+        """Return the recipe that `as_json` described. Raise BadOption for an unknown family or setting."""
         return cls(
             family=_family(data["family"]).name,
             network=from_dict(NetworkConfig, data["network"], where=where),
@@ -62,11 +61,11 @@ class Recipe:
         )
 
     def parts(self) -> list[Any]:
-        """Network, training and photos, in the order in which `--settings` lists them."""
+        """Return the settings of network, training and photos, in the order of `--settings`."""
         return [self.network, self.training, self.photos]
 
     def with_settings(self, values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> Recipe:
-        """A copy with `values` applied. Raises BadOption as `override` does."""
+        """Return a copy with `values` applied. `where` and errors are those of `override`."""
         network, training, photos = override(self.parts(), values, where=where)
         return Recipe(self.family, network, training, photos)
 
@@ -74,7 +73,10 @@ class Recipe:
 def make_recipe(
     name: str, overrides: Mapping[str, Any] | None = None, *, where: str | Mapping[str, str] = "--set"
 ) -> Recipe:
-    """The recipe of family `name` with `overrides` (one flat namespace of keys). Raises BadOption."""
+    """Return the recipe of family `name`, with `overrides` by key. Raise BadOption.
+
+    where: origin of the overrides in messages, of all of them or by key
+    """
     family = _family(name)
     defaults = Recipe(
         family.name, NetworkConfig(**family.network), TrainingConfig(**family.training), PhotoConfig(**family.photos)
@@ -84,12 +86,13 @@ def make_recipe(
 
 def _family(name: str) -> Family:
     if name not in FAMILIES:
-        raise BadOption(f"{name!r} is no model family{nearest(name, FAMILIES)}; there are {', '.join(FAMILIES)}.")
+        raise BadOption(f"{name!r} is no model family{did_you_mean(name, FAMILIES)}; there are {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
 PAPER_A = "Zhou et al., CIKM 2020"
-# A §4.3. Momentum, weight decay, augmentation and the number of epochs are not in the paper; they stay at our defaults.
+RESNET50 = {"backbone": "resnet50", "weights": "imagenet"}
+# A §4.3. The paper does not give momentum, weight decay, augmentation and the number of epochs; they have our defaults.
 PAPER_A_TRAINING = {
     "optimizer": "sgd",
     "batch_size": 256,
@@ -101,8 +104,9 @@ PAPER_A_TRAINING = {
 PAPER_A_PHOTOS = {"image_size": "224"}
 
 PAPER_S = "Chen et al., TOMM 2019"
-# S §4.2. "After a fixed number of training iterations" and the batch size are not told: half of the epochs, and 64, are
-# guesses, as is the size of the deformation.
+VGG16 = {"backbone": "vgg16", "weights": "imagenet"}
+# S §4.2. The paper does not give the batch size, the time of the decay ("after a fixed number of training iterations")
+# and the amount of deformation; 64, half of the epochs and 0.1 are guesses.
 PAPER_S_TRAINING = {
     "optimizer": "sgd",
     "batch_size": 64,
@@ -117,45 +121,73 @@ PAPER_S_TRAINING = {
 PAPER_S_MULTI_TASK = {**PAPER_S_TRAINING, "lr": 0.0001}
 PAPER_S_PHOTOS = {"image_size": "224", "deform": 0.1}
 SPATIAL = {"attention": "spatial"}
-ROOT_LEAF = {"heads": ("root", "leaf"), "head_weights": PAPER_HEAD_WEIGHTS}
-LEAF_ATTRIBUTES = {"heads": ("leaf", "attributes"), "attribute_weights": PAPER_ATTRIBUTE_WEIGHTS}
+ROOT_AND_LEAF = {"heads": ("root", "leaf"), "head_weights": PAPER_HEAD_WEIGHTS}
+LEAF_AND_ATTRIBUTES = {"heads": ("leaf", "attributes"), "attribute_weights": PAPER_ATTRIBUTE_WEIGHTS}
 
-
-def _of_paper_s(number: int, name: str, summary: str, *parts: Mapping[str, Any]) -> Family:
-    """A row of S §4.2; one with several tasks has the lower learning rate."""
-    network: dict[str, Any] = {"backbone": "vgg16", "weights": "imagenet"}
-    for part in parts:
-        network |= part
-    training = PAPER_S_MULTI_TASK if "heads" in network else PAPER_S_TRAINING
-    return Family(name, f"{PAPER_S}, ({number})", summary, network, training, PAPER_S_PHOTOS)
-
-
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family(
-            name="visual",
-            paper=f"{PAPER_A}, baseline",
-            summary="photos alone: backbone and one softmax classifier",
-            network={"backbone": "resnet50", "weights": "imagenet"},
-            training=PAPER_A_TRAINING,
-            photos=PAPER_A_PHOTOS,
-        ),
-        Family(
-            name="sicot",
-            paper=f"{PAPER_A}, SICoT",
-            summary="photos co-trained with titles through one shared classifier; titles are needed in training only",
-            network={"backbone": "resnet50", "weights": "imagenet", "titles": "bilinear"},
-            training=PAPER_A_TRAINING,
-            photos=PAPER_A_PHOTOS,
-        ),
-        _of_paper_s(1, "bcnn", "the basic CNN, one level of the tree"),
-        _of_paper_s(2, "sscnn", "the salient-sensitive CNN: bcnn with spatial attention", SPATIAL),
-        _of_paper_s(5, "bmtl-rl", "bcnn with a head for the roots and one for the leaves", ROOT_LEAF),
-        _of_paper_s(5, "bmtl-ca", "bcnn with a head for the leaves and one for the attributes", LEAF_ATTRIBUTES),
-        _of_paper_s(6, "ssmtl-rl", "sscnn with a head for the roots and one for the leaves", SPATIAL, ROOT_LEAF),
-        _of_paper_s(
-            6, "ssmtl-ca", "sscnn with a head for the leaves and one for the attributes", SPATIAL, LEAF_ATTRIBUTES
-        ),
-    )
-}
+TABLE = (
+    Family(
+        "visual",
+        f"{PAPER_A}, baseline",
+        "photos alone: backbone and one softmax classifier",
+        RESNET50,
+        PAPER_A_TRAINING,
+        PAPER_A_PHOTOS,
+    ),
+    Family(
+        "sicot",
+        f"{PAPER_A}, SICoT",
+        "photos co-trained with titles through one shared classifier; titles are needed in training only",
+        {**RESNET50, "titles": "bilinear"},
+        PAPER_A_TRAINING,
+        PAPER_A_PHOTOS,
+    ),
+    Family(
+        "bcnn",
+        f"{PAPER_S}, (1)",
+        "the basic CNN, one level of the tree",
+        VGG16,
+        PAPER_S_TRAINING,
+        PAPER_S_PHOTOS,
+    ),
+    Family(
+        "sscnn",
+        f"{PAPER_S}, (2)",
+        "the salient-sensitive CNN: bcnn with spatial attention",
+        {**VGG16, **SPATIAL},
+        PAPER_S_TRAINING,
+        PAPER_S_PHOTOS,
+    ),
+    Family(
+        "bmtl-rl",
+        f"{PAPER_S}, (5)",
+        "bcnn with a head for the roots and one for the leaves",
+        {**VGG16, **ROOT_AND_LEAF},
+        PAPER_S_MULTI_TASK,
+        PAPER_S_PHOTOS,
+    ),
+    Family(
+        "bmtl-ca",
+        f"{PAPER_S}, (5)",
+        "bcnn with a head for the leaves and one for the attributes",
+        {**VGG16, **LEAF_AND_ATTRIBUTES},
+        PAPER_S_MULTI_TASK,
+        PAPER_S_PHOTOS,
+    ),
+    Family(
+        "ssmtl-rl",
+        f"{PAPER_S}, (6)",
+        "sscnn with a head for the roots and one for the leaves",
+        {**VGG16, **SPATIAL, **ROOT_AND_LEAF},
+        PAPER_S_MULTI_TASK,
+        PAPER_S_PHOTOS,
+    ),
+    Family(
+        "ssmtl-ca",
+        f"{PAPER_S}, (6)",
+        "sscnn with a head for the leaves and one for the attributes",
+        {**VGG16, **SPATIAL, **LEAF_AND_ATTRIBUTES},
+        PAPER_S_MULTI_TASK,
+        PAPER_S_PHOTOS,
+    ),
+)
+FAMILIES = {family.name: family for family in TABLE}

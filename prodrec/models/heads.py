@@ -1,6 +1,10 @@
-"""The private layers of multi-task learning (S §3.4, fig. 4): one branch a level, and one for all attributes.
+"""The heads of a network (S §3.4, fig. 4): one for each level that is predicted, and one for all attributes.
 
-Shapes: B rows, D shared features, C classes of a level, A attributes, M states of all attributes, m of one.
+A head contains the layers that only one task uses: private layers and a classifier. ("Head" never means the frequent
+classes here.)
+
+Shapes: B rows, D shared features, C classes of a level, K best classes, A attributes, m states of one attribute, M of
+all.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ from prodrec.models.classifier.classifier import Classifier, at_least_float32
 
 
 class LevelHead(nn.Module):
-    """The branch of one level: private layers (none for most backbones), then its classifier.
+    """The head of a level: private layers, which most backbones do not have, and a classifier.
 
-    column: of the level among a batch's labels; weight: its λ of S eq. 5.
+    column: of the level in the labels of a batch
+    weight: λ of S eq. 5
     """
 
     def __init__(self, level: str, column: int, private: nn.Module, classifier: Classifier, *, weight: float) -> None:
@@ -30,38 +35,46 @@ class LevelHead(nn.Module):
         self.classifier = classifier
 
     @property
-    def key(self) -> str:
-        """The level's name as that of a module (which may hold no dot, and not be one of torch's own: type, keys)."""
+    def module_name(self) -> str:
+        """The level's name as a module name: without dots, and no attribute of nn.ModuleDict (type, keys)."""
         return "level:" + self.level.replace("%", "%25").replace(".", "%2E")
 
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """As `Classifier.loss`, behind the private layers; λ is not in it."""
+        """Return the losses of `Classifier.loss` after the private layers, without λ."""
         return self.classifier.loss(
             self.private(features_BD), labels_B, weights_B=weights_B, label_smoothing=label_smoothing
         )
 
     def scores(self, features_BD: Tensor) -> Tensor:
-        """Unnormalised scores B×C."""
+        """Return unnormalised scores B×C."""
         return self.classifier.scores(self.private(features_BD))
 
     def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k best scores and classes, B×K; all of them where there are fewer than k classes."""
+        """Return the k best scores and classes B×K, or those of all classes if there are fewer than k."""
         return self.classifier.top_k(self.private(features_BD), min(k, self.classifier.classes))
 
 
 class AttributeHead(nn.Module):
-    """The branch of all attributes: a layer of M = Σ m_i nodes, then a layer of m_i nodes for each (S §3.4).
+    """The head of all attributes: a layer of M = Σ m_i nodes, then a layer of m_i nodes per attribute (S §3.4).
 
-    These two are its second and last layer; the ReLU between them is a guess (without one they would be one layer).
-    weight is λ of the branch (S eq. 5), attribute_weights γ_j of every attribute (S eq. 7).
+    The ReLU between the two layers is a guess; without it they would be a single linear layer.
+
+    columns: of the attributes in the attribute codes of a batch
+    weights: γ_j of S eq. 7, one per attribute
+    weight:  λ of the whole head in S eq. 5
     """
 
     def __init__(
-        self, features: int, attributes: Sequence[Attribute], columns: Sequence[int], *, weights: Sequence[float],
+        self,
+        features: int,
+        attributes: Sequence[Attribute],
+        columns: Sequence[int],
+        *,
+        weights: Sequence[float],
         weight: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.names = tuple(attribute.name for attribute in attributes)
         self.columns = tuple(columns)
@@ -71,24 +84,26 @@ class AttributeHead(nn.Module):
         self.together = nn.Sequential(nn.Linear(features, sum(states)), nn.ReLU())
         self.each = nn.ModuleList(nn.Linear(sum(states), m) for m in states)
 
-    def loss(self, features_BD: Tensor, states_BA: Tensor, *, n: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """S eq. 7: 1/N Σ_n Σ_j S(y_nj ≠ 0) γ_j CE_nj, without λ; and, detached, 1/N Σ_n S(·) CE_nj by attribute.
+    def loss(self, features_BD: Tensor, codes_BA: Tensor, *, n: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return S eq. 7 without λ, and by attribute its detached cross-entropy without γ.
 
-        states_BA: the codes of all attributes of the dataset, 0 = absent. N counts the rows of the batch, labelled or
-        not (n, where these are one rank's share of it); a batch in which no row has an attribute adds exactly 0.
+            L = 1/n Σ_i Σ_j [c_ij ≠ 0] γ_j CE(scores_ij, c_ij − 1)
+
+        codes_BA: the codes c of all attributes of the dataset; 0 is absent, else 1 + the state
+        n: number of rows over all ranks, whether they have attributes or not; by default the rows of this batch
         """
-        total, parts = features_BD.new_zeros(()), {}
-        n = len(states_BA) if n is None else n
-        shared_BM = self.together(features_BD)
+        n = len(codes_BA) if n is None else n
+        total, terms = features_BD.new_zeros(()), {}
+        hidden_BM = self.together(features_BD)
         for name, column, gamma, layer in zip(self.names, self.columns, self.attribute_weights, self.each, strict=True):
-            scores_Bm = at_least_float32(layer(shared_BM))
-            found = F.cross_entropy(scores_Bm, states_BA[:, column] - 1, ignore_index=-1, reduction="sum")
-            parts[name] = (found / n).detach()
-            total = total + gamma * found / n
-        return total, parts
+            scores_Bm = at_least_float32(layer(hidden_BM))
+            summed = F.cross_entropy(scores_Bm, codes_BA[:, column] - 1, ignore_index=-1, reduction="sum")
+            terms[name] = (summed / n).detach()
+            total = total + gamma * summed / n
+        return total, terms
 
     def scores(self, features_BD: Tensor) -> dict[str, Tensor]:
-        """Unnormalised scores B×m of the states of every attribute, by its name; column s is state s (code s + 1)."""
+        """Return by attribute the unnormalised scores of its states, B×m; column s is state s, which has code s + 1."""
         with torch.autocast(features_BD.device.type, enabled=False):
-            shared_BM = self.together(at_least_float32(features_BD))
-            return {name: layer(shared_BM) for name, layer in zip(self.names, self.each, strict=True)}
+            hidden_BM = self.together(at_least_float32(features_BD))
+            return {name: layer(hidden_BM) for name, layer in zip(self.names, self.each, strict=True)}

@@ -1,17 +1,19 @@
-"""The network of all model families, assembled from parts (DESIGN, "A family is a row").
+"""The network of all model families: its forward pass, its loss and its scores.
 
     image_BCHW ─ trunk ─ [spatial attention] ─ neck ─ embed ─► visual_BD ┐
     tokens_BT ─ word vectors ─ title encoder ─► semantic_BD ─ max ─► mixed_BD ┴► head of the deepest level
-    visual_BD ─ private heads ─► the other levels, attributes
+    visual_BD ─► heads of the other levels, head of the attributes
 
-Shapes: B rows, C channels or classes, H×W photo, T words, D feature, E word vector, V words, A attributes, K best.
+`models/assemble.py` builds a network from a NetworkConfig.
+
+Shapes: B rows, C channels or classes, H×W photo, h×w feature map, T words, D feature, L levels, A attributes, K best
+classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,52 +25,15 @@ from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.title_encoders import Title, hide_titles, hide_words
+from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
+from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
 
 if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
 
 
-@dataclass(frozen=True)
-class Losses:
-    """total: scalar to run backward from; parts: its terms by name, detached and without their weights.
-
-    visual, and mixed, of the deepest level; `level NAME` of the others; `attribute NAME`.
-    """
-
-    total: Tensor
-    parts: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """features_BD float32; unnormalised scores, B×C of every level and B×m of every attribute that is predicted."""
-
-    features_BD: Tensor
-    scores: dict[str, Tensor]
-    attribute_scores: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class TopK:
-    """As Scored, with scores B×K in decreasing order and classes B×K int64 of every level; attributes in full."""
-
-    features_BD: Tensor
-    scores: dict[str, Tensor]
-    classes: dict[str, Tensor]
-    attribute_scores: dict[str, Tensor]
-
-
-class Streams(NamedTuple):
-    """visual_BD, and for a network with titles mixed_BD and titled_B (False where a row has no words)."""
-
-    visual_BD: Tensor
-    mixed_BD: Tensor | None = None
-    titled_B: Tensor | None = None
-
-
 class RecognitionNetwork(nn.Module):
-    """Photos and, while training, titles → scores of levels and attributes."""
+    """Photos, and titles in training, to scores of the levels of the category tree and of attributes."""
 
     def __init__(
         self,
@@ -89,152 +54,168 @@ class RecognitionNetwork(nn.Module):
         self.embed = embed
         self.word_vectors = word_vectors
         self.title_encoder = title_encoder
-        self.heads = nn.ModuleDict({head.key: head for head in heads})
+        self.heads = nn.ModuleDict({head.module_name: head for head in heads})
         self.attribute_head = attribute_head
 
-    def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None) -> Streams:
-        """Both streams; tokens None (or a network without titles) leaves the visual one alone."""
-        maps_BDHW = self.backbone.maps(inputs, then=self.attention, at=self.config.attention_at)
-        visual_BD = self.embed(self.backbone.neck(maps_BDHW))
+    # --- forward pass and loss
+
+    def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None) -> Features:
+        """Return the features of photos (or feature vectors) and titles; without titles only the visual ones."""
+        maps_BDhw = self.backbone.maps(inputs, until=self.config.attention_at)
+        if self.attention is not None:
+            maps_BDhw = self.backbone.maps_after(self.attention(maps_BDhw), self.config.attention_at)
+        visual_BD = self.embed(self.backbone.neck(maps_BDhw))
         if tokens_BT is None or self.title_encoder is None:
-            return Streams(visual_BD)
+            return Features(visual_BD)
         semantic_BD = self.encode_titles(tokens_BT).semantic_BD.to(visual_BD.dtype)
         titled_B = (tokens_BT != 0).any(1)
-        beside_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
-        mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(beside_BD, semantic_BD), beside_BD)
-        return Streams(visual_BD, mixed_BD, titled_B)
+        to_mix_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
+        mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(to_mix_BD, semantic_BD), to_mix_BD)  # A §3.3
+        return Features(visual_BD, mixed_BD, titled_B)
 
-    def encode_titles(self, tokens_BT: Tensor) -> Title:
-        """The semantic feature of every title, and the weight of each of its words (0 for padding)."""
+    def loss(self, batch: Batch) -> Losses:
+        """Return the loss of a batch, S eq. 5: L = Σ_i λ_i L_i over the levels and the attributes.
+
+        L_i of a level is the mean cross-entropy of its visual scores. With titles, L_i of the deepest level is A eq. 1.
+        On several ranks, the losses of the ranks sum to the loss of the whole batch.
+        """
+        features, n = self(batch.inputs, self._drop_words(batch.tokens_BT)), batch.global_size
+        total = batch.inputs.new_zeros(())
+        terms: dict[str, Tensor] = {}
+        for head in reversed(self.level_heads):
+            is_deepest, labels_B = not terms, batch.labels_BL[:, head.column]
+            if is_deepest and features.mixed_BD is not None:
+                loss, terms["visual"], terms["mixed"] = self._cotraining_loss(head, features, labels_B, n=n)
+            else:
+                loss = self._visual_loss(head, features, labels_B, n=n)
+                terms["visual" if is_deepest else f"level {head.level}"] = loss.detach()
+            total = total + head.weight * loss
+        if self.attribute_head is not None:
+            loss, by_attribute = self.attribute_head.loss(features.visual_BD, batch.attributes_BA, n=n)
+            total = total + self.attribute_head.weight * loss
+            terms |= {f"attribute {name}": term for name, term in by_attribute.items()}
+        return Losses(total, terms)
+
+    def _visual_loss(self, head: LevelHead, features: Features, labels_B: Tensor, *, n: int) -> Tensor:
+        """Return 1/n Σ_i CE(W visual_i, y_i); n is the number of rows over all ranks."""
+        loss, _ = head.loss(
+            features.visual_BD,
+            labels_B,
+            weights_B=_equal_weights(features.visual_BD, n),
+            label_smoothing=self.config.label_smoothing,
+        )
+        return loss
+
+    def _cotraining_loss(
+        self, head: LevelHead, features: Features, labels_B: Tensor, *, n: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return A eq. 1 and, detached, its two terms; one classifier W scores both features.
+
+            1/n Σ_i CE(W visual_i, y_i) + λ · 1/n Σ_{i with a title} CE(W mixed_i, y_i)
+
+        n is the number of rows over all ranks in both terms, so titles weigh less the fewer rows have one.
+        """
+        visual_BD, mixed_BD, titled_B = features
+        assert mixed_BD is not None and titled_B is not None
+        weights_B = _equal_weights(visual_BD, n)
+        loss, cross_entropy_2B = head.loss(
+            torch.cat([visual_BD, mixed_BD]),
+            torch.cat([labels_B, labels_B]),
+            weights_B=torch.cat([weights_B, self.config.title_loss_weight * weights_B * titled_B]),
+            label_smoothing=self.config.label_smoothing,
+        )
+        b = len(labels_B)
+        return loss, cross_entropy_2B[:b].sum() / n, (cross_entropy_2B[b:] * titled_B).sum() / n
+
+    def _drop_words(self, tokens_BT: Tensor) -> Tensor:
+        """Apply word and title dropout; does nothing in evaluation mode."""
+        if self.training and self.config.word_dropout:
+            tokens_BT = drop_words(tokens_BT, self.config.word_dropout)
+        if self.training and self.config.title_dropout:
+            tokens_BT = drop_titles(tokens_BT, self.config.title_dropout)
+        return tokens_BT
+
+    # --- scores
+
+    def features(self, batch: Batch, *, with_titles: bool = False) -> Features:
+        """Return the features of a batch. Raise BadOption for titles if the network has no title encoder."""
+        if with_titles and self.title_encoder is None:
+            raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
+        features: Features = self(batch.inputs, batch.tokens_BT if with_titles else None)
+        return features
+
+    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores:
+        """Return features and unnormalised scores. Raise BadOption for titles if the network has no title encoder.
+
+        With titles, the deepest level is scored from the mixed features.
+        """
+        features = self.features(batch, with_titles=with_titles)
+        scores = {head.level: head.scores(inputs_BD) for head, inputs_BD in self._head_inputs(features)}
+        return BatchScores(features.deepest_level_BD.float(), scores, self._attribute_scores(features))
+
+    def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> BatchTopK:
+        """Return features and the k largest scores of every level. Raise BadOption as `score` does."""
+        features = self.features(batch, with_titles=with_titles)
+        best = {head.level: head.top_k(inputs_BD, k) for head, inputs_BD in self._head_inputs(features)}
+        return BatchTopK(
+            features.deepest_level_BD.float(),
+            {level: scores_BK for level, (scores_BK, _) in best.items()},
+            {level: classes_BK for level, (_, classes_BK) in best.items()},
+            self._attribute_scores(features),
+        )
+
+    def _head_inputs(self, features: Features) -> list[tuple[LevelHead, Tensor]]:
+        """Return the head of every level with the features that it scores."""
+        heads = self.level_heads
+        return [(head, features.deepest_level_BD if head is heads[-1] else features.visual_BD) for head in heads]
+
+    def _attribute_scores(self, features: Features) -> dict[str, Tensor]:
+        return {} if self.attribute_head is None else self.attribute_head.scores(features.visual_BD)
+
+    def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles:
+        """Return the semantic features of titles and the weights of their words."""
         assert self.word_vectors is not None and self.title_encoder is not None
-        title: Title = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT != 0)
-        return title
+        titles: EncodedTitles = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT != 0)
+        return titles
 
     def saliency(self, images_BCHW: Tensor) -> Tensor:
-        """The weight of every grid cell of the spatial attention, B×h×w (S fig. 2). Raises BadOption without one."""
-        attention, found = self.attention, []
-        if attention is None:
+        """Return the spatial attention's weight of every cell of the feature map, B×h×w (S fig. 2).
+
+        Raise BadOption if the network has no spatial attention.
+        """
+        if self.attention is None:
             raise BadOption("there is no spatial attention in this network; train one with --set attention=spatial.")
+        return self.attention.weights(self.backbone.maps(images_BCHW, until=self.config.attention_at))
 
-        def weigh(maps_BDHW: Tensor) -> Tensor:
-            found.append(attention.weights(maps_BDHW))
-            return maps_BDHW  # what follows does not matter
-
-        self.backbone.maps(images_BCHW, then=weigh, at=self.config.attention_at)
-        weights_BHW: Tensor = found[0]
-        return weights_BHW
+    # --- parameters
 
     @property
     def level_heads(self) -> list[LevelHead]:
-        """The heads of the levels, the shallowest first."""
+        """The heads of the levels, shallowest level first."""
         return list(self.heads.values())  # type: ignore[arg-type]
 
     def classifiers(self) -> dict[str, Classifier]:
-        """The classifier of every level by its name as a module."""
-        return {f"heads.{key}.classifier": head.classifier for key, head in self.heads.items()}  # type: ignore[misc]
+        """Return the classifier of every level by its module name."""
+        return {f"heads.{name}.classifier": head.classifier for name, head in self.heads.items()}  # type: ignore[misc]
 
     def shards(self) -> dict[str, Shard]:
-        """The parameters of which this rank holds some rows only, by name."""
-        of_classifiers = {name: classifier.shard for name, classifier in self.classifiers().items()}
+        """Return the shards of the parameters, by name, of which each rank has only some rows."""
         return {
-            f"{name}.{parameter}": shard
-            for name, shard in of_classifiers.items()
-            if shard is not None
+            f"{name}.{parameter}": classifier.shard
+            for name, classifier in self.classifiers().items()
+            if classifier.shard is not None
             for parameter in ("weight", "bias")
         }
 
     def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let backward update the classifiers whose whole gradient this rank sees, class by class."""
+        """Let the backward pass update the classifiers whose whole gradient is on this rank, chunk by chunk."""
         trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         for classifier in self.classifiers().values():
             if classifier.can_update_in_backward and id(classifier.weight) in trained:
                 classifier.update_in_backward(optimizer)
 
-    def loss(self, batch: Batch) -> Losses:
-        """S eq. 5: L = Σ λ_i L_i, the loss of the deepest level being that of A eq. 1 where there are titles."""
-        streams = self(batch.inputs, self._hide(batch.tokens_BT))
-        total = batch.inputs.new_zeros(())
-        parts: dict[str, Tensor] = {}
-        for head in reversed(self.level_heads):
-            labels_B = batch.labels_BL[:, head.column]
-            deepest = not parts
-            seen = streams if deepest else Streams(streams.visual_BD)
-            found, named = self._level_loss(head, seen, labels_B, n=batch.in_all)
-            total = total + head.weight * found
-            parts |= named if deepest else {f"level {head.level}": named["visual"]}
-        if self.attribute_head is not None:
-            found, of_each = self.attribute_head.loss(streams.visual_BD, batch.attributes_BA, n=batch.in_all)
-            total = total + self.attribute_head.weight * found
-            parts |= {f"attribute {name}": part for name, part in of_each.items()}
-        return Losses(total, parts)
-
-    def _level_loss(
-        self, head: LevelHead, streams: Streams, labels_B: Tensor, *, n: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A eq. 1: 1/N Σ CE(W visual_i, y_i) + λ · 1/N Σ CE(W mixed_i, y_i), with one classifier W.
-
-        N is the rows of the batch, of all ranks, in both terms; a row without a title adds nothing to the second, so
-        that term counts the less the fewer rows have titles.
-        """
-        visual_BD, mixed_BD, titled_B = streams
-        smoothing = self.config.label_smoothing
-        share_B = torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))
-        if mixed_BD is None or titled_B is None:
-            total, _ = head.loss(visual_BD, labels_B, weights_B=share_B, label_smoothing=smoothing)
-            return total, {"visual": total.detach()}
-        b = len(labels_B)
-        total, each_2B = head.loss(
-            torch.cat([visual_BD, mixed_BD]),
-            torch.cat([labels_B, labels_B]),
-            weights_B=torch.cat([share_B, self.config.title_loss_weight * share_B * titled_B]),
-            label_smoothing=smoothing,
-        )
-        return total, {"visual": each_2B[:b].sum() / n, "mixed": (each_2B[b:] * titled_B).sum() / n}
-
-    def _hide(self, tokens_BT: Tensor) -> Tensor:
-        if self.training and self.config.word_dropout:
-            tokens_BT = hide_words(tokens_BT, self.config.word_dropout)
-        if self.training and self.config.title_dropout:
-            tokens_BT = hide_titles(tokens_BT, self.config.title_dropout)
-        return tokens_BT
-
-    def streams(self, batch: Batch, *, with_titles: bool = False) -> Streams:
-        """The streams: visual alone, or with mixed where that is asked for."""
-        if with_titles and self.title_encoder is None:
-            raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
-        streams: Streams = self(batch.inputs, batch.tokens_BT if with_titles else None)
-        return streams
-
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Scored:
-        """Features and unnormalised scores. Raises BadOption for titles where there is no title part.
-
-        With titles the deepest level is scored from the mixed feature (visual where a row has no title).
-        """
-        streams = self.streams(batch, with_titles=with_titles)
-        scores = {head.level: head.scores(features_BD) for head, features_BD in self._inputs(streams)}
-        return Scored(_leading(streams).float(), scores, self._attribute_scores(streams))
-
-    def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> TopK:
-        """Features, and the k largest scores of every level (all of them where a level has fewer classes)."""
-        streams = self.streams(batch, with_titles=with_titles)
-        best = {head.level: head.top_k(features_BD, k) for head, features_BD in self._inputs(streams)}
-        return TopK(
-            _leading(streams).float(),
-            {level: scores_BK for level, (scores_BK, _) in best.items()},
-            {level: classes_BK for level, (_, classes_BK) in best.items()},
-            self._attribute_scores(streams),
-        )
-
-    def _inputs(self, streams: Streams) -> list[tuple[LevelHead, Tensor]]:
-        """Every level's head with the feature that it scores: the deepest the mixed one, where there is any."""
-        heads = self.level_heads
-        return [(head, _leading(streams) if head is heads[-1] else streams.visual_BD) for head in heads]
-
-    def _attribute_scores(self, streams: Streams) -> dict[str, Tensor]:
-        return {} if self.attribute_head is None else self.attribute_head.scores(streams.visual_BD)
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Trainable parameters by part (backbone, attention, embed, word_vectors, …, heads), without empty ones."""
+        """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …; no part is empty."""
         groups = {
             name: [parameter for parameter in part.parameters() if parameter.requires_grad]
             for name, part in self.named_children()
@@ -242,5 +223,6 @@ class RecognitionNetwork(nn.Module):
         return {name: parameters for name, parameters in groups.items() if parameters}
 
 
-def _leading(streams: Streams) -> Tensor:
-    return streams.visual_BD if streams.mixed_BD is None else streams.mixed_BD
+def _equal_weights(visual_BD: Tensor, n: int) -> Tensor:
+    """Return the row weights 1/n of a mean over n rows, at least float32."""
+    return torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))

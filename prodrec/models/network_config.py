@@ -1,40 +1,28 @@
-"""The settings of the network: which parts it is assembled from. No torch in here, so that commands read it fast."""
+"""The settings of a network: the parts that it is assembled from. This module does not import torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from prodrec.core.base.config import default_of, setting, show
+from prodrec.core.base.config import check_ranges, field_default, format_value, setting
 
-TITLE_SETTINGS = (
-    "title_loss_weight",
-    "mixed_trains_backbone",
-    "word_vectors",
-    "word_dimension",
-    "train_word_vectors",
-    "bilinear_forms",
-    "word_nonlinearity",
-    "word_weighting",
-    "lstm_width",
-    "semantic_spread",
-    "word_dropout",
-    "title_dropout",
-)
-ATTENTION_SETTINGS = ("attention_at", "attention_spread")
-ATTRIBUTE_SETTINGS = ("attributes", "attribute_weights")
 FEATURES = "features"
-"""The backbone of datasets that hold feature vectors: it passes them on."""
+"""The backbone for datasets of feature vectors; it returns its input."""
+
+# λ (heads) and γ (attributes) of S §4.2 that are not 1. The families of paper S use them on every dataset; heads and
+# attributes that a dataset does not have are ignored.
 PAPER_HEAD_WEIGHTS = {"root": 0.1}
 PAPER_ATTRIBUTE_WEIGHTS = {"color": 0.5, "sleeve length": 0.3, "others": 0.1}
-"""λ and γ of S §4.2, where they are not 1. Families carry them to every catalogue; names it lacks do no harm."""
-ONLY_WITH = {
+
+ENCODERS_WITH_SETTING = {
     "bilinear_forms": ("bilinear",),
     "word_nonlinearity": ("bilinear",),
     "word_weighting": ("bilinear",),
     "lstm_width": ("bilstm", "bilstm-attention"),
 }
+"""Settings that only some title encoders have, with these encoders."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +61,20 @@ class NetworkConfig:
         group="attention",
     )
     attention_spread: float = setting(
-        1.0, "standard deviation of the initial attention weights; 1 in the paper", group="attention"
+        1.0, "standard deviation of the initial attention weights; 1 in the paper", group="attention", gt=0
     )
     embed: int | None = setting(
-        None, "width of the visual feature (linear + ReLU); none is the backbone's own width", group="backbone"
+        None, "width of the visual feature (linear + ReLU); none is the backbone's own width", group="backbone", ge=1
     )
     embed_hidden: int | None = setting(
-        None, "width of a hidden layer (linear + ReLU) before embed; none has no hidden layer", group="backbone"
+        None, "width of a hidden layer (linear + ReLU) before embed; none has no hidden layer", group="backbone", ge=1
     )
     dropout: float | None = setting(
-        None, "share of the visual feature dropped in training; none is the backbone's own dropout", group="backbone"
+        None,
+        "share of the visual feature dropped in training; none is the backbone's own dropout",
+        group="backbone",
+        ge=0,
+        lt=1,
     )
     heads: tuple[str, ...] = setting(
         ("leaf",), "what is predicted: names of levels, root, leaf, levels (all of them), attributes", group="heads"
@@ -100,6 +92,7 @@ class NetworkConfig:
         None,
         "width of each level's private layer (linear + ReLU); none is the backbone's own if any (VGG), 0 is no layer",
         group="heads",
+        ge=0,
     )
     classifier: Literal["auto", "dense", "sharded", "sampled"] = setting(
         "auto",
@@ -111,13 +104,16 @@ class NetworkConfig:
         0.1, "with classifier=sampled: share of the other classes, drawn in every step", group="classifier"
     )
     score_buffer: float = setting(
-        2.0, "GiB for the scores of a batch; larger ones are computed twice instead of stored", group="classifier"
+        2.0, "GiB for the scores of a batch; larger ones are computed twice instead of stored", group="classifier", ge=0
     )
     label_smoothing: float = setting(
-        0.0, "share of the target probability that is spread over all classes", group="classifier"
+        0.0, "share of the target probability that is spread over all classes", group="classifier", ge=0, lt=1
     )
     logit_adjustment: float = setting(
-        0.0, "τ: in training, τ·log(share of the class among the images) is added to its score", group="classifier"
+        0.0,
+        "τ: in training, τ·log(share of the class among the images) is added to its score",
+        group="classifier",
+        ge=0,
     )
     titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
         None, "title encoder (A table 3): mean, bilstm, bilstm-attention, bilinear, or none", group="titles"
@@ -130,11 +126,11 @@ class NetworkConfig:
         "pretrained", "initial word vectors: pretrained (trained first if missing) or random", group="titles"
     )
     word_dimension: int | None = setting(
-        None, "width of random word vectors (none: 100); pretrained ones have their own", group="titles"
+        None, "width of random word vectors (none: 100); pretrained ones have their own", group="titles", ge=1
     )
     train_word_vectors: bool = setting(True, "train the word vectors with the network", group="titles")
     bilinear_forms: int = setting(
-        16, "with titles=bilinear: number of rank-1 forms between the title's mean and a word", group="titles"
+        16, "with titles=bilinear: number of rank-1 forms between the title's mean and a word", group="titles", ge=1
     )
     word_nonlinearity: Literal["none", "tanh", "relu"] = setting(
         "tanh", "with titles=bilinear: nonlinearity after the pooled forms", group="titles"
@@ -145,85 +141,75 @@ class NetworkConfig:
         group="titles",
     )
     lstm_width: int = setting(
-        128, "with titles=bilstm or bilstm-attention: width of the state in each direction", group="titles"
+        128, "with titles=bilstm or bilstm-attention: width of the state in each direction", group="titles", ge=1
     )
     semantic_spread: float = setting(
-        1.0, "initial standard deviation of the semantic feature, for a title vector of length 1", group="titles"
+        1.0, "initial standard deviation of the semantic feature, for a title vector of length 1", group="titles", gt=0
     )
     word_dropout: float = setting(
-        0.0, "share of the words hidden in training; one of each title always remains", group="titles"
+        0.0, "share of the words hidden in training; one of each title always remains", group="titles", ge=0, lt=1
     )
-    title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles")
+    title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles", ge=0, lt=1)
 
     def __post_init__(self) -> None:
-        for name in ("embed", "embed_hidden", "word_dimension", "bilinear_forms", "lstm_width"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} must be at least 1.")
-        for name in ("label_smoothing", "dropout", "word_dropout", "title_dropout"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise ValueError(f"{name}={value} must be in [0, 1).")
-        if not 0 < self.sample_share < 1:
-            raise ValueError(f"sample_share={self.sample_share} must be in (0, 1); classifier=dense takes all classes.")
-        if self.score_buffer < 0:
-            raise ValueError(f"score_buffer={self.score_buffer} must not be negative.")
-        if self.logit_adjustment < 0:
-            raise ValueError(f"logit_adjustment={self.logit_adjustment} must not be negative.")
+        check_ranges(self)
+        changed = {field.name: field for field in fields(self) if getattr(self, field.name) != field_default(field)}
+        groups = {name: field.metadata["group"] for name, field in changed.items()}
+        self._check_backbone_and_classifier(changed)
+        self._check_attention([name for name in changed if groups[name] == "attention"])
+        self._check_heads(changed)
+        self._check_titles([name for name in changed if groups[name] == "titles"])
+
+    def _check_backbone_and_classifier(self, changed: Collection[str]) -> None:
         if self.embed_hidden is not None and self.embed is None:
             raise ValueError(f"embed_hidden={self.embed_hidden} needs embed, the width of the layer after it.")
         if not self.train_batch_norm_affine and not self.freeze_batch_norm:
             raise ValueError("train_batch_norm_affine=false needs freeze_batch_norm=true.")
-        changed = {field.name for field in fields(self) if getattr(self, field.name) != default_of(field)}
+        if not 0 < self.sample_share < 1:
+            raise ValueError(f"sample_share={self.sample_share} must be in (0, 1); classifier=dense takes all classes.")
         if "sample_share" in changed and self.classifier != "sampled":
             raise ValueError(f"sample_share={self.sample_share} does nothing here; set classifier=sampled too.")
-        self._check_heads(changed)
-        self._check_titles(changed)
 
-    def _check_heads(self, changed: set[str]) -> None:
-        for names, missing in (
-            (ATTENTION_SETTINGS, "attention=spatial"),
-            (ATTRIBUTE_SETTINGS, "heads=leaf,attributes"),
-        ):
-            switched_on = self.attention is not None if names is ATTENTION_SETTINGS else "attributes" in self.heads
-            for name in names:
-                if name in changed and not switched_on:
-                    raise ValueError(f"{name}={show(getattr(self, name))} does nothing here; set {missing} too.")
-        if self.attention_spread <= 0:
-            raise ValueError(f"attention_spread={self.attention_spread} must be above 0.")
-        if self.private_width is not None and self.private_width < 0:
-            raise ValueError(f"private_width={self.private_width} must not be negative.")
+    def _check_attention(self, changed: Collection[str]) -> None:
+        for name in changed:
+            if self.attention is None:
+                raise ValueError(
+                    f"{name}={format_value(getattr(self, name))} does nothing here; set attention=spatial too."
+                )
+
+    def _check_heads(self, changed: Collection[str]) -> None:
+        for name in ("attributes", "attribute_weights"):
+            if name in changed and "attributes" not in self.heads:
+                value = format_value(getattr(self, name))
+                raise ValueError(f"{name}={value} does nothing here; set heads=leaf,attributes too.")
         for name in ("heads", "attributes"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
-                raise ValueError(f"{name}={show(values)} must name something, and nothing twice.")
+                raise ValueError(f"{name}={format_value(values)} must name something, and nothing twice.")
         for name in ("head_weights", "attribute_weights"):
             for key, weight in getattr(self, name).items():
                 if weight <= 0:
-                    raise ValueError(f"{name}={key}:{weight:g} must be above 0; leave out what is not to be learnt.")
+                    raise ValueError(f"{name}={key}:{weight:g} must be above 0; omit what is not to be trained.")
 
-    def _check_titles(self, changed: set[str]) -> None:
+    def _check_titles(self, changed: Collection[str]) -> None:
         if self.titles is None:
-            for name in TITLE_SETTINGS:
-                if name in changed:
-                    raise ValueError(
-                        f"{name}={getattr(self, name)} does nothing without titles; set titles=bilinear too."
-                    )
+            for name in changed:
+                raise ValueError(f"{name}={getattr(self, name)} does nothing without titles; set titles=bilinear too.")
             return
         if self.heads == ("attributes",):
-            raise ValueError(f"titles={self.titles} help to tell classes, and heads=attributes tells none; add leaf.")
-        for name, encoders in ONLY_WITH.items():
+            raise ValueError(
+                f"titles={self.titles} trains the head of a level, and heads=attributes has none; add leaf."
+            )
+        for name, encoders in ENCODERS_WITH_SETTING.items():
             if name in changed and self.titles not in encoders:
-                raise ValueError(
-                    f"{name}={getattr(self, name)} belongs to titles={' or '.join(encoders)}, not {self.titles}."
-                )
+                value = getattr(self, name)
+                raise ValueError(f"{name}={value} belongs to titles={' or '.join(encoders)}, not {self.titles}.")
         if self.title_loss_weight <= 0:
             raise ValueError(
                 f"title_loss_weight={self.title_loss_weight} must be above 0; titles=none trains on photos alone."
             )
-        if self.semantic_spread <= 0:
-            raise ValueError(f"semantic_spread={self.semantic_spread} must be above 0.")
         if self.word_vectors == "pretrained" and self.word_dimension is not None:
             raise ValueError(
-                f"word_dimension={self.word_dimension} is for random word vectors; pretrained bring their own."
+                f"word_dimension={self.word_dimension} is for word_vectors=random; "
+                "pretrained ones have their own width."
             )

@@ -1,10 +1,10 @@
-"""Weights files: read safely, unwrapped, and compared with the network before anything is loaded."""
+"""Weights files: read them safely and compare them with a network before anything is loaded."""
 
 from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
 
 RUN_WEIGHTS = "model.safetensors"
+"""The weights file in a run directory."""
 WRAPPERS = ("state_dict", "model")
+"""Keys under which training scripts save a state dict among other things."""
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
-NAMED_IN_MESSAGES = 3
-OLD_NAMES = (  # torchvision's published files still have them: (pattern, today's name)
+"""Heads of GoogLeNet and Inception that are used in training only; we do not build them."""
+KEYS_IN_MESSAGES = 3
+REASON_LENGTH = 160
+"""Characters of torch's error that a message repeats; some errors contain a page of advice."""
+RENAMED_KEYS = (  # keys in torchvision's published files, and their names in its present networks
     (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
     (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
@@ -25,27 +30,29 @@ OLD_NAMES = (  # torchvision's published files still have them: (pattern, today'
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict of a .safetensors file, of a run directory, or of a .pth/.pt (no code in it is run: weights_only).
+    """Return the state dict in a .safetensors file, a run directory, or a .pth/.pt file, whose code is never run.
 
-    A dict inside "state_dict" or "model" is unwrapped and "module." prefixes (DataParallel) are taken off.
-    Raises NotFound, or BadArtefact where the file is truncated, no weights file, or holds NaN or infinity.
+    A dict under "state_dict" or "model" is unwrapped, and prefixes "module." (DataParallel) are removed.
+
+    Raise NotFound, or BadArtefact if the file is truncated, is no weights file, or contains NaN or infinity.
     """
     path = Path(path)
     if (path / RUN_WEIGHTS).is_file():
         path = path / RUN_WEIGHTS
     if not path.is_file():
         raise NotFound(f"weights file {path} does not exist.")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    contents = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for wrapper in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
-    tensors = isinstance(found, Mapping) and {key: value for key, value in found.items() if isinstance(value, Tensor)}
+        if isinstance(contents, Mapping) and isinstance(contents.get(wrapper), Mapping):
+            contents = contents[wrapper]
+    items = contents.items() if isinstance(contents, Mapping) else ()
+    tensors = {key: value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
-        raise BadArtefact(f"{path} holds no weights by name; expected a state dict as torch.save writes it.")
+        raise BadArtefact(f"{path} contains no weights by name; expected a state dict as torch.save writes it.")
     for key, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise BadArtefact(
-                f"{path} holds NaN or infinity in {key}; it is damaged, or the training before it failed."
+                f"{path} contains NaN or infinity in {key}; it is damaged, or the training before it failed."
             )
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
@@ -55,10 +62,11 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):  # torch advises to run whatever code is in it
-            reason = "torch.save did not write it, or it holds more than tensors"
+        if isinstance(error, pickle.UnpicklingError):  # torch's own message advises to run the code in the file
+            reason = "torch.save did not write it, or it contains more than tensors"
         raise BadArtefact(
-            f"{path} is not a readable weights file ({reason[:160]}); expected .safetensors or a state dict in .pth."
+            f"{path} is not a readable weights file ({reason[:REASON_LENGTH]}); "
+            "expected .safetensors or a state dict in .pth."
         ) from error
 
 
@@ -72,31 +80,47 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise BadArtefact(f"{path} is not a readable safetensors file ({error}).") from error
 
 
-def load_matching(
-    module: nn.Module, found: Mapping[str, Tensor], *, optional: tuple[str, ...], origin: str, take: bool = False
+def load_weights_into(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    optional: Sequence[str] = (),
+    mismatch: str,
+    assign: bool = False,
 ) -> None:
-    """Load `found` into `module`; every key must be there with its shape, except those that start with `optional`.
+    """Load `weights` into `module`, which must have the same keys and shapes.
 
-    Optional keys are loaded where they fit and left alone where they do not (a classifier of other classes). Missing
-    `num_batches_tracked` (files before torch 0.4.1) and heads for training only are no difference. Lower precision is
-    cast. take: let the module have the tensors of `found` themselves instead of copying them into its own.
-    Raises Mismatch naming the first keys that do not fit; `origin` says what was compared with what.
+    Three differences are accepted. Keys that start with one of `optional`, such as a classifier of other classes, keep
+    the module's values where they do not fit. `num_batches_tracked` may be missing, as in files before torch 0.4.1.
+    Auxiliary heads are ignored. Values are cast to the module's number type.
+
+    assign: make the tensors of `weights` the module's own instead of copying their values
+
+    Raise Mismatch with the text `mismatch` and the first keys that differ.
     """
-    found = {_todays_name(key): value for key, value in found.items()}
+    weights = {_present_name(key): value for key, value in weights.items()}
     own = module.state_dict()
-    free = tuple(key for key in own if key.startswith(optional)) if optional else ()
-    missing = [key for key in own if key not in found and key not in free and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in found if key not in own and not key.startswith((*AUXILIARY_HEADS, *optional))]
-    other = [key for key in own if key in found and own[key].shape != found[key].shape and key not in free]
+    optional = tuple(optional)
+    missing = [
+        key
+        for key in own
+        if key not in weights and not key.startswith(optional) and not key.endswith("num_batches_tracked")
+    ]
+    unknown = [key for key in weights if key not in own and not key.startswith((*AUXILIARY_HEADS, *optional))]
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    misshapen = [
+        f"{key} {_shape(weights[key])} instead of {_shape(own[key])}"
+        for key in own
+        if key in weights and key not in fitting and not key.startswith(optional)
+    ]
     problems = [
-        *_list("it lacks", missing),
-        *_list("it has unknown", unknown),
-        *_list("shapes differ:", [f"{key} {_shape(found[key])} instead of {_shape(own[key])}" for key in other]),
+        *_list_keys("it lacks", missing),
+        *_list_keys("it has unknown", unknown),
+        *_list_keys("shapes differ:", misshapen),
     ]
     if problems:
-        raise Mismatch(f"{origin}: {'; '.join(problems)}.")
-    fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
-    if take:
+        raise Mismatch(f"{mismatch}: {'; '.join(problems)}.")
+    if assign:
         same_type = {key: value.to(own[key].dtype) for key, value in fitting.items()}
         module.load_state_dict(same_type, strict=False, assign=True)
         return
@@ -105,17 +129,17 @@ def load_matching(
             own[key].copy_(value)
 
 
-def _todays_name(key: str) -> str:
-    for pattern, name in OLD_NAMES:
+def _present_name(key: str) -> str:
+    for pattern, name in RENAMED_KEYS:
         key = pattern.sub(name, key)
     return key
 
 
-def _list(what: str, keys: list[str]) -> list[str]:
+def _list_keys(problem: str, keys: list[str]) -> list[str]:
     if not keys:
         return []
-    more = f" and {len(keys) - NAMED_IN_MESSAGES} more" if len(keys) > NAMED_IN_MESSAGES else ""
-    return [f"{what} {', '.join(keys[:NAMED_IN_MESSAGES])}{more}"]
+    more = f" and {len(keys) - KEYS_IN_MESSAGES} more" if len(keys) > KEYS_IN_MESSAGES else ""
+    return [f"{problem} {', '.join(keys[:KEYS_IN_MESSAGES])}{more}"]
 
 
 def _shape(tensor: Tensor) -> str:

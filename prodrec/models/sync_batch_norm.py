@@ -1,8 +1,8 @@
-"""Batch norm over the rows of all ranks, so that a batch divided among them is normalised as it is in one process.
+"""Batch norm over the rows of all ranks: a batch divided among ranks is normalised as a whole batch in one process.
 
-torch's SyncBatchNorm does this on GPUs and refuses a CPU; the one here works on any device.
+torch's SyncBatchNorm does this on GPUs and rejects CPUs; PortableSyncBatchNorm works on any device.
 
-Shapes: B rows, C channels, R ranks; a dot stands for the places of a feature map.
+Shapes: B rows, C channels, R ranks; x and y are B×C×…, with any number of further dimensions.
 """
 
 from __future__ import annotations
@@ -17,45 +17,46 @@ from prodrec.core.base import dist
 
 
 def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Let the batch norms of `network`, which is to compute on `device`, count the rows of all ranks.
+    """Replace the batch norms of `network`, which is to run on `device`, by ones over the rows of all ranks.
 
-    But for those that are frozen: they are in evaluation mode also after `.train()`, which this calls.
+    Frozen batch norms stay: they are in evaluation mode even after `.train()`, which this function calls.
     """
     network.train()
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.training:
-                setattr(module, name, _of_torch(child) if device.type == "cuda" else SyncedBatchNorm.like(child))
+                setattr(module, name, _converted(child, device))
 
 
-def _of_torch(norm: nn.Module) -> nn.Module:
-    found: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
-    return found
+def _converted(norm: nn.modules.batchnorm._BatchNorm, device: torch.device) -> nn.Module:
+    if device.type != "cuda":
+        return PortableSyncBatchNorm.from_batch_norm(norm)
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+    return converted
 
 
-class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """As `nn.SyncBatchNorm`. Ranks may have different numbers of rows."""
+class PortableSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """`nn.SyncBatchNorm` for any device. Ranks may have different numbers of rows."""
 
     @classmethod
-    def like(cls, norm: nn.modules.batchnorm._BatchNorm) -> SyncedBatchNorm:
-        """One with the settings, the very parameters and the buffers of `norm`."""
+    def from_batch_norm(cls, norm: nn.modules.batchnorm._BatchNorm) -> PortableSyncBatchNorm:
+        """Return a module with the settings, parameters and buffers of `norm`; the tensors are shared, not copied."""
         new = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             setattr(new, name, getattr(norm, name))
         return new
 
     def _check_input_dim(self, x: Tensor) -> None:
-        """Rows and channels, whatever follows."""
         assert x.ndim >= 2
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or dist.world_size() == 1:
             return super().forward(x)
-        y: Tensor = self._synced(x)
+        y: Tensor = self._normalise_over_ranks(x)
         return y
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # ranks talk within
-    def _synced(self, x: Tensor) -> Tensor:
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it communicates between ranks
+    def _normalise_over_ranks(self, x: Tensor) -> Tensor:
         y, mean_C, variance_C, count = _Normalise.apply(x, self.weight, self.bias, self.eps)
         if self.track_running_stats:
             assert self.num_batches_tracked is not None and self.running_mean is not None
@@ -69,10 +70,12 @@ class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class _Normalise(torch.autograd.Function):
-    """y = w (x − m) / √(v + ε) + b with mean m and variance v over the rows and places of all ranks.
+    """y = w (x − m) / √(v + ε) + b, with mean m and variance v per channel over the values of all ranks.
 
-    With x̂ = (x − m) / √(v + ε) and N places in all: ∂x = w / √(v + ε) · (∂y − Σ ∂y / N − x̂ Σ ∂y x̂ / N), both sums over
-    all ranks; the gradients of w and b are those of this rank's rows, as of any other layer.
+    With x̂ = (x − m) / √(v + ε) and N values per channel over all ranks:
+
+        ∂x = w / √(v + ε) · (∂y − Σ ∂y / N − x̂ Σ ∂y x̂ / N)    both sums over all ranks
+        ∂w = Σ ∂y x̂,  ∂b = Σ ∂y                               sums over this rank, as for any other layer
     """
 
     @staticmethod
@@ -87,34 +90,38 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight_C, mean_C, variance_C = ctx.saved_tensors
-        # as if the statistics were constants: w / √(v + ε) · ∂y, Σ ∂y x̂ and Σ ∂y in one pass
+        # with constant statistics, one pass gives dx = w / √(v + ε) · ∂y, dw = Σ ∂y x̂ and db = Σ ∂y
         dx, dw_C, db_C = torch.ops.aten.native_batch_norm_backward(
             dy, x, weight_C, mean_C, variance_C, None, None, False, ctx.eps, [True, True, True]
         )
         mean_dyx_C, mean_dy_C = dist.all_reduce_sum(torch.stack([dw_C, db_C])) / ctx.count
         inverse_C = (variance_C + ctx.eps).rsqrt()
         scale_C = inverse_C if weight_C is None else inverse_C * weight_C
+        # the two other terms are linear in x: − slope · x + shift
         slope_C = scale_C * inverse_C * mean_dyx_C
         shift_C = slope_C * mean_C - scale_C * mean_dy_C
-        dx = dx.addcmul_(x, _along(slope_C, x).to(x.dtype), value=-1).add_(_along(shift_C, x))
+        dx = dx.addcmul_(x, _per_channel(slope_C, x).to(x.dtype), value=-1).add_(_per_channel(shift_C, x))
         return dx, *((None, None) if weight_C is None else (dw_C, db_C)), None
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance [C] over all ranks, from those of each (Chan et al. 1979), and the number of places."""
-    exact = torch.promote_types(x.dtype, torch.float32)
-    mean_C, variance_C = (values.to(exact) for values in torch.batch_norm_update_stats(x, None, None, 0.0))
-    of_ranks_R2c = x.new_zeros((dist.world_size(), 2 * len(mean_C) + 1), dtype=exact)
+    """Return mean and biased variance [C] over all ranks, and the number of values per channel.
+
+    The statistics of the ranks are merged by the formula of Chan et al. 1979. They are at least float32.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    mean_C, variance_C = (values.to(dtype) for values in torch.batch_norm_update_stats(x, None, None, 0.0))
+    ranks_RS = x.new_zeros((dist.world_size(), 2 * len(mean_C) + 1), dtype=dtype)  # S: C means, C variances, a count
     count = x.numel() / x.shape[1]
-    of_ranks_R2c[dist.rank()] = torch.cat([mean_C, variance_C, mean_C.new_tensor([count])])
-    dist.all_reduce_sum(of_ranks_R2c)  # all others are 0: this gathers
-    means_RC, variances_RC = of_ranks_R2c[:, :-1].chunk(2, dim=1)
-    shares_R1 = of_ranks_R2c[:, -1:] / of_ranks_R2c[:, -1].sum()
+    ranks_RS[dist.rank()] = torch.cat([mean_C, variance_C, mean_C.new_tensor([count])])
+    dist.all_reduce_sum(ranks_RS)  # gathers, because each row is zero on all ranks but one
+    means_RC, variances_RC = ranks_RS[:, :-1].chunk(2, dim=1)
+    shares_R1 = ranks_RS[:, -1:] / ranks_RS[:, -1].sum()
     mean_C = (shares_R1 * means_RC).sum(0)
     variance_C = (shares_R1 * (variances_RC + (means_RC - mean_C).square())).sum(0)
-    return mean_C, variance_C, of_ranks_R2c[:, -1].sum()
+    return mean_C, variance_C, ranks_RS[:, -1].sum()
 
 
-def _along(values_C: Tensor, x: Tensor) -> Tensor:
-    """Values by channel, to go with x of shape [B, C, …]."""
+def _per_channel(values_C: Tensor, x: Tensor) -> Tensor:
+    """Return `values_C` in a shape that broadcasts over x."""
     return values_C.view(1, -1, *(1,) * (x.ndim - 2))

@@ -1,82 +1,101 @@
-"""What a network predicts on a catalogue: the words of its settings become levels and attributes. No torch in here."""
+"""The tasks of a network: the levels and attributes that it predicts on a dataset, with their weights in the loss.
+
+The settings name them (`heads=root,attributes`); this module looks the names up in the dataset. It does not import
+torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
 
+ATTRIBUTES = "attributes"
 OTHERS = "others"
+LEVEL_ALIASES = ("levels", "root", "leaf")
+"""Names of levels that every dataset has, from the least to the most specific."""
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """What a network predicts: levels from the shallowest, with their λ; attributes, their columns and γ_j."""
+    """What a network predicts.
+
+    levels, level_weights: from the shallowest, with λ of S eq. 5
+    attributes, attribute_columns, attribute_weights: with their columns in the dataset and γ of S eq. 7
+    attribute_head_weight: λ of all attributes together
+    """
 
     levels: tuple[str, ...]
     level_weights: tuple[float, ...]
     attributes: tuple[Attribute, ...] = ()
-    columns: tuple[int, ...] = ()
+    attribute_columns: tuple[int, ...] = ()
     attribute_weights: tuple[float, ...] = ()
-    branch_weight: float = 1.0
+    attribute_head_weight: float = 1.0
 
 
 def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence[Attribute]) -> Tasks:
-    """The tasks that `heads`, `attributes` and their weights name on this catalogue. Raises BadOption."""
-    words = _words(taxonomy)
-    levels: set[str] = set()
-    for word in config.heads:
-        if word not in words and word != "attributes":
-            raise BadOption(
-                f"heads={','.join(config.heads)}: the catalogue has no level {word!r}{nearest(word, words)}; "
-                f"its levels are {', '.join(taxonomy.levels)}."
-            )
-        levels.update(words.get(word, ()))
-    if {"root", "leaf"} <= set(config.heads) and words["root"] == words["leaf"]:
-        raise BadOption(f"heads={','.join(config.heads)}: the classes have one level only ({taxonomy.leaf_level}).")
-    chosen = tuple(level for level in taxonomy.levels if level in levels)
-    general = ("levels", "root", "leaf")  # a level's own name wins over these, and root and leaf win over all levels
-    by_word = sorted(config.head_weights.items(), key=lambda item: general.index(item[0]) if item[0] in general else 3)
-    named = {level: weight for word, weight in by_word for level in words.get(word, ())}
-    for word in config.head_weights:
-        there = word in config.heads if word == "attributes" else bool(set(words.get(word, ())) & levels)
-        if not there and word not in PAPER_HEAD_WEIGHTS:
-            heads = [*chosen, *(["attributes"] if "attributes" in config.heads else [])]
-            raise BadOption(f"head_weights: there is no head {word!r}; this network has {', '.join(heads)}.")
-    weights = tuple(named.get(level, 1.0) for level in chosen)
-    if "attributes" not in config.heads:
-        return Tasks(chosen, weights)
-    columns = _columns(config, attributes)
-    names = [attributes[column].name for column in columns]
-    known = [attribute.name for attribute in attributes]
-    for name in config.attribute_weights:
-        if name not in known and name not in PAPER_ATTRIBUTE_WEIGHTS:
-            raise BadOption(
-                f"attribute_weights: {name!r} is no attribute of this dataset{nearest(name, known)}; it has "
-                f"{', '.join(known)}, and {OTHERS} stands for those not named."
-            )
-    others = config.attribute_weights.get(OTHERS, 1.0)
+    """Return the tasks that `config` names, on a dataset with these levels and attributes. Raise BadOption."""
+    levels = _choose_levels(config, taxonomy)
+    level_weights = _level_weights(config, taxonomy, levels)
+    if ATTRIBUTES not in config.heads:
+        return Tasks(levels, level_weights)
+    columns = _choose_attributes(config, attributes)
     return Tasks(
-        chosen,
-        weights,
+        levels,
+        level_weights,
         attributes=tuple(attributes[column] for column in columns),
-        columns=columns,
-        attribute_weights=tuple(config.attribute_weights.get(name, others) for name in names),
-        branch_weight=config.head_weights.get("attributes", 1.0),
+        attribute_columns=columns,
+        attribute_weights=_attribute_weights(config, attributes, columns),
+        attribute_head_weight=config.head_weights.get(ATTRIBUTES, 1.0),
     )
 
 
-def _words(taxonomy: Taxonomy) -> dict[str, tuple[str, ...]]:
-    """What a word of `heads` stands for; a level's own name comes before the words that every catalogue knows."""
-    general = {"root": taxonomy.levels[:1], "leaf": taxonomy.levels[-1:], "levels": taxonomy.levels}
-    return {**general, **{level: (level,) for level in taxonomy.levels}}
+def _levels_by_name(taxonomy: Taxonomy) -> dict[str, tuple[str, ...]]:
+    """Return the levels that each name in `heads` stands for. The name of a level wins over an alias."""
+    aliases = {"root": taxonomy.levels[:1], "leaf": taxonomy.levels[-1:], "levels": taxonomy.levels}
+    return {**aliases, **{level: (level,) for level in taxonomy.levels}}
 
 
-def _columns(config: NetworkConfig, attributes: Sequence[Attribute]) -> tuple[int, ...]:
-    """Numbers of the attributes to predict."""
+def _choose_levels(config: NetworkConfig, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """Return the levels that `heads` names, from the shallowest."""
+    levels_by_name = _levels_by_name(taxonomy)
+    levels: set[str] = set()
+    for name in config.heads:
+        if name not in levels_by_name and name != ATTRIBUTES:
+            raise BadOption(
+                f"heads={','.join(config.heads)}: the catalogue has no level {name!r}"
+                f"{did_you_mean(name, levels_by_name)}; its levels are {', '.join(taxonomy.levels)}."
+            )
+        levels.update(levels_by_name.get(name, ()))
+    if {"root", "leaf"} <= set(config.heads) and levels_by_name["root"] == levels_by_name["leaf"]:
+        raise BadOption(f"heads={','.join(config.heads)}: the classes have one level only ({taxonomy.leaf_level}).")
+    return tuple(level for level in taxonomy.levels if level in levels)
+
+
+def _level_weights(config: NetworkConfig, taxonomy: Taxonomy, levels: Sequence[str]) -> tuple[float, ...]:
+    """Return λ of each of `levels`; where `head_weights` names a level in two ways, the more specific name counts."""
+    levels_by_name = _levels_by_name(taxonomy)
+    for name in config.head_weights:
+        named_levels = set(levels_by_name.get(name, ()))
+        is_head = name in config.heads if name == ATTRIBUTES else bool(named_levels & set(levels))
+        if not is_head and name not in PAPER_HEAD_WEIGHTS:
+            heads = [*levels, *([ATTRIBUTES] if ATTRIBUTES in config.heads else [])]
+            raise BadOption(f"head_weights: there is no head {name!r}; this network has {', '.join(heads)}.")
+
+    def specificity(item: tuple[str, float]) -> int:
+        return LEVEL_ALIASES.index(item[0]) if item[0] in LEVEL_ALIASES else len(LEVEL_ALIASES)
+
+    weights: dict[str, float] = {}
+    for name, weight in sorted(config.head_weights.items(), key=specificity):
+        weights |= dict.fromkeys(levels_by_name.get(name, ()), weight)
+    return tuple(weights.get(level, 1.0) for level in levels)
+
+
+def _choose_attributes(config: NetworkConfig, attributes: Sequence[Attribute]) -> tuple[int, ...]:
+    """Return the columns of the attributes that `attributes` names."""
     names = [attribute.name for attribute in attributes]
     if not names:
         raise BadOption("heads has attributes, and this dataset has none; prepare it with --attributes.")
@@ -86,6 +105,21 @@ def _columns(config: NetworkConfig, attributes: Sequence[Attribute]) -> tuple[in
         if name not in names:
             raise BadOption(
                 f"attributes={','.join(config.attributes)}: {name!r} is no attribute of this dataset"
-                f"{nearest(name, names)}; it has {', '.join(names)}."
+                f"{did_you_mean(name, names)}; it has {', '.join(names)}."
             )
-    return tuple(i for i, name in enumerate(names) if name in config.attributes)
+    return tuple(column for column, name in enumerate(names) if name in config.attributes)
+
+
+def _attribute_weights(
+    config: NetworkConfig, attributes: Sequence[Attribute], columns: Sequence[int]
+) -> tuple[float, ...]:
+    """Return γ of the attributes in `columns`."""
+    names = [attribute.name for attribute in attributes]
+    for name in config.attribute_weights:
+        if name not in names and name not in PAPER_ATTRIBUTE_WEIGHTS:
+            raise BadOption(
+                f"attribute_weights: {name!r} is no attribute of this dataset{did_you_mean(name, names)}; it has "
+                f"{', '.join(names)}, and {OTHERS} stands for those not named."
+            )
+    others = config.attribute_weights.get(OTHERS, 1.0)
+    return tuple(config.attribute_weights.get(names[column], others) for column in columns)

@@ -1,15 +1,15 @@
-"""torchvision's classification networks, cut into trunk (feature map), neck (visual feature) and head (dropped).
+"""torchvision's classification networks, split into trunk (feature map), neck (visual feature) and head (dropped).
 
-One mechanism for all of them: such a network is its children run in the order in which they were defined, up to a
-global pooling (the trunk), the pooling and what follows before the classifier (the neck), and the classifier. What does
-not fit stands in the table `EXCEPTIONS` (by class of network). That the parts compute what torchvision's own forward
-computes is tested for one network of every class.
+Such a network runs its children in the order of their definition. The trunk is those before the global pooling. The
+neck is the pooling and the children between it and the head, which contains the classifier. Networks that differ have
+their own function in SPLITTERS, by class. A test compares trunk, neck and head with torchvision's own forward pass, for
+one network of every class.
 
-The neck ends after the first fully connected layer where there are several, the split of S §3.4 into public and private
-layers: VGG-16's neck has fc6, fc7 is the start of every task's private layer, fc8 is dropped. MobileNetV3 and MaxViT
-keep the layer before their classifier; they and networks with one layer have no private one.
+A head with several linear layers is split as in S §3.4. The neck ends after the first layer (fc6 of VGG-16), the last
+one is dropped (fc8), and those between are the private layers of every level (fc7). MobileNetV3 and MaxViT have two
+layers, and most networks have one; they have no private layers.
 
-Shapes: B rows, D features, H×W feature map.
+Shapes: B rows, C=3 channels, H×W photo.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ import torchvision
 from torch import Tensor, nn
 
 from prodrec.core.base import console, dist
-from prodrec.core.base.errors import BadOption, ProdrecError, nearest
+from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
 from prodrec.models.backbone import Backbone
 from prodrec.models.network_config import FEATURES
-from prodrec.models.pretrained import load_matching, read_weights
+from prodrec.models.pretrained import load_weights_into, read_weights
 
 HEADS = ("classifier", "fc", "head", "heads")
+"""Names of the child that contains the classifier, over all networks."""
 IMAGENET = "imagenet"
-ONE_SIDE_ONLY = {"MaxVit": 224}  # pixels; ViT says its own
+FIXED_SIDES = {"MaxVit": 224}
+"""Side in pixels of the only photos that a class of networks accepts; a VisionTransformer has its own attribute."""
 
 
 class RescaleChannels(nn.Module):
-    """From ImageNet's normalisation to (value - 0.5) / 0.5, which GoogLeNet's and Inception's weights expect."""
+    """Convert ImageNet's normalisation to (value - 0.5) / 0.5, which GoogLeNet's and Inception's weights expect."""
 
     scale: Tensor
     shift: Tensor
@@ -44,10 +46,10 @@ class RescaleChannels(nn.Module):
         super().__init__()
         for name in ("scale", "shift"):
             self.register_buffer(name, torch.empty(1, 3, 1, 1), persistent=False)
-        self.fill()
+        self.set_constants()
 
-    def fill(self) -> None:
-        """Set the constants, which no weights file has."""
+    def set_constants(self) -> None:
+        """Set scale and shift, which are not in the state dict."""
         std, mean = torch.tensor((0.229, 0.224, 0.225)), torch.tensor((0.485, 0.456, 0.406))
         self.scale, self.shift = (std / 0.5).reshape(1, 3, 1, 1), ((mean - 0.5) / 0.5).reshape(1, 3, 1, 1)
 
@@ -58,66 +60,75 @@ class RescaleChannels(nn.Module):
 def build_backbone(
     name: str, *, weights: str | None, load_weights: bool = True, feature_width: int | None = None
 ) -> Backbone:
-    """The backbone `name`, with `weights` "imagenet", a name torchvision has (IMAGENET1K_V1), a file, or None.
+    """Return the backbone `name`, a classification network of torchvision or "features".
 
-    "imagenet" is torchvision's default of that network; None is random, from torch's global generator.
+    weights: "imagenet" (torchvision's default for the network), a name in torchvision (IMAGENET1K_V1), a file, the
+             directory of a run, or None for random weights from torch's global generator. A file contains the whole
+             torchvision network, with any number of classes, or a run, whose backbone is used
+    load_weights: False builds the same modules, and reads and downloads nothing
+    feature_width: width of the feature vectors, for "features" only; it has no weights and returns its input
 
-    "features" has no weights and passes on what it is given, vectors of `feature_width` numbers.
-
-    With load_weights=False the structure is the same and nothing is read or downloaded (a saved run brings its own).
-    A weights file is one of the whole torchvision network, whatever its number of classes, or of a prodrec run (its
-    directory will do), of which the backbone is taken. Raises BadOption (unknown name), NotFound, BadArtefact,
-    Mismatch; ProdrecError where a download fails.
+    Raise BadOption for an unknown name; NotFound, BadArtefact or Mismatch for a weights file that does not exist, is
+    damaged or belongs to another network; ProdrecError if a download fails.
     """
     if (name == FEATURES) != (feature_width is not None):
         raise BadOption(f"backbone={FEATURES} is for datasets of feature vectors, and they take no other backbone.")
     if feature_width is not None:
-        return Backbone(name, nn.Identity(), nn.Sequential(), feature_width, photo_side=None)
-    published = _published(name, weights)
+        return Backbone(name, nn.Identity(), nn.Sequential(), feature_width, fixed_side=None)
+    published = _published_weights(name, weights)
     network = _torchvision_network(name, published)
-    found = read_weights(Path(weights)) if load_weights and weights is not None and published is None else None
-    of_a_run = found is not None and any(key.startswith("backbone.") for key in found)
-    head, classifier = _classifier_of(network)
+    head, classifier = _head_and_classifier(network)
+    state: dict[str, Tensor] | None = None
     if load_weights and published is not None:
-        found = _download(name, published)
-    if found is not None and not of_a_run:
-        origin = f"the weights of {weights} are not those of {name}"
-        load_matching(network, found, optional=(f"{classifier}.",), origin=origin)
-    backbone = _cut(name, network, head, rescale=weights is not None)
-    if found is not None and of_a_run:
-        own = {key.removeprefix("backbone."): value for key, value in found.items() if key.startswith("backbone.")}
-        load_matching(backbone, own, optional=(), origin=f"the backbone of the run {weights} is not {name}")
-        _load_private(backbone, found)
+        state = _download(name, published)
+    elif load_weights and weights is not None:
+        state = read_weights(Path(weights))
+    is_run = published is None and state is not None and any(key.startswith("backbone.") for key in state)
+    if state is not None and not is_run:
+        mismatch = f"the weights of {weights} are not those of {name}"
+        load_weights_into(network, state, optional=(f"{classifier}.",), mismatch=mismatch)
+    backbone = _split(name, network, head, rescale=weights is not None)
+    if state is not None and is_run:
+        own = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
+        load_weights_into(backbone, own, mismatch=f"the backbone of the run {weights} is not {name}")
+        _load_private_layers(backbone, state)
     return backbone
 
 
-def _load_private(backbone: Backbone, run: Mapping[str, Tensor]) -> None:
-    """The private layers begin with those of the run's head of the most classes, where it has them in that size."""
-    end = "classifier.bias"
-    heads = {
-        key.removesuffix(end): len(bias) for key, bias in run.items() if key.startswith("heads.") and key.endswith(end)
-    }
-    prefix = max(heads, key=heads.__getitem__, default="") + "private."
-    found = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
-    layers = nn.Sequential(*backbone.private)
-    own = layers.state_dict()
-    if own and {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in own.items()}:
-        layers.load_state_dict(found)
-
-
 def known_backbones() -> list[str]:
-    """Names of torchvision's classification networks."""
+    """Return the names of torchvision's classification networks."""
     return torchvision.models.list_models(module=torchvision.models)  # type: ignore[no-any-return]
 
 
-def _published(name: str, weights: str | None) -> Any:
-    """torchvision's own weights of network `name` that `weights` names, or None where it names a file or nothing."""
+def _load_private_layers(backbone: Backbone, run: Mapping[str, Tensor]) -> None:
+    """Load the private layers from the run's head with the most classes, if it has them in the same shapes."""
+    suffix = "classifier.bias"
+    classes_by_head = {
+        key.removesuffix(suffix): len(bias)
+        for key, bias in run.items()
+        if key.startswith("heads.") and key.endswith(suffix)
+    }
+    prefix = max(classes_by_head, key=classes_by_head.__getitem__, default="") + "private."
+    saved = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    layers = nn.Sequential(*backbone.private)
+    own = layers.state_dict()
+    if own and {key: value.shape for key, value in saved.items()} == {key: value.shape for key, value in own.items()}:
+        layers.load_state_dict(saved)
+
+
+# --- torchvision's networks and weights
+
+
+def _published_weights(name: str, weights: str | None) -> Any:
+    """Return torchvision's weights of network `name` that `weights` names, or None if it names none of them."""
     if name not in known_backbones():
-        raise BadOption(f"backbone={name} is no torchvision classification network{nearest(name, known_backbones())}.")
-    names = torchvision.models.get_model_weights(name)
+        raise BadOption(
+            f"backbone={name} is no torchvision classification network{did_you_mean(name, known_backbones())}."
+        )
+    published = torchvision.models.get_model_weights(name)
     if weights == IMAGENET:
-        return names.DEFAULT
-    return names.__members__.get(weights)
+        return published.DEFAULT
+    return published.__members__.get(weights)
 
 
 def _torchvision_network(name: str, published: Any) -> nn.Module:
@@ -132,24 +143,24 @@ def _torchvision_network(name: str, published: Any) -> nn.Module:
     return network.to(device)
 
 
-def _download(name: str, chosen: Any) -> dict[str, Tensor]:
-    """torchvision's weights `chosen` from its cache, or from the net. Raises ProdrecError where that fails."""
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+def _download(name: str, published: Any) -> dict[str, Tensor]:
+    """Return weights of torchvision from its cache, or download them. Raise ProdrecError if that fails."""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
     if not cached.is_file():
-        console.info(f"Downloading the ImageNet weights of {name} from {chosen.url}")
+        console.info(f"Downloading the ImageNet weights of {name} from {published.url}")
     try:
         with dist.local_rank_zero_first():
-            state: dict[str, Tensor] = dict(chosen.get_state_dict(progress=False, check_hash=True))
+            state: dict[str, Tensor] = dict(published.get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:
         raise ProdrecError(
-            f"the ImageNet weights of {name} could not be downloaded from {chosen.url} ({error}); give a weights file "
-            f"with --set weights=FILE.pth, or start from random weights with --set weights=none."
+            f"the ImageNet weights of {name} could not be downloaded from {published.url} ({error}); give a weights "
+            f"file with --set weights=FILE.pth, or start from random weights with --set weights=none."
         ) from error
     return state
 
 
-def _classifier_of(network: nn.Module) -> tuple[str, str]:
-    """Name of the child that holds the classifier, and the full name of the classifying layer itself."""
+def _head_and_classifier(network: nn.Module) -> tuple[str, str]:
+    """Return the name of the head and the full name of the layer in it that classifies."""
     head = next(name for name, _ in network.named_children() if name in HEADS)
     layers = [name for name, m in network.named_modules(prefix="") if name.startswith(head) and _is_layer(m)]
     return head, layers[-1]
@@ -159,42 +170,44 @@ def _is_layer(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | nn.Conv2d)
 
 
-def _cut(name: str, network: nn.Module, head: str, *, rescale: bool) -> Backbone:
-    """Trunk, neck and width of a torchvision network."""
+# --- splitting a network
+
+
+def _split(name: str, network: nn.Module, head: str, *, rescale: bool) -> Backbone:
+    """Return trunk and neck of a torchvision network; rescale: for weights that expect another normalisation."""
     kind = type(network).__name__
-    if kind in EXCEPTIONS:
-        return EXCEPTIONS[kind](name, network, rescale)
-    return _cut_in_order(name, network, head)
+    if kind in SPLITTERS:
+        return SPLITTERS[kind](name, network, rescale)
+    return _split_in_order(name, network, head)
 
 
-def _cut_in_order(name: str, network: nn.Module, head: str, *, before: nn.Module | None = None) -> Backbone:
+def _split_in_order(name: str, network: nn.Module, head: str, *, first: nn.Module | None = None) -> Backbone:
+    """Split a network whose children run in the order of their definition; `first` is put before them."""
     children = OrderedDict((key, child) for key, child in network.named_children() if key != head)
     names = list(children)
     pools = [i for i, child in enumerate(children.values()) if isinstance(child, nn.AdaptiveAvgPool2d)]
-    cut = pools[0] if pools else len(names)
-    trunk: OrderedDict[str, nn.Module] = OrderedDict(rescale=before) if before is not None else OrderedDict()
-    for key in names[:cut]:
+    neck_start = pools[0] if pools else len(names)
+    trunk: OrderedDict[str, nn.Module] = OrderedDict(rescale=first) if first is not None else OrderedDict()
+    for key in names[:neck_start]:
         child = children[key]
         trunk[key] = nn.Sequential(*child) if isinstance(child, nn.ModuleList) else child
 
-    top = network.get_submodule(head)
-    tail = list(top.named_children()) if isinstance(top, nn.Sequential) else [("", top)]
-    layers = [i for i, (_, module) in enumerate(tail) if _is_layer(module)]
-    first_dropped = layers[1] if len(layers) > 1 else layers[0]
-    neck = OrderedDict((key, children[key]) for key in names[cut:])
-    neck.update((f"{head}_{key}", module) for key, module in tail[:first_dropped])
-    private = OrderedDict(tail[first_dropped : layers[-1]])
-    dropped = tail[first_dropped][1]
-    width = dropped.in_features if isinstance(dropped, nn.Linear) else dropped.in_channels
+    head_module = network.get_submodule(head)
+    steps = list(head_module.named_children()) if isinstance(head_module, nn.Sequential) else [("", head_module)]
+    layers = [i for i, (_, module) in enumerate(steps) if _is_layer(module)]
+    neck_end = layers[1] if len(layers) > 1 else layers[0]
+    neck = OrderedDict((key, children[key]) for key in names[neck_start:])
+    neck.update((f"{head}_{key}", module) for key, module in steps[:neck_end])
+    private = tuple(module for _, module in steps[neck_end : layers[-1]])
+    next_layer = steps[neck_end][1]
+    width = next_layer.in_features if isinstance(next_layer, nn.Linear) else next_layer.in_channels
     assert isinstance(width, int)
-    side = ONE_SIDE_ONLY.get(type(network).__name__)
-    return Backbone(
-        name, nn.Sequential(trunk), nn.Sequential(_pooled_and_flat(neck)), width, side, tuple(private.values())
-    )
+    side = FIXED_SIDES.get(type(network).__name__)
+    return Backbone(name, nn.Sequential(trunk), nn.Sequential(_with_pooling(neck)), width, side, private)
 
 
-def _pooled_and_flat(neck: OrderedDict[str, nn.Module]) -> OrderedDict[str, nn.Module]:
-    """The neck with a global average pooling first, and a flattening after it, unless it has them."""
+def _with_pooling(neck: OrderedDict[str, nn.Module]) -> OrderedDict[str, nn.Module]:
+    """Return the neck with a global average pooling first and a flattening after it, adding those that it lacks."""
     steps = list(neck.items())
     if not steps or not isinstance(steps[0][1], nn.AdaptiveAvgPool2d):
         steps.insert(0, ("avgpool", nn.AdaptiveAvgPool2d(1)))
@@ -203,28 +216,28 @@ def _pooled_and_flat(neck: OrderedDict[str, nn.Module]) -> OrderedDict[str, nn.M
     return OrderedDict(steps)
 
 
-def _cut_densenet(name: str, network: nn.Module, rescale: bool) -> Backbone:
-    backbone = _cut_in_order(name, network, "classifier")
+def _split_densenet(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    backbone = _split_in_order(name, network, "classifier")
     assert isinstance(backbone.trunk, nn.Sequential)
-    backbone.trunk.add_module("relu", nn.ReLU(inplace=True))  # torchvision has it in forward, as a function
+    backbone.trunk.add_module("relu", nn.ReLU(inplace=True))  # in torchvision a function call in forward
     return backbone
 
 
-def _cut_inception(name: str, network: nn.Module, rescale: bool) -> Backbone:
-    return _cut_in_order(name, network, "fc", before=RescaleChannels() if rescale else None)
+def _split_inception(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    return _split_in_order(name, network, "fc", first=RescaleChannels() if rescale else None)
 
 
-def _cut_vit(name: str, network: nn.Module, rescale: bool) -> Backbone:
-    """The class token after the encoder; there is no feature map."""
+def _split_vit(name: str, network: nn.Module, rescale: bool) -> Backbone:
+    """Take the class token after the encoder; there is no feature map."""
     last = network.get_submodule("heads.head")
     network.heads = nn.Identity()
     assert isinstance(last, nn.Linear) and isinstance(network.image_size, int)
     return Backbone(name, network, nn.Sequential(), last.in_features, network.image_size)
 
 
-EXCEPTIONS: dict[str, Callable[[str, nn.Module, bool], Backbone]] = {
-    "DenseNet": _cut_densenet,
-    "GoogLeNet": _cut_inception,
-    "Inception3": _cut_inception,
-    "VisionTransformer": _cut_vit,
+SPLITTERS: dict[str, Callable[[str, nn.Module, bool], Backbone]] = {
+    "DenseNet": _split_densenet,
+    "GoogLeNet": _split_inception,
+    "Inception3": _split_inception,
+    "VisionTransformer": _split_vit,
 }

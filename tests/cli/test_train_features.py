@@ -65,7 +65,7 @@ def test_scores_of_all_classes_are_refined(shop: Path, monkeypatch: pytest.Monke
 def test_settings_of_photos_are_refused(shop: Path, tmp_path: Path) -> None:
     train = ("train", "visual", shop / "dataset", "--out", tmp_path / "run", "--set")
     assert "image_size=64 is about photos" in refused(*train, "image_size=64")
-    assert "backbone=resnet18 looks at photos" in refused(*train, "backbone=resnet18")
+    assert "backbone=resnet18 is for photos" in refused(*train, "backbone=resnet18")
     assert not (tmp_path / "run").exists()
     assert json.loads(prodrec(*train[:-1], "--plan", "--json").stdout)["precision"] == "fp32"
 

@@ -47,7 +47,7 @@ def test_what_was_asked_for_stays() -> None:
 @pytest.mark.parametrize(
     ("family", "given", "inputs", "words"),
     [
-        ("visual", {"backbone": "resnet18"}, "features", "backbone=resnet18 looks at photos, and shop holds feature"),
+        ("visual", {"backbone": "resnet18"}, "features", "backbone=resnet18 is for photos, and shop contains feature"),
         ("visual", {"image_size": "64"}, "features", "image_size=64 is about photos"),
         ("visual", {"mirror": "no"}, "features", "mirror=false is about photos"),
         ("visual", {"weights": "imagenet"}, "features", "weights=imagenet is about photos"),
@@ -58,7 +58,7 @@ def test_what_was_asked_for_stays() -> None:
             "visual",
             {"backbone": "features"},
             "photos",
-            "backbone=features takes feature vectors, and shop holds photos",
+            "backbone=features takes feature vectors, and shop contains photos",
         ),
     ],
 )

@@ -48,9 +48,9 @@ def test_logit_adjustment_counts_the_images_of_each_level(taxonomy: Taxonomy) ->
 
 
 def test_attention_needs_maps(taxonomy: Taxonomy) -> None:
-    with pytest.raises(BadOption, match=r"attention_at=features\.99 is no place in backbone squeezenet1_1"):
+    with pytest.raises(BadOption, match=r"attention_at=features\.99 is not a stage of backbone squeezenet1_1"):
         network_of("sscnn", taxonomy, attention_at="features.99")
-    with pytest.raises(BadOption, match="freeze_until=layer1 is no place in backbone squeezenet1_1"):
+    with pytest.raises(BadOption, match="freeze_until=layer1 is not a stage of backbone squeezenet1_1"):
         network_of("bcnn", taxonomy, freeze_until="layer1")
 
 

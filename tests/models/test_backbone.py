@@ -5,13 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadOption
-from prodrec.models.backbone import Backbone, places, stages
+from prodrec.models.backbone import Backbone, all_stages, stages
 from prodrec.models.torchvision_backbones import build_backbone
 
-PLACES = {"resnet18": "layer3", "vgg11": "features.15", "mobilenet_v2": "features.13", "squeezenet1_1": "features.5"}
+STAGES = {"resnet18": "layer3", "vgg11": "features.15", "mobilenet_v2": "features.13", "squeezenet1_1": "features.5"}
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=STAGES)
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     torch.manual_seed(1)
     backbone = build_backbone(request.param, weights=None)
@@ -20,32 +20,26 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     return backbone.eval()
 
 
-def test_what_stands_at_a_place_goes_through(backbone: Backbone) -> None:
-    """Attending at a place is running the stages up to it, the map there, and the rest: the whole when it is all 1."""
-    at = PLACES[backbone.name]
+def test_the_trunk_can_be_run_in_two_parts(backbone: Backbone) -> None:
+    at = STAGES[backbone.name]
     images_BCHW = torch.randn(2, 3, 64, 64)
-    seen: list[Tensor] = []
-
-    def keep(maps_BDHW: Tensor) -> Tensor:
-        seen.append(maps_BDHW)
-        return maps_BDHW
-
     with torch.no_grad():
         plain_BDHW = backbone.maps(images_BCHW)
-        torch.testing.assert_close(backbone.maps(images_BCHW, then=keep, at=at), plain_BDHW)
-        assert backbone.map_shape(64, 64, at=at) == tuple(seen[0].shape[1:])
+        inner_BDHW = backbone.maps(images_BCHW, until=at)
+        torch.testing.assert_close(backbone.maps_after(inner_BDHW, at), plain_BDHW)
+        assert backbone.map_shape(64, 64, at=at) == tuple(inner_BDHW.shape[1:])
         hooked: list[Tensor] = []
         module = backbone.trunk.get_submodule(at)
         handle = module.register_forward_hook(lambda _m, _i, out: hooked.append(out))
         backbone.trunk(images_BCHW)
         handle.remove()
-        torch.testing.assert_close(seen[0], hooked[0])
-        doubled_BDHW = backbone.maps(images_BCHW, then=lambda maps: 2 * maps + 1, at=at)
+        torch.testing.assert_close(inner_BDHW, hooked[0])
+        doubled_BDHW = backbone.maps_after(2 * inner_BDHW + 1, at)
         assert not torch.allclose(doubled_BDHW, plain_BDHW, rtol=0.01)
-        torch.testing.assert_close(backbone.maps(images_BCHW, then=lambda maps: 2 * maps), 2 * plain_BDHW)
+        torch.testing.assert_close(backbone.maps_after(2 * plain_BDHW, None), 2 * plain_BDHW)
 
 
-def test_freezing_keeps_weights_and_statistics_up_to_the_place() -> None:
+def test_freezing_keeps_weights_and_statistics_up_to_the_stage() -> None:
     torch.manual_seed(1)
     backbone = build_backbone("resnet18", weights=None)
     backbone.freeze_until("layer1")
@@ -68,18 +62,18 @@ def test_stages_are_opened_only_as_far_as_needed() -> None:
     assert [name for name, _ in stages(trunk, None)] == ["a", "b"]
     assert [name for name, _ in stages(trunk, "a.1")] == ["a.0", "a.1", "b"]
     assert [name for name, _ in stages(trunk, "a.1.0")] == ["a.0", "a.1.0", "a.1.1", "b"]
-    assert [name for name, _ in places(trunk)] == ["a", "a.0", "a.1", "a.1.0", "a.1.1", "b"]
+    assert [name for name, _ in all_stages(trunk)] == ["a", "a.0", "a.1", "a.1.0", "a.1.1", "b"]
 
 
 @pytest.mark.parametrize(
     ("name", "at", "message"),
     [
-        ("resnet18", "layer9", r"attention_at=layer9 is no place in backbone resnet18 \(did you mean layer4\?\)"),
+        ("resnet18", "layer9", r"attention_at=layer9 is not a stage of backbone resnet18 \(did you mean layer4\?\)"),
         ("mobilenet_v2", "features.99", "it has features, features.0, features.1, "),
-        ("resnet18", "layer1.0.conv1", "is no place in backbone resnet18"),
+        ("resnet18", "layer1.0.conv1", "is not a stage of backbone resnet18"),
     ],
 )
-def test_places_that_do_not_exist(name: str, at: str, message: str) -> None:
+def test_stages_that_do_not_exist(name: str, at: str, message: str) -> None:
     backbone = build_backbone(name, weights=None)
     with pytest.raises(BadOption, match=message):
         backbone.map_shape(64, 64, at=at)
@@ -92,7 +86,7 @@ def test_networks_without_feature_maps_cannot_attend() -> None:
         build_backbone("vit_b_32", weights=None).map_shape(224, 224, at=None)
     swin = build_backbone("swin_t", weights=None)
     assert swin.map_shape(96, 96, at=None) == (768, 3, 3)
-    with pytest.raises(BadOption, match="swin_t has no feature maps to attend to inside; leave attention_at out"):
+    with pytest.raises(BadOption, match="swin_t has no feature maps to attend to inside; omit attention_at"):
         swin.map_shape(96, 96, at="features.1")
 
 

@@ -84,13 +84,13 @@ def _loss_reaches_every_trainable_parameter(network: RecognitionNetwork, batch: 
     before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
     losses = network.loss(batch)
     losses.total.backward()
-    assert losses.total.shape == () and all(value.shape == () for value in losses.parts.values())
+    assert losses.total.shape == () and all(value.shape == () for value in losses.terms.values())
     levels = [head.level for head in network.level_heads]
     parts = {f"attribute {name}" for name in network.score(batch).attribute_scores} | {
         f"level {level}" for level in levels[:-1]
     }
     parts |= {"visual"} if levels else set()
-    assert set(losses.parts) == parts | ({"mixed"} if network.config.titles else set())
+    assert set(losses.terms) == parts | ({"mixed"} if network.config.titles else set())
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, f"no gradient reaches {name}"
@@ -124,7 +124,9 @@ def _batch_equals_single(network: RecognitionNetwork, batch: Batch) -> None:
     with_titles = network.config.titles is not None
     together = network.score(batch, with_titles=with_titles)
     for row in range(len(batch)):
-        alone = replace(batch, **{name: getattr(batch, name)[row : row + 1] for name in vars(batch) if name != "whole"})
+        alone = replace(
+            batch, **{name: getattr(batch, name)[row : row + 1] for name in vars(batch) if name != "global_size"}
+        )
         single = network.score(alone, with_titles=with_titles)
         torch.testing.assert_close(single.features_BD[0], together.features_BD[row], rtol=1e-4, atol=1e-5)
         for here, there in ((single.scores, together.scores), (single.attribute_scores, together.attribute_scores)):

@@ -86,5 +86,5 @@ def test_a_level_goes_through_its_private_layers() -> None:
 @pytest.mark.parametrize("level", ["type", "keys", "a.b", "%2E", "根"])
 def test_any_level_name_names_a_module(level: str) -> None:
     head = LevelHead(level, 0, nn.Sequential(), Classifier(D, 2), weight=1.0)
-    names = set(nn.ModuleDict({head.key: head}).state_dict())
+    names = set(nn.ModuleDict({head.module_name: head}).state_dict())
     assert len(names) == 2 and all(name.count(".") == 2 for name in names)

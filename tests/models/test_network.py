@@ -56,17 +56,17 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
             score_C = leaf_classifier(network).weight @ feature_D + leaf_classifier(network).bias
             mixed = mixed + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
     torch.testing.assert_close(found.total, visual + 0.7 * mixed)
-    torch.testing.assert_close(found.parts["visual"], visual.detach())
-    torch.testing.assert_close(found.parts["mixed"], mixed.detach())
+    torch.testing.assert_close(found.terms["visual"], visual.detach())
+    torch.testing.assert_close(found.terms["mixed"], mixed.detach())
 
 
 def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="bilinear")
     batch = make_batch(4, untitled=(0, 1, 2, 3))
     losses = network.loss(batch)
-    assert losses.parts["mixed"] == 0
+    assert losses.terms["mixed"] == 0
     torch.testing.assert_close(
-        losses.total, leaf_classifier(network).loss(network.streams(batch).visual_BD, batch.labels_BL[:, -1])[0]
+        losses.total, leaf_classifier(network).loss(network.features(batch).visual_BD, batch.labels_BL[:, -1])[0]
     )
     losses.total.backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
@@ -150,10 +150,10 @@ def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: Ma
 def test_titles_and_words_are_hidden_in_training_only(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="mean", title_dropout=0.9, word_dropout=0.5)
     batch = make_batch(40)
-    full = network.eval().loss(batch).parts["mixed"]
-    hidden = network.train().loss(batch).parts["mixed"]
+    full = network.eval().loss(batch).terms["mixed"]
+    hidden = network.train().loss(batch).terms["mixed"]
     assert hidden < 0.5 * full
-    assert torch.equal(network.eval().loss(batch).parts["mixed"], full)
+    assert torch.equal(network.eval().loss(batch).terms["mixed"], full)
 
 
 def test_scoring_with_titles_needs_titles(make: Make, make_batch: MakeBatch) -> None:
@@ -174,7 +174,7 @@ def test_scores_are_float32_under_autocast(make: Make, make_batch: MakeBatch) ->
 
 def test_embed_gives_the_feature(make: Make, make_batch: MakeBatch) -> None:
     network = make(embed=16, embed_hidden=32, titles="mean")
-    features_BD = network.streams(make_batch(2)).visual_BD
+    features_BD = network.features(make_batch(2)).visual_BD
     assert features_BD.shape == (2, 16) and (features_BD >= 0).all()
     assert [tuple(p.shape) for p in network.embed.parameters()] == [(32, 512), (32,), (16, 32), (16,)]
     assert set(network.parameter_groups()) == {"backbone", "embed", "word_vectors", "title_encoder", "heads"}
@@ -256,5 +256,5 @@ def test_levels_may_be_named_as_parts_of_the_loss_are(make_batch: MakeBatch) -> 
         (np.full(2, -1, np.int32), np.array([0, 0, 0, 1, 1], np.int32)),
     )
     config = NetworkConfig(backbone="squeezenet1_1", weights=None, heads=("levels",))
-    parts = build_network(config, taxonomy=tree).loss(make_batch(4)).parts
-    assert set(parts) == {"visual", "level visual"} and parts["visual"] != parts["level visual"]
+    terms = build_network(config, taxonomy=tree).loss(make_batch(4)).terms
+    assert set(terms) == {"visual", "level visual"} and terms["visual"] != terms["level visual"]

@@ -9,17 +9,19 @@ import pytest
 
 from prodrec.core.base.config import override
 from prodrec.core.base.errors import BadOption
-from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConfig
+from prodrec.models.network_config import ENCODERS_WITH_SETTING, NetworkConfig
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
-        ({"embed": 0}, "embed=0 must be at least 1"),
-        ({"bilinear_forms": 0, "titles": "bilinear"}, "bilinear_forms=0"),
-        ({"label_smoothing": 1.0}, "label_smoothing=1.0 must be in"),
-        ({"dropout": -0.1}, "dropout=-0.1"),
-        ({"logit_adjustment": -1}, "logit_adjustment=-1"),
+        ({"embed": 0}, "embed=0 must be greater than or equal to 1"),
+        ({"bilinear_forms": 0, "titles": "bilinear"}, "bilinear_forms=0 must be greater than or equal to 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0 must be less than 1"),
+        ({"dropout": -0.1}, "dropout=-0.1 must be greater than or equal to 0"),
+        ({"logit_adjustment": -1}, "logit_adjustment=-1 must be greater than or equal to 0"),
+        ({"sample_share": 1.0}, "sample_share=1.0 must be in (0, 1)"),
+        ({"score_buffer": -0.5}, "score_buffer=-0.5 must be greater than or equal to 0"),
         ({"embed_hidden": 64}, "needs embed"),
         ({"train_batch_norm_affine": False}, "needs freeze_batch_norm=true"),
         ({"word_vectors": "random"}, "does nothing without titles"),
@@ -27,26 +29,26 @@ from prodrec.models.network_config import ONLY_WITH, TITLE_SETTINGS, NetworkConf
         ({"title_loss_weight": 2.0}, "does nothing without titles"),
         ({"titles": "bilinear", "title_loss_weight": 0.0}, "titles=none trains on photos alone"),
         ({"titles": "bilinear", "title_loss_weight": -1.0}, "must be above 0"),
-        ({"titles": "bilinear", "semantic_spread": 0.0}, "semantic_spread=0.0"),
+        ({"titles": "bilinear", "semantic_spread": 0.0}, "semantic_spread=0.0 must be greater than 0"),
         ({"titles": "mean", "word_weighting": "softmax"}, "belongs to titles=bilinear, not mean"),
         ({"titles": "bilinear", "lstm_width": 64}, "belongs to titles=bilstm or bilstm-attention, not bilinear"),
-        ({"titles": "mean", "word_dimension": 64}, "pretrained bring their own"),
-        ({"titles": "mean", "heads": ("attributes",)}, "heads=attributes tells none; add leaf"),
+        ({"titles": "mean", "word_dimension": 64}, "pretrained ones have their own width"),
+        ({"titles": "mean", "heads": ("attributes",)}, "heads=attributes has none; add leaf"),
         ({"attention_at": "layer3"}, "attention_at=layer3 does nothing here; set attention=spatial too"),
         ({"attention_spread": 0.1}, "attention_spread=0.1 does nothing here"),
-        ({"attention": "spatial", "attention_spread": 0.0}, "attention_spread=0.0 must be above 0"),
+        ({"attention": "spatial", "attention_spread": 0.0}, "attention_spread=0.0 must be greater than 0"),
         ({"attributes": ("colour",)}, "attributes=colour does nothing here; set heads=leaf,attributes too"),
         ({"attribute_weights": {"colour": 1.0}}, "attribute_weights=colour:1.0 does nothing here"),
         ({"heads": ()}, "heads= must name something"),
         ({"heads": ("leaf", "leaf")}, "and nothing twice"),
-        ({"head_weights": {"leaf": 0.0}}, "head_weights=leaf:0 must be above 0; leave out what is not to be learnt"),
-        ({"private_width": -1}, "private_width=-1 must not be negative"),
+        ({"head_weights": {"leaf": 0.0}}, "head_weights=leaf:0 must be above 0; omit what is not to be trained"),
+        ({"private_width": -1}, "private_width=-1 must be greater than or equal to 0"),
     ],
 )
-def test_contradictions_are_refused(settings: dict[str, Any], told: str) -> None:
+def test_contradictions_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r".*") as caught:
         NetworkConfig(**settings)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_contradictions_come_from_set_as_bad_options() -> None:
@@ -61,10 +63,34 @@ def test_none_is_read_as_none() -> None:
     assert config.weights is None and config.embed is None and config.titles == "mean"
 
 
-def test_every_setting_has_its_sentence() -> None:
+def test_every_setting_has_a_meaning_and_a_group() -> None:
     fields = {field.name: field for field in dataclasses.fields(NetworkConfig)}
-    assert all(field.metadata["help"] for field in fields.values())
-    assert set(TITLE_SETTINGS) | set(ONLY_WITH) <= set(fields)
+    assert all(field.metadata["help"] and field.metadata["group"] for field in fields.values())
+    assert set(ENCODERS_WITH_SETTING) <= {name for name, field in fields.items() if field.metadata["group"] == "titles"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "title_loss_weight",
+        "mixed_trains_backbone",
+        "word_vectors",
+        "word_dimension",
+        "train_word_vectors",
+        "bilinear_forms",
+        "word_nonlinearity",
+        "word_weighting",
+        "lstm_width",
+        "semantic_spread",
+        "word_dropout",
+        "title_dropout",
+    ],
+)
+def test_every_setting_of_titles_needs_titles(name: str) -> None:
+    unusual = {"mixed_trains_backbone": False, "train_word_vectors": False, "word_vectors": "random"}
+    unusual |= {"word_nonlinearity": "relu", "word_weighting": "softmax", "word_dropout": 0.5, "title_dropout": 0.5}
+    with pytest.raises(ValueError, match=f"{name}=.* does nothing without titles"):
+        NetworkConfig(**{name: unusual.get(name, 7)})  # type: ignore[arg-type]
 
 
 def test_families_and_settings_need_no_torch() -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
-from prodrec.models.pretrained import load_matching, read_weights
+from prodrec.models.pretrained import load_weights_into, read_weights
 
 
 def network(classes: int = 3) -> nn.Sequential:
@@ -64,14 +64,14 @@ def test_refuses_values_that_are_not_finite(tmp_path: Path) -> None:
 def test_loads_everything_and_casts() -> None:
     source, target = network(), network()
     half = {key: value.half() if value.is_floating_point() else value for key, value in source.state_dict().items()}
-    load_matching(target, half, optional=(), origin="test")
+    load_weights_into(target, half, mismatch="test")
     assert torch.equal(target[0].weight, source[0].weight.half().float()) and target[0].weight.dtype == torch.float32
 
 
 def test_classifier_of_other_classes_is_left_alone() -> None:
     source, target = network(classes=9), network()
     before = target[2].weight.clone()
-    load_matching(target, source.state_dict(), optional=("2.",), origin="test")
+    load_weights_into(target, source.state_dict(), optional=("2.",), mismatch="test")
     assert torch.equal(target[2].weight, before) and torch.equal(target[0].weight, source[0].weight)
 
 
@@ -88,7 +88,7 @@ def test_old_names_of_published_files(old: str, new: str) -> None:
     network = torchvision.models.get_model(name, weights=None)
     found = {key: torch.full_like(value, 0.5) for key, value in network.state_dict().items()}
     found[old] = found.pop(new)
-    load_matching(network, found, optional=(), origin="test")
+    load_weights_into(network, found, mismatch="test")
     assert (network.state_dict()[new] == 0.5).all()
 
 
@@ -100,7 +100,7 @@ def test_another_network_is_named_key_by_key() -> None:
     target = network()
     before = {key: value.clone() for key, value in target.state_dict().items()}
     with pytest.raises(Mismatch) as caught:
-        load_matching(target, found, optional=("2.",), origin="weights of a.pth are not those of b")
+        load_weights_into(target, found, optional=("2.",), mismatch="weights of a.pth are not those of b")
     assert str(caught.value) == (
         "weights of a.pth are not those of b: it lacks 1.bias; it has unknown 9.weight; "
         "shapes differ: 0.weight 8×3×3×3 instead of 4×3×3×3."

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from prodrec.core.base import dist
-from prodrec.models.sync_batch_norm import SyncedBatchNorm, convert_sync_batch_norm
+from prodrec.models.sync_batch_norm import PortableSyncBatchNorm, convert_sync_batch_norm
 
 CPU = torch.device("cpu")
 ROWS = {2: (5, 2), 3: (4, 1, 2)}
@@ -75,7 +75,7 @@ def test_frozen_ones_stay_as_they_are() -> None:
     inner.train = lambda mode=True: inner[0].eval() and inner  # type: ignore[method-assign]
     weight, names = network[1].weight, list(network.state_dict())
     convert_sync_batch_norm(network, CPU)
-    assert type(network[0][0]) is nn.BatchNorm2d and type(network[1]) is SyncedBatchNorm
+    assert type(network[0][0]) is nn.BatchNorm2d and type(network[1]) is PortableSyncBatchNorm
     assert network[1].weight is weight and list(network.state_dict()) == names
     of_torch = nn.Sequential(nn.BatchNorm2d(3))
     convert_sync_batch_norm(of_torch, torch.device("cuda"))
@@ -85,4 +85,4 @@ def test_frozen_ones_stay_as_they_are() -> None:
 def test_one_process_computes_as_before() -> None:
     norm = nn.BatchNorm2d(3)
     x = torch.randn(4, 3, 2, 2)
-    torch.testing.assert_close(SyncedBatchNorm.like(norm)(x), nn.BatchNorm2d(3)(x))
+    torch.testing.assert_close(PortableSyncBatchNorm.from_batch_norm(norm)(x), nn.BatchNorm2d(3)(x))

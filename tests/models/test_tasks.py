@@ -17,7 +17,7 @@ def tasks_of(
 def test_papers_weights_are_the_defaults(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
     assert tasks_of(taxonomy, attributes, "bmtl-rl") == Tasks(("root", "leaf"), (0.1, 1.0))
     found = tasks_of(taxonomy, attributes)
-    assert (found.levels, found.level_weights, found.branch_weight) == (("leaf",), (1.0,), 1.0)
+    assert (found.levels, found.level_weights, found.attribute_head_weight) == (("leaf",), (1.0,), 1.0)
     assert dict(zip(found.attributes, found.attribute_weights, strict=True)) == {attributes[0]: 0.1, attributes[1]: 0.3}
 
 
@@ -29,7 +29,7 @@ def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute
         head_weights="leaf:2,attributes:0.4",
         attribute_weights="colour:0.7",
     )
-    assert found.levels == ("root", "leaf") and found.level_weights == (1.0, 2.0) and found.branch_weight == 0.4
+    assert found.levels == ("root", "leaf") and found.level_weights == (1.0, 2.0) and found.attribute_head_weight == 0.4
     assert found.attribute_weights == (0.7, 0.3)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.title_encoders import TITLE_ENCODERS, BilinearAttention, hide_titles, hide_words
+from prodrec.models.title_encoders import TITLE_ENCODERS, BilinearAttention, drop_titles, drop_words
 
 E, D = 5, 3
 VARIANTS = {
@@ -33,7 +33,7 @@ def encoder(variant: str) -> nn.Module:
 
 
 def title(*lengths: int, width: int) -> tuple[Tensor, Tensor]:
-    """Words B×T×E of titles with these many words, whatever in the padding, and where words are present."""
+    """Return words B×T×E of titles of these lengths, with random padding, and where words are present."""
     present_BT = torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
     return torch.randn(len(lengths), width, E, dtype=torch.float64), present_BT
 
@@ -114,40 +114,40 @@ def test_bilinear_is_the_formula(nonlinearity: str, weighting: str) -> None:
     else:
         weights = [1 / (1 + math.exp(-score)) for score in scores]
     semantic = encode.project(sum(weight * word for weight, word in zip(weights, words, strict=True)))
-    found = encode(words.unsqueeze(0), torch.ones(1, 4, dtype=torch.bool))
-    torch.testing.assert_close(found.weights_BT[0], torch.tensor(weights, dtype=torch.float64))
-    torch.testing.assert_close(found.semantic_BD[0], semantic)
+    encoded = encode(words.unsqueeze(0), torch.ones(1, 4, dtype=torch.bool))
+    torch.testing.assert_close(encoded.weights_BT[0], torch.tensor(weights, dtype=torch.float64))
+    torch.testing.assert_close(encoded.semantic_BD[0], semantic)
 
 
-def test_the_attention_starts_awake() -> None:
-    """Weights of different words differ from the start, so that the forms get a gradient worth having."""
+def test_initial_attention_weights_differ() -> None:
+    """Equal weights would give the forms hardly any gradient."""
     encode = BilinearAttention(100, D, NetworkConfig(titles="bilinear", word_weighting="softmax"))
     words_BTE = torch.randn(200, 8, 100) / 10
     weights_BT = encode(words_BTE, torch.ones(200, 8, dtype=torch.bool)).weights_BT
     assert 0.005 < weights_BT.std() < 0.1
 
 
-def test_semantic_starts_with_the_spread_asked_for() -> None:
+def test_semantic_feature_has_the_initial_spread_of_the_setting() -> None:
     encode = TITLE_ENCODERS["mean"](100, 400, NetworkConfig(titles="mean", semantic_spread=0.5))
     words_BTE = nn.functional.normalize(torch.randn(200, 1, 100), dim=2)
     semantic_BD = encode(words_BTE, torch.ones(200, 1, dtype=torch.bool)).semantic_BD
     assert 0.45 < semantic_BD.std() < 0.55
 
 
-def test_hide_words() -> None:
+def test_drop_words() -> None:
     tokens_BT = torch.tensor([[1, 2, 3, 4, 0, 0]] * 500 + [[7, 0, 0, 0, 0, 0], [0] * 6])
-    hidden_BT = hide_words(tokens_BT, 0.5)
-    lengths_B = (hidden_BT != 0).sum(1)
+    dropped_BT = drop_words(tokens_BT, 0.5)
+    lengths_B = (dropped_BT != 0).sum(1)
     assert lengths_B.min() == 0 and (lengths_B[:501] >= 1).all() and lengths_B[500] == 1
     assert 1.8 < lengths_B[:500].float().mean() < 2.4  # 2 on average, and a little more as one word always stays
-    for row in hidden_BT[:500].tolist():
+    for row in dropped_BT[:500].tolist():
         words = [word for word in row if word]
         assert row == words + [0] * (6 - len(words)) and words == sorted(words)
-    assert torch.equal(hide_words(tokens_BT, 0.0), tokens_BT)
+    assert torch.equal(drop_words(tokens_BT, 0.0), tokens_BT)
 
 
-def test_hide_titles() -> None:
+def test_drop_titles() -> None:
     tokens_BT = torch.arange(1, 4).expand(1000, 3)
-    gone_B = (hide_titles(tokens_BT, 0.3) == 0).all(1)
+    gone_B = (drop_titles(tokens_BT, 0.3) == 0).all(1)
     assert 0.2 < gone_B.float().mean() < 0.4
-    assert torch.equal(hide_titles(tokens_BT, 0.3)[~gone_B].unique(), torch.tensor([0, 1, 2, 3]))
+    assert torch.equal(drop_titles(tokens_BT, 0.3)[~gone_B].unique(), torch.tensor([0, 1, 2, 3]))

@@ -26,7 +26,7 @@ from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_
 
 
 class Losses(Protocol):
-    """What a network answers to `loss(batch)`: the scalar to minimise, and its parts by name, detached.
+    """What a network answers to `loss(batch)`: the scalar to minimise, and its terms by name, detached.
 
     Of a batch that is one rank's share of a larger one, its share of that one's mean losses.
     """
@@ -34,7 +34,7 @@ class Losses(Protocol):
     @property
     def total(self) -> Tensor: ...
     @property
-    def parts(self) -> dict[str, Tensor]: ...
+    def terms(self) -> dict[str, Tensor]: ...
 
 
 class TopK(Protocol):
@@ -200,7 +200,7 @@ def _update(
             with train_state.autocast():
                 found = loss_of(batch)
             (found.total * share).backward()  # type: ignore[no-untyped-call]
-        for name, value in {"loss": found.total.detach(), **found.parts}.items():
+        for name, value in {"loss": found.total.detach(), **found.terms}.items():
             sums[name] = sums.get(name, 0) + value * share
     losses, raised = add_up_losses(sums, flags())
     if not math.isfinite(losses["loss"]):

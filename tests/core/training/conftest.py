@@ -27,7 +27,7 @@ TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", p
 @dataclass(frozen=True)
 class TinyLosses:
     total: Tensor
-    parts: dict[str, Tensor]
+    terms: dict[str, Tensor]
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def gradients(largest: float) -> dict[str, Any]:
         found = loss(batch_of(start + 1))
         found.total.backward()
     clip_gradients(network, largest)  # type: ignore[arg-type]
-    losses, flags = add_up_losses(found.parts, {"stop": dist.rank() == 1, "save": False})
+    losses, flags = add_up_losses(found.terms, {"stop": dist.rank() == 1, "save": False})
     divided = np.concatenate(dist.all_gather(network.divided.grad.numpy()))
     network.alike.requires_grad_(False)
     only_divided = SummedLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP

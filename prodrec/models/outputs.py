@@ -1,0 +1,63 @@
+"""What a network returns: features, losses and scores of a batch.
+
+Shapes: B rows, D feature, C classes of a level, m states of an attribute, K best classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Features(NamedTuple):
+    """The visual feature of every row, and its mix with the title's semantic feature (A §3.3).
+
+    mixed_BD and titled_B (bool, whether a row has a title) are None without titles. A row without a title has its
+    visual feature as its mixed one.
+    """
+
+    visual_BD: Tensor
+    mixed_BD: Tensor | None = None
+    titled_B: Tensor | None = None
+
+    @property
+    def deepest_level_BD(self) -> Tensor:
+        """The features that the head of the deepest level scores: the mixed ones if there are any."""
+        return self.visual_BD if self.mixed_BD is None else self.mixed_BD
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss of a batch and its terms.
+
+    total: scalar to call `backward` on (S eq. 5)
+    terms: detached scalars by name, without the weights λ and γ: `visual` and `mixed` of the deepest level (A eq. 1),
+           `level NAME` of each other level, `attribute NAME`
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """Features (float32) and unnormalised scores: B×C by level and B×m by attribute."""
+
+    features_BD: Tensor
+    scores: dict[str, Tensor]
+    attribute_scores: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class BatchTopK:
+    """Features (float32), and by level the K largest scores B×K in decreasing order and their classes B×K (int64).
+
+    Levels with fewer than K classes have all of them. The scores of attributes are complete, B×m.
+    """
+
+    features_BD: Tensor
+    scores: dict[str, Tensor]
+    classes: dict[str, Tensor]
+    attribute_scores: dict[str, Tensor]
