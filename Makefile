@@ -17,11 +17,8 @@ format:  ## apply ruff's fixes and format
 test:  ## the default tests
 	pytest
 
-docs:  ## build the documentation into site/, strictly
-	mkdocs build --strict
-
-serve-docs:  ## show the documentation at a local address and rebuild it on every change
-	mkdocs serve
+docs:  ## build the documentation into site/; a warning is an error
+	sphinx-build --fail-on-warning --quiet docs site
 
 demo:  ## the embedded example, from a table to a report
 	prodrec demo
@@ -30,4 +27,4 @@ bench:  ## the benchmarks of the classifier and of MCR, side by side with what o
 	$(PYTHON) benchmarks/classifier.py
 	$(PYTHON) benchmarks/mcr.py
 
-.PHONY: help install lint format test docs serve-docs demo bench
+.PHONY: help install lint format test docs demo bench

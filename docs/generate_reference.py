@@ -1,12 +1,12 @@
-"""Generate the reference pages of the commands and of the settings, when MkDocs builds the site."""
+"""Generate the reference pages of the commands and of the settings from the code; docs/conf.py calls it."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-import mkdocs_gen_files
 from typer.main import get_command
 
 from prodrec.cli.app import COMMANDS, app
@@ -67,17 +67,22 @@ def settings_page() -> str:
 
 
 def prepare_options_page() -> str:
-    text = "# Options of prepare\n\nKeywords of `prodrec.prepare`, and keys of a TOML file for `prodrec prepare --config`.\n"
+    text = "# Options of prepare\n\nKeywords of `prodrec.prepare` and keys of the file for `prodrec prepare --config`.\n"
     options = options_of(ColumnNames, PrepareOptions).values()
     rows = [(code(option.name), code(repr(option.default)), option.help) for option in options]
     return f"{text}\n{table(('key', 'default', 'meaning'), rows)}\n"
 
 
 PAGES = {
-    "reference/commands.md": commands_page,
-    "reference/settings.md": settings_page,
-    "reference/prepare-options.md": prepare_options_page,
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "prepare-options.md": prepare_options_page,
 }
-for page, content in PAGES.items():
-    with mkdocs_gen_files.open(page, "w") as file:
-        file.write(content())
+
+
+def write_reference(directory: Path) -> None:
+    """Write the pages, those whose text has changed."""
+    for name, page in PAGES.items():
+        text, path = page(), directory / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
