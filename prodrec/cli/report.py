@@ -95,12 +95,12 @@ def report_command(
 
 
 def _print_report(report: Report) -> None:
-    from prodrec.eval.report.render_terminal import omitted_rows, terminal_tables
+    from prodrec.eval.report.render_terminal import hidden_row_hints, terminal_tables
     from prodrec.eval.report.shown_rows import legend
 
     for table in terminal_tables(report, width=console.width()):
         console.print(table)
-    for line in [*legend(report), *omitted_rows(report)]:
+    for line in [*legend(report), *hidden_row_hints(report)]:
         console.print(line)
     for note in report.notes:
         console.info(note)

@@ -71,7 +71,7 @@ def test_the_selection_depends_on_the_seed_and_not_on_the_chunks(
     drawn = draw_scores()
     with open_scores(drawn.path) as scores:
         first, other = (choose_photos(scores, GalleryOptions(seed=seed, count=20)).photos for seed in (0, 1))
-        monkeypatch.setattr("prodrec.core.scores.reader.ROWS", 7)
+        monkeypatch.setattr("prodrec.core.scores.reader.MAX_CHUNK_ROWS", 7)
         again = choose_photos(scores, GalleryOptions(seed=0, count=20)).photos
     assert first == again != other
     assert len({photo.row for photo in first}) == 20

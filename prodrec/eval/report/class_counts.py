@@ -1,6 +1,6 @@
 """Counts of correct images, by class, for score files and for pairs of them.
 
-Shapes: C classes of a population: the leaves, or the states of an attribute; R rows.
+Shapes: C classes of a population: the leaves, or the states of an attribute; R rows; V values of a tree measure.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class PopulationCounts:
 
     def add(self, rows: Sequence[ClassifiedRows | None]) -> None:
         """Add one chunk of rows from every file; None for a file without rows in this population."""
-        for counts, part in zip(self.files, rows, strict=True):
-            if part is not None:
-                np.add.at(counts.images_C, part.class_R, 1)
-                for criterion, correct_R in part.correct.items():
-                    self._add(counts.correct, criterion, part.class_R[correct_R])
+        for counts, classified in zip(self.files, rows, strict=True):
+            if classified is not None:
+                np.add.at(counts.images_C, classified.class_R, 1)
+                for criterion, correct_R in classified.correct.items():
+                    self._add(counts.correct, criterion, classified.class_R[correct_R])
         for (i, j), pair in self.pairs.items():
             a, b = rows[i], rows[j]
             if a is not None and b is not None:

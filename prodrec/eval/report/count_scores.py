@@ -133,5 +133,5 @@ def _add_tree_measures(counts: SplitCounts, chunks: Sequence[RowResults | None],
         for (i, j), joint in counts.tree_pairs.items():
             a_R, b_R = values[i], values[j]
             if a_R is not None and b_R is not None:
-                both = np.bincount(a_R * size + b_R, minlength=size * size).reshape(size, size)
-                joint[measure] = joint.get(measure, 0) + both
+                images_VV = np.bincount(a_R * size + b_R, minlength=size * size).reshape(size, size)
+                joint[measure] = joint.get(measure, 0) + images_VV

@@ -48,8 +48,12 @@ def evaluate_scores(
     """Evaluate the score files `paths` on `split` in one pass over their rows.
 
     tops:         the k of the top-k accuracies; by default those of 1, 3 and 5 that are below the number of classes.
-    thresholds:   numbers of training images for `by_head_tail`.
-    by_attribute: see attribute_table.py. hierarchy: see hierarchy_table.py.
+    by_head_tail: add rows of head and tail, and of leaves with many, medium and few training images by `thresholds`.
+    by_root:      add rows of the leaves of every root, and the mean over roots.
+    by_level:     add rows of every level.
+    by_leaf:      add a row of every leaf with test images.
+    by_attribute: add the rows of attribute_table.py.
+    hierarchy:    add the rows of hierarchy_table.py.
     mean:         whether repeats of a recipe with other seeds become one column: mean ± sample standard deviation.
 
     Levels are also reported if a run lacks scores of the leaves, and attributes if it scored no level.

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from prodrec.eval.report.row_text import gain_direction, gain_text, value_text
-from prodrec.eval.report.shown_rows import label_headers, labels, legend, omission_notes, shown_rows
+from prodrec.eval.report.shown_rows import hidden_row_notes, label_headers, labels, legend, shown_rows
 from prodrec.eval.report.table import Row
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def render_html(report: Report) -> str:
         cells = map(_cell, ["" if same_group else group.strip(), *others], LABEL_ALIGNMENT)
         lines.append(f"<tr>{''.join(cells)}{''.join(_group_cells(row, i) for i in groups)}</tr>")
         previous = (row.section, row.group)
-    lines += ["</tbody>", "</table>", f"<p>{'<br>'.join(map(escape, [*legend(report), *omission_notes(report)]))}</p>"]
+    lines += [
+        "</tbody>",
+        "</table>",
+        f"<p>{'<br>'.join(map(escape, [*legend(report), *hidden_row_notes(report)]))}</p>",
+    ]
     if report.notes:
         lines.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in report.notes) + "</ul>")
     return "\n".join(["<div>", *lines, "</div>"])

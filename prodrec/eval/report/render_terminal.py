@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from prodrec.eval.report.row_text import NOT_AVAILABLE, gain_direction, gain_text, value_text
 from prodrec.eval.report.shown_rows import (
+    hidden_leaves,
+    hidden_roots,
+    hidden_row_notes,
     label_headers,
     labels,
     legend,
-    omission_notes,
-    omitted_leaves,
-    omitted_roots,
     shown_rows,
 )
 from prodrec.eval.report.table import Row
@@ -127,9 +127,9 @@ def _table(report: Report, rows: Sequence[Row | str], groups: Sequence[int], lay
     return table
 
 
-def omitted_rows(report: Report) -> list[str]:
-    """Return a line on the roots and a line on the leaves that the tables omit, and where `prodrec report` has them."""
-    roots, leaves, not_in_json = omitted_roots(report), omitted_leaves(report), report.omitted_leaves
+def hidden_row_hints(report: Report) -> list[str]:
+    """Return one line on roots and one on leaves that the tables do not show: which options write them."""
+    roots, leaves, not_in_json = hidden_roots(report), hidden_leaves(report), report.omitted_leaves
     lines = [f"{roots:,} more roots are in --csv and --json."] if roots else []
     place = f"--csv, {leaves - not_in_json:,} of them in --json" if not_in_json else "--csv and --json"
     return lines + ([f"{leaves:,} more leaves are in {place}."] if leaves else [])
@@ -144,4 +144,4 @@ def render_text(report: Report, *, width: int) -> str:
     for table in terminal_tables(report, width=width):
         console.print(table)
     tables = "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-    return "\n".join([tables.strip("\n"), "", *legend(report), *omission_notes(report), *report.notes])
+    return "\n".join([tables.strip("\n"), "", *legend(report), *hidden_row_notes(report), *report.notes])

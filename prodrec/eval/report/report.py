@@ -33,6 +33,7 @@ class Report:
     runs:           the score files, as plain values.
     notes:          facts without which the numbers may be misread, one sentence each.
     builder:        builds further rows from the same counts.
+    taxonomy:       the classes of all runs.
     train_images_C: training images of every leaf, int64.
     """
 

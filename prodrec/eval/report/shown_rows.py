@@ -35,13 +35,13 @@ def shown_rows(report: Report) -> list[Row | str]:
     return shown + ([leaf_table.SECTION, *rows] if rows else [])
 
 
-def omitted_roots(report: Report) -> int:
+def hidden_roots(report: Report) -> int:
     """Return the number of roots that are not shown."""
     groups = {row.group for row in report.rows if row.section == BY_ROOT}  # with the mean over roots
     return max(0, len(groups) - MOST_GROUPS[BY_ROOT])
 
 
-def omitted_leaves(report: Report) -> int:
+def hidden_leaves(report: Report) -> int:
     """Return the number of leaves that are not shown."""
     return report.leaf_rows.omitted(MOST_GROUPS[leaf_table.SECTION])
 
@@ -69,8 +69,8 @@ def legend(report: Report) -> list[str]:
     return lines
 
 
-def omission_notes(report: Report) -> list[str]:
+def hidden_row_notes(report: Report) -> list[str]:
     """Return a line on the roots and a line on the leaves that are not shown."""
-    roots, leaves = omitted_roots(report), omitted_leaves(report)
+    roots, leaves = hidden_roots(report), hidden_leaves(report)
     lines = [f"{roots:,} more roots are not shown."] if roots else []
     return lines + ([f"{leaves:,} more leaves are not shown."] if leaves else [])

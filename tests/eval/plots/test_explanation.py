@@ -24,7 +24,7 @@ def test_the_photo_is_as_bright_as_the_weights() -> None:
     assert np.abs(same.astype(int) - weighted).max() <= 1, "negative weights are as good as others"
 
 
-def test_equal_weights_leave_the_photo_as_it_is() -> None:
+def test_equal_weights_do_not_change_the_photo() -> None:
     assert np.array_equal(apply_weights(GREY, (80, 120), np.full((3, 3), 0.5, np.float32), *WHOLE)[1], GREY)
 
 

@@ -37,7 +37,7 @@ def cell(
 
 
 def accuracies(drawn: Any, k: int = 1) -> dict[int, list[bool]]:
-    """By leaf, whether each of its test images has its true leaf among the k best (ties to the lower index)."""
+    """Return by leaf whether each test image has its true leaf among the k best; ties go to the lower index."""
     correct = defaultdict(list)
     for i in np.flatnonzero(drawn.split == 1):
         scores, leaf = drawn.scores["leaf"][i], int(drawn.labels[i, 1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prodrec.eval.report.evaluate import evaluate_scores
-from prodrec.eval.report.render_terminal import omitted_rows, terminal_tables
+from prodrec.eval.report.render_terminal import hidden_row_hints, terminal_tables
 from prodrec.eval.report.row_text import format_gain, format_value
 
 
@@ -52,7 +52,7 @@ def test_many_leaves_are_not_all_shown(draw_scores: Any) -> None:
     report = evaluate_scores([drawn.path], by_leaf=True)
     leaves = len(set(drawn.labels[drawn.split == 1, 1].tolist()))
     assert 60 < leaves < 120
-    assert omitted_rows(report) == [f"{leaves - 60} more leaves are in --csv and --json."]
+    assert hidden_row_hints(report) == [f"{leaves - 60} more leaves are in --csv and --json."]
     assert any(note.startswith(f"{120 - leaves} leaves without test images are not listed") for note in report.notes)
     assert shown(report, 120).count("class ") == 60
 
@@ -67,12 +67,12 @@ def test_very_many_leaves_are_not_all_in_json(draw_scores: Any, monkeypatch: pyt
     listed = [row["cells"]["visual"]["images"] for row in plain["rows"] if row["section"] == "by leaf"]
     assert sorted(listed[::3], reverse=True) == np.sort(images)[::-1][:70].tolist()
     assert plain["leaves_left_out"] == leaves - 70
-    assert omitted_rows(report) == [f"{leaves - 60} more leaves are in --csv, 10 of them in --json."]
+    assert hidden_row_hints(report) == [f"{leaves - 60} more leaves are in --csv, 10 of them in --json."]
 
 
 def test_many_roots_are_not_all_shown(draw_scores: Any) -> None:
     report = evaluate_scores([draw_scores(leaves=260, roots=220, rows=3000).path], by_root=True)
-    assert omitted_rows(report) == ["21 more roots are in --csv and --json."]  # and the mean over roots is shown
+    assert hidden_row_hints(report) == ["21 more roots are in --csv and --json."]  # and the mean over roots is shown
     assert shown(report, 120).count("  root ") == 199
 
 
