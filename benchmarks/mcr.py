@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.base.texts import Texts
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import ScoresWriter
-from prodrec.eval.refine.dense_loss import LevelLoss
+from prodrec.eval.refine.dense_level_loss import LevelLoss
 from prodrec.eval.refine.dense_samples import DenseSamples
 from prodrec.eval.refine.fit import fit
 from prodrec.eval.refine.related_sets import RelatedSets, select_related
@@ -63,11 +64,15 @@ def print_ratio(comparison: str, slow: list[Times], fast: list[Times]) -> None:
     print(f"  {comparison}, medians: {wall:.2f} times as fast by the clock, {processor:.2f} by processor seconds")
 
 
+def numbered(name: str, count: int) -> Texts:
+    return Texts.from_strings(f"{name} {i}" for i in range(count))
+
+
 def draw_taxonomy(leaves: int, random: np.random.Generator) -> Taxonomy:
     parents = np.sort(np.r_[np.arange(ROOTS), random.integers(0, ROOTS, leaves - ROOTS)]).astype(np.int32)
     return Taxonomy(
         levels=("root", "leaf"),
-        names=(tuple(f"r{i}" for i in range(ROOTS)), tuple(f"l{i}" for i in range(leaves))),
+        names=(numbered("root", ROOTS), numbered("leaf", leaves)),
         parents=(np.full(ROOTS, -1, dtype=np.int32), parents),
     )
 
@@ -177,7 +182,7 @@ def draw_large(path: Path, leaves: int, rows: int, top_k: int) -> None:
     counts = (leaves // 2000, leaves // 100, leaves)
     taxonomy = Taxonomy(
         levels=("root", "middle", "leaf"),
-        names=tuple(tuple(f"{name}{i}" for i in range(count)) for name, count in zip("rml", counts, strict=True)),
+        names=tuple(numbered(level, count) for level, count in zip(("root", "middle", "leaf"), counts, strict=True)),
         parents=(
             np.full(counts[0], -1, dtype=np.int32),
             (np.arange(counts[1]) // 20).astype(np.int32),

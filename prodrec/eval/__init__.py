@@ -1,0 +1,1 @@
+"""Evaluation of score files: reports and their plots, selections of photos, and MCR refinement."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.report.metrics import rank, rank_kept
+from prodrec.core.base.accuracy import accuracy, mean_class_accuracy
+from prodrec.eval.report.positions import true_position, true_position_in_top_k
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,20 @@ class AccuracyCounter:
         counts = self.counts[split, level]
         np.add.at(counts.rows_C, label_R, 1)
         for scores, correct_C in ((raw, counts.before_C), (refined, counts.after_C)):
-            better_R = rank(scores, label_R) if classes_RK is None else rank_kept(scores, classes_RK, label_R)
-            np.add.at(correct_C, label_R[better_R == 0], 1)
+            if classes_RK is None:
+                position_R = true_position(scores, label_R)
+            else:
+                position_R = true_position_in_top_k(scores, classes_RK, label_R)
+            np.add.at(correct_C, label_R[position_R == 0], 1)
 
     def changes(self) -> list[AccuracyChange]:
         """Return ACC and MACC of every split and level."""
         changes = []
         for (split, level), counts in self.counts.items():
-            has_rows_C = counts.rows_C > 0
-            rows, classes = int(counts.rows_C.sum()), int(has_rows_C.sum())
-            acc = [float(correct_C.sum() / rows) for correct_C in (counts.before_C, counts.after_C)]
-            macc = [
-                float((correct_C[has_rows_C] / counts.rows_C[has_rows_C]).mean())
-                for correct_C in (counts.before_C, counts.after_C)
-            ]
-            for metric, values in (("ACC", acc), ("MACC", macc)):
-                before, after = (round(100 * value, 4) for value in values)
+            rows, classes = int(counts.rows_C.sum()), int(np.count_nonzero(counts.rows_C))
+            for metric, compute in (("ACC", accuracy), ("MACC", mean_class_accuracy)):
+                before, after = (
+                    round(100 * compute(correct_C, counts.rows_C), 4) for correct_C in (counts.before_C, counts.after_C)
+                )
                 changes.append(AccuracyChange(split, level, metric, rows, classes, before, after))
         return changes

@@ -1,4 +1,7 @@
-"""The sets R_c of the first fit on top-k samples, where R_c = Ω would need n² weights."""
+"""The sets R_c of the first fit on top-k samples, where R_c = Ω would need n² weights.
+
+Shapes: N samples; n categories; K top-k categories of a level.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from prodrec.eval.refine.top_k_samples import TopKSamples
 
 
 def candidate_sets(samples: TopKSamples, count: int) -> RelatedSets:
-    """Return R_c = c, its ancestors, and `count` candidates of every level.
+    """Return sets R_c that contain c, its ancestors, and up to `count` candidates of every level.
 
     The candidates of c at a level are the categories with the largest sum of relative scores over the samples whose
     true category is c; ties go to the lower number. A category without samples has no candidates.
@@ -17,12 +20,12 @@ def candidate_sets(samples: TopKSamples, count: int) -> RelatedSets:
     from scipy.sparse import csr_array
 
     tree, sample_N = samples.tree, np.arange(len(samples))
-    own = np.arange(tree.n, dtype=np.int64)
-    pairs, ancestor_n = [own * tree.n + own], tree.parent_n
+    category_n = np.arange(tree.n, dtype=np.int64)
+    pairs, ancestor_n = [category_n * tree.n + category_n], tree.parent_n
     while (ancestor_n >= 0).any():
-        below = ancestor_n >= 0
-        pairs.append(own[below] * tree.n + ancestor_n[below])
-        ancestor_n = np.where(below, tree.parent_n[np.maximum(ancestor_n, 0)], -1)
+        exists_n = ancestor_n >= 0
+        pairs.append(category_n[exists_n] * tree.n + ancestor_n[exists_n])
+        ancestor_n = np.where(exists_n, tree.parent_n[np.maximum(ancestor_n, 0)], -1)
     for label_N in samples.labels_NL.T:
         is_true_nN = csr_array((np.ones(len(samples), np.float32), (label_N, sample_N)), shape=(tree.n, len(samples)))
         for categories_NK, scores_NK in zip(samples.categories, samples.scores, strict=True):

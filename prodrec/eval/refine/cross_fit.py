@@ -18,16 +18,17 @@ from prodrec.eval.refine.settings import MCRSettings
 from prodrec.eval.refine.tree import Tree
 
 FIRST_LAMBDA = 1000.0
-FINE_FACTOR = 10**0.5
+"""Where the search for λ starts. It is large, because fits take longest at a small λ."""
+
 LAMBDA_RANGE = (1e-4, 1e6)
-"""The search for λ starts at 1,000, goes downhill in powers of ten within this range, and then tries half a power of
-ten on either side of the best. It needs few fits, and few of them at a small λ, where they take longest. (The held-out
-loss has a single minimum in λ.)"""
+"""Limits of the search in powers of ten; its last step may exceed them by half a power."""
+
+HALF_POWER = 10**0.5
 
 
 @dataclass
 class CrossValidationStats:
-    """How the fits on the folds went, of all values of λ together."""
+    """Statistics of the fits for the folds, summed over all values of λ."""
 
     fits: int = 0
     not_converged: int = 0
@@ -46,7 +47,7 @@ class CrossFitResult:
     loss_by_lambda:   held-out loss per sample of every λ that was tried.
     folds:            for every fold, the fit on the other folds.
     final:            the fit on all samples.
-    cross_validation: statistics of all fits but the final one.
+    cross_validation: statistics of all fits except the final one.
     """
 
     lambda_: float
@@ -73,13 +74,14 @@ def cross_fit(
 ) -> CrossFitResult:
     """Choose λ unless the settings contain it, then fit W for every fold and for all samples.
 
-    on_fit is called before every fit with a description of it, on_step after every step of the solver.
+    on_fit:  called before every fit with its description.
+    on_step: called after every step of the solver with its number and the objective.
     """
     folds = [fold for fold in range(settings.folds) if len(samples.in_fold(fold)) and len(samples.outside_fold(fold))]
     stats = CrossValidationStats()
     loss_by_lambda: dict[float, float] = {}
-    latest: dict[int, FitResult] = {}  # of every fold; the next λ starts from its weights
-    best: dict[int, FitResult] = {}  # of the best λ; the others are not needed again
+    latest: dict[int, FitResult] = {}  # by fold; the fits at the next λ start from their weights
+    best: dict[int, FitResult] = {}  # by fold, of the best λ so far; the others are not needed again
 
     def held_out_loss(lambda_: float) -> float:
         if lambda_ in loss_by_lambda:
@@ -103,13 +105,16 @@ def cross_fit(
     lambda_ = search_lambda(held_out_loss) if settings.lambda_ is None else settings.lambda_
     held_out_loss(lambda_)  # fits nothing if the search has tried it
     if on_fit is not None:
-        on_fit(f"λ = {lambda_:.3g}, all rows of the fit")
+        on_fit(f"λ = {lambda_:.3g}, all rows")
     final = fit_with_selection(samples, tree, settings, lambda_, on_step=on_step)
     return CrossFitResult(lambda_, loss_by_lambda, best, final, stats)
 
 
 def search_lambda(loss: Callable[[float], float]) -> float:
-    """Return the λ with the smallest loss: downhill in powers of ten, then half a power on either side of the best."""
+    """Return the λ with the smallest loss, with few evaluations of `loss`, which has a single minimum.
+
+    The search goes downhill in powers of ten, and then tries half a power of ten on either side of the best.
+    """
     tried = {lambda_: loss(lambda_) for lambda_ in (FIRST_LAMBDA, FIRST_LAMBDA * 10)}
     factor = 10.0 if tried[FIRST_LAMBDA * 10] < tried[FIRST_LAMBDA] else 0.1
     best = min(tried, key=tried.__getitem__)
@@ -118,6 +123,6 @@ def search_lambda(loss: Callable[[float], float]) -> float:
         if tried[best * factor] >= tried[best]:
             break
         best *= factor
-    for lambda_ in (best * FINE_FACTOR, best / FINE_FACTOR):
+    for lambda_ in (best * HALF_POWER, best / HALF_POWER):
         tried[lambda_] = loss(lambda_)
     return min(tried, key=tried.__getitem__)

@@ -1,9 +1,9 @@
-"""Fit W for one λ: first with all categories, then within the sets R_c that the first weights select.
+"""Fit W for one λ: first with R_c = Ω, then within the sets R_c that the first weights select.
 
     W* = argmin_W −Σ_i Σ_j log P(true category of sample i at level j | W) + λ‖W‖²         S eq. 3
 
-The penalty is λ‖W − I‖² by default (see the package docstring). The loss is summed over samples, not averaged, so that
-the same λ weighs less on more samples.
+The penalty is λ‖W − I‖² by default (see the package docstring). The loss is summed over samples, not averaged: with
+more samples, the same λ is a weaker penalty.
 
 Shapes: P weights.
 """
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.refine import dense_loss, top_k_loss
+from prodrec.eval.refine import dense_level_loss, top_k_loss
 from prodrec.eval.refine.candidates import candidate_sets
+from prodrec.eval.refine.dense_related_loss import RelatedLoss
 from prodrec.eval.refine.dense_samples import DenseSamples
 from prodrec.eval.refine.model import MCRModel
-from prodrec.eval.refine.related_loss import RelatedLoss
 from prodrec.eval.refine.related_sets import RelatedSets, select_related
 from prodrec.eval.refine.settings import MCRSettings
 from prodrec.eval.refine.solver import Loss, SolverResult, minimise
@@ -32,14 +32,14 @@ Samples = DenseSamples | TopKSamples
 OnStep = Callable[[int, float], None]
 
 FIRST_TOLERANCE = 1e-5
-"""Fraction of the objective. The first fit only ranks weights, and needs no more precision than this."""
+"""Fraction of the objective. The first fit only has to order the weights by magnitude, which needs less precision."""
 
 
 @dataclass
 class FitResult:
     """A fitted model, and the solver's result for every part of the loss.
 
-    first: the model of the first fit; the next fit at a neighbouring λ starts from its weights.
+    first: the model of the first fit, whose weights are the starting point at the next λ.
     """
 
     model: MCRModel
@@ -57,7 +57,7 @@ def split_loss(samples: Samples, related: RelatedSets, normaliser: str) -> Seque
     all_weights = slice(0, related.weight_count)
     if isinstance(samples, DenseSamples):
         if normaliser == "level":
-            return dense_loss.level_losses(samples, related)
+            return dense_level_loss.level_losses(samples, related)
         return [(all_weights, RelatedLoss(samples, related))]
     if normaliser == "level":
         return top_k_loss.level_losses(samples, related)
@@ -101,10 +101,11 @@ def fit_with_selection(
     previous: FitResult | None = None,
     on_step: OnStep | None = None,
 ) -> FitResult:
-    """Fit with all categories, select R_c by S eq. 4, and fit again within R_c. K = "all" needs the first fit only.
+    """Fit with R_c = Ω, select R_c by S eq. 4, and fit again within R_c. With K = "all", the first fit is the result.
 
-    On top-k samples, the candidates of each category take the place of all categories in the first fit.
-    The first fit starts from the weights of `previous`, a result of the same samples at another λ.
+    On top-k samples, the first fit uses the candidates of each category instead of Ω.
+
+    previous: a result for the same samples at another λ. The first fit starts from its weights.
     """
     if previous is not None and previous.first is not None:
         related, start_P = previous.first.related, previous.first.weights_P

@@ -1,4 +1,4 @@
-"""A fitted refinement: the weights W inside the sets R_c, applied to scores.
+"""The fitted model: the weights W within the sets R_c, and the refined scores that they give.
 
 Shapes: N samples; n categories; C categories of a level; K top-k categories of a level; P weights.
 """
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.refine.dense_loss import LevelProduct
-from prodrec.eval.refine.related_loss import RelatedScores
+from prodrec.eval.refine.dense_level_loss import LevelProduct
+from prodrec.eval.refine.dense_related_loss import RelatedScores
 from prodrec.eval.refine.related_sets import RelatedSets
 from prodrec.eval.refine.top_k_loss import refined_top_k
 from prodrec.eval.refine.top_k_samples import TopKSamples
@@ -43,7 +43,7 @@ class MCRModel:
             return [log_p_nN[tree.starts_L1[j] : tree.starts_L1[j + 1]].T for j in range(tree.depth)]
         if f_nN.dtype not in self._level_weights:
             self._level_weights[f_nN.dtype] = [
-                product.matrices(self.weights_P[self.related.of_level(j)], f_nN.dtype)
+                product.matrices(self.weights_P[self.related.level_slice(j)], f_nN.dtype)
                 for j, product in enumerate(self._level_products)
             ]
         level_weights = self._level_weights[f_nN.dtype]

@@ -66,7 +66,7 @@ def refine(
         if weights is not None:
             given = read_weights(weights)
             check_weights(given, weights, aligned, fit_on_judged=fit_on_judged)
-            return _apply(aligned, outputs, given, force=force)
+            return _apply_given(aligned, outputs, given, force=force)
         check_k(settings, aligned)
         check_fit_splits(aligned, tuple(fit_on), fit_on_judged=fit_on_judged)
         return _fit_and_apply(aligned, outputs, settings, tuple(fit_on), force=force)
@@ -115,7 +115,7 @@ def _fit_and_apply(
     return _refinement(aligned, outputs, counter, result.lambda_, model, notes=notes, fit=report)
 
 
-def _apply(aligned: AlignedScores, outputs: OutputPaths, weights: WeightsFile, *, force: bool) -> Refinement:
+def _apply_given(aligned: AlignedScores, outputs: OutputPaths, weights: WeightsFile, *, force: bool) -> Refinement:
     """Write the scores refined by given weights."""
     recipe = {"lambda": weights.lambda_, "normaliser": weights.model.normaliser, **weights.recipe}
     counter = write_refined(

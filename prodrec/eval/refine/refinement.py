@@ -99,19 +99,18 @@ class Refinement:
 
     def summary(self) -> str:
         """Return one line on the weights, and after a fit one on the solver."""
-        source = "by given weights"
-        if self.fit is not None:
-            source = f"fitted on {self.fit.rows:,} {' and '.join(self.fit.splits)} rows"
         text = (
             f"{self.scores}: {self.rows:,} rows, {len(self.levels)} levels, λ = {self.lambda_:.4g}, "
-            f"{self.weight_count:,} weights {source}"
+            f"{self.weight_count:,} weights"
         )
-        if self.fit is not None:
-            solver = self.fit.final
-            in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
-            text += f"\nsolver: {solver['status']} after {solver['steps']} steps, "
-            text += f"{solver['evaluations']} evaluations{in_float64}"
-        return text
+        if self.fit is None:
+            return f"{text}, refined by given weights"
+        solver = self.fit.final
+        in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
+        return (
+            f"{text} fitted on {self.fit.rows:,} {' and '.join(self.fit.splits)} rows\n"
+            f"solver: {solver['status']} after {solver['steps']} steps, {solver['evaluations']} evaluations{in_float64}"
+        )
 
     def __str__(self) -> str:
         return "\n".join([self.summary(), *self.notes, *(f"  {accuracy}" for accuracy in self.accuracies)])

@@ -1,7 +1,7 @@
-"""The sets R_c (S eq. 4): the categories whose scores the refined score of c depends on.
+"""The sets R_c (S eq. 4). R_c contains the categories whose scores enter the refined score of category c.
 
 W has one weight for every pair (c, s) with s in R_c. All other entries of the n×n matrix are zero and take neither
-memory nor time. The pairs are stored as the row bounds and column indices of a sparse matrix in CSR form.
+memory nor time. The pairs are stored like the entries of a sparse matrix in CSR form: row bounds and column indices.
 
 Shapes: n categories; P = Σ|R_c| weights, ordered by c, then by s.
 """
@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.base.ranges import concatenated_ranges
 from prodrec.eval.refine.tree import Tree
 
 
@@ -49,7 +50,7 @@ class RelatedSets:
         """Whether R_c = Ω for every c."""
         return self.weight_count == self.tree.n**2
 
-    def of_level(self, j: int) -> slice:
+    def level_slice(self, j: int) -> slice:
         """Return the range of the weights w_c of all categories c of level j."""
         starts = self.tree.starts_L1
         return slice(int(self.bounds_n1[starts[j]]), int(self.bounds_n1[starts[j + 1]]))
@@ -65,7 +66,7 @@ class RelatedSets:
         return self.rows_P * self.tree.n + self.columns_P
 
     def find(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the position of the weight of every pair c · n + s, and whether s is in R_c at all."""
+        """Return the position of the weight of every pair c · n + s, and whether it exists."""
         position = np.minimum(np.searchsorted(self.pairs_P, pairs), max(0, self.weight_count - 1))
         return position, self.pairs_P[position] == pairs
 
@@ -79,7 +80,7 @@ class RelatedSets:
 
 
 def select_related(first: RelatedSets, weights_P: NDArray[np.float64], k: int) -> RelatedSets:
-    """Choose R_c by the weights of a first fit, S eq. 4: R_c = {C^1, …, C^(j-1), T_c} for c of level j.
+    """Select R_c by the weights of a first fit, S eq. 4: R_c = {C^1, …, C^(j-1), T_c} for c of level j.
 
     T_c contains the k categories of level j with the largest |weight| in w_c, and the children of these k. Ties go to
     the lower number. c itself is always the first of the k, because without it the raw score of c would not count.
@@ -92,25 +93,17 @@ def select_related(first: RelatedSets, weights_P: NDArray[np.float64], k: int) -
     same_level = np.flatnonzero(column_level_P == row_level_P)
     magnitude = np.where(columns_P[same_level] == rows_P[same_level], np.inf, np.abs(weights_P[same_level]))
     by_magnitude = same_level[np.lexsort((columns_P[same_level], -magnitude, rows_P[same_level]))]
-    top_k = by_magnitude[position_in_run(rows_P[by_magnitude]) < k]
+    largest = by_magnitude[position_in_run(rows_P[by_magnitude]) < k]
     bounds, children = tree.children()
-    parent = columns_P[top_k].astype(np.int64)
-    starts, ends = bounds[parent], bounds[parent + 1]
-    child_pairs = np.repeat(rows_P[top_k], ends - starts) * n + children[concatenated_ranges(starts, ends)]
+    parent = columns_P[largest].astype(np.int64)
+    starts, lengths = bounds[parent], bounds[parent + 1] - bounds[parent]
+    child_pairs = np.repeat(rows_P[largest], lengths) * n + children[concatenated_ranges(starts, lengths)]
     if not first.is_complete:
         child_pairs = child_pairs[first.find(child_pairs)[1]]
-    return RelatedSets.from_pairs(tree, np.concatenate([shallower, first.pairs_P[top_k], child_pairs]))
+    return RelatedSets.from_pairs(tree, np.concatenate([shallower, first.pairs_P[largest], child_pairs]))
 
 
 def position_in_run(ascending: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return the position of every element within its run of equal values: [3, 3, 7] gives [0, 1, 0]."""
     position: NDArray[np.int64] = np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
     return position
-
-
-def concatenated_ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers starts[i] … ends[i] - 1 of all ranges i, one range after the other."""
-    lengths = ends - starts
-    offsets = np.cumsum(lengths) - lengths
-    numbers: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - offsets, lengths)
-    return numbers

@@ -28,6 +28,8 @@ TOP_K_OF_DENSE = 100
 
 MAX_CHUNK_ROWS = 4096
 CHUNK_BYTES = 16 * 2**20
+"""Bytes of the scores of all files in one chunk."""
+
 MAX_LISTED = 3
 """Names or row numbers that one message lists."""
 
@@ -95,7 +97,7 @@ class AlignedScores:
 
     def chunks(self, *, with_copied: bool = False) -> Iterator[AlignedChunk]:
         """Yield all rows in order. `with_copied` also reads what refinement copies: features and attributes."""
-        row_bytes = sum(
+        row_bytes = sum(  # float32 scores and int32 classes of top-k files; else scores in float16 and in float32
             8 * file.top_k if file.top_k else 6 * file.taxonomy.count(level)
             for level, file in self.level_sources.items()
         )
@@ -161,8 +163,8 @@ def align_scores(paths: Sequence[Path], stack: ExitStack, *, levels: Sequence[st
                     "give one file for each level, or name the levels to refine with --levels."
                 )
             sources[level] = file
-    names = ", ".join(str(file.path) for file in files)
-    sources = _select_levels(sources, first.levels, levels, names)
+    listed_paths = ", ".join(str(file.path) for file in files)
+    sources = _select_levels(sources, first.levels, levels, listed_paths)
     main = sources[first.levels[-1]]
     used = [file for file in files if file in sources.values()]
     for file in files:
@@ -184,27 +186,27 @@ def align_scores(paths: Sequence[Path], stack: ExitStack, *, levels: Sequence[st
 
 
 def _select_levels(
-    sources: dict[str, Scores], all_levels: Sequence[str], levels: Sequence[str] | None, names: str
+    sources: dict[str, Scores], all_levels: Sequence[str], levels: Sequence[str] | None, listed_paths: str
 ) -> dict[str, Scores]:
     """Return the sources of the levels to refine, shallowest first. Raise BadOption if a level is missing."""
     for level in levels or ():
         if level not in all_levels:
             raise BadOption(
-                f"--levels {','.join(levels or ())}: {names} has no level {level!r} ({', '.join(all_levels)})."
+                f"--levels {','.join(levels or ())}: {listed_paths} has no level {level!r} ({', '.join(all_levels)})."
             )
     for level in (all_levels[-1], *(levels or ())):
         if level not in sources:
             raise BadOption(
-                f"{names} contains no scores of level {level} (only of {', '.join(sources) or 'attributes'}); give "
-                f"also the scores of a run with heads={level}."
+                f"{listed_paths} contains no scores of level {level} (only of {', '.join(sources) or 'attributes'}); "
+                f"give also the scores of a run with heads={level}."
             )
     if levels is not None and all_levels[-1] not in levels:
         raise BadOption(f"--levels {','.join(levels)}: the leaves ({all_levels[-1]}) must be among them.")
     if levels is None and len(sources) == 1:
         others = ", ".join(level for level in all_levels if level not in sources)
         raise BadOption(
-            f"{names} contains scores of level {all_levels[-1]} alone; give also the scores of a run with another "
-            f"level{f' ({others})' if others else ''}, or refine the leaves by themselves with "
+            f"{listed_paths} contains scores of level {all_levels[-1]} alone; give also the scores of a run with "
+            f"another level{f' ({others})' if others else ''}, or refine the leaves by themselves with "
             f"--levels {all_levels[-1]}."
         )
     return {level: sources[level] for level in all_levels if level in (sources if levels is None else levels)}

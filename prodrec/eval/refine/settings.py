@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from prodrec.core.base.errors import BadOption, did_you_mean
+from prodrec.core.base.options import check_ranges, option
 
 NORMALISERS = ("level", "related")
 PENALTIES = ("identity", "weights")
@@ -16,48 +17,37 @@ DEFAULT_K = 3
 
 @dataclass(frozen=True)
 class MCRSettings:
-    """How the weights W are fitted.
+    """How the weights W are fitted. Raise BadOption if a value is unknown or out of range.
 
-    lambda_:    λ of S eq. 3. None chooses λ by cross-validation.
-    k:          K of S eq. 4. None is 3, or every category of a level that has fewer. "all" sets R_c = Ω for every c,
-                which needs one fit and no eq. 4.
-    normaliser: what the exponential in S eq. 2 is divided by. "level" sums over the categories t of c's level, each
-                with its own features f_t. "related" sums over R_c, every t with the features f_c, as printed.
+    lambda_:    None chooses λ by cross-validation.
+    k:          None is 3, or every category of a level that has fewer. "all" needs one fit and no eq. 4.
+    normaliser: the denominator of S eq. 2. "level" sums over the categories t of c's level, each with its own features
+                f_t. "related" sums over R_c, every t with the features f_c, as printed.
     penalty:    "identity" is λ‖W − I‖², which shrinks towards the raw scores. "weights" is λ‖W‖², as printed.
-    candidates: categories per level that the first fit on top-k scores considers for each category.
-    folds:      number of folds of the cross-fitting.
-    iterations: maximum number of solver steps.
     tolerance:  the solver stops after a step that lowers the objective by less than this fraction of it.
-
-    Raise BadOption if a value is unknown or out of range.
     """
 
-    lambda_: float | None = None
-    k: int | str | None = None
-    normaliser: str = "level"
-    penalty: str = "identity"
-    candidates: int = 20
-    folds: int = 5
-    iterations: int = 500
+    lambda_: float | None = option(None, "λ of S eq. 3, the weight of the penalty. [default: by cross-validation]")
+    k: int | str | None = option(None, "K of S eq. 4: categories of c's own level in R_c; all: R_c = Ω. [default: 3]")
+    normaliser: str = option("level", "Denominator of S eq. 2: a sum over the level, or over R_c (related) as printed.")
+    penalty: str = option("identity", "Shrink W towards the identity, or towards 0 (weights) as printed in S eq. 3.")
+    candidates: int = option(20, "Categories per level that the first fit on top-k scores considers.", minimum=1)
+    folds: int = option(5, "Number of folds of the cross-fitting.", minimum=2)
+    iterations: int = option(500, "Maximum number of solver steps.", minimum=1)
     tolerance: float = 1e-7
 
     def __post_init__(self) -> None:
-        for option, value, choices in (
+        for flag, value, choices in (
             ("--normaliser", self.normaliser, NORMALISERS),
             ("--penalty", self.penalty, PENALTIES),
         ):
             if value not in choices:
-                raise BadOption(f"{option} {value}: expected {' or '.join(choices)}{did_you_mean(value, choices)}.")
+                raise BadOption(f"{flag} {value}: expected {' or '.join(choices)}{did_you_mean(value, choices)}.")
         if self.lambda_ is not None and not (math.isfinite(self.lambda_) and self.lambda_ >= 0):
             raise BadOption(f"--lambda {self.lambda_:g}: expected auto or a number that is not negative.")
-        for option, number, minimum in (
-            ("--k", 1 if (k := self.effective_k) is None else k, 1),
-            ("--candidates", self.candidates, 1),
-            ("--folds", self.folds, 2),
-            ("--iterations", self.iterations, 1),
-        ):
-            if number < minimum:
-                raise BadOption(f"{option} {number}: expected at least {minimum}.")
+        if (k := self.effective_k) is not None and k < 1:
+            raise BadOption(f"--k {k}: expected at least 1, or all.")
+        check_ranges(self)
 
     @property
     def effective_k(self) -> int | None:

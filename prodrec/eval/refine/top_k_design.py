@@ -1,7 +1,9 @@
-"""Sparse design matrices of top-k samples: the scores of all softmax members as one product X_TP @ w_P.
+"""Sparse design matrices of top-k samples.
 
-This is a conditional logit. Every softmax is a group of members. Member t of a group with features f has one row of X,
-which contains f_s in the column of the weight (t, s) for every s in R_t, so that its product with w_P is w_t · f.
+Every exponent of a softmax, z_t = w_t · f, is linear in the P weights. The exponents of many samples are therefore one
+product z_T = X_TP @ w_P with a design matrix X, as in a conditional logit. The row of X for t and a sample contains f_s
+in the column of the weight (t, s), for every s in R_t. The rows of one softmax follow each other and form a group; the
+categories t are its members.
 
 Shapes: N samples; K top-k categories of a level; n categories; G groups; T members, one group after the other; E
 nonzero entries of X; P weights.
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.refine.related_sets import RelatedSets, concatenated_ranges
+from prodrec.core.base.ranges import concatenated_ranges
+from prodrec.eval.refine.related_sets import RelatedSets
 from prodrec.eval.refine.top_k_samples import TopKSamples
 
 if TYPE_CHECKING:
@@ -63,11 +66,12 @@ class DenseScores:
 
 
 def level_matrix(samples: TopKSamples, related: RelatedSets, j: int, f_Nn: NDArray[np.float32]) -> csr_array:
-    """Return X for the groups (sample): members are the K top-k categories of level j, columns the weights of level j.
+    """Return X for the normaliser "level", where every member t has its own features f_t.
 
-    Every member t has its own features f_t (normaliser "level").
+    There is one group per sample. Its members are the K top-k categories of level j. The columns are the weights of
+    level j.
     """
-    categories_NK, part = samples.categories[j], related.of_level(j)
+    categories_NK, part = samples.categories[j], related.level_slice(j)
     sample_T, category_T = np.repeat(np.arange(len(samples)), categories_NK.shape[1]), categories_NK.ravel()
     member_E, weight_E = _weights_of_members(related, category_T.astype(np.int64))
     values_E = f_Nn[sample_T[member_E], related.columns_P[weight_E]]
@@ -81,19 +85,21 @@ def related_matrix(
     category_G: NDArray[np.int64],
     f_Nn: NDArray[np.float32],
 ) -> tuple[csr_array, NDArray[np.int64], NDArray[np.int64]]:
-    """Return X for the groups (sample, c): members are the top-k categories t in R_c.
+    """Return X for the normaliser "related", where all members have the features f_c.
 
-    All members have the features f_c (normaliser "related"). Return also the number of members of every group, and the
-    member of every group that is c itself.
+    There is one group per given pair (sample, c). Its members are those of the sample's top-k categories of all levels
+    that are in R_c. Return also the number of members of every group, and which member is c itself.
     """
     in_top_k_Nn = np.zeros((len(samples), samples.tree.n), dtype=bool)
     for categories_NK in samples.categories:
         np.put_along_axis(in_top_k_Nn, categories_NK, True, axis=1)
+    # The members of a group are the columns s of the weights (c, s), if s is in the top-k of the sample.
     group_T, weight_T = _weights_of_members(related, category_G)
     category_T = related.columns_P[weight_T].astype(np.int64)
     in_top_k_T = in_top_k_Nn[sample_G[group_T], category_T]
     group_T, category_T = group_T[in_top_k_T], category_T[in_top_k_T]
 
+    # Member t has an entry for every weight (t, s) with s in R_c and a score that is not 0.
     member_E, weight_E = _weights_of_members(related, category_T)
     group_E, column_E = group_T[member_E], related.columns_P[weight_E].astype(np.int64)
     values_E = f_Nn[sample_G[group_E], column_E]
@@ -108,7 +114,7 @@ def related_matrix(
     return matrix_TP, np.bincount(group_T, minlength=len(sample_G)), true_G
 
 
-def stack(matrices: Sequence[csr_array], columns: int) -> csr_array:
+def stack_matrices(matrices: Sequence[csr_array], columns: int) -> csr_array:
     """Stack the design matrices of consecutive chunks, possibly none."""
     from scipy.sparse import csr_array, vstack
 
@@ -120,15 +126,15 @@ def stack(matrices: Sequence[csr_array], columns: int) -> csr_array:
 def _weights_of_members(
     related: RelatedSets, category_T: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (member, weight) for all weights w_t of every member's category t, in the order of the members."""
+    """Return the pairs (member, weight) of all weights (t, s) of every member t, in the order of the members."""
     starts, ends = related.bounds_n1[category_T], related.bounds_n1[category_T + 1]
-    return np.repeat(np.arange(len(category_T)), ends - starts), concatenated_ranges(starts, ends)
+    return np.repeat(np.arange(len(category_T)), ends - starts), concatenated_ranges(starts, ends - starts)
 
 
 def _design_matrix(
     values_E: NDArray[np.float32], member_E: NDArray[np.int64], weight_E: NDArray[np.int64], *, shape: tuple[int, int]
 ) -> csr_array:
-    """Return the entries, which are in the order of the members, as a sparse matrix without those that are 0."""
+    """Return X from its entries, which are in the order of the members; entries of value 0 are omitted."""
     from scipy.sparse import csr_array
 
     nonzero = values_E != 0

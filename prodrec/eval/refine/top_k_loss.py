@@ -5,19 +5,19 @@ Shapes: N samples; K top-k categories of a level; G groups (softmaxes); T member
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.eval.refine.related_sets import RelatedSets
-from prodrec.eval.refine.top_k_design import DenseScores, Design, level_matrix, related_matrix, stack
+from prodrec.eval.refine.top_k_design import DenseScores, Design, level_matrix, related_matrix, stack_matrices
 from prodrec.eval.refine.top_k_samples import TopKSamples
 
 
 class GroupedSoftmaxLoss:
-    """−Σ log P(true member) over the groups of a design, with P the softmax of z_T = X_TP @ w_P within each group."""
+    """−Σ log P(true member) over the groups of a design. P is the softmax of z_T = X_TP @ w_P within each group."""
 
     def __init__(self, design: Design) -> None:
         self.design, self.weight_count = design, design.matrix_TP.shape[1]
@@ -42,25 +42,25 @@ def level_losses(samples: TopKSamples, related: RelatedSets) -> Sequence[tuple[s
     """Return one loss per level and the range of its weights: the softmax over the top-k categories of the level."""
     losses, dense_scores = [], DenseScores()
     for j in range(related.tree.depth):
-        part = related.of_level(j)
-        is_true_NK = samples.categories[j] == samples.labels_NL[:, j, None]
+        part = related.level_slice(j)
+        is_true_NK = samples.is_true(j)
         has_true_N = is_true_NK.any(axis=1)
         fitted = samples.take(has_true_N)
         matrices = [level_matrix(chunk, related, j, dense_scores.of(chunk)) for chunk in fitted.chunks()]
         starts_G = np.arange(len(fitted), dtype=np.int64) * is_true_NK.shape[1]
         design = Design(
-            stack(matrices, part.stop - part.start), starts_G, starts_G + is_true_NK[has_true_N].argmax(axis=1)
+            stack_matrices(matrices, part.stop - part.start), starts_G, starts_G + is_true_NK[has_true_N].argmax(axis=1)
         )
         losses.append((part, GroupedSoftmaxLoss(design)))
     return losses
 
 
 def related_loss(samples: TopKSamples, related: RelatedSets) -> GroupedSoftmaxLoss:
-    """Return the loss of S eq. 2 as printed: the softmax over the top-k categories in R_c, of whatever level."""
+    """Return the loss of S eq. 2 as printed: the softmax over the top-k categories in R_c, of all levels."""
     matrices, lengths, true, dense_scores = [], [], [], DenseScores()
     members = 0
     for chunk in samples.chunks():
-        has_true = [(categories_NK == label_N[:, None]).any(axis=1) for categories_NK, label_N in _levels(chunk)]
+        has_true = [chunk.is_true(j).any(axis=1) for j in range(related.tree.depth)]
         sample_G = np.concatenate([np.flatnonzero(has_true_N) for has_true_N in has_true])
         category_G = np.concatenate([chunk.labels_NL[has_true_N, j] for j, has_true_N in enumerate(has_true)])
         matrix_TP, length_G, true_G = related_matrix(chunk, related, sample_G, category_G, dense_scores.of(chunk))
@@ -70,7 +70,7 @@ def related_loss(samples: TopKSamples, related: RelatedSets) -> GroupedSoftmaxLo
         lengths.append(length_G)
     length_G = np.concatenate(lengths)
     starts_G = np.cumsum(length_G) - length_G
-    return GroupedSoftmaxLoss(Design(stack(matrices, related.weight_count), starts_G, np.concatenate(true)))
+    return GroupedSoftmaxLoss(Design(stack_matrices(matrices, related.weight_count), starts_G, np.concatenate(true)))
 
 
 def refined_top_k(
@@ -87,9 +87,7 @@ def refined_top_k(
         if normaliser == "level":
             chunks.append([_level_scores(chunk, related, j, single_P, f_Nn) for j in range(related.tree.depth)])
         else:
-            chunks.append(
-                [_log_probabilities(chunk, related, categories, single_P, f_Nn) for categories, _ in _levels(chunk)]
-            )
+            chunks.append([_log_probabilities(chunk, related, c_NK, single_P, f_Nn) for c_NK in chunk.categories])
     return [np.concatenate([levels[j] for levels in chunks]) for j in range(related.tree.depth)]
 
 
@@ -97,7 +95,7 @@ def _level_scores(
     samples: TopKSamples, related: RelatedSets, j: int, weights_P: NDArray[np.float32], f_Nn: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return w_c · f_c of the top-k categories of level j, N×K."""
-    z_T = level_matrix(samples, related, j, f_Nn) @ weights_P[related.of_level(j)]
+    z_T = level_matrix(samples, related, j, f_Nn) @ weights_P[related.level_slice(j)]
     z_NK: NDArray[np.float32] = z_T.reshape(len(samples), -1)
     return z_NK
 
@@ -119,8 +117,3 @@ def _log_probabilities(
     sum_G = np.add.reduceat(np.exp(z_T - np.repeat(largest_G, length_G)), starts_G)
     log_p_NK: NDArray[np.float32] = (z_T[true_G] - largest_G - np.log(sum_G)).reshape(categories_NK.shape)
     return log_p_NK
-
-
-def _levels(samples: TopKSamples) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-    """Yield the top-k categories (N×K) and the true categories (N) of every level."""
-    yield from zip(samples.categories, samples.labels_NL.T, strict=True)

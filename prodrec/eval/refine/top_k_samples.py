@@ -1,13 +1,13 @@
 """Samples that have the top-k scores of every level only, for catalogues of any size.
 
 Relative scores. The score of a top-k category enters the fit as its difference to the smallest top-k score of the same
-sample and level. The score of an absent category is at most that smallest one; it is read as equal to it, and so
-becomes 0, the value that the paper gives to every score outside R_c.
+sample and level. An absent category scores at most as much as that smallest one. Its relative score is set to 0, the
+value that the paper gives to every score outside R_c.
 
 Softmax. The softmax is taken over the top-k categories of the sample. A sample whose true category is not among them
 contributes nothing to the loss of that level.
 
-Nothing here allocates samples × categories.
+Memory. Dense arrays of samples × categories exist for one chunk of samples at a time (CHUNK_BYTES).
 
 Shapes: N samples; L refined levels; K top-k categories of a level; n categories.
 """
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from prodrec.eval.refine.tree import Tree
 
 CHUNK_BYTES = 128 * 2**20
-"""Bytes of the float32 array N×n of all scores of one chunk (see top_k_design.DenseScores)."""
+"""Bytes of the dense float32 array N×n of the scores of one chunk (top_k_design.DenseScores)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class TopKSamples:
     def outside_fold(self, fold: int) -> TopKSamples:
         """Return the samples of all other folds."""
         return self.take(self.fold_N != fold)
+
+    def is_true(self, j: int) -> NDArray[np.bool_]:
+        """Return which of the top-k categories of level j is the true one, N×K. A sample may have none."""
+        is_true_NK: NDArray[np.bool_] = self.categories[j] == self.labels_NL[:, j, None]
+        return is_true_NK
 
     def category_counts(self, n: int) -> NDArray[np.int64]:
         """Return the number of samples of every category: int64 [n]."""

@@ -22,8 +22,7 @@ class Tree:
 
     levels:    names of the refined levels.
     starts_L1: L + 1 numbers: the first category of every level, and n.
-    parent_n:  the parent of every category at the next shallower refined level, -1 at the first level. A level of the
-               taxonomy that is not refined is skipped: the parent is then the ancestor at the level above it.
+    parent_n:  the ancestor of every category at the next shallower refined level; -1 at the first level.
     """
 
     levels: tuple[str, ...]

@@ -14,7 +14,6 @@ Shapes: n categories; P weights.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from prodrec.core.base.artefact import Fingerprint, check_header, make_header
+from prodrec.core.base.artefact import Fingerprint, make_header
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.hdf5 import LIBVER, read_attributes, read_taxonomy, write_attributes, write_level
 from prodrec.core.base.taxonomy import Taxonomy
-from prodrec.core.base.texts import Texts
-from prodrec.core.scores.schema import HDF5_VERSION, key
 from prodrec.eval.refine.model import MCRModel
 from prodrec.eval.refine.related_sets import RelatedSets
 from prodrec.eval.refine.tree import Tree
@@ -76,13 +74,10 @@ def write_weights(
         content.add(name, array)
     fingerprint = content.hexdigest()
     head = make_header(KIND, fingerprint=fingerprint, made_from=made_from, h5py=h5py.__version__)
-    with h5py.File(path, "w", libver=HDF5_VERSION, locking=False) as file:
-        for name, value in {**head, **attributes}.items():
-            file.attrs[name] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
-        for level, names, parents in zip(taxonomy.levels, taxonomy.names, taxonomy.parents, strict=True):
-            group = file.create_group(f"classes/{key(level)}")
-            names.write_hdf5(group, "name")
-            group["parent"] = parents
+    with h5py.File(path, "w", libver=LIBVER, locking=False) as file:
+        write_attributes(file, {**head, **attributes}, ensure_ascii=True)
+        for level in taxonomy.levels:
+            write_level(file, taxonomy, level)
         for name, array in arrays.items():
             file[name] = array
     return fingerprint
@@ -94,14 +89,12 @@ def read_weights(path: Path) -> WeightsFile:
         raise NotFound(f"weights file {path} does not exist; make one with `prodrec refine-mcr`.")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            head = {name: _python_value(file.attrs[name]) for name in file.attrs}
-            check_header(head, kind=KIND, path=Path(path))
-            levels = json.loads(head["levels"])
-            names = tuple(Texts.read_hdf5(file, f"classes/{key(level)}/name") for level in levels)
-            parents = tuple(file[f"classes/{key(level)}/parent"][:] for level in levels)
+            head = read_attributes(
+                file, kind=KIND, path=Path(path), json_names=("made_from", "fit", "levels", "refined")
+            )
+            taxonomy = read_taxonomy(file, head["levels"])
             bounds, columns, values = (file[name][:] for name in ("bounds", "columns", "values"))
-        taxonomy = Taxonomy(tuple(levels), names, parents)
-        tree = Tree.from_taxonomy(taxonomy, tuple(json.loads(head["refined"])))
+        tree = Tree.from_taxonomy(taxonomy, tuple(head["refined"]))
         complete = len(bounds) == tree.n + 1 and bounds[0] == 0 and bounds[-1] == len(columns) == len(values)
         if not complete or (np.diff(bounds) < 1).any() or columns.min() < 0 or columns.max() >= tree.n:
             raise ValueError("its weights do not fit its classes")
@@ -111,8 +104,8 @@ def read_weights(path: Path) -> WeightsFile:
             MCRModel(RelatedSets(tree, bounds, columns), values, head["normaliser"], bool(head["kept"])),
             taxonomy,
             float(head["lambda"]),
-            {"penalty": head["penalty"], "k": head["k"], "fit": json.loads(head["fit"])},
-            json.loads(head["made_from"]),
+            {"penalty": head["penalty"], "k": head["k"], "fit": head["fit"]},
+            head["made_from"],
             head["fingerprint"],
         )
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AssertionError) as error:
@@ -127,8 +120,3 @@ def check_same_classes(weights: WeightsFile, path: Path, taxonomy: Taxonomy, sco
         raise Mismatch(
             f"{path} (here) and {scores} (there) have other classes: {difference}; fit weights on these scores."
         )
-
-
-def _python_value(value: Any) -> Any:
-    """Return an HDF5 attribute as a plain Python value."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -73,7 +73,7 @@ def write_refined(
                 attributes_BA=chunk.attributes_RA,
                 attribute_scores=aligned_chunk.attribute_scores,
             )
-            _count(aligned, aligned_chunk, refined, counter)
+            _count_correct(aligned, aligned_chunk, refined, counter)
             advance(len(aligned_chunk))
     return counter
 
@@ -101,7 +101,7 @@ def _refine(
     return refined
 
 
-def _count(
+def _count_correct(
     aligned: AlignedScores, chunk: AlignedChunk, refined: Mapping[str, NDArray[np.float32]], counter: AccuracyCounter
 ) -> None:
     """Add the rows of a chunk to the counts of their splits."""

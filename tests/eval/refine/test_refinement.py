@@ -46,7 +46,7 @@ def test_as_text() -> None:
         "  test leaf ACC: 50.00 → 52.50 %",
         "  test leaf MACC: 40.00 → 39.00 %",
     ]
-    assert refinement(None).summary().endswith("1,234 weights by given weights")
+    assert refinement(None).summary().endswith("1,234 weights, refined by given weights")
 
 
 def test_as_json() -> None:

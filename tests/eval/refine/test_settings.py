@@ -21,7 +21,7 @@ from prodrec.eval.refine.settings import MCRSettings
         ({"normaliser": "levle"}, "did you mean level"),
         ({"penalty": "none"}, "expected identity or weights"),
         ({"candidates": 0}, "--candidates 0"),
-        ({"folds": 1}, "--folds 1: expected at least 2"),
+        ({"folds": 1}, "--folds 1 is too small; expected at least 2"),
         ({"iterations": 0}, "--iterations 0"),
     ],
 )

@@ -1,12 +1,13 @@
-"""The loss of S eq. 3 on samples with all scores, where the softmax of eq. 2 is taken over the level ("level").
+"""The loss of S eq. 3 on samples with all scores, with the softmax of eq. 2 over the level (normaliser "level").
 
 For category c of level j, with C^j the categories of that level and f_c = f with every score outside R_c set to zero:
 
     P(c | f, W) = exp(w_c · f_c) / Σ_{t ∈ C^j} exp(w_t · f_t)                              S eq. 2, normaliser "level"
     loss(W) = −Σ_i Σ_j log P(true category of sample i at level j)                         S eq. 3, without λ
 
-The weights of a level are split in two. Columns that many categories of the level have (the scores of shallower levels)
-go through one dense matrix product; the other weights through a sparse one. With R_c = Ω everything is dense.
+The weights of a level are split in two. The columns that many categories of the level have, such as those of the
+shallower levels, are multiplied as one dense matrix, and the other weights as a sparse one. With R_c = Ω all columns
+are dense.
 
 Shapes: B samples of a block; n categories; C categories of a level; S dense columns of a level; P weights.
 """
@@ -68,63 +69,69 @@ class LevelProduct:
     """The products w_c · f_c for all categories c of level j, and their gradient by W."""
 
     def __init__(self, related: RelatedSets, j: int) -> None:
-        tree, part = related.tree, related.of_level(j)
-        self.first, self.count, self.weight_count = int(tree.starts_L1[j]), tree.count(j), part.stop - part.start
+        tree, part = related.tree, related.level_slice(j)
+        self.first_category, self.category_count = int(tree.starts_L1[j]), tree.count(j)
+        self.weight_count = part.stop - part.start
         self._n, self._buffers = tree.n, Buffers()
-        rows_P, columns_P = related.rows_P[part] - self.first, related.columns_P[part].astype(np.int64)
+        rows_P, columns_P = related.rows_P[part] - self.first_category, related.columns_P[part].astype(np.int64)
 
         frequency_n = np.bincount(columns_P, minlength=tree.n)
-        is_dense_n = frequency_n >= max(1.0, DENSE_SHARE * self.count)
+        is_dense_n = frequency_n >= max(1.0, DENSE_SHARE * self.category_count)
         self._dense_S = np.flatnonzero(is_dense_n)
         # Consecutive columns, such as all categories of the shallower levels, are read without a copy.
         consecutive = len(self._dense_S) and self._dense_S[-1] - self._dense_S[0] + 1 == len(self._dense_S)
         self._dense_columns: Any = slice(self._dense_S[0], self._dense_S[-1] + 1) if consecutive else self._dense_S
-        is_dense_P = is_dense_n[columns_P]
-        self._dense_weights = np.flatnonzero(is_dense_P)  # positions among the P weights, and in the flat C×S matrix
-        position_n = np.cumsum(is_dense_n) - 1
+        # The positions of the dense weights among all weights, and in the flat C×S matrix.
+        is_dense_P, position_n = is_dense_n[columns_P], np.cumsum(is_dense_n) - 1
+        self._dense_weights = np.flatnonzero(is_dense_P)
         self._dense_flat = rows_P[is_dense_P] * len(self._dense_S) + position_n[columns_P[is_dense_P]]
 
         self._sparse_weights = np.flatnonzero(~is_dense_P)
         sparse_rows, sparse_columns = rows_P[self._sparse_weights], columns_P[self._sparse_weights]
-        self._sparse_csr = (sparse_columns.astype(np.int32), np.searchsorted(sparse_rows, np.arange(self.count + 1)))
+        self._sparse_csr = (
+            sparse_columns.astype(np.int32),
+            np.searchsorted(sparse_rows, np.arange(self.category_count + 1)),
+        )
         # Slot i contains the i-th sparse weight of every category: gradients are summed without a copy of g_CB.
         slot = position_in_run(sparse_rows)
         self._slots = [self._sparse_weights[slot == i] for i in range(int(slot.max(initial=-1)) + 1)]
-        self._slot_rows = [rows_P[weights] if len(weights) < self.count else None for weights in self._slots]
+        self._slot_rows = [rows_P[weights] if len(weights) < self.category_count else None for weights in self._slots]
         self._slot_columns = [columns_P[weights] for weights in self._slots]
 
     def matrices(self, weights_P: NDArray[np.float64], dtype: Any) -> LevelWeights:
         """Return the P weights of the level as matrices of `dtype`."""
-        dense = np.zeros(self.count * len(self._dense_S), dtype=dtype)
+        dense = np.zeros(self.category_count * len(self._dense_S), dtype=dtype)
         dense[self._dense_flat] = weights_P[self._dense_weights]
         sparse = None
         if self._slots:
             from scipy.sparse import csr_array
 
             values = weights_P[self._sparse_weights].astype(dtype)
-            sparse = csr_array((values, *self._sparse_csr), shape=(self.count, self._n))
-        return LevelWeights(dense.reshape(self.count, len(self._dense_S)), sparse)
+            sparse = csr_array((values, *self._sparse_csr), shape=(self.category_count, self._n))
+        return LevelWeights(dense.reshape(self.category_count, len(self._dense_S)), sparse)
 
     def scores(self, weights: LevelWeights, f_nB: NDArray[Any]) -> NDArray[Any]:
         """Return w_c · f_c, C×B, in the dtype of the weights. The next call may overwrite the result."""
         z_CB: NDArray[Any]
         if weights.sparse_Cn is None:
-            z_CB = self._buffers.get("scores", self.count, f_nB.shape[1], weights.dense_CS.dtype)
+            z_CB = self._buffers.get("scores", self.category_count, f_nB.shape[1], weights.dense_CS.dtype)
             np.matmul(weights.dense_CS, f_nB[self._dense_columns], out=z_CB)
             return z_CB
         z_CB = weights.sparse_Cn @ f_nB
         if len(self._dense_S):
-            part_CB = self._buffers.get("scores", self.count, f_nB.shape[1], weights.dense_CS.dtype)
+            part_CB = self._buffers.get("scores", self.category_count, f_nB.shape[1], weights.dense_CS.dtype)
             z_CB += np.matmul(weights.dense_CS, f_nB[self._dense_columns], out=part_CB)
         return z_CB
 
     def zero_gradient(self) -> LevelGradient:
-        return LevelGradient(np.zeros((self.count, len(self._dense_S))), [np.zeros(len(slot)) for slot in self._slots])
+        return LevelGradient(
+            np.zeros((self.category_count, len(self._dense_S))), [np.zeros(len(slot)) for slot in self._slots]
+        )
 
     def add_gradient(self, gradient: LevelGradient, g_CB: NDArray[Any], f_nB: NDArray[Any]) -> None:
         """Add Σ_B g_cB · f_sB for every weight (c, s), where g_CB is the gradient by the scores w_c · f_c."""
         if len(self._dense_S):
-            part_CS = self._buffers.get("gradient", self.count, len(self._dense_S), g_CB.dtype)
+            part_CS = self._buffers.get("gradient", self.category_count, len(self._dense_S), g_CB.dtype)
             gradient.dense_CS[:] += np.matmul(g_CB, f_nB[self._dense_columns].T, out=part_CS)
         for sums, rows, columns in zip(gradient.slots, self._slot_rows, self._slot_columns, strict=True):
             f_CB = self._buffers.get("slot", len(columns), f_nB.shape[1], g_CB.dtype)
@@ -152,7 +159,7 @@ class LevelLoss:
         for block in self.samples.blocks:
             f_nB = block.f_nB.astype(dtype, copy=False)
             z_CB = self.product.scores(weights, f_nB)
-            true_B, columns_B = block.labels_LB[self.j] - self.product.first, np.arange(len(block))
+            true_B, columns_B = block.labels_LB[self.j] - self.product.first_category, np.arange(len(block))
             z_CB -= z_CB.max(axis=0)
             z_true_B = z_CB[true_B, columns_B].astype(np.float64)
             np.exp(z_CB, out=z_CB)
@@ -166,4 +173,4 @@ class LevelLoss:
 
 def level_losses(samples: DenseSamples, related: RelatedSets) -> Sequence[tuple[slice, LevelLoss]]:
     """Return one loss per level and the range of its weights. Each w_c occurs in the softmax of its own level only."""
-    return [(related.of_level(j), LevelLoss(samples, related, j)) for j in range(related.tree.depth)]
+    return [(related.level_slice(j), LevelLoss(samples, related, j)) for j in range(related.tree.depth)]

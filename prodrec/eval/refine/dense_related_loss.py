@@ -1,10 +1,11 @@
-"""The loss of S eq. 3 on samples with all scores, where the softmax of eq. 2 is taken over R_c as printed ("related").
+"""The loss of S eq. 3 on samples with all scores, with the softmax of eq. 2 over R_c (normaliser "related").
 
     P(c | f, W) = exp(w_c · f_c) / Σ_{t ∈ R_c} exp(w_t · f_c)                              S eq. 2 as printed
 
-All terms use the same features f_c, which are zero outside R_c, so that w_t acts through R_t ∩ R_c only. With W_c the
-|R_c| × |R_c| submatrix W[R_c, R_c], the exponents of all t are z = W_c f[R_c]. The loss is not a sum over levels of
-independent functions, because R_c contains categories of other levels.
+All terms use the same features f_c, which are zero outside R_c. Of the weights of t, only those in R_t ∩ R_c take part.
+The exponents of all t in R_c are therefore one product of the |R_c| × |R_c| submatrix W[R_c, R_c] with f[R_c]. Unlike
+with the normaliser "level", the loss of a level depends on weights of other levels, because R_c contains their
+categories.
 
 Shapes: B samples; Q = |R_c| categories; n categories; L refined levels; P weights.
 """
@@ -50,7 +51,11 @@ class Submatrix:
 
 @dataclass(frozen=True)
 class Group:
-    """Samples that share a submatrix: features f_QB, and the row of the true category for one or more levels."""
+    """Samples whose softmax has the same submatrix.
+
+    f_QB:    scores of the categories in R_c.
+    true_LB: position in R_c of the true category, for one level or all levels.
+    """
 
     submatrix: Submatrix
     f_QB: NDArray[np.float32]
@@ -90,7 +95,7 @@ class RelatedLoss:
 
 
 def _groups_of_level(samples: DenseSamples, related: RelatedSets, j: int) -> list[Group]:
-    """Group the samples by their true category at level j."""
+    """Group the samples by their true category at level j: one group for every R_c that occurs."""
     blocks, groups = samples.blocks, []
     label_N = np.concatenate([block.labels_LB[j] for block in blocks])
     block_N = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
@@ -100,11 +105,11 @@ def _groups_of_level(samples: DenseSamples, related: RelatedSets, j: int) -> lis
     for category, members in zip(categories.tolist(), np.split(by_label_N, starts[1:]), strict=True):
         submatrix = Submatrix.of(related, category)
         parts = [
-            blocks[number].f_nB[np.ix_(submatrix.categories_Q, column_N[members[block_N[members] == number]])]
-            for number in np.unique(block_N[members])
+            blocks[b].f_nB[np.ix_(submatrix.categories_Q, column_N[members[block_N[members] == b]])]
+            for b in np.unique(block_N[members])
         ]
-        true = int(np.searchsorted(submatrix.categories_Q, category))
-        groups.append(Group(submatrix, np.concatenate(parts, axis=1), np.full((1, len(members)), true)))
+        position = int(np.searchsorted(submatrix.categories_Q, category))
+        groups.append(Group(submatrix, np.concatenate(parts, axis=1), np.full((1, len(members)), position)))
     return groups
 
 
@@ -118,7 +123,7 @@ class RelatedScores:
         self._weights = [submatrix.matrix(weights_P, np.float64) for submatrix in self._submatrices]
 
     def scores(self, f_nB: NDArray[Any]) -> NDArray[Any]:
-        """Return log P(c), n×B, in float64 for scores of any precision: it is a difference of large numbers."""
+        """Return log P(c), n×B, always in float64, because it is a difference of large numbers."""
         if len(self._submatrices) == 1:
             z_nB: NDArray[Any] = self._weights[0] @ f_nB
             z_nB -= _log_sum_exp(z_nB)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from prodrec.eval.refine import dense_samples
+from prodrec.eval.refine.dense_related_loss import RelatedLoss, Submatrix
 from prodrec.eval.refine.model import MCRModel
-from prodrec.eval.refine.related_loss import RelatedLoss, Submatrix
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prodrec.eval.refine import dense_loss, dense_samples
-from prodrec.eval.refine.dense_loss import LevelLoss, level_losses
+from prodrec.eval.refine import dense_level_loss, dense_samples
+from prodrec.eval.refine.dense_level_loss import LevelLoss, level_losses
 from prodrec.eval.refine.model import MCRModel
 
-CASES = [(depth, k, dense_loss.DENSE_SHARE) for depth in (1, 2, 3, 4) for k in (1, 3, "all", "complete")]
+CASES = [(depth, k, dense_level_loss.DENSE_SHARE) for depth in (1, 2, 3, 4) for k in (1, 3, "all", "complete")]
 CASES += [(3, k, dense_share) for k in (1, 3) for dense_share in (0.0, 0.3, 2.0)]
 
 
@@ -29,7 +29,7 @@ def test_loss_gradient_and_scores_equal_the_formula(
     draw: Any, reference: Any, depth: int, k: int | str, dense_share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """dense_share 0: all products are dense; 2: all are sparse."""
-    monkeypatch.setattr(dense_loss, "DENSE_SHARE", dense_share)
+    monkeypatch.setattr(dense_level_loss, "DENSE_SHARE", dense_share)
     monkeypatch.setattr(dense_samples, "SAMPLES_PER_BLOCK", 16)
     drawn = draw(depth=depth)
     related = drawn.related(k)
