@@ -1,4 +1,4 @@
-"""A small shop drawn by the test itself: photos as asked for and a table of them."""
+"""A small shop, drawn by each test: photos and a table of products."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prodrec.pipeline.prepare import prepare_dataset
 
 @dataclass
 class Shop:
-    """Photos in `photos`, a table beside them; `prepare` makes a dataset of both and opens it."""
+    """Draws photos and writes tables in `directory`; `prepare` makes a dataset of them."""
 
     directory: Path
 
@@ -29,12 +29,12 @@ class Shop:
         return self.directory / "photos"
 
     def picture(self, seed: int, *, size: tuple[int, int] = (40, 30)) -> Image.Image:
-        """A patchwork that no other seed gives."""
+        """Return a patchwork that is different for every seed."""
         patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
         return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
 
     def photo(self, name: str, seed: int | None = None, **options: Any) -> str:
-        """Save the picture number `seed` (of the name where None) as `name`; gives the name."""
+        """Save the picture of `seed` as `name`, and return `name`. Without a seed, the name is the seed."""
         path = self.photos / name
         path.parent.mkdir(parents=True, exist_ok=True)
         number = seed if seed is not None else int.from_bytes(name.encode(), "big")
@@ -42,7 +42,7 @@ class Shop:
         return name
 
     def table(self, rows: Sequence[Mapping[str, str]], name: str = "products.csv") -> Path:
-        """A CSV table; its columns are the keys of the first row."""
+        """Write a CSV table whose columns are the keys of the first row."""
         path = self.directory / name
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
@@ -51,7 +51,7 @@ class Shop:
         return path
 
     def products(self, leaves: Mapping[str, int], **more: str) -> list[dict[str, str]]:
-        """So many products of every leaf (`Tops/Shirts` is a path), each with a photo of its own."""
+        """Return rows for the given number of products of every leaf (`Tops/Shirts` is a path); draw their photos."""
         rows: list[dict[str, str]] = []
         for path, count in leaves.items():
             for i in range(count):
@@ -65,16 +65,16 @@ class Shop:
     def prepare(
         self, *tables: Path, out: str = "dataset", columns: ColumnNames | None = None, **options: Any
     ) -> Dataset:
-        """Prepare and open; without tables from the folders of the photos."""
-        place = self.directory / out
-        settings = PrepareOptions(columns=columns or ColumnNames(), **options)
-        prepare_dataset(tables, images=self.photos, out=place, options=settings, workers=1, force=True)
-        return open_dataset(place)
+        """Prepare a dataset and open it. Without tables, the folders of the photos are the categories."""
+        path = self.directory / out
+        prepare_options = PrepareOptions(columns=columns or ColumnNames(), **options)
+        prepare_dataset(tables, images=self.photos, out=path, options=prepare_options, workers=1, force=True)
+        return open_dataset(path)
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """An empty shop; the test draws what it needs. The figure, half of the time of so small a dataset, is left out."""
+    """An empty shop. The plot, which takes half of the time of so small a dataset, is omitted."""
     monkeypatch.setattr("prodrec.core.data.prepare.write.plot_long_tail", lambda *_, **__: None)
     (tmp_path / "photos").mkdir()
     return Shop(tmp_path)

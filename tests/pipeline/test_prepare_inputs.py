@@ -1,4 +1,4 @@
-"""`prepare` without photos: feature vectors in their place, or titles and categories alone."""
+"""`prepare` without photos: with feature vectors, or with titles and categories alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from conftest import Shop
 
 
-def rows_of(leaves: dict[str, int]) -> list[dict[str, str]]:
-    """Products without an image column."""
+def product_rows(leaves: dict[str, int]) -> list[dict[str, str]]:
+    """Return the given number of products of every leaf, without an image column."""
     names = [path for path, count in leaves.items() for _ in range(count)]
     return [{"id": f"p{i}", "title": f"red {name} {i}", "root": name[0], "leaf": name} for i, name in enumerate(names)]
 
 
-def of_vectors(shop: Shop, vectors: NDArray[Any], *tables: Path, name: str = "v.npy", **options: Any) -> Dataset:
+def prepare_vectors(shop: Shop, vectors: NDArray[Any], *tables: Path, name: str = "v.npy", **options: Any) -> Dataset:
     if name.endswith(".npy"):
         np.save(shop.directory / name, vectors)
     else:
@@ -48,14 +48,14 @@ def vectors() -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("name", ["v.npy", "v.h5"])
-def test_the_vectors_of_the_kept_rows_are_stored(
+def test_the_vectors_of_kept_rows_are_stored(
     shop: Shop, vectors: NDArray[np.float32], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row i of the file is row i of all tables, one after the other; as float16; in pieces as in one."""
-    rows = rows_of({"ax": 12, "by": 8})
+    """Vector i of the file belongs to row i of all tables. It is stored as float16. Chunks do not matter."""
+    rows = product_rows({"ax": 12, "by": 8})
     rows[3]["leaf"] = ""
     first, second = shop.table(rows[:9], "one.csv"), shop.table(rows[9:], "two.csv")
-    dataset = of_vectors(shop, vectors, first, second, name=name)
+    dataset = prepare_vectors(shop, vectors, first, second, name=name)
     kept = [i for i in range(20) if i != 3]
     assert dataset.ids() == [f"p{i}" for i in kept] and dataset.photos is None and dataset.feature_width == 5
     assert dataset.features_ND is not None and dataset.features_ND.dtype == np.float16
@@ -65,13 +65,13 @@ def test_the_vectors_of_the_kept_rows_are_stored(
         *("row", "table", "table_row", "id", "image", "title", "split", "group", "level_root", "level_leaf"),
     ]
     monkeypatch.setattr("prodrec.core.data.photos.features._CHUNK_BYTES", 60)
-    assert of_vectors(shop, vectors, first, second, name=name).fingerprint == dataset.fingerprint
+    assert prepare_vectors(shop, vectors, first, second, name=name).fingerprint == dataset.fingerprint
     vectors[4, 2] += 1
-    assert of_vectors(shop, vectors, first, second, name=name).fingerprint != dataset.fingerprint
+    assert prepare_vectors(shop, vectors, first, second, name=name).fingerprint != dataset.fingerprint
 
 
 def test_batches_give_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
-    dataset = of_vectors(shop, vectors.astype(np.float16), shop.table(rows_of({"ax": 20})))
+    dataset = prepare_vectors(shop, vectors.astype(np.float16), shop.table(product_rows({"ax": 20})))
     batch = RowBatches(dataset, PhotoConfig(), augment=True).batch(np.array([7, 2, 2]))
     assert batch.inputs.dtype == torch.float16 and batch.labels_BL.tolist() == [[0, 0]] * 3
     ready = batch.to_device(torch.device("cpu"), PhotoConfig(), channels_last=True)
@@ -80,11 +80,11 @@ def test_batches_give_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
 
 
 def test_equal_vectors_are_duplicates(shop: Shop, vectors: NDArray[np.float32]) -> None:
-    """As equal photos are: kept in one split, told where labels contradict; what float16 cannot tell apart is equal."""
+    """As equal photos are: in one split, and listed if their labels differ. Vectors are compared as float16."""
     vectors[11] = vectors[2] * np.float32(1 + 1e-6)
     vectors[19] = vectors[0]
-    table = shop.table(rows_of({"ax": 12, "by": 8}))
-    dataset = of_vectors(shop, vectors, table)
+    table = shop.table(product_rows({"ax": 12, "by": 8}))
+    dataset = prepare_vectors(shop, vectors, table)
     assert [(a, b) for a, b in [(2, 11), (0, 19)] if dataset.group_N[a] == dataset.group_N[b]] == [(2, 11), (0, 19)]
     assert len(np.unique(dataset.group_N)) == 18 == dataset.header["counts"]["features"]["distinct"]
     assert dataset.split_N[2] == dataset.split_N[11] and dataset.split_N[0] == dataset.split_N[19]
@@ -92,7 +92,7 @@ def test_equal_vectors_are_duplicates(shop: Shop, vectors: NDArray[np.float32]) 
         assert {(row["id"], row["leaf"]) for row in csv.DictReader(stream)} == {("p0", "ax"), ("p19", "by")}
     with (dataset.path / "duplicates.csv").open(encoding="utf-8") as stream:
         assert {row["vector"] for row in csv.DictReader(stream) if row["id"] in ("p2", "p11")} & {""} == set()
-    assert of_vectors(shop, vectors, table, drop_conflicts=True).ids() == [f"p{i}" for i in range(1, 19)]
+    assert prepare_vectors(shop, vectors, table, drop_conflicts=True).ids() == [f"p{i}" for i in range(1, 19)]
 
 
 @pytest.mark.parametrize(
@@ -109,19 +109,17 @@ def test_equal_vectors_are_duplicates(shop: Shop, vectors: NDArray[np.float32]) 
     ],
 )
 @pytest.mark.parametrize("name", ["v.npy", "v.h5"])
-def test_vectors_that_cannot_be(
-    shop: Shop, vectors: NDArray[np.float32], change: Any, words: list[str], name: str
-) -> None:
+def test_invalid_vectors(shop: Shop, vectors: NDArray[np.float32], change: Any, words: list[str], name: str) -> None:
     wrong = change(vectors)
     wrong = wrong.astype(np.float32) if "vector" in words[0] and wrong.ndim == 2 else wrong
     with pytest.raises(BadFeatures) as error:
-        of_vectors(shop, wrong, shop.table(rows_of({"ax": 20}), "t.csv"), name=name)
+        prepare_vectors(shop, wrong, shop.table(product_rows({"ax": 20}), "t.csv"), name=name)
     assert all(word in str(error.value) for word in [name, *words]), error.value
     assert not (shop.directory / "dataset").exists()
 
 
-def test_files_that_are_no_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
-    table, out = shop.table(rows_of({"ax": 20})), shop.directory / "dataset"
+def test_files_without_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
+    table, out = shop.table(product_rows({"ax": 20})), shop.directory / "dataset"
     with h5py.File(shop.directory / "other.h5", "w") as file:
         file["embedding"] = vectors
     (shop.directory / "text.npy").write_text("no array")
@@ -134,7 +132,7 @@ def test_files_that_are_no_vectors(shop: Shop, vectors: NDArray[np.float32]) -> 
 
 
 def test_titles_and_categories_alone(shop: Shop) -> None:
-    rows = rows_of({"ax": 12, "by": 8})
+    rows = product_rows({"ax": 12, "by": 8})
     header = prepare_dataset(
         [shop.table(rows)], out=shop.directory / "dataset", options=PrepareOptions(inputs="nothing", drop_rare=0)
     )
@@ -146,30 +144,15 @@ def test_titles_and_categories_alone(shop: Shop) -> None:
         RowBatches(dataset, PhotoConfig(), augment=False)
 
 
-def test_rows_without_id_have_their_number(shop: Shop) -> None:
-    rows = [{"title": row["title"], "leaf": row["leaf"]} for row in rows_of({"ax": 3})]
+def test_without_an_id_column_the_row_number_is_the_id(shop: Shop) -> None:
+    rows = [{"title": row["title"], "leaf": row["leaf"]} for row in product_rows({"ax": 3})]
     out = shop.directory / "dataset"
     prepare_dataset([shop.table(rows)], out=out, options=PrepareOptions(inputs="nothing"))
     assert open_dataset(out).ids() == ["2", "3", "4"]
 
 
-@pytest.mark.parametrize(
-    ("inputs", "options", "words"),
-    [
-        ("features", {"size": 64}, "--size is about photos and does nothing with --features"),
-        ("features", {"in_place": True}, "--in-place"),
-        ("features", {"near_duplicates": "4"}, "--near-duplicates"),
-        ("nothing", {"drop_conflicts": True}, "--drop-conflicts is about photos and does nothing with --no-images"),
-        ("nothing", {"pixel_limit": 10}, "--pixel-limit"),
-    ],
-)
-def test_options_that_would_do_nothing(inputs: Any, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadOption, match=words):
-        PrepareOptions(inputs=inputs, **options)
-
-
 def test_contradictions(shop: Shop) -> None:
-    out, table = shop.directory / "dataset", shop.table(rows_of({"ax": 3}))
+    out, table = shop.directory / "dataset", shop.table(product_rows({"ax": 3}))
     with pytest.raises(BadOption, match="exclude each other"):
         prepare_dataset([table], images=shop.photos, features=Path("v.npy"), out=out)
     with pytest.raises(BadOption, match="--no-images needs a table"):

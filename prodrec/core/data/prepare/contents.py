@@ -22,7 +22,7 @@ from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class DatasetContents:
     """Everything that is written to the dataset directory.
 

@@ -69,28 +69,28 @@ def split_rows(
         return np.zeros(0, np.uint8)
     leaf_G, size_G = _majority_leaves(leaf_N, group_N)
     groups_C = np.bincount(leaf_G, minlength=len(leaves))
-    start_C = np.cumsum(groups_C) - groups_C
-    by_leaf_G = np.argsort(leaf_G, kind="stable")
-    leaf_G, size_G = leaf_G[by_leaf_G], size_G[by_leaf_G]
+    start_C = np.cumsum(groups_C) - groups_C  # position of the first group of every leaf, once sorted by leaf
+    order_G = np.argsort(leaf_G, kind="stable")
+    leaf_G, size_G = leaf_G[order_G], size_G[order_G]
     position_G = np.arange(len(leaf_G)) - start_C[leaf_G]  # within the leaf
 
     # Shuffle within each leaf by sorting once: the leaf in the high bits, a random number in the others.
     random_bits = np.uint64(64 - len(leaves).bit_length())
     random_G = _splitmix64(_leaf_seeds(leaves, seed)[leaf_G], position_G) >> (np.uint64(64) - random_bits)
     shuffled_G = np.argsort(leaf_G.astype(np.uint64) << random_bits | random_G, kind="stable")
-    by_leaf_G, size_G = by_leaf_G[shuffled_G], size_G[shuffled_G]
+    order_G, size_G = order_G[shuffled_G], size_G[shuffled_G]
 
     photos_C = np.bincount(leaf_G, size_G, minlength=len(leaves)).astype(np.int64)
     test_C, validation_C = _target_sizes(photos_C, ratios, balanced_test)
     is_test_G = position_G < test_C[leaf_G]
     is_validation_G = ~is_test_G & (position_G < (test_C + validation_C)[leaf_G])
-    shuffled_split_G = np.select([is_test_G, is_validation_G], [np.uint8(TEST), np.uint8(VALIDATION)], np.uint8(TRAIN))
+    sorted_split_G = np.select([is_test_G, is_validation_G], [np.uint8(TEST), np.uint8(VALIDATION)], np.uint8(TRAIN))
     # Positions count groups. In leaves with larger groups, photos must be counted instead.
     for leaf in np.flatnonzero(photos_C > groups_C).tolist():
         own = slice(int(start_C[leaf]), int(start_C[leaf] + groups_C[leaf]))
-        shuffled_split_G[own] = _assign_groups(size_G[own], int(test_C[leaf]), int(validation_C[leaf]))
-    split_G = np.empty_like(shuffled_split_G)
-    split_G[by_leaf_G] = shuffled_split_G
+        sorted_split_G[own] = _assign_groups(size_G[own], int(test_C[leaf]), int(validation_C[leaf]))
+    split_G = np.empty_like(sorted_split_G)
+    split_G[order_G] = sorted_split_G
     return split_G[group_N]
 
 

@@ -34,7 +34,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
         },
         "levels": {level: len(names) for level, names in zip(taxonomy.levels, taxonomy.names, strict=True)},
         "several_parents": {
-            "classes": sum(int(level.chosen_P.sum()) for level in contents.labelled.ambiguous_parents),
+            "classes": sum(int(pairs.chosen_P.sum()) for pairs in contents.labelled.ambiguous_parents),
             "rows_moved": contents.labelled.rows_moved,
         },
         "attributes": {
@@ -104,7 +104,7 @@ def _word_counts(contents: DatasetContents, is_head_C: NDArray[np.bool_]) -> dic
     is_head_N = is_head_C[contents.labels_NL[:, -1]]
 
     def occurring_words(is_member_N: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return contents.tokens.counts(is_train_N & is_member_N, below=words + 1)[1:] > 0  # without id 0, padding
+        return contents.tokens.value_counts(is_train_N & is_member_N, size=words + 1)[1:] > 0  # without id 0, padding
 
     in_head_V, in_tail_V = occurring_words(is_head_N), occurring_words(~is_head_N)
     shared = int((in_head_V & in_tail_V).sum())

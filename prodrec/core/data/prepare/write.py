@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.artefact import Fingerprint, make_header, write_json
+from prodrec.core.base.artefact import Fingerprint, make_header
+from prodrec.core.base.outputs import write_json
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.long_tail import plot_long_tail
 from prodrec.core.data.prepare.splits import TRAIN

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHUNK_ROWS = 1 << 17
+"""Rows in memory at a time, and rows of a row group in the Parquet files."""
 
 LARGE_TABLE_BYTES = 300 << 20
 """Reading a table of this size takes seconds, so it is announced."""
@@ -38,8 +39,8 @@ PATH_SEPARATORS = (" > ", ">", "|", " / ", "/")
 class Catalogue:
     """All rows of all tables, one table after the other.
 
-    frame:          table (index), table_row, id, image, title, split, level_0 …, attribute_0 …, all but the first two
-                    as text; and, if the levels come from paths, `depth`, the number of levels in the row's path
+    frame:          numbers: table (an index into `tables`), table_row, and, if the levels come from paths, `depth`,
+                    the number of levels of the row's path; text: id, image, title, split, level_0 …, attribute_0 …
     row_count:      M
     tables:         the paths of the tables
     levels:         the names of the category levels, shallowest first

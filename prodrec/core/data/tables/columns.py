@@ -19,7 +19,7 @@ IMAGE_NAMES = (
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
 )
 TITLE_NAMES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
-LEVEL_NAMES = (
+LEVEL_NAMES = (  # usual sets of category columns; the first set with any column in the table is used
     ("root", "middle", "leaf"),
     ("mastercategory", "subcategory", "articletype"),
     ("category", "subcategory", "subsubcategory"),
@@ -105,29 +105,29 @@ def refuse_repeated_names(requested: ColumnNames) -> None:
 def resolve_columns(
     header: Sequence[str], requested: ColumnNames, *, table: Path, needs_image: bool = True
 ) -> ColumnNames:
-    """Return `requested` with every missing role filled by the first column of `header` with a usual name.
+    """Return `requested` as columns of `header`, with the roles that were not requested detected by name.
 
-    Raise BadTable if a requested column is missing, if there is no category column, or no image column although
-    `needs_image`. `table` is used in messages only.
+    Raise BadTable if a requested column is missing or ambiguous, if no category column is found, or if no image column
+    is found and `needs_image` is set. `table` is used in messages only.
     """
-    normalised = {_normalise(name): name for name in reversed(header)}
+    normalised = {_normalise(name): name for name in reversed(header)}  # of equal names, the first column counts
     all_columns = ", ".join(header)
 
-    def exact(name: str, option: str) -> str:
+    def exact(name: str, flag: str) -> str:
         matches = [column for column in header if column == name] or [c for c in header if c.lower() == name.lower()]
         if not matches:
             hint = did_you_mean(name, header)
-            raise BadTable(f"{table} has no column {name!r} ({option}){hint}; its columns are {all_columns}.")
+            raise BadTable(f"{table} has no column {name!r} ({flag}){hint}; its columns are {all_columns}.")
         if len(matches) > 1:
             raise BadTable(
-                f"{table} has {len(matches)} columns that match {name!r} ({option}): {', '.join(matches)}; "
+                f"{table} has {len(matches)} columns that match {name!r} ({flag}): {', '.join(matches)}; "
                 "rename all but one."
             )
         return matches[0]
 
-    def find(name: str | None, option: str, usual_names: Sequence[str] = ()) -> str | None:
+    def find(name: str | None, flag: str, usual_names: Sequence[str] = ()) -> str | None:
         if name:
-            return exact(name, option)
+            return exact(name, flag)
         return next((normalised[usual] for usual in usual_names if usual in normalised), None)
 
     columns = replace(

@@ -17,6 +17,7 @@ FIRST_CSV_ROW = 2
 """The number of the first product row. Rows are numbered as in a spreadsheet: the header is row 1."""
 
 _CHUNK_BYTES = 16 << 20
+"""Bytes in memory at a time while separators are counted."""
 
 
 def open_decompressed(table: Path) -> IO[bytes]:
