@@ -36,7 +36,7 @@ class DrawnCatalogue:
     rejected:         rows that `prepare` rejects, by reason
     leaf_sizes:       usable rows of each leaf of the table, from head to tail
     duplicate_groups: groups of pixel-identical photos
-    conflicting_groups: those of them whose photos have different leaves
+    conflicting_groups: groups of pixel-identical photos with different leaves
     leaves_with_two_parents: leaves that a few rows put under a second parent
     """
 

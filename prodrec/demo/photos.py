@@ -57,7 +57,7 @@ def _draw_shape(leaf: str, colour: str, pattern: str, size: int, rng: random.Ran
     """Return an RGBA image of the product without a background."""
     base = _jitter(COLOURS[colour], rng, 16)
     layers = {"trim": _shade(base, 0.72), "light": _shade(base, 1.45, 25), "dark": _jitter((45, 42, 44), rng, 10)}
-    outline, line = _shade(base, 0.5), max(1, size // 90)
+    outline, outline_width = _shade(base, 0.5), max(1, size // 90)
     material = _draw_material(base, pattern, size, rng)
     image = Image.new("RGBA", (size, size), (*base, 0))
     draw = ImageDraw.Draw(image)
@@ -68,7 +68,7 @@ def _draw_shape(leaf: str, colour: str, pattern: str, size: int, rng: random.Ran
             image.paste(material, (0, 0), mask)
             if kind == "poly":
                 points = _points(coordinates, size)
-                draw.line([*points, points[0]], fill=(*outline, 255), width=line)
+                draw.line([*points, points[0]], fill=(*outline, 255), width=outline_width)
         else:
             _draw_part(draw, kind, coordinates, style, size, (*layers[layer], 255))
     return image

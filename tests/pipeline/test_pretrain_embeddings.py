@@ -53,7 +53,7 @@ def test_the_whole_step_writes_and_does_not_overwrite(titles: Any, tmp_path: Pat
     assert load_word_vectors(out, dataset_fingerprint=titles.fingerprint).method == "imported text"
     with pytest.raises(NotFound, match="absent"):
         pretrain_embeddings(titles, out=out, source=tmp_path / "absent.vec", force=True)
-    with pytest.raises(BadArtefact, match="holds no word vectors"):
+    with pytest.raises(BadArtefact, match="contains no word vectors"):
         pretrain_embeddings(titles, out=out, source=Path(__file__), force=True)
     assert load_word_vectors(out).method == "imported text"
     assert sorted(left.name for left in tmp_path.iterdir()) == ["e.h5", "v.vec"]

@@ -22,9 +22,9 @@ def import_word_vectors(
 ) -> WordVectors:
     """Read vectors for the words of `vocabulary` from word2vec text or binary, GloVe, fastText .vec or .bin, or .gz.
 
-    A word gets the vector of the same word in the file. If there is none, it gets the vector of a word of the file
-    that equals it once normalised like a title (full-width forms, lower case), and then, from a fastText .bin, the
-    vector of its n-grams. All other words get small random vectors.
+    A word gets the first of these vectors that exists: that of the same word in the file; that of a word in the file
+    that is equal after normalisation (full-width forms, lower case); that of its n-grams (fastText .bin only). All
+    other words get small random vectors.
 
     Raise NotFound; BadArtefact if the file is damaged or of another kind; Mismatch if the file has another dimension
     than `dimension` or none of the words.

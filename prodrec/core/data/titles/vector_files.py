@@ -26,7 +26,9 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 _GZIP_MAGIC = b"\x1f\x8b"
 _FASTTEXT_MAGIC = struct.pack("<i", 793712314)
 _PEEK = 1 << 18
-"""Bytes at the start of a file that determine its format, and the longest word in a binary file."""
+"""Bytes at the start of a file that are read to determine its format."""
+_LONGEST_WORD = 1 << 18
+"""Bytes. A longer word in a binary file means that it is no word2vec file."""
 _BLOCK = 1 << 22
 """Bytes of a binary file that are read at once."""
 _LINES_BETWEEN_ADVANCES = 5_000
@@ -53,7 +55,7 @@ class VectorFile:
 
 
 def open_vectors(path: Path, *, advance: Advance = lambda bytes_read: None) -> VectorFile:
-    """Open a file of word vectors and detect its format.
+    """Detect the format of a file of word vectors.
 
     advance: called with the bytes that were read since the last call
 
@@ -75,15 +77,15 @@ def open_vectors(path: Path, *, advance: Advance = lambda bytes_read: None) -> V
     first, _, rest = start.partition(b"\n")
     sizes = _parse_header(first)
     if sizes is None:
-        dimension = len(_numbers(first))
+        dimension = len(_parse_numbers(first))
         if dimension < 2:
             raise BadArtefact(
-                f"{path} holds no word vectors: it begins with {first[:60]!r}, expected a word and numbers."
+                f"{path} contains no word vectors: it begins with {first[:60]!r}, expected a word and numbers."
             )
         return VectorFile("text", dimension, lambda accepts: _read_text(path, None, dimension, accepts, advance))
     words, dimension = sizes
     second = rest.partition(b"\n")[0]
-    if len(_numbers(second)) == dimension:
+    if len(_parse_numbers(second)) == dimension:
         return VectorFile("text", dimension, lambda accepts: _read_text(path, words, dimension, accepts, advance))
     if _is_text(rest):
         raise BadArtefact(f"{path}, line 2: expected a word and {dimension} numbers, found {second[:60]!r}.")
@@ -99,15 +101,15 @@ def _open(path: Path) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _parse_header(line: bytes) -> tuple[int, int] | None:
-    """Return words and dimension from the first line of word2vec and fastText text, or None if it is no such line."""
+    """Return the number of words and the dimension from the first line of a word2vec file; None for another line."""
     parts = line.split()
     if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]) > 0:
         return int(parts[0]), int(parts[1])
     return None
 
 
-def _numbers(line: bytes) -> list[float]:
-    """Return the numbers after the first word of a line; none if one of them cannot be parsed."""
+def _parse_numbers(line: bytes) -> list[float]:
+    """Return the numbers after the first word of a line, or an empty list if one of them cannot be parsed."""
     try:
         return [float(part) for part in line.split()[1:]]
     except ValueError:
@@ -123,16 +125,16 @@ def _read_text(
 ) -> Iterator[WordAndVector]:
     file, raw = _open(path)
     with file, raw:
-        first = 1 if words is None else 2
+        first_line = 1 if words is None else 2
         if words is not None:
             file.readline()
-        number, line, reported = first - 1, b"", 0
+        number, line, reported = first_line - 1, b"", 0
         try:
-            for number, line in enumerate(file, start=first):
+            for number, line in enumerate(file, start=first_line):
                 encoded = line[: line.find(b" ")] if b" " in line else line.partition(b"\t")[0]
                 word = encoded.decode("utf-8", "replace")
                 if accepts(word):
-                    numbers = _numbers(line)
+                    numbers = _parse_numbers(line)
                     if len(numbers) == dimension:
                         yield word, _finite(numbers, path, f"line {number}")
                     elif not numbers and _is_phrase(line, dimension):
@@ -146,44 +148,44 @@ def _read_text(
                     reported = raw.tell()
         except (OSError, EOFError) as error:
             raise BadArtefact(f"{path} is damaged after line {number} ({error}).") from error
-        words_read = number - first + 1
+        words_read = number - first_line + 1
         if words is not None and words_read < words:
             raise BadArtefact(f"{path} is truncated: its first line promises {words:,} words, it has {words_read:,}.")
-        if len(_numbers(line)) != dimension and not _is_phrase(line, dimension):
-            raise BadArtefact(f"{path} is truncated: line {number} does not hold {dimension} numbers.")
+        if len(_parse_numbers(line)) != dimension and not _is_phrase(line, dimension):
+            raise BadArtefact(f"{path} is truncated: line {number} does not contain {dimension} numbers.")
         advance(raw.tell() - reported)
 
 
 def _is_phrase(line: bytes, dimension: int) -> bool:
-    """Whether the line has several words before its numbers. No word of a title contains a blank."""
+    """Whether the line starts with several words. Such a phrase equals no word of a title, and is skipped."""
     parts = line.split()
-    return len(parts) > dimension + 1 and len(_numbers(b"phrase " + b" ".join(parts[-dimension:]))) == dimension
+    return len(parts) > dimension + 1 and len(_parse_numbers(b"phrase " + b" ".join(parts[-dimension:]))) == dimension
 
 
 def _read_binary(
     path: Path, words: int, dimension: int, accepts: WordFilter, advance: Advance
 ) -> Iterator[WordAndVector]:
-    size = 4 * dimension  # bytes of a float32 vector
+    vector_bytes = 4 * dimension  # float32
     file, raw = _open(path)
     with file, raw:
         file.readline()
         block, start, reported = b"", 0, 0
         for number in range(1, words + 1):
-            while (blank := block.find(b" ", start)) < 0 or len(block) < blank + 1 + size:
+            while (blank := block.find(b" ", start)) < 0 or len(block) < blank + 1 + vector_bytes:
                 try:
                     more = file.read(_BLOCK)
                 except (OSError, EOFError) as error:
                     raise BadArtefact(f"{path} is damaged after word {number - 1:,} ({error}).") from error
-                if not more or (blank < 0 and len(block) - start > _PEEK):
+                if not more or (blank < 0 and len(block) - start > _LONGEST_WORD):
                     raise BadArtefact(
                         f"{path} is truncated or no word2vec file: its first line promises {words:,} words of "
-                        f"{dimension} numbers, and word {number:,} is not there."
+                        f"{dimension} numbers, and word {number:,} is missing."
                     )
                 block, start = block[start:] + more, 0
                 advance(raw.tell() - reported)
                 reported = raw.tell()
             word = block[start:blank].lstrip(b"\n").decode("utf-8", "replace")
-            start = blank + 1 + size
+            start = blank + 1 + vector_bytes
             if accepts(word):
                 vector = np.frombuffer(block, dtype="<f4", count=dimension, offset=blank + 1)
                 yield word, _finite(vector, path, f"word {number:,} ({word!r})")
@@ -196,7 +198,7 @@ def _open_fasttext(path: Path, advance: Advance) -> VectorFile:
     try:
         vectors: Any = load_facebook_vectors(str(path))
     except (OSError, EOFError, ValueError, AssertionError, NotImplementedError, struct.error, MemoryError) as error:
-        raise BadArtefact(f"{path} begins as a fastText model and cannot be read ({error}).") from error
+        raise BadArtefact(f"{path} begins like a fastText model but cannot be read ({error}).") from error
     advance(path.stat().st_size)
 
     def read(accepts: WordFilter) -> Iterator[WordAndVector]:
@@ -217,5 +219,5 @@ def _finite(numbers: Any, path: Path, where: str) -> NDArray[np.float32]:
     """Return `numbers` as a vector. Raise BadArtefact if one of them is not finite."""
     vector = np.array(numbers, dtype=np.float32)
     if not np.isfinite(vector).all():
-        raise BadArtefact(f"{path}, {where}: the vector holds numbers that are not finite.")
+        raise BadArtefact(f"{path}, {where}: the vector contains numbers that are not finite.")
     return vector

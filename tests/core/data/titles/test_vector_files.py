@@ -93,16 +93,16 @@ def test_fasttext_derives_unknown_words_from_ngrams(fasttext: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no word vectors"),
-        (b"just some prose without numbers\n", "holds no word vectors: it begins with b'just some prose"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "holds no word vectors"),
+        (b"", "contains no word vectors"),
+        (b"just some prose without numbers\n", "contains no word vectors: it begins with b'just some prose"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "contains no word vectors"),
         (b"2 3\nred 1 2 3\nblue 1 2\n", "line 3: found 2 numbers after 'blue', expected 3"),
-        (b"2 3\nred 1 2 3\nblue 1 2 nan\n", "line 3: the vector holds numbers that are not finite"),
+        (b"2 3\nred 1 2 3\nblue 1 2 nan\n", "line 3: the vector contains numbers that are not finite"),
         (b"3 3\nred 1 2 3\nblue 1 2 3\n", "truncated: its first line promises 3 words, it has 2"),
         (b"2 3\nred one two three\nblue 1 2 3\n", "line 2: expected a word and 3 numbers"),
-        (b"2 2\nred " + struct.pack("<2f", 1, 2) + b"\nblue " + struct.pack("<f", 1), "word 2 is not there"),
-        (b"1 2\nred " + struct.pack("<2f", 1, np.inf), "word 1 \\('red'\\): the vector holds numbers"),
-        (struct.pack("<2i", 793712314, 12) + b"\0" * 20, "begins as a fastText model and cannot be read"),
+        (b"2 2\nred " + struct.pack("<2f", 1, 2) + b"\nblue " + struct.pack("<f", 1), "word 2 is missing"),
+        (b"1 2\nred " + struct.pack("<2f", 1, np.inf), "word 1 \\('red'\\): the vector contains numbers"),
+        (struct.pack("<2i", 793712314, 12) + b"\0" * 20, "begins like a fastText model but cannot be read"),
         (gzip.compress(b"2 3\nred 1 2 3\nblue 1 2 3\n" * 99)[:-20], "damaged|cannot be read"),
     ],
 )
