@@ -135,10 +135,8 @@ def make_datasets(dataset: Path, out: Path, *, hide: float) -> None:
                 entry.size = len(photo)
                 tar.addfile(entry, io.BytesIO(photo))
         products.with_columns(pl.col("image").cast(str)).write_csv(folder / "products.csv")
-        columns_options = ["--levels", ",".join(levels), "--attributes", ",".join(attributes)]
-        prodrec(
-            folder, "prepare", "products.csv", "--images", "photos.tar", "--split-column", "split", *columns_options
-        )
+        column_options = ["--levels", ",".join(levels), "--attributes", ",".join(attributes)]
+        prodrec(folder, "prepare", "products.csv", "--images", "photos.tar", "--split-column", "split", *column_options)
         (folder / "photos.tar").unlink()
 
 
