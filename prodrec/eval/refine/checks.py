@@ -47,7 +47,9 @@ def choose_output_paths(
             raise BadOption(f"{path} is one of the files to refine; give another place with --out.")
         refuse_if_taken(path, kind=kind, force=force)
     if scores.resolve() == weights.resolve():
-        raise BadOption(f"{scores} is named twice as a place to write to.")
+        raise BadOption(
+            f"{scores} is named twice, for the scores and for the weights; give another file with --save-weights."
+        )
     return outputs
 
 
@@ -112,8 +114,8 @@ def empty_categories(
 def check_weights(weights: WeightsFile, path: Path, aligned: AlignedScores, *, fit_on_judged: bool) -> None:
     """Raise Mismatch if the weights of file `path` cannot refine these scores.
 
-    That is if they were fitted on other classes, on other levels, on top-k instead of all scores or vice versa, or,
-    without `fit_on_judged`, on rows of these scores.
+    They must be fitted on the same classes and levels, on the same kind of scores (all or top-k), and not on rows of
+    these scores unless `fit_on_judged` is set.
     """
     model, main = weights.model, aligned.main
     check_same_classes(weights, path, main.taxonomy, main.path)

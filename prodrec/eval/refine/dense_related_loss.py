@@ -2,10 +2,9 @@
 
     P(c | f, W) = exp(w_c · f_c) / Σ_{t ∈ R_c} exp(w_t · f_c)                              S eq. 2 as printed
 
-All terms use the same features f_c, which are zero outside R_c. Of the weights of t, only those in R_t ∩ R_c take part.
-The exponents of all t in R_c are therefore one product of the |R_c| × |R_c| submatrix W[R_c, R_c] with f[R_c]. Unlike
-with the normaliser "level", the loss of a level depends on weights of other levels, because R_c contains their
-categories.
+All terms use the same features f_c, which are zero outside R_c. The exponents of all t in R_c are therefore one product
+of the |R_c| × |R_c| submatrix W[R_c, R_c] with f[R_c]. Unlike with the normaliser "level", the loss of a level depends
+on weights of other levels, because R_c contains their categories.
 
 Shapes: B samples; Q = |R_c| categories; n categories; L refined levels; P weights.
 """

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLES_PER_BLOCK = 512
+"""Columns of one matrix product."""
 
 
 @dataclass(frozen=True)

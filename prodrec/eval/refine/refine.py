@@ -64,9 +64,9 @@ def refine(
         aligned = align_scores(paths, stack, levels=levels)
         outputs = choose_output_paths(aligned, out, save_weights, fits=weights is None, force=force)
         if weights is not None:
-            given = read_weights(weights)
-            check_weights(given, weights, aligned, fit_on_judged=fit_on_judged)
-            return _apply_given(aligned, outputs, given, force=force)
+            weights_file = read_weights(weights)
+            check_weights(weights_file, weights, aligned, fit_on_judged=fit_on_judged)
+            return _apply_weights(aligned, outputs, weights_file, force=force)
         check_k(settings, aligned)
         check_fit_splits(aligned, tuple(fit_on), fit_on_judged=fit_on_judged)
         return _fit_and_apply(aligned, outputs, settings, tuple(fit_on), force=force)
@@ -80,7 +80,7 @@ def _fit_and_apply(
     notes = empty_categories(aligned, samples, settings, fit_on)
     if aligned.top_k is not None and all(file.top_k is None for file in aligned.files):
         notes.append(
-            f"{aligned.tree.n:,} categories: of each row and level the {aligned.top_k} best scores are refined."
+            f"{aligned.tree.n:,} categories: only the {aligned.top_k} best scores of each row and level are refined."
         )
     result = _cross_fit(aligned, samples, settings)
     model = result.final.model
@@ -115,8 +115,8 @@ def _fit_and_apply(
     return _refinement(aligned, outputs, counter, result.lambda_, model, notes=notes, fit=report)
 
 
-def _apply_given(aligned: AlignedScores, outputs: OutputPaths, weights: WeightsFile, *, force: bool) -> Refinement:
-    """Write the scores refined by given weights."""
+def _apply_weights(aligned: AlignedScores, outputs: OutputPaths, weights: WeightsFile, *, force: bool) -> Refinement:
+    """Write the scores refined by the weights of a file."""
     recipe = {"lambda": weights.lambda_, "normaliser": weights.model.normaliser, **weights.recipe}
     counter = write_refined(
         aligned,

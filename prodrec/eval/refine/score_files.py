@@ -80,7 +80,7 @@ class AlignedScores:
 
     main:              the file with the scores of the leaves.
     level_sources:     the file with the scores of each refined level.
-    attribute_sources: the file whose scores of each attribute are copied.
+    attribute_sources: the file from which the scores of each attribute are copied.
     top_k:             number of scores per level that are read, or None for all.
     """
 
@@ -96,7 +96,10 @@ class AlignedScores:
         return self.tree.levels
 
     def chunks(self, *, with_copied: bool = False) -> Iterator[AlignedChunk]:
-        """Yield all rows in order. `with_copied` also reads what refinement copies: features and attributes."""
+        """Yield all rows in order.
+
+        with_copied: also read the columns that refinement copies: features, attributes and their scores.
+        """
         row_bytes = sum(  # float32 scores and int32 classes of top-k files; else scores in float16 and in float32
             8 * file.top_k if file.top_k else 6 * file.taxonomy.count(level)
             for level, file in self.level_sources.items()

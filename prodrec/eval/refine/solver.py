@@ -119,7 +119,7 @@ def minimise(
         if dtype is np.float32:
             best = np.inf  # the lowest value may be a rounding error of float32
         elif best_gradient_squared <= 4 * lambda_ * max(tolerance, 1e-12) * max(best, 1.0):
-            # The objective is 2λ-strongly convex, so that it is at most ‖gradient‖² / 4λ above its minimum.
+            # The objective is 2λ-strongly convex: it is at most ‖gradient‖² / 4λ above its minimum.
             status = "converged"
     in_float64 = evaluations[np.float64]
     total = evaluations[np.float32] + in_float64

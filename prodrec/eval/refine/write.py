@@ -125,8 +125,8 @@ def _count_correct(
 def _origin(aligned: AlignedScores, recipe: Mapping[str, Any], made_from: Mapping[str, str]) -> Origin:
     """Return the origin of the file with the leaves, with -mcr appended to its names.
 
-    The recipe contains no fingerprint, so that refinements of runs that differ by seed alone have the same recipe and
-    count as repeats in a report.
+    Fingerprints of the inputs are stored in made_from, not in the recipe. Refinements of runs that differ by seed alone
+    then have the same recipe, and a report counts them as repeats.
     """
     main = aligned.main.origin
     return Origin(

@@ -171,7 +171,7 @@ def test_a_large_catalogue_becomes_a_top_k_file(
     monkeypatch.setattr(score_files, "TOP_K_OF_DENSE", 5)
     drawn = draw_scores(scored=("root", "leaf"), ties=False)
     result = refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK)
-    assert result.top_k == 5 and "the 5 best scores are refined" in result.notes[-1]
+    assert result.top_k == 5 and "the 5 best scores of each row and level are refined" in result.notes[-1]
     scores, chunk = read_all(tmp_path / "o.h5")
     assert scores.top_k == 5 and chunk.scores["root"].shape == (200, 3) and chunk.scores["leaf"].shape == (200, 5)
     best = np.sort(np.argsort(-drawn.scores["leaf"].astype(np.float32), axis=1)[:, :5], axis=1)

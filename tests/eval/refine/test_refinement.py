@@ -59,5 +59,5 @@ def test_as_json() -> None:
     assert data["worse"] == [data["figures"][1]] and data["figures"][0]["after"] == 52.5
     assert data["fit"] == {"splits": ["validation"], "rows": 1200, "folds": 5}
     assert data["lambda_tried"] == {"10": 1.5, "100": 1.234568} and data["solver"]["final"]["steps"] == 12
-    given = refinement(None).as_json()
-    assert given["weights"] is None and "solver" not in given and "fit" not in given
+    applied = refinement(None).as_json()
+    assert applied["weights"] is None and "solver" not in applied and "fit" not in applied

@@ -86,9 +86,9 @@ def test_damage_is_an_error(written: Any, edit: Any) -> None:
 
 
 def test_every_truncation_is_an_error(written: Any) -> None:
-    whole = written[0].read_bytes()
-    for length in (0, 100, len(whole) // 2, len(whole) - 1):
-        written[0].write_bytes(whole[:length])
+    content = written[0].read_bytes()
+    for length in (0, 100, len(content) // 2, len(content) - 1):
+        written[0].write_bytes(content[:length])
         with pytest.raises(BadArtefact, match="not a readable weights file"):
             read_weights(written[0])
 
