@@ -95,7 +95,10 @@ class Dataset:
         return np.flatnonzero(self.split_N == SPLITS.index(split)).astype(np.int64)
 
     def products(self) -> pl.DataFrame:
-        """Return products.parquet: row table table_row id image title split group width height level_… attribute_…"""
+        """Return products.parquet.
+
+        Columns: `row table table_row id image title split group width height level_… attribute_…`
+        """
         import polars as pl
 
         return pl.read_parquet(self._products_path)

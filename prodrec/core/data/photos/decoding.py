@@ -75,13 +75,13 @@ def decode_photos(
     photo_M = np.full(len(names_M), -1, np.int64)
     photo_M[rows_W] = photo_W
 
-    shards = [dist.shard_slice(len(source_P), number=rank) for rank in range(dist.world_size())]
+    shards = [dist.shard_slice(len(source_P), index=rank) for rank in range(dist.world_size())]
     tasks = [DecodeTask(source.locations(source_P[shard]), directory, rules) for shard in shards]
     decoded = _decode(dist.scatter(tasks), workers)
     table = _merge(dist.gather(decoded), directory)
 
     problem_W = table.problem_P[photo_W]
-    reasons, details = zip(*table.problems, strict=True)
+    reasons, details = zip(*table.problems, strict=True)  # the first of each is for usable photos
     for reason in dict.fromkeys(reasons[1:]):
         has_reason = np.array([other == reason for other in reasons])
         is_rejected_W = has_reason[problem_W]

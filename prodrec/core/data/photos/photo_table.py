@@ -23,7 +23,7 @@ class PhotoTable:
     sizes_P2:   int32, width and height in pixels as stored
     digests_PD: uint8 [P, DIGEST_BYTES], hash of size and RGB pixels: equal for pixel-identical photos
     hashes_P:   uint64, perceptual hash: similar for similar photos
-    index_P3:   int64, shard, offset and length in bytes in the photo store; zeros for a photo that is not stored
+    index_P3:   int64, shard, offset and length in bytes in the photo store; undefined for a photo that is not stored
     problem_P:  int32, the index in `problems` of why the photo is unusable; 0 for a usable photo
     problems:   every distinct (reason, detail), as in rejected.csv, in order of first occurrence, with its index
     """
