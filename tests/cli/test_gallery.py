@@ -108,7 +108,7 @@ def test_what_cannot_be(folder: Path) -> None:
     shutil.copy("scores/made.h5", "scores/second.h5")
     wrong(call("gallery"), "made.h5, second.h5", "name the one")
     shutil.rmtree("scores")
-    wrong(call("gallery"), "scores holds no scores")
+    wrong(call("gallery"), "scores contains no scores")
 
 
 def test_a_photo_that_cannot_be_read(folder: Path) -> None:

@@ -209,7 +209,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "",
         ("no file of scores/ holds several levels", "scores/leaf.h5 (leaf)"),
     ),
-    ("no scores", no_scores, "", ("scores holds no scores", "prodrec score")),
+    ("no scores", no_scores, "", ("scores contains no scores", "prodrec score")),
     ("folds", nothing, f"{BOTH} --folds 1", ("--folds 1", "at least 2")),
 ]
 

@@ -86,7 +86,7 @@ def wrong(result: Result, *told: str) -> None:
 
 def test_no_scores_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    wrong(call(), "scores holds no scores", "prodrec score")
+    wrong(call(), "scores contains no scores", "prodrec score")
 
 
 def test_no_such_file(two: list[Path]) -> None:

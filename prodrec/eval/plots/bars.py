@@ -1,4 +1,4 @@
-"""Plots of grouped bars with 95 % intervals, one bar for each run group, and what other plots of reports share.
+"""Plots of grouped bars with 95 % intervals, one bar for each run group, and helpers for the other plots of a report.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Every run group also has its own
 hatch or marker.
@@ -134,7 +134,7 @@ def style_percent_axis(axes: Axes) -> None:
 
 
 def add_legend(figure: Figure, all_axes: Sequence[Axes], run_groups: Sequence[RunGroup]) -> None:
-    """Add a legend of the run groups that were drawn below the panels."""
+    """Add a legend below the panels with the run groups that were drawn."""
     handle_of: dict[str, Any] = {}
     for axes in all_axes:
         handles, names = axes.get_legend_handles_labels()

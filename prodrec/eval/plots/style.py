@@ -77,7 +77,7 @@ def wrap(text: str, width: float, *, lines: int, size: float, bold: bool = False
 
     size: font size in points. Control characters become �, and runs of white space one space.
     """
-    text = " ".join(console.CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).split())
+    text = " ".join(console.UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text).split())
     wrapped: list[str] = []
     while text and len(wrapped) < lines:
         last = len(wrapped) == lines - 1

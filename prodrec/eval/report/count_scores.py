@@ -92,7 +92,7 @@ def _aligned_chunks(streams: Sequence[Iterator[RowResults]]) -> Iterator[list[Ro
 
 
 def _with_progress(stream: Iterator[list[RowResults | None]], rows: int) -> Iterator[list[RowResults | None]]:
-    with console.progress("reading scores", total=rows, least=MIN_ROWS_FOR_PROGRESS) as advance:
+    with console.progress("reading scores", total=rows, minimum=MIN_ROWS_FOR_PROGRESS) as advance:
         for chunks in stream:
             advance(sum(len(chunk) for chunk in chunks if chunk is not None))
             yield chunks

@@ -47,7 +47,8 @@ def evaluate_scores(
 ) -> Report:
     """Evaluate the score files `paths` on `split` in one pass over their rows.
 
-    tops:         the k of the top-k accuracies; by default those of 1, 3 and 5 that are below the number of classes.
+    tops:         the k of the top-k accuracies; by default 1, 3 and 5, without those at which every row is correct
+                  because there are so few classes, and those for which a top-k file stores too few scores.
     by_head_tail: add rows of head and tail, and of leaves with many, medium and few training images by `thresholds`.
     by_root:      add rows of the leaves of every root, and the mean over roots.
     by_level:     add rows of every level.

@@ -16,7 +16,7 @@ def find_scores(directory: Path) -> list[Path]:
     """
     paths = sorted(Path(directory).glob("*.h5"))
     if not paths:
-        raise NotFound(f"{directory} holds no scores (.h5); make some with `prodrec score`, or name the files.")
+        raise NotFound(f"{directory} contains no scores (.h5); make some with `prodrec score`, or name the files.")
     keys = {}
     for path in paths:
         with open_scores(path) as scores:

@@ -1,4 +1,4 @@
-"""The hierarchy section of a report: are predictions right and consistent at all levels, and how far off are mistakes.
+"""The hierarchy section of a report: correct paths, conflicts between levels, and the distance of mistakes.
 
 A tree has L levels. P_i and T_i are the predicted and the true leaf of image i with their ancestors, L classes each.
 The whole catalogue above the roots does not count, as in Kiritchenko et al.

@@ -16,8 +16,9 @@ from prodrec.eval.report.strata import ACC, MACC, MACRO
 class Thresholds:
     """Numbers of training images that divide the leaves into head and tail (A fig. 6), and into many, medium and few.
 
-    A leaf is head with at least `head_from` training images, else tail. It has many with more than `many`, few with
-    fewer than `few`, else medium. Raises BadOption for a threshold out of range, or if `few` is above `many`.
+    A leaf is head if it has at least `head_from` training images, else tail. It has many if it has more than `many`,
+    few if it has fewer than `few`, else medium.
+    Raises BadOption for a threshold out of range, or if `few` is above `many`.
     """
 
     head_from: int = 100
@@ -63,7 +64,7 @@ def leaf_groups(
 ) -> list[LeafGroup]:
     """Return the groups of a report in display order; the first contains all leaves.
 
-    Raises BadOption if the groups of roots are requested of a tree with one level.
+    Raises BadOption for `by_root` if the tree has one level.
     """
     leaf, depth, every_leaf = taxonomy.leaf_level, taxonomy.depth - 1, np.arange(len(taxonomy.leaves))
     groups = [LeafGroup("overall", "all", leaf, depth, every_leaf, (ACC, MACC))]

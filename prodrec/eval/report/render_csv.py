@@ -27,7 +27,7 @@ def write_csv(report: Report, file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     total = len(report.rows) + len(report.leaf_rows)
-    with console.progress("writing CSV", total=total, unit="rows", least=MIN_ROWS_FOR_PROGRESS) as advance:
+    with console.progress("writing CSV", total=total, unit="rows", minimum=MIN_ROWS_FOR_PROGRESS) as advance:
         for row in chain(report.rows, report.leaf_rows):
             advance()
             for i, group in enumerate(report.run_groups):
