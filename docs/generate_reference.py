@@ -67,7 +67,7 @@ def settings_page() -> str:
 
 
 def prepare_options_page() -> str:
-    text = "# Options of prepare\n\nKeywords of `prodrec.prepare` and keys of the file for `prodrec prepare --config`.\n"
+    text = "# Options of prepare\n\nKeywords of `prodrec.prepare`, and keys of a file for `prepare --config`.\n"
     options = options_of(ColumnNames, PrepareOptions).values()
     rows = [(code(option.name), code(repr(option.default)), option.help) for option in options]
     return f"{text}\n{table(('key', 'default', 'meaning'), rows)}\n"

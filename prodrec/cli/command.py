@@ -79,7 +79,7 @@ def command(
 
 def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) -> None:
     """Call the function of `command`, print its JSON, and turn an error into its message and exit code."""
-    console.use_json(json)
+    console.set_json_mode(json)
     try:
         with dist.process_group():
             if dist.world_size() > 1 and not command.parallel:
@@ -95,7 +95,7 @@ def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) 
         console.error(message)
         raise typer.Exit(code) from error
     if json:
-        console.emit_json(result)
+        console.print_json(result)
 
 
 def _message_and_code(error: BaseException) -> tuple[str, int]:
@@ -124,7 +124,7 @@ def _exit_rank(error: BaseException, *, debug: bool) -> NoReturn:
         message = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
         sys.stderr.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
-    message_to_print = rank_failures.to_tell(message, whose=not lost)
+    message_to_print = rank_failures.message_to_print(message, name_rank=not lost)
     if message_to_print is not None:
         console.error(message_to_print)
     for child in multiprocessing.active_children():

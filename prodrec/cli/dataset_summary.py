@@ -1,4 +1,4 @@
-"""What `prodrec prepare` prints and `prodrec inspect` prints again, from the header that is in dataset.json."""
+"""The summary of a dataset that `prodrec prepare` and `prodrec inspect` print, from the header in dataset.json."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MANY_WITHOUT_WORDS = 0.2
+"""Share of the rows without words above which the summary suggests to drop fewer words."""
 
 
 def print_dataset(header: Mapping[str, Any], path: Path) -> None:
@@ -24,20 +25,19 @@ def print_dataset(header: Mapping[str, Any], path: Path) -> None:
 
 
 def summary_json(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What `--json` prints."""
-    taken = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
-    found = {name: header[name] for name in (*taken, "options", "counts") if name in header}
-    return {"dataset": str(path), **found}
+    """Return what `--json` prints."""
+    keys = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
+    return {"dataset": str(path), **{key: header[key] for key in (*keys, "options", "counts") if key in header}}
 
 
 def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     counts = header["counts"]
-    rows, found = counts["rows"], counts["duplicates"]
+    rows, duplicates = counts["rows"], counts["duplicates"]
     yield "rows", f"{rows['in']:,} in = {rows['kept']:,} kept + {rows['rejected']:,} rejected"
     for reason, count in rows["by_reason"].items():
         yield "", f"{count:,} {reason}"
     if rows["rejected"]:
-        yield "", f"each in {path / 'rejected.csv'}, rows counted as a spreadsheet does (the header is row 1)"
+        yield "", f"all are in {path / 'rejected.csv'}, with row numbers as in a spreadsheet (the header is row 1)"
     if rows["repeated_ids"]:
         yield "", f"{rows['repeated_ids']:,} rows repeat an id; they are kept"
     yield "levels", " · ".join(f"{level} {count:,}" for level, count in counts["levels"].items())
@@ -48,33 +48,38 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     if attributes:
         yield "attributes", " · ".join(attributes)
     for attribute, images in counts["attributes_dropped"].items():
-        yield "", f"{attribute} is left out: only {images:,} rows have it"
+        yield "", f"{attribute} is omitted: only {images:,} rows have it"
     yield from _inputs(header)
     if header["inputs"] == "nothing":
         return
-    what, exactly = ("photos", "to the pixel") if header["inputs"] == "photos" else ("vectors", "to the bit")
-    identical, near = found["identical"], found["near"]
+    plural = "photos" if header["inputs"] == "photos" else "vectors"
+    identical = duplicates["identical"]
     yield "duplicates", f"identical: {identical['groups']:,} groups of {identical['rows']:,} rows"
-    yield "", f"near-identical: {_near(near, found)}"
-    if found["all"]["groups"]:
-        yield "", f"no group crosses a split, each in {path / 'duplicates.csv'}"
-        yield "", f"{found['leaks_avoided']:,} test and validation {what} would have had a duplicate in train"
-    if found["rows_moved_to_train"]:
-        yield "", f"{found['rows_moved_to_train']:,} rows in groups across the given splits are in train now"
+    yield "", f"near-identical: {_near_duplicates(duplicates)}"
+    if duplicates["all"]["groups"]:
+        yield "", f"no group is in two splits; all are in {path / 'duplicates.csv'}"
+        yield "", f"{duplicates['leaks_avoided']:,} test and validation {plural} would have had a duplicate in train"
+    if duplicates["rows_moved_to_train"]:
+        yield (
+            "",
+            f"{duplicates['rows_moved_to_train']:,} rows moved to train: their group crossed the given splits",
+        )
     conflicts = counts["conflicts"]
     if conflicts["groups"]:
-        done = "rejected" if conflicts["dropped"] else "kept; --drop-conflicts rejects them"
-        stand = f"{conflicts['groups']:,} {what} stand, {exactly}, under several leaves"
-        yield "conflicts", f"{stand}: {conflicts['rows']:,} rows"
-        yield "", f"{done} ({path / 'conflicts.csv'})"
+        rows_text = (
+            f"{conflicts['groups']:,} identical {plural} carry different leaf labels: {conflicts['rows']:,} rows"
+        )
+        yield "conflicts", rows_text
+        decision = "rejected" if conflicts["dropped"] else "kept; --drop-conflicts rejects them"
+        yield "", f"{decision} ({path / 'conflicts.csv'})"
 
 
 def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the rows show."""
+    """Yield the line about photos or vectors."""
     if header["inputs"] == "photos":
         photos = header["photos"]
-        where = "left where they are" if photos["in_place"] else f"{photos['bytes'] / 1e6:,.1f} MB"
-        yield "photos", f"{photos['count']:,} distinct files, {where}"
+        place = "not copied" if photos["in_place"] else f"{photos['bytes'] / 1e6:,.1f} MB"
+        yield "photos", f"{photos['count']:,} distinct files, {place}"
     elif header["inputs"] == "features":
         features = header["features"]
         size = f"{features['bytes'] / 1e6:,.1f} MB"
@@ -84,15 +89,16 @@ def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _several(several: Mapping[str, int]) -> str:
-    stand = "1 class stands" if several["classes"] == 1 else f"{several['classes']:,} classes stand"
-    return f"{stand} under several parents; {several['rows_moved']:,} rows went to the parent of the majority"
+    classes = "1 class has" if several["classes"] == 1 else f"{several['classes']:,} classes have"
+    return f"{classes} several parents; {several['rows_moved']:,} rows were moved to the parent of the majority"
 
 
-def _near(near: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _near_duplicates(duplicates: Mapping[str, Any]) -> str:
+    near, groups_of_all = duplicates["near"], duplicates["all"]
     if not near["bits"]:
         return str(near["why"])
-    joined, largest = found["all"], near["largest_group"]
-    groups = f"{joined['groups']:,} groups of {joined['rows']:,} rows, the largest of {largest:,}"
+    size = f"{groups_of_all['groups']:,} groups of {groups_of_all['rows']:,} rows"
+    groups = f"{size}, the largest of {near['largest_group']:,}"
     return f"{groups}, within {near['bits']} bits ({near['why']})"
 
 
@@ -129,14 +135,14 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         shared = f"{words['shared']:,} of {vocabulary['words']:,} words" + (
             f" ({share:.1%})" if share is not None else ""
         )
-        yield "words", f"{shared} are common to head and tail titles; paper A says about 12 %"
+        yield "words", f"{shared} are common to head and tail titles (paper A: about 12 %)"
         cut = f"{trim['frequent_words']:,} most frequent words ({trim['frequent_share']:.0%} of the text)"
-        yield "", f"left out: the {cut} and the {trim['rare_words']:,} rarest ({trim['rare_share']:.1%})"
+        yield "", f"dropped: the {cut} and the {trim['rare_words']:,} rarest ({trim['rare_share']:.1%})"
         without = words["rows_without_words"]
         many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
         other = "--trim-by occurrences or " if trim["by"] == "words" else ""
         advice = f"; {other}a smaller --drop-frequent leaves more" if many else ""
-        yield "", f"{without:,} rows are left without words{advice}"
+        yield "", f"{without:,} rows have no words left{advice}"
         yield "", f"cut by {vocabulary['tokenizer']} {vocabulary['version']}"
     yield "figure", f"{path / 'long-tail.svg'} and .png"
     yield "fingerprint", str(header["fingerprint"])

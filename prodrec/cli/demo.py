@@ -25,7 +25,7 @@ def demo_command(
 ) -> dict[str, Any]:
     """Draw a small catalogue and take it the whole way: prepare, pretrain-embeddings, train, score, report.
 
-    No network and no data are needed. Every command is printed before it runs, so that you can go on by yourself.
+    No network and no data are needed. Every command is printed before it runs, and you can continue by yourself.
     """
     from prodrec.pipeline.demo import demo
 

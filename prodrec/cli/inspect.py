@@ -62,10 +62,8 @@ def _say_leaves(data: Dataset) -> list[dict[str, Any]]:
         for path, taken, row in zip(paths, cells, counts, strict=True)
     )
     console.print("\n".join(lines))
-    if left_out := len(data.taxonomy.leaves) - len(listed):
-        console.print(
-            f"{left_out:,} leaves with fewer training photos are left out; products.parquet has those of all."
-        )
+    if omitted := len(data.taxonomy.leaves) - len(listed):
+        console.print(f"{omitted:,} leaves with fewer training photos are omitted; products.parquet has all of them.")
     return listed
 
 

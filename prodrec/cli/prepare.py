@@ -39,7 +39,7 @@ def prepare_command(
         bool, typer.Option("--no-images", help="Titles and categories alone, for word vectors; nothing to recognise.")
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DATASET", help="The directory to write.")] = Path("dataset"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a dataset that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing dataset.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -55,7 +55,7 @@ def prepare_command(
     """Make a clean dataset from a table of products and their photos.
 
     Every photo is decoded once. Rows that cannot be used are listed in `rejected.csv` with the reason. Duplicate photos
-    stay in one split. The directory that is written holds all that the other commands need.
+    stay in one split. The directory that is written has everything that the other commands need.
 
     Columns are found by name (`id image title root middle leaf`, `masterCategory subCategory articleType`,
     `category_1 category_2 …`); options name others.

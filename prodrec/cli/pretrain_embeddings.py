@@ -9,7 +9,7 @@ import typer
 
 from prodrec.cli.command import command
 from prodrec.core.base import console
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -79,7 +79,7 @@ def pretrain_embeddings_command(
     data = open_dataset(dataset)
     for word in words or ():
         if normalise_text(word) not in data.vocabulary.words:
-            known = nearest(normalise_text(word), data.vocabulary.words.like(normalise_text(word)))
+            known = did_you_mean(normalise_text(word), data.vocabulary.words)
             raise BadOption(f"--neighbours {word}: no title of {dataset} has this word, or it was trimmed{known}.")
     out = out or data.path / EMBEDDINGS_FILE
     only_read = bool(words) and out.exists() and not any(value not in (None, False) for value in options.values())

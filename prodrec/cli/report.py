@@ -23,7 +23,7 @@ Examples:
 - `prodrec report --hierarchy --by-level` adds right paths, conflicts between levels, how far off mistakes are
 - `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its own branch, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
-- `prodrec report --figures report/` draws the roots, the long tail and what else was asked for, as SVG and PNG
+- `prodrec report --figures report/` draws plots of the roots, the long tail and every other section, as SVG and PNG
 """
 
 
@@ -62,10 +62,10 @@ def report_command(
     figures: Annotated[Path | None, typer.Option(help="Directory for figures, SVG and PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
-    """Show how good runs are: overall, on head and tail, on every root, level and attribute, and gains over the first.
+    """Compare runs: overall, on head and tail, on every root, level and attribute, with gains over the first run.
 
-    ACC counts every image the same, MACC every leaf. Every figure has its 95 % interval in brackets, and gains are
-    judged on the same photos where the files hold the same. What has no test image, or was not scored, reads n/a.
+    ACC counts every image the same, MACC every leaf. Brackets contain 95 % intervals. Gains are
+    computed on the same photos if the files have them. A group without test images, or without scores, reads n/a.
     """
     from prodrec.pipeline.report import report, report_files
 

@@ -56,11 +56,11 @@ def train_command(
     settings: Annotated[bool, typer.Option("--settings", help="List every setting, its value and meaning.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Train anew where --out holds a run already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train anew if --out contains a run.")] = False,
 ) -> dict[str, Any]:
     """Train a model of a family on a prepared dataset.
 
-    Every epoch the model is validated on photos alone, as it will be used. A kill at any moment loses minutes at most.
+    After every epoch the model is validated on photos alone, as it will be used. A kill loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe

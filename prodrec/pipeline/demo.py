@@ -23,7 +23,7 @@ Setting = str | int | float | list[float]
 
 @dataclass(frozen=True)
 class DemoSize:
-    """What is drawn, and the settings of training as they stand in demo.toml."""
+    """What the demo draws, and the settings of training that it writes to demo.toml."""
 
     products: int
     leaves: int
@@ -75,8 +75,8 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
         _run(step, out)
         seconds[step] = round(time.monotonic() - began, 1)
     seconds["all"] = round(time.monotonic() - started, 1)
-    figures = _figures(out)
-    _say_end(out, figures, seconds["all"], quick=quick)
+    accuracies = _accuracies(out)
+    _print_end(out, accuracies, seconds["all"], quick=quick)
     return {
         "demo": str(out),
         "quick": quick,
@@ -84,7 +84,7 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
         "rejected": drawn.rejected,
         "commands": [f"prodrec {step}" for step in STEPS],
         "seconds": seconds,
-        "top_1": figures,
+        "top_1": accuracies,
     }
 
 
@@ -94,9 +94,9 @@ def _make_room(out: Path, *, force: bool) -> None:
         raise OutputExists(f"{out} is a file; give another place with --out.")
     if out.is_dir() and any(out.iterdir()):
         if not (out / SETTINGS).is_file():
-            raise OutputExists(f"{out} is not empty and holds no demo; give another place with --out.")
+            raise OutputExists(f"{out} is not empty and has no demo; give another place with --out.")
         if not force:
-            raise OutputExists(f"{out} holds a demo already; add --force to replace it, or give another --out.")
+            raise OutputExists(f"{out} has a demo already; add --force to replace it, or give another --out.")
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
 
@@ -115,14 +115,14 @@ def _run(step: str, out: Path) -> None:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]
-    # With --json our standard output is for one object alone, so what the commands say goes to standard error.
+    # With --json our standard output has one object alone: the output of the commands goes to standard error.
     stdout = 2 if console.json_mode() else None
     process = subprocess.Popen(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout)
     if (code := _wait(process)) in (130, -signal.SIGINT, -signal.SIGTERM):
         again = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
-        raise Interrupted(f"the demo was interrupted; go on in {out} with `{again}`.")
+        raise Interrupted(f"the demo was interrupted; continue in {out} with `{again}`.")
     if code:
-        raise ProdrecError(f"`prodrec {step}` in {out} ended with exit code {code}; its own message stands above.")
+        raise ProdrecError(f"`prodrec {step}` in {out} ended with exit code {code}; its own message is above.")
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -138,27 +138,27 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _figures(out: Path) -> dict[str, dict[str, Any]]:
-    """Top-1 in percent by group, metric and run, with intervals and the gain of sicot over visual."""
+def _accuracies(out: Path) -> dict[str, dict[str, Any]]:
+    """Return top-1 in percent by group, metric and run, with intervals and the gain of sicot over visual."""
     from prodrec.eval.report.evaluate import evaluate_scores
 
-    found = evaluate_scores(
+    report = evaluate_scores(
         [out / "scores" / "visual.h5", out / "scores" / "sicot.h5"], tops=[1], by_head_tail=True
     ).as_json()
     return {
         f"{row['group']} {row['metric']}": row["cells"]
-        for row in found["rows"]
+        for row in report["rows"]
         if row["section"] in ("overall", "head and tail")
     }
 
 
-def _say_end(out: Path, figures: dict[str, dict[str, Any]], seconds: float, *, quick: bool) -> None:
+def _print_end(out: Path, accuracies: dict[str, dict[str, Any]], seconds: float, *, quick: bool) -> None:
     console.print(
         f"\nDone in {seconds:.0f} s. Titles were used in training only; both models were tested on photos alone."
     )
     if quick:
-        console.print("--quick trains too briefly for the figures to mean anything.")
-    for name, cells in figures.items():
+        console.print("--quick trains too briefly for the results to mean anything.")
+    for name, cells in accuracies.items():
         visual, sicot = cells["visual"], cells["sicot"]
         if visual is None or sicot is None:
             continue

@@ -57,5 +57,5 @@ def _find_scores_file(scores: Path | None) -> Path:
 
     files = find_scores(Path("scores"))
     if len(files) > 1:
-        raise BadOption(f"scores holds {', '.join(path.name for path in files)}; name the one to look at.")
+        raise BadOption(f"scores/ has {', '.join(path.name for path in files)}; name the one to look at.")
     return files[0]

@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
-from prodrec.core.base.artefact import new_directory, refuse_if_taken
 from prodrec.core.base.config import read_toml
 from prodrec.core.base.device import available_cores
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.options import read_options, with_options
+from prodrec.core.base.outputs import new_directory, refuse_if_taken
 from prodrec.core.data.photos.decoding import decode_shard
 from prodrec.core.data.prepare.build import Workspace, build
 from prodrec.core.data.prepare.options import WITHOUT_PHOTOS, PrepareOptions

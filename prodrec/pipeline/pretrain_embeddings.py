@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodrec.core.base import artefact
+from prodrec.core.base import outputs
 from prodrec.core.base.errors import BadOption
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def pretrain_embeddings(
     if isinstance(dataset, str | Path):
         dataset = open_dataset(Path(dataset))
     out = dataset.path / EMBEDDINGS_FILE if out is None else Path(out)
-    artefact.refuse_if_taken(out, kind="embeddings", force=force)
+    outputs.refuse_if_taken(out, kind="embeddings", force=force)
     if source is None:
         word_vectors = train_word_vectors(dataset, **options)
     else:

@@ -19,7 +19,7 @@ from prodrec.core.base.errors import BadOption, BadTable, Interrupted, Mismatch,
 @pytest.fixture(autouse=True)
 def text_mode() -> Iterator[None]:
     yield
-    console.use_json(False)
+    console.set_json_mode(False)
 
 
 def call(body: Any, *arguments: str, **settings: Any) -> Result:

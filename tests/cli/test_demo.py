@@ -54,7 +54,7 @@ def test_an_earlier_demo_is_replaced_with_force_only(tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "_figures", lambda out: {})
     assert module.demo(tmp_path / "demo", quick=True)["rows"] == 144
     (tmp_path / "demo" / "left.txt").write_text("from before")
-    with pytest.raises(OutputExists, match="holds a demo already; add --force"):
+    with pytest.raises(OutputExists, match="has a demo already; add --force"):
         module.demo(tmp_path / "demo", quick=True)
     module.demo(tmp_path / "demo", quick=True, force=True)
     assert not (tmp_path / "demo" / "left.txt").exists()
@@ -96,7 +96,7 @@ def test_ctrl_c_says_where_to_go_on(
     monkeypatch.setattr(module, "STEPS", (step, "--version"))
     monkeypatch.setattr(subprocess, "Popen", Stopped)
     monkeypatch.setattr(Stopped, "code", code)
-    with pytest.raises(Interrupted, match=f"the demo was interrupted; go on in .*demo with {again}"):
+    with pytest.raises(Interrupted, match=f"the demo was interrupted; continue in .*demo with {again}"):
         module.demo(tmp_path / "demo", quick=True)
 
 
