@@ -169,7 +169,7 @@ def refine_large(leaves: int, rows: int, top_k: int) -> None:
         assert result.weights_file is not None and result.fit is not None
         weights_size = result.weights_file.stat().st_size / 2**20
     print(f"two folds and the final fit, each twice, and all rows refined: {seconds:.0f} s")
-    print(f"  final fit {result.fit.final}; cross-validation {result.fit.cross_validation}")
+    print(f"  final fit {result.fit.solver} in {result.fit.solver.seconds} s; {result.fit.cross_validation}")
     print(f"  {result.weight_count:,} weights ({weights_size:.0f} MiB); n² would be {(leaves * 1.0105) ** 2:,.0f}")
     for accuracy in result.accuracies:
         print(f"  {accuracy}")

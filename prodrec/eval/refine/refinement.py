@@ -1,64 +1,84 @@
-"""What `refine` did: the fit, and the accuracy of every level before and after."""
+"""The result of a refinement: the fit, and the accuracy of every level before and after."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from prodrec.eval.refine.accuracy import AccuracyChange
-from prodrec.eval.refine.cross_fit import CrossFitResult
+from prodrec.eval.refine.cross_fit import CrossFitResult, CrossValidationStats
+from prodrec.eval.refine.fit import FitResult
 from prodrec.eval.refine.settings import MCRSettings
+
+
+@dataclass(frozen=True)
+class SolverReport:
+    """How the solver ended, and how many steps and evaluations of the loss it took."""
+
+    status: str
+    steps: int
+    evaluations: int
+    in_float64: int
+    seconds: float
+
+    @classmethod
+    def of(cls, result: FitResult) -> SolverReport:
+        parts = result.solver
+        return cls(
+            status=result.status,
+            steps=sum(part.iterations for part in parts),
+            evaluations=sum(part.evaluations for part in parts),
+            in_float64=sum(part.float64_evaluations for part in parts),
+            seconds=round(sum(part.seconds for part in parts), 3),
+        )
+
+    def __str__(self) -> str:
+        in_float64 = f", {self.in_float64} of them in float64" if self.in_float64 else ""
+        return f"{self.status} after {self.steps} steps, {self.evaluations} evaluations{in_float64}"
 
 
 @dataclass(frozen=True)
 class FitReport:
     """How the weights were fitted.
 
-    splits, rows:   the splits whose rows were used, and how many rows there are.
-    folds:          number of folds that contain rows.
-    loss_by_lambda: held-out loss per row of every λ that was tried.
-    final:          of the fit on all rows: status, steps, evaluations, in_float64 and seconds of the solver.
-    cross_validation: of the fits on the folds: fits, not_converged and seconds.
+    splits, rows:     the splits whose rows were used, and the number of these rows.
+    folds:            number of folds that contain rows.
+    loss_by_lambda:   held-out loss per row of every λ that was tried.
+    solver:           the fit on all rows.
+    cross_validation: the fits for the folds.
     """
 
     splits: tuple[str, ...]
     rows: int
     folds: int
     loss_by_lambda: dict[float, float]
-    final: dict[str, Any]
-    cross_validation: dict[str, Any]
+    solver: SolverReport
+    cross_validation: CrossValidationStats
     settings: MCRSettings
 
     @classmethod
     def of(cls, result: CrossFitResult, *, splits: tuple[str, ...], rows: int, settings: MCRSettings) -> FitReport:
-        parts, stats = result.final.solver, result.cross_validation
         return cls(
             splits=splits,
             rows=rows,
             folds=len(result.folds),
             loss_by_lambda=result.loss_by_lambda,
-            final={
-                "status": result.final.status,
-                "steps": sum(part.iterations for part in parts),
-                "evaluations": sum(part.evaluations for part in parts),
-                "in_float64": sum(part.float64_evaluations for part in parts),
-                "seconds": round(sum(part.seconds for part in parts), 3),
-            },
-            cross_validation={
-                "fits": stats.fits,
-                "not_converged": stats.not_converged,
-                "seconds": round(stats.seconds, 3),
-            },
+            solver=SolverReport.of(result.final),
+            cross_validation=result.cross_validation,
             settings=settings,
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the four entries of `Refinement.as_json` that exist only after a fit."""
+        stats = self.cross_validation
         return {
             "fit": {"splits": list(self.splits), "rows": self.rows, "folds": self.folds},
             "lambda_tried": {f"{lambda_:g}": round(loss, 6) for lambda_, loss in sorted(self.loss_by_lambda.items())},
-            "solver": {"final": self.final, "cross_validation": self.cross_validation},
+            "solver": {
+                "final": asdict(self.solver),
+                "cross_validation": {**asdict(stats), "seconds": round(stats.seconds, 3)},
+            },
             "settings": self.settings.as_json(),
         }
 
@@ -105,12 +125,7 @@ class Refinement:
         )
         if self.fit is None:
             return f"{text}, refined by given weights"
-        solver = self.fit.final
-        in_float64 = f", {solver['in_float64']} of them in float64" if solver["in_float64"] else ""
-        return (
-            f"{text} fitted on {self.fit.rows:,} {' and '.join(self.fit.splits)} rows\n"
-            f"solver: {solver['status']} after {solver['steps']} steps, {solver['evaluations']} evaluations{in_float64}"
-        )
+        return f"{text} fitted on {self.fit.rows:,} {' and '.join(self.fit.splits)} rows\nsolver: {self.fit.solver}"
 
     def __str__(self) -> str:
         return "\n".join([self.summary(), *self.notes, *(f"  {accuracy}" for accuracy in self.accuracies)])

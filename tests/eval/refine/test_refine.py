@@ -145,7 +145,7 @@ def test_a_warning_if_the_solver_does_not_converge(
 ) -> None:
     drawn = draw_scores(scored=("root", "leaf"))
     result = refine([drawn.path], out=tmp_path / "o.h5", settings=MCRSettings(lambda_=0.1, iterations=2))
-    assert result.fit.final["status"] == "iterations"
+    assert result.fit.solver.status == "iterations"
     assert "the solver reached the maximum number of steps (2)" in capsys.readouterr().err
     refine([drawn.path], out=tmp_path / "p.h5", settings=QUICK)
     assert "solver" not in capsys.readouterr().err

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from prodrec.eval.refine.accuracy import AccuracyChange
-from prodrec.eval.refine.refinement import FitReport, Refinement
+from prodrec.eval.refine.cross_fit import CrossValidationStats
+from prodrec.eval.refine.refinement import FitReport, Refinement, SolverReport
 from prodrec.eval.refine.settings import MCRSettings
 
 BETTER = AccuracyChange("test", "leaf", "ACC", rows=80, classes=12, before=50.0, after=52.5)
@@ -16,8 +17,8 @@ FIT = FitReport(
     rows=1200,
     folds=5,
     loss_by_lambda={100.0: 1.2345678, 10.0: 1.5},
-    final={"status": "converged", "steps": 12, "evaluations": 15, "in_float64": 3, "seconds": 0.1},
-    cross_validation={"fits": 10, "not_converged": 0, "seconds": 0.5},
+    solver=SolverReport("converged", steps=12, evaluations=15, in_float64=3, seconds=0.1),
+    cross_validation=CrossValidationStats(fits=10, not_converged=0, seconds=0.5),
     settings=MCRSettings(),
 )
 
@@ -59,5 +60,6 @@ def test_as_json() -> None:
     assert data["worse"] == [data["figures"][1]] and data["figures"][0]["after"] == 52.5
     assert data["fit"] == {"splits": ["validation"], "rows": 1200, "folds": 5}
     assert data["lambda_tried"] == {"10": 1.5, "100": 1.234568} and data["solver"]["final"]["steps"] == 12
+    assert data["solver"]["cross_validation"] == {"fits": 10, "not_converged": 0, "seconds": 0.5}
     applied = refinement(None).as_json()
     assert applied["weights"] is None and "solver" not in applied and "fit" not in applied
