@@ -130,7 +130,7 @@ def dtensor_step(work: Workload) -> Step:
     def step(features_BD: Tensor, labels_B: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         own = dist.shard_slice(work.batch)
-        sizes = [len(labels_B[dist.shard_slice(work.batch, number=rank)]) for rank in range(dist.world_size())]
+        sizes = [len(labels_B[dist.shard_slice(work.batch, index=rank)]) for rank in range(dist.world_size())]
         gathered_AD = dist.all_gather_rows(features_BD[: own.stop - own.start].detach(), sizes).requires_grad_()
         x_AD = DTensor.from_local(gathered_AD, mesh, [Replicate()], grad_placements=[Partial()])
         with loss_parallel():

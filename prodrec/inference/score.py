@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.artefact import SPLITS
-from prodrec.core.base.config import listed
+from prodrec.core.base.config import split_list
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.scores.reader import open_scores
 from prodrec.core.scores.schema import Origin
-from prodrec.core.scores.writer import Columns, ScoresWriter
+from prodrec.core.scores.writer import EncodedBatch, ScoresWriter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +100,7 @@ def score(
         force=force,
     )
 
-    def encoded(batch: Batch) -> Columns:
+    def encoded(batch: Batch) -> EncodedBatch:
         found = network.score(batch, with_titles=with_titles) if top_k is None else None
         best = network.top_k(batch, top_k, with_titles=with_titles) if top_k is not None else None
         answer = found or best
@@ -128,10 +128,10 @@ def score(
         for number, batch in enumerate(batches):
             columns = encoded(batch)
             counts = own is None or number < own
-            for taken in dist.gather(columns if counts else None):
-                if taken is not None:
-                    writer.take(taken)
-                    advance(len(taken["row"]))
+            for rank_batch in dist.gather(columns if counts else None):
+                if rank_batch is not None:
+                    writer.append_encoded(rank_batch)
+                    advance(len(rank_batch["row"]))
         assert writer.n == len(rows) or not dist.is_main(), "the batches are the rows that were to be scored"
     seconds = time.monotonic() - started
     return {
@@ -177,7 +177,7 @@ def choose_splits(dataset: Dataset, wanted: str | None) -> tuple[str, ...]:
         if not usual:
             raise BadOption(f"{dataset.path} has no test and no validation photos; score others with --split train.")
         return usual
-    names = filled if wanted == "all" else listed(wanted)
+    names = filled if wanted == "all" else split_list(wanted)
     if not names:
         raise BadOption(f"--split {wanted}: it names no split; there are {', '.join(SPLITS)}, or all.")
     for name in names:

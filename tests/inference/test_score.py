@@ -49,7 +49,7 @@ def make_dataset(
         labels_NL=np.stack([TREE.parents[1][leaf], leaf], axis=1).astype(np.int32),
         split_N=random.choice(3, size=rows, p=[0.4, 0.3, 0.3]).astype(np.uint8),
         vocabulary=SimpleNamespace(words=words),
-        ids=lambda: Texts.of(f"产品{i}" for i in range(rows)),
+        ids=lambda: Texts.from_strings(f"产品{i}" for i in range(rows)),
     )
 
 

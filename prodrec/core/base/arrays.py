@@ -1,4 +1,4 @@
-"""Arrays of an artefact on disk: opened without being read, and refused where they are not what was written."""
+"""Memory-mapped arrays of an artefact, with a check of their type and shape."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from prodrec.core.base.errors import BadArtefact
 
 
 def load_array(
-    path: Path, kind: type, shape: tuple[int | None, ...] | None = None, *, again: str = "make what it belongs to again"
+    path: Path, dtype: type, shape: tuple[int | None, ...] | None = None, *, remedy: str = "make the artefact again"
 ) -> NDArray[Any]:
-    """A memory-mapped array of just this type and shape, in which None is any length; of one dimension without a shape.
+    """Return the array in a .npy file, memory-mapped. It must have this dtype and shape.
 
-    Raises BadArtefact, which ends with `again`, what the user is to do.
+    shape:  None is any shape of one dimension; a None in the tuple is any size of that dimension
+    remedy: what the user should do if the array cannot be used, for the message
+
+    Raise BadArtefact if the file cannot be read or contains another array.
     """
     try:
         try:
-            found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError:  # an empty array cannot be mapped
-            found = np.load(path, allow_pickle=False)
+            array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadArtefact(f"{path} cannot be read ({error}); {again}.") from error
-    sizes = (None,) if shape is None else shape
-    fits = len(sizes) == found.ndim and all(size in (None, own) for size, own in zip(sizes, found.shape, strict=True))
-    if found.dtype != kind or not fits:
-        told = ", ".join("any" if size is None else str(size) for size in sizes)
-        expected = f"{np.dtype(kind)}{'' if shape is None else f' [{told}]'}"
-        raise BadArtefact(f"{path} holds {found.dtype} {list(found.shape)}, expected {expected}; {again}.")
-    return found
+        raise BadArtefact(f"{path} cannot be read ({error}); {remedy}.") from error
+    expected = (None,) if shape is None else shape
+    same_sizes = len(expected) == array.ndim and all(
+        size in (None, actual) for size, actual in zip(expected, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not same_sizes:
+        sizes = "" if shape is None else f" [{', '.join('any' if size is None else str(size) for size in shape)}]"
+        raise BadArtefact(
+            f"{path} contains {array.dtype} {list(array.shape)}, expected {np.dtype(dtype)}{sizes}; {remedy}."
+        )
+    return array

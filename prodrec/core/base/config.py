@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
-from prodrec.core.base.errors import BadOption, NotFound, nearest
+from prodrec.core.base.errors import BadOption, NotFound, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -44,7 +44,7 @@ def check_ranges(settings: Any) -> None:
             adapter.validate_python(value)
         except ValidationError as error:
             expected = error.errors()[0]["msg"].replace("Input should", "must", 1)
-            raise ValueError(f"{key}={show(value)} {expected}.") from error
+            raise ValueError(f"{key}={format_value(value)} {expected}.") from error
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def _bounded_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
     }
 
 
-def default_of(field: dataclasses.Field[Any]) -> Any:
+def field_default(field: dataclasses.Field[Any]) -> Any:
     """The default of a field that `setting` made."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
@@ -119,7 +119,9 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Ma
     origins = dict.fromkeys(values, where) if isinstance(where, str) else where
     for key, value in values.items():
         if key not in owners:
-            raise BadOption(f"{origins[key]}: unknown key {key!r}{nearest(key, owners)}; `--settings` lists all keys.")
+            raise BadOption(
+                f"{origins[key]}: unknown key {key!r}{did_you_mean(key, owners)}; `--settings` lists all keys."
+            )
         part = parts[owners[key]]
         found, standing = read_value(value, _hints(type(part))[key], key=key, where=origins[key]), getattr(part, key)
         changes[owners[key]][key] = {**standing, **found} if isinstance(standing, dict) else found
@@ -149,7 +151,7 @@ def describe(parts: Sequence[Any]) -> list[Setting]:
     return [
         Setting(
             field.name,
-            show(getattr(part, field.name)),
+            format_value(getattr(part, field.name)),
             field.metadata.get("help", ""),
             field.metadata.get("group", ""),
         )
@@ -158,16 +160,16 @@ def describe(parts: Sequence[Any]) -> list[Setting]:
     ]
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as `--set` takes it."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(show(item) for item in value)
+        return ",".join(format_value(item) for item in value)
     if isinstance(value, dict):
-        return ",".join(f"{name}:{show(item)}" for name, item in value.items()) or "none"
+        return ",".join(f"{name}:{format_value(item)}" for name, item in value.items()) or "none"
     return str(value)
 
 
@@ -183,10 +185,10 @@ def read_value(value: Any, hint: Any, *, key: str, where: str) -> Any:
     if isinstance(value, str) and value.lower() == "none" and type(None) in choices:
         return None
     if isinstance(value, bool):
-        value = show(value)  # true is no number
+        value = format_value(value)  # true is no number
     tuples = [choice for choice in choices if typing.get_origin(choice) is tuple]
     if isinstance(value, str) and tuples:
-        value = list(listed(value))
+        value = list(split_list(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
         value = _read_mapping(value, key=key, where=where)
     try:
@@ -202,7 +204,7 @@ def read_value(value: Any, hint: Any, *, key: str, where: str) -> Any:
         raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
 
 
-def listed(text: str | None) -> tuple[str, ...]:
+def split_list(text: str | None) -> tuple[str, ...]:
     """The parts of `a, b`; empty ones are none."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 

@@ -1,8 +1,10 @@
-"""What a person sees: results on standard output, everything else on standard error.
+"""Everything that prodrec prints: results on standard output, all other messages on standard error.
 
-`print` prints results, `info` and `warn` print remarks, `progress` shows long work with its rate and the time left.
-With `--json` only the one JSON object of the command goes to standard output. Piped output carries no ANSI codes.
-Of the ranks of one job rank 0 alone prints; an error is printed by the rank that is to tell it.
+`print` prints a result; `info`, `warn` and `error` print a message; `progress` shows the progress of long work. In
+JSON mode (`--json`), standard output contains only the JSON object of the command, and results go to standard error.
+
+Colours are used on a terminal only. Only rank 0 prints, except for `error`: `rank_failures` decides which rank prints
+an error.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
@@ -21,74 +22,74 @@ from prodrec.core.base import dist
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH_WHEN_PIPED = 160
+PIPED_WIDTH = 160
+"""Columns of tables and bars that are not printed on a terminal."""
+
 SECONDS_BETWEEN_PIPED_LINES = 30.0
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What steers a terminal or cannot be written as UTF-8; names of files and columns may hold it."""
+"""Time between two lines of progress that are not printed on a terminal."""
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, which a terminal would obey, and surrogates, which UTF-8 cannot encode. Names of files and
+columns may contain them."""
+
+_json_mode = False
 
 
-@dataclass
-class _Mode:
-    json: bool = False
+def set_json_mode(on: bool) -> None:
+    """Switch JSON mode on or off."""
+    global _json_mode
+    _json_mode = on
 
 
-_mode = _Mode()
-
-
-def use_json(on: bool) -> None:
-    """Keep standard output for the one JSON object of the command."""
-    _mode.json = on
-
-
-def is_json() -> bool:
-    """Whether standard output is kept for one JSON object."""
-    return _mode.json
+def json_mode() -> bool:
+    """Return whether JSON mode is on."""
+    return _json_mode
 
 
 def _console(stream: Any) -> Console:
     from rich.console import Console
 
     piped = not stream.isatty()
-    width = WIDTH_WHEN_PIPED if piped else None
+    width = PIPED_WIDTH if piped else None
     return Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=piped)
 
 
 def _print(stream: Any, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
     if isinstance(renderable, str):
-        renderable = CONTROL.sub("\N{REPLACEMENT CHARACTER}", renderable)
+        renderable = UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", renderable)
     _console(stream).print(renderable, markup=markup, style=style)
 
 
 def print(renderable: object = "", *, markup: bool = False) -> None:  # noqa: A001 - as rich and logging name it
-    """Print a result (text or any rich renderable) on standard output; on standard error when `--json` is on."""
+    """Print a result, which is text or any rich renderable."""
     if dist.is_main():
-        _print(sys.stderr if _mode.json else sys.stdout, renderable, markup=markup)
+        _print(sys.stderr if _json_mode else sys.stdout, renderable, markup=markup)
 
 
 def width() -> int:
-    """Columns of the place where `print` prints."""
-    return _console(sys.stderr if _mode.json else sys.stdout).width
+    """Return the number of columns that `print` fills."""
+    return _console(sys.stderr if _json_mode else sys.stdout).width
 
 
 def info(text: str) -> None:
-    """Print a remark on standard error."""
+    """Print a remark."""
     if dist.is_main():
         _print(sys.stderr, text, style="dim")
 
 
 def warn(text: str) -> None:
-    """Print a warning on standard error."""
+    """Print a warning."""
     if dist.is_main():
         _print(sys.stderr, f"warning: {text}", style="yellow")
 
 
 def error(text: str) -> None:
-    """Print the one sentence of an error on standard error."""
+    """Print an error, on any rank."""
     _print(sys.stderr, f"error: {text}", style="bold red")
 
 
-def emit_json(data: object) -> None:
-    """Print `data` as JSON on standard output."""
+def print_json(data: object) -> None:
+    """Print `data` as JSON on standard output. Raise ValueError for NaN and infinity."""
     if not dist.is_main():
         return
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
@@ -96,17 +97,24 @@ def emit_json(data: object) -> None:
 
 
 Advance = Callable[..., None]
+"""The function that `progress` yields."""
 
 
 @contextmanager
 def progress(
-    description: str, *, total: float | None, unit: str = "rows", done: float = 0, least: float = 0
+    description: str, *, total: float | None, unit: str = "rows", done: float = 0, minimum: float = 0
 ) -> Iterator[Advance]:
-    """Show long work on standard error, unless its `total` is below `least`; yields `advance(n=1, note="")`.
+    """Show the progress of long work with its rate in `unit`/s and the remaining time.
 
-    On a terminal: one rich bar with the rate in `unit`/s and the time left. Piped: a plain line every half minute.
+    Yield a function `advance(n=1, note=None)` that adds `n` to the finished work and shows a note, such as a loss.
+
+    total:   amount of work; None if it is not known
+    done:    amount of work that was finished before
+    minimum: smallest total for which progress is shown
+
+    On a terminal this is a bar, in a pipe one line every SECONDS_BETWEEN_PIPED_LINES.
     """
-    if not dist.is_main() or (total is not None and total < least):
+    if not dist.is_main() or (total is not None and total < minimum):
         yield lambda n=1, note=None: None
     elif sys.stderr.isatty():
         with _bar(description, total, unit, done) as advance:
@@ -117,8 +125,15 @@ def progress(
 
 @contextmanager
 def _bar(description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -131,7 +146,7 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),
-        TimeLeft(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=_console(sys.stderr), transient=False) as bar:
@@ -146,20 +161,20 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
 
 
 def _piped_progress(description: str, total: float | None, unit: str, done: float) -> Advance:
-    started = last = time.monotonic()
+    start = last_line = time.monotonic()
     count = done
 
     def advance(n: float = 1, note: str | None = None) -> None:
-        nonlocal last, count
+        nonlocal last_line, count
         count += n
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_PIPED_LINES:
+        if now - last_line < SECONDS_BETWEEN_PIPED_LINES:
             return
-        last = now
-        rate = (count - done) / (now - started)
-        left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
-        of = f"/{total:,.0f}" if total else ""
-        line = f"{description}: {count:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left}"
+        last_line = now
+        rate = (count - done) / (now - start)
+        time_left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
+        of_total = f"/{total:,.0f}" if total else ""
+        line = f"{description}: {count:,.0f}{of_total} {unit}, {rate:,.1f} {unit}/s{time_left}"
         sys.stderr.write(f"{line} · {note}\n" if note else f"{line}\n")
 
     return advance

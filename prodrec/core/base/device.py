@@ -1,4 +1,4 @@
-"""Which device computes, how many cores there are, and how many processes load photos beside the device."""
+"""Choose the device that computes, and the number of processes that load photos."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes the GPU where there is one; of several ranks on a machine each takes its own.
+    """Return the device `name`: cpu, cuda, cuda:N, or auto for the GPU if there is one. Each rank uses its own GPU.
 
-    Raises BadOption for a device that is not there, or one that the ranks would have to share.
+    Raise BadOption if the device does not exist, or if ranks would share it.
     """
     import torch
 
@@ -35,6 +35,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def _own_gpu(name: str) -> torch.device:
+    """Return the GPU of this rank: the one with its local rank as index."""
     import torch
 
     if name != "cuda":
@@ -42,22 +43,28 @@ def _own_gpu(name: str) -> torch.device:
     if dist.local_rank() >= torch.cuda.device_count():
         raise BadOption(
             f"{dist.local_world_size()} ranks on this machine and {torch.cuda.device_count()} GPUs that torch can use; "
-            "start one rank a GPU, or give --device cpu."
+            "start one rank per GPU, or give --device cpu."
         )
     return torch.device("cuda", dist.local_rank())
 
 
 def available_cores() -> int:
-    """The cores that this process may use: those of its job, which may be fewer than the machine's."""
+    """Return the number of cores that this process may use. A job may have fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_workers(wanted: int | None, device: torch.device, *, photos: bool = True) -> int:
-    """As asked; else one beside a CPU that trains, and most of the cores beside a GPU; ranks share the cores.
+MAX_GPU_WORKERS = 8
+"""Loader processes of one GPU, unless the user chooses another number."""
 
-    Without photos to decode none by default: feature vectors are read faster than they are handed over.
+
+def choose_workers(requested: int | None, device: torch.device, *, photos: bool = True) -> int:
+    """Return the number of processes that load batches: `requested`, if given.
+
+    By default one process beside a CPU, which needs the cores itself, and up to MAX_GPU_WORKERS beside a GPU. Ranks
+    share the cores of their machine. For feature vectors (`photos` is false) the default is 0: reading them takes less
+    time than sending them to another process.
     """
-    if wanted is not None or not photos:
-        return wanted or 0
+    if requested is not None or not photos:
+        return requested or 0
     cores = available_cores() // dist.local_world_size()
-    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))
+    return min(MAX_GPU_WORKERS, max(1, cores - 1)) if device.type == "cuda" else min(1, max(0, cores - 1))

@@ -1,7 +1,9 @@
-"""The ranks of one job, as `torchrun` starts them, and what they tell each other. One process alone is rank 0 of 1.
+"""Collective functions over the ranks of a job that `torchrun` started. A single process is rank 0 of 1.
 
-Everything here is a no-op in one process and imports torch only where there are several. Work is divided by rank, and
-rank 0 alone talks to the user and writes what exists once.
+With a world size of 1 every function returns at once, without importing torch. Tensor functions are collectives of
+torch.distributed under its names; object functions pickle their values. All ranks must call a collective function.
+
+Rank 0 is the main rank: it prints, and writes the files that exist once.
 """
 
 from __future__ import annotations
@@ -23,42 +25,49 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST_WAIT = timedelta(hours=12)
-"""Ranks wait for each other while rank 0 works alone (tables of millions of rows); a dead rank is noticed at once."""
+TIMEOUT = timedelta(hours=12)
+"""How long a rank waits in a collective. Rank 0 may work alone for hours, on tables of millions of rows. A rank that
+ends is detected at once, whatever the timeout."""
 
-SECONDS_UNTIL_SEEN = 120.0
+PATH_TIMEOUT_SECONDS = 120.0
+"""How long a rank waits until its machine sees a path. Network file systems cache for up to a minute that a path does
+not exist."""
 
 _store: Store | None = None
 
 
 def world_size() -> int:
-    """How many processes work on this job."""
+    """Return the number of processes of the job."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
+    """Return the rank of this process: 0 … world_size() - 1."""
     return int(os.environ["RANK"]) if world_size() > 1 else 0
 
 
 def local_rank() -> int:
-    """Which of the processes on this machine this is, from 0; it is the number of its GPU."""
+    """Return the rank of this process among those on this machine. It is also the index of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def local_world_size() -> int:
-    """How many of the processes work on this machine."""
+    """Return the number of processes of the job on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
 def is_main() -> bool:
-    """Whether this is the process that talks to the user."""
+    """Return whether this process is rank 0."""
     return rank() == 0
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Connect the ranks (gloo between CPUs, NCCL between GPUs) for as long as the work takes."""
+    """Initialize the process group (gloo on CPUs, NCCL on GPUs), and destroy it after the block.
+
+    After an error in the block the group is not destroyed, because that would wait for the other ranks. They notice the
+    error when this process ends.
+    """
     global _store
     if world_size() == 1:
         yield
@@ -66,58 +75,28 @@ def process_group() -> Iterator[None]:
     import torch
     import torch.distributed as c10d
 
-    # Its functions keep the group that there is when they are read in as a default, for ever; a group that outlives the
-    # job has threads that still let go of tensors while Python ends, and such a process dies of SIGABRT.
+    # At its import, this module stores the current group in default arguments. If that were our group, it would never
+    # be destroyed: its threads would release tensors while Python shuts down, and the process would die of SIGABRT.
     import torch.distributed.nn.functional
 
-    _store, number, count = next(c10d.rendezvous("env://", timeout=LONGEST_WAIT))  # type: ignore[attr-defined]
+    _store, rank_number, ranks = next(c10d.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
     store = c10d.PrefixStore("prodrec", _store)  # type: ignore[attr-defined]
-    c10d.init_process_group(backend, store=store, rank=number, world_size=count, timeout=LONGEST_WAIT)
-    yield  # after an error nothing is waited for: that the process ends tells the others
+    c10d.init_process_group(backend, store=store, rank=rank_number, world_size=ranks, timeout=TIMEOUT)
+    yield
     c10d.destroy_process_group()
 
 
-def add_to_counter(what: str, times: int = 1) -> int:
-    """Say `what` so many `times` to all ranks, without waiting for any; how often it has been said in all.
-
-    0 where nobody can be asked any more: the store went with the process that held it.
-    """
-    if _store is None:
-        return times
-    try:
-        return int(_store.add(f"prodrec {what}", times))
-    except RuntimeError:
-        return 0
-
-
 def barrier() -> None:
-    """Wait until all ranks are here."""
+    """Block until all ranks have called this function."""
     if world_size() > 1:
         any_rank(False)
 
 
-def wait_for_path(path: Path) -> None:
-    """Wait until this machine sees `path`, which another made: some file systems remember that nothing was there."""
-    patience = time.monotonic() + SECONDS_UNTIL_SEEN
-    while not path.exists() and time.monotonic() < patience:
-        time.sleep(0.1)
-
-
-@contextmanager
-def local_rank_zero_first() -> Iterator[None]:
-    """The work within is done by one rank of every machine first, and by the others when that is done."""
-    if local_rank() > 0:
-        barrier()
-    yield
-    if local_rank() == 0:
-        barrier()
-
-
 def any_rank(flag: bool) -> bool:
-    """Whether `flag` is true on any rank; all of them ask."""
+    """Return whether `flag` is true on any rank."""
     if world_size() == 1:
         return flag
     import torch
@@ -125,8 +104,39 @@ def any_rank(flag: bool) -> bool:
     return bool(all_reduce_sum(torch.tensor(int(flag))))
 
 
+def add_to_counter(name: str, amount: int = 1) -> int:
+    """Add `amount` to a counter that all ranks share, and return its new value. An amount of 0 reads the counter.
+
+    This is no collective: it does not wait for other ranks, and still works when some of them have failed. Return 0 if
+    rank 0, the host of the counters, has ended. Return `amount` outside `process_group`.
+    """
+    if _store is None:
+        return amount
+    try:
+        return int(_store.add(f"prodrec {name}", amount))
+    except RuntimeError:
+        return 0
+
+
+def wait_for_path(path: Path) -> None:
+    """Wait until this machine sees `path`, which another rank has created, but not longer than PATH_TIMEOUT_SECONDS."""
+    deadline = time.monotonic() + PATH_TIMEOUT_SECONDS
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@contextmanager
+def local_rank_zero_first() -> Iterator[None]:
+    """Run the block on local rank 0 of every machine first, and then on the other ranks."""
+    if local_rank() > 0:
+        barrier()
+    yield
+    if local_rank() == 0:
+        barrier()
+
+
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """The sum of `values` over the ranks, in place, on every rank."""
+    """Sum `values` over the ranks, elementwise and in place. Return `values`."""
     if world_size() > 1:
         import torch.distributed as c10d
 
@@ -135,7 +145,7 @@ def all_reduce_sum(values: Tensor) -> Tensor:
 
 
 def all_reduce_max(values: Tensor) -> Tensor:
-    """The largest of `values` over the ranks, element by element and in place, on every rank."""
+    """Take the maximum of `values` over the ranks, elementwise and in place. Return `values`."""
     if world_size() > 1:
         import torch.distributed as c10d
 
@@ -144,57 +154,61 @@ def all_reduce_max(values: Tensor) -> Tensor:
 
 
 def row_counts(values: Tensor) -> list[int]:
-    """How many rows `values` has on every rank."""
+    """Return the number of rows of `values` on every rank."""
     if world_size() == 1:
         return [len(values)]
     import torch
     import torch.distributed as c10d
 
-    sizes = torch.empty(world_size(), dtype=torch.int64, device=values.device)
-    c10d.all_gather_into_tensor(sizes, torch.tensor([len(values)], device=values.device))
-    return sizes.tolist()
+    counts = torch.empty(world_size(), dtype=torch.int64, device=values.device)
+    c10d.all_gather_into_tensor(counts, torch.tensor([len(values)], device=values.device))
+    return counts.tolist()
 
 
-def all_gather_rows(values: Tensor, sizes: list[int]) -> Tensor:
-    """The rows of every rank, one rank after the other, on every rank; `sizes` as `row_counts` has them."""
+def all_gather_rows(values: Tensor, counts: list[int]) -> Tensor:
+    """Return the rows of all ranks, in the order of the ranks. `counts` is the result of `row_counts`."""
     if world_size() == 1:
         return values
     import torch
     import torch.distributed as c10d
 
-    most = max(sizes)
-    mine = values.contiguous() if len(values) == most else _padded(values, most)
-    everything = values.new_empty((world_size() * most, *values.shape[1:]))
-    c10d.all_gather_into_tensor(everything, mine)
-    if min(sizes) == most:
-        return everything
-    parts = everything.view(world_size(), most, *values.shape[1:])
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+    largest = max(counts)
+    padded = values.contiguous() if len(values) == largest else _pad_rows(values, largest)
+    gathered = values.new_empty((world_size() * largest, *values.shape[1:]))
+    c10d.all_gather_into_tensor(gathered, padded)
+    if min(counts) == largest:
+        return gathered
+    parts = gathered.view(world_size(), largest, *values.shape[1:])
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
-def reduce_scatter_rows(values: Tensor, sizes: list[int]) -> Tensor:
-    """Sum `values`, rows of all ranks as `all_gather_rows` gives them, over the ranks; this rank's rows of it."""
+def reduce_scatter_rows(values: Tensor, counts: list[int]) -> Tensor:
+    """Sum `values` over the ranks, and return the rows of the sum that belong to this rank.
+
+    This is the reverse of `all_gather_rows`: `values` has the rows of all ranks, in the order of the ranks.
+    """
     if world_size() == 1:
         return values
     import torch
     import torch.distributed as c10d
 
-    most = max(sizes)
-    if min(sizes) < most:
-        values = torch.cat([_padded(part, most) for part in torch.split(values, sizes)])
-    mine = values.new_empty((most, *values.shape[1:]))
-    c10d.reduce_scatter_tensor(mine, values.contiguous())
-    return mine[: sizes[rank()]]
+    largest = max(counts)
+    if min(counts) < largest:
+        values = torch.cat([_pad_rows(part, largest) for part in torch.split(values, counts)])
+    own = values.new_empty((largest, *values.shape[1:]))
+    c10d.reduce_scatter_tensor(own, values.contiguous())
+    return own[: counts[rank()]]
 
 
-def _padded(values: Tensor, rows: int) -> Tensor:
-    whole = values.new_zeros((rows, *values.shape[1:]))
-    whole[: len(values)] = values
-    return whole
+def _pad_rows(values: Tensor, count: int) -> Tensor:
+    """Return `values` with rows of zeros appended, `count` rows in all."""
+    padded = values.new_zeros((count, *values.shape[1:]))
+    padded[: len(values)] = values
+    return padded
 
 
 def broadcast(value: T) -> T:
-    """Rank 0's `value` on every rank (anything that can be pickled)."""
+    """Return the `value` of rank 0 on all ranks."""
     if world_size() == 1:
         return value
     import torch.distributed as c10d
@@ -204,35 +218,35 @@ def broadcast(value: T) -> T:
     return values[0]
 
 
-def run_on_main(work: Callable[[], T]) -> T:
-    """What `work` gives on rank 0, which alone does it, on every rank; a ProdrecError of it is raised on every rank."""
-    answer: T | None = None
-    problem: ProdrecError | None = None
+def run_on_main(function: Callable[[], T]) -> T:
+    """Call `function` on rank 0 alone, and return its result on all ranks. Raise its ProdrecError on all ranks."""
+    result: T | None = None
+    error: ProdrecError | None = None
     if is_main():
         try:
-            answer = work()
-        except ProdrecError as error:
-            problem = error
-    answer, problem = broadcast((answer, problem))
-    if problem is not None:
-        raise problem
-    return answer  # type: ignore[return-value]
+            result = function()
+        except ProdrecError as raised:
+            error = raised
+    result, error = broadcast((result, error))
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
 
 
 def scatter(values: Sequence[T] | None) -> T:
-    """Of rank 0's `values`, one for every rank, the one for this rank; the others give None."""
+    """Return values[i] of rank 0 on rank i. Rank 0 passes one value for each rank, the other ranks pass None."""
     if world_size() == 1:
         assert values is not None
         return values[0]
     import torch.distributed as c10d
 
-    own: list[Any] = [None]
-    c10d.scatter_object_list(own, None if values is None else list(values), src=0)
-    return own[0]  # type: ignore[no-any-return]
+    output: list[Any] = [None]
+    c10d.scatter_object_list(output, None if values is None else list(values), src=0)
+    return output[0]  # type: ignore[no-any-return]
 
 
 def all_gather(value: T) -> list[T]:
-    """Every rank's `value`, by rank, on every rank."""
+    """Return the `value` of every rank, in the order of the ranks."""
     if world_size() == 1:
         return [value]
     import torch.distributed as c10d
@@ -243,7 +257,7 @@ def all_gather(value: T) -> list[T]:
 
 
 def gather(value: T) -> list[T]:
-    """Every rank's `value`, by rank, on rank 0; nothing on the others."""
+    """Return the `value` of every rank on rank 0, in the order of the ranks, and an empty list on the other ranks."""
     if world_size() == 1:
         return [value]
     import torch.distributed as c10d
@@ -253,20 +267,24 @@ def gather(value: T) -> list[T]:
     return [value, *values[1:]] if is_main() else []
 
 
-def shard_slice(count: int, *, of: int | None = None, number: int | None = None) -> slice:
-    """The part of `count` things, in order, that belongs to rank `number` of `of` (this one of all unless given).
+def shard_slice(count: int, *, shards: int | None = None, index: int | None = None) -> slice:
+    """Return the slice of `count` items that is shard `index` of `shards`: by default, the one of this rank.
 
-    Parts differ by one at most; the first ones are the larger, and the last ones empty where there are fewer things.
+    Shards are consecutive. Their sizes differ by at most one, and the first shards are the larger ones.
     """
-    of, number = of or world_size(), rank() if number is None else number
-    each, left = divmod(count, of)
-    start = number * each + min(number, left)
-    return slice(start, start + each + (number < left))
+    shards, index = shards or world_size(), rank() if index is None else index
+    size, remainder = divmod(count, shards)
+    start = index * size + min(index, remainder)
+    return slice(start, start + size + (index < remainder))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The rows of a tensor of `rows` rows that this rank holds: those from `first` on, as many as its part has."""
+    """The rows of a tensor that this rank stores, when every rank stores other rows of it.
+
+    first: index of the first stored row; the number of stored rows is that of the local tensor
+    rows:  number of rows on all ranks
+    """
 
     first: int
     rows: int

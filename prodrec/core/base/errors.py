@@ -1,40 +1,43 @@
-"""The facts that can go wrong, named.
+"""Exceptions of prodrec, named by what went wrong.
 
-Every message is one sentence (or two short ones): what was found, where, what was expected, what to do.
-`UserError` and below are the user's to mend and end the command with exit code 2; the rest is failed work, exit code 1.
+A message is one or two short sentences: what was found, where, what was expected, and what to do. The user can correct
+a UserError, which ends the command with exit code 2. Any other ProdrecError is work that failed: exit code 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
+
+MAX_NAMES = 10_000
+"""Number of names up to which the closest one is looked for. Comparing a word with so many takes half a second."""
 
 
 class ProdrecError(Exception):
-    """Work that failed for a reason we can name. Exit code 1."""
+    """Work that failed for a known reason. Exit code 1."""
 
     exit_code = 1
 
 
 class UserError(ProdrecError):
-    """Something handed to a command is not as it must be. Exit code 2."""
+    """An input of a command is not usable. Exit code 2."""
 
     exit_code = 2
 
 
 class NotFound(UserError):
-    """A file or directory named by the user does not exist."""
+    """A file or directory that the user named does not exist."""
 
 
 class OutputExists(UserError):
-    """The place to write to is taken, and nobody said `--force`."""
+    """The path to write to exists already, and `--force` is not given."""
 
 
 class RunLocked(UserError):
-    """Another process is at work on the same thing."""
+    """Another process is training or scoring the same run."""
 
 
 class BadTable(UserError):
-    """A products table cannot be read, or lacks a column, or holds no usable row."""
+    """A table of products cannot be read, lacks a column, or has no usable row."""
 
 
 class BadPhoto(UserError):
@@ -42,35 +45,40 @@ class BadPhoto(UserError):
 
 
 class BadFeatures(UserError):
-    """A file of feature vectors cannot be read, or does not fit the tables, or holds what is no number."""
+    """A file of feature vectors cannot be read, does not match the tables, or contains NaN or infinity."""
 
 
 class BadOption(UserError):
-    """An option or a `--set` key is unknown, malformed or contradicts another."""
+    """An option or a `--set` key is unknown, malformed, or contradicts another one."""
 
 
 class BadArtefact(UserError):
-    """A dataset, run, embeddings or scores file is truncated, of another kind or of another format version."""
+    """A dataset, run, embeddings or scores file is damaged, of another kind, or of another format version."""
 
 
 class Mismatch(UserError):
-    """Two artefacts do not belong together: other classes, another dataset, another network."""
+    """Two artefacts do not belong together: their classes, dataset or network differ."""
 
 
 class Interrupted(ProdrecError):
-    """The user pressed Ctrl-C; the message says what stands and how to go on. Exit code 130, as shells have it."""
+    """The user pressed Ctrl-C. The message reports what is saved and how to resume. Exit code 130, as in a shell."""
 
     exit_code = 130
 
 
 class LostContact(ProdrecError):
-    """Another rank of the job was killed or cannot be reached any more. Exit code 1."""
+    """Another rank was killed or cannot be reached any more. Exit code 1."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`' (did you mean lr?)'` for the closest known name, whatever its case, or `''` where none is close."""
+def did_you_mean(word: str, names: Collection[str]) -> str:
+    """Return `' (did you mean lr?)'` with the name most similar to `word`, ignoring case.
+
+    Return an empty string if no name is similar, or if there are more than MAX_NAMES.
+    """
     import difflib
 
-    plain = {name.casefold(): name for name in reversed(list(known))}
-    close = difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=0.5)
-    return f" (did you mean {plain[close[0]]}?)" if close else ""
+    if len(names) > MAX_NAMES:
+        return ""
+    names_by_folded = {name.casefold(): name for name in reversed(list(names))}
+    similar = difflib.get_close_matches(word.casefold(), names_by_folded, n=1, cutoff=0.5)
+    return f" (did you mean {names_by_folded[similar[0]]}?)" if similar else ""

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, and of the control groups of its job."""
+"""The memory that this process can still use, limited by the machine and by the control groups of its job."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 
 
 def available(root: Path = Path("/")) -> int:
-    """Bytes that can be taken without swapping; half of the machine's memory where the system does not tell.
+    """Return the bytes that can be allocated without swapping.
 
-    `root` is where /proc and /sys are read.
+    This is half of the machine's memory if the system does not report what is available. `root` is the directory with
+    /proc and /sys.
     """
-    return min(_of_machine(root / "proc/meminfo"), *_of_groups(root), 2**62)
+    return min(_machine_available(root / "proc/meminfo"), *_cgroups_available(root), 2**62)
 
 
-def _of_machine(meminfo: Path) -> int:
+def _machine_available(meminfo: Path) -> int:
     try:
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
@@ -23,14 +24,14 @@ def _of_machine(meminfo: Path) -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def _of_groups(root: Path) -> Iterator[int]:
-    """What is left in every memory group that this process is in, from its own up to the outermost."""
+def _cgroups_available(root: Path) -> Iterator[int]:
+    """Yield the bytes available in each limited memory cgroup of this process, from the innermost to the outermost."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
     for line in lines:
-        _, controllers, inside = line.split(":", 2)
+        _, controllers, cgroup_path = line.split(":", 2)
         if controllers == "":  # version 2
             top, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
@@ -38,17 +39,20 @@ def _of_groups(root: Path) -> Iterator[int]:
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         else:
             continue
-        place = top / inside.lstrip("/")
-        for group in (place, *place.parents):
-            if group.is_relative_to(top):
-                yield from _left(group, *names)
+        innermost = top / cgroup_path.lstrip("/")
+        for cgroup in (innermost, *innermost.parents):
+            if cgroup.is_relative_to(top):
+                yield from _cgroup_available(cgroup, *names)
 
 
-def _left(group: Path, limit: str, used: str, reclaimable: str) -> Iterator[int]:
-    """The limit less what is used, without pages of files that the kernel gives up when memory is asked for."""
+def _cgroup_available(cgroup: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int]:
+    """Yield limit − usage + reclaimable: the kernel frees cached pages of files when memory is needed.
+
+    Yield nothing if the cgroup has no limit.
+    """
     try:
-        most, taken = int((group / limit).read_text()), int((group / used).read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        yield most - taken + int(stat[reclaimable])
-    except (OSError, KeyError, ValueError):  # "max", or a group of another kind
+        limit_bytes, used_bytes = int((cgroup / limit).read_text()), int((cgroup / usage).read_text())
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        yield limit_bytes - used_bytes + int(stat[reclaimable])
+    except (OSError, KeyError, ValueError):  # the limit is "max", or the cgroup has no memory controller
         return

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from prodrec.core.base.config import read_value
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,7 +91,7 @@ def read_options(classes: Sequence[type], values: Mapping[str, Any], *, source: 
     by_class: dict[type, dict[str, Any]] = {owner: {} for owner in classes}
     for name, value in values.items():
         if name not in options:
-            raise BadOption(f"{source}: unknown option {name!r}{nearest(name, options)}.")
+            raise BadOption(f"{source}: unknown option {name!r}{did_you_mean(name, options)}.")
         known = options[name]
         by_class[known.owner][known.field] = read_value(value, known.hint, key=name, where=source)
     return by_class

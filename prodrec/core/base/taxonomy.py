@@ -1,6 +1,6 @@
-"""The category tree: ordered class names of every level, and who is whose parent, in flat arrays.
+"""The category tree as flat arrays: the class names of every level, and the parent of every class.
 
-Shapes: L levels from the shallowest (0) to the leaves (L-1); C_l classes at level l.
+Shapes: L levels from the shallowest (0) to the leaves (L-1); C_l classes of level l; N classes to look up.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.texts import Texts
 
 PATH_SEPARATOR = " / "
+"""Between the names of a class and its ancestors when a path is shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Taxonomy:
-    """Levels by name, class names of each level in index order, and each class's parent in the level above.
+    """Names of the levels, names of the classes of each level, and the parent of each class.
 
-    levels:  L names, shallowest first; the last one is the level of the leaves.
-    names:   L Texts of class names, names[l][c]; any other sequences of strings become such.
-    parents: L int32 arrays, parents[l][c] = index of c's parent in level l-1; parents[0] is all -1.
+    levels:  L names, shallowest first; the last one is the level of the leaves
+    names:   names[l][c] is the name of class c of level l; sequences of strings are converted to Texts
+    parents: L int32 arrays; parents[l][c] is the class of level l-1 that is the parent of c. parents[0] is all -1.
     """
 
     levels: tuple[str, ...]
@@ -38,87 +39,93 @@ class Taxonomy:
 
     def __post_init__(self) -> None:
         assert len(self.levels) == len(self.names) == len(self.parents) >= 1, "levels, names and parents do not match"
-        object.__setattr__(self, "names", tuple(Texts.of(names) for names in self.names))
+        object.__setattr__(self, "names", tuple(Texts.from_strings(names) for names in self.names))
         object.__setattr__(self, "parents", tuple(np.asarray(parents, dtype=np.int32) for parents in self.parents))
-        for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
-            lowest, below = (0, len(self.names[level - 1])) if level else (-1, 0)
-            name = self.levels[level]
-            assert parents.shape == (len(names),), f"level {name}: {len(names)} classes, parents {parents.shape}"
-            assert ((parents >= lowest) & (parents < below)).all(), f"level {name} has parents that do not exist"
-            repeated = names.first_repeated()
-            assert repeated is None, f"level {name} has a class {names[repeated or 0]!r} twice"
+        for depth, (level, names, parents) in enumerate(zip(self.levels, self.names, self.parents, strict=True)):
+            lowest, end = (0, len(self.names[depth - 1])) if depth else (-1, 0)
+            assert parents.shape == (len(names),), f"level {level}: {len(names)} classes, parents {parents.shape}"
+            assert ((parents >= lowest) & (parents < end)).all(), f"level {level} has parents that do not exist"
+            duplicate = names.first_duplicate()
+            assert duplicate is None, f"level {level} has a class {names[duplicate or 0]!r} twice"
 
     @property
     def depth(self) -> int:
+        """Number of levels."""
         return len(self.levels)
 
     @property
     def leaf_level(self) -> str:
+        """Name of the level of the leaves."""
         return self.levels[-1]
 
     @property
     def leaves(self) -> Texts:
-        """Class names of the leaf level, in index order."""
+        """Names of the leaves."""
         return self.names[-1]
 
     def count(self, level: str) -> int:
-        """Number of classes at `level`."""
+        """Return the number of classes of `level`."""
         return len(self.names[self.levels.index(level)])
 
     def ancestors(self) -> NDArray[np.int32]:
-        """Class index of every leaf at every level: int32 [leaves, L]; the last column is the leaf itself."""
+        """Return the ancestor of every leaf at every level: int32 [leaves, L]. The last column is the leaf itself."""
         return self._ancestors
 
     @cached_property
     def _ancestors(self) -> NDArray[np.int32]:
-        found = np.stack([self.above(self.leaf_level, level) for level in self.levels], axis=1)
-        found.flags.writeable = False
-        return found
+        ancestors = np.stack([self.ancestors_of_level(self.leaf_level, level) for level in self.levels], axis=1)
+        ancestors.flags.writeable = False
+        return ancestors
 
-    def above(self, lower: str, upper: str) -> NDArray[np.int32]:
-        """Class at level `upper` of every class of `lower`, which is as deep or deeper: int32 [classes of lower]."""
-        return self.climb(np.arange(self.count(lower), dtype=np.int32), lower, upper)
+    def ancestors_of_level(self, lower: str, upper: str) -> NDArray[np.int32]:
+        """Return the ancestor at level `upper` of every class of level `lower`: int32 [classes of lower].
 
-    def climb(self, class_N: NDArray[np.integer], lower: str, upper: str) -> NDArray[np.int32]:
-        """The same for N classes of `lower`: int32 [N]."""
-        above_N = class_N.astype(np.int32, copy=False)
+        `lower` is at least as deep as `upper`. At the same depth, a class is its own ancestor.
+        """
+        return self.ancestors_of(np.arange(self.count(lower), dtype=np.int32), lower, upper)
+
+    def ancestors_of(self, class_N: NDArray[np.integer], lower: str, upper: str) -> NDArray[np.int32]:
+        """Return the ancestor at level `upper` of each of N classes of level `lower`: int32 [N]."""
+        ancestor_N = class_N.astype(np.int32, copy=False)
         for depth in range(self.levels.index(lower), self.levels.index(upper), -1):
-            above_N = self.parents[depth][above_N]
-        return above_N
+            ancestor_N = self.parents[depth][ancestor_N]
+        return ancestor_N
 
-    def path(self, number: int, level: str | None = None) -> tuple[str, ...]:
-        """Names from the shallowest level to class `number` of `level`, which is that of the leaves unless given."""
+    def path(self, index: int, level: str | None = None) -> tuple[str, ...]:
+        """Return the names from the shallowest level down to class `index` of `level`, by default a leaf."""
         depth = self.depth if level is None else self.levels.index(level) + 1
-        steps = [number]
+        classes = [index]
         for parents in reversed(self.parents[1:depth]):
-            steps.append(int(parents[steps[-1]]))
-        return tuple(self.names[level][c] for level, c in enumerate(reversed(steps)))
+            classes.append(int(parents[classes[-1]]))
+        return tuple(names[c] for names, c in zip(self.names, reversed(classes), strict=False))
 
     def add_to(self, fingerprint: Fingerprint) -> None:
-        """Make this tree a part of `fingerprint`."""
+        """Add levels, names and parents to `fingerprint`."""
         fingerprint.add("levels", self.levels)
         for names, parents in zip(self.names, self.parents, strict=True):
             fingerprint.add("class names", names).add("parents", parents)
 
     def save(self, directory: Path) -> dict[str, Any]:
-        """Write names and parents of level number l as `directory`/l.NAME.npy; what the artefact's JSON holds of it."""
+        """Write the classes of every level l to l.names*.npy and l.parents.npy in a new `directory`.
+
+        Return the names of the levels and the numbers of classes, for the JSON file of the artefact.
+        """
         directory.mkdir()
-        for level, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
-            names.save(directory / f"{level}.names")
-            np.save(directory / f"{level}.parents.npy", parents, allow_pickle=False)
+        for depth, (names, parents) in enumerate(zip(self.names, self.parents, strict=True)):
+            names.save(directory / f"{depth}.names")
+            np.save(directory / f"{depth}.parents.npy", parents, allow_pickle=False)
         counts = [len(names) for names in self.names]
         return {"levels": [{"name": n, "classes": count} for n, count in zip(self.levels, counts, strict=True)]}
 
     @classmethod
-    def load(cls, directory: Path, found: Mapping[str, Any]) -> Taxonomy:
-        """Open what `save` wrote, memory-mapped; `found` is what it returned. Raises BadArtefact."""
-        counts = [int(level["classes"]) for level in found["levels"]]
+    def load(cls, directory: Path, description: Mapping[str, Any]) -> Taxonomy:
+        """Open what `save` wrote, memory-mapped. `description` is what it returned. Raise BadArtefact."""
+        counts = [int(level["classes"]) for level in description["levels"]]
         return cls(
-            levels=tuple(str(level["name"]) for level in found["levels"]),
-            names=tuple(Texts.load(directory / f"{number}.names") for number in range(len(counts))),
+            levels=tuple(str(level["name"]) for level in description["levels"]),
+            names=tuple(Texts.load(directory / f"{depth}.names") for depth in range(len(counts))),
             parents=tuple(
-                load_array(directory / f"{number}.parents.npy", np.int32, (count,))
-                for number, count in enumerate(counts)
+                load_array(directory / f"{depth}.parents.npy", np.int32, (count,)) for depth, count in enumerate(counts)
             ),
         )
 
@@ -126,29 +133,32 @@ class Taxonomy:
         return self.difference(other) is None if isinstance(other, Taxonomy) else NotImplemented
 
     def difference(self, other: Taxonomy) -> str | None:
-        """The first place where the other tree differs, for a message ("…here, …there"), or None where it does not."""
+        """Return the first difference, worded for a message ("… here and … there"), or None if the two are equal."""
         if self.levels != other.levels:
             return f"its levels are {', '.join(self.levels)} here and {', '.join(other.levels)} there"
         for level, here, there in zip(self.levels, self.names, other.names, strict=True):
             if here == there:
                 continue
-            number = here.first_difference(there)
-            if number is not None:
-                return f"class {number} of level {level} is {here[number]!r} here and {there[number]!r} there"
+            index = here.first_difference(there)
+            if index is not None:
+                return f"class {index} of level {level} is {here[index]!r} here and {there[index]!r} there"
             return f"level {level} has {len(here)} classes here and {len(there)} there"
         for depth, (level, here_C, there_C) in enumerate(zip(self.levels, self.parents, other.parents, strict=True)):
             for child in np.flatnonzero(here_C != there_C)[:1]:
-                above = self.names[depth - 1]
+                parent_names = self.names[depth - 1]
                 return (
-                    f"{self.names[depth][child]!r} of level {level} is under {above[here_C[child]]!r} here "
-                    f"and under {above[there_C[child]]!r} there"
+                    f"{self.names[depth][child]!r} of level {level} is under {parent_names[here_C[child]]!r} here "
+                    f"and under {parent_names[there_C[child]]!r} there"
                 )
         return None
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute and its states; a product's code is 0 where it is absent, else 1 + its state's index (S eq. 7)."""
+    """An attribute and the names of its states.
+
+    The code of a product is 0 if it does not have the attribute, else 1 + the index of its state (S eq. 7).
+    """
 
     name: str
     states: tuple[str, ...]

@@ -1,9 +1,9 @@
-"""A million names as two flat arrays: their UTF-8 bytes behind each other, and where each begins.
+"""Millions of strings as two flat arrays: the UTF-8 bytes of all of them, and the offset at which each starts.
 
-A list of a million Python strings takes 80 MB and a second to read, and grows in every loader process; these arrays are
-memory-mapped and shared, and a name becomes a Python string when somebody looks at it.
+A list of a million Python strings takes 80 MB and a second to read, and every loader process has a copy. These arrays
+are memory-mapped and shared; a text becomes a Python string when it is used.
 
-Shapes: n texts, b bytes of all texts together, m texts that are looked for.
+Shapes: n texts, b bytes of all texts, m texts to look up.
 """
 
 from __future__ import annotations
@@ -21,18 +21,29 @@ from numpy.typing import NDArray
 from prodrec.core.base import byte_hashes
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.ranges import concatenated_ranges, offsets_from_lengths, split_into_chunks
 
 if TYPE_CHECKING:
     import polars as pl
 
+COLUMN_ROWS = 2**17
+"""Rows of a polars column that are converted at a time."""
+
+COLUMN_BYTES = 2**28
+"""Bytes that are converted to a polars column at a time. One buffer of a column has less than 4 GiB."""
+
+CHECKED_BYTES = 2**24
+"""Bytes that are decoded at a time to check that they are UTF-8."""
+
 
 @dataclass(frozen=True, eq=False)
 class Texts(Sequence[str]):
-    """n texts that do not change; text i is `data[offsets[i]:offsets[i + 1]]`, decoded.
+    """An immutable sequence of n strings. Text i is `data[offsets[i]:offsets[i + 1]]`, decoded.
 
     data:    uint8 [b], UTF-8, possibly memory-mapped
-    offsets: int64 [n + 1], starts with 0, never decreases, ends with b
-    Equal to every sequence of the same strings.
+    offsets: int64 [n + 1], ascending from 0 to b
+
+    It is equal to every list or tuple of the same strings.
     """
 
     data: NDArray[np.uint8]
@@ -41,85 +52,101 @@ class Texts(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        for name, kind in (("data", np.uint8), ("offsets", np.int64)):
-            plain = np.asarray(getattr(self, name), dtype=kind).view()  # np.memmap costs a microsecond a slice
+        for name, dtype in (("data", np.uint8), ("offsets", np.int64)):
+            plain = np.asarray(getattr(self, name), dtype=dtype).view()  # a slice of np.memmap takes a microsecond more
             plain.flags.writeable = False
             object.__setattr__(self, name, plain)
         assert self.data.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
         assert self.offsets[0] == 0 and self.offsets[-1] == len(self.data)
 
+    # --- conversion
+
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Texts:
-        """The same texts in the same order. Raises UnicodeEncodeError for half a surrogate pair."""
-        if isinstance(texts, Texts):
-            return texts
+    def from_strings(cls, strings: Iterable[str]) -> Texts:
+        """Return the same strings as Texts. Raise UnicodeEncodeError for half a surrogate pair."""
+        if isinstance(strings, Texts):
+            return strings
         data, ends = bytearray(), array("q", [0])
-        for text in texts:
-            data += text.encode()
+        for string in strings:
+            data += string.encode()
             ends.append(len(data))
         return cls(np.frombuffer(data, np.uint8), np.frombuffer(ends, np.int64))
 
     @classmethod
     def from_lengths(cls, data: NDArray[np.uint8], lengths: NDArray[Any]) -> Texts:
-        """Bytes that stand behind each other already, and the length of every text in bytes."""
-        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return cls(data, offsets)
+        """Return the texts with the given lengths in bytes, whose bytes follow each other in `data`."""
+        return cls(data, offsets_from_lengths(lengths))
+
+    @classmethod
+    def from_arrays(cls, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Texts:
+        """Return the texts in arrays that were read from a file. Raise ValueError if they do not contain texts."""
+        if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.ndim != 1:
+            raise ValueError(f"it is {data.dtype} and {offsets.dtype}")
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data) or (offsets[1:] < offsets[:-1]).any():
+            raise ValueError("its offsets do not fit its bytes")
+        if ((data[offsets[:-1][offsets[:-1] < len(data)]] & 0xC0) == 0x80).any():
+            raise ValueError("a text begins inside a character")
+        texts = cls(data, offsets)
+        for chunk in texts._chunks(CHECKED_BYTES):
+            chunk.data.tobytes().decode()
+        return texts
 
     @classmethod
     def from_polars(cls, series: pl.Series) -> Texts:
-        """The texts of a column without nulls."""
+        """Return the values of a column without nulls."""
         import polars as pl
 
         assert not series.null_count(), f"{series.name} has nulls"
-        pieces, lengths = [], []
-        for piece in series.cast(pl.String).to_frame().iter_slices(2**17):
-            column = piece.to_series()
-            pieces.append(column.str.join("").item().encode())
+        chunks, lengths = [], []
+        for frame in series.cast(pl.String).to_frame().iter_slices(COLUMN_ROWS):
+            column = frame.to_series()
+            chunks.append(column.str.join("").item().encode())
             lengths.append(column.str.len_bytes().to_numpy())
-        data = np.frombuffer(b"".join(pieces), np.uint8)
+        data = np.frombuffer(b"".join(chunks), np.uint8)
         return cls.from_lengths(data, np.concatenate(lengths) if lengths else np.empty(0, np.int64))
 
     def to_polars(self, name: str = "") -> pl.Series:
-        """A column of these texts."""
+        """Return the texts as a column of strings."""
         import polars as pl
 
         columns = [pl.Series(name, [], dtype=pl.String)]
-        for piece in self._pieces(2**28):  # one buffer of a column addresses less than 4 GiB
-            shared = pl.Series([piece.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(piece))
-            places = pl.DataFrame({"bytes": shared, "start": piece.offsets[:-1], "length": piece.lengths})
-            cut = pl.col("bytes").bin.slice(pl.col("start"), pl.col("length"))
-            columns.append(places.select(cut.cast(pl.String).alias(name)).to_series())
+        for chunk in self._chunks(COLUMN_BYTES):
+            buffer = pl.Series([chunk.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(chunk))
+            frame = pl.DataFrame({"bytes": buffer, "start": chunk.offsets[:-1], "length": chunk.lengths})
+            text = pl.col("bytes").bin.slice(pl.col("start"), pl.col("length")).cast(pl.String)
+            columns.append(frame.select(text.alias(name)).to_series())
         return pl.concat(columns)
+
+    # --- the sequence
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     @overload
-    def __getitem__(self, which: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, which: slice) -> Texts: ...
+    def __getitem__(self, index: slice) -> Texts: ...
 
-    def __getitem__(self, which: int | slice) -> str | Texts:
-        if isinstance(which, slice):
-            start, stop, step = which.indices(len(self))
-            return self._between(start, max(start, stop)) if step == 1 else self.take(range(start, stop, step))
-        if not -len(self) <= which < len(self):
-            raise IndexError(f"text {which} of {len(self)}")
-        which = int(which) % len(self)
-        return self.data[self.offsets[which] : self.offsets[which + 1]].tobytes().decode()
+    def __getitem__(self, index: int | slice) -> str | Texts:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return self._slice(start, max(start, stop)) if step == 1 else self.take(range(start, stop, step))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"text {index} of {len(self)}")
+        index = int(index) % len(self)
+        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces(byte_hashes.PIECE):
-            raw, start = piece.data.tobytes(), 0
-            for end in piece.offsets[1:].tolist():
-                yield raw[start:end].decode()
+        for chunk in self._chunks(byte_hashes.CHUNK_BYTES):
+            data, start = chunk.data.tobytes(), 0
+            for end in chunk.offsets[1:].tolist():
+                yield data[start:end].decode()
                 start = end
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, list | tuple) and all(isinstance(text, str) for text in other):
-            other = Texts.of(other)
+            other = Texts.from_strings(other)
         if not isinstance(other, Texts):
             return NotImplemented
         return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.data, other.data)
@@ -132,91 +159,74 @@ class Texts(Sequence[str]):
         return isinstance(text, str) and bool(self.find([text])[0] >= 0)
 
     def index(self, text: str, *_: int) -> int:
-        """The place of the first such text. Raises ValueError."""
-        place = int(self.find([text])[0])
-        if place < 0:
+        """Return the index of the first text equal to `text`. Raise ValueError if there is none."""
+        index = int(self.find([text])[0])
+        if index < 0:
             raise ValueError(f"{text!r} is not among {len(self):,} texts")
-        return place
+        return index
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """int64 [n], the bytes of every text."""
+        """Length of every text in bytes: int64 [n]."""
         return np.diff(self.offsets)
 
-    def take(self, which: Iterable[int] | NDArray[Any]) -> Texts:
-        """The texts `which` (from 0 on), in that order."""
-        rows = np.asarray(which if isinstance(which, np.ndarray) else list(which), dtype=np.int64)
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        data = np.empty(int(np.cumsum(lengths, out=offsets[1:])[-1]) if len(rows) else 0, np.uint8)
-        for first, last in byte_hashes.cuts(offsets, byte_hashes.PIECE):
-            at, to = int(offsets[first]), int(offsets[last])
-            shift = np.repeat(starts[first:last] - offsets[first:last], lengths[first:last])
-            data[at:to] = self.data[np.arange(at, to, dtype=np.int64) + shift]
+    def take(self, indices: Iterable[int] | NDArray[Any]) -> Texts:
+        """Return the texts at `indices` (not negative), in that order."""
+        indices_m = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), dtype=np.int64)
+        starts, lengths = self.offsets[indices_m], self.offsets[indices_m + 1] - self.offsets[indices_m]
+        offsets = offsets_from_lengths(lengths)
+        data = np.empty(offsets[-1], np.uint8)
+        for first, last in split_into_chunks(offsets, byte_hashes.CHUNK_BYTES):
+            source = concatenated_ranges(starts[first:last], lengths[first:last])
+            data[offsets[first] : offsets[last]] = self.data[source]
         return Texts(data, offsets)
 
+    # --- search and comparison
+
     def find(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """The place of every one of `texts`, the first where it repeats, -1 where it is not here: int64 [m]."""
-        wanted = Texts.of(texts)
-        sorted_n, order_n = self._by_hash
+        """Return the index of the first text equal to each of `texts`, or -1 if there is none: int64 [m]."""
+        wanted = Texts.from_strings(texts)
+        sorted_n, order_n = self._hash_order
         hashes_m = wanted._hashes()
-        at_m = np.searchsorted(sorted_n, hashes_m)
-        found_m = np.full(len(wanted), -1, dtype=np.int64)
-        open_ = np.flatnonzero(at_m < len(self))
-        while len(open_):
-            open_ = open_[sorted_n[at_m[open_]] == hashes_m[open_]]
-            places = order_n[at_m[open_]]
-            same = self.take(places).same(wanted.take(open_))
-            found_m[open_[same]] = places[same]
-            at_m[open_] += 1  # another text with the same hash
-            open_ = open_[~same & (at_m[open_] < len(self))]
-        return found_m
+        position_m = np.searchsorted(sorted_n, hashes_m)
+        index_m = np.full(len(wanted), -1, dtype=np.int64)
+        pending = np.flatnonzero(position_m < len(self))
+        while len(pending):
+            pending = pending[sorted_n[position_m[pending]] == hashes_m[pending]]
+            candidates = order_n[position_m[pending]]
+            equal = self.take(candidates).equal_elements(wanted.take(pending))
+            index_m[pending[equal]] = candidates[equal]
+            position_m[pending] += 1  # the next text may have the same hash
+            pending = pending[~equal & (position_m[pending] < len(self))]
+        return index_m
 
-    def like(self, text: str, count: int = 200) -> list[str]:
-        """The `count` texts that share most pairs of neighbouring bytes with `text` for their length, best first.
-
-        To look for the nearest of a million names among them: `errors.nearest` takes a minute for a million.
-        """
-        lower = np.arange(256, dtype=np.uint16)
-        lower[ord("A") : ord("Z") + 1] += ord("a") - ord("A")
-        own = lower[np.frombuffer(text.encode(), np.uint8)]
-        wanted = np.zeros(2**16, dtype=bool)
-        wanted[own[:-1] * 256 + own[1:]] = True
-        shared_n = np.zeros(len(self), dtype=np.int64)
-        for (first, last), piece in zip(byte_hashes.cuts(self.offsets, 2**20), self._pieces(2**20), strict=True):
-            codes = lower[piece.data]
-            found = np.zeros(len(codes) + 1, dtype=np.int64)
-            np.cumsum(wanted[codes[:-1] * 256 + codes[1:]], out=found[1 : len(codes)])
-            ends = np.maximum(piece.offsets[1:] - 1, piece.offsets[:-1])
-            shared_n[first:last] = found[ends] - found[piece.offsets[:-1]]
-        best = np.argsort(-shared_n / (self.lengths + len(own) + 1), kind="stable")[:count]
-        return list(self.take(best))
-
-    def same(self, other: Texts) -> NDArray[np.bool_]:
-        """Where the two, of one length, have the same text: bool [n]."""
-        same_n: NDArray[np.bool_] = self.lengths == other.lengths
-        here, there = (self, other) if same_n.all() else (texts.take(np.flatnonzero(same_n)) for texts in (self, other))
-        differing = np.searchsorted(here.offsets, np.flatnonzero(here.data != there.data), side="right") - 1
-        same_n[np.flatnonzero(same_n)[differing]] = False
-        return same_n
+    def equal_elements(self, other: Texts) -> NDArray[np.bool_]:
+        """Return whether text i of both is equal, for every i: bool [n]. `other` also has n texts."""
+        equal_n: NDArray[np.bool_] = self.lengths == other.lengths
+        a, b = (self, other) if equal_n.all() else (texts.take(np.flatnonzero(equal_n)) for texts in (self, other))
+        differing = np.searchsorted(a.offsets, np.flatnonzero(a.data != b.data), side="right") - 1
+        equal_n[np.flatnonzero(equal_n)[differing]] = False
+        return equal_n
 
     def first_difference(self, other: Texts) -> int | None:
-        """The first place where both have a text, and not the same; None where one is the beginning of the other."""
+        """Return the first index at which both have a text and the two differ; None if one is a prefix of the other."""
         common = min(len(self), len(other))
-        differing = np.flatnonzero(~self[:common].same(other[:common]))
+        differing = np.flatnonzero(~self[:common].equal_elements(other[:common]))
         return int(differing[0]) if len(differing) else None
 
-    def first_repeated(self) -> int | None:
-        """The first place whose text stood before, or None where all are distinct."""
+    def first_duplicate(self) -> int | None:
+        """Return the first index whose text occurs at a smaller index too, or None if all texts are distinct."""
         hashes_n = self._hashes()
         sorted_n = np.sort(hashes_n)
-        twice = sorted_n[1:][sorted_n[1:] == sorted_n[:-1]]
+        repeated = sorted_n[1:][sorted_n[1:] == sorted_n[:-1]]
         seen: set[str] = set()
-        for place in np.flatnonzero(np.isin(hashes_n, twice)).tolist() if len(twice) else ():
-            if self[place] in seen:
-                return int(place)
-            seen.add(self[place])
+        for index in np.flatnonzero(np.isin(hashes_n, repeated)).tolist() if len(repeated) else ():
+            if self[index] in seen:
+                return int(index)
+            seen.add(self[index])
         return None
+
+    # --- files
 
     def save(self, path: Path) -> None:
         """Write `path`.npy (the bytes) and `path`.offsets.npy."""
@@ -225,12 +235,12 @@ class Texts(Sequence[str]):
 
     @classmethod
     def load(cls, path: Path) -> Texts:
-        """Open what `save` wrote, memory-mapped. Raises BadArtefact where it is damaged."""
+        """Open what `save` wrote, memory-mapped. Raise BadArtefact if it is damaged."""
         data, offsets = load_array(Path(f"{path}.npy"), np.uint8), load_array(Path(f"{path}.offsets.npy"), np.int64)
         try:
-            return cls.checked(data, offsets)
+            return cls.from_arrays(data, offsets)
         except ValueError as error:
-            raise BadArtefact(f"{path}.npy holds no texts ({error}); make what it belongs to again.") from error
+            raise BadArtefact(f"{path}.npy contains no texts ({error}); make the artefact again.") from error
 
     def write_hdf5(self, group: Any, name: str) -> None:
         """Write the datasets `name` (the bytes) and `name`_offsets to a group of an HDF5 file, uncompressed."""
@@ -238,47 +248,38 @@ class Texts(Sequence[str]):
 
     @classmethod
     def read_hdf5(cls, group: Any, name: str) -> Texts:
-        """Read what `write_hdf5` wrote. Raises KeyError where it is missing, ValueError where it is damaged."""
-        return cls.checked(group[name][:], group[f"{name}_offsets"][:])
+        """Read what `write_hdf5` wrote. Raise KeyError if it is missing, ValueError if it is damaged."""
+        return cls.from_arrays(group[name][:], group[f"{name}_offsets"][:])
 
-    @classmethod
-    def checked(cls, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Texts:
-        """Texts of arrays that somebody else wrote. Raises ValueError where they are no texts."""
-        if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.ndim != 1:
-            raise ValueError(f"it is {data.dtype} and {offsets.dtype}")
-        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data) or (offsets[1:] < offsets[:-1]).any():
-            raise ValueError("its offsets do not fit its bytes")
-        if ((data[offsets[:-1][offsets[:-1] < len(data)]] & 0xC0) == 0x80).any():
-            raise ValueError("a text begins inside a character")
-        texts = cls(data, offsets)
-        for piece in texts._pieces(2**24):
-            piece.data.tobytes().decode()
-        return texts
+    # --- internals
 
     @cached_property
-    def _by_hash(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Hashes in rising order, and the places of their texts, first places first."""
+    def _hash_order(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The hashes in ascending order, and the index of the text of each; equal hashes by ascending index."""
         hashes_n = self._hashes()
         order_n = np.argsort(hashes_n, kind="stable")
         return hashes_n[order_n], order_n
 
     def _hashes(self) -> NDArray[np.uint64]:
-        return byte_hashes.hashes_of(self.data, self.offsets)
+        return byte_hashes.hash_texts(self.data, self.offsets)
 
-    def _pieces(self, size: int) -> Iterator[Texts]:
-        return (self._between(first, last) for first, last in byte_hashes.cuts(self.offsets, size))
+    def _chunks(self, size: int) -> Iterator[Texts]:
+        return (self._slice(first, last) for first, last in split_into_chunks(self.offsets, size))
 
-    def _between(self, first: int, last: int) -> Texts:
+    def _slice(self, first: int, last: int) -> Texts:
         offsets = self.offsets[first : last + 1]
         return Texts(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
 def factorize(values: pl.Series) -> tuple[Texts, NDArray[np.int32]]:
-    """Return the distinct values in code point order, and for every row the index of its value, or -1 for null."""
+    """Return the distinct values of a column in code point order, and the index of the value of every row.
+
+    The index of a null is -1.
+    """
     import polars as pl
 
     distinct = values.drop_nulls().unique().sort()
     if not len(distinct):
-        return Texts.of(()), np.full(len(values), -1, np.int32)
+        return Texts.from_strings(()), np.full(len(values), -1, np.int32)
     codes = values.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).fill_null(-1)
     return Texts.from_polars(distinct), codes.to_numpy()

@@ -1,6 +1,6 @@
-"""Work shared by processes, results in order, and ended at once: by Ctrl-C, an error, even by kill -9 of the parent.
+"""Map a function over jobs in several processes, which end with the parent: on Ctrl-C, an error, or even kill -9.
 
-Processes are started afresh (spawn): a fork would copy the threads' locks that polars holds.
+Processes are started with spawn. A fork would copy locks that the threads of polars hold.
 """
 
 from __future__ import annotations
@@ -25,39 +25,43 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_AHEAD = 4
+JOBS_PER_WORKER = 4
+"""Jobs that are submitted ahead for each worker, so that no worker waits while the parent uses a result."""
 
 _stop: Event | None = None
 
 
 class Stopped(Exception):
-    """Raised in a worker process whose parent wants no more results."""
+    """Raised in a worker process whose parent needs no more results."""
 
 
-def map_in_order(work: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int) -> Iterator[Result]:
-    """`work` of every job, in order, by `workers` processes (1: in this one). Raises what `work` raises.
+def map_in_order(function: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int) -> Iterator[Result]:
+    """Yield function(job) for all jobs, in order, computed by `workers` processes. With one worker, use this process.
 
-    `work` must be known by its name in a module. Long work calls `raise_if_stopped` now and then.
+    `function` and the jobs must be picklable. A function that takes long should call `raise_if_stopped` regularly.
+    Raise what `function` raises, and ProdrecError if a worker process dies.
     """
     if workers <= 1:
-        yield from map(work, jobs)
+        yield from map(function, jobs)
         return
     import multiprocessing
 
     remaining = iter(jobs)
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(stop,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_initialize_worker, initargs=(stop,)) as pool:
         try:
-            with _without_ctrl_c():
-                waiting = deque(pool.submit(work, job) for job in itertools.islice(remaining, _AHEAD * workers))
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(work, job) for job in itertools.islice(remaining, 1))
-                yield done
+            with _sigint_blocked():
+                pending = deque(
+                    pool.submit(function, job) for job in itertools.islice(remaining, JOBS_PER_WORKER * workers)
+                )
+            while pending:
+                result = pending.popleft().result()
+                pending.extend(pool.submit(function, job) for job in itertools.islice(remaining, 1))
+                yield result
         except BrokenProcessPool as error:
             raise ProdrecError(
-                "a process beside this one ended abruptly, most likely for lack of memory; try fewer --workers."
+                "a worker process ended abruptly, most likely for lack of memory; try fewer --workers."
             ) from error
         finally:
             stop.set()
@@ -65,13 +69,13 @@ def map_in_order(work: Callable[[Job], Result], jobs: Iterable[Job], *, workers:
 
 
 def raise_if_stopped() -> None:
-    """Raise Stopped in a worker process whose parent wants no more results."""
+    """Raise Stopped in a worker process whose parent needs no more results."""
     if _stop is not None and _stop.is_set():
         raise Stopped
 
 
-def _start(stop: Event) -> None:
-    """Ctrl-C is the parent's to handle; a worker ends with its parent, however that ends."""
+def _initialize_worker(stop: Event) -> None:
+    """Ignore Ctrl-C, which the parent handles, and start a thread that ends this process when the parent ends."""
     import multiprocessing
 
     global _stop
@@ -79,22 +83,22 @@ def _start(stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=functools.partial(_end_with, parent.join), daemon=True).start()
+    threading.Thread(target=functools.partial(_exit_after, parent.join), daemon=True).start()
 
 
-def _end_with(join: Callable[[], None]) -> None:
-    join()
+def _exit_after(wait: Callable[[], None]) -> None:
+    wait()
     os._exit(1)
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes that start here never see the Ctrl-C of the terminal; the parent sees it at the end of the block."""
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT in the block. Processes started in it inherit that; this process handles the signal afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)

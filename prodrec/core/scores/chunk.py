@@ -1,6 +1,6 @@
-"""Some rows of a scores file, and the checks that every piece read goes through.
+"""Rows of a scores file, as `Scores.chunks` reads them, and the checks of their values.
 
-Shapes: R rows of a piece; L levels, A attributes, D features, C classes of a level, K best classes kept, m states.
+Shapes: R rows of a chunk; L levels, A attributes, D features, C classes of a level, K largest scores, m states.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 class ScoreChunk:
     """Some rows of a scores file, in file order.
 
-    ids_R: UTF-8 bytes; labels_RL: one column a level; attributes_RA (codes) and features_RD where asked for.
-    scores: by level, float32 R×C, or R×K with `classes` (R×K class indices by level) from a top-k file.
-    attribute_scores: by attribute, float32 R×m (column s is code s + 1); empty unless asked for.
+    rows_R:           rows of the dataset
+    ids_R:            UTF-8 bytes
+    split_R:          index in artefact.SPLITS
+    labels_RL:        class at each level
+    scores:           by level, float32 [R, C]; from a top-k file, the K largest [R, K] in descending order
+    classes:          by level, the classes of the K largest scores, int32 [R, K]; None for a file with all scores
+    attributes_RA:    codes of the attributes, if requested
+    features_RD:      features, if requested
+    attribute_scores: by attribute, float32 [R, m], if requested; column s is the state with code s + 1
     """
 
     rows_R: NDArray[np.int64]
@@ -39,36 +45,41 @@ class ScoreChunk:
         return len(self.rows_R)
 
 
-def check(chunk: ScoreChunk, last: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path) -> None:
-    """Raise BadArtefact for what the schema forbids; `last` is the row before the piece."""
-    if chunk.rows_R[0] <= last or (np.diff(chunk.rows_R) <= 0).any():
-        raise BadArtefact(f"{path}: its rows do not ascend after row {last}; score the run again.")
-    for level, column in zip(taxonomy.levels, chunk.labels_RL.T, strict=True):
+def check_chunk(
+    chunk: ScoreChunk, previous_row: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path
+) -> None:
+    """Raise BadArtefact if a value violates the schema. `previous_row` is the last row before the chunk, or -1."""
+    if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
+        raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
+    for level, label_R in zip(taxonomy.levels, chunk.labels_RL.T, strict=True):
         count = taxonomy.count(level)
-        wrong = np.flatnonzero((column < 0) | (column >= count))
+        wrong = np.flatnonzero((label_R < 0) | (label_R >= count))
         if len(wrong):
             raise BadArtefact(
-                f"{path}: row {chunk.rows_R[wrong[0]]} has label {column[wrong[0]]} at level {level}, "
+                f"{path}: row {chunk.rows_R[wrong[0]]} has label {label_R[wrong[0]]} at level {level}, "
                 f"which has {count} classes; score the run again."
             )
     codes = [] if chunk.attributes_RA is None else zip(attributes, chunk.attributes_RA.T, strict=True)
-    for attribute, column in codes:
-        wrong = np.flatnonzero((column < 0) | (column > len(attribute.states)))
+    for attribute, code_R in codes:
+        wrong = np.flatnonzero((code_R < 0) | (code_R > len(attribute.states)))
         if len(wrong):
             raise BadArtefact(
-                f"{path}: row {chunk.rows_R[wrong[0]]} has code {column[wrong[0]]} of attribute {attribute.name}, "
+                f"{path}: row {chunk.rows_R[wrong[0]]} has code {code_R[wrong[0]]} of attribute {attribute.name}, "
                 f"which has {len(attribute.states)} states; score the run again."
             )
-    for level, which in (chunk.classes or {}).items():
-        wrong = np.flatnonzero(((which < 0) | (which >= taxonomy.count(level))).any(axis=1))
+    for level, class_RK in (chunk.classes or {}).items():
+        wrong = np.flatnonzero(((class_RK < 0) | (class_RK >= taxonomy.count(level))).any(axis=1))
         if len(wrong):
-            raise BadArtefact(f"{path}: row {chunk.rows_R[wrong[0]]} keeps a class of {level} that does not exist.")
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has the score of a class of {level} that does not exist; "
+                "score the run again."
+            )
     scores = {f"level {level}": values for level, values in chunk.scores.items()}
     scores |= {f"attribute {name}": values for name, values in chunk.attribute_scores.items()}
-    for what, values in scores.items():
+    for name, values in scores.items():
         wrong = np.flatnonzero(~np.isfinite(values.sum(axis=1)))
         if len(wrong):
             raise BadArtefact(
-                f"{path}: the scores of {what} are not finite (NaN or infinite) in row {chunk.rows_R[wrong[0]]} "
+                f"{path}: the scores of {name} are not finite (NaN or infinite) in row {chunk.rows_R[wrong[0]]} "
                 f"(id {chunk.ids_R[wrong[0]].decode()}); score the run again."
             )

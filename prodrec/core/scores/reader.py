@@ -1,11 +1,10 @@
-"""Reads scores.h5 in pieces: memory does not grow with the rows.
+"""Read scores.h5 in chunks of rows: the memory does not grow with the number of rows.
 
-Shapes: R rows of a piece; L levels, A attributes, D features, C classes of a level, K best classes kept.
+Shapes: R rows of a chunk; L levels, A attributes, D features, C classes of a level, K largest scores.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,58 +15,61 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.artefact import SPLITS, check_header
+from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
-from prodrec.core.scores.chunk import ScoreChunk, check
-from prodrec.core.scores.schema import Origin, key
+from prodrec.core.scores.chunk import ScoreChunk, check_chunk
+from prodrec.core.scores.schema import Origin
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-ROWS = 4096
-BYTES_PER_PIECE = 8 * 2**20
+MAX_CHUNK_ROWS = 4096
+MAX_CHUNK_BYTES = 8 * 2**20
+"""By default, a chunk has 4,096 rows, or fewer if their scores would take more than 8 MiB on disk."""
+
+ROWS_COUNTED_AT_ONCE = 2**20
+JSON_ATTRIBUTES = ("made_from", "made_by", "recipe", "splits", "levels", "attributes", "seed")
 
 
 class Scores:
-    """An open scores file; use `open_scores`. Its tree, counts and origin are in memory, its rows are not."""
+    """An open scores file; `open_scores` returns it. Only the rows stay on disk."""
 
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self._file = file
-        head = {name: _plain(file.attrs[name]) for name in file.attrs}
-        check_header(head, kind="scores", path=path)
-        for name in ("made_from", "made_by", "recipe", "splits", "levels", "attributes", "seed"):
-            head[name] = json.loads(head[name]) if isinstance(head[name], str) else head[name]
-        self.header: dict[str, Any] = head
-        self.fingerprint: str = head["fingerprint"]
-        self.n = int(head["rows"])
-        self.levels: tuple[str, ...] = tuple(head["levels"])
+        self.header = read_attributes(file, kind="scores", path=path, json_names=JSON_ATTRIBUTES)
+        self.fingerprint: str = self.header["fingerprint"]
+        self.n = int(self.header["rows"])
+        self.levels: tuple[str, ...] = tuple(self.header["levels"])
         self.origin = Origin(
-            run=head["run"],
-            family=head["family"],
-            made_from=head["made_from"],
-            splits=tuple(head["splits"]),
-            seed=head["seed"],
-            recipe=head["recipe"],
-            with_titles=bool(head["with_titles"]),
+            run=self.header["run"],
+            family=self.header["family"],
+            made_from=self.header["made_from"],
+            splits=tuple(self.header["splits"]),
+            seed=self.header["seed"],
+            recipe=self.header["recipe"],
+            with_titles=bool(self.header["with_titles"]),
         )
-        kept = "top_k" if "top_k" in file else "scores"
-        self.scored_levels = tuple(level for level in self.levels if key(level) in file.get(kept, ()))
-        of_attributes = file.get("attribute_scores", ())
+        is_top_k = "top_k" in file
+        scored_levels = file.get("top_k" if is_top_k else "scores", ())
+        self.scored_levels = tuple(level for level in self.levels if object_name(level) in scored_levels)
+        scored_attributes = file.get("attribute_scores", ())
         self.scored_attributes: tuple[str, ...] = tuple(
-            name for name in head["attributes"] if key(name) in of_attributes
+            name for name in self.header["attributes"] if object_name(name) in scored_attributes
         )
         self.top_k: int | None = (
-            max(file[f"top_k/{key(level)}/scores"].shape[1] for level in self.scored_levels)
-            if kept == "top_k" and self.scored_levels
+            max(file[f"top_k/{object_name(level)}/scores"].shape[1] for level in self.scored_levels)
+            if is_top_k and self.scored_levels
             else None
         )
         self.taxonomy = self._read_taxonomy()
         self.attributes = tuple(
-            Attribute(name, tuple(Texts.read_hdf5(file, f"states/{key(name)}"))) for name in head["attributes"]
+            Attribute(name, tuple(Texts.read_hdf5(file, f"states/{object_name(name)}")))
+            for name in self.header["attributes"]
         )
-        self.train_images = self.train_images_of(self.levels[-1])
-        self._check_lengths()
+        self.train_images: NDArray[np.int64] = file[f"classes/{object_name(self.levels[-1])}/train_images"][:]
+        self._check_shapes()
 
     def __enter__(self) -> Scores:
         return self
@@ -78,6 +80,7 @@ class Scores:
         self.close()
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     @property
@@ -85,17 +88,13 @@ class Scores:
         """The splits that were scored."""
         return self.origin.splits
 
-    def train_images_of(self, level: str) -> NDArray[np.int64]:
-        """Training images of every class of `level`, int64 [C]."""
-        images: NDArray[np.int64] = self._file[f"classes/{key(level)}/train_images"][:]
-        return images
-
     def count(self, split: str | None = None) -> int:
-        """Number of rows of one split, or of all."""
+        """Return the number of rows of a split, or of all. Raise BadOption if the split was not scored."""
         if split is None:
             return self.n
-        code, column = self._code(split), self._file["split"]
-        return sum(int((column[at : at + 2**20] == code).sum()) for at in range(0, self.n, 2**20))
+        code, column = self._split_code(split), self._file["split"]
+        starts = range(0, self.n, ROWS_COUNTED_AT_ONCE)
+        return sum(int((column[start : start + ROWS_COUNTED_AT_ONCE] == code).sum()) for start in starts)
 
     def chunks(
         self,
@@ -107,121 +106,139 @@ class Scores:
         features: bool = False,
         attribute_scores: bool = False,
     ) -> Iterator[ScoreChunk]:
-        """The rows of `split` (or all), at most `rows` at a time, with the scores of `levels` (or of all scored ones).
+        """Yield the rows of a split in chunks.
 
-        attributes, features, attribute_scores: read the codes of the attributes, the features, the scores of all scored
-        attributes as well. Without `rows`, 4,096 or as many as keep a piece's scores below 8 MiB. Raises BadOption for
-        a split that was not scored, BadArtefact for a value that the schema forbids.
+        split:            None is all rows
+        rows:             largest number of rows in a chunk; None is MAX_CHUNK_ROWS and MAX_CHUNK_BYTES
+        levels:           levels whose scores are read; None is all scored levels
+        attributes:       read the codes of the attributes too
+        features:         read the features too
+        attribute_scores: read the scores of all scored attributes too
+
+        Raise BadOption if the split was not scored, BadArtefact if a value violates the schema.
         """
-        wanted = self.scored_levels if levels is None else levels
-        code = None if split is None else self._code(split)
-        states = tuple(f"attribute_scores/{key(name)}" for name in self.scored_attributes if attribute_scores)
-        stored = [self._file[name] for level in wanted for name in self._score_names(level)]
-        stored += [self._file[name] for name in states]
-        width = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in stored)
-        step = rows or max(1, min(ROWS, BYTES_PER_PIECE // max(1, width)))
-        last = -1
+        chunk_levels = self.scored_levels if levels is None else levels
+        code = None if split is None else self._split_code(split)
+        chunk_attributes = self.scored_attributes if attribute_scores else ()
+        stored = [self._file[name] for level in chunk_levels for name in self._score_datasets(level)]
+        stored += [self._file[f"attribute_scores/{object_name(name)}"] for name in chunk_attributes]
+        row_bytes = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in stored)
+        step = rows or max(1, min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES // max(1, row_bytes)))
+        previous_row = -1
         for start in range(0, self.n, step):
-            with _reading(self.path):
-                at = slice(start, min(start + step, self.n))
-                split_R = self._file["split"][at]
-                pick = slice(None) if code is None else np.flatnonzero(split_R == code)
-                if code is not None and not len(pick):  # type: ignore[arg-type]
+            with _damage_as_bad_artefact(self.path):
+                part = slice(start, min(start + step, self.n))
+                split_R = self._file["split"][part]
+                in_split = slice(None) if code is None else np.flatnonzero(split_R == code)
+                if code is not None and not len(in_split):  # type: ignore[arg-type]
                     continue
-                chunk = self._read(at, pick, split_R, wanted, states, attributes=attributes, features=features)
-            check(chunk, last, taxonomy=self.taxonomy, attributes=self.attributes, path=self.path)
-            last = int(chunk.rows_R[-1])
+                chunk = self._read(
+                    part,
+                    in_split,
+                    split_R[in_split],
+                    chunk_levels,
+                    chunk_attributes,
+                    attributes=attributes,
+                    features=features,
+                )
+            check_chunk(chunk, previous_row, taxonomy=self.taxonomy, attributes=self.attributes, path=self.path)
+            previous_row = int(chunk.rows_R[-1])
             yield chunk
 
     def _read(
         self,
-        at: slice,
-        pick: Any,
+        part: slice,
+        in_split: Any,
         split_R: NDArray[np.uint8],
         levels: tuple[str, ...],
-        attribute_scores: tuple[str, ...],
+        scored_attributes: tuple[str, ...],
         *,
         attributes: bool,
         features: bool,
     ) -> ScoreChunk:
-        def read(name: str) -> Any:
-            return self._file[name][at][pick]
+        """Read the rows `in_split` of the slice `part` of all rows."""
 
-        labels = np.stack([read(f"labels/{key(level)}") for level in self.levels], axis=1)
-        states = [read(f"attributes/{key(attribute.name)}") for attribute in self.attributes] if attributes else []
+        def read(name: str) -> Any:
+            return self._file[name][part][in_split]
+
+        labels = [read(f"labels/{object_name(level)}") for level in self.levels]
+        codes = (
+            [read(f"attributes/{object_name(attribute.name)}") for attribute in self.attributes] if attributes else []
+        )
         scores, classes = {}, {}
         for level in levels:
-            names = self._score_names(level)
-            scores[level] = read(names[0]).astype(np.float32)
+            datasets = self._score_datasets(level)
+            scores[level] = read(datasets[0]).astype(np.float32)
             if self.top_k is not None:
-                classes[level] = read(names[1])
+                classes[level] = read(datasets[1])
         return ScoreChunk(
             rows_R=read("row"),
             ids_R=read("id"),
-            split_R=split_R[pick],
-            labels_RL=labels,
+            split_R=split_R,
+            labels_RL=np.stack(labels, axis=1),
             scores=scores,
             classes=classes if self.top_k is not None else None,
-            attributes_RA=np.stack(states, axis=1) if states else None,
+            attributes_RA=np.stack(codes, axis=1) if codes else None,
             features_RD=read("features") if features else None,
             attribute_scores={
-                name: read(place).astype(np.float32)
-                for name, place in zip(self.scored_attributes, attribute_scores, strict=False)
+                name: read(f"attribute_scores/{object_name(name)}").astype(np.float32) for name in scored_attributes
             },
         )
 
-    def _code(self, split: str) -> int:
+    def _split_code(self, split: str) -> int:
         if split not in self.splits:
             raise BadOption(
                 f"{self.path} has no rows of split {split!r} (it has {', '.join(self.splits)}); "
-                "score the run again with --split, or ask for another split."
+                "score the run again with --split, or choose another split."
             )
         return SPLITS.index(split)
 
-    def _score_names(self, level: str) -> tuple[str, ...]:
+    def _score_datasets(self, level: str) -> tuple[str, ...]:
+        """Return the names of the datasets with the scores of a level and, in a top-k file, with their classes."""
         if self.top_k is None:
-            return (f"scores/{key(level)}",)
-        return (f"top_k/{key(level)}/scores", f"top_k/{key(level)}/classes")
+            return (f"scores/{object_name(level)}",)
+        return (f"top_k/{object_name(level)}/scores", f"top_k/{object_name(level)}/classes")
 
     def _read_taxonomy(self) -> Taxonomy:
-        names, parents = [], []
-        for level in self.levels:
-            names.append(Texts.read_hdf5(self._file, f"classes/{key(level)}/name"))
-            parents.append(self._file[f"classes/{key(level)}/parent"][:])
         try:
-            return Taxonomy(levels=self.levels, names=tuple(names), parents=tuple(parents))
+            return read_taxonomy(self._file, self.levels)
         except AssertionError as error:
             raise BadArtefact(f"{self.path}: {error}; score the run again.") from error
 
-    def _check_lengths(self) -> None:
+    def _check_shapes(self) -> None:
+        """Raise BadArtefact if datasets differ in their number of rows, or do not have a score for every class."""
         names = ["id", "row", "split", "features"]
-        names += [f"labels/{key(level)}" for level in self.levels]
-        names += [f"attributes/{key(attribute.name)}" for attribute in self.attributes]
-        names += [name for level in self.scored_levels for name in self._score_names(level)]
-        names += [f"attribute_scores/{key(name)}" for name in self.scored_attributes]
+        names += [f"labels/{object_name(level)}" for level in self.levels]
+        names += [f"attributes/{object_name(attribute.name)}" for attribute in self.attributes]
+        names += [name for level in self.scored_levels for name in self._score_datasets(level)]
+        names += [f"attribute_scores/{object_name(name)}" for name in self.scored_attributes]
         if not self.scored_levels and not self.scored_attributes:
             raise BadArtefact(f"{self.path}: no level and no attribute is scored in it; score the run again.")
         for name in names:
-            found = self._file[name].shape[0]
-            if found != self.n:
-                raise BadArtefact(f"{self.path}: {name} has {found} rows, expected {self.n}; score the run again.")
+            rows = self._file[name].shape[0]
+            if rows != self.n:
+                raise BadArtefact(f"{self.path}: {name} has {rows} rows, expected {self.n}; score the run again.")
         for level in self.scored_levels:
-            width, classes = self._file[self._score_names(level)[0]].shape[1], self.taxonomy.count(level)
+            width, classes = self._file[self._score_datasets(level)[0]].shape[1], self.taxonomy.count(level)
             if width > classes or (self.top_k is None and width != classes):
-                raise BadArtefact(f"{self.path}: level {level} has {classes} classes and {width} scores a row.")
+                raise BadArtefact(
+                    f"{self.path}: level {level} has {classes} classes and {width} scores per row; score the run again."
+                )
         for attribute in self.attributes:
             if attribute.name in self.scored_attributes:
-                width, states = self._file[f"attribute_scores/{key(attribute.name)}"].shape[1], len(attribute.states)
+                width = self._file[f"attribute_scores/{object_name(attribute.name)}"].shape[1]
+                states = len(attribute.states)
                 if width != states:
                     raise BadArtefact(
-                        f"{self.path}: attribute {attribute.name} has {states} states and {width} scores a row."
+                        f"{self.path}: attribute {attribute.name} has {states} states and {width} scores per row; "
+                        "score the run again."
                     )
 
 
 def open_scores(path: Path) -> Scores:
-    """Open a scores file for reading; close it after use, or use it in a `with`.
+    """Open a scores file for reading. Use it in a `with` statement, or close it after use.
 
-    Raises NotFound where there is no such file, BadArtefact where it is truncated, damaged, of another kind or version.
+    Raise NotFound if the file does not exist, BadArtefact if it is damaged, of another kind or of another version.
     """
     path = Path(path)
     if not path.exists():
@@ -232,7 +249,7 @@ def open_scores(path: Path) -> Scores:
         start = raw.read(len(HDF5_SIGNATURE))
     if not start or not HDF5_SIGNATURE.startswith(start):
         raise BadArtefact(f"{path} is {'empty' if not start else 'not an HDF5 file'}; expected a prodrec scores file.")
-    with _reading(path):
+    with _damage_as_bad_artefact(path):
         file = h5py.File(path, "r", locking=False)
         try:
             return Scores(path, file)
@@ -242,15 +259,10 @@ def open_scores(path: Path) -> Scores:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what h5py and the parsing of a damaged file raise into BadArtefact."""
+def _damage_as_bad_artefact(path: Path) -> Iterator[None]:
+    """Raise BadArtefact instead of what h5py and the parsing of attributes raise for a damaged file."""
     try:
         yield
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         detail = " ".join(str(error).split()).rstrip(".")
         raise BadArtefact(f"{path} is truncated or damaged ({detail}); score the run again.") from error
-
-
-def _plain(value: Any) -> Any:
-    """An attribute's value as Python has it."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -1,6 +1,6 @@
-"""Scores and features as float16: what it cannot hold is refused, and the order of the best survives.
+"""Convert scores and features to float16, and keep the order of the largest scores.
 
-Shapes: B rows, C classes, K kept classes, M = 11 classes whose order is looked after.
+Shapes: B rows, C classes, K largest scores, M = min(C, TOP + 1) classes whose order is kept, R rows that are corrected.
 """
 
 from __future__ import annotations
@@ -12,70 +12,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import ProdrecError
-from prodrec.core.scores.schema import LARGEST
+from prodrec.core.scores.schema import MAX_FLOAT16
 
-ORDERED = 10
-"""So many of a row's largest scores keep their order in float16."""
+TOP = 10
+"""Number of the largest scores of a row that keep their order. Reports show top-1, top-3 and top-5 by default."""
 
 
-class Where(NamedTuple):
-    """What a message says about the rows of a batch."""
+class BatchRows(NamedTuple):
+    """The rows of a batch, as error messages name them."""
 
     run: str
     ids: Sequence[str]
     rows: NDArray[np.int64]
 
 
-def to_half(values: NDArray[Any], what: str, where: Where) -> NDArray[np.float16]:
-    """`values` (one row a row of `where`) as float16. Raises ProdrecError, naming the row, for what it cannot hold."""
+def to_float16(values: NDArray[Any], name: str, batch: BatchRows) -> NDArray[np.float16]:
+    """Return `values`, one row for each row of `batch`, as float16.
+
+    Raise ProdrecError with `name` and the first row that contains NaN, infinity or a number too large for float16.
+    """
     largest = np.abs(values).max(axis=1, initial=0.0)
-    wrong = np.flatnonzero(~(largest <= LARGEST))
+    wrong = np.flatnonzero(~(largest <= MAX_FLOAT16))
     if len(wrong):
         i = int(wrong[0])
-        found = "are not finite (NaN or infinite)"
+        problem = "are not finite (NaN or infinite)"
         if np.isfinite(largest[i]):
-            found = f"reach {largest[i]:.4g}, and float16 holds at most {LARGEST:.0f}"
+            problem = f"reach {largest[i]:.4g}, and float16 holds at most {MAX_FLOAT16:.0f}"
         raise ProdrecError(
-            f"the {what} of row {where.rows[i]} (id {where.ids[i]}) {found}; nothing was written. "
-            f"The run {where.run} has most likely diverged: train it with a smaller learning rate."
+            f"the {name} of row {batch.rows[i]} (id {batch.ids[i]}) {problem}; nothing was written. "
+            f"The run {batch.run} has most likely diverged: train it with a smaller learning rate."
         )
     return values.astype(np.float16)
 
 
-def keep_order(exact_BC: NDArray[Any], half_BC: NDArray[np.float16]) -> NDArray[np.float16]:
-    """`half_BC` with the 10 largest scores of every row in the order that they had before rounding, above all others.
+def restore_order(exact_BC: NDArray[Any], half_BC: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Restore, in place, the order that the TOP largest scores of every row had before rounding. Return `half_BC`.
 
-    Float16 has 11 bits: scores of 8 to 16 that are closer than 0.008 become equal, and the lower class index would win.
-    Where rounding made two of the best equal, the smaller one is put one step of float16 lower.
+    Float16 has 11 significant bits: scores from 8 to 16 that differ by less than 0.008 become equal, and the lower
+    class would win the tie. Of two top scores that rounding made equal, the smaller one is lowered to the next float16.
+    All other scores stay below the top.
     """
-    best = min(ORDERED + 1, exact_BC.shape[1])
-    which_BM = np.argpartition(-exact_BC, best - 1, axis=1)[:, :best].astype(np.int32)
-    exact_BM, half_BM = np.take_along_axis(exact_BC, which_BM, axis=1), np.take_along_axis(half_BC, which_BM, axis=1)
-    ordered_BM, ordered_which_BM = best_first(exact_BM, half_BM, which_BM)
-    moved = np.flatnonzero((np.take_along_axis(half_BC, ordered_which_BM, axis=1) != ordered_BM).any(axis=1))
-    if len(moved):
-        least_M1 = ordered_BM[moved, -1:]
-        below = exact_BC[moved] < exact_BM[moved].min(axis=1, keepdims=True)
-        rows = np.minimum(half_BC[moved], np.where(below, _step_down(least_M1), least_M1))
-        np.put_along_axis(rows, ordered_which_BM[moved], ordered_BM[moved], axis=1)
-        half_BC[moved] = rows
+    size = min(TOP + 1, exact_BC.shape[1])
+    class_BM = np.argpartition(-exact_BC, size - 1, axis=1)[:, :size].astype(np.int32)
+    exact_BM, half_BM = np.take_along_axis(exact_BC, class_BM, axis=1), np.take_along_axis(half_BC, class_BM, axis=1)
+    sorted_BM, sorted_class_BM = sort_descending(exact_BM, half_BM, class_BM)
+    changed = np.flatnonzero((np.take_along_axis(half_BC, sorted_class_BM, axis=1) != sorted_BM).any(axis=1))
+    if len(changed):
+        smallest_R1 = sorted_BM[changed, -1:]
+        is_below_RC = exact_BC[changed] < exact_BM[changed].min(axis=1, keepdims=True)
+        half_RC = np.minimum(half_BC[changed], np.where(is_below_RC, _next_lower(smallest_R1), smallest_R1))
+        np.put_along_axis(half_RC, sorted_class_BM[changed], sorted_BM[changed], axis=1)
+        half_BC[changed] = half_RC
     return half_BC
 
 
-def best_first(
-    exact_BK: NDArray[Any], half_BK: NDArray[np.float16], classes_BK: NDArray[np.int32]
+def sort_descending(
+    exact_BK: NDArray[Any], half_BK: NDArray[np.float16], class_BK: NDArray[np.int32]
 ) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
-    """Rounded scores and classes by falling exact score, then by rising class index; equal only where those were."""
-    order = np.lexsort((classes_BK, -exact_BK), axis=-1)
+    """Sort rounded scores and their classes by descending exact score; of equal scores, the lower class comes first.
+
+    Rounded scores are lowered where needed, and are then equal only where the exact scores are equal.
+    """
+    order = np.lexsort((class_BK, -exact_BK), axis=-1)
     exact_BK, half_BK = np.take_along_axis(exact_BK, order, axis=1), np.take_along_axis(half_BK, order, axis=1)
     for k in range(1, half_BK.shape[1]):
-        before_B, less_B = half_BK[:, k - 1], exact_BK[:, k] < exact_BK[:, k - 1]
-        half_BK[:, k] = np.minimum(half_BK[:, k], np.where(less_B, _step_down(before_B), before_B))
-    return half_BK, np.take_along_axis(classes_BK, order, axis=1)
+        previous_B, is_smaller_B = half_BK[:, k - 1], exact_BK[:, k] < exact_BK[:, k - 1]
+        half_BK[:, k] = np.minimum(half_BK[:, k], np.where(is_smaller_B, _next_lower(previous_B), previous_B))
+    return half_BK, np.take_along_axis(class_BK, order, axis=1)
 
 
-def _step_down(values: NDArray[np.float16]) -> NDArray[np.float16]:
-    """The next smaller finite float16."""
+def _next_lower(values: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Return the next lower finite float16 of each value."""
     with np.errstate(over="ignore"):
         lower: NDArray[np.float16] = np.nextafter(values, np.float16(-np.inf))
-    return np.maximum(lower, np.float16(-LARGEST))
+    return np.maximum(lower, np.float16(-MAX_FLOAT16))

@@ -1,4 +1,34 @@
-"""Names, sizes and the origin that the writer and the reader of scores.h5 share."""
+"""The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
+
+Root attributes: the artefact header (`made_from` and `made_by` as JSON), `rows`, `levels`, `attributes`, `splits`, and
+the origin of the scores (`run`, `family`, `seed`, `with_titles`, `recipe`).
+
+Datasets, with N rows in ascending order of `row`:
+
+    id                      [N]    fixed-length UTF-8, compressed if wider than 64 bytes; ids need not be unique
+    row                     [N]    int64    row of the dataset whose fingerprint is in `made_from`
+    split                   [N]    uint8    index in artefact.SPLITS
+    labels/<level>          [N]    int32    class of that level
+    attributes/<name>       [N]    int32    code: 0 = absent, else 1 + index of the state (S eq. 7)
+    features                [N,D]  float16
+    scores/<level>          [N,C]  float16  unnormalised, in chunks of rows, uncompressed
+    top_k/<level>/scores    [N,K]  float16  instead of scores/<level>: the K largest scores, in descending order
+    top_k/<level>/classes   [N,K]  int32    their classes; of equal scores, the lower class comes first
+    attribute_scores/<name> [N,m]  float16  unnormalised; column s is state s with code s + 1, also in a top-k file
+    classes/<level>/name    [b]    uint8    UTF-8 bytes of all names in the order of the classes (see Texts)
+    classes/<level>/name_offsets  [C+1]  int64
+    classes/<level>/parent        [C]    int32
+    classes/<level>/train_images  [C]    int64    images in the training split
+    states/<attribute>            [b]    uint8    UTF-8 bytes of the names of the states
+    states/<attribute>_offsets    [m+1]  int64
+
+`scores`, `top_k` and `attribute_scores` contain the levels and attributes that the run predicts: at least one of them,
+and any levels, not necessarily the leaves. In a top-k file, a score that is not stored is at most the smallest stored
+score of its row. Names of levels and attributes are escaped (hdf5.object_name). Class names are flat arrays, with which
+a file of a million classes opens in well under a second.
+
+Shapes: N rows; D features; C classes of a level; K largest scores; m states of an attribute; b bytes of names.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +41,21 @@ from numpy.typing import NDArray
 
 ROWS_PER_CHUNK = 1024
 BYTES_PER_CHUNK = 32 * 2**20
-"""Chunks have 1,024 rows; fewer where rows are so wide (16,384 classes and more) that a chunk would pass this size."""
+"""A chunk on disk has 1,024 rows, or fewer if rows are so wide (more than 16,384 classes) that it would be larger."""
 
-LARGEST = 65504.0
+MAX_FLOAT16 = 65504.0
 """The largest finite float16."""
-
-HDF5_VERSION = ("v110", "v110")
-"""The HDF5 1.10 format: its metadata carries checksums, so that a flipped byte is an error. With the older default
-format some flipped bytes sent the library into an endless loop (measured with HDF5 2.0)."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where scores come from.
+    """What the scores were computed from.
 
-    run, family, seed: name, family and seed of the run.
-    recipe:            the run's whole recipe, as in run.json; runs that differ in the seed alone are repeats.
-    with_titles:       whether titles were used for scoring (they never are by default, A §3).
-    splits:            which splits were scored.
-    made_from:         fingerprints by kind: run, dataset.
+    run, family, seed: name, family and seed of the run
+    recipe:            all settings of the run, as in run.json; runs whose recipes differ in the seed alone are repeats
+    with_titles:       whether titles were used for scoring; by default they are not (A §3)
+    splits:            the splits that were scored
+    made_from:         fingerprints of the run and of the dataset, by kind
     """
 
     run: str
@@ -41,20 +67,15 @@ class Origin:
     with_titles: bool = False
 
 
-def key(name: str) -> str:
-    """A level's or attribute's name as the name of an HDF5 object."""
-    return name.replace("%", "%25").replace("/", "%2F").replace(".", "%2E")
-
-
 def rows_per_chunk(bytes_per_row: int) -> int:
-    """Rows of one chunk on disk, and of one piece in memory."""
+    """Return the number of rows of a chunk on disk."""
     return max(1, min(ROWS_PER_CHUNK, BYTES_PER_CHUNK // max(1, bytes_per_row)))
 
 
-def fixed_utf8(texts: list[str] | tuple[str, ...], *, length: int | None = None) -> NDArray[np.bytes_]:
-    """Texts as fixed-length UTF-8 bytes, of `length` bytes or of the longest text. `length` must suffice."""
+def fixed_length_utf8(texts: list[str] | tuple[str, ...], length: int) -> NDArray[np.bytes_]:
+    """Return texts as UTF-8 of a fixed length in bytes, which no text may exceed."""
     encoded = [text.encode() for text in texts]
     longest = max(map(len, encoded), default=0)
-    assert length is None or longest <= length, f"an id of {longest} bytes in a column of {length}"
-    width = max(1, length or longest)
-    return np.array(encoded, dtype=f"S{width}").view(h5py.string_dtype("utf-8", width))
+    assert longest <= length, f"an id of {longest} bytes in a column of {length}"
+    length = max(1, length)
+    return np.array(encoded, dtype=f"S{length}").view(h5py.string_dtype("utf-8", length))

@@ -1,12 +1,11 @@
-"""Writes scores.h5 batch by batch at constant memory; the file appears under its name only when it is complete.
+"""Write scores.h5 batch by batch, with constant memory. The file appears under its name when it is complete.
 
-Shapes: B rows of a batch; L levels, A attributes, D features, C classes of a level, K best classes kept.
+Shapes: B rows of a batch; L levels, A attributes, D features, C classes of a level, K largest scores, m states.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,30 +17,46 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prodrec.core.base.artefact import SPLITS, Fingerprint, header, new_file
+from prodrec.core.base.artefact import SPLITS, Fingerprint, make_header
 from prodrec.core.base.errors import ProdrecError
+from prodrec.core.base.hdf5 import LIBVER, object_name, write_attributes, write_level
+from prodrec.core.base.outputs import new_file
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
-from prodrec.core.scores.rounding import Where, best_first, keep_order, to_half
-from prodrec.core.scores.schema import HDF5_VERSION, Origin, fixed_utf8, key, rows_per_chunk
+from prodrec.core.scores.rounding import BatchRows, restore_order, sort_descending, to_float16
+from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk
 
-Columns = dict[str, NDArray[Any]]
+EncodedBatch = dict[str, NDArray[Any]]
+"""Rows as the file contains them: an array for each dataset of the schema, by its name."""
+
 ROWS_BETWEEN_FLUSHES = 8192
-ID_BYTES = 64
-"""Wider columns of ids are compressed: one id of two kilobytes makes all others as wide, mostly with zeros."""
+"""Rows after which HDF5 writes to the disk. A full disk is then detected at the rows that do not fit."""
+
+NARROW_CHUNK_ROWS = 16384
+"""Rows of a chunk of the datasets with one value per row."""
+
+MAX_PLAIN_ID_BYTES = 64
+"""Wider ids are compressed: one id of two kilobytes makes the column as wide, and the other ids are mostly zeros."""
+
+COMPRESSED_CHUNK_BYTES = 2**19
+"""Bytes of a chunk of compressed ids, before compression."""
 
 
 class ScoresWriter:
-    """A scores file in the making.
+    """Writer of a scores file, used as a context manager.
 
         with ScoresWriter(out, origin=…, taxonomy=…, train_images=…, id_bytes=20) as writer:
             for batch in batches:
                 writer.append(ids=…, rows_B=…, split_B=…, labels_BL=…, features_BD=…, scores={"leaf": …})
 
-    train_images: images in the training split of every leaf; id_bytes: UTF-8 bytes of the longest id; rows: how many
-    there will be, so that a disk too small for them is told at once.
-    Raises OutputExists where `out` is taken and `force` is not given, ProdrecError for scores that float16 cannot hold
-    or that the disk cannot.
+    train_images: number of images of every leaf in the training split
+    id_bytes:     length of the longest id in bytes of UTF-8
+    rows:         number of rows that will be written, if known; the free space of the disk is checked for them
+    libraries:    versions of libraries, for the header
+    force:        replace an existing file
+
+    Raise OutputExists if `out` exists and `force` is not set; ProdrecError for scores that float16 cannot represent,
+    and if the disk is full.
     """
 
     def __init__(
@@ -66,7 +81,7 @@ class ScoresWriter:
         self.fingerprint: str | None = None
         assert self.train_images.shape == (len(taxonomy.leaves),)
         self._id_bytes = id_bytes
-        self._rows = rows
+        self._expected_rows = rows
         self._libraries = dict(libraries or {})
         self._force = force
         self._last_row = -1
@@ -75,9 +90,9 @@ class ScoresWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> ScoresWriter:
-        beside = self._stack.enter_context(new_file(self.out, kind="scores", force=self._force))
+        partial = self._stack.enter_context(new_file(self.out, kind="scores", force=self._force))
         try:
-            self._file = self._stack.enter_context(h5py.File(beside, "w", libver=HDF5_VERSION, locking=False))
+            self._file = self._stack.enter_context(h5py.File(partial, "w", libver=LIBVER, locking=False))
         except BaseException:
             self._stack.close()
             raise
@@ -93,8 +108,8 @@ class ScoresWriter:
             self._finish()
 
     def append(self, **rows: Any) -> None:
-        """Encode the next rows, given as `encode` wants them, and take them."""
-        self.take(self.encode(**rows))
+        """Append rows, with the arguments of `encode`."""
+        self.append_encoded(self.encode(**rows))
 
     def encode(
         self,
@@ -108,73 +123,84 @@ class ScoresWriter:
         classes: Mapping[str, ArrayLike] | None = None,
         attributes_BA: ArrayLike | None = None,
         attribute_scores: Mapping[str, ArrayLike] | None = None,
-    ) -> Columns:
-        """Some rows as the file holds them, by column. Needs no open file: one process encodes what another takes.
+    ) -> EncodedBatch:
+        """Convert rows to the types of the file. The writer need not be open: one rank can encode for another.
 
-        scores: by level, B×C; or, with `classes` (B×K class indices by level), the B×K best; any levels, even none.
-        attribute_scores: by attribute, B×m for its m states; none where the run scores no attribute.
+        split_B:          index in artefact.SPLITS
+        scores:           by level [B, C], or the K largest [B, K] together with `classes`; levels may be omitted
+        classes:          by level, the classes of the K largest scores [B, K]
+        attributes_BA:    codes of the attributes
+        attribute_scores: by attribute [B, m]; attributes may be omitted
+
+        Raise ProdrecError with the row for scores and features that float16 cannot represent.
         """
         rows = np.asarray(rows_B, dtype=np.int64)
         split = np.asarray(split_B, dtype=np.uint8)
         assert set(np.unique(split)) <= {SPLITS.index(name) for name in self.origin.splits}
-        columns: Columns = {"row": rows, "split": split}
-        columns["id"] = fixed_utf8(list(ids), length=self._id_bytes)
+        encoded: EncodedBatch = {"row": rows, "split": split}
+        encoded["id"] = fixed_length_utf8(list(ids), self._id_bytes)
         labels = np.asarray(labels_BL, dtype=np.int32)
-        for level, column in zip(self.taxonomy.levels, labels.T, strict=True):
-            assert ((column >= 0) & (column < self.taxonomy.count(level))).all(), f"a label of {level} is no class"
-            columns[f"labels/{key(level)}"] = column
+        for level, label_B in zip(self.taxonomy.levels, labels.T, strict=True):
+            assert ((label_B >= 0) & (label_B < self.taxonomy.count(level))).all(), f"a label of {level} is no class"
+            encoded[f"labels/{object_name(level)}"] = label_B
         if self.attributes:
-            states = np.asarray(attributes_BA, dtype=np.int32)
-            for attribute, column in zip(self.attributes, states.T, strict=True):
-                columns[f"attributes/{key(attribute.name)}"] = column
-        where = Where(self.origin.run, ids, rows)
-        columns["features"] = to_half(np.asarray(features_BD), "features", where)
+            codes = np.asarray(attributes_BA, dtype=np.int32)
+            for attribute, code_B in zip(self.attributes, codes.T, strict=True):
+                encoded[f"attributes/{object_name(attribute.name)}"] = code_B
+        batch = BatchRows(self.origin.run, ids, rows)
+        encoded["features"] = to_float16(np.asarray(features_BD), "features", batch)
         for level, values in scores.items():
             exact = np.asarray(values)
-            half = to_half(exact, f"scores of level {level}", where)
+            half = to_float16(exact, f"scores of level {level}", batch)
             if classes is None:
                 assert half.shape[1] == self.taxonomy.count(level)
-                columns[f"scores/{key(level)}"] = keep_order(exact, half)
+                encoded[f"scores/{object_name(level)}"] = restore_order(exact, half)
             else:
-                best, which = best_first(exact, half, np.asarray(classes[level], dtype=np.int32))
-                columns[f"top_k/{key(level)}/scores"] = best
-                columns[f"top_k/{key(level)}/classes"] = which
-        states_of = {attribute.name: len(attribute.states) for attribute in self.attributes}
+                half_BK, class_BK = sort_descending(exact, half, np.asarray(classes[level], dtype=np.int32))
+                encoded[f"top_k/{object_name(level)}/scores"] = half_BK
+                encoded[f"top_k/{object_name(level)}/classes"] = class_BK
+        state_counts = {attribute.name: len(attribute.states) for attribute in self.attributes}
         for name, values in (attribute_scores or {}).items():
             exact = np.asarray(values)
-            assert exact.shape == (len(rows), states_of[name]), f"scores of {name}"
-            half = to_half(exact, f"scores of attribute {name}", where)
-            columns[f"attribute_scores/{key(name)}"] = keep_order(exact, half)
+            assert exact.shape == (len(rows), state_counts[name]), f"scores of {name}"
+            half = to_float16(exact, f"scores of attribute {name}", batch)
+            encoded[f"attribute_scores/{object_name(name)}"] = restore_order(exact, half)
         assert scores or attribute_scores, "at least one level or attribute is scored"
-        return columns
+        return encoded
 
-    def take(self, columns: Columns) -> None:
-        """Add encoded rows; `row` ascends within and across calls."""
-        rows = columns["row"]
+    def append_encoded(self, batch: EncodedBatch) -> None:
+        """Append rows that `encode` returned. Their `row` must ascend, also from one call to the next."""
+        rows = batch["row"]
         assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
         self._last_row = int(rows[-1])
         if not self._datasets:
-            self._check_room(columns)
-            self._datasets = {name: self._new_dataset(name, column) for name, column in columns.items()}
-        assert columns.keys() == self._datasets.keys(), "every batch has the same columns"
-        self._write(columns, len(rows))
+            self._check_disk_space(batch)
+            self._datasets = {name: self._create_dataset(name, values) for name, values in batch.items()}
+        assert batch.keys() == self._datasets.keys(), "every batch has the same columns"
+        self._write(batch, len(rows))
 
-    def _new_dataset(self, name: str, column: NDArray[Any]) -> Any:
-        wide = name.startswith(("scores/", "top_k/", "attribute_scores/", "features"))
-        shape, how = column.shape[1:], {}
-        chunk = rows_per_chunk(column[:1].nbytes) if wide else 16384
-        if name == "id" and self._id_bytes > ID_BYTES:
-            chunk, how = max(1, 2**19 // self._id_bytes), {"compression": "gzip", "shuffle": True}
+    def _create_dataset(self, name: str, values: NDArray[Any]) -> Any:
+        is_wide = name.startswith(("scores/", "top_k/", "attribute_scores/", "features"))
+        row_shape, options = values.shape[1:], {}
+        chunk_rows = rows_per_chunk(values[:1].nbytes) if is_wide else NARROW_CHUNK_ROWS
+        if name == "id" and self._id_bytes > MAX_PLAIN_ID_BYTES:
+            chunk_rows = max(1, COMPRESSED_CHUNK_BYTES // self._id_bytes)
+            options = {"compression": "gzip", "shuffle": True}
         self._hashes[name] = hashlib.blake2b(digest_size=16)
         return self._file.create_dataset(
-            name, shape=(0, *shape), maxshape=(None, *shape), chunks=(chunk, *shape), dtype=column.dtype, **how
+            name,
+            shape=(0, *row_shape),
+            maxshape=(None, *row_shape),
+            chunks=(chunk_rows, *row_shape),
+            dtype=values.dtype,
+            **options,
         )
 
-    def _check_room(self, columns: Columns) -> None:
-        """Before hours of work: whether the disk can take all rows, where their number is known."""
-        of_row = {name: column[:1].nbytes for name, column in columns.items()}
-        of_row["id"] = min(of_row["id"], ID_BYTES)
-        needed = (self._rows or 0) * sum(of_row.values())
+    def _check_disk_space(self, batch: EncodedBatch) -> None:
+        """Raise ProdrecError if the disk has no space for the expected number of rows."""
+        row_bytes = {name: values[:1].nbytes for name, values in batch.items()}
+        row_bytes["id"] = min(row_bytes["id"], MAX_PLAIN_ID_BYTES)
+        needed = (self._expected_rows or 0) * sum(row_bytes.values())
         free = shutil.disk_usage(self.out.parent).free
         if needed > free:
             raise ProdrecError(
@@ -182,60 +208,56 @@ class ScoresWriter:
                 "free some, give another place, or keep the best scores only with --top-k."
             )
 
-    def _write(self, columns: Columns, count: int) -> None:
-        """Hand the rows to HDF5; to the disk now and then, so that a full one is found while it happens."""
-        before, self.n = self.n, self.n + count
+    def _write(self, batch: EncodedBatch, count: int) -> None:
+        """Write the rows and add them to the fingerprint. Raise ProdrecError if the disk is full."""
+        start, self.n = self.n, self.n + count
         try:
-            for name, column in columns.items():
+            for name, values in batch.items():
                 self._datasets[name].resize(self.n, axis=0)
-                self._datasets[name][before:] = column
-                self._hashes[name].update(np.ascontiguousarray(column).data)
-            if before // ROWS_BETWEEN_FLUSHES != self.n // ROWS_BETWEEN_FLUSHES:
+                self._datasets[name][start:] = values
+                self._hashes[name].update(np.ascontiguousarray(values).data)
+            if start // ROWS_BETWEEN_FLUSHES != self.n // ROWS_BETWEEN_FLUSHES:
                 self._file.flush()
         except OSError as error:
             detail = " ".join(str(error).split())
-            raise ProdrecError(f"{self.out} could not be written after {before:,} rows ({detail}).") from error
+            raise ProdrecError(f"{self.out} could not be written after {start:,} rows ({detail}).") from error
 
     def _finish(self) -> None:
+        """Write the classes, the states and the root attributes."""
         if not self.n:
             raise ProdrecError(f"no row was scored, so {self.out} was not written.")
-        taxonomy = self.taxonomy
-        counts = self.train_images
-        ancestors = taxonomy.ancestors()
-        for level, names, parents in zip(taxonomy.levels, taxonomy.names, taxonomy.parents, strict=True):
-            at = taxonomy.levels.index(level)
-            images = np.zeros(len(names), dtype=np.int64)
-            np.add.at(images, ancestors[:, at], counts)
-            group = self._file.create_group(f"classes/{key(level)}")
-            names.write_hdf5(group, "name")
-            group["parent"] = parents.astype(np.int32)
-            group["train_images"] = images
+        for depth, level in enumerate(self.taxonomy.levels):
+            images = np.zeros(self.taxonomy.count(level), dtype=np.int64)
+            np.add.at(images, self.taxonomy.ancestors()[:, depth], self.train_images)
+            write_level(self._file, self.taxonomy, level)["train_images"] = images
         for attribute in self.attributes:
-            Texts.of(attribute.states).write_hdf5(self._file.require_group("states"), key(attribute.name))
-        origin = {
+            group = self._file.require_group("states")
+            Texts.from_strings(attribute.states).write_hdf5(group, object_name(attribute.name))
+        description = {
             "run": self.origin.run,
             "family": self.origin.family,
             "seed": self.origin.seed,
             "with_titles": self.origin.with_titles,
             "recipe": self.origin.recipe,
             "splits": list(self.origin.splits),
-            "levels": list(taxonomy.levels),
+            "levels": list(self.taxonomy.levels),
             "attributes": [attribute.name for attribute in self.attributes],
         }
-        content = Fingerprint().add("made_from", self.origin.made_from).add("origin", origin)
-        taxonomy.add_to(content)
-        content.add("train_images", counts)
-        content.add("states", [list(attribute.states) for attribute in self.attributes])
-        for name in sorted(self._hashes):
-            content.add(name, self._hashes[name].digest())
-        self.fingerprint = content.hexdigest()
-        head = header(
+        self.fingerprint = self._hash_content(description)
+        header = make_header(
             "scores",
             fingerprint=self.fingerprint,
             made_from=self.origin.made_from,
             h5py=h5py.__version__,
             **self._libraries,
         )
-        for name, value in {**head, **origin, "rows": self.n}.items():
-            plain = isinstance(value, str | int | bool)
-            self._file.attrs[name] = value if plain else json.dumps(value, ensure_ascii=False)
+        write_attributes(self._file, {**header, **description, "rows": self.n})
+
+    def _hash_content(self, description: Mapping[str, Any]) -> str:
+        content = Fingerprint().add("made_from", self.origin.made_from).add("origin", description)
+        self.taxonomy.add_to(content)
+        content.add("train_images", self.train_images)
+        content.add("states", [list(attribute.states) for attribute in self.attributes])
+        for name in sorted(self._hashes):
+            content.add(name, self._hashes[name].digest())
+        return content.hexdigest()

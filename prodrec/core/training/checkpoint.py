@@ -33,7 +33,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from prodrec.core.base import dist, memory
-from prodrec.core.base.artefact import Fingerprint, check_header, header
+from prodrec.core.base.artefact import Fingerprint, check_header, make_header
 from prodrec.core.base.console import warn
 from prodrec.core.base.errors import BadArtefact, Mismatch, ProdrecError
 from prodrec.core.base.rank_failures import is_lost_contact
@@ -65,7 +65,7 @@ class Checkpoints:
     def __init__(self, directory: Path, *, run: str) -> None:
         self.directory, self.run = directory, run
         # what the ranks tell each other from the thread that writes must not meet what they tell in training
-        self._group = c10d.new_group(backend="gloo", timeout=dist.LONGEST_WAIT) if dist.world_size() > 1 else None
+        self._group = c10d.new_group(backend="gloo", timeout=dist.TIMEOUT) if dist.world_size() > 1 else None
         self._writing: tuple[Path, futures.Future[Any]] | None = None
 
     def save(
@@ -86,7 +86,7 @@ class Checkpoints:
             tensors = {name: tensor for name, tensor in tensors.items() if name in shards}
         place = self.directory / f"step-{position.step:08d}"
         plain = {"position": asdict(position), "extra": extra, "best": bool(best)}
-        content = header(
+        content = make_header(
             "checkpoint",
             fingerprint=Fingerprint().add("run", self.run).add("plain", plain).hexdigest(),
             made_from={"run": self.run},

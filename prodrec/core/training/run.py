@@ -23,15 +23,9 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.arrays import load_array
-from prodrec.core.base.artefact import (
-    Fingerprint,
-    header,
-    new_directory,
-    read_json_artefact,
-    refuse_inside_file,
-    write_json,
-)
+from prodrec.core.base.artefact import Fingerprint, make_header, read_json_artefact
 from prodrec.core.base.errors import BadArtefact, NotFound, OutputExists
+from prodrec.core.base.outputs import new_directory, refuse_if_inside_file, write_json
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.training.lock import held_by_this_process
 from prodrec.core.training.weights import map_weights, write_weights
@@ -129,7 +123,9 @@ def create_run(
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
     identity.add("arithmetic", arithmetic).add("word_vectors", word_vectors)
     content = {
-        **header("run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()),
+        **make_header(
+            "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()
+        ),
         "family": recipe["family"],
         "status": "training",
         "identity": identity.hexdigest(),
@@ -162,7 +158,7 @@ def _inputs_of(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 def refuse_if_taken(path: Path, *, force: bool) -> None:
     """Raise OutputExists where `path` is taken and may not be replaced; with `force` only a run is."""
-    refuse_inside_file(path, kind="run")
+    refuse_if_inside_file(path, kind="run")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir():
@@ -211,7 +207,7 @@ def open_run(path: Path) -> Run:
             taxonomy=taxonomy,
             attributes=tuple(Attribute(a["name"], tuple(a["states"])) for a in catalogue["attributes"]),
             train_images=load_array(
-                path / "classes" / "train_images.npy", np.int64, leaves, again="train the run again"
+                path / "classes" / "train_images.npy", np.int64, leaves, remedy="train the run again"
             ),
             vocabulary=vocabulary,
         )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist, rank_failures
 from prodrec.core.base.errors import BadOption, Interrupted, LostContact, ProdrecError
+from prodrec.core.base.outputs import atomic_write
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
@@ -248,9 +249,8 @@ def write_history(run: Run, history: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    beside = run.path / ".history.csv.partial"
-    beside.write_text(text.getvalue(), "utf-8")
-    beside.replace(run.path / "history.csv")
+    with atomic_write(run.path / "history.csv") as partial:
+        partial.write_text(text.getvalue(), "utf-8")
 
 
 def _write_tensorboard(run: Run, row: dict[str, Any]) -> None:

@@ -15,13 +15,13 @@ import pytest
 from prodrec.core.base.config import (
     check_ranges,
     describe,
+    format_value,
     from_dict,
     mapping_keys,
     override,
     parse_assignments,
     read_toml,
     setting,
-    show,
 )
 from prodrec.core.base.errors import BadOption, NotFound
 from prodrec.core.data.photos.config import PhotoConfig
@@ -326,10 +326,10 @@ UNUSUAL = {
 
 @pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
 def test_unusual_values_are_shown_as_they_are_read(key: str, value: Any) -> None:
-    changed = make_recipe("sicot", {key: show(value)})
+    changed = make_recipe("sicot", {key: format_value(value)})
     listed = {row.key: row.value for row in describe(changed.parts())}
     (found,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
-    assert found == value and listed[key] == show(value)
+    assert found == value and listed[key] == format_value(value)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,4 +1,4 @@
-"""What a person sees: results apart from remarks, plain text in a pipe, progress with its rate and the time left."""
+"""Results and messages on their streams, on a terminal and in a pipe; progress with its rate and the time left."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def text_mode(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     yield
-    console.use_json(False)
+    console.set_json_mode(False)
 
 
 class Terminal(io.StringIO):
-    """Standard error as a terminal has it."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -41,47 +41,47 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def table() -> Table:
-    found = Table("leaf", "top-1")
-    found.add_row("T恤 [new] [/] :apple:", "12 %")
-    return found
+    result = Table("leaf", "top-1")
+    result.add_row("T恤 [new] [/] :apple:", "12 %")
+    return result
 
 
-def test_results_and_remarks_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_and_messages_have_their_own_streams(capsys: pytest.CaptureFixture[str]) -> None:
     console.print("a result")
     console.info("a remark")
     console.warn("be careful")
     console.error("it is not there.")
-    found = capsys.readouterr()
-    assert found.out == "a result\n"
-    assert found.err == "a remark\nwarning: be careful\nerror: it is not there.\n"
+    output = capsys.readouterr()
+    assert output.out == "a result\n"
+    assert output.err == "a remark\nwarning: be careful\nerror: it is not there.\n"
 
 
 def test_json_keeps_standard_output_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    console.use_json(True)
+    console.set_json_mode(True)
     console.print("a result")
     console.print(table())
     console.info("a remark")
     with console.progress("training", total=2) as advance:
         advance(2)
     assert not capsys.readouterr().out
-    console.emit_json({"name": "包邮", "value": None})
-    found = capsys.readouterr().out
-    assert json.loads(found) == {"name": "包邮", "value": None}
-    assert "包邮" in found and found.endswith("}\n")
+    console.print_json({"name": "包邮", "value": None})
+    output = capsys.readouterr().out
+    assert json.loads(output) == {"name": "包邮", "value": None}
+    assert "包邮" in output and output.endswith("}\n")
     with pytest.raises(ValueError, match="JSON"):
-        console.emit_json({"value": float("nan")})
+        console.print_json({"value": float("nan")})
     assert not capsys.readouterr().out
 
 
-def test_a_pipe_gets_plain_text_in_lines_as_long_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_plain_text_in_unwrapped_lines(capsys: pytest.CaptureFixture[str]) -> None:
     long = "a path of many words " * 30
     for show in (console.print, console.info, console.warn, console.error):
         show(long)
     console.print(table())
-    found = capsys.readouterr()
-    assert ESCAPE not in found.out + found.err
-    assert len(found.err.splitlines()) == 3
-    assert found.out.splitlines()[0] == long
+    output = capsys.readouterr()
+    assert ESCAPE not in output.out + output.err
+    assert len(output.err.splitlines()) == 3
+    assert output.out.splitlines()[0] == long
 
 
 def test_a_terminal_gets_colour(terminal: Terminal) -> None:
@@ -100,21 +100,21 @@ def test_a_terminal_gets_colour(terminal: Terminal) -> None:
         ("two\nlines\tand a tab", "two\nlines   and a tab"),
     ],
 )
-def test_what_names_hold_is_shown_and_does_nothing(capsys: pytest.CaptureFixture[str], text: str, shown: str) -> None:
+def test_control_characters_of_names_have_no_effect(capsys: pytest.CaptureFixture[str], text: str, shown: str) -> None:
     for show in (console.print, console.info, console.error):
         show(text)
-    found = capsys.readouterr()
-    assert found.out == f"{shown}\n" and found.err == f"{shown}\nerror: {shown}\n"
+    output = capsys.readouterr()
+    assert output.out == f"{shown}\n" and output.err == f"{shown}\nerror: {shown}\n"
 
 
-def test_cells_of_tables_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_cells_of_tables_has_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
     console.print(table())
     assert "T恤 [new] [/] :apple:" in capsys.readouterr().out
 
 
-def test_width_is_that_of_the_place(terminal: Terminal) -> None:
-    assert console.width() == console.WIDTH_WHEN_PIPED
-    console.use_json(True)
+def test_width_is_that_of_the_stream(terminal: Terminal) -> None:
+    assert console.width() == console.PIPED_WIDTH
+    console.set_json_mode(True)
     with redirect_stderr(terminal):
         assert console.width() == 140
 
@@ -140,7 +140,7 @@ def test_progress_survives_an_error(terminal: Terminal) -> None:
     with redirect_stderr(terminal), pytest.raises(KeyboardInterrupt), bar as advance:
         advance()
         raise KeyboardInterrupt
-    assert terminal.getvalue().endswith(f"{ESCAPE}[?25h")  # the cursor is back
+    assert terminal.getvalue().endswith(f"{ESCAPE}[?25h")  # shows the cursor again
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_piped_progress_is_a_plain_line_every_half_minute(capsys: pytest.Capture
     ]
 
 
-def test_piped_progress_without_an_end(capsys: pytest.CaptureFixture[str], clock: Any) -> None:
+def test_piped_progress_without_a_total(capsys: pytest.CaptureFixture[str], clock: Any) -> None:
     with console.progress("reading", total=None) as advance:
         advance()
         clock.now += 40
@@ -172,16 +172,16 @@ def test_piped_progress_without_an_end(capsys: pytest.CaptureFixture[str], clock
     assert capsys.readouterr().err == "reading: 4 rows, 0.1 rows/s\n"
 
 
-def test_short_work_says_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_prints_nothing_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress("reading", total=3) as advance:
         advance(3)
     assert not capsys.readouterr().err
 
 
-def test_little_work_is_not_shown_where_that_is_asked(terminal: Terminal) -> None:
+def test_progress_is_shown_from_a_minimum_total(terminal: Terminal) -> None:
     with redirect_stderr(terminal):
         for total in (9, 10):
             before = terminal.getvalue()
-            with console.progress("reading", total=total, least=10) as advance:
+            with console.progress("reading", total=total, minimum=10) as advance:
                 advance(total)
             assert (terminal.getvalue() == before) == (total < 10)

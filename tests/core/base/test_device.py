@@ -1,4 +1,4 @@
-"""Devices by name, and workers by what the device leaves of the cores."""
+"""Devices by name; the number of workers by device and cores."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from prodrec.core.base.device import available_cores, choose_device, choose_work
 from prodrec.core.base.errors import BadOption
 
 
-def test_auto_takes_the_gpu_where_there_is_one():
+def test_auto_is_the_gpu_if_there_is_one():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("tpu9000", "is no device"),
         ("meta", "is not supported"),
         (f"cuda:{torch.cuda.device_count()}", f"has {torch.cuda.device_count()} GPUs"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused(name, told):
-    with pytest.raises(BadOption, match=told):
+def test_a_missing_device_is_refused(name, message):
+    with pytest.raises(BadOption, match=message):
         choose_device(name)
 
 
-def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
+def test_the_number_of_workers(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert choose_workers(0, cpu) == 0 and choose_workers(5, gpu) == 5
     monkeypatch.setattr(device, "available_cores", lambda: 16)
@@ -39,7 +39,7 @@ def test_workers_are_as_asked_or_leave_cores_to_the_cpu(monkeypatch):
     assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
 
 
-def test_cores_are_those_of_the_job():
+def test_cores_are_counted_for_the_job():
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
@@ -49,7 +49,7 @@ def test_cores_are_those_of_the_job():
     assert available_cores() == len(allowed)
 
 
-def test_every_rank_takes_its_own_gpu_and_its_share_of_the_cores(monkeypatch):
+def test_every_rank_has_its_own_gpu_and_a_share_of_the_cores(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(device, "available_cores", lambda: 8)

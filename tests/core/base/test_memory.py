@@ -1,4 +1,4 @@
-"""Available memory, read from the files of a machine that is made up."""
+"""Available memory, read from the files of an invented machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIB = 2**30
 
 def machine(root: Path, *, cgroup: str, groups: dict[str, dict[str, str]]) -> Path:
     files = {"proc/meminfo": f"MemTotal: 99 kB\nMemAvailable: {8 * 2**20} kB\n", "proc/self/cgroup": cgroup}
-    files |= {f"sys/fs/cgroup/{name}/{file}": text for name, found in groups.items() for file, text in found.items()}
+    files |= {f"sys/fs/cgroup/{name}/{file}": text for name, group in groups.items() for file, text in group.items()}
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -25,18 +25,18 @@ def test_a_machine_without_limits(tmp_path: Path) -> None:
     assert available(machine(tmp_path, cgroup="0::/job\n", groups=groups)) == 8 * GIB
 
 
-@pytest.mark.parametrize("inside", ["/slurm/job", "/elsewhere"])  # a container does not see the place it is in
-def test_the_tightest_group_counts_and_cached_files_do_not(tmp_path: Path, inside: str) -> None:
+@pytest.mark.parametrize("inside", ["/slurm/job", "/elsewhere"])  # a container does not see its own cgroup
+def test_the_tightest_cgroup_counts_without_cached_files(tmp_path: Path, inside: str) -> None:
     groups = {
         "slurm/job": {"memory.max": "max", "memory.current": "1", "memory.stat": "inactive_file 0\n"},
         "slurm": {"memory.max": str(3 * GIB), "memory.current": str(2 * GIB), "memory.stat": f"inactive_file {GIB}\n"},
         "": {"memory.max": str(6 * GIB), "memory.current": str(2 * GIB), "memory.stat": "inactive_file 0\n"},
     }
-    found = available(machine(tmp_path, cgroup=f"0::{inside}\n", groups=groups))
-    assert found == (2 * GIB if inside == "/slurm/job" else 4 * GIB)
+    bytes_available = available(machine(tmp_path, cgroup=f"0::{inside}\n", groups=groups))
+    assert bytes_available == (2 * GIB if inside == "/slurm/job" else 4 * GIB)
 
 
-def test_version_1(tmp_path: Path) -> None:
+def test_cgroups_of_version_1(tmp_path: Path) -> None:
     group = {
         "memory.limit_in_bytes": str(2 * GIB),
         "memory.usage_in_bytes": str(GIB),
@@ -45,6 +45,6 @@ def test_version_1(tmp_path: Path) -> None:
     assert available(machine(tmp_path, cgroup="4:memory:/a\n1:cpu:/a\n", groups={"memory/a": group})) == GIB + 7
 
 
-def test_this_machine_and_one_that_tells_nothing(tmp_path: Path) -> None:
+def test_this_machine_and_one_without_proc(tmp_path: Path) -> None:
     assert available() > 2**20
     assert available(tmp_path) > 2**20

@@ -149,8 +149,8 @@ def test_the_first_difference_is_told(other: Taxonomy, told: str | None) -> None
 
 def test_the_class_above_is_found_between_any_two_levels() -> None:
     found = tree(names=(("r", "s"), ("a", "b", "c"), ("w", "x", "y", "z")), parents=((-1, -1), (1, 0, 1), (2, 0, 1, 1)))
-    assert found.above("leaf", "middle").tolist() == [2, 0, 1, 1]
-    assert found.above("leaf", "root").tolist() == [1, 1, 0, 0]
-    assert found.above("middle", "root").tolist() == [1, 0, 1]
-    assert found.above("middle", "middle").tolist() == [0, 1, 2]
-    assert found.climb(np.array([3, 0, 3]), "leaf", "root").tolist() == [0, 1, 0]
+    assert found.ancestors_of_level("leaf", "middle").tolist() == [2, 0, 1, 1]
+    assert found.ancestors_of_level("leaf", "root").tolist() == [1, 1, 0, 0]
+    assert found.ancestors_of_level("middle", "root").tolist() == [1, 0, 1]
+    assert found.ancestors_of_level("middle", "middle").tolist() == [0, 1, 2]
+    assert found.ancestors_of(np.array([3, 0, 3]), "leaf", "root").tolist() == [0, 1, 0]

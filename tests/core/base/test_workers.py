@@ -1,3 +1,5 @@
+"""Jobs in worker processes: the order of the results, and how the work ends."""
+
 from __future__ import annotations
 
 import os
@@ -18,7 +20,7 @@ def test_results_are_in_order(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_errors_come_through(workers: int) -> None:
+def test_errors_are_raised(workers: int) -> None:
     results = map_in_order(partial(floordiv, 12), [3, 2, 0, 1], workers=workers)
     assert next(results) == 4
     assert next(results) == 6
@@ -26,12 +28,12 @@ def test_errors_come_through(workers: int) -> None:
         next(results)
 
 
-def test_a_process_that_dies_is_told() -> None:
+def test_a_dead_worker_is_an_error() -> None:
     with pytest.raises(ProdrecError, match="fewer --workers"):
         list(map_in_order(os._exit, [3], workers=2))
 
 
-def test_giving_up_early_ends_the_work() -> None:
-    results = map_in_order(int, ("1" for _ in iter(int, 1)), workers=2)  # without end
+def test_closing_the_iterator_ends_the_work() -> None:
+    results = map_in_order(int, ("1" for _ in iter(int, 1)), workers=2)  # endless
     assert next(results) == 1
     results.close()  # type: ignore[attr-defined]

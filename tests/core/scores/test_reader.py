@@ -173,7 +173,10 @@ def test_values_that_the_schema_forbids(draw_scores: Any, change: Any, told: str
 
 def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
     path = edit(draw_scores(top_k=3).path, put("top_k/leaf/classes", (5, 1), 99))
-    with open_scores(path) as scores, pytest.raises(BadArtefact, match="row 15 keeps a class of leaf"):
+    with (
+        open_scores(path) as scores,
+        pytest.raises(BadArtefact, match="row 15 has the score of a class of leaf that does not exist"),
+    ):
         list(scores.chunks())
 
 

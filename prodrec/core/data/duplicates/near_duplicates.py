@@ -104,7 +104,7 @@ def _near_groups(hashes_P: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
     total = count_comparisons(hashes_H[structured], bits)
     if total >= WARN_FROM_PAIRS:
         console.info(f"{total:,} pairs of photos are compared, which takes minutes; --near-duplicates off skips this")
-    with console.progress("comparing photos", total=total, unit="pairs", least=PROGRESS_FROM_PAIRS) as advance:
+    with console.progress("comparing photos", total=total, unit="pairs", minimum=PROGRESS_FROM_PAIRS) as advance:
         pairs = near_pairs(hashes_H[structured], bits, advance=advance)
         return join_pairs(start_P, (first_H[structured[chunk]] for chunk in pairs))
 

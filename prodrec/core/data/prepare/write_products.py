@@ -33,7 +33,7 @@ def write_products(path: Path, contents: DatasetContents) -> None:
     from polars.io.plugins import register_io_source
 
     total = len(contents.rows_N)
-    with console.progress("writing products", total=total, unit="products", least=MIN_ROWS_FOR_PROGRESS) as advance:
+    with console.progress("writing products", total=total, unit="products", minimum=MIN_ROWS_FOR_PROGRESS) as advance:
 
         def read(*_: object) -> Iterator[pl.DataFrame]:  # polars passes column and row selections, here always none
             for chunk in _product_chunks(contents):

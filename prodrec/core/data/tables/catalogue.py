@@ -1,7 +1,7 @@
 """Combine tables with any column names into one catalogue: id, image, title, category levels and attributes per row.
 
-A missing value is null. The catalogue of a table is stored in Parquet files; chunks of rows or single columns are read
-into memory, so that tens of millions of rows need little of it.
+A missing value is null. The catalogue is stored in Parquet files, from which single columns or chunks of rows are read.
+Tens of millions of rows therefore need little memory.
 
 Shapes: M rows of all tables, R rows of one call.
 """
@@ -39,8 +39,8 @@ PATH_SEPARATORS = (" > ", ">", "|", " / ", "/")
 class Catalogue:
     """All rows of all tables, one table after the other.
 
-    frame:          numbers: table (an index into `tables`), table_row, and, if the levels come from paths, `depth`,
-                    the number of levels of the row's path; text: id, image, title, split, level_0 …, attribute_0 …
+    frame:          columns of text: id, image, title, split, level_0 …, attribute_0 …; of numbers: table, an index into
+                    `tables`, and table_row; only if levels come from paths: depth, the number of levels in the path
     row_count:      M
     tables:         the paths of the tables
     levels:         the names of the category levels, shallowest first
@@ -103,7 +103,7 @@ def read_catalogue(
     missing_values: Sequence[str] = (),
     needs_image: bool = True,
 ) -> Catalogue:
-    """Read all tables. The columns are resolved in the first table; the others must have the same ones.
+    """Read all tables. The first one determines the columns; the others must have the same ones.
 
     scratch:        a directory for the Parquet files of the catalogue; it must exist as long as the catalogue is used
     missing_values: values that count as missing, besides the empty text
@@ -174,7 +174,7 @@ def catalogue_from_folders(names: Sequence[str], folder: Path, levels: Sequence[
 
 
 def _select_roles(frame: pl.LazyFrame, columns: ColumnNames, missing_values: Sequence[str]) -> pl.LazyFrame:
-    """Select the columns of Catalogue.frame: stripped of spaces, and null where a value is missing."""
+    """Select the columns of Catalogue.frame. Values are stripped of spaces, and missing values are null."""
     import polars as pl
 
     def text(column: str | None, name: str) -> pl.Expr:
@@ -199,8 +199,8 @@ def _select_roles(frame: pl.LazyFrame, columns: ColumnNames, missing_values: Seq
 def _split_paths(frame: pl.LazyFrame, separator: str, names: Sequence[str]) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     """Replace the column `path` by level_0 … and `depth`; also return the names of the levels.
 
-    There are as many levels as `names`, else as in most rows. A row of another depth has null levels. Without `names`
-    the levels are level1, level2, …, leaf.
+    The number of levels is that of `names`, or without `names` the most frequent depth; then the levels are named
+    level1, level2, …, leaf. A row of another depth has null levels.
     """
     import polars as pl
 

@@ -9,7 +9,6 @@ Shapes: V words of the vocabulary (row i is word id i + 1), E numbers in a vecto
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base import artefact
-from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, nearest
+from prodrec.core.base import artefact, hdf5, outputs
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, did_you_mean
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.titles.tokenizer import normalise_text
 
@@ -45,7 +44,7 @@ class WordVectors:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", Texts.of(self.words))
+        object.__setattr__(self, "words", Texts.from_strings(self.words))
         assert len(self.words) == len(self.vectors_VE) == len(self.known_V)
 
     def __len__(self) -> int:
@@ -73,18 +72,22 @@ def save_word_vectors(path: Path, word_vectors: WordVectors, *, force: bool = Fa
     import gensim
     import h5py
 
-    header = artefact.header(
+    header = artefact.make_header(
         "embeddings",
         fingerprint=word_vectors.fingerprint,
         made_from={"dataset": word_vectors.dataset_fingerprint},
         gensim=gensim.__version__,
     )
-    with artefact.new_file(path, kind="embeddings", force=force) as partial, h5py.File(partial, "w") as file:
-        for key, value in header.items():
-            file.attrs[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
-        file.attrs["method"] = word_vectors.method
-        file.attrs["settings"] = json.dumps(dict(word_vectors.settings), ensure_ascii=False)
-        file.attrs["dimension"] = word_vectors.dimension
+    with outputs.new_file(path, kind="embeddings", force=force) as partial, h5py.File(partial, "w") as file:
+        hdf5.write_attributes(
+            file,
+            {
+                **header,
+                "method": word_vectors.method,
+                "settings": dict(word_vectors.settings),
+                "dimension": word_vectors.dimension,
+            },
+        )
         word_vectors.words.write_hdf5(file, "words")
         file.create_dataset("vectors", data=word_vectors.vectors_VE)
         file.create_dataset("known", data=word_vectors.known_V)
@@ -103,15 +106,14 @@ def load_word_vectors(path: Path, *, dataset_fingerprint: str | None = None) -> 
         raise NotFound(f"{path} does not exist; `prodrec pretrain-embeddings` makes it.")
     try:
         with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
-            artefact.check_header(attributes, kind="embeddings", path=path)
+            attributes = hdf5.read_attributes(file, kind="embeddings", path=path, json_names=("made_from", "settings"))
             word_vectors = WordVectors(
                 words=Texts.read_hdf5(file, "words"),
                 vectors_VE=file["vectors"][:],
                 known_V=file["known"][:].astype(bool),
-                dataset_fingerprint=json.loads(attributes["made_from"])["dataset"],
+                dataset_fingerprint=attributes["made_from"]["dataset"],
                 method=attributes["method"],
-                settings=json.loads(attributes["settings"]),
+                settings=attributes["settings"],
             )
     except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
         raise BadArtefact(f"{path} is truncated or no embeddings file ({error}); make it again.") from error
@@ -132,7 +134,7 @@ def nearest_words(word_vectors: WordVectors, word: str, k: int = 10) -> list[tup
     words = word_vectors.words.take(known)
     query = word if word in words else normalise_text(word)
     if query not in words:
-        raise BadOption(f"no vector for the word {word!r}{nearest(query, words.like(query))}.")
+        raise BadOption(f"no vector for the word {word!r}{did_you_mean(query, words)}.")
     vectors_KE = word_vectors.vectors_VE[known]
     unit_KE = vectors_KE / np.maximum(np.linalg.norm(vectors_KE, axis=1, keepdims=True), 1e-12)
     own = words.index(query)

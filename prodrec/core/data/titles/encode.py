@@ -1,4 +1,4 @@
-"""Titles as word ids: split all titles, build the vocabulary, and encode every title with it, in one pass.
+"""Encoding titles as word ids: split all titles, build the vocabulary, and replace the words of every title by ids.
 
 Shapes: N titles, n titles of a chunk, W words of a chunk of titles.
 """
@@ -19,7 +19,7 @@ from prodrec.core.data.titles.tokenizer import Tokenizer
 from prodrec.core.data.titles.vocabulary import TrimBy, TrimReport, Vocabulary, check_trim_shares, trim_words
 
 _CHUNK = 10_000
-"""Titles of a chunk. Several chunks wait for every process, so larger ones would take much memory on 64 cores."""
+"""Titles of a chunk. `map_in_order` queues several chunks for every process, which takes memory on many cores."""
 _TITLES_BETWEEN_CHECKS = 1_000
 
 Chunk = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
@@ -39,8 +39,8 @@ def encode_titles(
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
     """Split the titles, build the vocabulary (see `vocabulary.trim_words`) and encode every title.
 
-    Returns the word ids of N titles, the vocabulary and what trimming dropped. A title that is None or contains no
-    word of the vocabulary becomes an empty row.
+    Return the word ids of N titles, the vocabulary, and the report of what trimming dropped. The titles are read once.
+    A title that is None or contains no word of the vocabulary becomes an empty row.
 
     counted_N: the titles whose words make up the vocabulary; by default all
     workers:   processes that split titles; the result does not depend on their number
@@ -56,8 +56,8 @@ def encode_titles(
         advance(len(lengths_n))
     tokens = Ragged.from_lengths(np.frombuffer(values, np.int32), np.concatenate(lengths))
     counted_N = np.ones(len(tokens), bool) if counted_N is None else counted_N
-    counts = tokens.counts(counted_N, below=len(provisional_ids))
-    words_before = Texts.of(provisional_ids)
+    counts = tokens.value_counts(counted_N, size=len(provisional_ids))
+    words_before = Texts.from_strings(provisional_ids)
     occurring = np.flatnonzero(counts)
     if len(occurring) < len(counts):
         words_before, counts = words_before.take(occurring), counts[occurring]
@@ -65,9 +65,9 @@ def encode_titles(
     vocabulary, report = trim_words(words_before, counts, made_by, drop_frequent, drop_rare, by)
     final_ids = np.zeros(len(provisional_ids), np.int32)
     final_ids[occurring] = vocabulary.words.find(words_before) + 1
-    for _, chunk in tokens.pieces():
+    for _, chunk in tokens.chunks():
         chunk.values[:] = final_ids[chunk.values]
-    return tokens.keep(tokens.values > 0), vocabulary, report
+    return tokens.filter(tokens.values > 0), vocabulary, report
 
 
 def _split_in_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int) -> Iterator[Chunk]:
@@ -78,6 +78,7 @@ def _split_in_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers
 
 
 def _split_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> Chunk:
+    """Split the titles of one chunk, in a worker process."""
     words_by_title: list[Sequence[str]] = []
     for i, title in enumerate(titles):
         if i % _TITLES_BETWEEN_CHECKS == 0:

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prodrec.core.base.errors import BadOption, nearest
+from prodrec.core.base.errors import BadOption, did_you_mean
 
 TOKENIZERS = ("rjieba", "jieba")
 """In order of preference: rjieba is faster and gives the same words."""
 
 _CACHED_RUNS = 1 << 16
-"""Runs of Chinese characters whose words each tokenizer caches."""
+"""Runs of Chinese characters whose words a tokenizer keeps in its cache."""
 
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # Letters and digits of all scripts except Chinese, with the marks that scripts such as Devanagari and Thai add to them.
@@ -89,9 +89,11 @@ def choose_tokenizer(name: str | None = None) -> Tokenizer:
     if name is None:
         name = next((known for known in TOKENIZERS if importlib.util.find_spec(known)), "jieba")
     if name not in TOKENIZERS:
-        raise BadOption(f"unknown tokenizer {name!r}{nearest(name, TOKENIZERS)}; there are {' and '.join(TOKENIZERS)}.")
+        raise BadOption(
+            f"unknown tokenizer {name!r}{did_you_mean(name, TOKENIZERS)}; there are {' and '.join(TOKENIZERS)}."
+        )
     if not importlib.util.find_spec(name):
-        raise BadOption(f"the tokenizer {name} is not installed; `pip install {name}`, or leave the choice to prodrec.")
+        raise BadOption(f"the tokenizer {name} is not installed; `pip install {name}`, or let prodrec choose.")
     return Tokenizer(name, importlib.metadata.version(name))
 
 

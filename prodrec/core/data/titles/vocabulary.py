@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TrimBy = Literal["words", "occurrences"]
 
 _MOST_EXAMPLES = 8
-"""Dropped words that a TrimReport lists for each end of the vocabulary."""
+"""Most words that a TrimReport lists as examples, for each end of the vocabulary."""
 _LINE = r"^(?<word>[^\t]+)\t(?<count>[0-9]{1,18})$"
 """A line of the vocabulary file. Every number of 18 digits fits into an int64."""
 
@@ -50,7 +50,7 @@ class Vocabulary:
     tokenizer_version: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", Texts.of(self.words))
+        object.__setattr__(self, "words", Texts.from_strings(self.words))
         assert len(self.words) == len(self.counts)
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Vocabulary:
     def load(cls, path: Path, *, tokenizer: str, tokenizer_version: str) -> Vocabulary:
         """Read a file that `save` wrote. Raise NotFound, or BadArtefact with the number of the bad line.
 
-        A polars column replaces a Python string for each word, which takes 80 MB for a million words.
+        The words stay in polars columns: a million Python strings would take 80 MB.
         """
         import polars as pl
 
@@ -86,22 +86,22 @@ class Vocabulary:
         try:
             raw = path.read_bytes()
         except FileNotFoundError as error:
-            raise NotFound(f"{path} does not exist; expected one word and its count a line.") from error
+            raise NotFound(f"{path} does not exist; expected a file with a word and its count on each line.") from error
         if raw and not raw.endswith(b"\n"):
-            count = raw.count(b"\n")
-            raise BadArtefact(f"{path} ends in the middle of line {count + 1}; make the dataset again.")
+            complete_lines = raw.count(b"\n")
+            raise BadArtefact(f"{path} ends in the middle of line {complete_lines + 1}; make the dataset again.")
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
             raise BadArtefact(f"{path} is not UTF-8 text ({error}); make the dataset again.") from error
         lines = pl.Series([text]).str.split("\n").explode().head(-1)
         fields = lines.str.extract_groups(_LINE).struct.unnest()
-        for number in fields["count"].is_null().arg_true().head(1):
-            raise BadArtefact(
-                f"{path}, line {number + 1}: found {lines[number]!r}, expected a word, a tab and a count."
-            )
+        bad_lines = fields["count"].is_null().arg_true()
+        if len(bad_lines):
+            first = bad_lines[0]
+            raise BadArtefact(f"{path}, line {first + 1}: found {lines[first]!r}, expected a word, a tab and a count.")
         words, counts = Texts.from_polars(fields["word"]), fields["count"].cast(pl.Int64).to_numpy()
-        repeated = words.first_repeated()
+        repeated = words.first_duplicate()
         if repeated is not None:
             raise BadArtefact(f"{path} has the word {words[repeated]!r} twice; make the dataset again.")
         return cls(words, counts, tokenizer, tokenizer_version)
@@ -150,12 +150,12 @@ def trim_words(
 ) -> tuple[Vocabulary, TrimReport]:
     """Sort the words by decreasing count and drop the most and the least frequent ones (paper A §4.1).
 
-    With by="words", the two shares are shares of the distinct words. With by="occurrences", drop as many of the most
-    (least) frequent words as together make up no more than that share of the running text. Raise BadOption if the
-    shares leave no words.
+    With by="words", `drop_frequent` and `drop_rare` are shares of the distinct words. With by="occurrences", they are
+    the largest shares of the running text that the dropped words may make up together. Raise BadOption if the shares
+    leave no words.
     """
     check_trim_shares(drop_frequent, drop_rare, by)
-    words, counts = _sort_by_count(Texts.of(words), counts)
+    words, counts = _sort_by_count(Texts.from_strings(words), counts)
     total, end = int(counts.sum()), len(words)
     # 1e-9: a share that ends exactly on a word includes it in spite of rounding.
     if by == "words":

@@ -12,14 +12,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.device import available_cores
-from prodrec.core.base.errors import BadOption, BadTable, nearest
+from prodrec.core.base.errors import BadOption, BadTable, did_you_mean
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.titles.embeddings import WordVectors, random_vectors
 from prodrec.core.data.titles.vocabulary import require_vocabulary
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
 Method = Literal["skip-gram", "cbow"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 DEFAULT_DIMENSION = 128
 
@@ -56,7 +57,7 @@ def train_word_vectors(
     """Train word2vec on the titles of the training split.
 
     window:        context words on each side. Ten cover most titles, in which word order matters little (A §3.2).
-    epochs:        passes over all titles; by default as many as read five million words, but 5 to 200
+    epochs:        passes over all titles; by default as many as it takes to read five million words, within 5 to 200
     negative:      noise words for each real one
     subsample:     words that make up a larger share of the text are read less often; 0 reads all
     workers:       threads; by default one for each core
@@ -67,15 +68,15 @@ def train_word_vectors(
     for name, value in (("dimension", dimension), ("window", window), ("epochs", epochs), ("negative", negative)):
         if value is not None and value < 1:
             raise BadOption(f"{name}={value} must be at least 1.")
-    if method not in ("skip-gram", "cbow"):
-        raise BadOption(f"method {method!r} is not known{nearest(method, ('skip-gram', 'cbow'))}; skip-gram or cbow.")
+    if method not in METHODS:
+        raise BadOption(f"method {method!r} is not known{did_you_mean(method, METHODS)}; skip-gram or cbow.")
     if deterministic and workers not in (None, 1):
         raise BadOption(f"workers={workers} contradicts deterministic, which needs one.")
     vocabulary = require_vocabulary(dataset)
     rows = dataset.rows("train")
     is_train_N = np.zeros(len(dataset.tokens), bool)
     is_train_N[rows] = True
-    counts_V = dataset.tokens.counts(is_train_N, below=len(vocabulary) + 1)[1:]
+    counts_V = dataset.tokens.value_counts(is_train_N, size=len(vocabulary) + 1)[1:]
     total_words = int(counts_V.sum())
     if not total_words:
         raise BadTable(f"{dataset.path} has no words in the titles of its training split; word vectors need some.")

@@ -1,0 +1,72 @@
+"""The parts that all HDF5 files of prodrec share: the header in the root attributes, and the classes of a taxonomy.
+
+The functions take open files and groups of h5py. This module does not import h5py.
+
+Shapes: C classes of a level, b bytes of their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prodrec.core.base.artefact import check_header
+from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.base.texts import Texts
+
+LIBVER = ("v110", "v110")
+"""The HDF5 1.10 format. Its metadata has checksums, and a flipped byte raises an error. With the older default format
+some flipped bytes sent the library into an endless loop (measured with HDF5 2.0)."""
+
+
+def object_name(name: str) -> str:
+    """Return the name of a level or attribute, escaped for use as the name of an HDF5 object."""
+    return name.replace("%", "%25").replace("/", "%2F").replace(".", "%2E")
+
+
+def write_attributes(file: Any, values: Mapping[str, Any], *, ensure_ascii: bool = False) -> None:
+    """Write root attributes: strings, numbers and booleans as they are, all other values as JSON."""
+    for name, value in values.items():
+        is_scalar = isinstance(value, str | int | float | bool)
+        file.attrs[name] = value if is_scalar else json.dumps(value, ensure_ascii=ensure_ascii)
+
+
+def read_attributes(file: Any, *, kind: str, path: Path, json_names: Collection[str]) -> dict[str, Any]:
+    """Return the root attributes of an artefact as plain Python values, after checking the header.
+
+    json_names: the attributes that `write_attributes` may have written as JSON; all of them must exist
+
+    Raise BadArtefact for the header of another artefact, KeyError or ValueError if an attribute is missing or damaged.
+    """
+    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
+    check_header(attributes, kind=kind, path=path)
+    for name in json_names:
+        if isinstance(attributes[name], str):
+            attributes[name] = json.loads(attributes[name])
+    return attributes
+
+
+def write_level(file: Any, taxonomy: Taxonomy, level: str) -> Any:
+    """Write the classes of a level to a new group `classes/<level>`, and return the group.
+
+    Its datasets are `name` (uint8 [b]), `name_offsets` (int64 [C + 1]) and `parent` (int32 [C]).
+    """
+    depth = taxonomy.levels.index(level)
+    group = file.create_group(f"classes/{object_name(level)}")
+    taxonomy.names[depth].write_hdf5(group, "name")
+    group["parent"] = taxonomy.parents[depth]
+    return group
+
+
+def read_taxonomy(file: Any, levels: Sequence[str]) -> Taxonomy:
+    """Return the taxonomy of the levels that `write_level` wrote, shallowest first.
+
+    Raise KeyError, ValueError or AssertionError if it is missing or damaged.
+    """
+    groups = [file[f"classes/{object_name(level)}"] for level in levels]
+    names = tuple(Texts.read_hdf5(group, "name") for group in groups)
+    return Taxonomy(tuple(levels), names, tuple(group["parent"][:] for group in groups))

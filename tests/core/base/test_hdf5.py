@@ -1,0 +1,79 @@
+"""The header and the classes in an HDF5 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from prodrec.core.base.artefact import make_header
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy, write_attributes, write_level
+from prodrec.core.base.taxonomy import Taxonomy
+
+HEADER = make_header("scores", fingerprint="ab", made_from={"run": "cd"}, h5py="3")
+JSON_NAMES = ("made_from", "made_by", "seed", "levels")
+VALUES = {**HEADER, "rows": 3, "with_titles": True, "penalty": 0.5, "run": '{"a": 1}', "seed": None, "levels": ["颜色"]}
+
+
+def write(path: Path, values: dict[str, Any], *, ensure_ascii: bool = False) -> None:
+    with h5py.File(path, "w") as file:
+        write_attributes(file, values, ensure_ascii=ensure_ascii)
+
+
+@pytest.mark.parametrize("ensure_ascii", [False, True])
+def test_attributes_are_read_as_they_were_written(tmp_path: Path, ensure_ascii: bool) -> None:
+    write(tmp_path / "s.h5", VALUES, ensure_ascii=ensure_ascii)
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert file.attrs["levels"] == (r'["\u989c\u8272"]' if ensure_ascii else '["颜色"]')
+        attributes = read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+    assert attributes == VALUES
+    assert {name: type(value) for name, value in attributes.items()} == {n: type(v) for n, v in VALUES.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"prodrec": "run"}, BadArtefact, "is a prodrec run, not a prodrec scores"),
+        ({"levels": "[1"}, ValueError, "delimiter"),
+    ],
+)
+def test_damaged_attributes_are_refused(
+    tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    write(tmp_path / "s.h5", {**VALUES, **change})
+    with h5py.File(tmp_path / "s.h5") as file, pytest.raises(error, match=message):
+        read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+
+
+def test_a_missing_attribute_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "s.h5", HEADER)
+    with h5py.File(tmp_path / "s.h5") as file, pytest.raises(KeyError, match="seed"):
+        read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+
+
+TAXONOMY = Taxonomy(("root", "a/b.c"), (("x", "y"), ("q", "颜色", "r")), (np.array([-1, -1]), np.array([1, 0, 0])))  # type: ignore[arg-type]
+
+
+def test_a_taxonomy_is_read_as_it_was_written(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for level in TAXONOMY.levels:
+            write_level(file, TAXONOMY, level)["train_images"] = np.arange(TAXONOMY.count(level))
+        assert sorted(file["classes"]) == ["a%2Fb%2Ec", "root"]
+        assert sorted(file["classes/root"]) == ["name", "name_offsets", "parent", "train_images"]
+        assert read_taxonomy(file, TAXONOMY.levels) == TAXONOMY
+        file["classes/root/name_offsets"][1] = 9
+        with pytest.raises(ValueError, match="offsets do not fit"):
+            read_taxonomy(file, TAXONOMY.levels)
+        with pytest.raises(KeyError, match="leaf"):
+            read_taxonomy(file, ["leaf"])
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"), [("leaf", "leaf"), ("a/b", "a%2Fb"), ("50%.", "50%25%2E"), ("颜色", "颜色")]
+)
+def test_names_of_objects_are_escaped(name: str, escaped: str) -> None:
+    assert object_name(name) == escaped
