@@ -51,7 +51,7 @@ def test_a_place_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_earlier_demo_is_replaced_with_force_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STEPS", ("--version",))
-    monkeypatch.setattr(module, "_figures", lambda out: {})
+    monkeypatch.setattr(module, "_accuracies", lambda out: {})
     assert module.demo(tmp_path / "demo", quick=True)["rows"] == 144
     (tmp_path / "demo" / "left.txt").write_text("from before")
     with pytest.raises(OutputExists, match="has a demo already; add --force"):

@@ -38,7 +38,7 @@ def test_of_very_many_leaves_those_with_most_photos_are_listed(dataset: Path, mo
     assert found["leaves"] == everything["leaves"][:3]
     assert found["leaves_left_out"] == len(everything["leaves"]) - 3 > 0 == everything["leaves_left_out"]
     assert (
-        f"{found['leaves_left_out']} leaves with fewer training photos are left out"
+        f"{found['leaves_left_out']} leaves with fewer training photos are omitted"
         in run("inspect", dataset, "--leaves").stdout
     )
 
