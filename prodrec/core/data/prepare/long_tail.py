@@ -1,4 +1,7 @@
-"""Plot the long tail (paper A fig. 6): training images of every leaf, most images first, head and tail coloured."""
+"""Plot the long tail (paper A fig. 6): training images of every leaf, most images first, head and tail coloured.
+
+Shapes: C leaves.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ _MAX_STEPS = 4000
 def plot_long_tail(directory: Path, train_images_C: NDArray[np.int64], *, head_from: int) -> None:
     """Write long-tail.svg and long-tail.png to `directory`.
 
-    train_images_C: the training images of every leaf, int64 [C]; head_from: the least number of a head leaf.
+    train_images_C: int64, the number of training images of every leaf
+    head_from:      the number of training images from which a leaf belongs to the head
     """
     with plot_settings({"font.size": 10, "axes.edgecolor": _INK}):
         figure = new_figure((8, 4))

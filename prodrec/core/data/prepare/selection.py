@@ -37,32 +37,37 @@ def encode_categories(
     columns = [f"level_{i}" for i in range(depth)]
     names: list[Texts] = []
     codes_ML = np.empty((catalogue.row_count, depth), np.int32)
-    empty_levels_M = np.zeros(catalogue.row_count, np.int64)  # bit i is set if level i is empty
+    empty_bits_M = np.zeros(catalogue.row_count, np.int64)  # bit i is set if level i is empty
     for i, column in enumerate(columns):
         values = catalogue.read_column(column)
-        empty_levels_M |= values.is_null().to_numpy().astype(np.int64) << i
+        empty_bits_M |= values.is_null().to_numpy().astype(np.int64) << i
         if path_identity:
             path = pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR)
             values = catalogue.frame.select(path).collect().to_series()
         level_names, codes_ML[:, i] = factorize(values)
         names.append(level_names)
-    rows = np.flatnonzero(empty_levels_M)
-    bit_masks, detail_R = np.unique(empty_levels_M[rows], return_inverse=True)
-    empty_levels = [[name for i, name in enumerate(catalogue.levels) if mask >> i & 1] for mask in bit_masks.tolist()]
-    rejected.add(rejects.NO_CATEGORY, rows, [f"{' and '.join(levels)} empty" for levels in empty_levels], detail_R)
+    _reject_empty_levels(empty_bits_M, catalogue.levels, rejected)
     return names, codes_ML
 
 
 def _reject_other_depths(catalogue: Catalogue, rejected: Rejects, expected: int) -> None:
-    """Reject the rows whose path has more or fewer levels than `expected`."""
+    """Reject the rows whose path has another number of levels than `expected`."""
     depth_M = catalogue.read_column("depth").fill_null(expected).to_numpy()
     rows = np.flatnonzero(depth_M != expected)
     depths, detail_R = np.unique(depth_M[rows], return_inverse=True)
     rejected.add(rejects.WRONG_DEPTH, rows, [f"{depth} levels, expected {expected}" for depth in depths], detail_R)
 
 
+def _reject_empty_levels(bits_M: NDArray[np.int64], levels: tuple[str, ...], rejected: Rejects) -> None:
+    """Reject the rows with an empty level; bit i of `bits_M` is set if level i is empty."""
+    rows = np.flatnonzero(bits_M)
+    distinct_bits, detail_R = np.unique(bits_M[rows], return_inverse=True)
+    empty_levels = [[level for i, level in enumerate(levels) if bits >> i & 1] for bits in distinct_bits.tolist()]
+    rejected.add(rejects.NO_CATEGORY, rows, [f"{' and '.join(names)} empty" for names in empty_levels], detail_R)
+
+
 def read_split_column(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
-    """Return the split of every row as the split column states it, uint8 [M]; reject rows with an unknown split."""
+    """Return the split that the table states for every row, uint8 [M]; reject rows with an unknown split."""
     column = catalogue.read_column("split")
     words, codes_M = factorize(column.str.to_lowercase())
     split_of_word = np.array([splits.CODES.get(word, _UNKNOWN) for word in words] + [_UNKNOWN], np.uint8)
@@ -90,28 +95,25 @@ def reject_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejec
 def select_attributes(
     catalogue: Catalogue, rejected: Rejects, options: PrepareOptions
 ) -> tuple[tuple[Attribute, ...], NDArray[np.int32], dict[str, int]]:
-    """Return the attributes with their states, the state of every row, and the attributes that are dropped.
+    """Apply --only-with-attributes, then --min-attribute-images (the core dataset of paper S §4.1).
 
-    As in paper S §4.1, rows without any attribute are rejected first; then attributes of too few photos are dropped.
-    States that no kept row has are dropped as well.
-
-    The states of the rows are int32 [M, A], 0 where the attribute is absent. The dropped attributes come with their
-    numbers of photos.
+    Return the attributes that are left with the states that kept rows have; the state of every row, int32 [M, A], 0
+    where the attribute is absent; and the dropped attributes with their numbers of photos.
     """
     encoded = [factorize(catalogue.read_column(f"attribute_{i}")) for i in range(len(catalogue.attributes))]
     if options.only_with_attributes:
         has_none_M = ~np.any([code_M >= 0 for _, code_M in encoded], axis=0)
         rejected.add(rejects.NO_ATTRIBUTE, np.flatnonzero(has_none_M))
-    kept = rejected.kept_rows
+    kept_rows = rejected.kept_rows
     attributes: list[Attribute] = []
     columns: list[NDArray[np.int32]] = []
     dropped: dict[str, int] = {}
     for name, (states, code_M) in zip(catalogue.attributes, encoded, strict=True):
-        images = int((code_M[kept] >= 0).sum())
+        images = int((code_M[kept_rows] >= 0).sum())
         if images < options.min_attribute_images:
             dropped[name] = images
             continue
-        used = np.unique(code_M[kept])
+        used = np.unique(code_M[kept_rows])
         used = used[used >= 0]
         new_code = np.zeros(len(states) + 1, np.int32)  # code -1, absent, takes the last entry, 0
         new_code[used] = np.arange(1, len(used) + 1)
