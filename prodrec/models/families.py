@@ -51,27 +51,27 @@ class Recipe:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+    def from_json(cls, data: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
         """Return the recipe that `as_json` described. Raise BadOption for an unknown family or setting."""
         return cls(
             family=_family(data["family"]).name,
-            network=from_dict(NetworkConfig, data["network"], where=where),
-            training=from_dict(TrainingConfig, data["training"], where=where),
-            photos=from_dict(PhotoConfig, data["photos"], where=where),
+            network=from_dict(NetworkConfig, data["network"], source=source),
+            training=from_dict(TrainingConfig, data["training"], source=source),
+            photos=from_dict(PhotoConfig, data["photos"], source=source),
         )
 
     def parts(self) -> list[Any]:
         """Return the settings of network, training and photos, in the order of `--settings`."""
         return [self.network, self.training, self.photos]
 
-    def with_settings(self, values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> Recipe:
+    def with_settings(self, values: Mapping[str, Any], *, source: str | Mapping[str, str]) -> Recipe:
         """Return a copy with `values` applied. `where` and errors are those of `override`."""
-        network, training, photos = override(self.parts(), values, where=where)
+        network, training, photos = override(self.parts(), values, source=source)
         return Recipe(self.family, network, training, photos)
 
 
 def make_recipe(
-    name: str, overrides: Mapping[str, Any] | None = None, *, where: str | Mapping[str, str] = "--set"
+    name: str, overrides: Mapping[str, Any] | None = None, *, source: str | Mapping[str, str] = "--set"
 ) -> Recipe:
     """Return the recipe of family `name`, with `overrides` by key. Raise BadOption.
 
@@ -81,7 +81,7 @@ def make_recipe(
     defaults = Recipe(
         family.name, NetworkConfig(**family.network), TrainingConfig(**family.training), PhotoConfig(**family.photos)
     )
-    return defaults.with_settings(overrides or {}, where=where)
+    return defaults.with_settings(overrides or {}, source=source)
 
 
 def _family(name: str) -> Family:

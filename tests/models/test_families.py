@@ -70,12 +70,12 @@ def test_unknown_names_fail_with_the_nearest() -> None:
     with pytest.raises(BadOption, match=r"'sicott' is no model family \(did you mean sicot\?\)"):
         make_recipe("sicott")
     with pytest.raises(BadOption, match=r"config.toml: unknown key 'backbon' \(did you mean backbone\?\)"):
-        make_recipe("visual", {"backbon": "resnet18"}, where="config.toml")
+        make_recipe("visual", {"backbon": "resnet18"}, source="config.toml")
     with pytest.raises(BadOption, match="no model family"):
         Recipe.from_json({**make_recipe("visual").as_json(), "family": "other"})
 
 
 def test_with_settings_leaves_the_original() -> None:
     made = make_recipe("sicot")
-    changed = made.with_settings({"titles": "mean", "epochs": "2"}, where="--set")
+    changed = made.with_settings({"titles": "mean", "epochs": "2"}, source="--set")
     assert made.network.titles == "bilinear" and changed.network.titles == "mean" and changed.training.epochs == 2

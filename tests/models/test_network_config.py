@@ -53,13 +53,13 @@ def test_contradictions_are_refused(settings: dict[str, Any], message: str) -> N
 
 def test_contradictions_come_from_set_as_bad_options() -> None:
     with pytest.raises(BadOption, match=r"--set: word_dropout=0\.5 does nothing without titles"):
-        override([NetworkConfig()], {"word_dropout": "0.5"}, where="--set")
+        override([NetworkConfig()], {"word_dropout": "0.5"}, source="--set")
     with pytest.raises(BadOption, match="bilinear"):
-        override([NetworkConfig()], {"titles": "trilinear"}, where="--set")
+        override([NetworkConfig()], {"titles": "trilinear"}, source="--set")
 
 
 def test_none_is_read_as_none() -> None:
-    (config,) = override([NetworkConfig()], {"weights": "none", "embed": "None", "titles": "mean"}, where="--set")
+    (config,) = override([NetworkConfig()], {"weights": "none", "embed": "None", "titles": "mean"}, source="--set")
     assert config.weights is None and config.embed is None and config.titles == "mean"
 
 

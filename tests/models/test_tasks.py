@@ -44,7 +44,7 @@ def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute
 def test_the_nearer_word_weighs_a_level_whatever_the_order(
     taxonomy: Taxonomy, attributes: tuple[Attribute, ...], file: str, line: str, weights: tuple[float, float]
 ) -> None:
-    twice = make_recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, where="--set")
+    twice = make_recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, source="--set")
     assert choose_tasks(twice.network, taxonomy, attributes).level_weights == weights
 
 

@@ -1,8 +1,8 @@
-"""The best of very many classes: scores of some rows at a time, maxima of blocks first, then the best blocks alone.
+"""The best of very many classes: first the maximum of every block of classes, then the best blocks alone.
 
-The K best classes stand in the K blocks with the largest maxima, so that all but K blocks are never sorted.
+The K best classes are in the K blocks with the largest maxima, so the other blocks are never sorted.
 
-Shapes: B rows, R of them at a time, D features, N classes, S classes of a block, K best.
+Shapes: B rows, R of them at a time, D features, N classes, b blocks, S classes of a block, n of a chunk, K best.
 """
 
 from __future__ import annotations
@@ -10,35 +10,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prodrec.models.classifier.chunks import ClassPieces
+from prodrec.models.classifier.chunks import ClassChunks
 
-BLOCK = 256
+BLOCK_SIZE = 256
+"""Classes of a block."""
 
 
-def top_k(pieces: ClassPieces, features_BD: Tensor, k: int, *, rows_at_once: int) -> tuple[Tensor, Tensor]:
-    """The k largest scores B×K in decreasing order, and their classes B×K (int64), k at most N.
+def top_k(chunks: ClassChunks, features_BD: Tensor, k: int, *, rows_at_once: int) -> tuple[Tensor, Tensor]:
+    """Return the k ≤ N largest scores B×K in decreasing order, and their classes B×K (int64).
 
-    Holds `rows_at_once`×N scores. Reads the weights once for every `rows_at_once` rows.
+    `rows_at_once`×N scores are in memory at a time. The weights are read once for every `rows_at_once` rows.
     """
-    found = [_top_k(pieces, rows_RD, k) for rows_RD in torch.split(features_BD, max(1, rows_at_once))]
-    scores, classes = zip(*found, strict=True)
+    best = [_top_k(chunks, features_RD, k) for features_RD in torch.split(features_BD, max(1, rows_at_once))]
+    scores, classes = zip(*best, strict=True)
     return torch.cat(scores), torch.cat(classes)
 
 
-def _top_k(pieces: ClassPieces, features_RD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    classes, rows = pieces.taking_part, len(features_RD)
-    blocks = -(-classes // BLOCK)
-    scores_RN = features_RD.new_empty((rows, blocks * BLOCK))
+def _top_k(chunks: ClassChunks, features_RD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    classes, rows = chunks.active_count, len(features_RD)
+    blocks = -(-classes // BLOCK_SIZE)
+    scores_RN = features_RD.new_empty((rows, blocks * BLOCK_SIZE))
     scores_RN[:, classes:] = -torch.inf
-    for piece in pieces:
-        part_Rn = scores_RN[:, piece.start : piece.stop]
-        piece.products(features_RD, out=part_Rn)
-        part_Rn.add_(piece.shift_n)
-    if blocks < 2 * k:
+    for chunk in chunks:
+        scores_Rn = scores_RN[:, chunk.start : chunk.stop]
+        chunk.products(features_RD, out=scores_Rn)
+        scores_Rn.add_(chunk.bias_n)
+    if blocks < 2 * k:  # too few blocks to gain anything
         best = scores_RN[:, :classes].topk(k, dim=1)
         return best.values, best.indices
-    scores_RbS = scores_RN.view(rows, blocks, BLOCK)
+    scores_RbS = scores_RN.view(rows, blocks, BLOCK_SIZE)
     block_RK = scores_RbS.amax(2).topk(k, dim=1, sorted=False).indices
-    candidates_RKS = scores_RbS.gather(1, block_RK.unsqueeze(2).expand(-1, -1, BLOCK))
+    candidates_RKS = scores_RbS.gather(1, block_RK.unsqueeze(2).expand(-1, -1, BLOCK_SIZE))
     best = candidates_RKS.flatten(1).topk(k, dim=1)
-    return best.values, block_RK.gather(1, best.indices // BLOCK) * BLOCK + best.indices % BLOCK
+    return best.values, block_RK.gather(1, best.indices // BLOCK_SIZE) * BLOCK_SIZE + best.indices % BLOCK_SIZE

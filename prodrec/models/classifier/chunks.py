@@ -1,6 +1,6 @@
-"""The weights of the classes that take part in a loss, in pieces.
+"""The weights of the active classes, those over which a loss or a top k is computed, in chunks.
 
-Shapes: A rows of the batch, N classes held here, S of them that take part, n of one piece, D features.
+Shapes: A rows of scores, N classes of this rank, S active ones among them, n of one chunk, D features.
 """
 
 from __future__ import annotations
@@ -12,109 +12,123 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from prodrec.models.classifier.threads import lanes
+from prodrec.models.classifier.threads import thread_count
 
-WEIGHTS_ON_CPU = 2**21
-SCORES_ON_CPU = 2**20
-ON_GPU = 2**26
-"""Weights, and scores, of a piece, at most. On a CPU pieces of this size and of a quarter of it are equally fast alone
-(100k x 512, batch 256); beside other processes the larger ones are, and still larger ones cost fresh pages of memory
-every time. A GPU wants large products."""
-
-
-def piece_size(features: int, rows: int, device: torch.device) -> int:
-    """Classes of one piece, for scores of `rows` rows."""
-    on_cpu = device.type == "cpu"
-    weights, scores = (WEIGHTS_ON_CPU, SCORES_ON_CPU) if on_cpu else (ON_GPU, ON_GPU)
-    return max(64, min(weights // features, scores // max(1, rows)))
+# Most numbers in the weights, and in the scores, of a chunk. Measured on a CPU (100k x 512, batch 256): chunks of this
+# size and of a quarter of it are equally fast. Beside other processes these are faster; larger ones need fresh pages of
+# memory in every step. A GPU is fastest with large products.
+MAX_CHUNK_WEIGHTS_CPU = 2**21
+MAX_CHUNK_SCORES_CPU = 2**20
+MAX_CHUNK_NUMBERS_GPU = 2**26
+MIN_CHUNK_CLASSES = 64
 
 
-Rows = slice | Tensor
+def max_chunk_size(features: int, rows: int, device: torch.device) -> int:
+    """Return the largest number of classes in a chunk, for the scores of `rows` rows."""
+    if device.type == "cpu":
+        weights, scores = MAX_CHUNK_WEIGHTS_CPU, MAX_CHUNK_SCORES_CPU
+    else:
+        weights = scores = MAX_CHUNK_NUMBERS_GPU
+    return max(MIN_CHUNK_CLASSES, min(weights // features, scores // max(1, rows)))
 
 
-def take(values: Tensor, rows: Rows) -> Tensor:
-    """values[rows]: the rows of a slice themselves, or a copy of those that are numbered."""
-    return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
+RowIndex = slice | Tensor
+"""Rows of a parameter: a slice, or their numbers."""
+
+
+def select_rows(values: Tensor, index: RowIndex) -> Tensor:
+    """Return values[index]: a view for a slice, a copy for numbers."""
+    return values[index] if isinstance(index, slice) else values.index_select(0, index)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Classes `rows` of those held here, which are number `start` to `stop` of those that take part.
+class ClassChunk:
+    """A chunk of classes.
 
-    weight_nD and shift_n (bias and what else is added to the scores) are float32, or float64.
+    start, stop: its positions among the active classes
+    index:       its rows among the classes of this rank
+    weight_nD:   their weights
+    bias_n:      their biases, plus the logit adjustment if there is one; float32 or float64
     """
 
     start: int
     stop: int
-    rows: Rows
+    index: RowIndex
     weight_nD: Tensor
-    shift_n: Tensor
+    bias_n: Tensor
 
     def products(self, features_AD: Tensor, *, out: Tensor | None = None) -> Tensor:
-        """Features times weights, A×n, in the features' number type; without the shift."""
+        """Return features times weights, A×n, in the features' number type. The scores are these plus `bias_n`."""
         return torch.mm(features_AD, self.weight_nD.to(features_AD.dtype).t(), out=out)
 
-    def find(self, target_A: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether the label of a row is in this piece, and where in it (A×1; 0 where it is not)."""
-        here_A = (target_A >= self.start) & (target_A < self.stop)
-        return here_A, torch.where(here_A, target_A - self.start, 0).unsqueeze(1)
+    def locate(self, position_A: Tensor) -> tuple[Tensor, Tensor]:
+        """Return whether each position among the active classes is in this chunk, and its column A×1, or else 0."""
+        is_inside_A = (position_A >= self.start) & (position_A < self.stop)
+        return is_inside_A, torch.where(is_inside_A, position_A - self.start, 0).unsqueeze(1)
 
 
 @dataclass(frozen=True)
-class ClassPieces:
-    """weight_ND and bias_N in pieces for scores of `rows` rows: all N classes, or only the classes rows_S (ascending).
+class ClassChunks:
+    """The active classes in chunks of nearly equal size.
 
-    shift_S is added to the bias of those that take part.
+    weight_ND, bias_N: parameters of the classes of this rank
+    rows:              number of rows whose scores are computed at once; it limits the size of a chunk
+    active_S:          the active classes, ascending; None is all N
+    adjustment_S:      logit adjustment of the active classes, added to their bias
     """
 
     weight_ND: Tensor
     bias_N: Tensor
     rows: int
-    rows_S: Tensor | None = None
-    shift_S: Tensor | None = None
+    active_S: Tensor | None = None
+    adjustment_S: Tensor | None = None
 
     @cached_property
-    def size(self) -> int:
-        """Classes of a piece; the last one may have fewer. As many pieces as are worked on at once, or a multiple."""
-        at_once = lanes(self.weight_ND.device)
-        most = at_once * piece_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
-        rounds = -(-self.taking_part // most)
-        return max(1, -(-self.taking_part // max(1, rounds * at_once)))
+    def active_count(self) -> int:
+        """Number of active classes of this rank."""
+        return len(self.weight_ND) if self.active_S is None else len(self.active_S)
 
     @cached_property
-    def taking_part(self) -> int:
-        return len(self.weight_ND) if self.rows_S is None else len(self.rows_S)
+    def chunk_size(self) -> int:
+        """Classes of a chunk; the last one may have fewer. The number of chunks is a multiple of that of threads."""
+        threads = thread_count(self.weight_ND.device)
+        at_once = threads * max_chunk_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
+        rounds = -(-self.active_count // at_once)
+        return max(1, -(-self.active_count // max(1, rounds * threads)))
 
-    def target(self, class_A: Tensor) -> Tensor:
-        """Numbers among the classes that take part, of classes counted among those held here; -1 if held elsewhere."""
-        held_A = (class_A >= 0) & (class_A < len(self.weight_ND))
-        if self.rows_S is None:
-            return torch.where(held_A, class_A, -1)
-        return torch.where(held_A, torch.searchsorted(self.rows_S, class_A.contiguous()), -1)
+    def positions(self, class_A: Tensor) -> Tensor:
+        """Return the positions of classes among the active ones, -1 for classes of other ranks.
+
+        class_A: numbers among the classes of this rank, outside 0..N-1 for those of other ranks
+        """
+        is_local_A = (class_A >= 0) & (class_A < len(self.weight_ND))
+        if self.active_S is None:
+            return torch.where(is_local_A, class_A, -1)
+        return torch.where(is_local_A, torch.searchsorted(self.active_S, class_A.contiguous()), -1)
 
     def __len__(self) -> int:
-        return -(-self.taking_part // self.size)
+        return -(-self.active_count // self.chunk_size)
 
     @cached_property
-    def _copied(self) -> dict[int, Piece]:
+    def _copies(self) -> dict[int, ClassChunk]:
         return {}
 
-    def __getitem__(self, number: int) -> Piece:
-        """The piece of that number; asked for again, the same copies of classes that are numbered."""
-        if self.rows_S is None:
-            return self._cut(number)
-        if number not in self._copied:
-            self._copied[number] = self._cut(number)
-        return self._copied[number]
+    def __getitem__(self, number: int) -> ClassChunk:
+        """Return a chunk. With `active_S` its weights are a copy, which is made once."""
+        if self.active_S is None:
+            return self._chunk(number)
+        if number not in self._copies:
+            self._copies[number] = self._chunk(number)
+        return self._copies[number]
 
-    def _cut(self, number: int) -> Piece:
-        start = number * self.size
-        stop = min(start + self.size, self.taking_part)
-        rows = slice(start, stop) if self.rows_S is None else self.rows_S[start:stop]
-        shift_n = take(self.bias_N, rows)
-        if self.shift_S is not None:
-            shift_n = shift_n + self.shift_S[start:stop]
-        return Piece(start, stop, rows, take(self.weight_ND, rows), shift_n)
+    def _chunk(self, number: int) -> ClassChunk:
+        start = number * self.chunk_size
+        stop = min(start + self.chunk_size, self.active_count)
+        index = slice(start, stop) if self.active_S is None else self.active_S[start:stop]
+        bias_n = select_rows(self.bias_N, index)
+        if self.adjustment_S is not None:
+            bias_n = bias_n + self.adjustment_S[start:stop]
+        return ClassChunk(start, stop, index, select_rows(self.weight_ND, index), bias_n)
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[ClassChunk]:
         return (self[number] for number in range(len(self)))

@@ -1,13 +1,12 @@
-"""The classifier of a level behind one interface, so that nothing else ever needs the scores of a whole training batch.
+"""The classifier of a level: loss, scores and best classes, without the scores of a whole training batch anywhere else.
 
-    dense     all classes on every rank
-    sharded   every rank holds a part of the classes (A §4.3), and sees the rows of all ranks
-    sampled   the loss is taken over the labels' classes and a share of the others, drawn anew every step (An et al.
-              2021, "Partial FC"); the classes are sharded where there are several ranks
+    dense     every rank has all classes
+    sharded   every rank has a shard of the classes (A §4.3) and sees the rows of all ranks
+    sampled   a loss is taken over the classes of the labels and a share of the others, drawn in every step (An et al.
+              2021, "Partial FC"); sharded too if there are several ranks
 
-`loss` takes row weights because it must know in the forward pass how much every row counts.
-
-Shapes: B rows, D features, C classes in all, N of them held here, K best.
+Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, S active ones among these,
+K best.
 """
 
 from __future__ import annotations
@@ -20,29 +19,30 @@ from torch import Tensor, nn
 
 from prodrec.core.base import dist
 from prodrec.models.classifier.block_top_k import top_k
-from prodrec.models.classifier.chunks import ClassPieces
-from prodrec.models.classifier.row_updates import RowUpdate, row_update
-from prodrec.models.classifier.softmax_loss import Buffer, Way, softmax_loss
+from prodrec.models.classifier.chunks import ClassChunks
+from prodrec.models.classifier.row_optimizers import RowOptimizer, row_optimizer_for
+from prodrec.models.classifier.score_buffer import ScoreBuffer
+from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
 
-CLASSES_DRAWN_AT_ONCE = 8192
-BUFFER_GIB = 2.0
-ROWS_RANKED_AT_LEAST = 32
-"""At once, whatever the buffer may hold: with fewer rows, reading the weights takes longer than the products."""
+CLASSES_PER_SEED = 8192
+"""Classes whose initial weights come from one generator; a change would change the weights of every seed."""
+DEFAULT_BUFFER_GIB = 2.0
+MIN_TOP_K_ROWS = 32
+"""Fewest rows that `top_k` scores at once, whatever the buffer. For fewer, reading W takes longer than the products."""
 
 
 class Classifier(nn.Module):
     """Scores = W x + b.
 
-    sharded: hold only this rank's part of the classes; `loss` and `top_k` are then asked by all ranks together.
-    sample_share: the share of the classes that a loss is taken over, besides the labels' own; 1 is all.
-    buffer_gib: the most memory for the scores of a batch; beyond it a loss computes them twice, and the best are looked
-    for in some rows at a time.
+    sharded:          this rank has only its shard of the classes. All ranks must call `loss` and `top_k` together
+    sample_share:     share of the other classes that a loss is taken over besides those of the labels; 1 is all
+    buffer_gib:       largest score buffer in GiB. If scores exceed it, a loss computes them twice and `top_k` works on
+                      fewer rows at once
+    logit_adjustment: τ > 0 adds τ·log π_c to the scores in the loss only (Menon et al. 2021, "Long-tail learning via
+                      logit adjustment", eq. 10); π_c is the share of class c in training
+    train_images_C:   training images of every class, to train with logit adjustment; 0 counts as 1
 
-    logit_adjustment τ > 0 adds τ·log π_c to the scores inside the loss and nowhere else (Menon et al. 2021, "Long-tail
-    learning via logit adjustment", eq. 10), π_c being the share of class c in training; a class without training images
-    counts as one image. Needs `train_images_C` for training; scoring does not.
-
-    The same classes start alike on any number of ranks.
+    The initial weights do not depend on the number of ranks.
     """
 
     log_prior_N: Tensor | None
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         *,
         sharded: bool = False,
         sample_share: float = 1.0,
-        buffer_gib: float = BUFFER_GIB,
+        buffer_gib: float = DEFAULT_BUFFER_GIB,
         logit_adjustment: float = 0.0,
         train_images_C: Tensor | None = None,
     ) -> None:
@@ -63,178 +63,199 @@ class Classifier(nn.Module):
         self.sample_share = sample_share
         self.buffer_gib = buffer_gib
         self.logit_adjustment = logit_adjustment
-        held = dist.shard_slice(classes) if sharded else slice(0, classes)
-        self.shard = dist.Shard(held.start, classes) if sharded else None
-        self.weight = nn.Parameter(torch.empty(held.stop - held.start, features))
-        self.bias = nn.Parameter(torch.zeros(held.stop - held.start))
-        self._draw_weights(held)
+        local = dist.shard_slice(classes) if sharded else slice(0, classes)
+        self.shard = dist.Shard(local.start, classes) if sharded else None
+        self.weight = nn.Parameter(torch.empty(local.stop - local.start, features))
+        self.bias = nn.Parameter(torch.zeros(local.stop - local.start))
+        self._initialise_weights(local)
         log_prior_N = None
         if logit_adjustment and train_images_C is not None:
             images_C = train_images_C.to(torch.float64).clamp(min=1)
-            log_prior_N = (images_C / images_C.sum()).log().float()[held]
+            log_prior_N = (images_C / images_C.sum()).log().float()[local]
         self.register_buffer("log_prior_N", log_prior_N, persistent=False)
-        self._buffer = Buffer()
-        self._update: RowUpdate | None = None
+        self._buffer = ScoreBuffer()
+        self._row_optimizer: RowOptimizer | None = None
 
-    def _draw_weights(self, held: slice) -> None:
-        """Uniform in ±1/√D, from a generator for every block of classes, whoever holds it."""
+    def _initialise_weights(self, local: slice) -> None:
+        """Draw weights from U(−1/√D, 1/√D), one generator per CLASSES_PER_SEED classes, on whichever rank they are."""
         if self.weight.is_meta:
             return
         seed, bound = int(torch.randint(2**62, ())), 1 / math.sqrt(self.weight.shape[1])
-        block = CLASSES_DRAWN_AT_ONCE
-        for number in range(held.start // block, -(-held.stop // block)):
+        for number in range(local.start // CLASSES_PER_SEED, -(-local.stop // CLASSES_PER_SEED)):
             generator = torch.Generator().manual_seed(seed + number)
-            first, last = number * block, min((number + 1) * block, self.classes)
-            start, stop = max(first, held.start), min(last, held.stop)
-            mine_nD = self.weight.data[start - held.start : stop - held.start]
+            first, last = number * CLASSES_PER_SEED, min((number + 1) * CLASSES_PER_SEED, self.classes)
+            start, stop = max(first, local.start), min(last, local.stop)
+            local_nD = self.weight.data[start - local.start : stop - local.start]
             if (start, stop) == (first, last):
-                mine_nD.uniform_(-bound, bound, generator=generator)
+                local_nD.uniform_(-bound, bound, generator=generator)
                 continue
             drawn_nD = torch.empty(last - first, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
-            mine_nD.copy_(drawn_nD[start - first : stop - first])
+            local_nD.copy_(drawn_nD[start - first : stop - first])
+
+    @property
+    def first_class(self) -> int:
+        """Number of this rank's first class."""
+        return 0 if self.shard is None else self.shard.first
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether other ranks have other classes."""
+        return self.shard is not None and dist.world_size() > 1
+
+    # --- loss
 
     @property
     def can_update_in_backward(self) -> bool:
-        """Whether this rank alone sees the whole gradient of its weights."""
+        """Whether this rank alone computes the whole gradient of its weights."""
         return self.shard is not None or dist.world_size() == 1
 
     def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
-        """From now on backward itself updates weight and bias, as `optimizer` would and with its settings and state."""
+        """Let every backward pass update weight and bias as `optimizer` would, with its settings and state."""
         assert self.can_update_in_backward
-        self._update = row_update(optimizer, (self.weight, self.bias))
+        self._row_optimizer = row_optimizer_for(optimizer, (self.weight, self.bias))
 
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Σ_i weights_i · CE_i over this rank's rows (weights default to 1/B) and, detached, the CE_i of every row.
+        """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
-        The products follow autocast; softmax and sums are in float32 (float64 for float64 features).
+        weights_B: v, by default 1/B; the forward pass needs them, because it may prepare the gradient
+
+        The products follow autocast. Softmax and sums are in float32, or in float64 for float64 features.
         """
         if weights_B is None:
             weights_B = torch.full_like(features_BD[:, 0], 1 / max(1, len(features_BD)), dtype=self.weight.dtype)
         total, loss_B = self._loss(features_BD, labels_B, weights_B, label_smoothing)
         return total, loss_B
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it would unroll the loop over the pieces
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it would unroll the loop over the chunks
     def _loss(
         self, features_BD: Tensor, labels_B: Tensor, weights_B: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
         kind = features_BD.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
-        sizes, labels_A, weights_A = None, labels_B, weights_B
-        if self.is_on_ranks:
-            sizes = dist.row_counts(labels_B)
-            labels_A, weights_A = dist.all_gather_rows(labels_B, sizes), dist.all_gather_rows(weights_B, sizes)
-        rows_S = self._sample(labels_A)
-        held = len(self.weight) if rows_S is None else len(rows_S)
-        way = Way(
+        row_counts, labels_A, weights_A = None, labels_B, weights_B
+        if self.is_distributed:
+            row_counts = dist.row_counts(labels_B)
+            labels_A = dist.all_gather_rows(labels_B, row_counts)
+            weights_A = dist.all_gather_rows(weights_B, row_counts)
+        active_S = self._sample(labels_A)
+        active_count = len(self.weight) if active_S is None else len(active_S)
+        options = LossOptions(
             dtype=dtype,
-            classes=self._taking_part(held) if label_smoothing else self.classes,
+            class_count=self._over_ranks(active_count) if label_smoothing else self.classes,
             smoothing=label_smoothing,
-            first=self.first,
-            sizes=sizes,
-            rows_S=rows_S,
-            shift_S=self._shift(rows_S),
-            buffer=self._buffer if self._fits(len(labels_A) * held * dtype.itemsize) else None,
-            update=self._update,
+            first_class=self.first_class,
+            row_counts=row_counts,
+            active_S=active_S,
+            adjustment_S=self._adjustment(active_S),
+            buffer=self._buffer if self._fits_buffer(len(labels_A) * active_count * dtype.itemsize) else None,
+            row_optimizer=self._row_optimizer,
         )
         with torch.autocast(kind, enabled=False):
-            return softmax_loss(features_BD, self.weight, self.bias, labels_A, weights_A, way)
+            return softmax_loss(features_BD, self.weight, self.bias, labels_A, weights_A, options)
 
     def _sample(self, labels_A: Tensor) -> Tensor | None:
-        """The classes held here that take part in this step, ascending: every label's, and each other by chance."""
+        """Return the active classes of this rank, ascending: those of the labels and a random share of the others."""
         if self.sample_share == 1 or not self.training:
             return None
-        held = len(self.weight)
-        chosen_N = torch.rand(held, device=labels_A.device) < self.sample_share
-        mine_A = labels_A - self.first
-        chosen_N[mine_A[(mine_A >= 0) & (mine_A < held)]] = True
-        return chosen_N.nonzero().squeeze(1)
+        classes = len(self.weight)
+        is_active_N = torch.rand(classes, device=labels_A.device) < self.sample_share
+        local_A = labels_A - self.first_class
+        is_active_N[local_A[(local_A >= 0) & (local_A < classes)]] = True
+        return is_active_N.nonzero().squeeze(1)
 
-    def _taking_part(self, held: int) -> int:
-        if self.sample_share == 1 or not self.is_on_ranks:
-            return held if not self.is_on_ranks else self.classes
-        return int(dist.all_reduce_sum(torch.tensor(held, device=self.weight.device)))
+    def _over_ranks(self, active_count: int) -> int:
+        """Return the number of active classes of all ranks."""
+        if not self.is_distributed:
+            return active_count
+        if self.sample_share == 1:
+            return self.classes
+        return int(dist.all_reduce_sum(torch.tensor(active_count, device=self.weight.device)))
 
-    def _shift(self, rows_S: Tensor | None) -> Tensor | None:
+    def _adjustment(self, active_S: Tensor | None) -> Tensor | None:
+        """Return the logit adjustment τ·log π of the active classes."""
         if not self.logit_adjustment:
             return None
         assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"
-        shift_N = self.logit_adjustment * self.log_prior_N
-        return shift_N if rows_S is None else shift_N[rows_S]
+        adjustment_N = self.logit_adjustment * self.log_prior_N
+        return adjustment_N if active_S is None else adjustment_N[active_S]
 
-    def _fits(self, buffer_bytes: float) -> bool:
-        return buffer_bytes <= self.buffer_gib * 2**30
+    # --- scores
 
     def scores(self, features_BD: Tensor) -> Tensor:
-        """Unnormalised scores B×C; in float32 also under autocast, where bfloat16 would make ties. Not when sharded."""
-        assert not self.is_on_ranks, "no rank holds all classes; ask for the top k"
+        """Return unnormalised scores B×C, in float32 even under autocast, because bfloat16 would make ties.
+
+        Not for classes on several ranks.
+        """
+        assert not self.is_distributed, "no rank has all classes; use top_k"
         with torch.autocast(features_BD.device.type, enabled=False):
             return F.linear(at_least_float32(features_BD), self.weight, self.bias)
 
     @torch.no_grad()
     def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k largest scores B×K, in decreasing order, and their classes B×K (int64), k at most C.
+        """Return the k ≤ C largest scores B×K in decreasing order, as exact as `scores`, and their classes B×K (int64).
 
-        As exact as `scores`. Where the classes are on several ranks, all of them ask, with any number of rows each.
+        If the classes are on several ranks, all ranks must call this, with any number of rows each.
         """
-        x_AD, sizes = at_least_float32(features_BD), None
-        if self.is_on_ranks:
-            sizes = dist.row_counts(x_AD)
-            x_AD = dist.all_gather_rows(x_AD, sizes)
-        held = len(self.weight)
-        self._buffer.let_go()
-        rows_at_once = int(self.buffer_gib * 2**30 / max(1, held * x_AD.element_size()))
-        rows_at_once = max(ROWS_RANKED_AT_LEAST, rows_at_once)
+        x_AD, row_counts = at_least_float32(features_BD), None
+        if self.is_distributed:
+            row_counts = dist.row_counts(x_AD)
+            x_AD = dist.all_gather_rows(x_AD, row_counts)
+        classes = len(self.weight)
+        self._buffer.free()
+        rows_in_buffer = int(self.buffer_gib * 2**30 / max(1, classes * x_AD.element_size()))
+        rows_at_once = max(MIN_TOP_K_ROWS, rows_in_buffer)
         with torch.autocast(x_AD.device.type, enabled=False):
-            pieces = ClassPieces(self.weight, self.bias, min(rows_at_once, len(x_AD)))
-            scores_AK, classes_AK = top_k(pieces, x_AD, min(k, held), rows_at_once=rows_at_once)
-        if sizes is None:
+            chunks = ClassChunks(self.weight, self.bias, min(rows_at_once, len(x_AD)))
+            scores_AK, classes_AK = top_k(chunks, x_AD, min(k, classes), rows_at_once=rows_at_once)
+        if row_counts is None:
             return scores_AK, classes_AK
-        return self._best_of_ranks(scores_AK, classes_AK + self.first, k, sizes)
+        return _best_over_ranks(scores_AK, classes_AK + self.first_class, k, row_counts)
 
-    def _best_of_ranks(self, scores_AK: Tensor, classes_AK: Tensor, k: int, sizes: list[int]) -> tuple[Tensor, Tensor]:
-        """This rank's rows, from the best classes that every rank found in its part; a part may hold fewer than k."""
-        missing = (0, k - scores_AK.shape[1])
-        found = F.pad(scores_AK, missing, value=-torch.inf), F.pad(classes_AK, missing)
-        of_ranks = (dist.all_gather_rows(each_AK, [len(each_AK)] * len(sizes)) for each_AK in found)
-        own = dist.rank()
-        scores_BK, classes_BK = (
-            torch.cat([torch.split(part_AK, sizes)[own] for part_AK in each.chunk(len(sizes))], dim=1)
-            for each in of_ranks
-        )
-        best = scores_BK.topk(k, dim=1)
-        return best.values, classes_BK.gather(1, best.indices)
+    # --- memory
 
     def buffer_bytes(self, rows: int, dtype: torch.dtype) -> int:
-        """Memory for the scores of `rows` rows (all ranks', both streams); 0 where they are computed twice."""
+        """Return the bytes of the score buffer for `rows` rows of all ranks; 0 if the scores are computed twice."""
         needed = self._scores_bytes(rows, dtype)
-        return needed if self._fits(needed) else 0
+        return needed if self._fits_buffer(needed) else 0
+
+    def describe(self, rows: int, dtype: torch.dtype) -> str:
+        """Describe the computation of a loss over `rows` rows of all ranks, for `prodrec train --plan`."""
+        needed = self._scores_bytes(rows, dtype)
+        kind = "dense" if self.shard is None else f"sharded over {dist.world_size()} ranks"
+        if self.sample_share < 1:
+            kind += f", {self.sample_share:.0%} of them sampled every step"
+        memory = f"{needed / 2**20:,.1f} MiB of scores"
+        memory = (
+            f"{memory} kept" if self._fits_buffer(needed) else f"computed twice, as {memory} would pass score_buffer"
+        )
+        return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {kind}; {memory}"
 
     def _scores_bytes(self, rows: int, dtype: torch.dtype) -> int:
         return rows * round(len(self.weight) * self.sample_share) * dtype.itemsize
 
-    def describe(self, rows: int, dtype: torch.dtype) -> str:
-        """How the loss of a batch of `rows` rows (all ranks', both streams) is computed, for a person."""
-        needed = self._scores_bytes(rows, dtype)
-        way = "dense" if self.shard is None else f"sharded over {dist.world_size()} ranks"
-        if self.sample_share < 1:
-            way += f", {self.sample_share:.0%} of them sampled every step"
-        memory = f"{needed / 2**20:,.1f} MiB of scores"
-        memory = f"{memory} kept" if self._fits(needed) else f"computed twice, as {memory} would pass score_buffer"
-        return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {way}; {memory}"
+    def _fits_buffer(self, scores_bytes: float) -> bool:
+        return scores_bytes <= self.buffer_gib * 2**30
 
-    @property
-    def first(self) -> int:
-        """Number of the first class held here."""
-        return 0 if self.shard is None else self.shard.first
 
-    @property
-    def is_on_ranks(self) -> bool:
-        """Whether other ranks hold other classes."""
-        return self.shard is not None and dist.world_size() > 1
+def _best_over_ranks(scores_AK: Tensor, classes_AK: Tensor, k: int, row_counts: list[int]) -> tuple[Tensor, Tensor]:
+    """Return the k best scores and classes of this rank's rows, from the best of every rank's classes.
+
+    A rank may have fewer than k classes; missing ones are −∞.
+    """
+    missing = (0, k - scores_AK.shape[1])
+    padded = F.pad(scores_AK, missing, value=-torch.inf), F.pad(classes_AK, missing)
+    gathered = (dist.all_gather_rows(values_AK, [len(values_AK)] * len(row_counts)) for values_AK in padded)
+    rank = dist.rank()
+    scores_BK, classes_BK = (  # k columns from every rank
+        torch.cat([torch.split(values_AK, row_counts)[rank] for values_AK in values.chunk(len(row_counts))], dim=1)
+        for values in gathered
+    )
+    best = scores_BK.topk(k, dim=1)
+    return best.values, classes_BK.gather(1, best.indices)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision as float32, others as they are."""
+    """Return half-precision tensors as float32 and others unchanged."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,8 +1,8 @@
-"""Small pieces of work beside each other: whole pieces in a few threads, instead of many threads in every operation.
+"""Runs many small tasks in a few threads: whole tasks side by side, instead of many threads in every operation.
 
-An operation on a piece takes a millisecond or less. Divided among threads it ends with all of them waiting for the
-slowest, thousands of times a step; as soon as another process wants a core too (one that loads photos), such a step
-takes ten times as long. Whole pieces beside each other wait once, at the end.
+An operation on a chunk takes a millisecond or less. Divided among threads, it ends when the slowest thread is done, and
+a step has thousands of operations. If another process needs a core, such as one that loads photos, the step takes ten
+times as long. Whole tasks side by side wait for each other only once, at the end.
 """
 
 from __future__ import annotations
@@ -13,36 +13,40 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-MOST_LANES = 8
-"""More threads than these work inside the operations: every lane has sums of its own in memory."""
+MAX_THREADS = 8
+"""Every thread has its own sums in memory. More threads than these work inside the operations."""
 
 
-def lanes(device: torch.device) -> int:
-    """How many pieces are worked on at once."""
-    return min(MOST_LANES, torch.get_num_threads()) if device.type == "cpu" else 1
+def thread_count(device: torch.device) -> int:
+    """Return the number of tasks that run at once: up to MAX_THREADS on a CPU, one on a GPU."""
+    return min(MAX_THREADS, torch.get_num_threads()) if device.type == "cpu" else 1
 
 
-def in_lanes(count: int, work: Callable[[int, int], None], *, device: torch.device) -> None:
-    """Call work(lane, number) for every number below `count`, in order within a lane; lane l has l, l + lanes, …"""
-    wide, threads = lanes(device), torch.get_num_threads()
-    if wide == 1 or count < 2:
+def run_in_threads(count: int, task: Callable[[int, int], None], *, device: torch.device) -> None:
+    """Call task(thread, number) for every number below `count`.
+
+    With n = `thread_count` threads, thread t runs the numbers t, t + n, t + 2n, … in this order, without gradients.
+    Raise the first error of a task.
+    """
+    threads, torch_threads = thread_count(device), torch.get_num_threads()
+    if threads == 1 or count < 2:
         for number in range(count):
-            work(number % wide, number)
+            task(number % threads, number)
         return
 
-    def one(lane: int) -> None:
-        torch.set_num_threads(threads // wide)  # of this thread alone, but for MKL, which knows one number for all
+    def run_thread(thread: int) -> None:
+        torch.set_num_threads(torch_threads // threads)  # of this thread only; MKL's number is the same for all
         with torch.no_grad():
-            for number in range(lane, count, wide):
-                work(lane, number)
+            for number in range(thread, count, threads):
+                task(thread, number)
 
     try:
-        for done in [_pool(wide).submit(one, lane) for lane in range(wide)]:
-            done.result()
+        for future in [_pool(threads).submit(run_thread, thread) for thread in range(threads)]:
+            future.result()
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(torch_threads)
 
 
 @functools.lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="lane")
+    return ThreadPoolExecutor(threads, thread_name_prefix="classifier")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from prodrec.models.classifier.threads import in_lanes, lanes
+from prodrec.models.classifier.threads import run_in_threads, thread_count
 
 CPU = torch.device("cpu")
 
@@ -19,29 +19,29 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_every_number_once_and_in_order_within_its_lane(three_threads: None) -> None:
-    seen: dict[int, list[int]] = {lane: [] for lane in range(lanes(CPU))}
-    threads: dict[int, set[int]] = {lane: set() for lane in seen}
+def test_every_number_runs_once_and_in_order_within_its_thread(three_threads: None) -> None:
+    numbers: dict[int, list[int]] = {thread: [] for thread in range(thread_count(CPU))}
+    idents: dict[int, set[int]] = {thread: set() for thread in numbers}
 
-    def work(lane: int, number: int) -> None:
-        seen[lane].append(number)
-        threads[lane].add(threading.get_ident())
+    def task(thread: int, number: int) -> None:
+        numbers[thread].append(number)
+        idents[thread].add(threading.get_ident())
         assert torch.get_num_threads() == 1 and not torch.is_grad_enabled()
 
-    in_lanes(8, work, device=CPU)
-    assert seen == {0: [0, 3, 6], 1: [1, 4, 7], 2: [2, 5]}
-    assert all(len(found) == 1 for found in threads.values())
+    run_in_threads(8, task, device=CPU)
+    assert numbers == {0: [0, 3, 6], 1: [1, 4, 7], 2: [2, 5]}
+    assert all(len(used) == 1 for used in idents.values())
     assert torch.get_num_threads() == 3
 
 
-def test_an_error_is_raised_and_threads_are_put_back(three_threads: None) -> None:
-    def work(lane: int, number: int) -> None:
-        raise ValueError(f"piece {number}")
+def test_an_error_is_raised_and_the_number_of_threads_restored(three_threads: None) -> None:
+    def task(thread: int, number: int) -> None:
+        raise ValueError(f"chunk {number}")
 
-    with pytest.raises(ValueError, match="piece"):
-        in_lanes(4, work, device=CPU)
+    with pytest.raises(ValueError, match="chunk"):
+        run_in_threads(4, task, device=CPU)
     assert torch.get_num_threads() == 3
 
 
-def test_a_gpu_has_one_lane() -> None:
-    assert lanes(torch.device("cuda")) == 1
+def test_a_gpu_has_one_thread() -> None:
+    assert thread_count(torch.device("cuda")) == 1

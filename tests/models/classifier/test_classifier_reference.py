@@ -1,4 +1,4 @@
-"""All ways of computing the loss of a classifier against the plain one: torch's linear and cross_entropy, and its SGD.
+"""Every way to compute the loss of a classifier against torch's linear, cross_entropy and optimizers.
 
 Shapes: B rows, D features, C classes.
 """
@@ -15,10 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.models.classifier import chunks, classifier
-from prodrec.models.classifier.block_top_k import top_k
-from prodrec.models.classifier.chunks import ClassPieces
 from prodrec.models.classifier.classifier import Classifier
-from prodrec.models.classifier.softmax_loss import Buffer
 
 B, D, C = 12, 8, 700
 STEPS = 4
@@ -26,10 +23,10 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eleven pieces, the last one smaller."""
-    monkeypatch.setattr(chunks, "WEIGHTS_ON_CPU", 64 * D)
-    monkeypatch.setattr(classifier, "CLASSES_DRAWN_AT_ONCE", 100)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eleven chunks, the last one smaller."""
+    monkeypatch.setattr(chunks, "MAX_CHUNK_WEIGHTS_CPU", 64 * D)
+    monkeypatch.setattr(classifier, "CLASSES_PER_SEED", 100)
 
 
 @dataclass
@@ -42,27 +39,27 @@ class Trained:
 
 
 def batches() -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Features (leaves), labels, row weights of every step; some labels repeat, some rows weigh nothing."""
+    """Return features with gradients, labels and row weights of every step; labels repeat and one weight is 0."""
     generator = torch.Generator().manual_seed(5)
-    found = []
+    steps = []
     for _ in range(STEPS):
         features_BD = torch.randn(B, D, dtype=torch.float64, generator=generator).requires_grad_()
         labels_B = torch.randint(C, (B,), generator=generator)
         labels_B[:3] = labels_B[3]
         weights_B = torch.rand(B, dtype=torch.float64, generator=generator)
         weights_B[1] = 0
-        found.append((features_BD, labels_B, weights_B))
-    return found
+        steps.append((features_BD, labels_B, weights_B))
+    return steps
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def train(weight_CD: Tensor, bias_C: Tensor, loss_of: Loss, optimizer: torch.optim.SGD) -> Trained:
+def train(weight_CD: Tensor, bias_C: Tensor, compute_loss: Loss, optimizer: torch.optim.SGD) -> Trained:
     losses, gradients = [], []
     for features_BD, labels_B, weights_B in batches():
         optimizer.zero_grad()
-        total = loss_of(features_BD, labels_B, weights_B)
+        total = compute_loss(features_BD, labels_B, weights_B)
         total.backward()
         optimizer.step()
         losses.append(total.item())
@@ -77,19 +74,19 @@ def sgd(weight_CD: Tensor, bias_C: Tensor) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=0.5, momentum=0.9)
 
 
-def plainly(model: Classifier, *, smoothing: float, shift_C: Tensor | float = 0.0) -> Trained:
-    """The same training as everybody would write it."""
+def train_reference(model: Classifier, *, smoothing: float, adjustment_C: Tensor | float = 0.0) -> Trained:
+    """Train a copy of the model's weights with torch's linear and cross_entropy."""
     weight_CD, bias_C = (p.detach().clone().requires_grad_() for p in (model.weight, model.bias))
 
     def loss(features_BD: Tensor, labels_B: Tensor, weights_B: Tensor) -> Tensor:
-        scores_BC = F.linear(features_BD, weight_CD, bias_C) + shift_C
+        scores_BC = F.linear(features_BD, weight_CD, bias_C) + adjustment_C
         each_B = F.cross_entropy(scores_BC, labels_B, label_smoothing=smoothing, reduction="none")
         return (weights_B * each_B).sum()
 
     return train(weight_CD, bias_C, loss, sgd(weight_CD, bias_C))
 
 
-def with_classifier(model: Classifier, *, smoothing: float, fused: bool) -> Trained:
+def train_classifier(model: Classifier, *, smoothing: float, fused: bool) -> Trained:
     optimizer = sgd(model.weight, model.bias)
     if fused:
         model.update_in_backward(optimizer)
@@ -98,14 +95,9 @@ def with_classifier(model: Classifier, *, smoothing: float, fused: bool) -> Trai
         total, _ = model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=smoothing)
         return total
 
-    found = train(model.weight, model.bias, loss, optimizer)
-    assert (model.weight.grad is None) == fused, "a fused weight gets no gradient"
-    return found
-
-
-def close(found: Trained, expected: Trained) -> None:
-    for name, value in vars(expected).items():
-        torch.testing.assert_close(getattr(found, name), value, **EXACT, msg=lambda text, name=name: f"{name}: {text}")
+    trained = train(model.weight, model.bias, loss, optimizer)
+    assert (model.weight.grad is None) == fused, "a weight that is updated in the backward pass gets no gradient"
+    return trained
 
 
 IMAGES_C = torch.arange(C) % 37
@@ -116,7 +108,8 @@ def make(**options: Any) -> Classifier:
     return Classifier(D, C, train_images_C=IMAGES_C, **options).double()
 
 
-def shift() -> Tensor:
+def adjustment() -> Tensor:
+    """Return τ·log π of the classes for τ = 0.7."""
     images_C = IMAGES_C.double().clamp(min=1)
     return 0.7 * (images_C / images_C.sum()).log().float().double()
 
@@ -124,12 +117,13 @@ def shift() -> Tensor:
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
 @pytest.mark.parametrize(("smoothing", "adjusted"), [(0.0, False), (0.2, True)])
-def test_training_is_that_of_linear_and_cross_entropy(
+def test_training_equals_linear_and_cross_entropy(
     fused: bool, buffer_gib: float, smoothing: float, adjusted: bool
 ) -> None:
     model = make(buffer_gib=buffer_gib, logit_adjustment=0.7 if adjusted else 0.0)
-    expected = plainly(model, smoothing=smoothing, shift_C=shift() if adjusted else 0.0)
-    close(with_classifier(model, smoothing=smoothing, fused=fused), expected)
+    expected = train_reference(model, smoothing=smoothing, adjustment_C=adjustment() if adjusted else 0.0)
+    trained = train_classifier(model, smoothing=smoothing, fused=fused)
+    torch.testing.assert_close(vars(trained), vars(expected), **EXACT)
 
 
 def test_fused_and_unfused_are_bit_equal_in_float32() -> None:
@@ -147,19 +141,19 @@ def test_fused_and_unfused_are_bit_equal_in_float32() -> None:
     assert torch.equal(run(True), run(False))
 
 
-def test_any_number_of_threads() -> None:
+def test_gradients_do_not_depend_on_the_number_of_threads() -> None:
     features_BD, labels_B, weights_B = batches()[0]
     gradients = []
     for threads in (1, 3):
-        torch.set_num_threads(threads)  # put back after the test by the fixture for all tests of models
+        torch.set_num_threads(threads)  # the fixture for all tests of models restores it
         model = make()
         model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=0.1)[0].backward()
         gradients.append((model.weight.grad, torch.autograd.grad(model.loss(features_BD, labels_B)[0], features_BD)[0]))
-    for found, expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(found, expected, **EXACT)
+    for gradient, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, expected, **EXACT)
 
 
-def test_fused_adamw_is_torchs() -> None:
+def test_fused_adamw_equals_torchs_own() -> None:
     def run(fused: bool) -> list[Tensor]:
         model = make()
         groups = [{"params": [model.weight], "weight_decay": 0.1}, {"params": [model.bias], "weight_decay": 0.0}]
@@ -174,12 +168,12 @@ def test_fused_adamw_is_torchs() -> None:
         state = optimizer.state[model.weight]
         return [model.weight.detach(), model.bias.detach(), state["exp_avg"], state["exp_avg_sq"], state["step"]]
 
-    for found, expected in zip(run(True), run(False), strict=True):
-        torch.testing.assert_close(found, expected, **EXACT)
+    for fused, expected in zip(run(True), run(False), strict=True):
+        torch.testing.assert_close(fused, expected, **EXACT)
 
 
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
-def test_bf16_stays_near_float32(buffer_gib: float) -> None:
+def test_bf16_is_close_to_float32(buffer_gib: float) -> None:
     features_BD, labels_B, _ = batches()[0]
     exact, half = make().float(), make(buffer_gib=buffer_gib).float()
     exact_total, _ = exact.loss(features_BD.detach().float(), labels_B)
@@ -193,14 +187,14 @@ def test_bf16_stays_near_float32(buffer_gib: float) -> None:
     assert error < 5e-3
 
 
-def test_a_graph_may_be_run_through_twice() -> None:
+def test_backward_can_run_twice() -> None:
     features_BD, labels_B, _ = batches()[0]
     total, _ = make().loss(features_BD, labels_B)
     once, again = (torch.autograd.grad(total, features_BD, retain_graph=True)[0] for _ in range(2))
     torch.testing.assert_close(once, again, **EXACT)
 
 
-def test_weights_changed_between_forward_and_backward_are_told() -> None:
+def test_weights_that_change_between_forward_and_backward_are_an_error() -> None:
     features_BD, labels_B, _ = batches()[0]
     model = make()
     model.update_in_backward(sgd(model.weight, model.bias))
@@ -213,93 +207,62 @@ def test_weights_changed_between_forward_and_backward_are_told() -> None:
 class TestSampled:
     SHARE = 0.3
 
-    def chosen(self, model: Classifier, labels_B: Tensor) -> Tensor:
-        """What the next loss will sample."""
+    def next_sample(self, model: Classifier, labels_B: Tensor) -> Tensor:
+        """Return the classes that the next loss will sample."""
         state = torch.get_rng_state()
-        rows_S = model._sample(labels_B)
+        active_S = model._sample(labels_B)
         torch.set_rng_state(state)
-        assert rows_S is not None
-        return rows_S
+        assert active_S is not None
+        return active_S
 
     def test_the_loss_is_taken_over_the_sampled_classes(self) -> None:
         model = make(sample_share=self.SHARE)
         features_BD, labels_B, weights_B = batches()[0]
-        rows_S = self.chosen(model, labels_B)
-        assert set(labels_B.tolist()) <= set(rows_S.tolist())
-        assert 0.15 * C < len(rows_S) < 0.45 * C
-        found, _ = model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=0.2)
-        scores_BS = F.linear(features_BD, model.weight[rows_S], model.bias[rows_S])
-        target_B = torch.searchsorted(rows_S, labels_B)
+        active_S = self.next_sample(model, labels_B)
+        assert set(labels_B.tolist()) <= set(active_S.tolist())
+        assert 0.15 * C < len(active_S) < 0.45 * C
+        loss, _ = model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=0.2)
+        scores_BS = F.linear(features_BD, model.weight[active_S], model.bias[active_S])
+        target_B = torch.searchsorted(active_S, labels_B)
         each_B = F.cross_entropy(scores_BS, target_B, label_smoothing=0.2, reduction="none")
-        torch.testing.assert_close(found, (weights_B * each_B).sum(), **EXACT)
+        torch.testing.assert_close(loss, (weights_B * each_B).sum(), **EXACT)
 
-    def test_only_sampled_classes_move_and_decay(self) -> None:
+    def test_only_sampled_classes_are_updated(self) -> None:
         model = make(sample_share=self.SHARE)
         optimizer = sgd(model.weight, model.bias)
         model.update_in_backward(optimizer)
         expected_CD, momentum_CD = model.weight.detach().clone(), torch.zeros_like(model.weight)
         for features_BD, labels_B, _ in batches():
-            rows_S = self.chosen(model, labels_B)
-            weight_SD = model.weight.detach()[rows_S].requires_grad_()
-            scores_BS = F.linear(features_BD.detach(), weight_SD, model.bias.detach()[rows_S])
-            F.cross_entropy(scores_BS, torch.searchsorted(rows_S, labels_B)).backward()
-            momentum_CD[rows_S] = 0.9 * momentum_CD[rows_S] + weight_SD.grad + 0.01 * expected_CD[rows_S]
-            expected_CD[rows_S] -= 0.5 * momentum_CD[rows_S]
+            active_S = self.next_sample(model, labels_B)
+            weight_SD = model.weight.detach()[active_S].requires_grad_()
+            scores_BS = F.linear(features_BD.detach(), weight_SD, model.bias.detach()[active_S])
+            F.cross_entropy(scores_BS, torch.searchsorted(active_S, labels_B)).backward()
+            momentum_CD[active_S] = 0.9 * momentum_CD[active_S] + weight_SD.grad + 0.01 * expected_CD[active_S]
+            expected_CD[active_S] -= 0.5 * momentum_CD[active_S]
             optimizer.zero_grad()
             model.loss(features_BD, labels_B)[0].backward()
             optimizer.step()
         torch.testing.assert_close(model.weight.detach(), expected_CD, **EXACT)
         torch.testing.assert_close(optimizer.state[model.weight]["momentum_buffer"], momentum_CD, **EXACT)
 
-    def test_adamw_leaves_the_others_alone(self) -> None:
+    def test_adamw_updates_only_sampled_classes(self) -> None:
         model = make(sample_share=self.SHARE)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
         model.update_in_backward(optimizer)
         for features_BD, labels_B, _ in batches():
-            rows_S, before_CD = self.chosen(model, labels_B), model.weight.detach().clone()
+            active_S, before_CD = self.next_sample(model, labels_B), model.weight.detach().clone()
             model.loss(features_BD, labels_B)[0].backward()
             moved = (model.weight.detach() != before_CD).any(1).nonzero().squeeze(1)
-            assert torch.equal(moved, rows_S)
+            assert torch.equal(moved, active_S)
 
-    def test_all_classes_outside_training(self) -> None:
+    def test_evaluation_uses_all_classes(self) -> None:
         model = make(sample_share=self.SHARE).eval()
         features_BD, labels_B, _ = batches()[0]
         expected = F.cross_entropy(model.scores(features_BD), labels_B)
         torch.testing.assert_close(model.loss(features_BD, labels_B)[0], expected, **EXACT)
 
 
-@pytest.mark.parametrize(("classes", "k"), [(5000, 3), (5000, 15), (700, 100), (256, 1), (257, 257)])
-@pytest.mark.parametrize("rows_at_once", [1, 5, 100])
-def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> None:
-    weight_CD, bias_C = torch.randn(classes, D).double(), torch.randn(classes).double()
-    features_BD = torch.randn(B, D).double()
-    scores_BK, classes_BK = top_k(ClassPieces(weight_CD, bias_C, B), features_BD, k, rows_at_once=rows_at_once)
-    expected = F.linear(features_BD, weight_CD, bias_C).sort(dim=1, descending=True)
-    torch.testing.assert_close(scores_BK, expected.values[:, :k], **EXACT)
-    assert torch.equal(classes_BK, expected.indices[:, :k])
-
-
-def test_the_best_are_looked_for_in_many_rows_at_once_also_without_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def listen(*args: Any, rows_at_once: int) -> Any:
-        asked.append(rows_at_once)
-        return top_k(*args, rows_at_once=rows_at_once)
-
-    monkeypatch.setattr(classifier, "top_k", listen)
-    make(buffer_gib=0.0).top_k(torch.randn(B, D).double(), 3)
-    assert asked == [classifier.ROWS_RANKED_AT_LEAST]
-
-
-def test_a_buffer_that_grows_leaves_room_for_a_few_classes_more() -> None:
-    buffer, kind = Buffer(), {"dtype": torch.float32, "device": torch.device("cpu")}
-    for count, expected in ((160, 160), (320, 340), (330, 340), (100, 340)):
-        taken = buffer.take(count, **kind)
-        assert len(taken) == expected
-        buffer.give_back(taken)
-
-
-def test_a_plan_can_say_how() -> None:
+def test_the_plan_describes_the_computation() -> None:
     for model, expected in ((make(sample_share=0.25), 512 * 175 * 2), (make(buffer_gib=0.0), 0)):
         assert model.buffer_bytes(512, torch.bfloat16) == expected
     text = make(sample_share=0.25, buffer_gib=0.0).describe(512, torch.bfloat16)

@@ -1,0 +1,36 @@
+"""The score buffer, which a classifier keeps from step to step: fresh memory costs more than the arithmetic on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SPARE = 16
+"""A buffer that grows gets a 16th more than requested, because the number of sampled classes varies a little."""
+
+
+@dataclass
+class ScoreBuffer:
+    """A block of memory that one caller has at a time."""
+
+    values: Tensor | None = None
+
+    def acquire(self, count: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return at least `count` undefined numbers. The caller gives them back with `release`."""
+        values, self.values = self.values, None
+        if values is None:
+            return torch.empty(count, dtype=dtype, device=device)
+        if len(values) < count or values.dtype != dtype or values.device != device:
+            values = None  # frees the old memory before the new one is allocated
+            return torch.empty(count + count // SPARE, dtype=dtype, device=device)
+        return values
+
+    def release(self, values: Tensor) -> None:
+        """Keep the numbers that `acquire` returned for its next call."""
+        self.values = values
+
+    def free(self) -> None:
+        """Free the memory."""
+        self.values = None
