@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHUNK_ROWS = 1 << 20
-"""Rows of duplicates.csv that are written at a time. They are spread over the whole catalogue, which is read for each
-chunk, so chunks are large."""
+"""Rows of duplicates.csv that are written at a time. Every chunk reads the whole catalogue, so chunks are large."""
 
 _ORIGIN = ("table", "table_row", "id", "image")
 

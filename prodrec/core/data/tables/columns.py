@@ -19,7 +19,7 @@ IMAGE_NAMES = (
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
 )
 TITLE_NAMES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
-LEVEL_NAMES = (  # usual sets of category columns; the first set with any column in the table is used
+LEVEL_NAMES = (
     ("root", "middle", "leaf"),
     ("mastercategory", "subcategory", "articletype"),
     ("category", "subcategory", "subsubcategory"),
@@ -27,8 +27,10 @@ LEVEL_NAMES = (  # usual sets of category columns; the first set with any column
     ("label",),
     ("class",),
 )
-NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
+"""Sets of category columns, shallowest level first. The first set with any column in the table is used."""
 
+NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
+"""A level by its depth: category1, level_2, lvl3."""
 
 COLUMNS = "Columns"
 """Heading of these options in the help of `prodrec prepare`."""

@@ -33,9 +33,14 @@ T = TypeVar("T")
 ROW_COLUMN = "__row"
 """The column that contains the row number."""
 
-TEXT_FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-FORMATS = {**TEXT_FORMATS, ".parquet": "parquet", ".pq": "parquet"}
+FORMATS = {
+    **{".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv"},
+    **{".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"},
+}
+"""Formats by suffix."""
+
 FIRST_ROWS = {"csv": FIRST_CSV_ROW, "tsv": FIRST_CSV_ROW, "jsonl": 1, "parquet": 1}
+"""The number of the first product row, by format."""
 
 _EXPECTED = "expected CSV, TSV, JSON lines or Parquet"
 _CHUNK_ROWS = 100_000
