@@ -34,8 +34,14 @@ ROW_COLUMN = "__row"
 """The column that contains the row number."""
 
 FORMATS = {
-    **{".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv"},
-    **{".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"},
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
 }
 """Formats by suffix."""
 
