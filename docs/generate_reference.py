@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,21 @@ from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.models.families import FAMILIES, make_recipe
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in line) + " |" for line in lines
-    )
-
-
-def code(text: object) -> str:
-    return f"`{text}`"
+def definitions(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Return a list of name, default and meaning, which also reads well on a narrow screen."""
+    lines = (f"`{name}`{f' = `{default}`' if default else ''}\n: {meaning}\n" for name, default, meaning in rows)
+    return "\n".join(lines)
 
 
 def parameter_row(parameter: Any) -> tuple[str, str, str]:
-    """Return name, meaning and default of an option or argument of a command."""
+    """Return name, default and meaning of an option or argument of a command."""
     if parameter.param_type_name == "argument":
         name = parameter.metavar or parameter.name.upper()
     else:
         name = max(parameter.opts, key=len)
     meaning = parameter.help or ""
     shows_default = parameter.default not in (None, False, ()) and "[default" not in meaning
-    return code(name), meaning, code(parameter.default) if shows_default else ""
+    return name, str(parameter.default) if shows_default else "", meaning
 
 
 def commands_page() -> str:
@@ -45,7 +39,7 @@ def commands_page() -> str:
     parts = ["# Commands\n\nGenerated from the help texts; `prodrec COMMAND --help` prints the same.\n"]
     for stated in COMMANDS:
         command = group.commands[stated.name]
-        options = table(("option", "meaning", "default"), map(parameter_row, command.params))
+        options = definitions(map(parameter_row, command.params))
         text, epilog = (inspect.cleandoc(part or "") for part in (command.help, stated.settings.get("epilog")))
         parts.append(f"## prodrec {stated.name}\n\n{text}\n\n{options}\n\n{epilog}\n")
     return "\n".join(parts)
@@ -53,24 +47,27 @@ def commands_page() -> str:
 
 def settings_page() -> str:
     text = (
-        "# Settings\n\nThe keys of `prodrec train --set KEY=VALUE`, of `--config FILE.toml`, and of "
+        "# Settings of train\n\nThe keys of `prodrec train --set KEY=VALUE`, of `--config FILE.toml`, and of "
         "`prodrec.train(settings={…})`. The values are the defaults of the family `visual`.\n"
     )
     parts = [text]
     settings = describe(make_recipe("visual").parts())
     for group in dict.fromkeys(row.group for row in settings):
-        rows = [(code(row.key), code(row.value), row.meaning) for row in settings if row.group == group]
-        parts.append(f"## {group.capitalize()}\n\n{table(('key', 'default', 'meaning'), rows)}\n")
-    families = [(code(family.name), family.summary, family.paper) for family in FAMILIES.values()]
-    parts.append(f"## Families\n\n{table(('family', 'network', 'from'), families)}\n")
+        rows = [(row.key, row.value, row.meaning) for row in settings if row.group == group]
+        parts.append(f"## {group.capitalize()}\n\n{definitions(rows)}\n")
+    families = [(family.name, "", f"{family.summary} ({family.paper})") for family in FAMILIES.values()]
+    parts.append(f"## Families\n\n{definitions(families)}\n")
     return "\n".join(parts)
 
 
 def prepare_options_page() -> str:
     text = "# Options of prepare\n\nKeywords of `prodrec.prepare`, and keys of a file for `prepare --config`.\n"
+    parts = [text]
     options = options_of(ColumnNames, PrepareOptions).values()
-    rows = [(code(option.name), code(repr(option.default)), option.help) for option in options]
-    return f"{text}\n{table(('key', 'default', 'meaning'), rows)}\n"
+    for group in dict.fromkeys(option.group for option in options):
+        rows = [(option.name, repr(option.default), option.help) for option in options if option.group == group]
+        parts.append(f"## {group}\n\n{definitions(rows)}\n")
+    return "\n".join(parts)
 
 
 PAGES = {

@@ -1,7 +1,7 @@
 """Every code block of the documentation runs.
 
-The tutorial runs in a folder with a drawn catalogue, and every other page in a copy of that folder as the tutorial
-leaves it. Blocks of a page run in order:
+The tutorial and the overview run in a folder with a drawn catalogue, and every other page in a copy of that folder as
+the tutorial leaves it. Blocks of a page run in order:
 
     ```python         runs; all Python blocks of a page share their names
     ```console        the lines that begin with `$ ` run; those of prodrec must end with exit code 0
@@ -26,8 +26,8 @@ from typer.testing import Result
 from prodrec.demo.catalogue import draw_catalogue
 
 DOCS = Path(__file__).parents[1] / "docs"
-TUTORIAL = DOCS / "tutorial.md"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if path != TUTORIAL)
+OVERVIEW, TUTORIAL = DOCS / "index.md", DOCS / "tutorial.md"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path not in (OVERVIEW, TUTORIAL))
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "console", "toml"}
 
@@ -72,15 +72,23 @@ def run_line(line: str, where: str, prodrec: Callable[[str], Result]) -> None:
 
 
 @pytest.fixture(scope="module")
-def tutorial(
-    tmp_path_factory: pytest.TempPathFactory, small_families: Any, prodrec: Callable[[str], Result]
-) -> Path:
+def tutorial(tmp_path_factory: pytest.TempPathFactory, small_families: Any, prodrec: Callable[[str], Result]) -> Path:
     """The folder in which the tutorial ran."""
     folder = tmp_path_factory.mktemp("docs")
-    draw_catalogue(folder, products=72, leaves=6, size=32, dirt=False)
+    draw_shop(folder)
     with small_families(folder):
         run_page(TUTORIAL, prodrec)
     return folder
+
+
+def draw_shop(folder: Path) -> None:
+    draw_catalogue(folder, products=72, leaves=6, size=32, dirt=False)
+
+
+def test_the_overview_runs(small_families: Any, prodrec: Callable[[str], Result], tmp_path: Path) -> None:
+    draw_shop(tmp_path)
+    with small_families(tmp_path):
+        run_page(OVERVIEW, prodrec)
 
 
 def test_the_tutorial_runs(tutorial: Path) -> None:

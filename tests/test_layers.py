@@ -69,6 +69,8 @@ WHOLE_JOURNEYS = {
     "test_journey.py",
     "test_bad_input.py",
     "test_structure.py",
+    "test_docs.py",
+    "test_front_door.py",
     "models/test_contract.py",
 }
 
