@@ -65,7 +65,7 @@ class Recipe:
         return [self.network, self.training, self.photos]
 
     def with_settings(self, values: Mapping[str, Any], *, source: str | Mapping[str, str]) -> Recipe:
-        """Return a copy with `values` applied. `where` and errors are those of `override`."""
+        """Return a copy with `values` applied. `source` and errors are those of `override`."""
         network, training, photos = override(self.parts(), values, source=source)
         return Recipe(self.family, network, training, photos)
 
@@ -75,7 +75,7 @@ def make_recipe(
 ) -> Recipe:
     """Return the recipe of family `name`, with `overrides` by key. Raise BadOption.
 
-    where: origin of the overrides in messages, of all of them or by key
+    source: origin of the overrides in messages, of all of them or by key
     """
     family = _family(name)
     defaults = Recipe(

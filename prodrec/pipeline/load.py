@@ -43,7 +43,7 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
         raise BadArtefact(f"{path} is not finished; continue it with {resume}.")
     if opened.feature_width is not None:
         raise BadOption(f"{path} was trained on feature vectors, not photos: it cannot recognise photo files.")
-    recipe = Recipe.from_json(opened.recipe, where=str(path))
+    recipe = Recipe.from_json(opened.recipe, source=str(path))
     if titles and recipe.network.titles is None:
         raise BadOption(f"--title: {path} was trained on photos alone and weighs no words; omit --title.")
     if saliency and recipe.network.attention is None:

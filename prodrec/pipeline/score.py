@@ -160,7 +160,7 @@ def _score_run(
     from prodrec.models.families import Recipe
     from prodrec.pipeline.load import load_network
 
-    recipe = Recipe.from_json(run.recipe, where=str(run.path))
+    recipe = Recipe.from_json(run.recipe, source=str(run.path))
     device, trained = choose_device(options.device), run.header["arithmetic"]
     channels_last = trained["channels_last"]
     in_bf16 = trained["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"

@@ -88,7 +88,7 @@ def read_recipe(
     from_file = read_toml(Path(config), mappings=mapping_keys(make_recipe(family).parts())) if config else {}
     sources = dict.fromkeys(from_file, str(config)) | dict.fromkeys(settings, source)
     changes = {**from_file, **settings}
-    return make_recipe(family, changes, where=sources), tuple(changes)
+    return make_recipe(family, changes, source=sources), tuple(changes)
 
 
 def train_recipe(

@@ -1,7 +1,7 @@
-"""Settings: frozen dataclasses beside what they configure, changed by `--set key=value` and `--config file.toml`.
+"""Settings: frozen dataclasses next to the code that they configure, changed by `--set key=value` and TOML files.
 
-A recipe has several such dataclasses (network, training, photos); their keys are one flat namespace for the user, so
-that `--set lr=0.1` needs no section. Values are read by the field's type; unknown keys fail with the nearest name.
+A recipe has several of these dataclasses (network, training, photos). Their keys share one namespace, and the user does
+not need to know which dataclass a key belongs to: `--set lr=0.1`. pydantic converts values to the types of the fields.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def _bounded_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
 
 
 def field_default(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field that `setting` made."""
+    """Return the default of a field that `setting` returned."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """`["lr=0.1", "backbone=resnet18"]` as a mapping. Raises BadOption for anything without `=`."""
+    """Return `["lr=0.1", "backbone=resnet18"]` as a dictionary. Raise BadOption for a string without key or `=`."""
     values = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -79,14 +79,16 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def mapping_keys(parts: Sequence[Any]) -> list[str]:
-    """Keys of the dataclasses `parts` whose values are mappings, and so tables in TOML."""
+    """Return the keys of the dataclasses `parts` whose values are mappings. In a TOML file, they may be tables."""
     return [key for part in parts for key, hint in _hints(type(part)).items() if typing.get_origin(hint) is Mapping]
 
 
 def read_toml(path: Path, *, mappings: Sequence[str] = ()) -> dict[str, Any]:
-    """Flat settings from a TOML file; tables only group keys, but for those named in `mappings`, which are settings.
+    """Return the settings in a TOML file as one flat dictionary.
 
-    Raises NotFound or BadOption.
+    Tables only group keys, and their names are ignored, except for the tables named in `mappings`: these are settings.
+
+    Raise NotFound if the file does not exist, BadOption if it is not TOML or contains a key twice.
     """
     path = Path(path)
     if not path.exists():
@@ -94,51 +96,57 @@ def read_toml(path: Path, *, mappings: Sequence[str] = ()) -> dict[str, Any]:
     if path.is_dir():
         raise BadOption(f"settings file {path} is a directory; expected a TOML file.")
     try:
-        found = tomllib.loads(path.read_text("utf-8-sig"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadOption(f"settings file {path} is not TOML: {str(error).rstrip('.')}.") from error
-    flat: dict[str, Any] = {}
-    for key, value in found.items():
-        for name, setting_value in (value if isinstance(value, dict) and key not in mappings else {key: value}).items():
-            if name in flat:
-                raise BadOption(f"settings file {path} gives {name!r} twice; tables only group keys.")
-            flat[name] = setting_value
-    return flat
+    settings: dict[str, Any] = {}
+    for name, value in content.items():
+        is_group = isinstance(value, dict) and name not in mappings
+        for key, setting_value in (value if is_group else {name: value}).items():
+            if key in settings:
+                raise BadOption(f"settings file {path} gives {key!r} twice; tables only group keys.")
+            settings[key] = setting_value
+    return settings
 
 
-def override(parts: Sequence[Any], values: Mapping[str, Any], *, where: str | Mapping[str, str]) -> list[Any]:
-    """Copies of the dataclasses `parts` with `values` applied, each to the part that has the key.
+def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | Mapping[str, str]) -> list[Any]:
+    """Return copies of the dataclasses `parts` in which `values` replace the fields with the same keys.
 
-    A mapping (`head_weights=root:0.1`) is added to the one that stands there, name by name.
-    `where` names the origin in messages ("--set", a file), of all values or of each key. Raises BadOption for an
-    unknown key (with the nearest known one), a value that the field's type does not take, or values that the dataclass
-    itself refuses.
+    source: origin of all values, or of each key, for messages: "--set" or a file
+
+    A mapping (`head_weights=root:0.1`) updates the current one and does not replace its other names.
+
+    Raise BadOption for an unknown key, for a value that does not fit the type of its field, and for values that a
+    dataclass refuses with a ValueError.
     """
     owners = {field.name: i for i, part in enumerate(parts) for field in dataclasses.fields(part)}
     changes: list[dict[str, Any]] = [{} for _ in parts]
-    origins = dict.fromkeys(values, where) if isinstance(where, str) else where
-    for key, value in values.items():
+    sources = dict.fromkeys(values, source) if isinstance(source, str) else source
+    for key, raw_value in values.items():
         if key not in owners:
             raise BadOption(
-                f"{origins[key]}: unknown key {key!r}{did_you_mean(key, owners)}; `--settings` lists all keys."
+                f"{sources[key]}: unknown key {key!r}{did_you_mean(key, owners)}; `--settings` lists all keys."
             )
         part = parts[owners[key]]
-        found, standing = read_value(value, _hints(type(part))[key], key=key, where=origins[key]), getattr(part, key)
-        changes[owners[key]][key] = {**standing, **found} if isinstance(standing, dict) else found
+        current, value = (
+            getattr(part, key),
+            read_value(raw_value, _hints(type(part))[key], key=key, source=sources[key]),
+        )
+        changes[owners[key]][key] = {**current, **value} if isinstance(current, dict) else value
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
     except ValueError as error:
-        raise BadOption(f"{' and '.join(dict.fromkeys(origins.values()))}: {error}") from error
+        raise BadOption(f"{' and '.join(dict.fromkeys(sources.values()))}: {error}") from error
 
 
-def from_dict(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """A `kind` from plain values (as `dataclasses.asdict` wrote them to JSON). Raises BadOption."""
-    built: T = override([kind()], values, where=where)[0]
-    return built
+def from_dict(kind: type[T], values: Mapping[str, Any], *, source: str) -> T:
+    """Return a dataclass of type `kind` from the values that `dataclasses.asdict` returned. Raise BadOption."""
+    settings: T = override([kind()], values, source=source)[0]
+    return settings
 
 
 class Setting(NamedTuple):
-    """A row of `prodrec train --settings`: the value is text as `--set` accepts it, the group a noun."""
+    """A row of `prodrec train --settings`. `value` is text that `--set` accepts."""
 
     key: str
     value: str
@@ -161,7 +169,7 @@ def describe(parts: Sequence[Any]) -> list[Setting]:
 
 
 def format_value(value: Any) -> str:
-    """A value as `--set` takes it."""
+    """Return a value as text that `--set` accepts."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -173,55 +181,57 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def split_list(text: str | None) -> tuple[str, ...]:
+    """Return the items of `a, b` without spaces around them. Empty items are dropped."""
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
-def read_value(value: Any, hint: Any, *, key: str, where: str) -> Any:
-    """Return `value` converted to the type `hint`. Raise BadOption naming `where` and `key` if it does not fit."""
+def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
+    """Return `value`, as text or from TOML or JSON, converted to the type `hint`.
+
+    Raise BadOption with `source` and `key` if it does not fit the type, or is NaN or infinity.
+    """
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-    if isinstance(value, str) and value.lower() == "none" and type(None) in choices:
+    types_allowed = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    tuple_type = next((kind for kind in types_allowed if typing.get_origin(kind) is tuple), None)
+    if isinstance(value, str) and value.lower() == "none" and type(None) in types_allowed:
         return None
     if isinstance(value, bool):
-        value = format_value(value)  # true is no number
-    tuples = [choice for choice in choices if typing.get_origin(choice) is tuple]
-    if isinstance(value, str) and tuples:
+        value = format_value(value)  # pydantic would accept true as the number 1
+    if isinstance(value, str) and tuple_type is not None:
         value = list(split_list(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
-        value = _read_mapping(value, key=key, where=where)
+        value = _parse_mapping(value, key=key, source=source)
+    # TOML has image_size = 224, a number, where the field is text
+    adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))
     try:
-        # a number may stand for text (image_size = 224 in TOML), NaN and infinity for no number
-        return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)).validate_python(
-            value
-        )
+        return adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        wanted = first["msg"]
-        if tuples and first["type"] in ("missing", "too_long", "tuple_type"):
-            wanted = f"expected {len(typing.get_args(tuples[0]))} values with commas between them"
-        raise BadOption(f"{where}: {key}={show_raw(value)} is not usable: {wanted[0].lower()}{wanted[1:]}.") from error
+        expected = first["msg"][0].lower() + first["msg"][1:]
+        if tuple_type is not None and first["type"] in ("missing", "too_long", "tuple_type"):
+            expected = f"expected {len(typing.get_args(tuple_type))} values with commas between them"
+        raise BadOption(f"{source}: {key}={_format_raw(value)} is not usable: {expected}.") from error
 
 
-def split_list(text: str | None) -> tuple[str, ...]:
-    """The parts of `a, b`; empty ones are none."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _read_mapping(text: str, *, key: str, where: str) -> dict[str, str]:
-    """`root:0.1,leaf:1` as a mapping. Raises BadOption for a part without a colon."""
-    found = {}
-    for part in [] if text.lower() == "none" else text.split(","):
-        name, colon, value = part.rpartition(":")
+def _parse_mapping(text: str, *, key: str, source: str) -> dict[str, str]:
+    """Return `root:0.1,leaf:1` as a dictionary. Raise BadOption for an item without name or colon."""
+    mapping = {}
+    for item in [] if text.lower() == "none" else text.split(","):
+        name, colon, value = item.rpartition(":")
         if not colon or not name.strip():
-            raise BadOption(f"{where}: {key}={text} is not usable: expected name:number, with commas between them.")
-        found[name.strip()] = value.strip()
-    return found
+            raise BadOption(f"{source}: {key}={text} is not usable: expected name:number, with commas between them.")
+        mapping[name.strip()] = value.strip()
+    return mapping
 
 
-def show_raw(value: Any) -> str:
-    """A value as the user wrote it, for messages."""
+def _format_raw(value: Any) -> str:
+    """Return a value as the user wrote it."""
     if isinstance(value, dict):
-        return ",".join(f"{name}:{show_raw(item)}" for name, item in value.items())
+        return ",".join(f"{name}:{_format_raw(item)}" for name, item in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)

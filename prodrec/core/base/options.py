@@ -1,6 +1,7 @@
-"""Options of a command, stated once: as fields of dataclasses.
+"""Options of a command, defined once as fields of dataclasses.
 
-From these fields come the options of the command line, the keywords of the Python function and the keys of a TOML file.
+The options of the command line, the keyword arguments of the Python function and the keys of the TOML file are derived
+from these fields.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """Return a dataclass field that is an option; `minimum` and `maximum` are allowed values themselves.
+    """Return a dataclass field that is an option of a command.
 
-    name: the keyword of the option, if it differs from the name of the field
-    group: the heading under which the help of the command lists it
+    help:             a sentence for the help of the command
+    name:             name of the option, if it differs from the name of the field
+    group:            heading under which the help lists it
+    metavar:          placeholder of the value in the help
+    minimum, maximum: smallest and largest allowed value
     """
     return dataclasses.field(
         default=default,
@@ -46,7 +50,7 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option: where it is stated, and all that a command line or a signature needs to know."""
+    """An option: the class `owner` and the `field` that define it, its type `hint`, and the arguments of `option`."""
 
     name: str
     owner: type
@@ -61,22 +65,22 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The option as typed on the command line."""
+        """Name of the option on the command line."""
         return "--" + self.name.replace("_", "-")
 
 
 def options_of(*classes: type) -> dict[str, Option]:
-    """Return the options that the fields of dataclasses state, by name, in the order of the fields."""
+    """Return the options that the fields of dataclasses define, by name, in the order of the fields."""
     options = {}
     for owner in classes:
         hints = get_type_hints(owner)
         for field in dataclasses.fields(owner):
             if "minimum" not in field.metadata:
                 continue
-            facts = dict(field.metadata)
-            name = facts.pop("name") or field.name
+            metadata = dict(field.metadata)
+            name = metadata.pop("name") or field.name
             options[name] = Option(
-                name=name, owner=owner, field=field.name, hint=hints[field.name], default=field.default, **facts
+                name=name, owner=owner, field=field.name, hint=hints[field.name], default=field.default, **metadata
             )
     return options
 
@@ -84,33 +88,34 @@ def options_of(*classes: type) -> dict[str, Option]:
 def read_options(classes: Sequence[type], values: Mapping[str, Any], *, source: str) -> dict[type, dict[str, Any]]:
     """Return the values by class and field, each converted to the type of its field.
 
-    `source` names the origin in errors: a file, or the Python call. Raise BadOption for an unknown option, with the
-    nearest known one, or a value of the wrong type.
+    source: origin of the values, for messages: a file, or the Python function
+
+    Raise BadOption for an unknown option or a value of the wrong type.
     """
     options = options_of(*classes)
     by_class: dict[type, dict[str, Any]] = {owner: {} for owner in classes}
     for name, value in values.items():
         if name not in options:
             raise BadOption(f"{source}: unknown option {name!r}{did_you_mean(name, options)}.")
-        known = options[name]
-        by_class[known.owner][known.field] = read_value(value, known.hint, key=name, where=source)
+        option = options[name]
+        by_class[option.owner][option.field] = read_value(value, option.hint, key=name, source=source)
     return by_class
 
 
 def check_ranges(instance: Any) -> None:
-    """Raise BadOption if a field of `instance` is outside the range that its option states."""
-    for known in options_of(type(instance)).values():
-        value = getattr(instance, known.field)
+    """Raise BadOption if a field of `instance` is outside the range of its option; for use in `__post_init__`."""
+    for option in options_of(type(instance)).values():
+        value = getattr(instance, option.field)
         if value is None:
             continue
-        if known.minimum is not None and value < known.minimum:
-            raise BadOption(f"{known.flag} {value} is too small; expected at least {known.minimum:g}.")
-        if known.maximum is not None and value > known.maximum:
-            raise BadOption(f"{known.flag} {value} is too large; expected at most {known.maximum:g}.")
+        if option.minimum is not None and value < option.minimum:
+            raise BadOption(f"{option.flag} {value} is too small; expected at least {option.minimum:g}.")
+        if option.maximum is not None and value > option.maximum:
+            raise BadOption(f"{option.flag} {value} is too large; expected at most {option.maximum:g}.")
 
 
 def with_options(*classes: type) -> Callable[[F], F]:
-    """Show the options of dataclasses in the signature and the docstring of a function that takes `**options`."""
+    """Replace the `**options` of a function by the options of dataclasses, in its signature and its docstring."""
 
     def decorate(function: F) -> F:
         options = options_of(*classes).values()

@@ -1,4 +1,4 @@
-"""Settings: read by type, refused with the nearest name, shown as they are read."""
+"""Settings: conversion of values, errors with the most similar key, and text that `--set` accepts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PARTS = (NetworkConfig, TrainingConfig, PhotoConfig)
 class Net:
     width: int | None = setting(None, "width of the layer; none is the backbone's")
     start: str | None = setting("imagenet", "where weights come from")
-    kind: Literal["mean", "max"] | None = setting("mean", "how words are joined")
+    kind: Literal["mean", "max"] | None = setting("mean", "how words are combined")
     after: Literal["none", "tanh"] = setting("none", "what follows")
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Net:
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     lr: float = setting(0.1, "learning rate")
     steps: int = setting(10, "how many")
     mirror: bool = setting(True, "whether to mirror")
@@ -55,8 +55,8 @@ class Course:
 
 
 def changed(**values: Any) -> dict[str, Any]:
-    """Only what differs from the defaults after the change."""
-    before, after = [Net(), Course()], override([Net(), Course()], values, where="--set")
+    """Return the settings that differ from the defaults after the change."""
+    before, after = [Net(), Schedule()], override([Net(), Schedule()], values, source="--set")
     both = zip(before, after, strict=True)
     return {
         field.name: getattr(b, field.name)
@@ -99,17 +99,17 @@ def changed(**values: Any) -> dict[str, Any]:
         ("weights", {"a:b": 1}, {"others": 1.0, "a:b": 1.0}),
     ],
 )
-def test_values_are_read_by_the_type_of_the_setting(key: str, text: Any, value: Any) -> None:
+def test_values_are_converted_to_the_type_of_the_setting(key: str, text: Any, value: Any) -> None:
     assert changed(**{key: text}) == {key: value}
     assert type(changed(**{key: text})[key]) is type(value)
 
 
-def test_none_stays_a_choice_where_nothing_may_be_absent() -> None:
-    assert override([Net(after="tanh")], {"after": "none"}, where="--set")[0].after == "none"
+def test_none_can_be_a_choice_of_text() -> None:
+    assert override([Net(after="tanh")], {"after": "none"}, source="--set")[0].after == "none"
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "told"),
+    ("key", "text", "expected"),
     [
         ("lr", "fast", "valid number"),
         ("lr", "none", "valid number"),
@@ -132,44 +132,44 @@ def test_none_stays_a_choice_where_nothing_may_be_absent() -> None:
         ("weights", "colour:much", "valid number"),
     ],
 )
-def test_values_of_another_type_are_refused_by_name(key: str, text: Any, told: str) -> None:
+def test_values_of_another_type_are_refused_with_the_key(key: str, text: Any, expected: str) -> None:
     with pytest.raises(BadOption) as caught:
-        override([Net(), Course()], {key: text}, where="shop.toml")
+        override([Net(), Schedule()], {key: text}, source="shop.toml")
     message = str(caught.value)
-    assert message.startswith(f"shop.toml: {key}=") and told in message and message.endswith(".")
+    assert message.startswith(f"shop.toml: {key}=") and expected in message and message.endswith(".")
     assert "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("key", "near"), [("xyzzy", None), ("LR", "lr"), ("stpes", "steps"), ("Mirror", "mirror"), ("with", "width")]
+    ("key", "similar"), [("xyzzy", None), ("LR", "lr"), ("stpes", "steps"), ("Mirror", "mirror"), ("with", "width")]
 )
-def test_an_unknown_key_is_refused_with_the_nearest_one(key: str, near: str | None) -> None:
+def test_an_unknown_key_is_refused_with_the_most_similar_one(key: str, similar: str | None) -> None:
     with pytest.raises(BadOption) as caught:
-        override([Net(), Course()], {key: "1"}, where="--set")
-    hint = f" (did you mean {near}?)" if near else ""
+        override([Net(), Schedule()], {key: "1"}, source="--set")
+    hint = f" (did you mean {similar}?)" if similar else ""
     assert str(caught.value) == f"--set: unknown key {key!r}{hint}; `--settings` lists all keys."
 
 
-def test_contradictions_are_told_and_may_be_lifted_in_one_go() -> None:
+def test_contradictions_are_refused_after_all_changes() -> None:
     with pytest.raises(BadOption, match=r"--set: after=tanh does nothing without kind; set kind=mean too\."):
-        override([Net(kind=None), Course()], {"after": "tanh"}, where="--set")
-    assert override([Net(kind=None)], {"after": "tanh", "kind": "max"}, where="--set") == [
+        override([Net(kind=None), Schedule()], {"after": "tanh"}, source="--set")
+    assert override([Net(kind=None)], {"after": "tanh", "kind": "max"}, source="--set") == [
         Net(kind="max", after="tanh")
     ]
 
 
-def test_each_value_is_told_with_where_it_comes_from() -> None:
-    where = {"after": "shop.toml", "steps": "--set"}
+def test_errors_name_the_source_of_each_value() -> None:
+    source = {"after": "shop.toml", "steps": "--set"}
     with pytest.raises(BadOption, match=r"^--set: steps=few"):
-        override([Net(), Course()], {"after": "tanh", "steps": "few"}, where=where)
+        override([Net(), Schedule()], {"after": "tanh", "steps": "few"}, source=source)
     with pytest.raises(BadOption, match=r"^shop\.toml and --set: after=tanh does nothing"):
-        override([Net(kind=None), Course()], {"after": "tanh", "steps": 3}, where=where)
+        override([Net(kind=None), Schedule()], {"after": "tanh", "steps": 3}, source=source)
 
 
-def test_what_is_not_changed_stays_and_nothing_is_changed_in_place() -> None:
-    net, course = Net(width=3), Course(lr=0.7)
-    assert override([net, course], {"steps": 5}, where="") == [Net(width=3), Course(lr=0.7, steps=5)]
-    assert (net, course) == (Net(width=3), Course(lr=0.7))
+def test_other_settings_stay_and_nothing_is_changed_in_place() -> None:
+    net, schedule = Net(width=3), Schedule(lr=0.7)
+    assert override([net, schedule], {"steps": 5}, source="") == [Net(width=3), Schedule(lr=0.7, steps=5)]
+    assert (net, schedule) == (Net(width=3), Schedule(lr=0.7))
 
 
 # --- bounds of values
@@ -206,7 +206,7 @@ def test_a_value_outside_its_bounds_is_refused(key: str, value: float, expected:
     assert str(caught.value) == f"{key}={value} {expected}"
     if value == value:
         with pytest.raises(BadOption) as refused:
-            override([Bounded()], {key: value}, where="--set")
+            override([Bounded()], {key: value}, source="--set")
         assert str(refused.value) == f"--set: {key}={value} {expected}"
 
 
@@ -217,17 +217,17 @@ def test_a_value_within_its_bounds_is_taken(key: str, value: float | None) -> No
     assert getattr(Bounded(**{key: value}), key) == value  # type: ignore[arg-type]
 
 
-# --- where values come from
+# --- sources of values
 
 
 def test_assignments() -> None:
-    found = parse_assignments(["lr=0.1", " weights = a=b.pth ", "start="])
-    assert found == {"lr": "0.1", "weights": "a=b.pth", "start": ""}
+    values = parse_assignments(["lr=0.1", " weights = a=b.pth ", "start="])
+    assert values == {"lr": "0.1", "weights": "a=b.pth", "start": ""}
     assert parse_assignments(["lr=1", "lr=2"]) == {"lr": "2"}
 
 
 @pytest.mark.parametrize("wrong", ["lr", "=3", " =3", ""])
-def test_no_assignment(wrong: str) -> None:
+def test_text_without_key_or_equals_sign_is_refused(wrong: str) -> None:
     with pytest.raises(BadOption, match="is not of the form key=value"):
         parse_assignments(["lr=1", wrong])
 
@@ -241,28 +241,28 @@ def toml(tmp_path: Path, text: str | bytes) -> Path:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_tables_of_a_settings_file_only_group_its_keys(tmp_path: Path, mark: bytes) -> None:
     text = b'lr = 0.5\n[network]\nstart = "none"\n[photos]\nsize = 96\narea = [0.1, 1]\nmirror = false\n'
-    found = read_toml(toml(tmp_path, mark + text))
-    assert found == {"lr": 0.5, "start": "none", "size": 96, "area": [0.1, 1], "mirror": False}
-    assert changed(**found) == {"lr": 0.5, "start": None, "size": "96", "area": (0.1, 1.0), "mirror": False}
+    values = read_toml(toml(tmp_path, mark + text))
+    assert values == {"lr": 0.5, "start": "none", "size": 96, "area": [0.1, 1], "mirror": False}
+    assert changed(**values) == {"lr": 0.5, "start": None, "size": "96", "area": (0.1, 1.0), "mirror": False}
 
 
 TABLES = "[head_weights]\nroot = 0.2\n'x,y' = 3", "[network]\nhead_weights = {root = 0.2, 'x,y' = 3}"
 
 
 @pytest.mark.parametrize("text", TABLES)
-def test_a_setting_that_is_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
+def test_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
     usual = make_recipe("bcnn")
-    found = read_toml(toml(tmp_path, text), mappings=mapping_keys(usual.parts()))
-    assert usual.with_settings(found, where="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
+    values = read_toml(toml(tmp_path, text), mappings=mapping_keys(usual.parts()))
+    assert usual.with_settings(values, source="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
 
 
-def test_a_mapping_is_told_as_it_was_written() -> None:
+def test_a_mapping_is_quoted_as_it_was_written() -> None:
     with pytest.raises(BadOption, match=r"head_weights=root:0\.1,leaf:x is not usable"):
         make_recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("lr = ", "is not TOML"),
         ("lr: 0.1", "is not TOML"),
@@ -271,38 +271,38 @@ def test_a_mapping_is_told_as_it_was_written() -> None:
         ("lr = 1\n[b]\nlr = 2\n", "gives 'lr' twice"),
     ],
 )
-def test_a_settings_file_that_cannot_be_used(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_a_damaged_settings_file_is_refused(tmp_path: Path, text: str | bytes, expected: str) -> None:
     path = toml(tmp_path, text)
     with pytest.raises(BadOption) as caught:
         read_toml(path)
-    assert str(path) in str(caught.value) and told in str(caught.value) and not str(caught.value).endswith("..")
+    assert str(path) in str(caught.value) and expected in str(caught.value) and not str(caught.value).endswith("..")
 
 
-def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"none\.toml does not exist"):
         read_toml(tmp_path / "none.toml")
     with pytest.raises(BadOption, match="is a directory"):
         read_toml(tmp_path)
 
 
-# --- what is there to set
+# --- all settings
 
 
-def test_settings_come_back_from_json() -> None:
-    net, course = Net(width=7, start=None), Course(area=(0.2, 0.3), size="96x80")
-    for part in (net, course):
-        assert from_dict(type(part), json.loads(json.dumps(dataclasses.asdict(part))), where="run.json") == part
+def test_settings_survive_json() -> None:
+    net, schedule = Net(width=7, start=None), Schedule(area=(0.2, 0.3), size="96x80")
+    for part in (net, schedule):
+        assert from_dict(type(part), json.loads(json.dumps(dataclasses.asdict(part))), source="run.json") == part
     with pytest.raises(BadOption, match=r"run\.json: unknown key 'widht' \(did you mean width\?\)"):
-        from_dict(Net, {"widht": 7}, where="run.json")
+        from_dict(Net, {"widht": 7}, source="run.json")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_default_is_shown_as_it_is_read(family: str) -> None:
-    """What `--settings` prints may be given to `--set` and changes nothing; nor does what run.json keeps."""
+def test_every_default_is_shown_as_it_is_set(family: str) -> None:
+    """The values that `--settings` prints change nothing when they are passed to `--set`."""
     usual = make_recipe(family)
-    listed = describe(usual.parts())
-    assert make_recipe(family, {row.key: row.value for row in listed}) == usual
-    assert {row.key for row in listed} == {f.name for part in PARTS for f in dataclasses.fields(part)}
+    described = describe(usual.parts())
+    assert make_recipe(family, {row.key: row.value for row in described}) == usual
+    assert {row.key for row in described} == {f.name for part in PARTS for f in dataclasses.fields(part)}
 
 
 UNUSUAL = {
@@ -325,11 +325,11 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
-def test_unusual_values_are_shown_as_they_are_read(key: str, value: Any) -> None:
+def test_unusual_values_are_shown_as_they_are_set(key: str, value: Any) -> None:
     changed = make_recipe("sicot", {key: format_value(value)})
-    listed = {row.key: row.value for row in describe(changed.parts())}
-    (found,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
-    assert found == value and listed[key] == format_value(value)
+    described = {row.key: row.value for row in describe(changed.parts())}
+    (actual,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]
+    assert actual == value and described[key] == format_value(value)
 
 
 @pytest.mark.parametrize("part", PARTS)
