@@ -215,7 +215,10 @@ class _ParameterGradients:
             if gradient is None:
                 continue
             if whole is not None:
-                whole[chunk.index] = gradient
+                if isinstance(chunk.index, slice):
+                    whole[chunk.index] = gradient
+                else:
+                    whole.index_copy_(0, chunk.index, gradient.to(whole.dtype))
             elif self.row_optimizer is not None:
                 self.row_optimizer.update(parameter, chunk.index, gradient.to(parameter.dtype), values=values)
 

@@ -227,6 +227,19 @@ class TestSampled:
         each_B = F.cross_entropy(scores_BS, target_B, label_smoothing=0.2, reduction="none")
         torch.testing.assert_close(loss, (weights_B * each_B).sum(), **EXACT)
 
+    def test_bf16_gives_sampled_classes_a_gradient(self) -> None:
+        model = make(sample_share=self.SHARE).float()
+        features_BD, labels_B, _ = batches()[0]
+        active_S = self.next_sample(model, labels_B)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss, _ = model.loss(features_BD.detach().float(), labels_B)
+        loss.backward()
+        weight_SD = model.weight.detach()[active_S].requires_grad_()
+        scores_BS = F.linear(features_BD.detach().float(), weight_SD, model.bias.detach()[active_S])
+        F.cross_entropy(scores_BS, torch.searchsorted(active_S, labels_B)).backward()
+        assert (model.weight.grad[active_S] - weight_SD.grad).norm() / weight_SD.grad.norm() < 5e-3
+        assert model.weight.grad.any(1).nonzero().squeeze(1).tolist() == active_S.tolist()
+
     def test_only_sampled_classes_are_updated(self) -> None:
         model = make(sample_share=self.SHARE)
         optimizer = sgd(model.weight, model.bias)
