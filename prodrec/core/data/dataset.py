@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """The dataset directory that `prodrec prepare` wrote. All arrays are memory-mapped.
 
@@ -61,6 +61,17 @@ class Dataset:
     photos: PhotoStore | None
     features_ND: NDArray[np.float16] | None
     vocabulary: Vocabulary
+
+    def __repr__(self) -> str:
+        """Return the rows by split, the classes by level, the attributes and the words."""
+        counts = np.bincount(self.split_N, minlength=len(SPLITS))
+        splits = ", ".join(f"{name} {count:,}" for name, count in zip(SPLITS, counts, strict=True))
+        levels = ", ".join(f"{level} {self.taxonomy.count(level):,}" for level in self.taxonomy.levels)
+        attributes = ", ".join(attribute.name for attribute in self.attributes) or "none"
+        return (
+            f"Dataset('{self.path}': {len(self):,} rows of {self.inputs} ({splits}); classes: {levels}; "
+            f"attributes: {attributes}; {len(self.vocabulary):,} words)"
+        )
 
     def __len__(self) -> int:
         return len(self.split_N)

@@ -46,6 +46,13 @@ def test_shapes_and_kinds(path: Path) -> None:
     assert np.array_equal(dataset.labels_NL, dataset.taxonomy.ancestors()[dataset.labels_NL[:, -1]])
 
 
+def test_it_prints_as_one_line(path: Path) -> None:
+    dataset = open_dataset(path)
+    text = repr(dataset)
+    assert text.startswith(f"Dataset('{path}': 12 rows of photos (train ") and "\n" not in text
+    assert f"leaf {len(dataset.taxonomy.leaves)}" in text and ", ".join(ATTRIBUTES) in text
+
+
 def test_rows_of_splits(path: Path) -> None:
     dataset = open_dataset(path)
     rows = [dataset.rows(split) for split in SPLITS]

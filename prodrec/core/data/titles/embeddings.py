@@ -25,7 +25,7 @@ from prodrec.core.data.titles.tokenizer import normalise_text
 EMBEDDINGS_FILE = "embeddings.h5"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WordVectors:
     """Word vectors in vocabulary order.
 
@@ -49,6 +49,10 @@ class WordVectors:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def __repr__(self) -> str:
+        known = int(self.known_V.sum())
+        return f"WordVectors({len(self):,} words x {self.dimension}, {self.method}, {known:,} known)"
 
     @property
     def dimension(self) -> int:

@@ -31,6 +31,10 @@ def test_saved_vectors_load_unchanged(path: Path) -> None:
     assert loaded.fingerprint == WORD_VECTORS.fingerprint
 
 
+def test_it_prints_as_one_line() -> None:
+    assert repr(WORD_VECTORS) == "WordVectors(5 words x 2, skip-gram, 4 known)"
+
+
 def test_root_attributes_contain_the_header(path: Path) -> None:
     with h5py.File(path) as file:
         assert file.attrs["prodrec"] == "embeddings"
