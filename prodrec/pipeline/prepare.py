@@ -117,13 +117,15 @@ def prepare_dataset(
     source = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
-    decoders = workers or max(1, available_cores() // dist.local_world_size())
+    decode_workers = workers or max(1, available_cores() // dist.local_world_size())
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
-        cutters = workers or available_cores()
-        return dist.broadcast(_prepare(tables, Path(source), out, options, tokenizer, decoders, cutters, force=force))
+        tokenize_workers = workers or available_cores()
+        return dist.broadcast(
+            _prepare(tables, Path(source), out, options, tokenizer, decode_workers, tokenize_workers, force=force)
+        )
     if options.inputs == "photos":
-        decode_shard(workers=decoders)
+        decode_shard(workers=decode_workers)
     return dist.broadcast({})
 
 
@@ -133,15 +135,15 @@ def _prepare(
     out: Path,
     options: PrepareOptions,
     tokenizer: Tokenizer,
-    decoders: int,
-    cutters: int,
+    decode_workers: int,
+    tokenize_workers: int,
     *,
     force: bool,
 ) -> dict[str, Any]:
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
-        workspace = Workspace(directory, Path(scratch), decoders, cutters)
-        prepared = build(tables, source, workspace, options, tokenizer)
-        return write_dataset(directory, prepared)
+        workspace = Workspace(directory, Path(scratch), decode_workers, tokenize_workers)
+        contents = build(tables, source, workspace, options, tokenizer)
+        return write_dataset(directory, contents)
 
 
 def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
