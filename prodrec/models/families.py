@@ -124,7 +124,7 @@ SPATIAL = {"attention": "spatial"}
 ROOT_AND_LEAF = {"heads": ("root", "leaf"), "head_weights": PAPER_HEAD_WEIGHTS}
 LEAF_AND_ATTRIBUTES = {"heads": ("leaf", "attributes"), "attribute_weights": PAPER_ATTRIBUTE_WEIGHTS}
 
-TABLE = (
+TABLE = (  # name, paper, summary, settings of network, training and photos
     Family(
         "visual",
         f"{PAPER_A}, baseline",

@@ -6,8 +6,7 @@
 
 `models/assemble.py` builds a network from a NetworkConfig.
 
-Shapes: B rows, C channels or classes, H×W photo, h×w feature map, T words, D feature, L levels, A attributes, K best
-classes.
+Shapes: B rows, C=3 channels, H×W photo, h×w feature map, D feature, T words, L levels, A attributes, K best classes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class RecognitionNetwork(nn.Module):
-    """Photos, and titles in training, to scores of the levels of the category tree and of attributes."""
+    """Maps photos, and titles in training, to scores of the levels of the category tree and of attributes."""
 
     def __init__(
         self,
@@ -69,8 +68,9 @@ class RecognitionNetwork(nn.Module):
             return Features(visual_BD)
         semantic_BD = self.encode_titles(tokens_BT).semantic_BD.to(visual_BD.dtype)
         titled_B = (tokens_BT != 0).any(1)
-        to_mix_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
-        mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(to_mix_BD, semantic_BD), to_mix_BD)  # A §3.3
+        # A §3.3: mixed = max(visual, semantic), elementwise; mixed = visual for a row without a title
+        visual_part_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
+        mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(visual_part_BD, semantic_BD), visual_part_BD)
         return Features(visual_BD, mixed_BD, titled_B)
 
     def loss(self, batch: Batch) -> Losses:
@@ -82,8 +82,8 @@ class RecognitionNetwork(nn.Module):
         features, n = self(batch.inputs, self._drop_words(batch.tokens_BT)), batch.global_size
         total = batch.inputs.new_zeros(())
         terms: dict[str, Tensor] = {}
-        for head in reversed(self.level_heads):
-            is_deepest, labels_B = not terms, batch.labels_BL[:, head.column]
+        for height, head in enumerate(reversed(self.level_heads)):
+            is_deepest, labels_B = height == 0, batch.labels_BL[:, head.column]
             if is_deepest and features.mixed_BD is not None:
                 loss, terms["visual"], terms["mixed"] = self._cotraining_loss(head, features, labels_B, n=n)
             else:
@@ -199,7 +199,7 @@ class RecognitionNetwork(nn.Module):
         return {f"heads.{name}.classifier": head.classifier for name, head in self.heads.items()}  # type: ignore[misc]
 
     def shards(self) -> dict[str, Shard]:
-        """Return the shards of the parameters, by name, of which each rank has only some rows."""
+        """Return by name the shards of the parameters whose rows are divided among the ranks."""
         return {
             f"{name}.{parameter}": classifier.shard
             for name, classifier in self.classifiers().items()

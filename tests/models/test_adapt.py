@@ -12,12 +12,12 @@ from prodrec.models.families import FAMILIES, make_recipe
 
 @pytest.mark.parametrize("name", [name for name, row in FAMILIES.items() if "attention" not in row.network])
 def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy, attributes: tuple, make_batch) -> None:
-    """The backbone passes them on: features, loss and gradient without any part for photos."""
-    made = adapt_recipe(make_recipe(name), "features").network
-    assert (made.backbone, made.weights) == ("features", None)
+    """The backbone returns its input: features, loss and gradient need no part for photos."""
+    adapted = adapt_recipe(make_recipe(name), "features").network
+    assert (adapted.backbone, adapted.weights) == ("features", None)
     network = build_network(
-        made
-        if made.titles is None
+        adapted
+        if adapted.titles is None
         else adapt_recipe(make_recipe(name, {"word_vectors": "random"}), "features").network,
         taxonomy=taxonomy,
         attributes=attributes,
@@ -33,19 +33,19 @@ def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy,
     assert not list(network.backbone.parameters())
 
 
-def test_what_was_asked_for_stays() -> None:
-    made = adapt_recipe(
+def test_explicit_settings_stay() -> None:
+    adapted = adapt_recipe(
         make_recipe("sicot", {"embed": 64, "lr": 0.3, "dropout": 0.2}), "features", explicit=("embed", "lr", "dropout")
     )
-    assert (made.network.embed, made.network.dropout, made.training.lr) == (64, 0.2, 0.3)
+    assert (adapted.network.embed, adapted.network.dropout, adapted.training.lr) == (64, 0.2, 0.3)
     assert adapt_recipe(make_recipe("sicot"), "photos") == make_recipe("sicot")
-    assert adapt_recipe(made, "features") == made
-    given = {"backbone": "features", "weights": "none"}
-    assert adapt_recipe(make_recipe("visual", given), "features", explicit=given).network.backbone == "features"
+    assert adapt_recipe(adapted, "features") == adapted
+    settings = {"backbone": "features", "weights": "none"}
+    assert adapt_recipe(make_recipe("visual", settings), "features", explicit=settings).network.backbone == "features"
 
 
 @pytest.mark.parametrize(
-    ("family", "given", "inputs", "words"),
+    ("family", "settings", "inputs", "message"),
     [
         ("visual", {"backbone": "resnet18"}, "features", "backbone=resnet18 is for photos, and shop contains feature"),
         ("visual", {"image_size": "64"}, "features", "image_size=64 is about photos"),
@@ -62,12 +62,12 @@ def test_what_was_asked_for_stays() -> None:
         ),
     ],
 )
-def test_what_would_do_nothing_is_refused(family: str, given: dict[str, str], inputs: str, words: str) -> None:
-    with pytest.raises(BadOption, match=words):
-        adapt_recipe(make_recipe(family, given), inputs, explicit=given, dataset="shop")
+def test_settings_without_effect_are_refused(family: str, settings: dict[str, str], inputs: str, message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        adapt_recipe(make_recipe(family, settings), inputs, explicit=settings, dataset="shop")
 
 
-def test_photos_and_vectors_are_not_mixed_up(taxonomy: Taxonomy) -> None:
+def test_the_backbone_must_fit_photos_or_vectors(taxonomy: Taxonomy) -> None:
     for name, width in (("features", None), ("squeezenet1_1", 12)):
         with pytest.raises(BadOption, match="datasets of feature vectors"):
             build_network(

@@ -25,13 +25,13 @@ def network_of(family: str, taxonomy: Taxonomy, attributes: Attributes = (), **s
 
 
 def test_the_template_has_the_size_of_the_feature_map(taxonomy: Taxonomy) -> None:
-    """S §3.2: n follows the feature map, wherever the attention stands."""
+    """S §3.2: the template is as large as the feature map, at any stage."""
     for at, grid in (("none", (4, 3)), ("features.5", (9, 7))):
         attention = network_of("sscnn", taxonomy, attention_at=at).attention
         assert attention is not None and attention.template_HW.shape == grid
 
 
-def test_every_task_has_private_layers_of_its_own(taxonomy: Taxonomy, attributes: Attributes) -> None:
+def test_every_level_has_private_layers_of_its_own(taxonomy: Taxonomy, attributes: Attributes) -> None:
     network = network_of("ssmtl-rl", taxonomy, attributes, private_width="8", heads="root,leaf,attributes")
     root, leaf = network.level_heads
     assert [head.private[0].weight.shape for head in (root, leaf)] == [(8, 512), (8, 512)]  # type: ignore[index]
@@ -61,8 +61,8 @@ def test_restore_refuses_other_heads(taxonomy: Taxonomy, attributes: Attributes)
         restore_network(config, weights, taxonomy=taxonomy, attributes=attributes)
 
 
-def test_the_same_seed_starts_the_shared_parts_alike(taxonomy: Taxonomy, attributes: Attributes) -> None:
-    """The backbone does not depend on the tasks, so that approaches of one seed differ in their tasks alone."""
+def test_one_seed_gives_one_initial_backbone(taxonomy: Taxonomy, attributes: Attributes) -> None:
+    """The initial backbone depends on the seed only, so families with one seed differ in their tasks alone."""
     started = []
     for family in ("bcnn", "bmtl-ca", "ssmtl-rl"):
         torch.manual_seed(7)
@@ -71,8 +71,8 @@ def test_the_same_seed_starts_the_shared_parts_alike(taxonomy: Taxonomy, attribu
         assert all(torch.equal(value, other[name]) for name, value in started[0].items())
 
 
-def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxonomy, tmp_path: Path) -> None:
-    """S §3.4: VGG's second layer is private; a network that starts from a run takes that of its deepest head."""
+def test_weights_of_a_run_include_the_private_layers_of_its_leaves(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    """S §3.4: VGG's second layer is private; with a run as weights, it comes from the run's deepest head."""
     settings = {"backbone": "alexnet", "weights": "none"}
     torch.manual_seed(1)
     first = build_network(make_recipe("bmtl-rl", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
@@ -96,7 +96,7 @@ def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxono
 @pytest.mark.parametrize(
     ("family", "settings"),
     [
-        ("visual", {"backbone": "googlenet", "weights": "imagenet"}),  # rescales photos by constants that are not saved
+        ("visual", {"backbone": "googlenet", "weights": "imagenet"}),  # its constants are not saved
         ("visual", {"backbone": "regnet_y_400mf"}),  # computes its widths with tensors
         ("sscnn", {"logit_adjustment": "1"}),
         ("sicot", {"titles": "bilstm-attention", "word_vectors": "pretrained"}),
@@ -105,7 +105,7 @@ def test_a_run_gives_its_backbone_and_its_leaves_private_layers(taxonomy: Taxono
 def test_a_restored_network_takes_the_tensors_themselves(
     taxonomy: Taxonomy, family: str, settings: dict[str, str]
 ) -> None:
-    """So that those mapped from a file are not read, and a classifier may be larger than memory."""
+    """Tensors mapped from a file are not read, so a classifier may be larger than memory."""
     config = make_recipe(family, {**SMALL, **settings}).network
     words = {"words": 9, "word_vectors_VE": np.ones((9, 6), np.float32)} if config.titles else {}
     first = build_network(config, taxonomy=taxonomy, photo_size=(96, 80), load_weights=False, **words).eval()  # type: ignore[arg-type]

@@ -102,8 +102,8 @@ def test_private_layers_are_the_networks_second_ones() -> None:
     assert vgg.private_layers(4096, 0, dropout=None)[1] == 4096 and not len(
         vgg.private_layers(4096, 0, dropout=None)[0]
     )
-    made, width = vgg.private_layers(32, 8, dropout=None)
-    assert width == 8 and made[0].weight.shape == (8, 32)
+    layers, width = vgg.private_layers(32, 8, dropout=None)
+    assert width == 8 and layers[0].weight.shape == (8, 32)
     assert vgg.private_layers(32, None, dropout=None)[1] == 32  # embed changed the width: the network's own do not fit
     assert build_backbone("alexnet", weights=None).private_layers(4096, None, dropout=None)[1] == 4096
     for name in ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "squeezenet1_1"):

@@ -1,4 +1,4 @@
-"""One table: every family × title encoder × kind of backbone keeps the same promises."""
+"""One table: every family, title encoder and kind of backbone meets the same contract."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def _scores_and_top_k_agree(network: RecognitionNetwork, batch: Batch) -> None:
     assert torch.equal(best.features_BD, scored.features_BD)
     for level, scores_BC in scored.scores.items():
         assert scores_BC.shape == (4, classes[level])
-        kept = min(3, classes[level])
-        assert torch.equal(best.scores[level], scores_BC.sort(dim=1, descending=True).values[:, :kept])
+        k = min(3, classes[level])
+        assert torch.equal(best.scores[level], scores_BC.sort(dim=1, descending=True).values[:, :k])
         assert torch.equal(scores_BC.gather(1, best.classes[level]), best.scores[level])
         assert network.top_k(batch, 99).classes[level].shape == (4, classes[level])
     assert scored.attribute_scores.keys() == best.attribute_scores.keys()

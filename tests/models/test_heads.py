@@ -16,8 +16,8 @@ D = 4
 
 def attribute_head(attributes: tuple[Attribute, ...], **options: Any) -> AttributeHead:
     torch.manual_seed(3)
-    given: dict[str, Any] = {"weights": (0.5, 0.1), "weight": 1.0, **options}
-    return AttributeHead(D, attributes, range(len(attributes)), **given).double()
+    settings: dict[str, Any] = {"weights": (0.5, 0.1), "weight": 1.0, **options}
+    return AttributeHead(D, attributes, range(len(attributes)), **settings).double()
 
 
 def test_attributes_have_two_layers(attributes: tuple[Attribute, ...]) -> None:
@@ -31,35 +31,35 @@ def test_attributes_have_two_layers(attributes: tuple[Attribute, ...]) -> None:
 
 
 def test_attribute_loss_is_equation_7(attributes: tuple[Attribute, ...]) -> None:
-    """Written out row by row: absent states (0) add nothing, and N counts all rows."""
+    """Computed row by row: absent states (0) add nothing, and n counts all rows."""
     head = attribute_head(attributes)
     features_BD = torch.randn(4, D, dtype=torch.float64)
-    states_BA = torch.tensor([[1, 0], [3, 2], [0, 0], [2, 1]])
-    total, parts = head.loss(features_BD, states_BA)
+    codes_BA = torch.tensor([[1, 0], [3, 2], [0, 0], [2, 1]])
+    total, terms = head.loss(features_BD, codes_BA)
     expected = torch.zeros((), dtype=torch.float64)
     for column, (name, gamma) in enumerate({"colour": 0.5, "sleeve length": 0.1}.items()):
-        scores_Bm, of_one = head.scores(features_BD)[name], torch.zeros((), dtype=torch.float64)
+        scores_Bm, term = head.scores(features_BD)[name], torch.zeros((), dtype=torch.float64)
         for row in range(4):
-            if states_BA[row, column] != 0:
-                of_one = of_one - F.log_softmax(scores_Bm[row], 0)[states_BA[row, column] - 1] / 4
-        expected = expected + gamma * of_one
-        torch.testing.assert_close(parts[name], of_one.detach())
+            if codes_BA[row, column] != 0:
+                term = term - F.log_softmax(scores_Bm[row], 0)[codes_BA[row, column] - 1] / 4
+        expected = expected + gamma * term
+        torch.testing.assert_close(terms[name], term.detach())
     torch.testing.assert_close(total, expected)
 
 
 def test_a_batch_without_a_label_adds_nothing(attributes: tuple[Attribute, ...]) -> None:
     head = attribute_head(attributes)
-    total, parts = head.loss(torch.randn(3, D, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.int64))
+    total, terms = head.loss(torch.randn(3, D, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.int64))
     total.backward()  # type: ignore[no-untyped-call]
-    assert total == 0 and all(part == 0 for part in parts.values())
+    assert total == 0 and all(term == 0 for term in terms.values())
     assert all(p.grad is not None and (p.grad == 0).all() for p in head.parameters())
 
 
 def test_chosen_attributes_read_their_own_columns(attributes: tuple[Attribute, ...]) -> None:
     head = AttributeHead(D, attributes[1:], (1,), weights=(1.0,), weight=1.0)
-    features_BD, states_BA = torch.randn(2, D), torch.tensor([[3, 1], [3, 2]])
+    features_BD, codes_BA = torch.randn(2, D), torch.tensor([[3, 1], [3, 2]])
     scores_Bm = head.scores(features_BD)["sleeve length"]
-    torch.testing.assert_close(head.loss(features_BD, states_BA)[0], F.cross_entropy(scores_Bm, states_BA[:, 1] - 1))
+    torch.testing.assert_close(head.loss(features_BD, codes_BA)[0], F.cross_entropy(scores_Bm, codes_BA[:, 1] - 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

@@ -40,10 +40,10 @@ def leaf_classifier(network: RecognitionNetwork) -> Classifier:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float) -> None:
-    """Written out row by row: 1/N Σ CE(visual) + λ 1/N Σ CE(mixed), the second sum over rows with a title."""
+    """Computed row by row: 1/N Σ CE(visual) + λ 1/N Σ CE(mixed), the second sum over rows with a title."""
     network = make(titles="bilinear", title_loss_weight=0.7, label_smoothing=smoothing)
     batch = make_batch(5, untitled=(1, 3))
-    found = network.loss(batch)
+    losses = network.loss(batch)
     visual_BD = network.backbone(batch.inputs)
     visual = mixed = torch.zeros(())
     for row in range(5):
@@ -55,12 +55,12 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
             feature_D = torch.stack([visual_BD[row], semantic_D]).max(0).values
             score_C = leaf_classifier(network).weight @ feature_D + leaf_classifier(network).bias
             mixed = mixed + F.cross_entropy(score_C, label, label_smoothing=smoothing) / 5
-    torch.testing.assert_close(found.total, visual + 0.7 * mixed)
-    torch.testing.assert_close(found.terms["visual"], visual.detach())
-    torch.testing.assert_close(found.terms["mixed"], mixed.detach())
+    torch.testing.assert_close(losses.total, visual + 0.7 * mixed)
+    torch.testing.assert_close(losses.terms["visual"], visual.detach())
+    torch.testing.assert_close(losses.terms["mixed"], mixed.detach())
 
 
-def test_rows_without_titles_add_their_visual_term_only(make: Make, make_batch: MakeBatch) -> None:
+def test_rows_without_titles_have_a_visual_term_only(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="bilinear")
     batch = make_batch(4, untitled=(0, 1, 2, 3))
     losses = network.loss(batch)
@@ -83,11 +83,11 @@ def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> 
     torch.testing.assert_close(mixed_BD[:2], torch.maximum(visual_BD, semantic_BD)[:2])
     torch.testing.assert_close(mixed_BD[2], visual_BD[2])
     semantic_wins = (semantic_BD[:2] > visual_BD[:2]).float().mean()
-    assert 0.1 < semantic_wins < 0.9  # a contest from the start
+    assert 0.1 < semantic_wins < 0.9  # both sides win some elements from the start
 
 
 def tiny_backbone(*_: Any, **__: Any) -> Backbone:
-    """Smooth everywhere, so that finite differences hold."""
+    """Return a backbone that is smooth everywhere, as finite differences need."""
     trunk = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Tanh())
     return Backbone("tiny", trunk, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Softplus()), 4, None)
 
@@ -132,7 +132,7 @@ def test_gradients_of_the_loss_by_finite_differences(
     assert torch.autograd.gradcheck(total, list(network.parameters()), fast_mode=False, nondet_tol=1e-12)
 
 
-def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: MakeBatch) -> None:
+def test_the_mixed_loss_need_not_train_the_backbone(make: Make, make_batch: MakeBatch) -> None:
     batch = make_batch(4)
     gradients = []
     for settings in ({}, {"titles": "mean"}, {"titles": "mean", "mixed_trains_backbone": False}):
@@ -147,12 +147,12 @@ def test_the_mixed_loss_can_be_kept_from_the_backbone(make: Make, make_batch: Ma
     assert not torch.allclose(gradients[0], gradients[1])  # type: ignore[arg-type]
 
 
-def test_titles_and_words_are_hidden_in_training_only(make: Make, make_batch: MakeBatch) -> None:
+def test_titles_and_words_are_dropped_in_training_only(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="mean", title_dropout=0.9, word_dropout=0.5)
     batch = make_batch(40)
     full = network.eval().loss(batch).terms["mixed"]
-    hidden = network.train().loss(batch).terms["mixed"]
-    assert hidden < 0.5 * full
+    dropped = network.train().loss(batch).terms["mixed"]
+    assert dropped < 0.5 * full
     assert torch.equal(network.eval().loss(batch).terms["mixed"], full)
 
 
@@ -172,7 +172,7 @@ def test_scores_are_float32_under_autocast(make: Make, make_batch: MakeBatch) ->
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 
-def test_embed_gives_the_feature(make: Make, make_batch: MakeBatch) -> None:
+def test_embed_returns_the_feature(make: Make, make_batch: MakeBatch) -> None:
     network = make(embed=16, embed_hidden=32, titles="mean")
     features_BD = network.features(make_batch(2)).visual_BD
     assert features_BD.shape == (2, 16) and (features_BD >= 0).all()
@@ -180,7 +180,7 @@ def test_embed_gives_the_feature(make: Make, make_batch: MakeBatch) -> None:
     assert set(network.parameter_groups()) == {"backbone", "embed", "word_vectors", "title_encoder", "heads"}
 
 
-def test_parameter_groups_hold_what_trains(make: Make) -> None:
+def test_parameter_groups_contain_trained_parameters(make: Make) -> None:
     network = make(titles="mean", train_word_vectors=False)
     assert set(network.parameter_groups()) == {"backbone", "title_encoder", "heads"}
     assert set(make().parameter_groups()) == {"backbone", "heads"}
@@ -204,8 +204,8 @@ def test_random_word_vectors(make: Make) -> None:
     weight = network.word_vectors.weight.detach()
     assert weight.shape == (401, 50) and (weight[0] == 0).all()
     assert 0.9 < weight[1:].norm(dim=1).mean() < 1.1
-    given = np.ones((WORDS, 8), np.float32)
-    ignored = make(titles="mean", word_vectors="random", word_vectors_VE=given)
+    vectors_VE = np.ones((WORDS, 8), np.float32)
+    ignored = make(titles="mean", word_vectors="random", word_vectors_VE=vectors_VE)
     assert ignored.word_vectors is not None and ignored.word_vectors.embedding_dim == 100
 
 
@@ -249,7 +249,7 @@ def test_same_seed_same_network(make: Make) -> None:
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
-def test_levels_may_be_named_as_parts_of_the_loss_are(make_batch: MakeBatch) -> None:
+def test_levels_may_have_the_names_of_loss_terms(make_batch: MakeBatch) -> None:
     tree = Taxonomy(
         ("visual", "loss"),
         (("a", "b"), tuple("vwxyz")),

@@ -18,19 +18,19 @@ def network(classes: int = 3) -> nn.Sequential:
 
 @pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_reads_what_people_save(tmp_path: Path, wrap: str | None, prefix: str) -> None:
+def test_reads_state_dicts_in_any_wrapping(tmp_path: Path, wrap: str | None, prefix: str) -> None:
     own = network().state_dict()
     saved = {prefix + key: value for key, value in own.items()}
     torch.save({wrap: saved, "epoch": 3} if wrap else saved, tmp_path / "weights.pth")
-    found = read_weights(tmp_path / "weights.pth")
-    assert found.keys() == own.keys() and all(torch.equal(found[key], own[key]) for key in own)
+    weights = read_weights(tmp_path / "weights.pth")
+    assert weights.keys() == own.keys() and all(torch.equal(weights[key], own[key]) for key in own)
 
 
 def test_reads_safetensors(tmp_path: Path) -> None:
     own = network().state_dict()
     save_file(own, tmp_path / "weights.safetensors")
-    found = read_weights(tmp_path / "weights.safetensors")
-    assert all(torch.equal(found[key], own[key]) for key in own)
+    weights = read_weights(tmp_path / "weights.safetensors")
+    assert all(torch.equal(weights[key], own[key]) for key in own)
 
 
 class Harmful:
@@ -38,7 +38,7 @@ class Harmful:
         return (Path.touch, ("/nowhere",))
 
 
-def test_refuses_what_is_no_weights_file(tmp_path: Path) -> None:
+def test_refuses_files_without_weights(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="does not exist"):
         read_weights(tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("hello")
@@ -68,7 +68,7 @@ def test_loads_everything_and_casts() -> None:
     assert torch.equal(target[0].weight, source[0].weight.half().float()) and target[0].weight.dtype == torch.float32
 
 
-def test_classifier_of_other_classes_is_left_alone() -> None:
+def test_a_classifier_of_other_classes_keeps_its_weights() -> None:
     source, target = network(classes=9), network()
     before = target[2].weight.clone()
     load_weights_into(target, source.state_dict(), optional=("2.",), mismatch="test")
@@ -83,24 +83,24 @@ def test_classifier_of_other_classes_is_left_alone() -> None:
     ],
 )
 def test_old_names_of_published_files(old: str, new: str) -> None:
-    """torchvision's own DenseNet and ViT files have names that its networks no longer have."""
+    """torchvision's DenseNet and ViT files have keys that its networks no longer have."""
     name = "densenet121" if "dense" in old else "vit_b_32"
     network = torchvision.models.get_model(name, weights=None)
-    found = {key: torch.full_like(value, 0.5) for key, value in network.state_dict().items()}
-    found[old] = found.pop(new)
-    load_weights_into(network, found, mismatch="test")
+    weights = {key: torch.full_like(value, 0.5) for key, value in network.state_dict().items()}
+    weights[old] = weights.pop(new)
+    load_weights_into(network, weights, mismatch="test")
     assert (network.state_dict()[new] == 0.5).all()
 
 
 def test_another_network_is_named_key_by_key() -> None:
-    found = network().state_dict()
-    found["0.weight"] = torch.zeros(8, 3, 3, 3)
-    del found["1.bias"]
-    found["9.weight"] = torch.zeros(1)
+    weights = network().state_dict()
+    weights["0.weight"] = torch.zeros(8, 3, 3, 3)
+    del weights["1.bias"]
+    weights["9.weight"] = torch.zeros(1)
     target = network()
     before = {key: value.clone() for key, value in target.state_dict().items()}
     with pytest.raises(Mismatch) as caught:
-        load_weights_into(target, found, optional=("2.",), mismatch="weights of a.pth are not those of b")
+        load_weights_into(target, weights, optional=("2.",), mismatch="weights of a.pth are not those of b")
     assert str(caught.value) == (
         "weights of a.pth are not those of b: it lacks 1.bias; it has unknown 9.weight; "
         "shapes differ: 0.weight 8×3×3×3 instead of 4×3×3×3."

@@ -1,4 +1,4 @@
-"""Batch norm on ranks computes what one process computes for the whole batch: outputs, statistics and gradients."""
+"""Batch norm on several ranks equals that of one process with the whole batch: outputs, statistics and gradients."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KINDS = [
 ]
 
 
-def through(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
-    """Two steps of a network with batch norm on some rows of a drawn batch, the sum of squares being the loss."""
+def train_steps(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
+    """Return the results of two steps of a network with batch norm, on some rows of a random batch."""
     make, shape, settings = KINDS[kind]
     torch.manual_seed(kind)
     network = nn.Sequential(nn.Identity(), make(shape[1], **settings)).double()
@@ -38,38 +38,38 @@ def through(kind: int, rows: slice, convert: bool) -> dict[str, np.ndarray]:
         x = x[rows].clone().requires_grad_()
         y = network(x)
         ((y - wanted[rows]) ** 2 * y).sum().backward()
-    found = {"y": y, "dx": x.grad, **dict(network[1].named_buffers())}
+    results = {"y": y, "dx": x.grad, **dict(network[1].named_buffers())}
     gradients = {f"d{name}": parameter.grad for name, parameter in network[1].named_parameters()}
     network.eval()
-    found["evaluated"] = network(inputs[0])
-    return {name: value.detach().numpy() for name, value in (found | gradients).items()}
+    results["evaluated"] = network(inputs[0])
+    return {name: value.detach().numpy() for name, value in (results | gradients).items()}
 
 
-def on_a_rank() -> list[dict[str, np.ndarray]]:
+def run_on_each_rank() -> list[dict[str, np.ndarray]]:
     sizes = ROWS[dist.world_size()]
     first = sum(sizes[: dist.rank()])
-    return [through(kind, slice(first, first + sizes[dist.rank()]), True) for kind in range(len(KINDS))]
+    return [train_steps(kind, slice(first, first + sizes[dist.rank()]), True) for kind in range(len(KINDS))]
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_equal_one_process(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
     """In float64, with uneven shares, one of them a single value a channel."""
-    answers = on_ranks(ranks, on_a_rank)
+    results_of_ranks = on_ranks(ranks, run_on_each_rank)
     for kind in range(len(KINDS)):
-        alone = through(kind, slice(None), convert=False)
-        found = [answer[kind] for answer in answers]
+        alone = train_steps(kind, slice(None), convert=False)
+        by_rank = [results[kind] for results in results_of_ranks]
         for name, value in alone.items():
             if name in ("y", "dx"):  # rows of the ranks, one after the other
-                together = [np.concatenate([of_rank[name] for of_rank in found])]
+                together = [np.concatenate([results[name] for results in by_rank])]
             elif name.startswith("d"):  # gradients of parameters add up
-                together = [sum(of_rank[name] for of_rank in found)]
+                together = [sum(results[name] for results in by_rank)]
             else:
-                together = [of_rank[name] for of_rank in found]
+                together = [results[name] for results in by_rank]
             for each in together:
                 np.testing.assert_allclose(each, value, rtol=1e-11, atol=1e-11, err_msg=f"{kind} {name}")
 
 
-def test_frozen_ones_stay_as_they_are() -> None:
+def test_frozen_batch_norms_stay() -> None:
     network = nn.Sequential(nn.Sequential(nn.BatchNorm2d(3)), nn.BatchNorm2d(3))
     inner = network[0]
     inner.train = lambda mode=True: inner[0].eval() and inner  # type: ignore[method-assign]
@@ -82,7 +82,7 @@ def test_frozen_ones_stay_as_they_are() -> None:
     assert type(of_torch[0]) is nn.SyncBatchNorm
 
 
-def test_one_process_computes_as_before() -> None:
+def test_in_one_process_it_is_plain_batch_norm() -> None:
     norm = nn.BatchNorm2d(3)
     x = torch.randn(4, 3, 2, 2)
     torch.testing.assert_close(PortableSyncBatchNorm.from_batch_norm(norm)(x), nn.BatchNorm2d(3)(x))

@@ -16,32 +16,32 @@ def tasks_of(
 
 def test_papers_weights_are_the_defaults(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
     assert tasks_of(taxonomy, attributes, "bmtl-rl") == Tasks(("root", "leaf"), (0.1, 1.0))
-    found = tasks_of(taxonomy, attributes)
-    assert (found.levels, found.level_weights, found.attribute_head_weight) == (("leaf",), (1.0,), 1.0)
-    assert dict(zip(found.attributes, found.attribute_weights, strict=True)) == {attributes[0]: 0.1, attributes[1]: 0.3}
+    tasks = tasks_of(taxonomy, attributes)
+    assert (tasks.levels, tasks.level_weights, tasks.attribute_head_weight) == (("leaf",), (1.0,), 1.0)
+    assert dict(zip(tasks.attributes, tasks.attribute_weights, strict=True)) == {attributes[0]: 0.1, attributes[1]: 0.3}
 
 
 def test_weights_are_set_by_name(taxonomy: Taxonomy, attributes: tuple[Attribute, ...]) -> None:
-    found = tasks_of(
+    tasks = tasks_of(
         taxonomy,
         attributes,
         heads="levels,attributes",
         head_weights="leaf:2,attributes:0.4",
         attribute_weights="colour:0.7",
     )
-    assert found.levels == ("root", "leaf") and found.level_weights == (1.0, 2.0) and found.attribute_head_weight == 0.4
-    assert found.attribute_weights == (0.7, 0.3)
+    assert tasks.levels == ("root", "leaf") and tasks.level_weights == (1.0, 2.0) and tasks.attribute_head_weight == 0.4
+    assert tasks.attribute_weights == (0.7, 0.3)
 
 
 @pytest.mark.parametrize(
     ("file", "line", "weights"),
     [
-        ("levels:0.5", "root:0.2", (0.2, 0.5)),  # the family's own root:0.1 stands before levels
+        ("levels:0.5", "root:0.2", (0.2, 0.5)),  # the family itself has root:0.1
         ("root:0.2", "levels:0.5", (0.2, 0.5)),
         ("root:0.2,levels:0.5", "leaf:1", (0.2, 1.0)),
     ],
 )
-def test_the_nearer_word_weighs_a_level_whatever_the_order(
+def test_the_more_specific_name_determines_the_weight_in_any_order(
     taxonomy: Taxonomy, attributes: tuple[Attribute, ...], file: str, line: str, weights: tuple[float, float]
 ) -> None:
     twice = make_recipe("bmtl-rl", {"head_weights": file}).with_settings({"head_weights": line}, source="--set")
@@ -50,7 +50,7 @@ def test_the_nearer_word_weighs_a_level_whatever_the_order(
 
 def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
     tree = Taxonomy(("leaf", "kind"), (("a",), ("b", "c")), ((-1,), (0, 0)))
-    assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name comes first
+    assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name wins
     assert tasks_of(tree, attributes, "bcnn", heads="kind").levels == ("kind",)
 
 
@@ -69,7 +69,7 @@ def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
         ("bmtl-rl", {"head_weights": "attributes:1"}, "no head 'attributes'"),
     ],
 )
-def test_tasks_that_the_catalogue_lacks(
+def test_tasks_that_the_dataset_does_not_have(
     taxonomy: Taxonomy, attributes: tuple[Attribute, ...], family: str, settings: dict[str, str], message: str
 ) -> None:
     with pytest.raises(BadOption, match=message):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prodrec.core.base.errors import BadOption, Mismatch, NotFound, ProdrecError
 from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone, known_backbones
 
-# One small network of every class that torchvision has, and the layers of its head that are dropped.
+# One small network of every class in torchvision, and the dropped layers of its head.
 ONE_OF_EACH = {
     "alexnet": ("AlexNet", "classifier.3:"),
     "convnext_tiny": ("ConvNeXt", "classifier.2"),
@@ -43,8 +43,8 @@ def torchvision_network(name: str, **options: Any) -> nn.Module:
     return network.eval()
 
 
-def give_norms_statistics(network: nn.Module) -> None:
-    """Batch norm that does something, so that parts in a wrong order would show."""
+def randomise_batch_norms(network: nn.Module) -> None:
+    """Give batch norms an effect; otherwise parts in a wrong order might go unnoticed."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)
@@ -55,7 +55,7 @@ def give_norms_statistics(network: nn.Module) -> None:
 def test_parts_compute_what_the_whole_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, dropped = ONE_OF_EACH[name]
     whole = torchvision_network(name)
-    give_norms_statistics(whole)
+    randomise_batch_norms(whole)
     assert type(whole).__name__ == kind
     side = 224 if name.startswith(("vit", "maxvit")) else 96
     photos = torch.randn(1, 3, side, side)
@@ -72,8 +72,8 @@ def test_parts_compute_what_the_whole_computes(name: str, monkeypatch: pytest.Mo
         backbone = build_backbone(name, weights=None).eval()
         maps_BDHW = backbone.maps(photos)
         feature_BD = backbone.neck(maps_BDHW)
-        found = last(maps_BDHW).flatten(1) if name == "squeezenet1_1" else last(feature_BD)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        scores = last(maps_BDHW).flatten(1) if name == "squeezenet1_1" else last(feature_BD)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
     assert feature_BD.shape == (1, backbone.width)
     assert maps_BDHW.ndim == (2 if kind == "VisionTransformer" else 4)
 
@@ -98,7 +98,7 @@ def test_photos_of_other_sizes(name: str, size: tuple[int, int]) -> None:
         assert backbone(torch.randn(2, 3, *size)).shape == (2, backbone.width)
 
 
-def test_sizes_that_do_not_fit_are_told() -> None:
+def test_photo_sizes_that_do_not_fit_are_refused() -> None:
     vit = build_backbone("vit_b_32", weights=None)
     with pytest.raises(BadOption, match="vit_b_32 takes photos of 224x224 only, not 96x80: use image_size=224"):
         vit(torch.zeros(1, 3, 96, 80))
@@ -162,7 +162,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
         build_backbone("resnet18", weights=str(tmp_path / "model.safetensors"))
 
 
-def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no route to host")
 
@@ -178,28 +178,28 @@ def test_imagenet_weights_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(backbone.state_dict()["trunk.layers.0.weight"], whole.state_dict()["layers.0.weight"])
 
 
-def test_torchvision_names_of_weights_are_taken_and_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_weights_are_chosen_by_their_torchvision_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = []
     whole = torchvision_network("mobilenet_v3_small")
 
     def download(url: str, *_: object, **__: object) -> dict[str, torch.Tensor]:
-        asked.append(url)
+        urls.append(url)
         return whole.state_dict()
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
     build_backbone("mobilenet_v3_small", weights="IMAGENET1K_V1")
-    assert asked == [torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1.url]
+    assert urls == [torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1.url]
     first, second = (torchvision.models.ResNet50_Weights[name].url for name in ("IMAGENET1K_V1", "IMAGENET1K_V2"))
     whole = torchvision_network("resnet50")
     build_backbone("resnet50", weights="IMAGENET1K_V1")
     build_backbone("resnet50", weights="imagenet")
-    assert asked[1:] == [first, second]
+    assert urls[1:] == [first, second]
     with pytest.raises(NotFound):
         build_backbone("mobilenet_v3_small", weights="IMAGENET1K_V2")
 
 
 def test_inception_weights_expect_another_normalisation() -> None:
-    """torchvision's transform_input, which its pretrained GoogLeNet and Inception switch on."""
+    """The pretrained GoogLeNet and Inception of torchvision set transform_input."""
     photos = torch.randn(2, 3, 8, 8)
     whole = torchvision_network("googlenet", transform_input=True)
     assert callable(whole._transform_input)
@@ -220,7 +220,7 @@ def run_in_training(backbone: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("affine", [True, False])
 def test_frozen_batch_norm(affine: bool) -> None:
     backbone = build_backbone("shufflenet_v2_x0_5", weights=None)
-    give_norms_statistics(backbone)
+    randomise_batch_norms(backbone)
     before = {key: value.clone() for key, value in backbone.state_dict().items() if "running" in key}
     backbone.freeze_batch_norm(affine=affine)
     after = run_in_training(backbone)

@@ -1,4 +1,4 @@
-"""The classifier of a level: loss, scores and best classes, without the scores of a whole training batch anywhere else.
+"""The classifier of a level. It computes loss and top k itself, so no other code needs the scores of a training batch.
 
     dense     every rank has all classes
     sharded   every rank has a shard of the classes (A §4.3) and sees the rows of all ranks
@@ -25,7 +25,7 @@ from prodrec.models.classifier.score_buffer import ScoreBuffer
 from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
 
 CLASSES_PER_SEED = 8192
-"""Classes whose initial weights come from one generator; a change would change the weights of every seed."""
+"""Classes whose initial weights come from one generator. Another value gives other weights for every seed."""
 DEFAULT_BUFFER_GIB = 2.0
 MIN_TOP_K_ROWS = 32
 """Fewest rows that `top_k` scores at once, whatever the buffer. For fewer, reading W takes longer than the products."""
@@ -119,7 +119,7 @@ class Classifier(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
-        weights_B: v, by default 1/B; the forward pass needs them, because it may prepare the gradient
+        weights_B: v, by default 1/B; callers cannot weigh the rows themselves, because the CE_i are detached
 
         The products follow autocast. Softmax and sums are in float32, or in float64 for float64 features.
         """
@@ -226,10 +226,11 @@ class Classifier(nn.Module):
         kind = "dense" if self.shard is None else f"sharded over {dist.world_size()} ranks"
         if self.sample_share < 1:
             kind += f", {self.sample_share:.0%} of them sampled every step"
-        memory = f"{needed / 2**20:,.1f} MiB of scores"
-        memory = (
-            f"{memory} kept" if self._fits_buffer(needed) else f"computed twice, as {memory} would pass score_buffer"
-        )
+        scores = f"{needed / 2**20:,.1f} MiB of scores"
+        if self._fits_buffer(needed):
+            memory = f"{scores} kept"
+        else:
+            memory = f"computed twice, as {scores} would pass score_buffer"
         return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {kind}; {memory}"
 
     def _scores_bytes(self, rows: int, dtype: torch.dtype) -> int:
