@@ -104,7 +104,7 @@ def test_a_finished_run_is_left_alone_by_resume(dataset, tmp_path):
         (["visual", "--set", "learning_rate=1"], "unknown key 'learning_rate'"),
         (["visual", "--set", "optimiser=sgd"], "did you mean optimizer?"),
         (["visual", "--set", "lr=fast"], "lr=fast"),
-        (["visual", "--set", "lr=-1"], "must be above 0"),
+        (["visual", "--set", "lr=-1"], "lr=-1.0 must be greater than 0"),
         (["visual", "--set", "lr"], "not of the form key=value"),
         (["visual", "--set", "title_loss_weight=2"], "does nothing without titles"),
         (["visual", "--config", "nowhere.toml"], "nowhere.toml does not exist"),

@@ -6,52 +6,62 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from prodrec.core.base.config import setting
+from prodrec.core.base.config import check_ranges, setting
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Defaults are paper A's recipe (§4.3): SGD, batch 256, lr 0.1, times 0.8 after every epoch."""
 
-    epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed", group="schedule")
+    epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed", group="schedule", gt=0)
     batch_size: int = setting(
-        256, "photos per batch, over all ranks; a step takes `accumulate` batches", group="optimiser"
+        256, "photos per batch, over all ranks; a step takes `accumulate` batches", group="optimiser", gt=0
     )
     scale_batch: bool = setting(
         False, "on several ranks: batch_size is per rank, and lr follows lr_rule", group="optimiser"
     )
     optimizer: Literal["sgd", "adamw"] = setting("sgd", "sgd or adamw", group="optimiser")
-    lr: float = setting(0.1, "learning rate", group="optimiser")
+    lr: float = setting(0.1, "learning rate", group="optimiser", gt=0)
     lr_rule: Literal["linear", "sqrt", "none"] = setting(
         "linear",
         "with scale_batch: lr times the number of ranks (linear), times its square root (sqrt), or unchanged (none)",
         group="optimiser",
     )
-    momentum: float = setting(0.9, "momentum of sgd, beta1 of adamw", group="optimiser")
-    weight_decay: float = setting(1e-4, "weight decay; biases and batch norm have none", group="optimiser")
+    momentum: float = setting(0.9, "momentum of sgd, beta1 of adamw", group="optimiser", ge=0, lt=1)
+    weight_decay: float = setting(1e-4, "weight decay; biases and batch norm have none", group="optimiser", ge=0)
     schedule: Literal["step", "cosine", "constant"] = setting(
         "step", "schedule of the learning rate: step, cosine or constant", group="schedule"
     )
-    decay_factor: float = setting(0.8, "step schedule: factor of the learning rate at each decay", group="schedule")
-    decay_every: float = setting(1.0, "step schedule: epochs between decays", group="schedule")
-    warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises from 0", group="schedule")
+    decay_factor: float = setting(
+        0.8, "step schedule: factor of the learning rate at each decay", group="schedule", gt=0
+    )
+    decay_every: float = setting(1.0, "step schedule: epochs between decays", group="schedule", gt=0)
+    warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises from 0", group="schedule", ge=0)
     backbone_lr_scale: float = setting(
-        1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights", group="optimiser"
+        1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights", group="optimiser", ge=0
     )
     word_vectors_lr_scale: float = setting(
-        1.0, "learning rate of the word vectors, as a factor of lr", group="optimiser"
+        1.0, "learning rate of the word vectors, as a factor of lr", group="optimiser", ge=0
     )
-    clip_norm: float | None = setting(None, "largest norm of the whole gradient; none does not clip", group="optimiser")
-    accumulate: int = setting(1, "batches whose gradients are summed before a step", group="optimiser")
+    clip_norm: float | None = setting(
+        None, "largest norm of the whole gradient; none does not clip", group="optimiser", gt=0
+    )
+    accumulate: int = setting(1, "batches whose gradients are summed before a step", group="optimiser", gt=0)
     fused: Literal["auto", "no"] = setting(
         "auto",
         "update the classifier within its backward pass if nothing needs its whole gradient (auto), or after it (no)",
         group="computation",
     )
     ema: float = setting(
-        0.0, "decay of the moving average of the weights, which is then saved and scored; 0 is off", group="checkpoints"
+        0.0,
+        "decay of the moving average of the weights, which is then saved and scored; 0 is off",
+        group="checkpoints",
+        ge=0,
+        lt=1,
     )
-    seed: int = setting(0, "seed of the weights, the order of the photos and the augmentation", group="computation")
+    seed: int = setting(
+        0, "seed of the weights, the order of the photos and the augmentation", group="computation", ge=0, lt=2**63
+    )
     keep: Literal["last", "best"] = setting(
         "last", "weights of the finished run: the last, or the best on validation", group="checkpoints"
     )
@@ -65,24 +75,11 @@ class TrainingConfig:
         False, "compile the network with torch.compile; pays off after minutes of training", group="computation"
     )
     checkpoint_minutes: float = setting(
-        5.0, "minutes between checkpoints; each epoch ends with one too", group="checkpoints"
+        5.0, "minutes between checkpoints; each epoch ends with one too", group="checkpoints", gt=0
     )
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "lr", "decay_factor", "decay_every", "accumulate", "checkpoint_minutes")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be above 0.")
-        for name in ("weight_decay", "warmup_epochs", "backbone_lr_scale", "word_vectors_lr_scale"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative.")
-        for name in ("momentum", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be in [0, 1).")
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm={self.clip_norm} must be above 0, or none.")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed={self.seed} must be in [0, 2^63).")
+        check_ranges(self)
         if self.lr_rule != "linear" and not self.scale_batch:
             raise ValueError(f"lr_rule={self.lr_rule} does nothing here; set scale_batch=true too.")
         if self.warmup_epochs >= self.epochs:

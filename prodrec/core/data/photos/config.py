@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from prodrec.core.base.config import setting
+from prodrec.core.base.config import check_ranges, setting
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,14 +25,22 @@ class PhotoConfig:
         (0.35, 1.0), "random crop: smallest and largest share of the photo's area", group="augmentation"
     )
     crop_aspect: float = setting(
-        1.33, "random crop: largest change of the aspect ratio, as a factor; 1 keeps it", group="augmentation"
+        1.33, "random crop: largest change of the aspect ratio, as a factor; 1 keeps it", group="augmentation", ge=1
     )
     mirror: bool = setting(True, "mirror half of the training photos left to right", group="augmentation")
     deform: float = setting(
-        0.0, "random deformation: shear and rotation up to this many radians; 0 is off", group="augmentation"
+        0.0,
+        "random deformation: shear and rotation up to this many radians; 0 is off",
+        group="augmentation",
+        ge=0,
+        lt=0.8,
     )
     colour_jitter: float = setting(
-        0.0, "random brightness, contrast and saturation, each up to this share; 0 is off", group="augmentation"
+        0.0,
+        "random brightness, contrast and saturation, each up to this share; 0 is off",
+        group="augmentation",
+        ge=0,
+        lt=1,
     )
     mean: tuple[float, float, float] = setting(
         IMAGENET_MEAN, "mean of each channel (values 0-1), subtracted from photos", group="normalisation"
@@ -44,17 +52,12 @@ class PhotoConfig:
     )
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", self.image_size):
             raise ValueError(f"image_size={self.image_size} is neither a side (224) nor height x width (96x80).")
         low, high = self.crop_area
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_area={low},{high} must be two shares in (0, 1], the smaller first.")
-        if self.crop_aspect < 1:
-            raise ValueError(f"crop_aspect={self.crop_aspect} must be at least 1.")
-        if not 0 <= self.deform < 0.8:
-            raise ValueError(f"deform={self.deform} must be in [0, 0.8) radians.")
-        if not 0 <= self.colour_jitter < 1:
-            raise ValueError(f"colour_jitter={self.colour_jitter} must be in [0, 1).")
         if min(self.std) <= 0:
             raise ValueError("std must be positive.")
 
