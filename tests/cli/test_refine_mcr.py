@@ -49,7 +49,7 @@ def test_without_arguments_every_file_with_several_levels_is_refined_once(folder
         "leaf.h5",
         "root.h5",
     ]
-    assert "scores/leaf.h5 (leaf) holds a single level and is left out" in result.stderr
+    assert "scores/leaf.h5 (leaf) has a single level and is skipped" in result.stderr
     for text in ("λ = ", "solver: converged after", "test", "validation", "MACC", "before", "after"):
         assert text in result.stdout
     written = everything(folder)
@@ -207,7 +207,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "only single levels",
         only_single_levels,
         "",
-        ("no file of scores/ holds several levels", "scores/leaf.h5 (leaf)"),
+        ("no file of scores/ has several levels", "scores/leaf.h5 (leaf)"),
     ),
     ("no scores", no_scores, "", ("scores contains no scores", "prodrec score")),
     ("folds", nothing, f"{BOTH} --folds 1", ("--folds 1", "at least 2")),
