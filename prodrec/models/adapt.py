@@ -29,8 +29,10 @@ def adapt_recipe(
 ) -> Recipe:
     """Return `recipe` for a dataset whose inputs are "photos" or "features".
 
-    For feature vectors the backbone becomes `features`, whatever the family has. Raise BadOption for settings in
-    `explicit`, those that the user gave, that have no effect or contradict the inputs; `dataset` names the dataset.
+    For feature vectors, `features` replaces the backbone of the family.
+
+    explicit: keys that the user has set. Raise BadOption if one of them has no effect on these inputs
+    dataset:  name of the dataset in messages
     """
     network = recipe.network
     if inputs != "features":

@@ -75,7 +75,7 @@ class Backbone(nn.Module):
         return maps_BDHW
 
     def maps_after(self, maps_BDHW: Tensor, start: str | None) -> Tensor:
-        """Continue from the feature maps after stage `start` to the end of the trunk; None is the end itself."""
+        """Run the trunk from after stage `start` to its end. With start=None the maps are already those of the end."""
         if start is None:
             return maps_BDHW
         passed_start = False
@@ -101,7 +101,7 @@ class Backbone(nn.Module):
         return shape[1], shape[2], shape[3]
 
     def check_photo_size(self, height: int, width: int) -> None:
-        """Raise BadOption if the network does not accept photos of this size, in pixels; most have a smallest size."""
+        """Raise BadOption if the network does not accept photos of this size in pixels, such as too small ones."""
         self._run_grey_photo(height, width)
 
     def _run_grey_photo(self, height: int, width: int, *, until: str | None = None) -> Tensor:
@@ -122,11 +122,12 @@ class Backbone(nn.Module):
         return maps_BDHW
 
     def private_layers(self, features: int, width: int | None, *, dropout: float | None) -> tuple[nn.Sequential, int]:
-        """Return the private layers of one level (S §3.4), between `features` and its classifier, and their width.
+        """Return new private layers for one level (S §3.4) and the number of features after them.
 
-        width: of one linear layer with a ReLU; 0 is no layer. None is a copy of the network's own private layers, if it
-               has any and if they take `features` (`embed` may have changed that), else no layer
-        dropout: replaces the share that the network's own layers drop, unless None
+        features: number of features before them
+        width:    of a linear layer with a ReLU; 0 is no layer. None is a copy of the network's own private layers if it
+                  has any and they accept `features` (`embed` may change that number), else no layer
+        dropout:  share that a copy of the network's own layers drops; None leaves it as it is in the network
         """
         has_own = bool(self.private) and features == self.width
         if width == 0 or (width is None and not has_own):

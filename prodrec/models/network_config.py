@@ -90,14 +90,14 @@ class NetworkConfig:
     )
     private_width: int | None = setting(
         None,
-        "width of each level's private layer (linear + ReLU); none is the backbone's own if any (VGG), 0 is no layer",
+        "width of each level's private layer (linear + ReLU); none is the backbone's own (VGG has one), 0 is no layer",
         group="heads",
         ge=0,
     )
     classifier: Literal["auto", "dense", "sharded", "sampled"] = setting(
         "auto",
-        "loss over the classes of the deepest level: dense; sharded, classes divided among the ranks; sampled, the "
-        "labels and a share of the other classes; auto is sharded for a large classifier on several ranks, else dense",
+        "loss over the deepest level's classes: dense (all of them on every rank), sharded (divided among the ranks), "
+        "sampled (the labels and a share of the others), or auto (sharded if large and on several ranks, else dense)",
         group="classifier",
     )
     sample_share: float = setting(
@@ -111,7 +111,7 @@ class NetworkConfig:
     )
     logit_adjustment: float = setting(
         0.0,
-        "τ: in training, τ·log(share of the class among the images) is added to its score",
+        "τ: training adds τ·log(share of the class in the training images) to the score of a class",
         group="classifier",
         ge=0,
     )
@@ -137,7 +137,7 @@ class NetworkConfig:
     )
     word_weighting: Literal["softmax", "sigmoid"] = setting(
         "sigmoid",
-        "with titles=bilinear: word weights by softmax over the title or sigmoid of each word",
+        "with titles=bilinear: from scores to word weights, over the title (softmax) or word by word (sigmoid)",
         group="titles",
     )
     lstm_width: int = setting(
@@ -153,12 +153,12 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        changed = {field.name: field for field in fields(self) if getattr(self, field.name) != field_default(field)}
-        groups = {name: field.metadata["group"] for name, field in changed.items()}
-        self._check_backbone_and_classifier(changed)
-        self._check_attention([name for name in changed if groups[name] == "attention"])
-        self._check_heads(changed)
-        self._check_titles([name for name in changed if groups[name] == "titles"])
+        changed = [field for field in fields(self) if getattr(self, field.name) != field_default(field)]
+        names = [field.name for field in changed]
+        self._check_backbone_and_classifier(names)
+        self._check_attention([field.name for field in changed if field.metadata["group"] == "attention"])
+        self._check_heads(names)
+        self._check_titles([field.name for field in changed if field.metadata["group"] == "titles"])
 
     def _check_backbone_and_classifier(self, changed: Collection[str]) -> None:
         if self.embed_hidden is not None and self.embed is None:

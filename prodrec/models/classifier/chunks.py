@@ -14,9 +14,9 @@ from torch import Tensor
 
 from prodrec.models.classifier.threads import thread_count
 
-# Most numbers in the weights, and in the scores, of a chunk. Measured on a CPU (100k x 512, batch 256): chunks of this
-# size and of a quarter of it are equally fast. Beside other processes these are faster; larger ones need fresh pages of
-# memory in every step. A GPU is fastest with large products.
+# Limits on the weights (classes × features) and the scores (rows × classes) of a chunk. Measured on a CPU (100k x 512,
+# batch 256), chunks of this size and of a quarter of it are equally fast; beside other processes, this size is faster.
+# Larger chunks need fresh pages of memory in every step. A GPU is fastest with large products.
 MAX_CHUNK_WEIGHTS_CPU = 2**21
 MAX_CHUNK_SCORES_CPU = 2**20
 MAX_CHUNK_NUMBERS_GPU = 2**26
@@ -33,11 +33,11 @@ def max_chunk_size(features: int, rows: int, device: torch.device) -> int:
 
 
 RowIndex = slice | Tensor
-"""Rows of a parameter: a slice, or their numbers."""
+"""Rows of a parameter: a slice, or a tensor of row numbers."""
 
 
 def select_rows(values: Tensor, index: RowIndex) -> Tensor:
-    """Return values[index]: a view for a slice, a copy for numbers."""
+    """Return values[index]: a view for a slice, a copy for row numbers."""
     return values[index] if isinstance(index, slice) else values.index_select(0, index)
 
 
@@ -62,7 +62,7 @@ class ClassChunk:
         return torch.mm(features_AD, self.weight_nD.to(features_AD.dtype).t(), out=out)
 
     def locate(self, position_A: Tensor) -> tuple[Tensor, Tensor]:
-        """Return whether each position among the active classes is in this chunk, and its column A×1, or else 0."""
+        """Return whether each position among the active classes is in this chunk, and its column (0 if not), A×1."""
         is_inside_A = (position_A >= self.start) & (position_A < self.stop)
         return is_inside_A, torch.where(is_inside_A, position_A - self.start, 0).unsqueeze(1)
 
@@ -90,7 +90,7 @@ class ClassChunks:
 
     @cached_property
     def chunk_size(self) -> int:
-        """Classes of a chunk; the last one may have fewer. The number of chunks is a multiple of that of threads."""
+        """Classes of a chunk; the last one may have fewer. Every thread gets the same number of chunks."""
         threads = thread_count(self.weight_ND.device)
         at_once = threads * max_chunk_size(self.weight_ND.shape[1], self.rows, self.weight_ND.device)
         rounds = -(-self.active_count // at_once)
