@@ -45,7 +45,7 @@ class Fingerprint:
         """
         data: Any
         if isinstance(part, Texts):
-            return self.add(name, part.data).add(f"where {name} end", part.offsets)
+            return self.add(name, part.data).add(f"where {name} end", part.offsets)  # the names are hashed too
         if isinstance(part, np.ndarray):
             assert not part.dtype.hasobject, f"{name}: an array of objects contains addresses, not content"
             kind, data = f"{part.dtype.str}{part.shape}", np.ascontiguousarray(part).reshape(-1).view(np.uint8)
@@ -76,9 +76,10 @@ def make_header(kind: str, *, fingerprint: str, made_from: Mapping[str, str], **
 def check_header(header: Mapping[str, Any], *, kind: str, path: Path) -> None:
     """Raise BadArtefact if `header` is not of a `kind`, or is of a format version that this prodrec cannot read."""
     actual_kind = header.get("prodrec")
+    if not actual_kind:
+        raise BadArtefact(f"{path} is not a prodrec artefact; expected a prodrec {kind}.")
     if actual_kind != kind:
-        description = f"a prodrec {actual_kind}" if actual_kind else "no prodrec artefact"
-        raise BadArtefact(f"{path} is {description}, not a prodrec {kind}.")
+        raise BadArtefact(f"{path} is a prodrec {actual_kind}, not a prodrec {kind}.")
     version, expected = header.get("format_version"), FORMAT_VERSIONS[kind]
     if version != expected:
         raise BadArtefact(

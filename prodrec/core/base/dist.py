@@ -30,8 +30,8 @@ TIMEOUT = timedelta(hours=12)
 ends is detected at once, whatever the timeout."""
 
 PATH_TIMEOUT_SECONDS = 120.0
-"""How long a rank waits until its machine sees a path. Network file systems cache for up to a minute that a path does
-not exist."""
+"""How long a rank waits until its machine sees a path. Network file systems remember for a while that a path does not
+exist."""
 
 _store: Store | None = None
 

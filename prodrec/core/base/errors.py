@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 MAX_NAMES = 10_000
-"""Number of names up to which the closest one is looked for. Comparing a word with so many takes half a second."""
+"""More names than these are not compared with a misspelt word. Comparing it with so many takes half a second."""
 
 
 class ProdrecError(Exception):
@@ -33,7 +33,7 @@ class OutputExists(UserError):
 
 
 class RunLocked(UserError):
-    """Another process is training or scoring the same run."""
+    """Another process is training the same run."""
 
 
 class BadTable(UserError):

@@ -36,8 +36,8 @@ from prodrec.core.base.errors import OutputExists
 def refuse_if_taken(path: Path, *, kind: str, force: bool) -> None:
     """Raise OutputExists if `path` exists and may not be replaced, or cannot be created.
 
-    `force` allows to replace a file, and a directory that is an artefact of the same `kind`. An empty directory is
-    always replaced.
+    With `force`, a file may be replaced, and a directory if it is an artefact of the same `kind`. An empty directory
+    may always be replaced.
     """
     path = Path(path)
     refuse_if_inside_file(path, kind=kind)
@@ -68,7 +68,7 @@ def refuse_if_inside_file(path: Path, *, kind: str) -> None:
 
 
 def _another_place(kind: str) -> str:
-    """Name the option only where there is one: a report has an option for each of its files instead of --out."""
+    """Return what to give instead. A report has no --out, but an option for each of its files."""
     return "another place" if kind == "report" else "another place with --out"
 
 
@@ -107,7 +107,10 @@ def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Do the same as `new_file`, without any check: for the files of an artefact that the process owns."""
+    """Yield a temporary path to write to. On success the file replaces `path`, on failure it is removed.
+
+    An existing file is replaced without a check. Use this for the files of an artefact, `new_file` for a new artefact.
+    """
     partial = _temporary_path(path)
     try:
         yield partial
@@ -162,7 +165,7 @@ def _temporary_path(path: Path, role: str = "partial") -> Path:
 
 
 def _process_origin() -> str:
-    """Return eight hexadecimal digits for the host, its boot and the container: process numbers are unique in it."""
+    """Return a hash of the host, its current boot and the container, within which a process number is unique."""
     parts = [socket.gethostname()]
     with suppress(OSError):  # these files exist on Linux only
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text("utf-8"), str(Path("/proc/self/ns/pid").readlink())]
@@ -170,9 +173,9 @@ def _process_origin() -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what dead processes left beside `path`, and restore an old directory that one was about to replace.
+    """Remove the temporary outputs of dead processes, and restore an old directory that one of them was replacing.
 
-    Print a warning for leftovers of another machine, boot or container, where the process may still be running.
+    Print a warning for those of another machine, boot or container, whose process may still be running.
     """
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
         match = re.fullmatch(r"(partial|replaced)-(\d+)-([0-9a-f]{8})", leftover.name.removeprefix(f".{path.name}."))
@@ -194,9 +197,9 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a directory; retry for three seconds, because other ranks may still be writing into it.
+    """Remove a file or a directory. Retry for three seconds, because other ranks may still be writing into it.
 
-    On failure print a warning and return: an exception here would replace the one that led to the removal.
+    Print a warning if it cannot be removed. An exception would hide the one that led to the removal.
     """
     for wait in (0.0, 0.2, 1.0, 2.0):
         time.sleep(wait)

@@ -32,9 +32,9 @@ def concatenated_ranges(starts: NDArray[Any], lengths: NDArray[Any]) -> NDArray[
 
 
 def split_into_chunks(offsets: NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
-    """Yield the slices (first, last) of consecutive items whose lengths add up to at most `size`.
+    """Yield (first, last) for chunks of consecutive items first … last - 1 with a total length of at most `size`.
 
-    A chunk contains at least one item, which may be longer, and at most `size` items.
+    A chunk has at least one item, which may be longer than `size`, and at most `size` items, which may all be empty.
     """
     first, count = 0, len(offsets) - 1
     while first < count:

@@ -111,8 +111,8 @@ class Texts(Sequence[str]):
 
         columns = [pl.Series(name, [], dtype=pl.String)]
         for chunk in self._chunks(COLUMN_BYTES):
-            buffer = pl.Series([chunk.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(chunk))
-            frame = pl.DataFrame({"bytes": buffer, "start": chunk.offsets[:-1], "length": chunk.lengths})
+            shared = pl.Series([chunk.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(chunk))  # in every row
+            frame = pl.DataFrame({"bytes": shared, "start": chunk.offsets[:-1], "length": chunk.lengths})
             text = pl.col("bytes").bin.slice(pl.col("start"), pl.col("length")).cast(pl.String)
             columns.append(frame.select(text.alias(name)).to_series())
         return pl.concat(columns)

@@ -33,7 +33,15 @@ JSON_ATTRIBUTES = ("made_from", "made_by", "recipe", "splits", "levels", "attrib
 
 
 class Scores:
-    """An open scores file; `open_scores` returns it. Only the rows stay on disk."""
+    """An open scores file, as `open_scores` returns it. `chunks` reads its rows; all other content is in memory.
+
+    n:                 number of rows
+    levels:            all levels of the taxonomy, shallowest first
+    scored_levels:     the levels that have scores
+    scored_attributes: the attributes that have scores
+    top_k:             number of scores per row in a top-k file; None for a file with the scores of all classes
+    train_images:      images of every leaf in the training split: int64 [C]
+    """
 
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path

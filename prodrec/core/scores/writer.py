@@ -51,7 +51,7 @@ class ScoresWriter:
 
     train_images: number of images of every leaf in the training split
     id_bytes:     length of the longest id in bytes of UTF-8
-    rows:         number of rows that will be written, if known; the free space of the disk is checked for them
+    rows:         number of rows that will be written, if known, to check that the disk has enough space
     libraries:    versions of libraries, for the header
     force:        replace an existing file
 

@@ -91,7 +91,7 @@ def test_a_header_has_the_kind_and_the_origin() -> None:
     ("change", "message"),
     [
         ({"prodrec": "run"}, "s.h5 is a prodrec run, not a prodrec scores."),
-        ({"prodrec": None}, "s.h5 is no prodrec artefact, not a prodrec scores."),
+        ({"prodrec": None}, "s.h5 is not a prodrec artefact; expected a prodrec scores."),
         ({"format_version": 99}, "s.h5 has format version 99 and this prodrec"),
         ({"format_version": None}, "s.h5 has format version None"),
     ],

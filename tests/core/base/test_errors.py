@@ -17,8 +17,8 @@ ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubc
 @pytest.mark.parametrize("kind", ALL)
 def test_every_error_has_an_exit_code_and_a_docstring(kind: type[ProdrecError]) -> None:
     expected = 2 if issubclass(kind, UserError) else 130 if issubclass(kind, Interrupted) else 1
-    assert kind("what was found").exit_code == expected
-    assert kind.__doc__ and str(kind("what was found")) == "what was found"
+    assert kind("message").exit_code == expected
+    assert kind.__doc__ and str(kind("message")) == "message"
 
 
 def test_what_the_user_can_correct_is_a_user_error() -> None:

@@ -1,4 +1,4 @@
-"""Options that dataclasses state: found, read, checked and shown in a signature."""
+"""Options defined by dataclasses: conversion, ranges, and the signature that shows them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Names:
     levels: tuple[str, ...] = option((), "The levels.")
 
 
-def test_options_are_the_fields_that_state_one() -> None:
+def test_options_are_defined_by_fields() -> None:
     options = options_of(Sizes, Names)
     assert list(options) == ["side", "share", "split_column", "levels"]
     column = options["split_column"]
@@ -36,7 +36,7 @@ def test_options_are_the_fields_that_state_one() -> None:
     assert (options["side"].default, options["side"].group, options["side"].hint) == (10, "Photos", int)
 
 
-def test_values_are_read_by_the_type_of_the_field() -> None:
+def test_values_are_converted_to_the_type_of_the_field() -> None:
     values = read_options((Sizes, Names), {"side": "12", "split_column": "fold", "levels": "a, b"}, source="x.toml")
     assert values == {Sizes: {"side": 12}, Names: {"split": "fold", "levels": ("a", "b")}}
     assert read_options((Names,), {"levels": ["a", "b"]}, source="call")[Names]["levels"] == ("a", "b")
@@ -71,17 +71,17 @@ def test_ranges(values: dict[str, Any], message: str) -> None:
     assert Sizes(side=2) == Sizes(side=2, share=None)
 
 
-def test_a_function_shows_the_options() -> None:
+def test_a_signature_shows_the_options() -> None:
     @with_options(Sizes, Names)
-    def work(place: str, *, force: bool = False, **options: Any) -> dict[str, Any]:
+    def work(path: str, *, force: bool = False, **options: Any) -> dict[str, Any]:
         """Work.
 
         Args:
-            place: where.
+            path: a path.
         **options: the options below.
         """
         return options
 
-    assert list(inspect.signature(work).parameters) == ["place", "force", "side", "share", "split_column", "levels"]
+    assert list(inspect.signature(work).parameters) == ["path", "force", "side", "share", "split_column", "levels"]
     assert "        side: Side in pixels." in (work.__doc__ or "") and "**options" not in (work.__doc__ or "")
     assert work("here", side=3) == {"side": 3}

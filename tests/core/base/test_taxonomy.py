@@ -1,4 +1,4 @@
-"""The category tree: paths, ancestors, its files, and the first place where two trees differ."""
+"""The category tree: paths, ancestors, files, and the first difference between two trees."""
 
 from __future__ import annotations
 
@@ -25,50 +25,54 @@ def tree(
     return Taxonomy(levels, names, tuple(np.array(p, dtype=np.int32) for p in parents))
 
 
-def test_what_it_says_of_itself() -> None:
-    found = tree()
-    assert (found.depth, found.leaf_level, found.leaves[-1]) == (3, "leaf", "T恤")
-    assert [found.count(level) for level in found.levels] == [2, 3, 5]
+def test_depth_levels_and_counts() -> None:
+    taxonomy = tree()
+    assert (taxonomy.depth, taxonomy.leaf_level, taxonomy.leaves[-1]) == (3, "leaf", "T恤")
+    assert [taxonomy.count(level) for level in taxonomy.levels] == [2, 3, 5]
 
 
 def test_ancestors_and_paths_agree() -> None:
-    found = tree()
-    ancestors = found.ancestors()
+    taxonomy = tree()
+    ancestors = taxonomy.ancestors()
     assert ancestors.dtype == np.int32
     assert ancestors.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 4]]
-    for leaf, above in enumerate(ancestors.tolist()):
-        assert found.path(leaf) == tuple(names[c] for names, c in zip(found.names, above, strict=True))
-    assert found.path(3) == ("bags", "bags", "tote")
-    level = found.levels[1]
-    assert found.path(found.names[1].index("bags"), level) == ("bags", "bags")
+    for leaf, classes in enumerate(ancestors.tolist()):
+        assert taxonomy.path(leaf) == tuple(names[c] for names, c in zip(taxonomy.names, classes, strict=True))
+    assert taxonomy.path(3) == ("bags", "bags", "tote")
+    level = taxonomy.levels[1]
+    assert taxonomy.path(taxonomy.names[1].index("bags"), level) == ("bags", "bags")
 
 
-def test_one_level_is_a_tree_too() -> None:
+def test_one_level_is_a_tree() -> None:
     flat = tree(("leaf",), (("a", "b"),), ((-1, -1),))
     assert flat.ancestors().tolist() == [[0], [1]]
     assert flat.path(1) == ("b",)
     assert flat.leaf_level == flat.levels[0]
 
 
-def test_to_the_disk_and_back(tmp_path: Path) -> None:
-    found = tree()
-    told = json.loads(json.dumps(found.save(tmp_path / "classes")))
-    assert [(level["name"], level["classes"]) for level in told["levels"]] == [("root", 2), ("middle", 3), ("leaf", 5)]
-    again = Taxonomy.load(tmp_path / "classes", told)
-    assert again == found and again.leaves == found.leaves
-    assert all(parents.dtype == np.int32 for parents in again.parents)
+def test_a_saved_tree_is_loaded(tmp_path: Path) -> None:
+    taxonomy = tree()
+    description = json.loads(json.dumps(taxonomy.save(tmp_path / "classes")))
+    assert [(level["name"], level["classes"]) for level in description["levels"]] == [
+        ("root", 2),
+        ("middle", 3),
+        ("leaf", 5),
+    ]
+    loaded = Taxonomy.load(tmp_path / "classes", description)
+    assert loaded == taxonomy and loaded.leaves == taxonomy.leaves
+    assert all(parents.dtype == np.int32 for parents in loaded.parents)
     np.save(tmp_path / "classes" / "2.parents.npy", np.array([0, 0, 1, 3, 0], np.int32))
     with pytest.raises(AssertionError, match="do not exist"):
-        Taxonomy.load(tmp_path / "classes", told)
+        Taxonomy.load(tmp_path / "classes", description)
     (tmp_path / "classes" / "1.names.npy").unlink()
     with pytest.raises(BadArtefact, match=r"1\.names\.npy cannot be read"):
-        Taxonomy.load(tmp_path / "classes", told)
+        Taxonomy.load(tmp_path / "classes", description)
 
 
-def test_a_fingerprint_follows_names_levels_and_parents() -> None:
-    def digest(found: Taxonomy) -> str:
+def test_the_fingerprint_depends_on_levels_names_and_parents() -> None:
+    def digest(taxonomy: Taxonomy) -> str:
         fingerprint = Fingerprint()
-        found.add_to(fingerprint)
+        taxonomy.add_to(fingerprint)
         return fingerprint.hexdigest()
 
     others = [
@@ -76,15 +80,15 @@ def test_a_fingerprint_follows_names_levels_and_parents() -> None:
         tree(names=(("衣服", "bags"), ("tops", "skirts", "bags"), (*LEAVES[:4], "tee"))),
         tree(parents=((-1, -1), (0, 0, 1), (0, 1, 1, 2, 0))),
     ]
-    assert digest(tree()) == digest(tree()) and len({digest(found) for found in [tree(), *others]}) == 4
-    assert all(found != tree() for found in others) and tree() == tree() and tree() != "tree"
+    assert digest(tree()) == digest(tree()) and len({digest(other) for other in [tree(), *others]}) == 4
+    assert all(other != tree() for other in others) and tree() == tree() and tree() != "tree"
 
 
-def test_ancestors_are_worked_out_once() -> None:
-    found = tree()
-    assert found.ancestors() is found.ancestors()
+def test_ancestors_are_computed_once() -> None:
+    taxonomy = tree()
+    assert taxonomy.ancestors() is taxonomy.ancestors()
     with pytest.raises(ValueError, match="read-only"):
-        found.ancestors()[0, 0] = 1
+        taxonomy.ancestors()[0, 0] = 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +103,7 @@ def test_ancestors_are_worked_out_once() -> None:
         ((), (), ()),
     ],
 )
-def test_what_is_no_tree(
+def test_an_invalid_tree_is_refused(
     levels: tuple[str, ...], names: tuple[tuple[str, ...], ...], parents: tuple[tuple[int, ...], ...]
 ) -> None:
     with pytest.raises(AssertionError):
@@ -110,7 +114,7 @@ LEAVES = ("shirt", "vest", "skirt", "tote", "T恤")
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "difference"),
     [
         (tree(), None),
         (
@@ -142,15 +146,17 @@ LEAVES = ("shirt", "vest", "skirt", "tote", "T恤")
         ),
     ],
 )
-def test_the_first_difference_is_told(other: Taxonomy, told: str | None) -> None:
-    assert tree().difference(other) == told
-    assert (other.difference(tree()) is None) == (told is None)
+def test_the_first_difference(other: Taxonomy, difference: str | None) -> None:
+    assert tree().difference(other) == difference
+    assert (other.difference(tree()) is None) == (difference is None)
 
 
-def test_the_class_above_is_found_between_any_two_levels() -> None:
-    found = tree(names=(("r", "s"), ("a", "b", "c"), ("w", "x", "y", "z")), parents=((-1, -1), (1, 0, 1), (2, 0, 1, 1)))
-    assert found.ancestors_of_level("leaf", "middle").tolist() == [2, 0, 1, 1]
-    assert found.ancestors_of_level("leaf", "root").tolist() == [1, 1, 0, 0]
-    assert found.ancestors_of_level("middle", "root").tolist() == [1, 0, 1]
-    assert found.ancestors_of_level("middle", "middle").tolist() == [0, 1, 2]
-    assert found.ancestors_of(np.array([3, 0, 3]), "leaf", "root").tolist() == [0, 1, 0]
+def test_ancestors_between_any_two_levels() -> None:
+    taxonomy = tree(
+        names=(("r", "s"), ("a", "b", "c"), ("w", "x", "y", "z")), parents=((-1, -1), (1, 0, 1), (2, 0, 1, 1))
+    )
+    assert taxonomy.ancestors_of_level("leaf", "middle").tolist() == [2, 0, 1, 1]
+    assert taxonomy.ancestors_of_level("leaf", "root").tolist() == [1, 1, 0, 0]
+    assert taxonomy.ancestors_of_level("middle", "root").tolist() == [1, 0, 1]
+    assert taxonomy.ancestors_of_level("middle", "middle").tolist() == [0, 1, 2]
+    assert taxonomy.ancestors_of(np.array([3, 0, 3]), "leaf", "root").tolist() == [0, 1, 0]

@@ -1,4 +1,4 @@
-"""The reader: what was written comes back in pieces, and damaged or foreign files are named as such."""
+"""The reader: chunks of rows, and errors for damaged files and files of other kinds."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from prodrec.core.scores.reader import open_scores
 
 @pytest.mark.parametrize("rows", [None, 1, 7, 1000])
 @pytest.mark.parametrize("split", [None, "test", "validation"])
-def test_what_was_written_comes_back(draw_scores: Any, rows: int | None, split: str | None) -> None:
+def test_chunks_contain_the_rows_that_were_written(draw_scores: Any, rows: int | None, split: str | None) -> None:
     drawn = draw_scores(scored=("root", "leaf"))
     code = {"test": 1, "validation": 2}.get(split or "")
-    keep = np.ones(len(drawn.rows), dtype=bool) if code is None else drawn.split == code
+    in_split = np.ones(len(drawn.rows), dtype=bool) if code is None else drawn.split == code
     with open_scores(drawn.path) as scores:
         assert scores.taxonomy.difference(drawn.taxonomy) is None
         assert scores.train_images.tolist() == drawn.train_images.tolist()
         assert scores.levels == scores.scored_levels == ("root", "leaf")
         assert scores.attributes[0].name == "colour/tone" and scores.attributes[0].states == ("red", "green", "blue")
         assert (scores.origin.run, scores.origin.family, scores.origin.seed) == ("visual", "visual", 0)
-        assert scores.count(split) == keep.sum()
+        assert scores.count(split) == in_split.sum()
         chunks = list(scores.chunks(split, rows=rows, attributes=True, features=True))
         assert rows is None or max(map(len, chunks)) <= rows
-        np.testing.assert_array_equal(np.concatenate([c.rows_R for c in chunks]), drawn.rows[keep])
-        np.testing.assert_array_equal(np.concatenate([c.labels_RL for c in chunks]), drawn.labels[keep])
-        np.testing.assert_array_equal(np.concatenate([c.attributes_RA for c in chunks]), drawn.attributes[keep])
-        np.testing.assert_array_equal(np.concatenate([c.features_RD for c in chunks]), drawn.features[keep])
+        np.testing.assert_array_equal(np.concatenate([c.rows_R for c in chunks]), drawn.rows[in_split])
+        np.testing.assert_array_equal(np.concatenate([c.labels_RL for c in chunks]), drawn.labels[in_split])
+        np.testing.assert_array_equal(np.concatenate([c.attributes_RA for c in chunks]), drawn.attributes[in_split])
+        np.testing.assert_array_equal(np.concatenate([c.features_RD for c in chunks]), drawn.features[in_split])
         for level in scores.levels:
             read = np.concatenate([c.scores[level] for c in chunks])
-            np.testing.assert_array_equal(read, drawn.scores[level][keep].astype(np.float32))
-        assert chunks[0].ids_R[0].decode() == f"产品{drawn.rows[keep][0]}"
+            np.testing.assert_array_equal(read, drawn.scores[level][in_split].astype(np.float32))
+        assert chunks[0].ids_R[0].decode() == f"产品{drawn.rows[in_split][0]}"
 
 
 def test_top_k_file(draw_scores: Any) -> None:
@@ -57,10 +57,10 @@ def test_any_levels_and_attributes_may_be_scored(draw_scores: Any, scored: tuple
     with open_scores(drawn.path) as scores:
         assert scores.scored_levels == scored and scores.scored_attributes == ("colour/tone",)
         assert scores.top_k == (top_k if scored else None)
-        whole = list(scores.chunks(rows=33, attribute_scores=True))
-        read = np.concatenate([chunk.attribute_scores["colour/tone"] for chunk in whole])
+        chunks = list(scores.chunks(rows=33, attribute_scores=True))
+        read = np.concatenate([chunk.attribute_scores["colour/tone"] for chunk in chunks])
         np.testing.assert_array_equal(read, drawn.attribute_scores["colour/tone"].astype(np.float32))
-        assert set(whole[0].scores) == set(scored)
+        assert set(chunks[0].scores) == set(scored)
         part = np.concatenate(
             [c.attribute_scores["colour/tone"] for c in scores.chunks("validation", attribute_scores=True)]
         )
@@ -70,21 +70,21 @@ def test_any_levels_and_attributes_may_be_scored(draw_scores: Any, scored: tuple
         assert scores.scored_attributes == () and next(scores.chunks(attribute_scores=True)).attribute_scores == {}
 
 
-def test_every_truncation_is_told(draw_scores: Any, tmp_path: Path) -> None:
-    whole = draw_scores().path.read_bytes()
+def test_every_truncated_file_is_refused(draw_scores: Any, tmp_path: Path) -> None:
+    data = draw_scores().path.read_bytes()
     cut = tmp_path / "cut.h5"
-    for length in [0, 3, 8, 9, 60, 1000, len(whole) // 3, len(whole) // 2, len(whole) - 100, len(whole) - 1]:
-        cut.write_bytes(whole[:length])
+    for length in [0, 3, 8, 9, 60, 1000, len(data) // 3, len(data) // 2, len(data) - 100, len(data) - 1]:
+        cut.write_bytes(data[:length])
         with pytest.raises(BadArtefact, match=r"cut\.h5 is (empty|truncated or damaged)"):
             open_scores(cut)
 
 
-def test_flipped_bytes_are_told_or_do_no_harm(draw_scores: Any, tmp_path: Path) -> None:
-    """Structure carries checksums: whichever byte of the first pages is flipped, nothing but BadArtefact comes out."""
-    whole = draw_scores().path.read_bytes()
-    bad, told = tmp_path / "bad.h5", 0
+def test_flipped_bytes_are_refused_or_have_no_effect(draw_scores: Any, tmp_path: Path) -> None:
+    """Metadata has checksums: a flipped byte in the first pages raises BadArtefact, or nothing."""
+    data = draw_scores().path.read_bytes()
+    bad, refused = tmp_path / "bad.h5", 0
     for position in range(0, 6000, 151):
-        damaged = bytearray(whole)
+        damaged = bytearray(data)
         damaged[position] ^= 0xFF
         bad.write_bytes(damaged)
         try:
@@ -93,11 +93,11 @@ def test_flipped_bytes_are_told_or_do_no_harm(draw_scores: Any, tmp_path: Path) 
                     pass
         except BadArtefact as error:
             assert "bad.h5" in str(error)
-            told += 1
-    assert told > 3
+            refused += 1
+    assert refused > 3
 
 
-def test_foreign_files(tmp_path: Path) -> None:
+def test_files_of_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="prodrec score"):
         open_scores(tmp_path / "none.h5")
     with pytest.raises(BadArtefact, match="directory"):
@@ -108,7 +108,7 @@ def test_foreign_files(tmp_path: Path) -> None:
         open_scores(text)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.zeros(3)
-    with pytest.raises(BadArtefact, match="no prodrec artefact"):
+    with pytest.raises(BadArtefact, match="not a prodrec artefact"):
         open_scores(tmp_path / "other.h5")
     with h5py.File(tmp_path / "other.h5", "a") as file:
         file.attrs["prodrec"] = "embeddings"
@@ -146,14 +146,14 @@ def new(name: str, shape: tuple[int, int]) -> Any:
 @pytest.mark.parametrize(
     "name", ["id", "row", "split", "labels/root", "features", "scores/leaf", "attributes/colour%2Ftone"]
 )
-def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
+def test_datasets_of_unequal_length(draw_scores: Any, name: str) -> None:
     path = edit(draw_scores().path, shorten(name))
     with pytest.raises(BadArtefact, match=f"{name} has 199 rows, expected 200"):
         open_scores(path)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (put("scores/leaf", (4, 2), np.nan), r"level leaf are not finite .* row 12 \(id 产品12\)"),
         (put("scores/leaf", (4, 2), -np.inf), "not finite"),
@@ -165,13 +165,13 @@ def test_columns_of_unequal_length(draw_scores: Any, name: str) -> None:
         (put("attribute_scores/colour%2Ftone", (4, 2), np.nan), r"attribute colour/tone are not finite .* row 12"),
     ],
 )
-def test_values_that_the_schema_forbids(draw_scores: Any, change: Any, told: str) -> None:
+def test_values_that_violate_the_schema(draw_scores: Any, change: Any, message: str) -> None:
     path = edit(draw_scores(score_attributes=True).path, change)
-    with open_scores(path) as scores, pytest.raises(BadArtefact, match=told):
+    with open_scores(path) as scores, pytest.raises(BadArtefact, match=message):
         list(scores.chunks(attributes=True, attribute_scores=True))
 
 
-def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
+def test_a_top_k_class_that_does_not_exist(draw_scores: Any) -> None:
     path = edit(draw_scores(top_k=3).path, put("top_k/leaf/classes", (5, 1), 99))
     with (
         open_scores(path) as scores,
@@ -181,7 +181,7 @@ def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda file: file.attrs.__setitem__("format_version", 9), "format version 9"),
         (lambda file: file.attrs.__delitem__("rows"), "truncated or damaged"),
@@ -200,12 +200,12 @@ def test_a_kept_class_that_does_not_exist(draw_scores: Any) -> None:
         ),
     ],
 )
-def test_structure_that_is_not_whole(draw_scores: Any, change: Any, told: str) -> None:
-    with pytest.raises(BadArtefact, match=told):
+def test_a_damaged_structure_is_refused(draw_scores: Any, change: Any, message: str) -> None:
+    with pytest.raises(BadArtefact, match=message):
         open_scores(edit(draw_scores().path, change))
 
 
-def test_split_that_was_not_scored(draw_scores: Any) -> None:
+def test_a_split_that_was_not_scored(draw_scores: Any) -> None:
     with (
         open_scores(draw_scores().path) as scores,
         pytest.raises(BadOption, match=r"'train' \(it has test, validation\)"),

@@ -1,4 +1,4 @@
-"""The writer: schema on disk, streaming, atomic, and what float16 cannot hold."""
+"""The writer: the schema on disk, constant memory, atomic files, and overflow of float16."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_schema_on_disk(draw_scores: Any) -> None:
 
 def test_scores_of_attributes_on_disk(draw_scores: Any) -> None:
     with h5py.File(draw_scores(score_attributes=True, scored=("root",), top_k=2).path) as file:
-        found = file["attribute_scores/colour%2Ftone"]
-        assert found.shape == (200, 3) and found.dtype == np.float16 and found.chunks == (1024, 3)
+        dataset = file["attribute_scores/colour%2Ftone"]
+        assert dataset.shape == (200, 3) and dataset.dtype == np.float16 and dataset.chunks == (1024, 3)
         assert set(file["top_k"]) == {"root"} and "scores" not in file
 
 
-def test_scores_of_attributes_are_in_the_fingerprint_and_judged(tmp_path: Path) -> None:
+def test_scores_of_attributes_are_checked_and_in_the_fingerprint(tmp_path: Path) -> None:
     colour = Attribute("colour", ("red", "green"))
 
     def write(values: Any) -> str | None:
@@ -85,12 +85,12 @@ def test_scores_of_attributes_are_in_the_fingerprint_and_judged(tmp_path: Path) 
         write([[1, 2, 3]])
 
 
-def test_something_is_scored(tmp_path: Path) -> None:
+def test_at_least_one_level_or_attribute_is_scored(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="at least one level"), make_writer(tmp_path / "s.h5") as writer:
         writer.append(ids=["p"], rows_B=[0], split_B=[1], labels_BL=[[0]], features_BD=[[0]], scores={})
 
 
-def test_wide_rows_get_fewer_rows_in_a_chunk(tmp_path: Path) -> None:
+def test_chunks_of_wide_rows_have_fewer_rows(tmp_path: Path) -> None:
     leaves = 200_000
     with make_writer(tmp_path / "s.h5", leaves) as writer:
         add(writer, [0], np.zeros((1, leaves)))
@@ -99,7 +99,7 @@ def test_wide_rows_get_fewer_rows_in_a_chunk(tmp_path: Path) -> None:
         assert chunk[0] * chunk[1] * 2 <= 32 * 2**20 and chunk[0] > 1
 
 
-def test_one_long_id_does_not_make_the_file_long(tmp_path: Path) -> None:
+def test_one_long_id_does_not_make_the_file_large(tmp_path: Path) -> None:
     ids = ["x" * 2000, *map(str, range(1, 4000))]
     with make_writer(tmp_path / "s.h5", id_bytes=2000, rows=4000) as writer:
         for start in range(0, 4000, 500):
@@ -109,12 +109,12 @@ def test_one_long_id_does_not_make_the_file_long(tmp_path: Path) -> None:
         assert [name.decode() for chunk in scores.chunks() for name in chunk.ids_R] == ids
 
 
-def test_fingerprint_is_of_the_content_not_of_the_batches(tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_the_batches(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=(10, 3))
 
-    def write(name: str, cuts: list[int], values: Any) -> str | None:
+    def write(name: str, splits: list[int], values: Any) -> str | None:
         with make_writer(tmp_path / name) as writer:
-            for start, end in zip([0, *cuts], [*cuts, 10], strict=True):
+            for start, end in zip([0, *splits], [*splits, 10], strict=True):
                 add(writer, list(range(start, end)), values[start:end])
         return writer.fingerprint
 
@@ -125,9 +125,9 @@ def test_fingerprint_is_of_the_content_not_of_the_batches(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(np.nan, "not finite"), (np.inf, "not finite"), (7e4, "7e+04"), (-7e4, "float16")]
+    ("value", "message"), [(np.nan, "not finite"), (np.inf, "not finite"), (7e4, "7e+04"), (-7e4, "float16")]
 )
-def test_what_float16_cannot_hold_names_the_row_and_leaves_nothing(tmp_path: Path, value: float, told: str) -> None:
+def test_an_overflow_is_reported_with_its_row_and_leaves_no_file(tmp_path: Path, value: float, message: str) -> None:
     scores = np.zeros((4, 3))
     scores[2, 1] = value
     with (
@@ -136,11 +136,11 @@ def test_what_float16_cannot_hold_names_the_row_and_leaves_nothing(tmp_path: Pat
     ):
         add(writer, [1, 2], scores[:2])
         add(writer, [10, 11, 12, 13], scores)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_largest_half_is_kept(tmp_path: Path) -> None:
+def test_the_largest_float16_is_stored(tmp_path: Path) -> None:
     with make_writer(tmp_path / "s.h5") as writer:
         add(writer, [0], [[65504, -65504, 0]])
     with open_scores(tmp_path / "s.h5") as scores:
@@ -152,7 +152,7 @@ def test_features_that_overflow_are_refused(tmp_path: Path) -> None:
         add(writer, [0], [[1, 2, 3]], features_BD=[[1e6, 0]])
 
 
-def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
+def test_an_interruption_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "s.h5"
     with make_writer(path) as writer:
         add(writer, [0], [[1, 2, 3]])
@@ -163,8 +163,8 @@ def test_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-def test_taken_place_needs_force(tmp_path: Path) -> None:
-    (tmp_path / "s.h5").write_text("mine")
+def test_replacing_a_file_needs_force(tmp_path: Path) -> None:
+    (tmp_path / "s.h5").write_text("old")
     with pytest.raises(OutputExists, match="--force"), make_writer(tmp_path / "s.h5"):
         pass
     with make_writer(tmp_path / "s.h5", force=True) as writer:
@@ -172,11 +172,13 @@ def test_taken_place_needs_force(tmp_path: Path) -> None:
     assert open_scores(tmp_path / "s.h5").n == 1
 
 
-def test_a_disk_too_small_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_too_small_is_reported_at_the_first_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     needed = 1000 * (8 + 1 + 8 + 4 + 2 * 2 + 3 * 2)  # row, split, id, label, features, scores
-    for free, refused in ((needed - 1, True), (needed, False)):
+    for free, is_refused in ((needed - 1, True), (needed, False)):
         monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        if refused:
+        if is_refused:
             with pytest.raises(ProdrecError, match="GiB free"), make_writer(tmp_path / "s.h5", rows=1000) as writer:
                 add(writer, [0], [[1, 2, 3]])
             assert list(tmp_path.iterdir()) == []
@@ -191,7 +193,7 @@ def test_every_batch_has_the_same_columns(tmp_path: Path) -> None:
         add(writer, [1], [[1, 2]], classes={"leaf": [[0, 1]]})
 
 
-def test_no_row_at_all_writes_nothing(tmp_path: Path) -> None:
+def test_without_rows_no_file_is_written(tmp_path: Path) -> None:
     with pytest.raises(ProdrecError, match="no row"), make_writer(tmp_path / "s.h5"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -203,14 +205,14 @@ def test_rows_must_ascend(tmp_path: Path, rows: list[int]) -> None:
         add(writer, rows, np.zeros((2, 3)))
 
 
-def test_top_k_is_stored_best_first_with_ties_towards_the_lower_class(tmp_path: Path) -> None:
+def test_top_k_is_stored_in_descending_order_with_the_lower_class_first(tmp_path: Path) -> None:
     with make_writer(tmp_path / "s.h5") as writer:
         add(writer, [0, 1, 2], [[1, 3], [16.002, 16.001], [5, 5]], classes={"leaf": [[0, 2], [2, 1], [2, 0]]})
     with open_scores(tmp_path / "s.h5") as scores:
         chunk = next(scores.chunks())
         assert scores.top_k == 2
         assert chunk.classes is not None and chunk.classes["leaf"].tolist() == [[2, 0], [2, 1], [0, 2]]
-        # 16.001 and 16.002 are both 16 in float16: the smaller one goes a step lower
+        # 16.001 and 16.002 are both 16 in float16: the smaller one is lowered by one step
         assert chunk.scores["leaf"].tolist() == [[3, 1], [16, 15.9921875], [5, 5]]
 
 
