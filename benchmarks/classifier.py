@@ -183,7 +183,7 @@ class Measurement:
 
 
 class WorkerGroup:
-    """The processes of one implementation, one for each rank. They take a step when asked."""
+    """The processes of one implementation, one for each rank. They take a step on request."""
 
     def __init__(self, name: str, work: Workload, *, ranks: int, threads: int) -> None:
         context = torch.multiprocessing.get_context("spawn")

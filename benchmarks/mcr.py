@@ -177,7 +177,7 @@ def refine_large(leaves: int, rows: int, top_k: int) -> None:
 
 
 def draw_large(path: Path, leaves: int, rows: int, top_k: int) -> None:
-    """Write top-k scores of leaves, leaves / 100 middles and leaves / 2000 roots; near class numbers are confused."""
+    """Write top-k scores of leaves, leaves / 100 middles and leaves / 2000 roots; close class numbers are confused."""
     random = np.random.default_rng(0)
     counts = (leaves // 2000, leaves // 100, leaves)
     taxonomy = Taxonomy(

@@ -66,7 +66,7 @@ class WordVectors:
 
 
 def random_vectors(words: int, dimension: int, seed: int) -> NDArray[np.float32]:
-    """Return vectors for words that were neither trained nor imported: uniform in ±0.5/E, where word2vec starts."""
+    """Return vectors for words that were neither trained nor imported: uniform in ±0.5/E, as word2vec initialises."""
     generator = np.random.default_rng(seed)
     return ((generator.random((words, dimension), dtype=np.float32) - 0.5) / dimension).astype(np.float32)
 

@@ -22,9 +22,12 @@ def import_word_vectors(
 ) -> WordVectors:
     """Read vectors for the words of `vocabulary` from word2vec text or binary, GloVe, fastText .vec or .bin, or .gz.
 
-    A word gets the first of these vectors that exists: that of the same word in the file; that of a word in the file
-    that is equal after normalisation (full-width forms, lower case); that of its n-grams (fastText .bin only). All
-    other words get small random vectors.
+    The vector of a word is the first of these that exists:
+
+    1. the vector of the same word in the file
+    2. the vector of another spelling in the file, which normalisation turns into the word (full-width forms, lower case)
+    3. the vector of its n-grams, from a fastText .bin
+    4. a small random vector
 
     Raise NotFound; BadArtefact if the file is damaged or of another kind; Mismatch if the file has another dimension
     than `dimension` or none of the words.
