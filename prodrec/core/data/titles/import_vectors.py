@@ -25,7 +25,7 @@ def import_word_vectors(
     The vector of a word is the first of these that exists:
 
     1. the vector of the same word in the file
-    2. the vector of another spelling in the file, which normalisation turns into the word (full-width forms, lower case)
+    2. the vector of a word in the file that equals it after normalisation (full-width forms, lower case)
     3. the vector of its n-grams, from a fastText .bin
     4. a small random vector
 
