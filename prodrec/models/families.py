@@ -38,7 +38,7 @@ class Recipe:
     photos: PhotoConfig
 
     def __post_init__(self) -> None:
-        for name, needed in (("clip_norm", None), ("accumulate", 1), ("fused", "auto")):
+        for name, needed in (("clip_norm", None), ("accumulate", 1), ("fused_update", "auto")):
             value = getattr(self.training, name)
             if self.network.classifier == "sampled" and value != needed:
                 raise BadOption(

@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str, *, group: str = "", **bounds: float) -> Any:  # noqa: A002 - the name in argparse
-    """Return a dataclass field with a default, its meaning and its group, as `prodrec train --settings` prints them.
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the name in argparse
+    *,
+    group: str = "",
+    formerly: str | None = None,
+    **bounds: float,
+) -> Any:
+    """Return a dataclass field that is a setting. `prodrec train --settings` prints its default, help and group.
 
-    bounds: gt, ge, lt or le, as in `pydantic.Field`; `check_ranges` checks them.
+    formerly: earlier key of the setting; `override` refuses it with the present key, `from_dict` still reads it
+    bounds:   gt, ge, lt or le, as in `pydantic.Field`; `check_ranges` checks them
     """
-    metadata = {"help": help, "group": group, "bounds": bounds}
+    metadata = {"help": help, "group": group, "formerly": formerly, "bounds": bounds}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -122,16 +130,17 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
     owners = {field.name: i for i, part in enumerate(parts) for field in dataclasses.fields(part)}
     changes: list[dict[str, Any]] = [{} for _ in parts]
     sources = dict.fromkeys(values, source) if isinstance(source, str) else source
+    renamed = {former: key for part in parts for former, key in _former_keys(type(part)).items()}
     for key, raw_value in values.items():
+        if key in renamed:
+            raise BadOption(f"{sources[key]}: the setting {key!r} is now called {renamed[key]}; rename it.")
         if key not in owners:
             raise BadOption(
                 f"{sources[key]}: unknown key {key!r}{did_you_mean(key, owners)}; `--settings` lists all keys."
             )
         part = parts[owners[key]]
-        current, value = (
-            getattr(part, key),
-            read_value(raw_value, _hints(type(part))[key], key=key, source=sources[key]),
-        )
+        current = getattr(part, key)
+        value = read_value(raw_value, _hints(type(part))[key], key=key, source=sources[key])
         changes[owners[key]][key] = {**current, **value} if isinstance(current, dict) else value
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
@@ -140,9 +149,19 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any], *, source: str) -> T:
-    """Return a dataclass of type `kind` from the values that `dataclasses.asdict` returned. Raise BadOption."""
-    settings: T = override([kind()], values, source=source)[0]
+    """Return a dataclass of type `kind` from the values that `dataclasses.asdict` returned. Raise BadOption.
+
+    Former keys are read as the present ones, because runs keep the settings that they were started with.
+    """
+    renamed = _former_keys(kind)
+    settings: T = override([kind()], {renamed.get(key, key): value for key, value in values.items()}, source=source)[0]
     return settings
+
+
+def _former_keys(kind: type) -> dict[str, str]:
+    """Return the former keys of settings that were renamed, with their present keys."""
+    fields = dataclasses.fields(kind)
+    return {field.metadata["formerly"]: field.name for field in fields if field.metadata.get("formerly")}
 
 
 class Setting(NamedTuple):
@@ -203,7 +222,7 @@ def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
         value = list(split_list(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
         value = _parse_mapping(value, key=key, source=source)
-    # TOML has image_size = 224, a number, where the field is text
+    # image_size = 224 is a number in TOML, and text in its dataclass
     adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))
     try:
         return adapter.validate_python(value)

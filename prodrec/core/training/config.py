@@ -1,4 +1,4 @@
-"""The settings of training: optimiser, schedule, length, precision."""
+"""The settings of training: optimiser, schedule, computation and checkpoints. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from prodrec.core.base.config import check_ranges, setting
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Defaults are paper A's recipe (§4.3): SGD, batch 256, lr 0.1, times 0.8 after every epoch."""
+    """Settings of a training. The defaults are A §4.3: SGD, batch 256, lr 0.1, multiplied by 0.8 after every epoch.
+
+    Raises ValueError for a value outside its range, and for settings that contradict each other.
+    """
 
     epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed", group="schedule", gt=0)
     batch_size: int = setting(
@@ -47,10 +50,11 @@ class TrainingConfig:
         None, "largest norm of the whole gradient; none does not clip", group="optimiser", gt=0
     )
     accumulate: int = setting(1, "batches whose gradients are summed before a step", group="optimiser", gt=0)
-    fused: Literal["auto", "no"] = setting(
+    fused_update: Literal["auto", "no"] = setting(
         "auto",
-        "update the classifier within its backward pass if nothing needs its whole gradient (auto), or after it (no)",
+        "update classifiers within backward, if nothing needs their whole gradient (auto), or by optimizer.step() (no)",
         group="computation",
+        formerly="fused",
     )
     ema: float = setting(
         0.0,
@@ -66,7 +70,7 @@ class TrainingConfig:
         "last", "weights of the finished run: the last, or the best on validation", group="checkpoints"
     )
     precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "arithmetic of the layers; weights stay fp32", group="computation"
+        "auto", "number type of the layers; weights stay fp32", group="computation"
     )
     channels_last: Literal["auto", "yes", "no"] = setting(
         "auto", "channels-last memory layout of photos and convolutions", group="computation"
@@ -86,9 +90,10 @@ class TrainingConfig:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
 
     def on_ranks(self, ranks: int) -> TrainingConfig:
-        """What scale_batch comes to on so many ranks, as plain batch_size and lr; they stay when others go on with it.
+        """Return the settings with `scale_batch` resolved into plain batch_size and lr for a number of ranks.
 
-        lr_rule linear is that of Goyal et al. 2017 ("Accurate, large minibatch SGD"), best with warmup_epochs.
+        A run keeps them when it is resumed on another number of ranks. lr_rule=linear is the rule of Goyal et al. 2017
+        ("Accurate, large minibatch SGD"), who combine it with a warm-up.
         """
         if not self.scale_batch:
             return self

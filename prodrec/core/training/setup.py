@@ -67,8 +67,8 @@ def _cpu_multiplies_bf16() -> bool:
 
 def why_not_fused(config: TrainingConfig) -> str | None:
     """Why no classifier is updated within the backward pass, where that is so whatever the classifier."""
-    if config.fused == "no":
-        return "fused=no"
+    if config.fused_update == "no":
+        return "fused_update=no"
     if config.clip_norm is not None:
         return f"clip_norm={config.clip_norm:g} needs its whole gradient"
     return f"accumulate={config.accumulate} needs its whole gradient" if config.accumulate > 1 else None

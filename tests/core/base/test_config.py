@@ -296,6 +296,14 @@ def test_settings_survive_json() -> None:
         from_dict(Net, {"widht": 7}, source="run.json")
 
 
+def test_a_renamed_setting_is_refused_with_its_new_key_but_read_from_older_runs() -> None:
+    with pytest.raises(BadOption, match=r"^--set: the setting 'fused' is now called fused_update; rename it\.$"):
+        override([TrainingConfig()], {"fused": "no"}, source="--set")
+    values = dataclasses.asdict(TrainingConfig(fused_update="no"))
+    of_older_run = {"fused" if key == "fused_update" else key: value for key, value in values.items()}
+    assert from_dict(TrainingConfig, of_older_run, source="run.json") == TrainingConfig(fused_update="no")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_default_is_shown_as_it_is_set(family: str) -> None:
     """The values that `--settings` prints change nothing when they are passed to `--set`."""

@@ -30,7 +30,7 @@ def test_arithmetic_is_as_asked_and_bf16_is_for_large_photos_only():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"fused": "no"}, "fused=no"),
+        ({"fused_update": "no"}, "fused_update=no"),
         ({"clip_norm": 1.0}, "clip_norm=1 needs its whole gradient"),
         ({"accumulate": 2}, "accumulate=2 needs its whole gradient"),
     ],
