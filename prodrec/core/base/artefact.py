@@ -24,6 +24,7 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.texts import Texts
 
 FORMAT_VERSIONS = {"dataset": 2, "embeddings": 2, "run": 2, "scores": 2, "mcr-weights": 2, "checkpoint": 1}
+"""The format version of each kind that this prodrec writes, and the only one that it reads."""
 
 JSON_FILES = {"dataset": "dataset.json", "run": "run.json"}
 """The kinds of artefacts that are directories, and the file in the directory that contains the header."""

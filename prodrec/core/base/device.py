@@ -11,6 +11,9 @@ from prodrec.core.base.errors import BadOption
 if TYPE_CHECKING:
     import torch
 
+MAX_GPU_WORKERS = 8
+"""Largest default number of processes that load batches for one GPU."""
+
 
 def choose_device(name: str) -> torch.device:
     """Return the device `name`: cpu, cuda, cuda:N, or auto for the GPU if there is one. Each rank uses its own GPU.
@@ -53,16 +56,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-MAX_GPU_WORKERS = 8
-"""Loader processes of one GPU, unless the user chooses another number."""
-
-
 def choose_workers(requested: int | None, device: torch.device, *, photos: bool = True) -> int:
-    """Return the number of processes that load batches: `requested`, if given.
+    """Return the number of processes that load batches: `requested`, or a default if it is None.
 
-    By default one process beside a CPU, which needs the cores itself, and up to MAX_GPU_WORKERS beside a GPU. Ranks
-    share the cores of their machine. For feature vectors (`photos` is false) the default is 0: reading them takes less
-    time than sending them to another process.
+    The default is one process for a CPU, which needs the cores itself, and up to MAX_GPU_WORKERS for a GPU. Ranks share
+    the cores of their machine. For feature vectors (`photos` is false) the default is 0: reading them takes less time
+    than sending them to another process.
     """
     if requested is not None or not photos:
         return requested or 0

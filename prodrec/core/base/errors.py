@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 MAX_NAMES = 10_000
-"""More names than these are not compared with a misspelt word. Comparing it with so many takes half a second."""
+"""Largest number of names that a misspelt word is compared with. So many comparisons take half a second."""
 
 
 class ProdrecError(Exception):
@@ -29,7 +29,7 @@ class NotFound(UserError):
 
 
 class OutputExists(UserError):
-    """The path to write to exists already, and `--force` is not given."""
+    """The path to write to exists already and may not be replaced, or cannot be created."""
 
 
 class RunLocked(UserError):

@@ -29,7 +29,10 @@ def object_name(name: str) -> str:
 
 
 def write_attributes(file: Any, values: Mapping[str, Any], *, ensure_ascii: bool = False) -> None:
-    """Write root attributes: strings, numbers and booleans as they are, all other values as JSON."""
+    """Write root attributes: strings, numbers and booleans as they are, all other values as JSON.
+
+    `ensure_ascii` escapes all characters of the JSON that are not ASCII.
+    """
     for name, value in values.items():
         is_scalar = isinstance(value, str | int | float | bool)
         file.attrs[name] = value if is_scalar else json.dumps(value, ensure_ascii=ensure_ascii)

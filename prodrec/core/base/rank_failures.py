@@ -33,8 +33,7 @@ def is_lost_contact(error: BaseException) -> bool:
         return False
     import torch.distributed as c10d
 
-    # gloo raises a plain RuntimeError
-    message = str(error).lower()
+    message = str(error).lower()  # gloo raises a plain RuntimeError
     return isinstance(error, c10d.DistNetworkError) or any(phrase in message for phrase in LOST_CONTACT_PHRASES)
 
 

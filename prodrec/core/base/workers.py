@@ -93,7 +93,7 @@ def _exit_after(wait: Callable[[], None]) -> None:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT in the block. Processes started in it inherit that; this process handles the signal afterwards."""
+    """Delay Ctrl-C until the end of the block. Processes that are started in the block never receive it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

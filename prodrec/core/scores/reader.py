@@ -20,8 +20,9 @@ from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
-from prodrec.core.scores.chunk import ScoreChunk, check_chunk
-from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.checks import check_chunk, check_shapes
+from prodrec.core.scores.chunk import ScoreChunk
+from prodrec.core.scores.schema import Origin, score_datasets
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_CHUNK_ROWS = 4096
@@ -29,7 +30,10 @@ MAX_CHUNK_BYTES = 8 * 2**20
 """By default, a chunk has 4,096 rows, or fewer if their scores would take more than 8 MiB on disk."""
 
 ROWS_COUNTED_AT_ONCE = 2**20
+"""Rows whose split is read at a time, one byte per row."""
+
 JSON_ATTRIBUTES = ("made_from", "made_by", "recipe", "splits", "levels", "attributes", "seed")
+"""The root attributes that are written as JSON; `seed` only if it is None."""
 
 
 class Scores:
@@ -59,8 +63,8 @@ class Scores:
             recipe=self.header["recipe"],
             with_titles=bool(self.header["with_titles"]),
         )
-        is_top_k = "top_k" in file
-        scored_levels = file.get("top_k" if is_top_k else "scores", ())
+        has_top_k = "top_k" in file
+        scored_levels = file.get("top_k" if has_top_k else "scores", ())
         self.scored_levels = tuple(level for level in self.levels if object_name(level) in scored_levels)
         scored_attributes = file.get("attribute_scores", ())
         self.scored_attributes: tuple[str, ...] = tuple(
@@ -68,7 +72,7 @@ class Scores:
         )
         self.top_k: int | None = (
             max(file[f"top_k/{object_name(level)}/scores"].shape[1] for level in self.scored_levels)
-            if is_top_k and self.scored_levels
+            if has_top_k and self.scored_levels
             else None
         )
         self.taxonomy = self._read_taxonomy()
@@ -77,7 +81,7 @@ class Scores:
             for name in self.header["attributes"]
         )
         self.train_images: NDArray[np.int64] = file[f"classes/{object_name(self.levels[-1])}/train_images"][:]
-        self._check_shapes()
+        check_shapes(self, file)
 
     def __enter__(self) -> Scores:
         return self
@@ -95,6 +99,11 @@ class Scores:
     def splits(self) -> tuple[str, ...]:
         """The splits that were scored."""
         return self.origin.splits
+
+    @property
+    def is_top_k(self) -> bool:
+        """Whether the file has the largest scores of every row only."""
+        return self.top_k is not None
 
     def count(self, split: str | None = None) -> int:
         """Return the number of rows of a split, or of all. Raise BadOption if the split was not scored."""
@@ -117,7 +126,7 @@ class Scores:
         """Yield the rows of a split in chunks.
 
         split:            None is all rows
-        rows:             largest number of rows in a chunk; None is MAX_CHUNK_ROWS and MAX_CHUNK_BYTES
+        rows:             largest number of rows in a chunk; None is a default below 8 MiB of scores
         levels:           levels whose scores are read; None is all scored levels
         attributes:       read the codes of the attributes too
         features:         read the features too
@@ -128,7 +137,7 @@ class Scores:
         chunk_levels = self.scored_levels if levels is None else levels
         code = None if split is None else self._split_code(split)
         chunk_attributes = self.scored_attributes if attribute_scores else ()
-        stored = [self._file[name] for level in chunk_levels for name in self._score_datasets(level)]
+        stored = [self._file[name] for level in chunk_levels for name in score_datasets(level, is_top_k=self.is_top_k)]
         stored += [self._file[f"attribute_scores/{object_name(name)}"] for name in chunk_attributes]
         row_bytes = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in stored)
         step = rows or max(1, min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES // max(1, row_bytes)))
@@ -170,14 +179,13 @@ class Scores:
             return self._file[name][part][in_split]
 
         labels = [read(f"labels/{object_name(level)}") for level in self.levels]
-        codes = (
-            [read(f"attributes/{object_name(attribute.name)}") for attribute in self.attributes] if attributes else []
-        )
+        with_codes = self.attributes if attributes else ()
+        codes = [read(f"attributes/{object_name(attribute.name)}") for attribute in with_codes]
         scores, classes = {}, {}
         for level in levels:
-            datasets = self._score_datasets(level)
+            datasets = score_datasets(level, is_top_k=self.is_top_k)
             scores[level] = read(datasets[0]).astype(np.float32)
-            if self.top_k is not None:
+            if self.is_top_k:
                 classes[level] = read(datasets[1])
         return ScoreChunk(
             rows_R=read("row"),
@@ -185,7 +193,7 @@ class Scores:
             split_R=split_R,
             labels_RL=np.stack(labels, axis=1),
             scores=scores,
-            classes=classes if self.top_k is not None else None,
+            classes=classes if self.is_top_k else None,
             attributes_RA=np.stack(codes, axis=1) if codes else None,
             features_RD=read("features") if features else None,
             attribute_scores={
@@ -201,46 +209,11 @@ class Scores:
             )
         return SPLITS.index(split)
 
-    def _score_datasets(self, level: str) -> tuple[str, ...]:
-        """Return the names of the datasets with the scores of a level and, in a top-k file, with their classes."""
-        if self.top_k is None:
-            return (f"scores/{object_name(level)}",)
-        return (f"top_k/{object_name(level)}/scores", f"top_k/{object_name(level)}/classes")
-
     def _read_taxonomy(self) -> Taxonomy:
         try:
             return read_taxonomy(self._file, self.levels)
         except AssertionError as error:
             raise BadArtefact(f"{self.path}: {error}; score the run again.") from error
-
-    def _check_shapes(self) -> None:
-        """Raise BadArtefact if datasets differ in their number of rows, or do not have a score for every class."""
-        names = ["id", "row", "split", "features"]
-        names += [f"labels/{object_name(level)}" for level in self.levels]
-        names += [f"attributes/{object_name(attribute.name)}" for attribute in self.attributes]
-        names += [name for level in self.scored_levels for name in self._score_datasets(level)]
-        names += [f"attribute_scores/{object_name(name)}" for name in self.scored_attributes]
-        if not self.scored_levels and not self.scored_attributes:
-            raise BadArtefact(f"{self.path}: no level and no attribute is scored in it; score the run again.")
-        for name in names:
-            rows = self._file[name].shape[0]
-            if rows != self.n:
-                raise BadArtefact(f"{self.path}: {name} has {rows} rows, expected {self.n}; score the run again.")
-        for level in self.scored_levels:
-            width, classes = self._file[self._score_datasets(level)[0]].shape[1], self.taxonomy.count(level)
-            if width > classes or (self.top_k is None and width != classes):
-                raise BadArtefact(
-                    f"{self.path}: level {level} has {classes} classes and {width} scores per row; score the run again."
-                )
-        for attribute in self.attributes:
-            if attribute.name in self.scored_attributes:
-                width = self._file[f"attribute_scores/{object_name(attribute.name)}"].shape[1]
-                states = len(attribute.states)
-                if width != states:
-                    raise BadArtefact(
-                        f"{self.path}: attribute {attribute.name} has {states} states and {width} scores per row; "
-                        "score the run again."
-                    )
 
 
 def open_scores(path: Path) -> Scores:

@@ -39,6 +39,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.base.hdf5 import object_name
+
 ROWS_PER_CHUNK = 1024
 BYTES_PER_CHUNK = 32 * 2**20
 """A chunk on disk has 1,024 rows, or fewer if rows are so wide (more than 16,384 classes) that it would be larger."""
@@ -65,6 +67,12 @@ class Origin:
     seed: int | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     with_titles: bool = False
+
+
+def score_datasets(level: str, *, is_top_k: bool) -> tuple[str, ...]:
+    """Return the name of the dataset with the scores of a level and, in a top-k file, of the one with their classes."""
+    name = object_name(level)
+    return (f"top_k/{name}/scores", f"top_k/{name}/classes") if is_top_k else (f"scores/{name}",)
 
 
 def rows_per_chunk(bytes_per_row: int) -> int:

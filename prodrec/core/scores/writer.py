@@ -24,7 +24,7 @@ from prodrec.core.base.outputs import new_file
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.rounding import BatchRows, restore_order, sort_descending, to_float16
-from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk
+from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk, score_datasets
 
 EncodedBatch = dict[str, NDArray[Any]]
 """Rows as the file contains them: an array for each dataset of the schema, by its name."""
@@ -152,13 +152,13 @@ class ScoresWriter:
         for level, values in scores.items():
             exact = np.asarray(values)
             half = to_float16(exact, f"scores of level {level}", batch)
+            names = score_datasets(level, is_top_k=classes is not None)
             if classes is None:
                 assert half.shape[1] == self.taxonomy.count(level)
-                encoded[f"scores/{object_name(level)}"] = restore_order(exact, half)
+                encoded[names[0]] = restore_order(exact, half)
             else:
-                half_BK, class_BK = sort_descending(exact, half, np.asarray(classes[level], dtype=np.int32))
-                encoded[f"top_k/{object_name(level)}/scores"] = half_BK
-                encoded[f"top_k/{object_name(level)}/classes"] = class_BK
+                class_BK = np.asarray(classes[level], dtype=np.int32)
+                encoded[names[0]], encoded[names[1]] = sort_descending(exact, half, class_BK)
         state_counts = {attribute.name: len(attribute.states) for attribute in self.attributes}
         for name, values in (attribute_scores or {}).items():
             exact = np.asarray(values)

@@ -1,0 +1,90 @@
+"""Checks of an open scores file against the schema: the shapes of its datasets, and the values in a chunk of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.hdf5 import object_name
+from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.scores.chunk import ScoreChunk
+from prodrec.core.scores.schema import score_datasets
+
+if TYPE_CHECKING:
+    from prodrec.core.scores.reader import Scores
+
+
+def check_shapes(scores: Scores, file: Any) -> None:
+    """Raise BadArtefact if a dataset of the open `file` has a wrong number of rows or columns."""
+    names = ["id", "row", "split", "features"]
+    names += [f"labels/{object_name(level)}" for level in scores.levels]
+    names += [f"attributes/{object_name(attribute.name)}" for attribute in scores.attributes]
+    for level in scores.scored_levels:
+        names += score_datasets(level, is_top_k=scores.is_top_k)
+    names += [f"attribute_scores/{object_name(name)}" for name in scores.scored_attributes]
+    if not scores.scored_levels and not scores.scored_attributes:
+        raise BadArtefact(f"{scores.path}: no level and no attribute is scored in it; score the run again.")
+    for name in names:
+        rows = file[name].shape[0]
+        if rows != scores.n:
+            raise BadArtefact(f"{scores.path}: {name} has {rows} rows, expected {scores.n}; score the run again.")
+    for level in scores.scored_levels:
+        name = score_datasets(level, is_top_k=scores.is_top_k)[0]
+        width, classes = file[name].shape[1], scores.taxonomy.count(level)
+        if width > classes or (not scores.is_top_k and width != classes):
+            raise BadArtefact(
+                f"{scores.path}: level {level} has {classes} classes and {width} scores per row; score the run again."
+            )
+    for attribute in scores.attributes:
+        if attribute.name in scores.scored_attributes:
+            width = file[f"attribute_scores/{object_name(attribute.name)}"].shape[1]
+            states = len(attribute.states)
+            if width != states:
+                raise BadArtefact(
+                    f"{scores.path}: attribute {attribute.name} has {states} states and {width} scores per row; "
+                    "score the run again."
+                )
+
+
+def check_chunk(
+    chunk: ScoreChunk, previous_row: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path
+) -> None:
+    """Raise BadArtefact if a value violates the schema. `previous_row` is the last row before the chunk, or -1."""
+    if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
+        raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
+    for level, label_R in zip(taxonomy.levels, chunk.labels_RL.T, strict=True):
+        count = taxonomy.count(level)
+        wrong = np.flatnonzero((label_R < 0) | (label_R >= count))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has label {label_R[wrong[0]]} at level {level}, "
+                f"which has {count} classes; score the run again."
+            )
+    codes = [] if chunk.attributes_RA is None else zip(attributes, chunk.attributes_RA.T, strict=True)
+    for attribute, code_R in codes:
+        wrong = np.flatnonzero((code_R < 0) | (code_R > len(attribute.states)))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has code {code_R[wrong[0]]} of attribute {attribute.name}, "
+                f"which has {len(attribute.states)} states; score the run again."
+            )
+    for level, class_RK in (chunk.classes or {}).items():
+        wrong = np.flatnonzero(((class_RK < 0) | (class_RK >= taxonomy.count(level))).any(axis=1))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has the score of a class of {level} that does not exist; "
+                "score the run again."
+            )
+    scores = {f"level {level}": values for level, values in chunk.scores.items()}
+    scores |= {f"attribute {name}": values for name, values in chunk.attribute_scores.items()}
+    for name, values in scores.items():
+        wrong = np.flatnonzero(~np.isfinite(values.sum(axis=1)))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: the scores of {name} are not finite (NaN or infinite) in row {chunk.rows_R[wrong[0]]} "
+                f"(id {chunk.ids_R[wrong[0]].decode()}); score the run again."
+            )
