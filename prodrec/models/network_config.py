@@ -77,7 +77,9 @@ class NetworkConfig:
         lt=1,
     )
     heads: tuple[str, ...] = setting(
-        ("leaf",), "what is predicted: names of levels, root, leaf, levels (all of them), attributes", group="heads"
+        ("leaf",),
+        "levels and attributes to predict: names of levels, root, leaf, levels (all levels), attributes",
+        group="heads",
     )
     head_weights: Mapping[str, float] = setting(
         {}, "λ of S eq. 5 by head: root:0.1,attributes:0.5; 1 for heads not named", group="heads"

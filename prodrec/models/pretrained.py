@@ -18,7 +18,7 @@ RUN_WEIGHTS = "model.safetensors"
 WRAPPERS = ("state_dict", "model")
 """Keys under which training scripts save a state dict among other things."""
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
-"""Heads of GoogLeNet and Inception that are used in training only; we do not build them."""
+"""Heads of GoogLeNet and Inception for training only; prodrec builds these networks without them."""
 KEYS_IN_MESSAGES = 3
 REASON_LENGTH = 160
 """Characters of torch's error that a message repeats; some errors contain a page of advice."""

@@ -68,7 +68,7 @@ class RowOptimizer(ABC):
 
 
 class RowSGD(RowOptimizer):
-    """torch.optim.SGD."""
+    """Updates rows as torch.optim.SGD does."""
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
@@ -86,7 +86,7 @@ class RowSGD(RowOptimizer):
 
 
 class RowAdamW(RowOptimizer):
-    """torch.optim.AdamW. Its bias correction counts all steps, also for rows that some steps did not update."""
+    """Updates rows as torch.optim.AdamW does. The bias correction counts all steps, even those without the row."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> None:
         super().__init__(optimizer, parameters)

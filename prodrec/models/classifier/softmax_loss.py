@@ -33,7 +33,7 @@ from prodrec.models.classifier.threads import run_in_threads, thread_count
 
 @dataclass(frozen=True)
 class LossOptions:
-    """How a loss is computed.
+    """Options for the computation of a loss.
 
     dtype:         number type of the products; sums and softmax are at least float32
     class_count:   C, the active classes of all ranks, over which the smoothing is spread
