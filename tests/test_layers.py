@@ -59,6 +59,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "demo"),
     "pydantic": ("core.base.config",),
+    "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),
     "rich": ("core.base.console", "cli", "eval.report.render_terminal"),
