@@ -1,4 +1,4 @@
-"""The example catalogue: a small, long-tailed table of products with drawn photos and the dirt of a real catalogue.
+"""The example catalogue: a small, long-tailed table of products with drawn photos and the defects of a real catalogue.
 
 Nothing is downloaded. The same arguments give the same table and the same photos. Leaves with similar shapes (t-shirts,
 vests, hoodies) also share words, which can transfer knowledge from the head to the tail.
@@ -20,9 +20,9 @@ from prodrec.demo.titles import MATERIALS, TREE, write_title
 COLUMNS = ("id", "image", "title", "root", "middle", "leaf", "colour", "pattern", "material")
 LEVELS, ATTRIBUTES = COLUMNS[3:6], COLUMNS[6:]
 
-_FEWEST_PRODUCTS = 3
+_MIN_LEAF_PRODUCTS = 3
 """Products of the smallest leaf, enough to train and to test on."""
-_DECAY = 0.845
+_SIZE_RATIO = 0.845
 """Products of a leaf as a share of those of the next larger leaf."""
 _ATTRIBUTE_SHARE = 0.85
 """Share of the attribute values that are not empty."""
@@ -75,9 +75,9 @@ def draw_catalogue(
     """
     if not 1 <= leaves <= len(TREE):
         raise BadOption(f"leaves={leaves} cannot be drawn; expected 1 to {len(TREE)}.")
-    if products < _FEWEST_PRODUCTS * leaves:
+    if products < _MIN_LEAF_PRODUCTS * leaves:
         raise BadOption(
-            f"products={products} are too few for {leaves} leaves; expected {_FEWEST_PRODUCTS} a leaf or more."
+            f"products={products} are too few for {leaves} leaves; expected {_MIN_LEAF_PRODUCTS} a leaf or more."
         )
     if dirt and (products < 40 or leaves < 2):
         raise BadOption(f"dirt needs at least 40 products and 2 leaves, not {products} and {leaves}.")
@@ -133,9 +133,9 @@ def _draw_row(photos: Path, number: int, leaf: str, *, photo_format: tuple[str, 
 
 
 def _long_tail(products: int, leaves: int) -> list[int]:
-    """Return the products of each leaf: geometrically decreasing, at least _FEWEST_PRODUCTS, `products` in total."""
-    weights = [_DECAY**i for i in range(leaves)]
-    counts = [max(_FEWEST_PRODUCTS, int(products * weight / sum(weights))) for weight in weights]
+    """Return the products of each leaf: geometrically decreasing, at least _MIN_LEAF_PRODUCTS, `products` in total."""
+    weights = [_SIZE_RATIO**i for i in range(leaves)]
+    counts = [max(_MIN_LEAF_PRODUCTS, int(products * weight / sum(weights))) for weight in weights]
     for i in range(products - sum(counts)):
         counts[i % leaves] += 1
     while sum(counts) > products:

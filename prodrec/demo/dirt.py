@@ -1,4 +1,4 @@
-"""The dirt of a real catalogue: unusual, broken, missing and duplicate photos, rows without category or title."""
+"""Add the defects of a real catalogue: unusual, broken, missing or duplicate photos, rows without category or title."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PHOTO_FORMATS = (
     (".PNG", "P"),
     (".webp", "RGB"),
 )
-"""File ending and mode of the first photos of a catalogue with dirt; the others are RGB .jpg files."""
+"""File extension and mode of the first photos of a catalogue with dirt; the others are RGB .jpg files."""
 REJECTED = {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
 """Rows that `prodrec prepare` rejects, by reason."""
 DUPLICATES = {"copied": 6, "other format": 2, "conflicting": 2}
@@ -37,10 +37,10 @@ _ROTATE_RIGHT = 6
 """EXIF orientation: viewers rotate the photo by 90° clockwise."""
 
 
-def save_photo(photo: Image.Image, stem: Path, ending: str = ".jpg", mode: str = "RGB") -> str:
-    """Write the photo to `stem` + `ending` in one of the modes of PHOTO_FORMATS and return the file name."""
-    path = stem.with_name(stem.name + ending)
-    options: dict[str, object] = {"quality": 88} if ending.lower() in (".jpg", ".jpeg", ".webp") else {}
+def save_photo(photo: Image.Image, stem: Path, extension: str = ".jpg", mode: str = "RGB") -> str:
+    """Write the photo to `stem` + `extension` in one of the modes of PHOTO_FORMATS and return the file name."""
+    path = stem.with_name(stem.name + extension)
+    options: dict[str, object] = {"quality": 88} if extension.lower() in (".jpg", ".jpeg", ".webp") else {}
     if mode == "rotated":
         exif = Image.Exif()
         exif[_EXIF_ORIENTATION] = _ROTATE_RIGHT
@@ -50,7 +50,7 @@ def save_photo(photo: Image.Image, stem: Path, ending: str = ".jpg", mode: str =
         photo.putalpha(Image.new("L", photo.size, 255))
     elif mode != "RGB":
         photo = photo.convert(mode)
-    file_format = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[ending.lower()]
+    file_format = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[extension.lower()]
     photo.save(path, file_format, **options)
     return path.name
 
@@ -65,10 +65,10 @@ def add_dirt(rows: list[Row], photos: Path, *, seed: int) -> set[str]:
     rng.shuffle(jpg_rows)
     sources = iter(jpg_rows)
 
-    def copy_row(ending: str = ".jpg") -> tuple[Row, Path, Path]:
+    def copy_row(extension: str = ".jpg") -> tuple[Row, Path, Path]:
         """Append a copy of the next row. Return it, the photo of the original and the path of its own photo."""
-        source, number = next(sources), f"P{len(rows):06d}"
-        rows.append(source | {"id": number, "image": number + ending, "title": source["title"].lower()})
+        source, product_id = next(sources), f"P{len(rows):06d}"
+        rows.append(source | {"id": product_id, "image": product_id + extension, "title": source["title"].lower()})
         return rows[-1], photos / source["image"], photos / rows[-1]["image"]
 
     for _ in range(DUPLICATES["copied"]):

@@ -130,15 +130,15 @@ def _shadow_mask(size: int) -> Image.Image:
 
 
 def _draw_background(size: int, rng: random.Random) -> Image.Image:
-    """Return a grey or coloured wall. 75 % have a table in front, 30 % also scattered objects."""
-    kind = rng.random()
-    wall = (238, 238, 238) if kind < 0.4 else rng.choice(list(COLOURS.values()))
-    wall = _shade(_jitter(wall, rng, 14), 1.0 if kind < 0.4 else 0.8, 0 if kind < 0.4 else 45)
+    """Return a wall: 40 % are plain grey, 60 % coloured; 75 % have a table in front, 30 % also scattered objects."""
+    clutter = rng.random()
+    wall = (238, 238, 238) if clutter < 0.4 else rng.choice(list(COLOURS.values()))
+    wall = _shade(_jitter(wall, rng, 14), 1.0 if clutter < 0.4 else 0.8, 0 if clutter < 0.4 else 45)
     photo = Image.new("RGB", (size, size), wall)
     draw = ImageDraw.Draw(photo)
-    if kind >= 0.25:
+    if clutter >= 0.25:
         draw.rectangle((0, int(size * rng.uniform(0.55, 0.8)), size, size), fill=_shade(wall, 0.88))
-    if kind >= 0.7:
+    if clutter >= 0.7:
         for _ in range(rng.randint(2, 5)):
             x, y, r = rng.uniform(0, size), rng.uniform(0, size), size * rng.uniform(0.04, 0.14)
             fill = _shade(rng.choice(list(COLOURS.values())), 0.7, 70)
