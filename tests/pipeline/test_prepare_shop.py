@@ -52,7 +52,7 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("prodrec.core.data.photos.decoding.MIN_PHOTOS_FOR_WORKERS", 0)
         patch.setattr("prodrec.core.data.prepare.build.MIN_TITLES_FOR_WORKERS", 0)
         patch.setattr("prodrec.core.data.tables.catalogue.CHUNK_ROWS", 5)
-        patch.setattr("prodrec.core.data.titles.encode._CHUNK", 3)
+        patch.setattr("prodrec.core.data.titles.encode._CHUNK_TITLES", 3)
         patch.setattr("prodrec.core.base.ragged.CHUNK_ROWS", 2)
         header = prepare_dataset([table], images=shop.photos, out=shop.directory / "again", workers=2)
     assert header["fingerprint"] == first.fingerprint

@@ -85,7 +85,7 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
     """A map-style dataset whose index is an array of rows and whose item is the Batch of these rows.
 
     With `augment`, every photo is a random view that depends on (seed, epoch, row); otherwise it is the centre view.
-    Feature vectors are never augmented. Raises BadArtefact if the dataset has neither photos nor vectors.
+    Feature vectors are never augmented. A dataset with neither photos nor vectors raises BadArtefact.
 
     An item may be a ProdrecError, which `load_batches` raises: an error raised in a worker process would reach the
     user as a traceback.
@@ -106,7 +106,7 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
             return error
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the Batch of `rows`. Raises BadArtefact if a photo cannot be read."""
+        """Return the Batch of `rows`. Raise BadArtefact if a photo cannot be read."""
         return Batch(
             rows_B=torch.from_numpy(rows.astype(np.int64)),
             inputs=self._inputs(rows),
@@ -116,6 +116,7 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
         )
 
     def _inputs(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return the feature vectors or the photos of `rows`."""
         if self.dataset.features_ND is not None:
             return torch.from_numpy(np.asarray(self.dataset.features_ND)[rows])
         assert self.dataset.photos is not None
@@ -125,6 +126,7 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
         return images_BCHW
 
     def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
+        """Return the centre view, or with `augment` the random view of this row and epoch."""
         if not self.augment:
             return centre_view(photo_CHW, self.photos)
         random = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) + row]))
@@ -151,7 +153,7 @@ def local_shards(order: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
 
 
 def load_batches(source: RowBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
-    """Yield the batches of `order`, loaded by `workers` processes, or by this process if 0. Raises BadArtefact."""
+    """Yield the batches of `order`, loaded by `workers` processes, or by this process if 0. Raise BadArtefact."""
     loader: DataLoader[Batch | ProdrecError] = DataLoader(
         source,
         sampler=order,  # each sample is a whole batch
@@ -169,6 +171,7 @@ def load_batches(source: RowBatches, order: Sequence[NDArray[np.int64]], *, work
 
 
 def _leave_signals_to_parent(_: int) -> None:
+    """Ignore SIGINT in a worker process, and SIGTERM too if there are several ranks; the rank stops its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # torchrun signals a rank and all its children; the children must not end before the rank
     signal.signal(signal.SIGTERM, signal.SIG_DFL if dist.world_size() == 1 else signal.SIG_IGN)

@@ -88,7 +88,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything that a network can see."""
+        """A hash of the classes, attributes, words, arrays, inputs, ids and titles."""
         return str(self.header["fingerprint"])
 
     def require_inputs(self) -> None:
@@ -100,7 +100,7 @@ class Dataset:
             )
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Return the rows of one split, int64, ascending. Raises BadOption for an unknown split."""
+        """Return the rows of one split, int64, ascending. Raise BadOption for an unknown split."""
         if split not in SPLITS:
             raise BadOption(f"there is no split {split!r}; there are {', '.join(SPLITS)}.")
         return np.flatnonzero(self.split_N == SPLITS.index(split)).astype(np.int64)
@@ -127,7 +127,7 @@ class Dataset:
         return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
 
     def leaf_counts(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return path and number of photos per split of the leaves, most training photos first, at most `limit`."""
+        """Return the path of each leaf and its photos per split; most training photos first, at most `limit` leaves."""
         leaf_count = len(self.taxonomy.leaves)
         counts = {split: np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaf_count) for split in SPLITS}
         order = np.argsort(-counts["train"], kind="stable")[:limit].tolist()
@@ -159,7 +159,7 @@ class Dataset:
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Open the dataset directory `path`. Raises NotFound or BadArtefact."""
+    """Open the dataset directory `path`. Raise NotFound or BadArtefact."""
     path = Path(path)
     header = read_json_artefact(path, kind="dataset")
     try:

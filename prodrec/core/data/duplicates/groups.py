@@ -1,4 +1,4 @@
-"""Groups of rows that show the same photo, the union of groups, and rows whose labels contradict each other.
+"""Find groups of rows with identical photos or vectors, join groups, and find groups with contradicting labels.
 
 Groups are numbered 0, 1, … in order of their first rows. A row without duplicates forms a group of its own.
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def exact_groups(digests_ND: NDArray[np.uint8]) -> NDArray[np.int64]:
+def identical_groups(digests_ND: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the group of every row, int64 [N], where rows with equal digests, uint8 [N, 16], form a group."""
     halves_N2 = np.ascontiguousarray(digests_ND).view(np.uint64)
     _, first, groups_N = np.unique(halves_N2[:, 0], return_index=True, return_inverse=True)
@@ -43,13 +43,13 @@ def renumber_groups(groups_N: NDArray[np.int64]) -> NDArray[np.int64]:
     return number_N[first_G[groups_N]]
 
 
-def join_pairs(start_N: NDArray[np.int64], pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+def join_pairs(parent_N: NDArray[np.int64], pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return the groups after joining pairs, int64 [N]: the connected components, by union-find.
 
-    start_N: int64, for every item, itself or a lower item that it is joined to from the start
-    pairs:   chunks of pairs, int64 [pairs, 2]
+    parent_N: int64, the initial parent of every item: itself, or a lower item of the same group
+    pairs:    chunks of pairs, int64 [pairs, 2]
     """
-    parent = start_N.copy()
+    parent = parent_N.copy()
     for chunk in pairs:
         roots = np.sort(_roots(parent, chunk), axis=1)
         for low, high in np.unique(roots[roots[:, 0] != roots[:, 1]], axis=0).tolist():
@@ -79,16 +79,16 @@ def group_sizes(group_N: NDArray[np.int64]) -> NDArray[np.int64]:
     return sizes_N
 
 
-def conflicting_rows(exact_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return whether the exact group of every row contains several leaves: bool [N]."""
-    if not len(exact_N):
+def conflicting_rows(identical_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return a mask of the rows whose group of identical rows contains several leaves: bool [N]."""
+    if not len(identical_N):
         return np.zeros(0, bool)
-    groups = int(exact_N.max()) + 1
+    groups = int(identical_N.max()) + 1
     leaf_G = np.empty(groups, leaf_N.dtype)
-    leaf_G[exact_N] = leaf_N  # the leaf of any row of the group
+    leaf_G[identical_N] = leaf_N  # the leaf of any row of the group
     has_conflict_G = np.zeros(groups, bool)
-    has_conflict_G[exact_N[leaf_N != leaf_G[exact_N]]] = True
-    return has_conflict_G[exact_N]
+    has_conflict_G[identical_N[leaf_N != leaf_G[identical_N]]] = True
+    return has_conflict_G[identical_N]
 
 
 def hex_column(name: str, digests_RD: NDArray[np.uint8]) -> pl.Series:

@@ -15,7 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class PhotoConfig:
     """Input size, augmentation and normalisation. Paper S §4.2 trains with random crop, mirror and deformation.
 
-    Raises ValueError for a value outside its range.
+    A value outside its range raises ValueError.
     """
 
     image_size: str = setting(

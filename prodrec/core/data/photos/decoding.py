@@ -38,7 +38,7 @@ MIN_PHOTOS_FOR_WORKERS = 1000
 class DecodedPhotos:
     """The P distinct photos that a catalogue shows, in order of their names.
 
-    table:    what decoding revealed about each photo
+    table:    the results of decoding each photo
     source_P: int64, the index of each photo in the PhotoSource
     photo_M:  int64, the index in `table` of the photo of every row; -1 for a row that was rejected before decoding
     """
@@ -68,7 +68,7 @@ def decode_photos(
     directory: an empty directory, to which the photos are written
     workers:   processes of this rank
 
-    Raises NotFound or ProdrecError if a rank cannot read the photos or cannot access the directory.
+    Raise NotFound or ProdrecError if a rank cannot read the photos or cannot access the directory.
     """
     rows_W, source_W = _find_photos(source, names_M, rejected)
     source_P, photo_W = np.unique(source_W, return_inverse=True)

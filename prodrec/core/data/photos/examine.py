@@ -58,7 +58,7 @@ class ExaminedChunk:
 
 
 def examine_chunks(locations: Iterable[PhotoLocation], rules: PhotoRules, *, workers: int) -> Iterator[ExaminedChunk]:
-    """Examine photos in chunks, in order. The result does not depend on the number of `workers` (processes)."""
+    """Yield the results of examining photos, in chunks and in order. They do not depend on the number of `workers`."""
     remaining = iter(locations)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK_PHOTOS)), [])
     yield from map_in_order(functools.partial(examine, rules=rules), chunks, workers=workers)
@@ -67,7 +67,7 @@ def examine_chunks(locations: Iterable[PhotoLocation], rules: PhotoRules, *, wor
 def examine(locations: list[PhotoLocation], rules: PhotoRules) -> ExaminedChunk:
     """Read and decode one chunk of photos.
 
-    Raises NotFound or ProdrecError if this machine cannot read a photo that exists: the dataset must not depend on
+    Raise NotFound or ProdrecError if this machine cannot read a photo that exists: the dataset must not depend on
     what one of several machines can read.
     """
     photos, encoded = PhotoTable.empty(len(locations)), [b""] * len(locations)
@@ -93,7 +93,7 @@ def examine(locations: list[PhotoLocation], rules: PhotoRules) -> ExaminedChunk:
 def _read(location: PhotoLocation) -> bytes:
     """Return the encoded bytes of a photo.
 
-    Raises PhotoRejected if the photo itself is unreadable, and NotFound or ProdrecError if the machine cannot read it.
+    Raise PhotoRejected if the photo itself is unreadable, and NotFound or ProdrecError if the machine cannot read it.
     """
     try:
         return location.read()

@@ -61,7 +61,7 @@ class FeatureFile:
 
 
 def open_features(path: Path, *, rows: int, tables: str) -> FeatureFile:
-    """Open the vectors of a catalogue of `rows` rows; messages name its `tables`. Raises NotFound or BadFeatures."""
+    """Open the vectors of a catalogue of `rows` rows; messages name its `tables`. Raise NotFound or BadFeatures."""
     if not path.exists():
         raise NotFound(f"--features {path} does not exist; {_EXPECTED}.")
     with _open_vectors(path) as vectors_MD:
@@ -77,7 +77,7 @@ def open_features(path: Path, *, rows: int, tables: str) -> FeatureFile:
 
 
 def _open_vectors(path: Path) -> AbstractContextManager[Any]:
-    """Open the array-like [M, D] in a file without reading it. Raises BadFeatures."""
+    """Open the array-like [M, D] in a file without reading it. Raise BadFeatures."""
     if path.suffix.lower() in (".h5", ".hdf5"):
         return _open_h5(path)
     try:
@@ -115,12 +115,12 @@ class Features:
     digests_MD: NDArray[np.uint8]
 
     def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        return groups.exact_groups(self.digests_MD[rows_R])
+        return groups.identical_groups(self.digests_MD[rows_R])
 
     def duplicate_groups(
-        self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
+        self, rows_R: NDArray[np.int64], identical_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        return exact_R, {"bits": 0, "why": "off: vectors have no perceptual hash"}
+        return identical_R, {"bits": 0, "why": "off: vectors have no perceptual hash"}
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
         shape, path = (len(rows_R), self.file.width), directory / FEATURES_FILE
@@ -148,7 +148,7 @@ class Features:
 
 
 def read_features(file: FeatureFile, rows_R: NDArray[np.int64], catalogue: Catalogue) -> Features:
-    """Check and hash the vectors of `rows_R`. Raises BadFeatures, which names the first invalid number and its row."""
+    """Check and hash the vectors of `rows_R`. Raise BadFeatures, which names the first invalid number and its row."""
     digests_MD = np.zeros((file.rows, DIGEST_BYTES), np.uint8)
     with console.progress("reading vectors", total=len(rows_R), unit="vectors") as advance:
         for rows_r, vectors_rD in file.chunks(rows_R):

@@ -31,7 +31,7 @@ class NameMatches:
     """The photos of W names.
 
     photo_W:  int64, position in the source, or NO_MATCH
-    reason_W: int32, the index in `reasons` of why a name has no photo; it means nothing for a name with a photo
+    reason_W: int32, the index in `reasons` of why a name has no photo; undefined for a name with a photo
     """
 
     photo_W: NDArray[np.int64]

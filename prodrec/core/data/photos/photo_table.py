@@ -1,4 +1,4 @@
-"""One table of all that decoding reveals about the photos of a catalogue, kept until the dataset is written.
+"""The results of decoding the photos of a catalogue, as one table in memory.
 
 Shapes: P distinct photos.
 """

@@ -52,7 +52,7 @@ class PhotoLocation:
     deflated: bool = False
 
     def read(self) -> bytes:
-        """Return the bytes of the photo. Raises OSError or zlib.error."""
+        """Return the bytes of the photo. Raise OSError or zlib.error."""
         with open(self.path, "rb") as stream:  # noqa: PTH123 - half the cost of Path.open, and this runs for every photo
             stream.seek(self.offset)
             data = stream.read(self.length)
@@ -125,7 +125,7 @@ class PhotoSource:
 
 
 def photo_names(source: PhotoSource) -> Texts:
-    """Return the names that have a photo's extension, for a catalogue that is only folders."""
+    """Return the names that have a photo's extension, for a catalogue without tables."""
     extension = source.names_P.to_polars().str.to_lowercase().str.extract(r"(\.[a-z]+)$")
     return source.names_P.take(extension.is_in(PHOTO_EXTENSIONS).fill_null(value=False).arg_true().to_numpy())
 
@@ -133,7 +133,7 @@ def photo_names(source: PhotoSource) -> Texts:
 def open_photos(path: Path, *, unpack_into: Path | None) -> PhotoSource:
     """List the photos of a folder, a tar or a zip file. Unpack a compressed tar to a file in `unpack_into` first.
 
-    Raises NotFound; BadOption for any other file, or for a compressed tar if `unpack_into` is None.
+    Raise NotFound; BadOption for any other file, or for a compressed tar if `unpack_into` is None.
     """
     if not path.exists():
         raise NotFound(f"--images {path} does not exist; expected a folder, a tar or a zip file of photos.")

@@ -49,7 +49,7 @@ class PhotoStore:
 
     @classmethod
     def open(cls, directory: Path, *, in_place: bool) -> PhotoStore:
-        """Open the photos in `directory`. Raises BadArtefact if a file is missing or too short for the index."""
+        """Open the photos in `directory`. Raise BadArtefact if a file is missing or too short for the index."""
         return PhotosInPlace(directory) if in_place else cls._open_shards(directory)
 
     @classmethod
@@ -71,7 +71,7 @@ class PhotoStore:
         return len(self._index_N3)
 
     def read(self, row: int) -> bytes:
-        """Return the encoded photo of `row`: an upright JPEG, RGB or grey. Raises OSError."""
+        """Return the encoded photo of `row`: an upright JPEG, RGB or grey. Raise OSError."""
         shard, offset, length = self._index_N3[row].tolist()
         file = self._descriptor(shard)
         if hasattr(os, "pread"):
@@ -80,7 +80,7 @@ class PhotoStore:
         return os.read(file, length)
 
     def decode(self, row: int) -> NDArray[np.uint8]:
-        """Return the photo of `row`, upright and RGB: uint8 [3, H, W]. Raises BadArtefact."""
+        """Return the photo of `row`, upright and RGB: uint8 [3, H, W]. Raise BadArtefact."""
         from prodrec.core.data.photos.upright import PhotoRejected, open_upright
 
         try:
@@ -132,7 +132,7 @@ class PhotosInPlace(PhotoStore):
         self._deflated_N = frame["deflated"].to_numpy()
 
     def read(self, row: int) -> bytes:
-        """Return the encoded photo of `row` in its original format and rotation. Raises OSError or zlib.error."""
+        """Return the encoded photo of `row` in its original format and rotation. Raise OSError or zlib.error."""
         path, offset, length = self._index_N3[row].tolist()
         return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row])).read()
 
@@ -158,13 +158,12 @@ class ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        self._close()
 
     def append(self, data: bytes) -> tuple[int, int, int]:
         """Write one photo, and return its shard, offset and length."""
         if self._stream is None or self._offset + len(data) > self._shard_bytes > 0:
-            self.__exit__()
+            self._close()
             self._shard, self._offset = self._shard + 1, 0
             self._stream = (self._directory / shard_name(self._shard)).open("wb")
         self._stream.write(data)
@@ -172,6 +171,11 @@ class ShardWriter:
         self._offset += len(data)
         self.bytes_written += len(data)
         return entry
+
+    def _close(self) -> None:
+        """Close the current shard, if there is one."""
+        if self._stream is not None:
+            self._stream.close()
 
 
 def write_index(directory: Path, index_P3: NDArray[np.int64], photo_N: NDArray[np.int64]) -> int:

@@ -33,7 +33,7 @@ class PhotoRejected(Exception):
 def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.Image, bool]:
     """Return the photo upright in mode RGB or L, and whether `data` already is an upright JPEG in this mode.
 
-    Raises PhotoRejected. A photo with more than `pixel_limit` pixels is rejected before it is decoded.
+    Raise PhotoRejected. A photo with more than `pixel_limit` pixels is rejected before it is decoded.
     """
     if not data:
         raise PhotoRejected(TRUNCATED, "the file is empty")
@@ -97,7 +97,8 @@ def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Convert grey values of 16 or 32 bits or floating-point values to 8 bits.
 
-    The range of 32-bit and floating-point values is not fixed: values up to 255 (up to 1) are taken as 8 bits (as 0-1).
+    Files with 32-bit or floating-point values do not state their range. 32-bit values are used unchanged if none
+    exceeds 255; floating-point values are multiplied by 255 if none exceeds 1.
     """
     values = np.asarray(image).astype(np.float64)
     largest = values.max(initial=0)

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 def read_stored_photo(store: PhotoStore, row: int) -> Tensor:
-    """Return the photo of dataset row `row`: uint8 [3, H, W]. Raises BadArtefact if it cannot be decoded."""
+    """Return the photo of dataset row `row`: uint8 [3, H, W]. Raise BadArtefact if it cannot be decoded."""
     photo_CHW = _decode_jpeg(store.read(row)) if store.all_jpeg else None
     return torch.from_numpy(store.decode(row)) if photo_CHW is None else photo_CHW
 
 
 def read_photo(data: bytes, *, stored_side: int | None) -> Tensor:
-    """Return an encoded photo from outside the dataset as training would see it: uint8 [3, H, W].
+    """Decode a photo from outside the dataset to the pixels that `prepare` would store: uint8 [3, H, W].
 
     stored_side: short side in pixels that `prepare --size` stores; None for a dataset prepared with --in-place.
-    Raises BadPhoto.
+    Raise BadPhoto.
     """
     rules = PhotoRules(store=False) if stored_side is None else PhotoRules(size=stored_side)
     try:
@@ -99,6 +99,7 @@ def random_view(photo_CHW: Tensor, photos: PhotoConfig, random: np.random.Genera
 
 
 def _random_crop_size(height: int, width: int, photos: PhotoConfig, random: np.random.Generator) -> tuple[int, int]:
+    """Return height and width of a crop, with random area and aspect ratio as `photos` sets."""
     area = height * width * random.uniform(*photos.crop_area)
     stretch = math.exp(random.uniform(-1, 1) * math.log(photos.crop_aspect))
     aspect = photos.width / photos.height * stretch
@@ -106,6 +107,7 @@ def _random_crop_size(height: int, width: int, photos: PhotoConfig, random: np.r
 
 
 def _resize(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:
+    """Return the photo in the size of the network's input."""
     size = (photos.height, photos.width)
     if tuple(photo_CHW.shape[1:]) == size:
         return photo_CHW

@@ -54,7 +54,7 @@ class Workspace:
 def build(
     tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions, tokenizer: Tokenizer
 ) -> DatasetContents:
-    """Compute the contents of the dataset. Of its files, only the photos are written, to `workspace.directory`/photos.
+    """Compute the contents of the dataset. Write its photos to `workspace.directory`/photos, and no other file.
 
     tables:      the product tables; without any, the folders of the photos are the categories
     source_path: the folder or archive of photos, or the file of feature vectors
@@ -67,7 +67,7 @@ def build(
     rejected = Rejects.for_rows(catalogue.row_count)
     names, codes_ML = selection.encode_categories(catalogue, rejected, path_identity=options.path_identity)
     leaves, leaf_M = names[-1], codes_ML[:, -1]
-    given_split_M = selection.read_split_column(catalogue, rejected) if options.columns.split else None
+    table_split_M = selection.read_split_column(catalogue, rejected) if options.columns.split else None
     inputs = _read_inputs(photos, source_path, catalogue, rejected, workspace, options)
     selection.refuse_if_empty(rejected, catalogue)
 
@@ -81,10 +81,10 @@ def build(
     selection.refuse_if_empty(rejected, catalogue)
 
     rows_N = rejected.kept_rows
-    leaf_N, exact_N = leaf_M[rows_N], inputs.identical_groups(rows_N)
-    group_N, near_duplicates = inputs.duplicate_groups(rows_N, exact_N, leaf_N, options.near_duplicates)
-    given_split_N = None if given_split_M is None else given_split_M[rows_N]
-    split_N, split_counts = _split(leaf_N, group_N, leaves, given_split_N, options)
+    leaf_N, identical_N = leaf_M[rows_N], inputs.identical_groups(rows_N)
+    group_N, near_duplicates = inputs.duplicate_groups(rows_N, identical_N, leaf_N, options.near_duplicates)
+    table_split_N = None if table_split_M is None else table_split_M[rows_N]
+    split_N, split_counts = _split(leaf_N, group_N, leaves, table_split_N, options)
 
     workers = workspace.tokenize_workers
     tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)
@@ -93,7 +93,7 @@ def build(
         rejected.add(rejects.NO_WORDS, np.delete(rows_N, with_words), "no word of it is in the vocabulary")
         selection.refuse_if_empty(rejected, catalogue)
         rows_N, split_N, tokens = rows_N[with_words], split_N[with_words], tokens.take(with_words)
-        exact_N, group_N = renumber_groups(exact_N[with_words]), renumber_groups(group_N[with_words])
+        identical_N, group_N = renumber_groups(identical_N[with_words]), renumber_groups(group_N[with_words])
 
     return DatasetContents(
         options=options,
@@ -109,7 +109,7 @@ def build(
         dropped_attributes=dropped_attributes,
         split_N=split_N,
         split_counts=split_counts,
-        exact_N=exact_N,
+        identical_N=identical_N,
         group_N=group_N,
         near_duplicates=near_duplicates,
         tokens=tokens,
@@ -166,28 +166,28 @@ def _read_inputs(
 def _find_conflicts(
     inputs: ModelInputs, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return those of `rows` whose photo or vector also occurs under another leaf, and the group of each, int64 [K]."""
-    exact = inputs.identical_groups(rows)
-    is_conflict = conflicting_rows(exact, leaf_M[rows])
-    return rows[is_conflict], renumber_groups(exact[is_conflict])
+    """Return the rows whose photo or vector also occurs under another leaf, and the group of each: int64 [K]."""
+    identical = inputs.identical_groups(rows)
+    is_conflict = conflicting_rows(identical, leaf_M[rows])
+    return rows[is_conflict], renumber_groups(identical[is_conflict])
 
 
 def _split(
     leaf_N: NDArray[np.int32],
     group_N: NDArray[np.int64],
     leaves: Sequence[str],
-    given_split_N: NDArray[np.uint8] | None,
+    table_split_N: NDArray[np.uint8] | None,
     options: PrepareOptions,
 ) -> tuple[NDArray[np.uint8], dict[str, int]]:
     """Return the split of every row and its counts for dataset.json.
 
     leaks_avoided:       test and validation photos that would have a duplicate in train if groups were ignored
-    rows_moved_to_train: rows of a given split that were moved because their group crosses splits
+    rows_moved_to_train: rows of a split column that were moved because their group has rows in several splits
     """
-    if given_split_N is not None:
-        split_N, is_crossing_N = splits.move_crossing_groups(given_split_N, group_N)
-        moved = int((is_crossing_N & (given_split_N != splits.TRAIN)).sum())
-        return split_N, {"leaks_avoided": splits.count_leaks(given_split_N, group_N), "rows_moved_to_train": moved}
+    if table_split_N is not None:
+        split_N, is_crossing_N = splits.move_crossing_groups(table_split_N, group_N)
+        moved = int((is_crossing_N & (table_split_N != splits.TRAIN)).sum())
+        return split_N, {"leaks_avoided": splits.count_leaks(table_split_N, group_N), "rows_moved_to_train": moved}
 
     def split(groups: NDArray[np.int64]) -> NDArray[np.uint8]:
         ratios = splits.parse_ratios(options.split)

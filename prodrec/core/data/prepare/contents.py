@@ -34,7 +34,7 @@ class DatasetContents:
     dropped_attributes: the attributes that too few photos have, with their numbers of photos
     split_N:            uint8, an index into SPLITS
     split_counts:       leaks_avoided and rows_moved_to_train, for dataset.json
-    exact_N:            int64, group numbers of identical photos or vectors
+    identical_N:        int64, group numbers of identical photos or vectors
     group_N:            int64, group numbers of identical and near-identical ones
     near_duplicates:    the decision on near-identical photos, for dataset.json
     tokens:             the word ids of every title
@@ -53,7 +53,7 @@ class DatasetContents:
     dropped_attributes: dict[str, int]
     split_N: NDArray[np.uint8]
     split_counts: dict[str, int]
-    exact_N: NDArray[np.int64]
+    identical_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     near_duplicates: dict[str, Any]
     tokens: Ragged

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import Fingerprint
-from prodrec.core.data.duplicates.groups import exact_groups, hex_column
+from prodrec.core.data.duplicates.groups import hex_column, identical_groups
 from prodrec.core.data.duplicates.near_duplicates import join_near_duplicates
 from prodrec.core.data.photos.decoding import DecodedPhotos
 from prodrec.core.data.photos.sources import PhotoSource
@@ -27,16 +27,19 @@ class ModelInputs(Protocol):
     """The inputs of all M rows: `PhotoInputs`, `NoInputs` or `photos.features.Features`."""
 
     def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return group numbers, int64 [R], equal for rows with identical inputs; numbered as by `exact_groups`."""
+        """Return the group of every row, int64 [R]; rows with identical inputs form a group. See duplicates.groups."""
         ...
 
     def duplicate_groups(
-        self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
+        self, rows_R: NDArray[np.int64], identical_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         """Return the groups of identical and near-identical rows, and the decision on near-identical ones.
 
-        exact_R: the result of `identical_groups`; leaf_R: the leaves; choice: the value of --near-duplicates. Both
-        results are those of `join_near_duplicates`.
+        identical_R: the result of `identical_groups`
+        leaf_R:      the leaf of every row
+        choice:      the value of --near-duplicates
+
+        Both results have the form of those of `join_near_duplicates`.
         """
         ...
 
@@ -66,12 +69,12 @@ class PhotoInputs:
     size: int | None
 
     def identical_groups(self, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        return exact_groups(self._digests(rows_R))
+        return identical_groups(self._digests(rows_R))
 
     def duplicate_groups(
-        self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
+        self, rows_R: NDArray[np.int64], identical_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        return join_near_duplicates(exact_R, self._perceptual_hashes(rows_R), leaf_R, choice)
+        return join_near_duplicates(identical_R, self._perceptual_hashes(rows_R), leaf_R, choice)
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
         photo_R, stored_bytes = self.decoded.photo_M[rows_R], 0
@@ -120,9 +123,9 @@ class NoInputs:
         return np.arange(len(rows_R), dtype=np.int64)
 
     def duplicate_groups(
-        self, rows_R: NDArray[np.int64], exact_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
+        self, rows_R: NDArray[np.int64], identical_R: NDArray[np.int64], leaf_R: NDArray[np.int32], choice: str
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        return exact_R, {"bits": 0, "why": "off: there are no photos"}
+        return identical_R, {"bits": 0, "why": "off: there are no photos"}
 
     def write(self, directory: Path, rows_R: NDArray[np.int64]) -> dict[str, Any]:
         return {}

@@ -37,7 +37,7 @@ class LabelledRows:
 
     labels_NL:         int32, the class of every row at every level
     ambiguous_parents: the classes that occur under several parents, for every level but the first
-    rows_moved:        the number of rows that got, at any level, a class other than the one in their table
+    rows_moved:        the number of rows whose class differs, at any level, from the one in their table
     """
 
     taxonomy: Taxonomy
@@ -51,8 +51,8 @@ def build_taxonomy(
 ) -> LabelledRows:
     """Build the tree of the class names and label the rows.
 
-    A class under several parents belongs to the one that most rows name; of equally frequent parents, to the first by
-    name. The labels of a row follow from its leaf alone.
+    A class under several parents gets the parent that most rows name; if several are equally frequent, the first by
+    name. The leaf of a row determines its labels at all levels.
 
     names:    the class names of every level in alphabetical order, from `factorize`
     codes_NL: the index of every row's class in `names`, from `factorize`

@@ -24,11 +24,11 @@ class PairCounts(NamedTuple):
     is_majority_P: NDArray[np.bool_]
 
 
-def count_pairs(key_N: NDArray[np.integer[Any]], partner_N: NDArray[np.integer[Any]], partners: int) -> PairCounts:
-    """Count the rows of each pair; `partner_N` is below `partners`, and no number is negative."""
-    pairs_N = key_N.astype(np.int64) * partners + partner_N
+def count_pairs(key_N: NDArray[np.integer[Any]], partner_N: NDArray[np.integer[Any]], partner_count: int) -> PairCounts:
+    """Count the rows of each pair. Keys are 0 or more, and partners are 0 to `partner_count` - 1."""
+    pairs_N = key_N.astype(np.int64) * partner_count + partner_N
     pairs_P, rows_P = np.unique(pairs_N, return_counts=True)
-    key_P, partner_P = np.divmod(pairs_P, partners)
+    key_P, partner_P = np.divmod(pairs_P, partner_count)
     order_P = np.lexsort((partner_P, -rows_P, key_P))
     key_P, partner_P, rows_P = key_P[order_P], partner_P[order_P], rows_P[order_P]
     return PairCounts(key_P, partner_P, rows_P, np.diff(key_P, prepend=-1) != 0)

@@ -13,7 +13,7 @@ from prodrec.core.base.options import check_ranges, option
 from prodrec.core.data.tables.columns import COLUMNS, ColumnNames
 
 PHOTO_OPTIONS = ("size", "pixel_limit", "in_place", "near_duplicates")
-"""Options that do nothing if the dataset has feature vectors, or nothing, in place of photos."""
+"""Options that have no effect on a dataset without photos."""
 
 WITHOUT_PHOTOS = {"features": "--features", "nothing": "--no-images"}
 """The option that chooses inputs other than photos."""
@@ -24,9 +24,9 @@ PHOTOS, ROWS, TITLES = "Photos", "Rows and splits", "Titles"
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """The options of `prodrec prepare`; this is their only statement. Raise BadOption for values that contradict.
+    """The options of `prodrec prepare`: defaults, bounds and help texts. Contradicting values raise BadOption.
 
-    inputs:  what a model sees of a row: its photo, its feature vector, or nothing
+    inputs:  what a network receives for a row: its photo, its feature vector, or nothing
     columns: which column of the table has which role
     """
 
@@ -105,7 +105,9 @@ class PrepareOptions:
 
         check_ranges(self)
         if self.balanced_test is not None and self.columns.split:
-            raise BadOption("--balanced-test makes a split and --split-column takes a given one; use one of them.")
+            raise BadOption(
+                "--balanced-test computes a split and --split-column reads it from the table; use one of them."
+            )
         if self.only_with_attributes and not self.columns.attributes:
             raise BadOption("--only-with-attributes needs --attributes.")
         if self.min_attribute_images > 1 and not self.columns.attributes:
@@ -117,11 +119,11 @@ class PrepareOptions:
         check_trim_shares(self.drop_frequent, self.drop_rare, self.trim_by)
 
     def _refuse_photo_options(self) -> None:
+        """Raise BadOption if an option for photos is set but the dataset has no photos."""
         names = PHOTO_OPTIONS if self.inputs == "features" else (*PHOTO_OPTIONS, "drop_conflicts")
         for name in names:
-            if getattr(self, name) != getattr(PrepareOptions, name) and (name, getattr(self, name)) != (
-                "near_duplicates",
-                "off",
-            ):
+            value = getattr(self, name)
+            is_default = value == getattr(PrepareOptions, name)
+            if not is_default and (name, value) != ("near_duplicates", "off"):  # off has no effect
                 flag, inputs = "--" + name.replace("_", "-"), WITHOUT_PHOTOS[self.inputs]
                 raise BadOption(f"{flag} is about photos and does nothing with {inputs}; omit it.")

@@ -18,7 +18,7 @@ from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 
 _UNKNOWN = 255
-"""The code of a split that is none of train, test, validation."""
+"""The code of a split other than train, test and validation."""
 
 
 def encode_categories(
@@ -67,7 +67,7 @@ def _reject_empty_levels(bits_M: NDArray[np.int64], levels: tuple[str, ...], rej
 
 
 def read_split_column(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
-    """Return the split that the table states for every row, uint8 [M]; reject rows with an unknown split."""
+    """Read the split of every row from the table, uint8 [M]; reject rows with an unknown split."""
     column = catalogue.read_column("split")
     words, codes_M = factorize(column.str.to_lowercase())
     split_of_word = np.array([splits.CODES.get(word, _UNKNOWN) for word in words] + [_UNKNOWN], np.uint8)
@@ -97,8 +97,8 @@ def select_attributes(
 ) -> tuple[tuple[Attribute, ...], NDArray[np.int32], dict[str, int]]:
     """Apply --only-with-attributes, then --min-attribute-images (the core dataset of paper S §4.1).
 
-    Return the attributes that are left with the states that kept rows have; the state of every row, int32 [M, A], 0
-    where the attribute is absent; and the dropped attributes with their numbers of photos.
+    Return three values: the selected attributes with the states that occur in kept rows; the state of every row, int32
+    [M, A], 0 where the attribute is absent; and the dropped attributes with their numbers of photos.
     """
     encoded = [factorize(catalogue.read_column(f"attribute_{i}")) for i in range(len(catalogue.attributes))]
     if options.only_with_attributes:

@@ -57,10 +57,10 @@ def split_rows(
 ) -> NDArray[np.uint8]:
     """Return the split of every row, uint8 [N]. All rows of a group get the same split.
 
-    Of the n photos of a leaf, floor(0.2 n + 1/2) go to test and floor(0.1 n + 1/2) to validation (at 7:2:1). With
-    `balanced_test`, that many go to test, at most half of them. Train keeps at least one. A group belongs to the leaf
-    of most of its rows. A group larger than the number that a split still lacks is not assigned to that split, so test
-    and validation never exceed their shares.
+    At 7:2:1, a leaf with n photos gets floor(0.2 n + 1/2) test photos and floor(0.1 n + 1/2) validation photos. With
+    `balanced_test`, it gets that many test photos, at most n / 2. At least one photo goes to train. A group belongs to
+    the leaf of most of its rows. It is assigned to test or validation only if it fits completely, so these splits never
+    exceed their shares.
 
     The split of a leaf depends only on the seed, the name of the leaf and its own rows: other leaves may be added,
     removed or renumbered.
@@ -137,7 +137,7 @@ def _target_sizes(
 
 
 def _assign_groups(group_sizes: NDArray[np.int64], test: int, validation: int) -> NDArray[np.uint8]:
-    """Assign groups in order to test, else to validation, while they fit; the others are train."""
+    """Assign each group, in order, to test if it fits, else to validation if it fits, else to train."""
     split = np.full(len(group_sizes), TRAIN, np.uint8)
     for i, size in enumerate(group_sizes.tolist()):
         if size <= test:
@@ -152,13 +152,13 @@ def _assign_groups(group_sizes: NDArray[np.int64], test: int, validation: int) -
 def move_crossing_groups(
     split_N: NDArray[np.uint8], group_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Move every group with rows in several splits to train; also return which rows are in such groups, bool [N]."""
+    """Move groups with rows in several splits to train. Return the splits, and a mask of the rows in such groups."""
     is_crossing_N = crossing_rows(split_N, group_N)
     return np.where(is_crossing_N, np.uint8(TRAIN), split_N), is_crossing_N
 
 
 def crossing_rows(split_N: NDArray[np.uint8], group_N: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which rows are in a group with rows in several splits: bool [N]."""
+    """Return a mask of the rows whose group has rows in several splits: bool [N]."""
     if not len(group_N):
         return np.zeros(0, bool)
     has_split_G3 = np.zeros((int(group_N.max()) + 1, 3), bool)

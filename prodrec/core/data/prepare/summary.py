@@ -46,7 +46,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
         },
         "attributes_dropped": contents.dropped_attributes,
         "duplicates": {
-            "identical": _duplicate_counts(contents.exact_N),
+            "identical": _duplicate_counts(contents.identical_N),
             "all": _duplicate_counts(contents.group_N),
             "near": contents.near_duplicates,
             **contents.split_counts,
@@ -91,14 +91,14 @@ def _duplicate_counts(group_N: NDArray[np.int64]) -> dict[str, int]:
 
 
 def _leaf_counts(is_member_C: NDArray[np.bool_], leaf_images: list[NDArray[np.int64]]) -> dict[str, int]:
-    """Count some leaves: their number, their photos by split, and those without test photos."""
+    """Return the number of member leaves, of their photos by split, and of those without test photos."""
     images = {split: int(images_C[is_member_C].sum()) for split, images_C in zip(SPLITS, leaf_images, strict=True)}
     without_test = int((leaf_images[TEST][is_member_C] == 0).sum())
     return {"classes": int(is_member_C.sum()), **images, "without_test": without_test}
 
 
 def _word_counts(contents: DatasetContents, is_head_C: NDArray[np.bool_]) -> dict[str, Any]:
-    """Count the words in training titles of head leaves, of tail leaves, and of both (paper A §1: 12 % shared)."""
+    """Return the numbers of words in training titles of head leaves, tail leaves and both (paper A §1: 12 % shared)."""
     words = len(contents.vocabulary)
     is_train_N = contents.split_N == TRAIN
     is_head_N = is_head_C[contents.labels_NL[:, -1]]

@@ -74,7 +74,7 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
 
 
 def _fingerprint(contents: DatasetContents, arrays: dict[str, NDArray[Any]]) -> str:
-    """Return the fingerprint of everything that a model can see.
+    """Return the fingerprint of classes, attributes, words, arrays, inputs, ids and titles.
 
     It does not depend on the paths of the inputs, the number of workers or the time.
     """

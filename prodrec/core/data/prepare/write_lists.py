@@ -54,7 +54,7 @@ def write_duplicates(path: Path, contents: DatasetContents) -> None:
     import polars as pl
 
     group_N, size_N = contents.group_N, group_sizes(contents.group_N)
-    is_identical_N = group_sizes(contents.exact_N) == size_N
+    is_identical_N = group_sizes(contents.identical_N) == size_N
     duplicates = np.flatnonzero(size_N > 1)
     duplicates = duplicates[np.argsort(group_N[duplicates], kind="stable")]
     tables, splits = to_series(contents.table_names), to_series(SPLITS)

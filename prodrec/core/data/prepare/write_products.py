@@ -46,6 +46,7 @@ def write_products(path: Path, contents: DatasetContents) -> None:
 
 
 def _product_chunks(contents: DatasetContents) -> Iterator[pl.DataFrame]:
+    """Yield products.parquet in the chunks of the catalogue."""
     import polars as pl
 
     taxonomy = contents.taxonomy

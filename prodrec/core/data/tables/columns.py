@@ -1,4 +1,4 @@
-"""Decide which column of a table contains the id, image, title and categories: by its name, or as an option says.
+"""Decide which column of a table contains the id, image, title and categories, from its name or from an option.
 
 Names are compared without case, spaces, underscores and other punctuation.
 """

@@ -123,6 +123,7 @@ def map_chunks(table: Path, columns: Sequence[str], function: Callable[[pl.LazyF
 
 
 def _scan(table: Path, file_format: str) -> pl.LazyFrame:
+    """Open a table with polars, with the number of each row in ROW_COLUMN."""
     import polars as pl
 
     first = FIRST_ROWS[file_format]
@@ -141,6 +142,7 @@ def _scan(table: Path, file_format: str) -> pl.LazyFrame:
 
 
 def _map_csv(table: Path, file_format: str, columns: list[str], function: Callable[[pl.LazyFrame], T]) -> list[T]:
+    """Call `function` on the table as polars reads it; if polars fails, on the chunks of Python's reader."""
     import polars as pl
 
     header = read_csv_header(table, file_format)

@@ -1,4 +1,4 @@
-"""Encoding titles as word ids: split all titles, build the vocabulary, and replace the words of every title by ids.
+"""Encode titles as word ids: split all titles, build the vocabulary, and replace the words of every title by ids.
 
 Shapes: N titles, n titles of a chunk, W words of a chunk of titles.
 """
@@ -18,12 +18,12 @@ from prodrec.core.base.workers import map_in_order, raise_if_stopped
 from prodrec.core.data.titles.tokenizer import Tokenizer
 from prodrec.core.data.titles.vocabulary import TrimBy, TrimReport, Vocabulary, check_trim_shares, trim_words
 
-_CHUNK = 10_000
+_CHUNK_TITLES = 10_000
 """Titles of a chunk. `map_in_order` queues several chunks for every process, which takes memory on many cores."""
 _TITLES_BETWEEN_CHECKS = 1_000
 
-Chunk = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
-"""The distinct words of n titles; all W words as indices of these; the number of words of each title, [n]."""
+SplitTitles = tuple[list[str], NDArray[np.int32], NDArray[np.int32]]
+"""The distinct words of n titles; the index of each of the W words in that list; the number of words per title, [n]."""
 
 
 def encode_titles(
@@ -39,7 +39,7 @@ def encode_titles(
 ) -> tuple[Ragged, Vocabulary, TrimReport]:
     """Split the titles, build the vocabulary (see `vocabulary.trim_words`) and encode every title.
 
-    Return the word ids of N titles, the vocabulary, and the report of what trimming dropped. The titles are read once.
+    Return the word ids of N titles, the vocabulary, and the report on trimming. The titles are read once.
     A title that is None or contains no word of the vocabulary becomes an empty row.
 
     counted_N: the titles whose words make up the vocabulary; by default all
@@ -61,8 +61,9 @@ def encode_titles(
     occurring = np.flatnonzero(counts)
     if len(occurring) < len(counts):
         words_before, counts = words_before.take(occurring), counts[occurring]
-    made_by = (tokenizer.name, tokenizer.version)
-    vocabulary, report = trim_words(words_before, counts, made_by, drop_frequent, drop_rare, by)
+    vocabulary, report = trim_words(
+        words_before, counts, (tokenizer.name, tokenizer.version), drop_frequent, drop_rare, by
+    )
     final_ids = np.zeros(len(provisional_ids), np.int32)
     final_ids[occurring] = vocabulary.words.find(words_before) + 1
     for _, chunk in tokens.chunks():
@@ -70,14 +71,14 @@ def encode_titles(
     return tokens.filter(tokens.values > 0), vocabulary, report
 
 
-def _split_in_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int) -> Iterator[Chunk]:
+def _split_in_chunks(titles: Iterable[str | None], tokenizer: Tokenizer, workers: int) -> Iterator[SplitTitles]:
     """Split the titles in chunks, in order, by `workers` processes."""
     remaining = iter(titles)
-    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
+    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK_TITLES)), [])
     return map_in_order(functools.partial(_split_chunk, tokenizer), chunks, workers=workers)
 
 
-def _split_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> Chunk:
+def _split_chunk(tokenizer: Tokenizer, titles: list[str | None]) -> SplitTitles:
     """Split the titles of one chunk, in a worker process."""
     words_by_title: list[Sequence[str]] = []
     for i, title in enumerate(titles):

@@ -1,4 +1,4 @@
-"""Importing word vectors for the vocabulary of a dataset from a file.
+"""Import word vectors for the vocabulary of a dataset from a file.
 
 Shapes: V words of the vocabulary (row i is word id i + 1), E numbers in a vector.
 """
@@ -45,7 +45,7 @@ def import_word_vectors(
             exact = word in ids
             row = ids[word if exact else normalise_text(word)] - 1
             if is_exact_V[row] or (known_V[row] and not exact):
-                continue  # of several spellings of a kind the first wins, because files list frequent words first
+                continue  # the first of several equal spellings counts: files list frequent words first
             vectors_VE[row], known_V[row], is_exact_V[row] = vector_E, True, exact
         words_in_file = int(known_V.sum())
         for row in np.flatnonzero(~known_V).tolist():

@@ -1,4 +1,4 @@
-"""Splitting titles into words.
+"""Split titles into words.
 
 A title is normalised (NFKC, which turns full-width forms into plain ones; lower case) and split by one regular
 expression into Latin words and numbers, which stay whole (`air-max`, `l'oreal`, `2.5`, `at&t`), and runs of Chinese
@@ -40,7 +40,7 @@ _PLAIN_MARKS = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "´": "'", "‐
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Splits a title into words.
+    """A callable that splits a title into words.
 
     Both libraries run with their hidden Markov model, which finds words that the dictionary does not contain, mostly
     brands. A Tokenizer can be pickled; each process loads the dictionary at its first Chinese characters.

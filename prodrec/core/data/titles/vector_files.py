@@ -1,4 +1,4 @@
-"""Files of word vectors from other tools: word2vec text and binary, GloVe text, fastText .vec and .bin, also gzipped.
+"""Read word vectors of other tools: word2vec text and binary, GloVe text, fastText .vec and .bin, also gzipped.
 
 The content of a file determines its format. Text and word2vec binary are read in one pass with constant memory, because
 the usual files contain millions of words and a catalogue needs a few thousand. gensim reads fastText .bin: it loads the
@@ -25,11 +25,11 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _FASTTEXT_MAGIC = struct.pack("<i", 793712314)
-_PEEK = 1 << 18
+_PEEK_BYTES = 1 << 18
 """Bytes at the start of a file that are read to determine its format."""
-_LONGEST_WORD = 1 << 18
-"""Bytes. A longer word in a binary file means that it is no word2vec file."""
-_BLOCK = 1 << 22
+_MAX_WORD_BYTES = 1 << 18
+"""Bytes. A binary file with a longer word is no word2vec file."""
+_BLOCK_BYTES = 1 << 22
 """Bytes of a binary file that are read at once."""
 _LINES_BETWEEN_ADVANCES = 5_000
 
@@ -69,7 +69,7 @@ def open_vectors(path: Path, *, advance: Advance = lambda bytes_read: None) -> V
     try:
         file, raw = _open(path)
         with file, raw:
-            start = file.read(_PEEK)
+            start = file.read(_PEEK_BYTES)
     except (OSError, EOFError) as error:
         raise BadArtefact(f"{path} cannot be read ({error}); expected a file of word vectors.") from error
     if start.startswith(_FASTTEXT_MAGIC):
@@ -123,6 +123,7 @@ def _is_text(block: bytes) -> bool:
 def _read_text(
     path: Path, words: int | None, dimension: int, accepts: WordFilter, advance: Advance
 ) -> Iterator[WordAndVector]:
+    """Yield the accepted words of a text file; `words` is the number in its header, or None without header."""
     file, raw = _open(path)
     with file, raw:
         first_line = 1 if words is None else 2
@@ -157,7 +158,7 @@ def _read_text(
 
 
 def _is_phrase(line: bytes, dimension: int) -> bool:
-    """Whether the line starts with several words. Such a phrase equals no word of a title, and is skipped."""
+    """Return whether the line starts with several words. Such a phrase equals no word of a title and is skipped."""
     parts = line.split()
     return len(parts) > dimension + 1 and len(_parse_numbers(b"phrase " + b" ".join(parts[-dimension:]))) == dimension
 
@@ -165,6 +166,7 @@ def _is_phrase(line: bytes, dimension: int) -> bool:
 def _read_binary(
     path: Path, words: int, dimension: int, accepts: WordFilter, advance: Advance
 ) -> Iterator[WordAndVector]:
+    """Yield the accepted words of a word2vec binary file, whose header promises `words` words."""
     vector_bytes = 4 * dimension  # float32
     file, raw = _open(path)
     with file, raw:
@@ -173,10 +175,10 @@ def _read_binary(
         for number in range(1, words + 1):
             while (blank := block.find(b" ", start)) < 0 or len(block) < blank + 1 + vector_bytes:
                 try:
-                    more = file.read(_BLOCK)
+                    more = file.read(_BLOCK_BYTES)
                 except (OSError, EOFError) as error:
                     raise BadArtefact(f"{path} is damaged after word {number - 1:,} ({error}).") from error
-                if not more or (blank < 0 and len(block) - start > _LONGEST_WORD):
+                if not more or (blank < 0 and len(block) - start > _MAX_WORD_BYTES):
                     raise BadArtefact(
                         f"{path} is truncated or no word2vec file: its first line promises {words:,} words of "
                         f"{dimension} numbers, and word {number:,} is missing."
@@ -192,6 +194,7 @@ def _read_binary(
 
 
 def _open_fasttext(path: Path, advance: Advance) -> VectorFile:
+    """Load a fastText .bin with gensim."""
     from gensim.models.fasttext import load_facebook_vectors
 
     logging.getLogger("gensim").setLevel(logging.ERROR)

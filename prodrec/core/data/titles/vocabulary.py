@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 TrimBy = Literal["words", "occurrences"]
 
-_MOST_EXAMPLES = 8
-"""Most words that a TrimReport lists as examples, for each end of the vocabulary."""
+_MAX_EXAMPLES = 8
+"""Largest number of dropped words that a TrimReport lists, for frequent and for rare words."""
 _LINE = r"^(?<word>[^\t]+)\t(?<count>[0-9]{1,18})$"
 """A line of the vocabulary file. Every number of 18 digits fits into an int64."""
 
@@ -173,10 +173,10 @@ def trim_words(
         occurrences=int(counts[first:last].sum()),
         frequent_words=first,
         frequent_share=float(counts[:first].sum() / max(total, 1)),
-        frequent_examples=tuple(words[:first][:_MOST_EXAMPLES]),
+        frequent_examples=tuple(words[:first][:_MAX_EXAMPLES]),
         rare_words=end - last,
         rare_share=float(counts[last:].sum() / max(total, 1)),
-        rare_examples=tuple(words[last:][:_MOST_EXAMPLES]),
+        rare_examples=tuple(words[last:][:_MAX_EXAMPLES]),
     )
     return Vocabulary(words[first:last], counts[first:last], *tokenizer), report
 

@@ -1,4 +1,4 @@
-"""Training word vectors on the titles of a dataset with gensim's word2vec.
+"""Train word vectors on the titles of a dataset with gensim's word2vec.
 
 The word vectors are the starting values of the semantic stream of SICoT (paper A §3.3: "the word embeddings are
 required initialized from a pretrained model like Word2vec"; A §4.3 trained them on titles of the same market). Only
@@ -32,12 +32,13 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 DEFAULT_DIMENSION = 128
 
-_TITLES_AT_ONCE = 4_096
+_CHUNK_TITLES = 4_096
+"""Titles that are decoded to words at a time."""
 _WORDS_TO_READ = 5_000_000
-"""Words that all epochs together read by default. Ten epochs of a small catalogue leave all vectors alike."""
-_EPOCHS = (5, 200)
-"""Fewest and most epochs by default."""
-_MOST_WORDS_IN_A_JOB = 10_000
+"""Words that all epochs together read by default. After ten epochs on a small catalogue, vectors are still alike."""
+_EPOCH_RANGE = (5, 200)
+"""Smallest and largest default number of epochs."""
+_MAX_JOB_WORDS = 10_000
 """gensim's own limit; it silently skips words of larger jobs."""
 
 
@@ -81,10 +82,10 @@ def train_word_vectors(
     if not total_words:
         raise BadTable(f"{dataset.path} has no words in the titles of its training split; word vectors need some.")
     if epochs is None:
-        epochs = int(np.clip(round(_WORDS_TO_READ / total_words), *_EPOCHS))
+        epochs = int(np.clip(round(_WORDS_TO_READ / total_words), *_EPOCH_RANGE))
     workers = 1 if deterministic else workers or available_cores()
     # gensim's default of 10,000 words in a job would leave workers idle in small catalogues.
-    words_in_a_job = int(np.clip(total_words // (20 * workers), 100, _MOST_WORDS_IN_A_JOB))
+    job_words = int(np.clip(total_words // (20 * workers), 100, _MAX_JOB_WORDS))
 
     from gensim.models import Word2Vec
 
@@ -99,7 +100,7 @@ def train_word_vectors(
         min_count=1,
         seed=seed,
         workers=workers,
-        batch_words=words_in_a_job,
+        batch_words=job_words,
     )
     known_V = counts_V > 0
     words = list(vocabulary.words)
@@ -133,8 +134,8 @@ class _Sentences:
 
     def __iter__(self) -> Iterator[list[str]]:
         self._epoch += 1
-        for start in range(0, len(self._rows), _TITLES_AT_ONCE):
-            titles = self._tokens.take(self._rows[start : start + _TITLES_AT_ONCE])
+        for start in range(0, len(self._rows), _CHUNK_TITLES):
+            titles = self._tokens.take(self._rows[start : start + _CHUNK_TITLES])
             words = [self._words[i - 1] for i in titles.values.tolist()]
             for begin, end in itertools.pairwise(titles.offsets.tolist()):
                 yield words[begin:end]

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prodrec.core.data.duplicates.groups import conflicting_rows, exact_groups, group_sizes, join_pairs, renumber_groups
+from prodrec.core.data.duplicates.groups import (
+    conflicting_rows,
+    group_sizes,
+    identical_groups,
+    join_pairs,
+    renumber_groups,
+)
 
 
 def test_groups_are_numbered_in_order_of_first_rows() -> None:
@@ -16,10 +22,10 @@ def test_groups_are_numbered_in_order_of_first_rows() -> None:
 def test_exact_groups() -> None:
     digests = np.random.default_rng(0).integers(0, 256, (5, 16), dtype=np.uint8)
     rows = np.array([4, 2, 4, 0, 2, 2])
-    assert exact_groups(digests[rows]).tolist() == [0, 1, 0, 2, 1, 1]
+    assert identical_groups(digests[rows]).tolist() == [0, 1, 0, 2, 1, 1]
     last_byte = np.zeros((2, 16), np.uint8)
     last_byte[1, 15] = 1
-    assert exact_groups(last_byte).tolist() == [0, 1]
+    assert identical_groups(last_byte).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,4 +1,4 @@
-"""What is known of photos after decoding, what is stored of them, and the errors of a machine."""
+"""Results of decoding photos, the bytes that are stored, and the errors of a machine."""
 
 from __future__ import annotations
 

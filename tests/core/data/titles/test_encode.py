@@ -36,7 +36,7 @@ def test_result_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -
     titles = [f"word{i % 7} word{i % 11} 新款" for i in range(100)]
     whole = encode_titles(titles, tokenizer)
     advances: list[int] = []
-    monkeypatch.setattr("prodrec.core.data.titles.encode._CHUNK", 9)
+    monkeypatch.setattr("prodrec.core.data.titles.encode._CHUNK_TITLES", 9)
     chunked = encode_titles(iter(titles), tokenizer, advance=advances.append)
     assert chunked[1].words == whole[1].words
     assert chunked[2] == whole[2]

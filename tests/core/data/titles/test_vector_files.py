@@ -62,7 +62,7 @@ def test_binary_file_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.Mon
     many = np.random.default_rng(1).normal(size=(999, 7)).astype(np.float32)
     keyed.add_vectors([f"word-{i}" for i in range(999)], many)
     keyed.save_word2vec_format(str(tmp_path / "v.bin"), binary=True)
-    monkeypatch.setattr("prodrec.core.data.titles.vector_files._BLOCK", 100)
+    monkeypatch.setattr("prodrec.core.data.titles.vector_files._BLOCK_BYTES", 100)
     advances: list[int] = []
     file = open_vectors(tmp_path / "v.bin", advance=advances.append)
     assert file.format == "binary"
