@@ -52,13 +52,14 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "rjieba": ("core.data.titles.tokenizer",),
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
-    "torchvision": ("models.torchvision_backbones", "core.training.run"),  # run.json names its version
+    "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
     "scipy": ("eval.refine",),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "demo"),
     "pydantic": ("core.base.config",),
+    "filelock": ("core.training.lock",),
     "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),

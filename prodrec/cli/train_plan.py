@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prodrec.core.base import console
 
 if TYPE_CHECKING:
-    from prodrec.core.training.plan import Plan, PlannedClassifier
+    from prodrec.core.training.plan import ClassifierPlan, Plan
 
 
 def print_plan(plan: Plan, *, epochs: float) -> None:
@@ -26,9 +26,9 @@ def print_plan(plan: Plan, *, epochs: float) -> None:
         f"activations of {plan.photos_per_rank:,} photos": plan.activations_bytes,
         "their scores": plan.scores_bytes,
     }
-    in_parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
+    by_use = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
     each = " on each rank" if plan.ranks > 1 else ""
-    console.print(f"memory      {_gib(plan.bytes_in_all)}{each}: {in_parts}")
+    console.print(f"memory      {_gib(plan.total_bytes)}{each}: {by_use}")
     console.print(
         f"time        {plan.seconds / 60:,.1f} min: {plan.steps:,} steps of {plan.seconds_per_step:.2f} s, "
         f"{epochs:g} epochs of {plan.seconds_per_epoch / 60:,.1f} min "
@@ -36,12 +36,12 @@ def print_plan(plan: Plan, *, epochs: float) -> None:
     )
 
 
-def _classifier_text(classifier: PlannedClassifier) -> str:
+def _classifier_text(classifier: ClassifierPlan) -> str:
     level = classifier.name.removeprefix("heads.level:").removesuffix(".classifier")
     update = "updated within backward"
     if classifier.not_fused is not None:
         update = f"updated after backward, as {classifier.not_fused}"
-    return f"{level}: {classifier.way}; {update}"
+    return f"{level}: {classifier.description}; {update}"
 
 
 def _gib(size: int) -> str:

@@ -1,4 +1,4 @@
-"""`prodrec train`: from a dataset and settings to a finished run, and the plan of a training."""
+"""`prodrec train`: train a model on a dataset, or plan the memory and time of a training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.titles.embeddings import WordVectors
-    from prodrec.core.training.loop import TrainState
     from prodrec.core.training.plan import Plan
+    from prodrec.core.training.precision import Precision
     from prodrec.core.training.run import Run
+    from prodrec.core.training.train_state import TrainState
     from prodrec.models.families import Recipe
 
 
@@ -43,18 +44,18 @@ def train(
         out: run directory; by default `runs/FAMILY`.
         settings: settings by key, such as `{"lr": 0.01, "backbone": "resnet18"}`; the keys of `--set`.
         config: TOML file with settings; those in `settings` win over it.
-        embeddings: word vectors; by default `embeddings.h5` in the dataset, which is made if it is missing.
+        embeddings: file of word vectors; by default `embeddings.h5` in the dataset, which is made if it is missing.
         resume: continue an unfinished run at `out` from its newest checkpoint, with the settings of the run.
         device: auto, cpu, cuda or cuda:N.
         workers: processes that load photos; None chooses by the number of cores.
         force: train anew if `out` contains a run; a finished one is kept until the new one is finished.
 
     Raises:
-        BadOption: for an unknown family, or unknown or contradicting settings.
+        BadOption: for an unknown family, or settings that are unknown or contradict each other.
         NotFound, BadArtefact, Mismatch: if the dataset, the run or the embeddings are missing or do not fit.
         OutputExists: if `out` exists and neither `resume` nor `force` is set.
         RunLocked: if another process trains this run.
-        Interrupted: after Ctrl-C, when a checkpoint is written.
+        Interrupted: after Ctrl-C, once a checkpoint is written.
     """
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
@@ -71,14 +72,14 @@ def train(
 
 
 def default_run(family: str) -> Path:
-    """Return the run directory of a family that is given no other."""
+    """Return the default run directory of a family."""
     return Path("runs") / family
 
 
 def read_recipe(
     family: str, settings: Mapping[str, Any], *, config: str | Path | None = None, source: str = "--set"
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """Return the recipe of a family with the settings of a TOML file and then `settings` applied, and their keys.
+    """Return the recipe of a family after the settings of a TOML file and then `settings`, and the keys of both.
 
     `source` names the origin of `settings` in errors. Raise NotFound or BadOption.
     """
@@ -105,30 +106,31 @@ def train_recipe(
 ) -> Run:
     """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
 
-    explicit: keys of the settings that the user chose. They raise BadOption if the dataset has no use for them, and
-    with `resume` the recipe must then equal that of the run. None means that the whole recipe was chosen.
+    explicit: keys of the settings that the user chose. A chosen setting that the dataset cannot use raises BadOption.
+    If any was chosen, `resume` requires that the recipe equals that of the run. None means that all were chosen.
     """
     from prodrec.core.base.device import choose_workers
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.training.run import clear_up, open_run
-    from prodrec.core.training.train import refuse_tiny_batches
+    from prodrec.core.training.run import open_run
     from prodrec.core.training.train import train as train_run
+    from prodrec.core.training.training_batches import refuse_tiny_batches
+    from prodrec.core.training.write_run import remove_leftovers
     from prodrec.models.families import Recipe
 
     data = open_dataset(dataset)
-    recipe = _recipe_for(data, recipe, explicit or ())
-    # Rank 0 looks for all ranks: shared storage may show a new file to one machine before another.
+    recipe = _adapt_recipe(data, recipe, explicit or ())
+    # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
     run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
     if run is not None:
-        _check_resumable(run, data, recipe, settings_given=explicit is None or bool(explicit))
+        _check_resumable(run, data, recipe, settings_chosen=explicit is None or bool(explicit))
         recipe = Recipe.from_json(run.recipe)
         if run.finished:
             console.info(f"{out} is finished already.")
             if dist.is_main():
-                clear_up(run)  # in case the end of training was interrupted
+                remove_leftovers(run)  # the training may have been interrupted before it cleared up
             return run
     refuse_tiny_batches(data, recipe.training)
-    run, train_state = _resumed(run, data, recipe, device) or _started(
+    run, train_state = _resume(run, data, recipe, device) or _start(
         data, recipe, out, embeddings, device, resume=resume, force=force
     )
     loaders = choose_workers(workers, train_state.device, photos=data.photos is not None)
@@ -149,23 +151,23 @@ def plan_recipe(
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
     from prodrec.core.training.plan import plan
-    from prodrec.core.training.train import refuse_tiny_batches
+    from prodrec.core.training.training_batches import refuse_tiny_batches
 
     data = open_dataset(dataset)
-    recipe = _recipe_for(data, recipe, explicit)
+    recipe = _adapt_recipe(data, recipe, explicit)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / "embeddings.h5").exists():
-        # A plan makes no word vectors; others of the usual dimension take as long.
+        # A plan pretrains no word vectors; vectors of ones cost the same time and memory.
         vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
     elif word_vectors := _load_word_vectors(recipe, data, embeddings):
         vectors_VE = word_vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
-    train_state = _build(recipe, data, vectors_VE, device)
+    train_state = _build_train_state(recipe, data, vectors_VE, device)
     return plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
 
 
-def _recipe_for(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
+def _adapt_recipe(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
     """Return the recipe for the inputs of the dataset and the number of ranks. Raise BadArtefact or BadOption."""
     from prodrec.models.adapt import adapt_recipe
 
@@ -174,49 +176,53 @@ def _recipe_for(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Rec
     return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 
 
-def _check_resumable(run: Run, data: Dataset, recipe: Recipe, *, settings_given: bool) -> None:
+def _check_resumable(run: Run, data: Dataset, recipe: Recipe, *, settings_chosen: bool) -> None:
+    """Raise Mismatch or BadOption if dataset, family or chosen settings differ from those of the run."""
     if run.dataset_fingerprint != data.fingerprint:
-        raise Mismatch(f"{run.path} was trained on another dataset than {data.path}; give the one it was started with.")
+        raise Mismatch(
+            f"{run.path} was trained on another dataset than {data.path}; name the dataset that it was started with."
+        )
     if run.family != recipe.family:
-        raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; give its family, or another --out.")
-    if settings_given and recipe != type(recipe).from_json(run.recipe):
+        raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; name its family, or another --out.")
+    if settings_chosen and recipe != type(recipe).from_json(run.recipe):
         raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: omit --set.")
 
 
-def _resumed(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tuple[Run, TrainState] | None:
-    """Return an unfinished run with a network that its newest checkpoint fits, or None if it has no checkpoint."""
+def _resume(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tuple[Run, TrainState] | None:
+    """Return the unfinished run and a TrainState for its newest checkpoint, or None if it has no checkpoint."""
     import numpy as np
 
-    from prodrec.core.training.checkpoint import has_checkpoint
+    from prodrec.core.training.checkpoint_files import has_checkpoint
+    from prodrec.core.training.precision import Precision
 
     if run is None or not dist.broadcast(has_checkpoint(run.checkpoints)):
         return None
     dimension = run.header["word_vectors"].get("dimension", 0)
     vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
-    return run, _build(recipe, data, vectors_VE, device, arithmetic=run.header["arithmetic"])
+    return run, _build_train_state(
+        recipe, data, vectors_VE, device, precision=Precision.from_json(run.header["arithmetic"])
+    )
 
 
-def _started(
+def _start(
     data: Dataset, recipe: Recipe, out: Path, embeddings: Path | None, device: str, *, resume: bool, force: bool
 ) -> tuple[Run, TrainState]:
-    """Create the run directory `out` and return the new run with its network, as training begins."""
-    from prodrec.core.training.run import create_run, open_run, refuse_if_taken
+    """Create the run directory `out` and return the new run and its TrainState, before the first step."""
+    from prodrec.core.training.run import open_run
+    from prodrec.core.training.write_run import create_run, refuse_if_taken
 
     if resume:
         console.info(f"{out} has no checkpoint; starting from the beginning.")
     refuse_if_taken(out, force=force or resume)
     word_vectors = _load_word_vectors(recipe, data, embeddings)
-    train_state = _build(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    train_state = _build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
         create_run(
             out,
             data,
             recipe=recipe.as_json(),
-            arithmetic={
-                "dtype": str(train_state.dtype).removeprefix("torch."),
-                "channels_last": train_state.channels_last,
-            },
+            precision=train_state.precision,
             word_vectors=(
                 {"fingerprint": word_vectors.fingerprint, "dimension": word_vectors.dimension} if word_vectors else {}
             ),
@@ -227,23 +233,23 @@ def _started(
     return open_run(out), train_state
 
 
-def _build(
+def _build_train_state(
     recipe: Recipe,
     data: Dataset,
     vectors_VE: NDArray[np.float32] | None,
     device: str,
     *,
-    arithmetic: dict[str, Any] | None = None,
+    precision: Precision | None = None,
 ) -> TrainState:
-    """Return the network on its device with its optimizer, as training begins.
+    """Return the network and its optimizer on the device, before the first step.
 
-    arithmetic: number type and memory layout of a run that is resumed. Its weights come from a checkpoint, so no file
+    precision: that of a run that is resumed. Its weights come from a checkpoint, so no file
     of pretrained weights is read.
     """
     import torch
 
     from prodrec.core.base.device import choose_device
-    from prodrec.core.training.setup import make_train_state
+    from prodrec.core.training.train_state import make_train_state
     from prodrec.models.assemble import build_network
     from prodrec.models.sync_batch_norm import convert_sync_batch_norm
 
@@ -255,7 +261,7 @@ def _build(
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
         train_images=data.train_images,
-        load_weights=arithmetic is None,
+        load_weights=precision is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
         feature_width=data.feature_width,
     )
@@ -263,8 +269,7 @@ def _build(
     if dist.world_size() > 1:
         convert_sync_batch_norm(network, target)
     pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
-    fixed = None if arithmetic is None else (getattr(torch, arithmetic["dtype"]), arithmetic["channels_last"])
-    return make_train_state(network, recipe.training, target, pixels=pixels, arithmetic=fixed)
+    return make_train_state(network, recipe.training, target, pixels=pixels, precision=precision)
 
 
 def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:

@@ -114,4 +114,4 @@ def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset
     for pid in (second.pid(0), second.process.pid):  # as a terminal and torchrun do both
         os.kill(pid, signal.SIGINT)
     (told,) = second.errors(within=40)
-    assert "everything up to there is saved" in told and "going on after step" in second.log.read_text()
+    assert "everything up to there is saved" in told and "continuing after step" in second.log.read_text()

@@ -142,7 +142,7 @@ def change_json(path: Path, **values: Any) -> None:
 
 def test_no_run_at_all(folder: Path) -> None:
     shutil.rmtree("runs")
-    wrong(score(), "runs holds no finished run", "prodrec train")
+    wrong(score(), "runs contains no finished run", "prodrec train")
 
 
 def test_no_such_run_or_dataset(folder: Path) -> None:

@@ -83,7 +83,7 @@ def test_kill_nine_in_the_middle_and_resume_gives_the_same_weights(dataset, tmp_
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and not (killed / "model.safetensors").exists()
     prodrec(*command, "--out", straight)
-    assert "going on after step" in prodrec(*command, "--out", killed, "--resume").stderr
+    assert "continuing after step" in prodrec(*command, "--out", killed, "--resume").stderr
     assert weights(killed) == weights(straight)
 
 

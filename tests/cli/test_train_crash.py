@@ -140,13 +140,13 @@ def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path)
     second = Job(run, dataset, "--resume")
     for number in (*second.stop_in_checkpoint().values(), second.process.pid):
         os.kill(number, signal.SIGKILL)
-    assert f"going on after step {stood[-1]} " in second.told()
+    assert f"continuing after step {stood[-1]} " in second.told()
     stood = steps(run)
     assert half_written(run) and (run / ".lock").exists()
     shutil.copytree(run, copy)
 
     told = Job(run, dataset, "--resume").told()
-    assert f"going on after step {stood[-1]} " in told
+    assert f"continuing after step {stood[-1]} " in told
     assert untouched.told().count("error") == 0
     assert weights(run).keys() == weights(straight).keys()
     for name, tensor in weights(straight).items():
@@ -155,7 +155,7 @@ def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path)
     assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in straight.iterdir())
 
     alone = resume(copy, dataset)  # another number of ranks
-    assert alone.exit_code == 0 and f"going on after step {stood[-1]} " in alone.stderr
+    assert alone.exit_code == 0 and f"continuing after step {stood[-1]} " in alone.stderr
     assert weights(copy).keys() == weights(straight).keys()
     assert not list(copy.glob(".*"))
 
@@ -180,8 +180,8 @@ def test_a_full_disk_during_a_checkpoint(dataset: Path, tmp_path: Path, monkeypa
     assert failed.exit_code == 1
     errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "could not be written (" in errors[0], "of step 2 or of step 3, whichever was under way"
-    assert errors[0].endswith("the one before it stands.")
+    assert errors[0].endswith("the one before it is complete.")
     last = steps(run)[-1]
     assert f"step-{last + 1:08d} could" in errors[0] and not half_written(run)
     gone_on = resume(run, dataset)
-    assert gone_on.exit_code == 0 and f"going on after step {last} " in gone_on.stderr
+    assert gone_on.exit_code == 0 and f"continuing after step {last} " in gone_on.stderr

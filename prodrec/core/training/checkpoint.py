@@ -1,21 +1,23 @@
-"""Checkpoints: everything that training needs to go on as if it had never stopped, on any number of ranks.
+"""Checkpoints: everything that training needs to resume as if it had never stopped, on any number of ranks.
 
 A checkpoint is a directory `checkpoints/step-00001234/`, written by torch.distributed.checkpoint:
 
-    checkpoint.json     header, ranks that wrote it, position, and the caller's plain values (history)
+    checkpoint.json     header, number of ranks that wrote it, position, and plain values of the caller
     __R_0.distcp        tensors that rank R wrote
-    .metadata           which rows of which tensor stand where, pickled by torch
+    .metadata           where which rows of which tensor are, pickled by torch
 
-It is written beside, flushed to the disk and renamed when all ranks are done, and the newest two are kept, so that a
-kill at any moment leaves one that loads. Where memory has room for a copy of the tensors, training goes on while the
-files are written. All ranks see one file system. Random numbers are not in it: the loop seeds itself at every step.
+It is written under a temporary name, flushed to the disk, and renamed when all ranks have written their part. The
+newest two remain, so that after a kill at any moment one loads. If memory has room for a copy of the tensors, training
+continues while the files are written. All ranks must share a file system. Checkpoints contain no state of random
+generators, because the loop seeds them at every step.
 
-Reading one runs no code that is in it. What a newer torch wrote, an older one may not read: a checkpoint serves to go
-on, and the finished run's model.safetensors is what lasts.
+Reading a checkpoint runs no code that it contains. An older torch may not read what a newer one wrote: a checkpoint is
+for resuming, and model.safetensors of the finished run for keeping.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -38,35 +40,47 @@ from prodrec.core.base.console import warn
 from prodrec.core.base.errors import BadArtefact, Mismatch, ProdrecError
 from prodrec.core.base.rank_failures import is_lost_contact
 from prodrec.core.training import checkpoint_files as files
-from prodrec.core.training.checkpoint_shards import LoadPieces, SavePieces
-from prodrec.core.training.checkpoint_tensors import state_of
-from prodrec.core.training.loop import Position, TrainState
+from prodrec.core.training.checkpoint_planners import ShardLoadPlanner, ShardSavePlanner
+from prodrec.core.training.checkpoint_tensors import checkpoint_tensors
+from prodrec.core.training.loop import Position
+from prodrec.core.training.train_state import TrainState
 
-SHARE_OF_MEMORY = 0.5
-"""Of the memory that is free, for the copy that is written while training goes on."""
+COPY_SHARE_OF_MEMORY = 0.5
+"""Share of the free memory that a copy of the tensors may take. The copy is written while training continues, and the
+rest is for the data loaders and for activations."""
 
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
 
-has_checkpoint = files.has_checkpoint
-
 
 @dataclass(frozen=True)
-class Saved:
-    """What a checkpoint gives back besides the state of the train_state: the caller's plain values and weights."""
+class LoadedCheckpoint:
+    """What a checkpoint contains besides the tensors of the TrainState.
+
+    extra:        plain values of the caller
+    best_weights: the best weights so far by name; empty if the run does not keep them
+    """
 
     position: Position
     extra: dict[str, Any]
-    best: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
 
 
 class Checkpoints:
-    """The checkpoints of run `run` (its identity) in `directory`. All ranks call the same methods in the same order."""
+    """The checkpoints of a run in `directory`. All ranks must call the same methods in the same order.
+
+    run: identity of the run; checkpoints of another run are refused
+    """
 
     def __init__(self, directory: Path, *, run: str) -> None:
         self.directory, self.run = directory, run
-        # what the ranks tell each other from the thread that writes must not meet what they tell in training
+        # The thread that writes has its own process group: its collectives must not mix with those of training.
         self._group = c10d.new_group(backend="gloo", timeout=dist.TIMEOUT) if dist.world_size() > 1 else None
-        self._writing: tuple[Path, futures.Future[Any]] | None = None
+        self._pending: tuple[Path, futures.Future[Any]] | None = None
+        self._last_time = time.monotonic()
+
+    def minutes_since_last(self) -> float:
+        """Return the minutes since the last checkpoint was saved or loaded."""
+        return (time.monotonic() - self._last_time) / 60
 
     def save(
         self,
@@ -74,133 +88,140 @@ class Checkpoints:
         position: Position,
         *,
         extra: dict[str, Any],
-        best: Mapping[str, Tensor] | None = None,
+        best_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Begin a checkpoint when the last one stands; it may still be under way on return (see `wait`).
+        """Start to write a checkpoint, after the last one is complete. `wait` returns when it is complete.
 
-        extra: plain values; best: weights by their names in the network. Raises what `wait` raises.
+        extra: plain values; best_weights: weights by their names in the network
+
+        Raise ProdrecError if this checkpoint or the last one cannot be written.
         """
         self.wait()
-        tensors, shards = state_of(train_state, best or {})
-        if not dist.is_main():  # rank 0 writes what is alike on all; no other one makes a copy of it
+        tensors, shards = checkpoint_tensors(train_state, best_weights or {})
+        if not dist.is_main():  # rank 0 writes the tensors that are not sharded; the others need no copy of them
             tensors = {name: tensor for name, tensor in tensors.items() if name in shards}
-        place = self.directory / f"step-{position.step:08d}"
-        plain = {"position": asdict(position), "extra": extra, "best": bool(best)}
-        content = make_header(
+        path = self.directory / f"step-{position.step:08d}"
+        plain_values = {"position": asdict(position), "extra": extra, "best": bool(best_weights)}
+        header = make_header(
             "checkpoint",
-            fingerprint=Fingerprint().add("run", self.run).add("plain", plain).hexdigest(),
+            fingerprint=Fingerprint().add("run", self.run).add("plain", plain_values).hexdigest(),
             made_from={"run": self.run},
             torch=torch.__version__,
         )
-        how: dict[str, Any] = {
-            "storage_writer": files.Writer(place, {**content, "ranks": dist.world_size(), **plain}),
-            "planner": SavePieces(shards),
+        arguments: dict[str, Any] = {
+            "storage_writer": files.CheckpointWriter(path, {**header, "ranks": dist.world_size(), **plain_values}),
+            "planner": ShardSavePlanner(shards),
             "process_group": self._group,
         }
-        if has_room(tensors):
-            self._writing = place, cast("futures.Future[Any]", async_save(tensors, **how))
+        if has_memory_for_copy(tensors):
+            self._pending = path, cast("futures.Future[Any]", async_save(tensors, **arguments))
         else:
-            self._settle(place, lambda: save(tensors, **how))
+            self._complete(path, lambda: save(tensors, **arguments))
+        self._last_time = time.monotonic()
 
     def wait(self) -> None:
-        """Return when the last checkpoint stands. Raises ProdrecError where it could not be written."""
-        if self._writing is not None:
-            (place, future), self._writing = self._writing, None
-            self._settle(place, future.result)
+        """Wait until the last checkpoint is complete. Raise ProdrecError if it could not be written."""
+        if self._pending is not None:
+            (path, future), self._pending = self._pending, None
+            self._complete(path, future.result)
 
     def close(self) -> None:
-        """Let a checkpoint that is under way come to its end, well or not, where training ends by another error."""
-        if self._writing is not None:
-            (_, future), self._writing = self._writing, None
-            with suppress(KeyboardInterrupt):  # ends the waiting, and hides no error
+        """Wait until no checkpoint is being written. Ignore its errors: another error ended the training."""
+        if self._pending is not None:
+            (_, future), self._pending = self._pending, None
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C ends the wait and must not replace that error
                 futures.wait([future])
 
-    def _settle(self, place: Path, work: Callable[[], Any]) -> None:
+    def _complete(self, path: Path, write: Callable[[], Any]) -> None:
         try:
-            work()
+            write()
         except (Exception, CheckpointException) as error:
-            cause, by = _cause(error)
+            cause, rank_prefix = _first_failure(error)
             if is_lost_contact(cause) or isinstance(cause, KeyboardInterrupt):
                 raise cause from None
-            stands = "the one before it stands" if has_checkpoint(self.directory) else "there is none before it"
+            others = (
+                "the one before it is complete" if files.has_checkpoint(self.directory) else "there is none before it"
+            )
             if dist.is_main():
-                with suppress(OSError):  # the next to load sweeps again
-                    files.sweep(self.directory)
-            raise ProdrecError(f"checkpoint {place} could not be written ({by}{_line(cause)}); {stands}.") from error
+                with suppress(OSError):  # `load` removes them too
+                    files.remove_partial_checkpoints(self.directory)
+            problem = f"{rank_prefix}{_one_line(cause)}"
+            raise ProdrecError(f"checkpoint {path} could not be written ({problem}); {others}.") from error
 
-    def load(self, train_state: TrainState) -> Saved | None:
-        """Put the newest checkpoint that loads into `train_state`, whatever number of ranks wrote it; None without any.
+    def load(self, train_state: TrainState) -> LoadedCheckpoint | None:
+        """Load the newest readable checkpoint into `train_state`, or return None if there is no checkpoint.
 
-        Raises Mismatch for a checkpoint of another run, BadArtefact where checkpoints exist and none loads.
+        Raise Mismatch for a checkpoint of another run, and BadArtefact if there are checkpoints and none is readable.
         """
         if dist.is_main():
-            files.sweep(self.directory)
-        found = dist.broadcast(files.headers(self.directory) if dist.is_main() else [])
-        versions, do = "", "train anew with --force"
-        for name, content in found:
-            path, answer = self.directory / name, content
-            if isinstance(content, dict):
-                check_header(content, kind="checkpoint", path=path / files.HEADER)
-                if content["made_from"].get("run") != self.run:
+            files.remove_partial_checkpoints(self.directory)
+        headers = dist.broadcast(files.read_headers(self.directory) if dist.is_main() else [])
+        versions, remedy = "", "train anew with --force"
+        for name, header in headers:
+            path = self.directory / name
+            if isinstance(header, str):
+                problem = header
+            else:
+                check_header(header, kind="checkpoint", path=path / files.HEADER)
+                if header["made_from"].get("run") != self.run:
                     raise Mismatch(f"checkpoint {path} belongs to another run; remove it, or train anew with --force.")
-                answer = self._read(path, train_state, with_best=content["best"])
-                if isinstance(answer, dict):
-                    return Saved(Position(**content["position"]), content["extra"], answer)
-                written_by = content["made_by"].get("torch")
-                if written_by != torch.__version__:
-                    versions = f" with torch {torch.__version__}; torch {written_by} wrote the last"
-                    do = "resume with that, or train anew with --force"
-            warn(f"checkpoint {path} does not load ({answer}); trying the one before.")
-        if found:
-            raise BadArtefact(f"none of the {len(found)} checkpoints in {self.directory} loads{versions}: {do}.")
+                result = self._load_tensors(path, train_state, with_best=header["best"])
+                if isinstance(result, dict):
+                    self._last_time = time.monotonic()
+                    return LoadedCheckpoint(Position(**header["position"]), header["extra"], result)
+                problem = result
+                writer_version = header["made_by"].get("torch")
+                if writer_version != torch.__version__:
+                    versions = f" with torch {torch.__version__}; torch {writer_version} wrote the last"
+                    remedy = "resume with that, or train anew with --force"
+            warn(f"checkpoint {path} does not load ({problem}); trying the one before.")
+        if headers:
+            raise BadArtefact(f"none of the {len(headers)} checkpoints in {self.directory} loads{versions}: {remedy}.")
         return None
 
-    def _read(self, path: Path, train_state: TrainState, *, with_best: bool) -> dict[str, Tensor] | str:
-        """Read all tensors in place; the best weights, or why the files cannot be read."""
-        metadata = dist.broadcast(_metadata(path) if dist.is_main() else "")
+    def _load_tensors(self, path: Path, train_state: TrainState, *, with_best: bool) -> dict[str, Tensor] | str:
+        """Load all tensors in place. Return the best weights, or what is wrong with the files."""
+        metadata = dist.broadcast(_read_metadata(path) if dist.is_main() else "")
         if isinstance(metadata, str):
             return metadata
-        kept = train_state.network_to_save.state_dict() if with_best else {}
-        best = {name: torch.empty_like(tensor) for name, tensor in kept.items()}
-        tensors, shards = state_of(train_state, best)
+        weights = train_state.network_to_save.state_dict() if with_best else {}
+        best_weights = {name: torch.empty_like(tensor) for name, tensor in weights.items()}
+        tensors, shards = checkpoint_tensors(train_state, best_weights)
+        reader, planner = files.CheckpointReader(path, metadata), ShardLoadPlanner(shards)
         try:
-            load(
-                tensors,
-                storage_reader=files.Reader(path, metadata),
-                planner=LoadPieces(shards),
-                process_group=self._group,
-            )
+            load(tensors, storage_reader=reader, planner=planner, process_group=self._group)
         except (Exception, CheckpointException) as error:
-            cause, _ = _cause(error)
+            cause, _ = _first_failure(error)
             if is_lost_contact(cause) or isinstance(cause, KeyboardInterrupt):
                 raise cause from None
-            return _line(cause)
-        return best
+            return _one_line(cause)
+        return best_weights
 
 
-def has_room(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether every rank has memory for a copy of its tensors."""
+def has_memory_for_copy(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether every rank has memory for a copy of its tensors."""
     needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    return not dist.any_rank(needed > SHARE_OF_MEMORY * memory.available() / dist.local_world_size())
+    return not dist.any_rank(needed > COPY_SHARE_OF_MEMORY * memory.available() / dist.local_world_size())
 
 
-def _metadata(path: Path) -> Metadata | str:
+def _read_metadata(path: Path) -> Metadata | str:
+    """Return the metadata of a checkpoint, or what is wrong with it."""
     try:
         return files.read_metadata(path)
-    except Exception as error:  # a damaged pickle fails in many ways
-        return f"{files.PICKLE}: {_line(error)}"
+    except Exception as error:  # a damaged pickle may raise anything
+        return f"{files.METADATA}: {_one_line(error)}"
 
 
-def _cause(error: BaseException) -> tuple[BaseException, str]:
-    """The first rank's error of those that torch has collected, and that rank where there are several."""
+def _first_failure(error: BaseException) -> tuple[BaseException, str]:
+    """Return the error of the first rank that failed, and "rank N: " if there are several ranks."""
     failures = error.failures if isinstance(error, CheckpointException) else {}
     if not failures:
         return error, ""
-    number = min(failures)
-    return failures[number][0], f"rank {number}: " if dist.world_size() > 1 else ""
+    rank = min(failures)
+    return failures[rank][0], f"rank {rank}: " if dist.world_size() > 1 else ""
 
 
-def _line(error: BaseException) -> str:
-    """An error in one line of usual length."""
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _one_line(error: BaseException) -> str:
+    """Return type and message of an error in one line of at most 200 characters or so."""
+    message = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,7 +1,4 @@
-"""The directory of one checkpoint: written beside, flushed, renamed when whole; read without running code from it.
-
-Its layout is told in `checkpoint.py`.
-"""
+"""Write the directory of a checkpoint as a whole, and read it without running code. `checkpoint.py` lists its files."""
 
 from __future__ import annotations
 
@@ -19,119 +16,135 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.storage import WriteResult
 
 HEADER = "checkpoint.json"
-PICKLE = ".metadata"
+METADATA = ".metadata"
+"""torch's name of the pickle that maps tensors to files."""
+
 KEPT = 2
-PLAIN_NAMES = {("torch.distributed.checkpoint.filesystem", "_StorageInfo"), ("torch.serialization", "_get_layout")}
+"""Number of checkpoints that remain. If the newest one turns out to be damaged, the one before it loads."""
+
+UNPICKLED_NAMES = {
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    ("torch.serialization", "_get_layout"),
+}
+"""Names in torch's metadata besides its own classes, torch.Size and dtypes."""
+
+# --- writing
 
 
-class Writer(FileSystemWriter):
-    """Writes the checkpoint at `place` with `header`; nothing stands there before all ranks have written their part."""
+class CheckpointWriter(FileSystemWriter):
+    """Writes the checkpoint at `path` under a temporary name, and renames it when all ranks have written their part."""
 
-    def __init__(self, place: Path, header: dict[str, Any]) -> None:
-        super().__init__(beside(place))
-        self.place, self.header = place, header
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        super().__init__(_partial_path(path))
+        self.checkpoint_path, self.header = path, header
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """Called on rank 0 when every rank's files are on the disk; an error here is one of all ranks."""
+        """Complete the checkpoint, on rank 0. torch raises an error of it on all ranks."""
         super().finish(metadata, results)
-        written = beside(self.place)
-        with (written / HEADER).open("w", encoding="utf-8") as file:
+        partial = _partial_path(self.checkpoint_path)
+        with (partial / HEADER).open("w", encoding="utf-8") as file:
             json.dump(self.header, file, ensure_ascii=False, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        _flush(written)
-        _remove(self.place)  # a damaged one of the same step
-        written.rename(self.place)
-        _flush(self.place.parent)
-        for other in _besides(self.place):
-            _remove(other)
+        _sync_directory(partial)
+        _remove(self.checkpoint_path)  # a damaged one of the same step
+        partial.rename(self.checkpoint_path)
+        _sync_directory(self.checkpoint_path.parent)
+        for outdated in _outdated_checkpoints(self.checkpoint_path):
+            _remove(outdated)
 
     def storage_meta(self) -> StorageMeta:
-        """Without the path, whose pickle differs between versions of Python."""
+        """Return torch's description of the checkpoint without the path, whose pickle depends on the Python version."""
         return StorageMeta(save_id=self.save_id)
 
 
-class Reader(FileSystemReader):
-    """Reads the tensors of the checkpoint at `place`, whose metadata `read_metadata` has given."""
+def remove_partial_checkpoints(directory: Path) -> None:
+    """Remove the checkpoints that killed processes had not completely written or removed."""
+    for partial in directory.glob(".step-*"):
+        shutil.rmtree(partial)
 
-    def __init__(self, place: Path, metadata: Metadata) -> None:
-        super().__init__(place)
+
+def _partial_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _outdated_checkpoints(newest: Path) -> list[Path]:
+    """Return all checkpoints except `newest` and the one before it. Those of later steps are damaged."""
+    checkpoints = sorted(newest.parent.glob("step-*"))
+    until_newest = [path for path in checkpoints if path.name <= newest.name]
+    return [path for path in checkpoints if path not in until_newest[-KEPT:]]
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint. It is renamed first: if this process is killed, the rest does not look like a checkpoint."""
+    if path.exists():
+        removed = path.with_name(f".{path.name}.removed")
+        shutil.rmtree(removed, ignore_errors=True)
+        path.rename(removed)
+        shutil.rmtree(removed)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Flush the names in a directory to the disk. Windows, which cannot open directories, does so by itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- reading
+
+
+class CheckpointReader(FileSystemReader):
+    """Reads the tensors of the checkpoint at `path` with metadata from `read_metadata`."""
+
+    def __init__(self, path: Path, metadata: Metadata) -> None:
+        super().__init__(path)
         self.metadata = metadata
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """Return the metadata that was read already."""
         return self.metadata
 
 
-def read_metadata(place: Path) -> Metadata:
-    """Which rows of which tensor stand where. Raises OSError, or what a damaged pickle raises."""
-    with (place / PICKLE).open("rb") as file:
-        found = _Unpickler(file).load()
-    if not isinstance(found, Metadata):
-        raise pickle.UnpicklingError(f"{PICKLE} holds no metadata")
-    return found
+def read_metadata(path: Path) -> Metadata:
+    """Return where the checkpoint at `path` stores which tensor. Raise OSError, or any error of a damaged pickle."""
+    with (path / METADATA).open("rb") as file:
+        metadata = _MetadataUnpickler(file).load()
+    if not isinstance(metadata, Metadata):
+        raise pickle.UnpicklingError(f"{METADATA} contains no metadata")
+    return metadata
 
 
-class _Unpickler(pickle.Unpickler):
-    """Makes the plain records of torch's metadata and nothing else, so that a run of a stranger cannot run code."""
+class _MetadataUnpickler(pickle.Unpickler):
+    """Creates the dataclasses of torch's metadata and nothing else: the pickle of a stranger could run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        found = getattr({"torch": torch, dcp_metadata.__name__: dcp_metadata}.get(module), name, None)
-        record = isinstance(found, type) and found.__module__ == dcp_metadata.__name__
-        if record or found is torch.Size or isinstance(found, torch.dtype):
-            return found
-        if (module, name) in PLAIN_NAMES:
+        value = getattr({"torch": torch, dcp_metadata.__name__: dcp_metadata}.get(module), name, None)
+        is_metadata_class = isinstance(value, type) and value.__module__ == dcp_metadata.__name__
+        if is_metadata_class or value is torch.Size or isinstance(value, torch.dtype):
+            return value
+        if (module, name) in UNPICKLED_NAMES:
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{PICKLE} names {module}.{name}, which no checkpoint does")
-
-
-def beside(place: Path) -> Path:
-    """Where the checkpoint at `place` is written."""
-    return place.with_name(f".{place.name}.partial")
-
-
-def sweep(directory: Path) -> None:
-    """Remove what killed processes left half-written or half-removed."""
-    for left in directory.glob(".step-*"):
-        shutil.rmtree(left)
+        raise pickle.UnpicklingError(f"{METADATA} names {module}.{name}, which no checkpoint does")
 
 
 def has_checkpoint(directory: Path) -> bool:
-    """Whether training has begun here."""
+    """Return whether `directory` contains a checkpoint."""
     return any(directory.glob(f"step-*/{HEADER}"))
 
 
-def headers(directory: Path) -> list[tuple[str, dict[str, Any] | str]]:
-    """Name and header of every checkpoint, newest first; in place of a header that does not read what is wrong."""
-    found: list[tuple[str, dict[str, Any] | str]] = []
-    for place in sorted(directory.glob("step-*"), reverse=True):
+def read_headers(directory: Path) -> list[tuple[str, dict[str, Any] | str]]:
+    """Return name and header of every checkpoint, newest first. A message replaces a header that cannot be read."""
+    headers: list[tuple[str, dict[str, Any] | str]] = []
+    for path in sorted(directory.glob("step-*"), reverse=True):
         try:
-            content = json.loads((place / HEADER).read_text("utf-8"))
-            missing = {"made_from", "made_by", "position", "extra", "best"} - set(content)
-            found.append((place.name, f"{HEADER} lacks {', '.join(sorted(missing))}" if missing else content))
+            header = json.loads((path / HEADER).read_text("utf-8"))
+            missing = {"made_from", "made_by", "position", "extra", "best"} - set(header)
+            headers.append((path.name, f"{HEADER} lacks {', '.join(sorted(missing))}" if missing else header))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-            found.append((place.name, f"{HEADER}: {error}"))
-    return found
-
-
-def _besides(newest: Path) -> list[Path]:
-    """The checkpoints that need not be kept: all but the two newest, and those of later steps, which did not load."""
-    until_now = sorted(place for place in newest.parent.glob("step-*") if place.name <= newest.name)
-    return [place for place in newest.parent.glob("step-*") if place not in until_now[-KEPT:]]
-
-
-def _remove(place: Path) -> None:
-    """Remove a checkpoint; what a kill leaves of it does not look like one."""
-    if place.exists():
-        away = place.with_name(f".{place.name}.removed")
-        shutil.rmtree(away, ignore_errors=True)
-        place.rename(away)
-        shutil.rmtree(away)
-
-
-def _flush(directory: Path) -> None:
-    """Make the names in a directory last."""
-    number = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+            headers.append((path.name, f"{HEADER}: {error}"))
+    return headers

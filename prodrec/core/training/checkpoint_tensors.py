@@ -1,57 +1,55 @@
-"""All tensors that training changes, by name: what a checkpoint holds.
+"""The tensors that training changes, by name. A checkpoint contains these:
 
 network.NAME            parameters and buffers
-optimizer.NAME.KEY      what the optimiser keeps for a parameter: momentum_buffer; exp_avg, exp_avg_sq, step
-average.NAME            the moving average, where there is one
-best.NAME               the best weights so far, where they are kept
+optimizer.NAME.KEY      state of the optimizer for a parameter: momentum_buffer; exp_avg, exp_avg_sq, step
+average.NAME            the moving average, if there is one
+best.NAME               the best weights so far, if the run keeps them
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prodrec.core.base.dist import Shard
-
-if TYPE_CHECKING:
-    from prodrec.core.training.loop import TrainState
+from prodrec.core.training.train_state import TrainState
 
 
-def state_of(train_state: TrainState, best: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Shard]]:
-    """The tensors themselves, not copies, and what this rank holds of those that the ranks share by rows."""
-    begin(train_state.optimizer)
-    of_network = train_state.network.shards()
-    tensors, shards = {}, {}
+def checkpoint_tensors(
+    train_state: TrainState, best_weights: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Shard]]:
+    """Return the tensors, detached but not copied, and the shards of those of which this rank stores only some rows."""
+    initialize_optimizer_state(train_state.optimizer)
+    network_shards = train_state.network.shards()
+    tensors: dict[str, Tensor] = {}
+    shards: dict[str, Shard] = {}
+
+    def add(name: str, tensor: Tensor, parameter_name: str) -> None:
+        tensors[name] = tensor.detach()
+        if parameter_name in network_shards:
+            shards[name] = network_shards[parameter_name]
+
     for name, tensor in train_state.network.state_dict().items():
-        tensors[f"network.{name}"] = tensor
-        if name in of_network:
-            shards[f"network.{name}"] = of_network[name]
-    for name, parameter in cast(nn.Module, train_state.network).named_parameters():
-        shard = of_network.get(name)
-        for key, value in train_state.optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{name}.{key}"] = value
-            if shard is not None and value.shape[:1] == parameter.shape[:1]:  # a count of steps has no rows
-                shards[f"optimizer.{name}.{key}"] = shard
-    average = train_state.average.state_dict() if train_state.average is not None else {}
-    for name, tensor in average.items():
-        tensors[f"average.{name}"] = tensor
-        if name.removeprefix("module.") in of_network:
-            shards[f"average.{name}"] = of_network[name.removeprefix("module.")]
-    for name, tensor in best.items():
-        tensors[f"best.{name}"] = tensor
-        if name in of_network:
-            shards[f"best.{name}"] = of_network[name]
-    return {name: tensor.detach() for name, tensor in tensors.items()}, shards
+        add(f"network.{name}", tensor, name)
+    for name, parameter in train_state.network.named_parameters():
+        for key, tensor in train_state.optimizer.state.get(parameter, {}).items():
+            has_rows = tensor.shape[:1] == parameter.shape[:1]  # AdamW's number of steps has none
+            add(f"optimizer.{name}.{key}", tensor, name if has_rows else "")
+    if train_state.average is not None:
+        for name, tensor in train_state.average.state_dict().items():
+            add(f"average.{name}", tensor, name.removeprefix("module."))
+    for name, tensor in best_weights.items():
+        add(f"best.{name}", tensor, name)
+    return tensors, shards
 
 
-def begin(optimizer: torch.optim.Optimizer) -> None:
-    """Give every parameter that has none the state in which its first step would begin, all zeros.
+def initialize_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
+    """Give every parameter without state the state that precedes its first step, all zeros.
 
-    So a checkpoint of step 0 has the same tensors as any other. The steps are the same: SGD's first momentum is the
-    gradient itself, and 0.9 · 0 + gradient is that; AdamW begins with zeros anyway.
+    A checkpoint of step 0 then has the same tensors as a later one. The steps do not change: the first momentum of SGD
+    is the gradient itself, which 0.9 · 0 + gradient equals, and AdamW starts with zeros anyway.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:

@@ -1,62 +1,73 @@
-"""One training at a time in a run directory: who trains holds a lock on a file in it, until it ends or is killed."""
+"""A lock on a run directory, so that one job trains in it at a time.
+
+The operating system releases the lock when the process ends, also after a kill, and forked data loaders do not inherit
+it (filelock 3.30 and later). A file beside the lock names the process that has it:
+
+    .lock         locked by filelock
+    .lock-holder  "process PID on HOST"
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import RunLocked
 
-NAME = ".lock"
+LOCK_NAME = ".lock"
+HOLDER_NAME = ".lock-holder"
+
+SECONDS_TO_RETRY = 0.2
+"""How long a lock is tried. A process that releases it at this moment takes milliseconds."""
 
 
 @contextmanager
-def sole_use(directory: Path) -> Iterator[None]:
-    """Hold `directory` for this job; all ranks call it. Raises RunLocked on all of them where another job holds it."""
-    held = dist.run_on_main(lambda: _take(directory))
-    try:
+def lock_run(directory: Path) -> Iterator[None]:
+    """Lock `directory` for this job. All ranks must call this. Raise RunLocked on all ranks if another job has it."""
+    with ExitStack() as stack:
+
+        def lock() -> None:
+            stack.enter_context(lock_directory(directory))
+
+        dist.run_on_main(lock)
         yield
-    finally:
-        if dist.is_main():
-            _leave(directory, held)
 
 
 @contextmanager
-def held_by_this_process(directory: Path) -> Iterator[None]:
-    """Hold `directory` for the one process that asks. Raises RunLocked."""
-    held = _take(directory)
+def lock_directory(directory: Path) -> Iterator[None]:
+    """Lock `directory` for this process. Raise RunLocked if another process has the lock.
+
+    A file system without locks is used without one.
+    """
+    path, holder = directory / LOCK_NAME, directory / HOLDER_NAME
+    # no fallback to a soft lock, a file that would remain after a kill and block the next job
+    lock = FileLock(path, timeout=SECONDS_TO_RETRY, fallback_to_soft=False)
     try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunLocked(f"{directory} is being trained by {_read(holder)}; wait for it, or stop it first.") from error
+    except (OSError, NotImplementedError) as error:
+        has_locks = isinstance(error, PermissionError) or not path.exists()
+        if has_locks:  # the lock file could not be created
+            raise
+    try:
+        with suppress(OSError):  # a full disk does not prevent locking
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
         yield
     finally:
-        _leave(directory, held)
+        holder.unlink(missing_ok=True)
+        if os.name != "nt":  # on Windows, filelock removes the lock file
+            path.unlink(missing_ok=True)  # before the release: afterwards it may be the lock of another process
+        lock.release()
 
 
-def _take(directory: Path) -> int:
-    """The number of the locked file. The lock is this process's: those that load photos, forked later, have no part."""
-    path = directory / NAME
-    while True:
-        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.lockf(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            holder = os.pread(number, 200, 0).decode(errors="replace") or "another process"
-            os.close(number)
-            raise RunLocked(f"{directory} is being trained by {holder}; wait for it, or stop it first.") from error
-        except OSError:
-            return number  # a file system without locks: nothing can be known
-        if path.exists() and path.stat().st_ino == os.fstat(number).st_ino:
-            with suppress(OSError):  # a full disk locks all the same
-                os.truncate(number, 0)
-                os.pwrite(number, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-            return number
-        os.close(number)  # whoever held it has just left and removed it
-
-
-def _leave(directory: Path, number: int) -> None:
-    (directory / NAME).unlink(missing_ok=True)
-    os.close(number)
+def _read(holder: Path) -> str:
+    with suppress(OSError):
+        return holder.read_text("utf-8") or "another process"
+    return "another process"

@@ -1,84 +1,44 @@
-"""The training loop: a generator that yields steps. Saving, drawing and logging stay with the caller.
+"""The training loop: a generator that yields steps. The caller validates, saves and logs between them.
 
-One step is one update of the weights: `accumulate` batches forward and backward, then the optimiser. On several ranks
-each has its share of every batch, and all make the same steps.
+A step is one update of the weights: forward and backward over `accumulate` batches, then the optimizer. On several
+ranks each rank has its shard of every batch, and all ranks make the same steps.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch
-from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
+from prodrec.core.training.data_parallel import DataParallelLoss, all_reduce_losses, clip_gradients
+from prodrec.core.training.schedule import count_steps, count_steps_per_epoch, learning_rate
+from prodrec.core.training.train_state import TrainState
 
+EpochBatches = Callable[[int, int], Iterator[Batch]]
+"""Called with an epoch and a number of batches to skip. Returns the other batches of the epoch, on the device."""
 
-class Losses(Protocol):
-    """What a network answers to `loss(batch)`: the scalar to minimise, and its terms by name, detached.
-
-    Of a batch that is one rank's share of a larger one, its share of that one's mean losses.
-    """
-
-    @property
-    def total(self) -> Tensor: ...
-    @property
-    def terms(self) -> dict[str, Tensor]: ...
-
-
-class TopK(Protocol):
-    """The best classes of every level, best first: class numbers [B, K]; scores [B, m] of every attribute's states."""
-
-    @property
-    def classes(self) -> dict[str, Tensor]: ...
-    @property
-    def attribute_scores(self) -> dict[str, Tensor]: ...
-
-
-class Classifier(Protocol):
-    """What the plan tells of a classifier."""
-
-    shard: dist.Shard | None
-
-    @property
-    def can_update_in_backward(self) -> bool: ...
-    def describe(self, rows: int, dtype: torch.dtype) -> str: ...
-    def buffer_bytes(self, rows: int, dtype: torch.dtype) -> int: ...
-
-
-class Network(Protocol):
-    """What training asks of a network (an nn.Module): it never sees logits, only losses and best classes.
-
-    shards: the parameters of which this rank holds some rows only; fuse: update classifiers within backward.
-    """
-
-    def loss(self, batch: Batch) -> Losses: ...
-    def top_k(self, batch: Batch, k: int) -> TopK: ...
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]: ...
-    def classifiers(self) -> Mapping[str, Classifier]: ...
-    def shards(self) -> Mapping[str, dist.Shard]: ...
-    def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None: ...
-    def train(self) -> Any: ...
-    def eval(self) -> Any: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def load_state_dict(self, weights: dict[str, Tensor]) -> Any: ...
+Flags = Callable[[], dict[str, bool]]
+"""Called once in every step. Returns flags of this rank, such as a request to stop."""
 
 
 @dataclass
 class Position:
-    """Where training stands; all of it is saved in a checkpoint."""
+    """The progress of a training. A checkpoint saves it.
+
+    epoch, batch: the next batch: its epoch, and its number in the epoch, from 0
+    step:         number of steps made
+    sums, count:  sums of the losses of this epoch's steps by name, and the number of these steps
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -86,13 +46,32 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
 
+    def add_step(self, batches: int, losses: dict[str, float]) -> None:
+        """Add a step of `batches` batches and its losses."""
+        self.batch += batches
+        self.step += 1
+        self.count += 1
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def mean_losses(self) -> dict[str, float]:
+        """Return the mean losses of this epoch's steps."""
+        return {name: value / self.count for name, value in self.sums.items()}
+
+    def start_next_epoch(self) -> None:
+        """Move to the first batch of the next epoch."""
+        self.epoch, self.batch, self.sums, self.count = self.epoch + 1, 0, {}, 0
+
 
 @dataclass(frozen=True)
 class Step:
-    """One update that has just been made, as number `step` (from 1) of all, in epoch `epoch` (from 1).
+    """A step that was made.
 
-    `losses` are those of this step over the `photos` of all ranks; `epoch_losses` the means over the epoch so far;
-    `flags` those that were raised on any rank.
+    step, epoch:  its number and its epoch, both from 1
+    photos:       number of photos, on all ranks
+    losses:       mean losses over these photos, by name; "loss" is the one that is minimised
+    epoch_losses: mean losses of the epoch up to here
+    flags:        names of the flags that are set on any rank
     """
 
     step: int
@@ -105,51 +84,6 @@ class Step:
     flags: frozenset[str] = frozenset()
 
 
-@dataclass
-class TrainState:
-    """A network in training, with all that a checkpoint must hold."""
-
-    network: Network
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
-    config: TrainingConfig
-    device: torch.device
-    dtype: torch.dtype
-    channels_last: bool
-
-    @property
-    def network_to_save(self) -> Network:
-        """The network whose weights are validated and saved: the moving average where there is one."""
-        return cast(Network, self.average.module) if self.average is not None else self.network
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16)
-
-
-def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of update number `step` (from 0): a linear warm-up to lr, then the schedule."""
-    epochs_done = step / steps_per_epoch
-    if epochs_done < config.warmup_epochs:
-        return config.lr * (step + 1) / math.ceil(config.warmup_epochs * steps_per_epoch)
-    if config.schedule == "step":
-        return float(config.lr * config.decay_factor ** math.floor(epochs_done / config.decay_every + 1e-9))
-    if config.schedule == "cosine":
-        share = (epochs_done - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
-        return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-    return config.lr
-
-
-def steps_in_all(config: TrainingConfig, batches_per_epoch: int) -> int:
-    """Number of updates of the whole training; an epoch's last update may have fewer batches."""
-    whole, part = divmod(config.epochs, 1)
-    per_epoch = math.ceil(batches_per_epoch / config.accumulate)
-    return int(whole) * per_epoch + math.ceil(part * per_epoch - 1e-9)
-
-
-EpochBatches = Callable[[int, int], Iterator[Batch]]  # (epoch, batches to skip) -> batches on the device
-Flags = Callable[[], dict[str, bool]]
-
-
 def train_steps(
     train_state: TrainState,
     epoch_batches: EpochBatches,
@@ -158,76 +92,83 @@ def train_steps(
     position: Position,
     flags: Flags = dict,
 ) -> Iterator[Step]:
-    """Train from `position` to the end, yielding each Step after its update; `position` stands after that update.
+    """Train from `position` to the end and yield every step. When a step is yielded, `position` is after it.
 
-    On several ranks `epoch_batches` gives this rank's share of every batch. `flags` is asked in every step; those that
-    are raised on any rank stand in Step.flags on all. Raises ProdrecError where the loss is no longer finite.
+    epoch_batches: on several ranks, the shards of this rank
+    flags:         see Step.flags
+
+    Raise ProdrecError, before the weights change, if the loss is not finite, or the norm of a clipped gradient.
     """
     config = train_state.config
-    per_epoch = math.ceil(batches_per_epoch / config.accumulate)
-    last = steps_in_all(config, batches_per_epoch)
-    loss_of = SummedLoss(train_state.network, compiled=config.compile)
-    while position.step < last:
+    steps_per_epoch = count_steps_per_epoch(config, batches_per_epoch)
+    last_step = count_steps(config, batches_per_epoch)
+    loss_function = DataParallelLoss(train_state.network, compiled=config.compile)
+    while position.step < last_step:
         train_state.network.train()
-        epoch, ends_epoch = position.epoch + 1, False
         batches = epoch_batches(position.epoch, position.batch)
+        ends_epoch = False
         while not ends_epoch:
-            rate = learning_rate(config, position.step, per_epoch)
-            group = list(itertools.islice(batches, min(config.accumulate, batches_per_epoch - position.batch)))
-            losses, raised = _update(train_state, loss_of, group, rate, step=position.step, flags=flags)
-            means = _move(position, len(group), losses)
-            ends_epoch = position.batch == batches_per_epoch or position.step == last
+            lr = learning_rate(config, position.step, steps_per_epoch)
+            remaining = batches_per_epoch - position.batch
+            step_batches = list(itertools.islice(batches, min(config.accumulate, remaining)))
+            losses, set_flags = _update(train_state, loss_function, step_batches, lr, step=position.step, flags=flags)
+            position.add_step(len(step_batches), losses)
+            epoch, epoch_losses = position.epoch + 1, position.mean_losses()
+            ends_epoch = position.batch == batches_per_epoch or position.step == last_step
             if ends_epoch:
-                position.epoch, position.batch, position.sums, position.count = epoch, 0, {}, 0
-            photos = sum(batch.global_size for batch in group)
-            yield Step(position.step, epoch, photos, rate, losses, means, ends_epoch, raised)
+                position.start_next_epoch()
+            photos = sum(batch.global_size for batch in step_batches)
+            yield Step(position.step, epoch, photos, lr, losses, epoch_losses, ends_epoch, set_flags)
 
 
 def _update(
-    train_state: TrainState, loss_of: SummedLoss, group: list[Batch], rate: float, *, step: int, flags: Flags
+    train_state: TrainState,
+    loss_function: DataParallelLoss,
+    batches: list[Batch],
+    lr: float,
+    *,
+    step: int,
+    flags: Flags,
 ) -> tuple[dict[str, float], frozenset[str]]:
-    """Forward and backward over the batches of one step, then one update. Mean losses over its photos, by part."""
-    config = train_state.config
-    for parameters in train_state.optimizer.param_groups:
-        parameters["lr"] = rate * parameters["scale"]
-    train_state.optimizer.zero_grad(set_to_none=True)
-    photos = sum(batch.global_size for batch in group)
-    sums: dict[str, Tensor] = {}
-    for number, batch in enumerate(group):
+    """Update the weights once. Return the mean losses over the photos of all `batches`, and the flags that are set."""
+    config, optimizer = train_state.config, train_state.optimizer
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["scale"]
+    optimizer.zero_grad(set_to_none=True)
+    photos = sum(batch.global_size for batch in batches)
+    local_losses: dict[str, Tensor] = {}
+    for index, batch in enumerate(batches):
+        is_last = index == len(batches) - 1
         share = batch.global_size / photos
-        seed_batch(config.seed, step, number)
-        with nullcontext() if batch is group[-1] else loss_of.gradients_stay():
+        seed_batch(config.seed, step, index)
+        with nullcontext() if is_last else loss_function.no_sync():
             with train_state.autocast():
-                found = loss_of(batch)
-            (found.total * share).backward()  # type: ignore[no-untyped-call]
-        for name, value in {"loss": found.total.detach(), **found.terms}.items():
-            sums[name] = sums.get(name, 0) + value * share
-    losses, raised = add_up_losses(sums, flags())
-    if not math.isfinite(losses["loss"]):
-        became = losses["loss"]
-        raise ProdrecError(f"the loss became {became} at learning rate {rate:g}; try a lower lr, or warmup_epochs.")
+                batch_losses = loss_function(batch)
+            for name, value in {"loss": batch_losses.total.detach(), **batch_losses.terms}.items():
+                local_losses[name] = local_losses.get(name, 0) + value * share
+            if is_last:  # this backward may update classifiers: all ranks check the loss before it
+                losses, set_flags = all_reduce_losses(local_losses, flags())
+                _check_finite("loss", losses["loss"], lr=lr)
+            (batch_losses.total * share).backward()  # type: ignore[no-untyped-call]
     if config.clip_norm is not None:
-        clip_gradients(train_state.network, config.clip_norm)
-    train_state.optimizer.step()
+        norm = clip_gradients(train_state.network, config.clip_norm)
+        _check_finite("norm of the gradient", float(norm), lr=lr)
+    optimizer.step()
     if train_state.average is not None:
         train_state.average.update_parameters(cast(nn.Module, train_state.network))
-    return losses, raised
+    return losses, set_flags
 
 
-def seed_batch(seed: int, step: int, number: int) -> None:
-    """Seed torch's generators for batch `number` of update `step` on this rank.
+def _check_finite(name: str, value: float, *, lr: float) -> None:
+    """Raise ProdrecError if `value`, which is equal on all ranks, is not finite."""
+    if not math.isfinite(value):
+        raise ProdrecError(f"the {name} became {value} at learning rate {lr:g}; try a lower lr, or warmup_epochs.")
 
-    What is random in training depends on these alone, so that a resumed run needs to know no state of a generator.
+
+def seed_batch(seed: int, step: int, index: int) -> None:
+    """Seed torch's generators for batch `index` of a step on this rank.
+
+    The random numbers of training depend on these arguments alone, so a checkpoint contains no state of a generator.
     """
-    mixed = np.random.SeedSequence((seed, step, number, dist.rank()))
-    torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
-
-
-def _move(position: Position, batches: int, losses: dict[str, float]) -> dict[str, float]:
-    """Count the step; the mean losses of the epoch so far."""
-    position.batch += batches
-    position.step += 1
-    position.count += 1
-    for name, value in losses.items():
-        position.sums[name] = position.sums.get(name, 0.0) + value
-    return {name: value / position.count for name, value in position.sums.items()}
+    sequence = np.random.SeedSequence((seed, step, index, dist.rank()))
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))

@@ -1,46 +1,53 @@
-"""What a training will take, measured on a few photos before it starts: parameters, memory, time."""
+"""The cost of a training before it starts: parameters and memory, counted, and time, measured on a few photos."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
 from prodrec.core.base import dist
-from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.loop import Position, TrainState, steps_in_all, train_steps
-from prodrec.core.training.setup import why_not_fused
+from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.probe import Probe
+from prodrec.core.training.protocols import Network
+from prodrec.core.training.schedule import count_steps
+from prodrec.core.training.train_state import TrainState, reason_against_fused_update
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
-PROBE_PHOTOS = 32
-PROBE_STEPS = 3
-
 
 @dataclass(frozen=True)
-class PlannedClassifier:
-    """How the loss of a classifier is computed, and why it is not updated within the backward pass, or None."""
+class ClassifierPlan:
+    """How the loss of a classifier is computed.
+
+    name:         module name in the network
+    description:  number of classes, sharding and memory
+    not_fused:    why the classifier is updated after backward, or None if it is updated within backward
+    scores_bytes: memory for the scores of a batch
+    """
 
     name: str
-    way: str
+    description: str
     not_fused: str | None
+    scores_bytes: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes in bytes, of every rank; times in seconds.
+    """The cost of a training. Sizes are in bytes on one rank, times in seconds.
 
-    Memory leaves out what the libraries themselves take, and the copy of weights and optimiser state that is made while
-    a checkpoint is written, which is done without where there is no room.
+    parameters:      number of parameters by part of the network, with the rows of all ranks
+    trainable:       number of those that are trained
+    copies_bytes:    copies of the weights for `ema` and `keep=best`
+    photos_per_rank: photos of a batch on one rank
 
-    photos_per_rank: of every batch; copies: of the weights, those of `ema` and of `keep=best`.
+    The memory excludes the libraries themselves, and the copy of weights and optimizer state that is made while a
+    checkpoint is written (without memory for it, training waits instead).
     """
 
     parameters: dict[str, int]
@@ -55,7 +62,7 @@ class Plan:
     device: str
     ranks: int
     photos_per_rank: int
-    classifiers: list[PlannedClassifier]
+    classifiers: list[ClassifierPlan]
     train_photos: int
     validation_photos: int
     steps: int
@@ -64,129 +71,93 @@ class Plan:
     seconds: float
 
     @property
-    def bytes_in_all(self) -> int:
+    def total_bytes(self) -> int:
+        """Memory of a rank."""
         weights = self.weights_bytes + self.copies_bytes
         return weights + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes + self.scores_bytes
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "bytes_in_all": self.bytes_in_all}
+        """Return plain values, as `prodrec train --plan --json` prints them."""
+        classifiers = [{"name": c.name, "way": c.description, "not_fused": c.not_fused} for c in self.classifiers]
+        return {**asdict(self), "classifiers": classifiers, "bytes_in_all": self.total_bytes}
 
 
 def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, streams: int = 1) -> Plan:
-    """Run a few steps on a few real photos and scale up. Changes the train_state's weights: train a fresh one.
+    """Return the plan of a training. All ranks must call this together.
 
-    All ranks run them together. streams: how often the deepest classifier sees a photo, 2 with titles.
+    train_state: is changed by the measured steps, so do not train it afterwards
+    streams:     number of feature vectors per photo that the deepest classifier sees: 2 with titles
     """
-    config, rows = train_state.config, dataset.rows("train")
-    batches = math.ceil(len(rows) / config.batch_size)
-    share = math.ceil(min(config.batch_size, len(rows)) / dist.world_size())
-    probe = min(share, PROBE_PHOTOS) if dataset.photos is not None else share
-    source = RowBatches(dataset, photos, augment=True, seed=config.seed)
+    config, network, ranks = train_state.config, train_state.network, dist.world_size()
+    train_photos, validation_photos = (len(dataset.rows(split)) for split in ("train", "validation"))
+    batches = math.ceil(train_photos / config.batch_size)
+    photos_per_rank = math.ceil(min(config.batch_size, train_photos) / ranks)
 
-    def batch_of(size: int) -> Batch:
-        batch = source.batch(rows[:size]).to_device(train_state.device, photos, channels_last=train_state.channels_last)
-        return replace(batch, global_size=size * dist.world_size())
+    probe = Probe(train_state, dataset, photos, photos_per_rank=photos_per_rank)
+    activations_bytes = probe.activation_bytes()
+    seconds_per_batch = probe.seconds_per_batch()
+    # a forward pass alone takes about a third of forward, backward and update
+    validation_batches = validation_photos / (3 * photos_per_rank * ranks)
+    seconds_per_epoch = seconds_per_batch * (batches + validation_batches)
 
-    activations = _activations(train_state, batch_of(probe)) / probe * share
-    seconds_per_batch = _seconds(train_state, batch_of, share=share, probe=probe)
-    validation = len(dataset.rows("validation"))
-    # forward alone is about a third of forward, backward and update
-    seconds_per_epoch = seconds_per_batch * (batches + validation / (3 * share * dist.world_size()))
-    fused, classifiers, scores_bytes = _classifiers(train_state, share=share, streams=streams)
-    named = dict(cast(nn.Module, train_state.network).named_parameters())
-    bytes_of = {name: p.numel() * p.element_size() for name, p in named.items()}
-    trainable = [name for name, p in named.items() if p.requires_grad]
-    whole = {name: _whole(p, train_state.network.shards().get(name)) for name, p in named.items()}
-    parameters: dict[str, int] = {}
-    for name, count in whole.items():
-        part = name.split(".")[0]
-        parameters[part] = parameters.get(part, 0) + count
-    states = (1 if config.momentum else 0) if config.optimizer == "sgd" else 2
+    classifiers = _plan_classifiers(train_state, photos_per_rank=photos_per_rank, streams=streams)
+    fused = {f"{c.name}.{parameter}" for c in classifiers if c.not_fused is None for parameter in ("weight", "bias")}
+    sizes = {name: p.numel() * p.element_size() for name, p in network.named_parameters()}
+    trainable = {name for name, p in network.named_parameters() if p.requires_grad}
+    counts = _count_parameters(network)
+    by_part: Counter[str] = Counter()
+    for name, count in counts.items():
+        by_part[name.split(".")[0]] += count
+    copies = (train_state.average is not None) + (config.keep == "best")
     return Plan(
-        parameters=parameters,
-        trainable=sum(whole[name] for name in trainable),
-        weights_bytes=sum(bytes_of.values()),
-        copies_bytes=sum(bytes_of.values()) * ((train_state.average is not None) + (config.keep == "best")),
-        gradients_bytes=sum(bytes_of[name] for name in trainable if name not in fused),
-        optimizer_bytes=sum(bytes_of[name] for name in trainable) * states,
-        activations_bytes=round(activations),
-        scores_bytes=scores_bytes,
-        precision="bf16" if train_state.dtype is torch.bfloat16 else "fp32",
+        parameters=dict(by_part),
+        trainable=sum(counts[name] for name in trainable),
+        weights_bytes=sum(sizes.values()),
+        copies_bytes=sum(sizes.values()) * copies,
+        gradients_bytes=sum(sizes[name] for name in trainable - fused),
+        optimizer_bytes=sum(sizes[name] for name in trainable) * _optimizer_states(config),
+        activations_bytes=activations_bytes,
+        scores_bytes=sum(classifier.scores_bytes for classifier in classifiers),
+        precision="bf16" if train_state.precision.dtype is torch.bfloat16 else "fp32",
         device=train_state.device.type,
-        ranks=dist.world_size(),
-        photos_per_rank=share,
+        ranks=ranks,
+        photos_per_rank=photos_per_rank,
         classifiers=classifiers,
-        train_photos=len(rows),
-        validation_photos=validation,
-        steps=steps_in_all(config, batches),
+        train_photos=train_photos,
+        validation_photos=validation_photos,
+        steps=count_steps(config, batches),
         seconds_per_step=seconds_per_batch * config.accumulate,
         seconds_per_epoch=seconds_per_epoch,
         seconds=seconds_per_epoch * config.epochs,
     )
 
 
-def _seconds(train_state: TrainState, batch_of: Callable[[int], Batch], *, share: int, probe: int) -> float:
-    """Seconds of a batch of `share` photos a rank, from steps of `probe` photos and, where that is less, of fewer.
-
-    A step costs so much a photo, and so much however few there are, as for the weights of very many classes.
-    """
-    once = replace(train_state, config=replace(train_state.config, epochs=1.0, warmup_epochs=0.0, accumulate=1))
-    fewer = max(1, probe // 4)
-    sizes = [probe] if probe == share else [fewer, probe]
-    times = {}
-    for size in sizes:
-        steps = train_steps(
-            once,
-            lambda _epoch, _skip, size=size: (batch_of(size) for _ in range(PROBE_STEPS)),  # type: ignore[misc]
-            batches_per_epoch=PROBE_STEPS,
-            position=Position(),
-        )
-        taken = []
-        for _ in range(PROBE_STEPS):
-            started = time.perf_counter()
-            next(steps)
-            taken.append(time.perf_counter() - started)
-        times[size] = min(taken[1:])
-    if sizes == [share] or fewer == probe:
-        return times[probe] * share / probe
-    each = max(0.0, (times[probe] - times[fewer]) / (probe - fewer))
-    return times[probe] + each * (share - probe)
-
-
-def _classifiers(train_state: TrainState, *, share: int, streams: int) -> tuple[set[str], list[PlannedClassifier], int]:
-    """The parameters that are updated within backward, what to tell of every classifier, bytes of all their scores."""
-    fused: set[str] = set()
-    found, scores_bytes = [], 0
-    classifiers = train_state.network.classifiers()
+def _plan_classifiers(train_state: TrainState, *, photos_per_rank: int, streams: int) -> list[ClassifierPlan]:
+    plans: list[ClassifierPlan] = []
+    dtype, classifiers = train_state.precision.dtype, train_state.network.classifiers()
     for number, (name, classifier) in enumerate(classifiers.items(), start=1):
-        seen = share if classifier.shard is None else share * dist.world_size()
-        why = why_not_fused(train_state.config)
-        if why is None and not classifier.can_update_in_backward:
-            why = f"its gradient is added up over {dist.world_size()} ranks"
-        if why is None:
-            fused |= {f"{name}.weight", f"{name}.bias"}
-        rows = seen * (streams if number == len(classifiers) else 1)
-        found.append(PlannedClassifier(name, classifier.describe(rows, train_state.dtype), why))
-        scores_bytes += classifier.buffer_bytes(rows, train_state.dtype)
-    return fused, found, scores_bytes
+        not_fused = reason_against_fused_update(train_state.config)
+        if not_fused is None and not classifier.can_update_in_backward:
+            not_fused = f"its gradient is added up over {dist.world_size()} ranks"
+        rows = photos_per_rank if classifier.shard is None else photos_per_rank * dist.world_size()
+        if number == len(classifiers):
+            rows *= streams
+        description, scores_bytes = classifier.describe(rows, dtype), classifier.buffer_bytes(rows, dtype)
+        plans.append(ClassifierPlan(name, description, not_fused, scores_bytes))
+    return plans
 
 
-def _whole(parameter: nn.Parameter, shard: dist.Shard | None) -> int:
-    """Numbers in a parameter, all its rows wherever they are."""
-    return parameter.numel() if shard is None else shard.rows * math.prod(parameter.shape[1:])
+def _count_parameters(network: Network) -> dict[str, int]:
+    """Return the number of elements of every parameter, with the rows of all ranks."""
+    shards = network.shards()
+    return {
+        name: shards[name].rows * math.prod(p.shape[1:]) if name in shards else p.numel()
+        for name, p in network.named_parameters()
+    }
 
 
-def _activations(train_state: TrainState, batch: Batch) -> int:
-    """Bytes that autograd keeps for the backward of one batch, without the weights."""
-    weights = {p.untyped_storage().data_ptr() for p in cast(nn.Module, train_state.network).parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), train_state.autocast():
-        train_state.network.loss(batch)
-    return sum(kept.values())
+def _optimizer_states(config: TrainingConfig) -> int:
+    """Return how many numbers the optimizer keeps for a weight."""
+    if config.optimizer == "adamw":
+        return 2
+    return 1 if config.momentum else 0

@@ -1,8 +1,8 @@
-"""How good the network is on the validation photos, without titles, as it is deployed.
+"""Accuracies of the network on the validation photos, without titles, as in deployment.
 
-On several ranks every batch is divided among them, and what they count is added up.
+On several ranks, each counts its shard of every batch, and the counts are summed.
 
-Shapes: B rows of a batch.
+Shapes: B rows of a batch, K best classes, m states of an attribute.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
-from prodrec.core.base.accuracy import accuracy, mean_class_accuracy
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.loop import TopK, TrainState
+from prodrec.core.training.protocols import TopK
+from prodrec.core.training.train_state import TrainState
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 class Validation:
     """Accuracies over the validation photos.
 
-    top1, and macc (the mean over classes that have photos), of the deepest level that the network predicts, or of a
-    network that predicts attributes alone the means over those; others: top-1 of every other task, `level NAME` or
-    `attribute NAME`. An attribute that no validation photo is labelled with has no accuracy and is left out.
+    top1:   accuracy over photos at the deepest level that the network predicts
+    macc:   mean accuracy over the classes of this level that have photos
+    others: top-1 of every other task, `level NAME` or `attribute NAME`
+
+    For a network that predicts attributes alone, top1 and macc are means over the attributes. An attribute without
+    labels on the validation photos is ignored.
     """
 
     top1: float
@@ -38,88 +41,89 @@ class Validation:
     others: dict[str, float] = field(default_factory=dict)
 
     def as_columns(self) -> dict[str, float]:
-        """The columns of history.csv."""
+        """Return the columns of history.csv."""
         others = {f"validation_top1 {name}": value for name, value in self.others.items()}
         return {"validation_top1": self.top1, "validation_macc": self.macc, **others}
 
 
-@dataclass
-class _Count:
-    """Photos of every class of one task, and how many of them are right, on this rank until `gather`."""
-
-    photos: NDArray[np.int64]
-    right: NDArray[np.int64]
-
-    def add(self, truth_B: NDArray[np.int64], best_B: NDArray[np.int64]) -> None:
-        """Count rows; those without a label (-1) are left out."""
-        known = truth_B >= 0
-        np.add.at(self.photos, truth_B[known], 1)
-        np.add.at(self.right, truth_B[known], best_B[known] == truth_B[known])
-
-    def gather(self) -> None:
-        """From here on, those of all ranks."""
-        for counts in (self.photos, self.right):
-            dist.all_reduce_sum(torch.from_numpy(counts))
-
-    @property
-    def accuracies(self) -> tuple[float, float]:
-        """Over photos, and the mean over classes with photos."""
-        return accuracy(self.right, self.photos), mean_class_accuracy(self.right, self.photos)
-
-
 def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
-    """Validate the weights that would be kept. None where no validation photo is labelled with what they predict."""
+    """Return the accuracies of the weights that would be saved, or None if no validation photo is labelled for them."""
     rows = dataset.rows("validation")
     if not len(rows):
         return None
-    network = train_state.network_to_save
+    network, counts = train_state.network_to_save, _TaskCounts(dataset)
     network.eval()
-    levels: dict[str, _Count] = {}
-    attributes: dict[str, _Count] = {}
     source = RowBatches(dataset, photos, augment=False)
     order = sequential_order(rows, batch_size=train_state.config.batch_size)
-    shares = local_shards(order)
-    # networks need a row to look at: a rank that has none left looks at one that another counts
-    seen = [share if len(share) else batch[:1] for share, batch in zip(shares, order, strict=True)]
+    shards = local_shards(order)
+    # A network needs at least one row: a rank with an empty shard predicts a row that another rank counts.
+    inputs = [shard if len(shard) else batch_rows[:1] for shard, batch_rows in zip(shards, order, strict=True)]
     with torch.inference_mode(), train_state.autocast():
-        for share, batch in zip(shares, load_batches(source, seen, workers=workers), strict=True):
-            batch = batch.to_device(train_state.device, photos, channels_last=train_state.channels_last)
-            _add(levels, attributes, network.top_k(batch, 1), batch, dataset, counted=slice(len(share)))
-    for count in (*levels.values(), *attributes.values()):
-        count.gather()
-    names = [level for level in dataset.taxonomy.levels if level in levels]
-    labelled = {name: count for name, count in attributes.items() if count.photos.any()}
-    others = {f"attribute {name}": count.accuracies[0] for name, count in labelled.items()}
-    if not names:
-        if not labelled:
-            return None
-        both = np.array([count.accuracies for count in labelled.values()])
-        return Validation(top1=float(both[:, 0].mean()), macc=float(both[:, 1].mean()), others=others)
-    top1, macc = levels[names[-1]].accuracies
-    return Validation(top1, macc, {**{f"level {level}": levels[level].accuracies[0] for level in names[:-1]}, **others})
+        for shard, batch in zip(shards, load_batches(source, inputs, workers=workers), strict=True):
+            batch = batch.to_device(train_state.device, photos, channels_last=train_state.precision.channels_last)
+            counts.add(network.top_k(batch, 1), batch, rows=slice(len(shard)))
+    return counts.accuracies()
 
 
-def _add(
-    levels: dict[str, _Count],
-    attributes: dict[str, _Count],
-    found: TopK,
-    batch: Batch,
-    dataset: Dataset,
-    *,
-    counted: slice,
-) -> None:
-    for level, classes_BK in found.classes.items():
-        column = dataset.taxonomy.levels.index(level)
-        count = _count(levels, level, dataset.taxonomy.count(level))
-        count.add(batch.labels_BL[counted, column].cpu().numpy(), classes_BK[counted, 0].cpu().numpy())
-    names = [attribute.name for attribute in dataset.attributes]
-    for name, scores_Bm in found.attribute_scores.items():
-        count = _count(attributes, name, scores_Bm.shape[1])
-        states_B = batch.attributes_BA[counted, names.index(name)].cpu().numpy() - 1
-        count.add(states_B, scores_Bm[counted].argmax(1).cpu().numpy())
+class _ClassCounts:
+    """Photos of every class of a task, and the correctly predicted ones. Both are int64 [classes]."""
+
+    def __init__(self, classes: int) -> None:
+        self.photos = np.zeros(classes, np.int64)
+        self.correct = np.zeros(classes, np.int64)
+
+    def add(self, labels_B: NDArray[np.int64], predictions_B: NDArray[np.int64]) -> None:
+        """Count the rows that have a label; -1 is none."""
+        labelled = labels_B >= 0
+        np.add.at(self.photos, labels_B[labelled], 1)
+        np.add.at(self.correct, labels_B[labelled], predictions_B[labelled] == labels_B[labelled])
+
+    def all_reduce(self) -> None:
+        """Sum the counts over the ranks."""
+        for counts in (self.photos, self.correct):
+            dist.all_reduce_sum(torch.from_numpy(counts))  # in place: the tensor shares the memory
+
+    @property
+    def accuracies(self) -> tuple[float, float]:
+        """The accuracy over photos, and the mean accuracy over the classes that have photos."""
+        seen = self.photos > 0
+        return float(self.correct.sum() / self.photos.sum()), float((self.correct[seen] / self.photos[seen]).mean())
 
 
-def _count(counts: dict[str, _Count], name: str, classes: int) -> _Count:
-    if name not in counts:
-        counts[name] = _Count(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
-    return counts[name]
+class _TaskCounts:
+    """The counts of every level and attribute that a network predicts."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.levels: dict[str, _ClassCounts] = {}
+        self.attributes: dict[str, _ClassCounts] = {}
+
+    def add(self, predictions: TopK, batch: Batch, *, rows: slice) -> None:
+        """Count some rows of a batch."""
+        for level, classes_BK in predictions.classes.items():
+            column = self.dataset.taxonomy.levels.index(level)
+            if level not in self.levels:
+                self.levels[level] = _ClassCounts(self.dataset.taxonomy.count(level))
+            self.levels[level].add(batch.labels_BL[rows, column].cpu().numpy(), classes_BK[rows, 0].cpu().numpy())
+        names = [attribute.name for attribute in self.dataset.attributes]
+        for name, scores_Bm in predictions.attribute_scores.items():
+            if name not in self.attributes:
+                self.attributes[name] = _ClassCounts(scores_Bm.shape[1])
+            labels_B = batch.attributes_BA[rows, names.index(name)].cpu().numpy() - 1  # 0 is an absent attribute
+            self.attributes[name].add(labels_B, scores_Bm[rows].argmax(1).cpu().numpy())
+
+    def accuracies(self) -> Validation | None:
+        """Return the accuracies over the counts of all ranks, or None if no photo is labelled."""
+        for counts in (*self.levels.values(), *self.attributes.values()):
+            counts.all_reduce()
+        levels = [level for level in self.dataset.taxonomy.levels if level in self.levels]
+        labelled = {name: counts for name, counts in self.attributes.items() if counts.photos.any()}
+        attribute_top1 = {f"attribute {name}": counts.accuracies[0] for name, counts in labelled.items()}
+        if levels:
+            top1, macc = self.levels[levels[-1]].accuracies
+            level_top1 = {f"level {level}": self.levels[level].accuracies[0] for level in levels[:-1]}
+            return Validation(top1, macc, {**level_top1, **attribute_top1})
+        if labelled:
+            both_A2 = np.array([counts.accuracies for counts in labelled.values()])
+            return Validation(float(both_A2[:, 0].mean()), float(both_A2[:, 1].mean()), attribute_top1)
+        return None

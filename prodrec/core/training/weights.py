@@ -1,15 +1,19 @@
-"""The weights of a finished run, model.safetensors: written by all ranks at once, read without being copied.
+"""The weights of a finished run, model.safetensors: written by all ranks together, and mapped from the disk.
 
-The format (https://huggingface.co/docs/safetensors): 8 bytes with the length of a JSON header, the header, then every
-tensor. Its writer wants all tensors in the memory of one process; here each rank writes the rows that it holds at their
-place in the one file, so that a classifier larger than a machine's memory becomes a plain file that one process opens.
+The format (https://huggingface.co/docs/safetensors) is the length of a JSON header in 8 bytes, the header, and the
+tensors. Each rank writes its own rows at their place in the file, so a classifier that is larger than the memory of a
+machine becomes a plain file that one process can open.
+
+This writer is our own because safetensors' `save_file` needs all tensors in one process, and torch's
+`consolidate_hf_safetensors_files` (2.14) writes everything twice, needs whole tensors in one process, and refuses
+tensors of integers.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,45 +23,58 @@ from prodrec.core.base.errors import BadArtefact, ProdrecError
 if TYPE_CHECKING:
     from torch import Tensor
 
-TYPES = ("int64", "float64", "float32", "int32", "bfloat16", "float16", "uint8", "bool")
-NAMES = ("I64", "F64", "F32", "I32", "BF16", "F16", "U8", "BOOL")
-"""In the order in which the format's own writer puts tensors, so that each stands at a multiple of its item size."""
+TYPE_NAMES = {
+    "int64": "I64",
+    "float64": "F64",
+    "float32": "F32",
+    "int32": "I32",
+    "bfloat16": "BF16",
+    "float16": "F16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+"""Names of the format for torch's types, in the order in which `save_file` writes them: large items first, so that each
+tensor starts at a multiple of its item size."""
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> None:
-    """Write `weights` to `path`; all ranks call it. `shards` says which rows this one holds of tensors that are shared.
+    """Write `weights` to `path` and flush them to the disk. All ranks must call this.
 
-    The same bytes whatever the number of ranks, on the disk on return. Raises ProdrecError on all ranks where one could
-    not write.
+    shards: the shards of this rank, by name, of weights of which it has only some rows
+
+    The bytes do not depend on the number of ranks, and equal those of `save_file`. Raise ProdrecError on all ranks if
+    one of them cannot write.
     """
-    start, starts = _layout(weights, shards)
-    _all_or_none(path, lambda: path.write_bytes(start) if dist.is_main() else None)
-    _all_or_none(path, lambda: _write_rows(path, weights, shards, starts))
+    header, offsets = _layout(weights, shards)
+    _run_on_all(path, lambda: path.write_bytes(header) if dist.is_main() else None)
+    _run_on_all(path, lambda: _write_rows(path, weights, shards, offsets))
 
 
 def _layout(weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> tuple[bytes, dict[str, int]]:
-    """What stands before the tensors, and where each of them begins in the file."""
-    from prodrec.core.training.checkpoint_shards import whole_shape
+    """Return the bytes in front of the tensors, and the offset of each tensor in the file."""
+    from prodrec.core.training.shards import global_shape
 
-    kinds = {name: TYPES.index(str(tensor.dtype).removeprefix("torch.")) for name, tensor in weights.items()}
+    types = list(TYPE_NAMES)
+    type_of = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in weights.items()}
     header: dict[str, Any] = {}
     end = 0
-    for name in sorted(weights, key=lambda name: (kinds[name], name)):
-        shape = whole_shape(weights[name], shards.get(name))
+    for name in sorted(weights, key=lambda name: (types.index(type_of[name]), name)):
+        shape = global_shape(weights[name], shards.get(name))
         begin, end = end, end + shape.numel() * weights[name].element_size()
-        header[name] = {"dtype": NAMES[kinds[name]], "shape": list(shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": TYPE_NAMES[type_of[name]], "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    before = len(text).to_bytes(8, "little") + text
-    return before, {name: len(before) + at["data_offsets"][0] for name, at in header.items()}
+    start = len(text).to_bytes(8, "little") + text
+    return start, {name: len(start) + entry["data_offsets"][0] for name, entry in header.items()}
 
 
 def _write_rows(
-    path: Path, weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard], starts: Mapping[str, int]
+    path: Path, weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard], offsets: Mapping[str, int]
 ) -> None:
+    """Write the rows of this rank. Rank 0 writes the tensors that are not sharded."""
     import torch
 
-    from prodrec.core.training.checkpoint_shards import pieces
+    from prodrec.core.training.shards import row_chunks
 
     with path.open("r+b") as file:
         for name, tensor in weights.items():
@@ -65,34 +82,34 @@ def _write_rows(
             if shard is None and not dist.is_main():
                 continue
             rows_ND = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
-            bytes_of_row = rows_ND[:1].numel() * rows_ND.element_size() if len(rows_ND) else 0
-            file.seek(starts[name] + (shard.first * bytes_of_row if shard else 0))
-            for rows in pieces(rows_ND):
+            row_bytes = rows_ND[:1].numel() * rows_ND.element_size() if len(rows_ND) else 0
+            file.seek(offsets[name] + (shard.first * row_bytes if shard else 0))
+            for rows in row_chunks(rows_ND):
                 file.write(rows_ND[rows].cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _all_or_none(path: Path, work: Any) -> None:
-    """Do this rank's work; where it fails on any rank, remove the file and raise on all."""
+def _run_on_all(path: Path, write: Callable[[], object]) -> None:
+    """Call `write` on all ranks. If it fails on any of them, remove the file and raise ProdrecError on all ranks."""
     problem = None
     try:
-        work()
+        write()
     except OSError as error:
         problem = str(error)
-    problems = [found for found in dist.all_gather(problem) if found]
+    problems = [text for text in dist.all_gather(problem) if text]
     if problems:
         if dist.is_main():
             path.unlink(missing_ok=True)
         raise ProdrecError(
-            f"{path} could not be written ({problems[0]}); the last checkpoint stands: go on with --resume."
+            f"{path} could not be written ({problems[0]}); the last checkpoint is complete: continue with --resume."
         )
 
 
 def map_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, mapped from the disk: what is used is read, and may be dropped again.
+    """Return the tensors of a weights file by name, mapped from the disk. Raise BadArtefact if the file is damaged.
 
-    Changing a tensor changes memory only. Raises BadArtefact where the file is damaged.
+    Pages are read when they are used, and the system may drop them again. Changing a tensor changes memory only.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -1,4 +1,4 @@
-"""A prepared drawn dataset, and a small network that is no model family: training must not care which one it trains."""
+"""A prepared dataset of the drawn catalogue, and a small network that belongs to no model family."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import TrainState
-from prodrec.core.training.setup import make_train_state
+from prodrec.core.training.precision import Precision
+from prodrec.core.training.train_state import TrainState, make_train_state
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -66,21 +66,21 @@ class TinyNetwork(nn.Module):
     def classifiers(self) -> dict[str, Any]:
         return {}
 
-    def update_in_backward(self, optimizer: torch.optim.SGD) -> None:
-        self.fused_with = optimizer
+    def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer_in_backward = optimizer
 
 
 @pytest.fixture(scope="session")
 def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """The drawn catalogue, prepared. Read only."""
+    """The prepared drawn catalogue. Read only."""
     out = tmp_path_factory.mktemp("prepared") / "dataset"
     prepare_dataset([drawn.table], images=drawn.photos, out=out)
     return open_dataset(out)
 
 
 @pytest.fixture
-def trainee_of(prepared: Dataset):
-    """`trainee_of(lr=0.1, …)`: a fresh tiny network in training; the same seed gives the same weights."""
+def new_train_state(prepared: Dataset):
+    """`new_train_state(lr=0.1, …)`: a fresh tiny network in training, with the same weights in every call."""
 
     def make(**settings: object) -> TrainState:
         torch.manual_seed(3)
@@ -91,16 +91,16 @@ def trainee_of(prepared: Dataset):
 
 
 @pytest.fixture
-def run_of(prepared: Dataset, tmp_path: Path):
-    """`run_of("first")`: the directory of a new run on the drawn dataset."""
-    from prodrec.core.training.run import create_run
+def new_run(prepared: Dataset, tmp_path: Path):
+    """`new_run("first")`: a new run directory for the prepared dataset."""
+    from prodrec.core.training.write_run import create_run
 
     def make(name: str = "run", *, force: bool = False, **recipe: object):
         return create_run(
             tmp_path / name,
             prepared,
             recipe={"family": "tiny", **recipe},
-            arithmetic={"dtype": "float32", "channels_last": True},
+            precision=Precision(torch.float32, channels_last=True),
             word_vectors={},
             force=force,
         )

@@ -17,12 +17,12 @@ from torch import nn
 
 from prodrec.core.base import dist, memory
 from prodrec.core.base.errors import BadArtefact, Mismatch, ProdrecError
-from prodrec.core.training.checkpoint import Checkpoints, has_checkpoint
-from prodrec.core.training.checkpoint_files import Writer
-from prodrec.core.training.checkpoint_tensors import state_of
+from prodrec.core.training.checkpoint import Checkpoints
+from prodrec.core.training.checkpoint_files import CheckpointWriter, has_checkpoint
+from prodrec.core.training.checkpoint_tensors import checkpoint_tensors
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Position, TrainState
-from prodrec.core.training.setup import make_train_state
+from prodrec.core.training.loop import Position
+from prodrec.core.training.train_state import TrainState, make_train_state
 
 CLASSES = 7
 
@@ -47,7 +47,7 @@ class Shared(nn.Module):
         pass
 
 
-def trainee_of(cuts: Sequence[int] | None = None, **settings: Any) -> TrainState:
+def new_train_state(cuts: Sequence[int] | None = None, **settings: Any) -> TrainState:
     return make_train_state(Shared(cuts), TrainingConfig(**{"ema": 0.9, **settings}), torch.device("cpu"))  # type: ignore[arg-type]
 
 
@@ -65,7 +65,7 @@ def parts(
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Every tensor, beside the values that `fill` gives it."""
     found = {}
-    tensors, shards = state_of(train_state, best)
+    tensors, shards = checkpoint_tensors(train_state, best)
     for i, (name, tensor) in enumerate(tensors.items()):
         shape = [CLASSES, *tensor.shape[1:]] if name in shards else tensor.shape
         values = torch.arange(float(torch.Size(shape).numel())) + 1000 * number + 0.1 * i
@@ -80,32 +80,32 @@ def assert_filled(train_state: TrainState, best: dict[str, torch.Tensor], number
 
 
 def save(place: Path, step: int, train_state: TrainState | None = None, *, run: str = "me") -> None:
-    train_state = train_state or trainee_of()
+    train_state = train_state or new_train_state()
     best = fill(train_state, step)
     checkpoints = Checkpoints(place, run=run)
-    checkpoints.save(train_state, Position(step=step), extra={"step": step}, best=best)
+    checkpoints.save(train_state, Position(step=step), extra={"step": step}, best_weights=best)
     checkpoints.wait()
 
 
 def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
-    train_state, position = trainee_of(), Position(epoch=1, batch=2, step=9, sums={"loss": 0.1 + 0.2}, count=2)
+    train_state, position = new_train_state(), Position(epoch=1, batch=2, step=9, sums={"loss": 0.1 + 0.2}, count=2)
     best = fill(train_state, 1)
     checkpoints = Checkpoints(tmp_path / "checkpoints", run="me")
-    assert checkpoints.load(trainee_of()) is None and not has_checkpoint(tmp_path / "checkpoints")
+    assert checkpoints.load(new_train_state()) is None and not has_checkpoint(tmp_path / "checkpoints")
     extra = {"history": [{"loss": 1 / 3, "top1": None}]}
-    checkpoints.save(train_state, position, extra=extra, best=best)
+    checkpoints.save(train_state, position, extra=extra, best_weights=best)
     fill(train_state, 2)  # training goes on while the files are written
     checkpoints.wait()
 
-    fresh = trainee_of()
+    fresh = new_train_state()
     found = Checkpoints(tmp_path / "checkpoints", run="me").load(fresh)
     assert found is not None and (found.position, found.extra) == (
         position,
         {"history": [{"loss": 1 / 3, "top1": None}]},
     )
-    assert_filled(fresh, found.best, 1)
+    assert_filled(fresh, found.best_weights, 1)
     assert {"network.body.1.running_var", "average.module.weight", "average.n_averaged", "best.bias"} < set(
-        parts(fresh, found.best, 1)
+        parts(fresh, found.best_weights, 1)
     )
 
 
@@ -113,9 +113,9 @@ def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
 def test_state_that_exists_from_the_start_changes_no_step(optimizer: str) -> None:
     def train(*, begin: bool) -> list[torch.Tensor]:
         torch.manual_seed(0)
-        train_state = trainee_of(optimizer=optimizer, ema=0.0, lr=0.1)
+        train_state = new_train_state(optimizer=optimizer, ema=0.0, lr=0.1)
         if begin:
-            state_of(train_state, {})
+            checkpoint_tensors(train_state, {})
         for _ in range(4):
             for parameter in train_state.network.parameters():
                 parameter.grad = torch.randn_like(parameter)
@@ -127,10 +127,10 @@ def test_state_that_exists_from_the_start_changes_no_step(optimizer: str) -> Non
 
 def test_a_parameter_may_wait_for_its_first_gradient() -> None:
     """As one of the titles does; torch's fused SGD fails where only some momenta exist (2.15)."""
-    train_state = trainee_of(ema=0.0)
+    train_state = new_train_state(ema=0.0)
     plain = {name: p.detach().clone().requires_grad_() for name, p in train_state.network.named_parameters()}  # type: ignore[attr-defined]
     oracle = torch.optim.SGD([{"params": [p], "weight_decay": 1e-4 * (p.ndim > 1)} for p in plain.values()], 0.1, 0.9)
-    state_of(train_state, {})
+    checkpoint_tensors(train_state, {})
     for step in range(3):
         for number, (name, parameter) in enumerate(train_state.network.named_parameters()):  # type: ignore[attr-defined]
             parameter.grad = plain[name].grad = torch.ones_like(parameter) if step or number % 2 else None
@@ -144,22 +144,22 @@ def test_a_parameter_may_wait_for_its_first_gradient() -> None:
 
 
 def write_on_two(place: Path) -> None:
-    save(place / "two", 2, trainee_of([0, 5, 7]))
+    save(place / "two", 2, new_train_state([0, 5, 7]))
 
 
 def read_on_three(place: Path) -> list[str]:
     for name, number, cuts in (("two", 2, [0, 0, 3, 7]), ("one", 1, [0, 3, 3, 7]), ("two", 2, None)):
-        train_state = trainee_of(cuts)
+        train_state = new_train_state(cuts)
         found = Checkpoints(place / name, run="me").load(train_state)
         assert found is not None
-        assert_filled(train_state, found.best, number)
-    save(place / "three", 3, trainee_of([0, 3, 3, 7], optimizer="adamw"))
+        assert_filled(train_state, found.best_weights, number)
+    save(place / "three", 3, new_train_state([0, 3, 3, 7], optimizer="adamw"))
     told = []
     for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
         if dist.rank() == 1:
-            Writer.write_data = lambda *_, problem=problem: (_ for _ in ()).throw(problem)  # type: ignore[method-assign]
+            CheckpointWriter.write_data = lambda *_, problem=problem: (_ for _ in ()).throw(problem)  # type: ignore[method-assign]
         try:
-            save(place / "three", 4, trainee_of([0, 3, 3, 7], optimizer="adamw"))
+            save(place / "three", 4, new_train_state([0, 3, 3, 7], optimizer="adamw"))
         except (ProdrecError, KeyboardInterrupt) as error:
             told.append(repr(error))
         dist.barrier()
@@ -171,13 +171,13 @@ def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path,
     on_ranks(2, write_on_two, tmp_path)
     for told, interrupted, *left in on_ranks(3, read_on_three, tmp_path):
         assert "step-00000004 could not be written (rank 1: OSError: [Errno 28] No space left on device)" in told
-        assert "the one before it stands" in told and interrupted == "KeyboardInterrupt()"
+        assert "the one before it is complete" in told and interrupted == "KeyboardInterrupt()"
         assert left == ["step-00000003"] or left == [".step-00000004.partial", "step-00000003"]
     for name, number, settings in (("two", 2, {}), ("three", 3, {"optimizer": "adamw"})):
-        train_state = trainee_of(**settings)
+        train_state = new_train_state(**settings)
         found = Checkpoints(tmp_path / name, run="me").load(train_state)
         assert found is not None
-        assert_filled(train_state, found.best, number)
+        assert_filled(train_state, found.best_weights, number)
     header = json.loads((tmp_path / "three/step-00000003/checkpoint.json").read_text())
     assert header["ranks"] == 3 and header["made_by"]["torch"] == torch.__version__
 
@@ -225,11 +225,11 @@ def test_a_damaged_one_is_passed_over(
         save(tmp_path, step)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
     damage(tmp_path / "step-00000003" / name)
-    train_state = trainee_of()
+    train_state = new_train_state()
     capfd.readouterr()
     found = Checkpoints(tmp_path, run="me").load(train_state)
     assert found is not None and found.position.step == 2
-    assert_filled(train_state, found.best, 2)
+    assert_filled(train_state, found.best_weights, 2)
     told = capfd.readouterr().err.strip().splitlines()
     assert len(told) == 1 and "step-00000003 does not load (" in told[0] and "trying the one before" in told[0]
     save(tmp_path, 3)  # training gets there again
@@ -240,7 +240,7 @@ def test_a_damaged_one_of_a_later_step_does_not_take_the_place_of_a_good_one(tmp
     for step in (1, 2, 9):
         save(tmp_path, step)
     remove(tmp_path / "step-00000009/.metadata")
-    train_state = trainee_of()
+    train_state = new_train_state()
     Checkpoints(tmp_path, run="me").load(train_state)
     save(tmp_path, 3, train_state)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
@@ -254,16 +254,16 @@ def test_none_that_loads_is_told_with_the_versions_of_torch(tmp_path: Path) -> N
         content = json.loads(header.read_text())
         header.write_text(json.dumps({**content, "made_by": {"torch": "9.9.0"}}))
     with pytest.raises(BadArtefact, match=rf"torch {torch.__version__[:4]}.*; torch 9\.9\.0 wrote the last: resume"):
-        Checkpoints(tmp_path, run="me").load(trainee_of())
+        Checkpoints(tmp_path, run="me").load(new_train_state())
 
 
 def test_another_network_or_another_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path, 1)
     with pytest.raises(BadArtefact, match="none of the 1 checkpoints"):
-        Checkpoints(tmp_path, run="me").load(trainee_of(optimizer="adamw"))
-    assert "it holds nothing as optimizer." in capsys.readouterr().err
+        Checkpoints(tmp_path, run="me").load(new_train_state(optimizer="adamw"))
+    assert "it contains nothing as optimizer." in capsys.readouterr().err
     with pytest.raises(Mismatch, match="belongs to another run"):
-        Checkpoints(tmp_path, run="you").load(trainee_of())
+        Checkpoints(tmp_path, run="you").load(new_train_state())
 
 
 @contextmanager
@@ -284,7 +284,7 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
     """In the background, and, without room for a copy, at once."""
     monkeypatch.setattr(memory, "available", lambda: room)
     (tmp_path / ".step-00000000.partial").mkdir()  # of a process that was killed
-    train_state = trainee_of()
+    train_state = new_train_state()
     checkpoints = Checkpoints(tmp_path, run="me")
     assert checkpoints.load(train_state) is None and not list(tmp_path.iterdir())
     with full_disk(), pytest.raises(ProdrecError, match=r"step-00000001 could not be written.*there is none before it"):
@@ -293,7 +293,9 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
     with full_disk():
         if room:
             checkpoints.save(train_state, Position(step=3), extra={})
-        with pytest.raises(ProdrecError, match=r"step-0000000\d could not be written \(.*\); the one before it stands"):
+        with pytest.raises(
+            ProdrecError, match=r"step-0000000\d could not be written \(.*\); the one before it is complete"
+        ):
             checkpoints.save(train_state, Position(step=4), extra={})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
     found = checkpoints.load(train_state)
@@ -301,9 +303,9 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
 
 
 def test_without_moving_average_and_best(tmp_path: Path) -> None:
-    train_state = trainee_of(ema=0.0)
+    train_state = new_train_state(ema=0.0)
     checkpoints = Checkpoints(tmp_path, run="me")
     checkpoints.save(train_state, Position(step=1), extra={})
     checkpoints.wait()
     found = checkpoints.load(replace(train_state))
-    assert found is not None and found.best == {}
+    assert found is not None and found.best_weights == {}

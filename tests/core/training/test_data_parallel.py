@@ -18,9 +18,9 @@ from torch import nn
 from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.training.data_parallel import SummedLoss, add_up_losses, clip_gradients
+from prodrec.core.training.data_parallel import DataParallelLoss, all_reduce_losses, clip_gradients
 from prodrec.core.training.loop import seed_batch
-from prodrec.core.training.setup import make_train_state
+from prodrec.core.training.train_state import make_train_state
 from prodrec.core.training.validate import validate
 
 from .conftest import PHOTOS, TRAINING, TinyLosses, TinyNetwork
@@ -61,18 +61,18 @@ def batch_of(seed: int) -> Batch:
 def gradients(largest: float) -> dict[str, Any]:
     """Two batches accumulated, clipped; once more for what DDP does when its buckets are rebuilt."""
     network = Divided()
-    loss = SummedLoss(network, compiled=False)  # type: ignore[arg-type]
+    loss = DataParallelLoss(network, compiled=False)  # type: ignore[arg-type]
     for start in (0, 2):
         network.zero_grad()
-        with loss.gradients_stay():
+        with loss.no_sync():
             loss(batch_of(start)).total.backward()
         found = loss(batch_of(start + 1))
         found.total.backward()
     clip_gradients(network, largest)  # type: ignore[arg-type]
-    losses, flags = add_up_losses(found.terms, {"stop": dist.rank() == 1, "save": False})
+    losses, flags = all_reduce_losses(found.terms, {"stop": dist.rank() == 1, "save": False})
     divided = np.concatenate(dist.all_gather(network.divided.grad.numpy()))
     network.alike.requires_grad_(False)
-    only_divided = SummedLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP
+    only_divided = DataParallelLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP
     only_divided(batch_of(9)).total.backward()
     return {"alike": network.alike.grad.numpy(), "divided": divided, "losses": losses, "flags": flags}
 

@@ -1,4 +1,4 @@
-"""The loop: schedules, accumulation, frozen parts, moving average, and what a step tells."""
+"""The loop: accumulation, frozen parts, moving average, what a step reports, and infinite losses and gradients."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import torch
 
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import RowBatches, sequential_order, shuffled_order
-from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.loop import Position, learning_rate, steps_in_all, train_steps
+from prodrec.core.training.loop import Position, train_steps
 
-from .conftest import PHOTOS
+from .conftest import PHOTOS, TinyLosses
 
 
 def batches_of(dataset, size):
-    """The training batches of an epoch, as the loop asks for them."""
+    """Return the function that yields the training batches of an epoch, and their number."""
 
     def epoch_batches(epoch, skip):
         source = RowBatches(dataset, PHOTOS, augment=True, seed=0, epoch=epoch)
@@ -34,30 +33,8 @@ def run_through(train_state, dataset, *, size=16, position=None):
     return list(train_steps(train_state, epoch_batches, batches_per_epoch=count, position=position or Position()))
 
 
-def test_paper_a_schedule_is_times_point_eight_after_every_epoch():
-    config = TrainingConfig(lr=0.1, epochs=4)
-    rates = [learning_rate(config, step, steps_per_epoch=10) for step in (0, 9, 10, 25, 39)]
-    assert rates == pytest.approx([0.1, 0.1, 0.08, 0.064, 0.1 * 0.8**3])
-
-
-def test_warm_up_rises_to_lr_and_cosine_falls_to_nothing():
-    config = TrainingConfig(lr=1.0, epochs=5, warmup_epochs=1, schedule="cosine")
-    rates = [learning_rate(config, step, steps_per_epoch=4) for step in range(20)]
-    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
-    assert rates[4] == pytest.approx(1.0)
-    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
-    assert rates[12] == pytest.approx(0.5) and 0 < rates[19] < 0.05
-
-
-@pytest.mark.parametrize(
-    ("epochs", "accumulate", "expected"), [(2, 1, 20), (1.5, 1, 15), (2, 3, 8), (0.3, 1, 3), (0.05, 1, 1), (1.1, 1, 11)]
-)
-def test_steps_in_all(epochs, accumulate, expected):
-    assert steps_in_all(TrainingConfig(epochs=epochs, accumulate=accumulate), batches_per_epoch=10) == expected
-
-
-def test_steps_tell_epochs_photos_and_means(prepared, trainee_of):
-    steps = run_through(trainee_of(epochs=2), prepared)
+def test_steps_report_epochs_photos_and_means(prepared, new_train_state):
+    steps = run_through(new_train_state(epochs=2), prepared)
     last = [step for step in steps if step.ends_epoch]
     assert [step.epoch for step in last] == [1, 2]
     assert sum(step.photos for step in steps) == 2 * len(prepared.rows("train"))
@@ -66,28 +43,27 @@ def test_steps_tell_epochs_photos_and_means(prepared, trainee_of):
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
 
 
-def test_training_learns(prepared, trainee_of):
-    """The tiny network cannot do much, but better than knowing only how frequent each class is."""
-    steps = run_through(trainee_of(epochs=12, lr=0.2), prepared)
+def test_training_learns(prepared, new_train_state):
+    """The loss of the tiny network falls below that of predictions that are the shares of the classes."""
+    steps = run_through(new_train_state(epochs=12, lr=0.2), prepared)
     share = prepared.train_images / prepared.train_images.sum()
-    ignorant = -(share[share > 0] * np.log(share[share > 0])).sum()
-    assert steps[-1].epoch_losses["loss"] < 0.95 * ignorant
+    loss_of_shares = -(share[share > 0] * np.log(share[share > 0])).sum()
+    assert steps[-1].epoch_losses["loss"] < 0.95 * loss_of_shares
 
 
-def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
-    """Without batch norm and dropout, two batches of equal size added up are one batch of twice the size."""
+def test_accumulated_batches_equal_one_big_batch(prepared, new_train_state):
+    """Without batch norm and dropout, two accumulated batches of equal size are one batch of twice the size."""
     rows = prepared.rows("train")[:32]
 
     def weights_after(size, accumulate):
-        train_state = trainee_of(epochs=1, accumulate=accumulate, momentum=0.0)
+        train_state = new_train_state(epochs=1, accumulate=accumulate, momentum=0.0)
         train_state.network.backbone[1] = torch.nn.Identity()
         train_state.network.backbone[3] = torch.nn.Identity()
         source = RowBatches(prepared, PHOTOS, augment=False)
 
         def epoch_batches(_epoch, skip):
-            return (
-                source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in sequential_order(rows, batch_size=size)[skip:]
-            )
+            order = sequential_order(rows, batch_size=size)[skip:]
+            return (source.batch(r).to_device(torch.device("cpu"), PHOTOS) for r in order)
 
         list(train_steps(train_state, epoch_batches, batches_per_epoch=32 // size, position=Position()))
         return train_state.network.classifier.weight.detach()
@@ -95,15 +71,15 @@ def test_accumulated_batches_equal_one_big_batch(prepared, trainee_of):
     torch.testing.assert_close(weights_after(16, 2), weights_after(32, 1))
 
 
-def test_a_part_with_learning_rate_zero_is_frozen(prepared, trainee_of):
-    train_state = trainee_of(epochs=1, backbone_lr_scale=0)
+def test_a_part_with_learning_rate_zero_is_frozen(prepared, new_train_state):
+    train_state = new_train_state(epochs=1, backbone_lr_scale=0)
     before = train_state.network.backbone[0].weight.detach().clone()
     run_through(train_state, prepared)
     assert torch.equal(train_state.network.backbone[0].weight, before)
 
 
-def test_clipping_bounds_the_update(prepared, trainee_of):
-    train_state = trainee_of(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
+def test_clipping_bounds_the_update(prepared, new_train_state):
+    train_state = new_train_state(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [p.detach().clone() for p in train_state.network.parameters()]
     run_through(train_state, prepared)
     after = [p.detach() for p in train_state.network.parameters()]
@@ -111,8 +87,8 @@ def test_clipping_bounds_the_update(prepared, trainee_of):
     assert 0 < moved <= 1.001e-3
 
 
-def test_moving_average_follows_the_weights(prepared, trainee_of):
-    train_state = trainee_of(epochs=1, ema=0.5)
+def test_moving_average_follows_the_weights(prepared, new_train_state):
+    train_state = new_train_state(epochs=1, ema=0.5)
     start = train_state.network.classifier.weight.detach().clone()
     expected = None
     epoch_batches, count = batches_of(prepared, 16)
@@ -123,14 +99,34 @@ def test_moving_average_follows_the_weights(prepared, trainee_of):
     torch.testing.assert_close(train_state.network_to_save.classifier.weight.detach(), expected)
 
 
-def test_a_loss_that_is_not_finite_ends_training_in_one_sentence(prepared, trainee_of):
-    train_state = trainee_of(epochs=1)
+def test_bf16_trains(prepared, new_train_state):
+    steps = run_through(new_train_state(epochs=1, precision="bf16"), prepared)
+    assert math.isfinite(steps[-1].losses["loss"])
+
+
+def test_a_loss_that_is_not_finite_ends_training_in_one_sentence(prepared, new_train_state):
+    train_state = new_train_state(epochs=1)
     with torch.no_grad():
         train_state.network.classifier.bias.fill_(float("nan"))
     with pytest.raises(ProdrecError, match="the loss became nan at learning rate"):
         run_through(train_state, prepared)
 
 
-def test_bf16_trains(prepared, trainee_of):
-    steps = run_through(trainee_of(epochs=1, precision="bf16"), prepared)
-    assert math.isfinite(steps[-1].losses["loss"])
+def test_a_clipped_gradient_that_is_not_finite_changes_no_weight(prepared, new_train_state, monkeypatch):
+    train_state = new_train_state(epochs=1, clip_norm=1.0)
+    loss, steps = train_state.network.loss, itertools.count()
+
+    def loss_with_nan_gradient(batch):
+        losses = loss(batch)
+        zero = (train_state.network.classifier.weight * 0).sum()
+        return TinyLosses(losses.total + zero.sqrt(), losses.terms) if next(steps) == 2 else losses  # 0 · ∞
+
+    monkeypatch.setattr(train_state.network, "loss", loss_with_nan_gradient)
+    epoch_batches, count = batches_of(prepared, 16)
+    before: dict[str, torch.Tensor] = {}
+    with pytest.raises(ProdrecError, match="the norm of the gradient became nan at learning rate"):
+        for _ in train_steps(train_state, epoch_batches, batches_per_epoch=count, position=Position()):
+            before = {name: p.detach().clone() for name, p in train_state.network.named_parameters()}
+    assert before
+    for name, parameter in train_state.network.named_parameters():
+        assert torch.equal(parameter, before[name]), name

@@ -11,40 +11,43 @@ from prodrec.core.training.plan import plan
 from .conftest import PHOTOS
 
 
-def test_parameters_and_optimiser(prepared, trainee_of):
-    train_state = trainee_of()
+def test_parameters_and_optimiser(prepared, new_train_state):
+    train_state = new_train_state()
     count = sum(p.numel() for p in train_state.network.parameters())
     found = plan(train_state, prepared, PHOTOS)
     assert sum(found.parameters.values()) == found.trainable == count
     assert set(found.parameters) == {"backbone", "classifier"}
     assert found.weights_bytes == found.gradients_bytes == found.optimizer_bytes == 4 * count
-    assert plan(trainee_of(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
+    assert plan(new_train_state(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
     assert found.copies_bytes == 0
-    assert plan(trainee_of(ema=0.9, keep="best"), prepared, PHOTOS).copies_bytes == 8 * count
-    frozen = plan(trainee_of(backbone_lr_scale=0), prepared, PHOTOS)
+    assert plan(new_train_state(ema=0.9, keep="best"), prepared, PHOTOS).copies_bytes == 8 * count
+    frozen = plan(new_train_state(backbone_lr_scale=0), prepared, PHOTOS)
     assert frozen.trainable == found.parameters["classifier"]
 
 
-def test_activations_grow_with_batch_and_photo(prepared, trainee_of):
-    small = plan(trainee_of(batch_size=16), prepared, PHOTOS).activations_bytes
-    large = plan(trainee_of(batch_size=64), prepared, PHOTOS).activations_bytes
+def test_activations_grow_with_batch_and_photo(prepared, new_train_state):
+    small = plan(new_train_state(batch_size=16), prepared, PHOTOS).activations_bytes
+    large = plan(new_train_state(batch_size=64), prepared, PHOTOS).activations_bytes
     assert large == pytest.approx(4 * small, rel=0.01)  # a few bytes do not grow with the batch
-    assert plan(trainee_of(batch_size=16), prepared, replace(PHOTOS, image_size="32x24")).activations_bytes > 3 * small
+    assert (
+        plan(new_train_state(batch_size=16), prepared, replace(PHOTOS, image_size="32x24")).activations_bytes
+        > 3 * small
+    )
 
 
-def test_a_training_shorter_than_the_probe_is_planned_too(prepared, trainee_of):
-    assert plan(trainee_of(epochs=0.2, batch_size=64), prepared, PHOTOS).steps == 1
+def test_a_training_shorter_than_the_probe_is_planned_too(prepared, new_train_state):
+    assert plan(new_train_state(epochs=0.2, batch_size=64), prepared, PHOTOS).steps == 1
 
 
-def test_steps_and_times(prepared, trainee_of):
-    found = plan(trainee_of(epochs=3, batch_size=16), prepared, PHOTOS)
+def test_steps_and_times(prepared, new_train_state):
+    found = plan(new_train_state(epochs=3, batch_size=16), prepared, PHOTOS)
     batches = -(-len(prepared.rows("train")) // 16)
     assert found.steps == 3 * batches and found.train_photos == len(prepared.rows("train"))
     assert found.seconds == 3 * found.seconds_per_epoch > 0
-    assert found.as_json()["bytes_in_all"] == found.bytes_in_all
+    assert found.as_json()["bytes_in_all"] == found.total_bytes
 
 
-def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
+def test_every_classifier_is_told_with_its_update(prepared, new_train_state):
     class Told:
         shard, can_update_in_backward = None, True
 
@@ -55,14 +58,14 @@ def test_every_classifier_is_told_with_its_update(prepared, trainee_of):
             return rows * dtype.itemsize
 
     def planned(**settings):
-        train_state = trainee_of(batch_size=16, **settings)
+        train_state = new_train_state(batch_size=16, **settings)
         train_state.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
         return plan(train_state, prepared, PHOTOS, streams=2)
 
     found, unfused = planned(), planned(clip_norm=2.0)
-    assert [each.way for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
+    assert [each.description for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
     assert {each.not_fused for each in found.classifiers} == {None}
     assert found.scores_bytes == (16 + 32) * 4
     assert {each.not_fused for each in unfused.classifiers} == {"clip_norm=2 needs its whole gradient"}
-    classifier = sum(p.numel() for p in trainee_of().network.classifier.parameters())
+    classifier = sum(p.numel() for p in new_train_state().network.classifier.parameters())
     assert unfused.gradients_bytes - found.gradients_bytes == 4 * classifier

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from prodrec.core.base.errors import BadArtefact, NotFound, OutputExists
-from prodrec.core.training.run import clear_up, finish_run, finished_runs, open_run
+from prodrec.core.training.run import finished_runs, open_run
+from prodrec.core.training.write_run import finish_run, remove_leftovers
 
 
-def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, run_of, tmp_path):
-    run = run_of("first", colour="red")
+def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, new_run, tmp_path):
+    run = new_run("first", colour="red")
     assert not run.finished and run.recipe["colour"] == "red" and run.dataset_fingerprint == prepared.fingerprint
     done = finish_run(run, {"w": torch.arange(3.0)}, {"steps": 1})
     shutil.move(done.path, tmp_path / "elsewhere")
@@ -26,27 +27,27 @@ def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, run_o
     assert torch.equal(moved.weights()["w"], torch.arange(3.0))
 
 
-def test_fingerprint_follows_recipe_and_weights(run_of):
-    a, b = run_of("a"), run_of("b", lr=1)
+def test_fingerprint_follows_recipe_and_weights(new_run):
+    a, b = new_run("a"), new_run("b", lr=1)
     assert a.identity != b.identity
     one = finish_run(a, {"w": torch.zeros(2)}, {})
-    other = finish_run(run_of("a", force=True), {"w": torch.ones(2)}, {})
+    other = finish_run(new_run("a", force=True), {"w": torch.ones(2)}, {})
     assert one.identity == other.identity and one.fingerprint != other.fingerprint
 
 
-def test_a_run_in_place_is_refused_with_what_to_do(run_of):
-    run = run_of("first")
+def test_a_run_in_place_is_refused_with_what_to_do(new_run):
+    run = new_run("first")
     with pytest.raises(OutputExists, match="unfinished run; add --resume"):
-        run_of("first")
+        new_run("first")
     finish_run(run, {"w": torch.zeros(1)}, {})
     with pytest.raises(OutputExists, match="finished run; add --force"):
-        run_of("first")
+        new_run("first")
 
 
-def test_force_keeps_the_finished_run_until_the_new_one_is_finished(run_of, tmp_path):
-    finish_run(run_of("first"), {"w": torch.zeros(1)}, {})
-    run_of("first", force=True)
-    new = run_of("first", force=True)  # a second try does not cost the finished run either
+def test_force_keeps_the_finished_run_until_the_new_one_is_finished(new_run, tmp_path):
+    finish_run(new_run("first"), {"w": torch.zeros(1)}, {})
+    new_run("first", force=True)
+    new = new_run("first", force=True)  # a second try does not cost the finished run either
     previous = open_run(tmp_path / "first.previous")
     assert previous.finished and torch.equal(previous.weights()["w"], torch.zeros(1))
     with pytest.raises(NotFound, match="no finished run"):
@@ -54,25 +55,25 @@ def test_force_keeps_the_finished_run_until_the_new_one_is_finished(run_of, tmp_
     finish_run(new, {"w": torch.ones(1)}, {})
     assert not (tmp_path / "first.previous").exists()
     new.checkpoints.mkdir()  # as a kill between the last two steps leaves it
-    clear_up(new)
+    remove_leftovers(new)
     assert not new.checkpoints.exists()
     assert [run.name for run in finished_runs(tmp_path)] == ["first"]
 
 
-def test_what_is_not_a_run_is_never_replaced(run_of, tmp_path):
+def test_what_is_not_a_run_is_never_replaced(new_run, tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputExists, match="not a prodrec run"):
-        run_of("first", force=True)
+        new_run("first", force=True)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputExists, match="is a file"):
-        run_of("file", force=True)
+        new_run("file", force=True)
 
 
-def test_damage_is_told(run_of, tmp_path):
+def test_damage_is_told(new_run, tmp_path):
     with pytest.raises(NotFound):
         open_run(tmp_path / "nothing")
-    run = finish_run(run_of("first"), {"w": torch.zeros(1000)}, {})
+    run = finish_run(new_run("first"), {"w": torch.zeros(1000)}, {})
     weights = run.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(BadArtefact, match="is damaged"):

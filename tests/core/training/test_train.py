@@ -27,11 +27,13 @@ class PowerCut(BaseException):
 
 @pytest.mark.parametrize("steps_until_cut", [1, 4, 7, 8, 9])
 @pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "keep": "best"}, {"optimizer": "adamw", "lr": 0.01}])
-def test_resumed_equals_uninterrupted_bit_for_bit(prepared, trainee_of, run_of, monkeypatch, steps_until_cut, settings):
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    prepared, new_train_state, new_run, monkeypatch, steps_until_cut, settings
+):
     settings = {"epochs": 2, "checkpoint_minutes": 1e-9, **settings}
-    straight = train(run_of("straight"), prepared, trainee_of(**settings), PHOTOS)
+    straight = train(new_run("straight"), prepared, new_train_state(**settings), PHOTOS)
 
-    cut = run_of("cut")
+    cut = new_run("cut")
     steps = 0
     real = train_module.train_steps
 
@@ -45,10 +47,10 @@ def test_resumed_equals_uninterrupted_bit_for_bit(prepared, trainee_of, run_of, 
 
     monkeypatch.setattr(train_module, "train_steps", with_power_cut)
     with pytest.raises(PowerCut):
-        train(cut, prepared, trainee_of(**settings), PHOTOS)
+        train(cut, prepared, new_train_state(**settings), PHOTOS)
     monkeypatch.setattr(train_module, "train_steps", real)
     torch.manual_seed(99)  # another process would not stand at the same random numbers either
-    resumed = train(open_run(cut.path), prepared, trainee_of(**settings), PHOTOS, workers=0)
+    resumed = train(open_run(cut.path), prepared, new_train_state(**settings), PHOTOS, workers=0)
 
     assert weights_of(resumed).keys() == weights_of(straight).keys()
     for name, tensor in weights_of(straight).items():
@@ -57,10 +59,10 @@ def test_resumed_equals_uninterrupted_bit_for_bit(prepared, trainee_of, run_of, 
 
 
 def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_with(
-    prepared, trainee_of, run_of, monkeypatch
+    prepared, new_train_state, new_run, monkeypatch
 ):
-    straight = train(run_of("straight"), prepared, trainee_of(epochs=1), PHOTOS)
-    cut = run_of("cut")
+    straight = train(new_run("straight"), prepared, new_train_state(epochs=1), PHOTOS)
+    cut = new_run("cut")
 
     def power_cut(*_args, **_kwargs):
         raise PowerCut
@@ -68,8 +70,8 @@ def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_wi
 
     with monkeypatch.context() as patched, pytest.raises(PowerCut):
         patched.setattr(train_module, "train_steps", power_cut)
-        train(cut, prepared, trainee_of(epochs=1), PHOTOS)
-    empty = trainee_of(epochs=1)
+        train(cut, prepared, new_train_state(epochs=1), PHOTOS)
+    empty = new_train_state(epochs=1)
     with torch.no_grad():
         for parameter in empty.network.parameters():
             parameter.zero_()
@@ -78,16 +80,16 @@ def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_wi
         assert torch.equal(tensor, weights_of(resumed)[name]), name
 
 
-def test_workers_do_not_change_the_result(prepared, trainee_of, run_of):
-    alone = train(run_of("alone"), prepared, trainee_of(epochs=1), PHOTOS, workers=0)
-    beside = train(run_of("beside"), prepared, trainee_of(epochs=1), PHOTOS, workers=2)
+def test_workers_do_not_change_the_result(prepared, new_train_state, new_run):
+    alone = train(new_run("alone"), prepared, new_train_state(epochs=1), PHOTOS, workers=0)
+    beside = train(new_run("beside"), prepared, new_train_state(epochs=1), PHOTOS, workers=2)
     for name, tensor in weights_of(alone).items():
         assert torch.equal(tensor, weights_of(beside)[name]), name
 
 
-def test_ctrl_c_saves_after_the_step_and_says_how_to_go_on(prepared, trainee_of, run_of, monkeypatch):
-    straight = train(run_of("straight"), prepared, trainee_of(epochs=2), PHOTOS)
-    run = run_of("stopped")
+def test_ctrl_c_saves_after_the_step_and_says_how_to_go_on(prepared, new_train_state, new_run, monkeypatch):
+    straight = train(new_run("straight"), prepared, new_train_state(epochs=2), PHOTOS)
+    run = new_run("stopped")
     real = train_module.train_steps
 
     def press_ctrl_c(*args, **kwargs):
@@ -98,15 +100,15 @@ def test_ctrl_c_saves_after_the_step_and_says_how_to_go_on(prepared, trainee_of,
 
     monkeypatch.setattr(train_module, "train_steps", press_ctrl_c)
     with pytest.raises(Interrupted, match=r"stopped after step 3 of \d+; .*--out .*stopped --resume"):
-        train(run, prepared, trainee_of(epochs=2), PHOTOS)
+        train(run, prepared, new_train_state(epochs=2), PHOTOS)
     monkeypatch.setattr(train_module, "train_steps", real)
-    resumed = train(open_run(run.path), prepared, trainee_of(epochs=2), PHOTOS)
+    resumed = train(open_run(run.path), prepared, new_train_state(epochs=2), PHOTOS)
     for name, tensor in weights_of(straight).items():
         assert torch.equal(tensor, weights_of(resumed)[name]), name
 
 
-def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, trainee_of, run_of):
-    run = train(run_of(), prepared, trainee_of(epochs=2), PHOTOS)
+def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, new_train_state, new_run):
+    run = train(new_run(), prepared, new_train_state(epochs=2), PHOTOS)
     with (run.path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -115,13 +117,13 @@ def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, trainee_o
     assert [epoch["epoch"] for epoch in run.header["result"]["epochs"]] == [1, 2]
 
 
-def test_keep_best_keeps_the_weights_of_the_best_epoch(prepared, trainee_of, run_of):
+def test_keep_best_keeps_the_weights_of_the_best_epoch(prepared, new_train_state, new_run):
     settings = {"epochs": 6, "lr": 0.3, "schedule": "constant"}
-    best = train(run_of("best"), prepared, trainee_of(keep="best", **settings), PHOTOS)
+    best = train(new_run("best"), prepared, new_train_state(keep="best", **settings), PHOTOS)
     result = best.header["result"]
     top1 = [epoch["validation_top1"] for epoch in result["epochs"]]
     assert result["best_epoch"] == top1.index(max(top1)) + 1
-    shorter = trainee_of(keep="last", **{**settings, "epochs": float(result["best_epoch"])})
-    same = train(run_of("same"), prepared, shorter, PHOTOS)
+    shorter = new_train_state(keep="last", **{**settings, "epochs": float(result["best_epoch"])})
+    same = train(new_run("same"), prepared, shorter, PHOTOS)
     for name, tensor in weights_of(best).items():
         assert torch.equal(tensor, weights_of(same)[name]), name

@@ -40,18 +40,18 @@ class Says:
 
 
 @pytest.fixture
-def judged(prepared, trainee_of, monkeypatch):
+def judged(prepared, new_train_state, monkeypatch):
     """Validates a network that says what it is told."""
 
     def judge(says, dataset=prepared):
-        train_state = replace(trainee_of(), network=says)
+        train_state = replace(new_train_state(), network=says)
         return validate(train_state, dataset, PHOTOS, workers=0)
 
     return judge
 
 
-def test_validation_counts_by_hand(prepared, trainee_of):
-    train_state = trainee_of()
+def test_validation_counts_by_hand(prepared, new_train_state):
+    train_state = new_train_state()
     found = validate(train_state, prepared, PHOTOS, workers=0)
     train_state.network.eval()
     right: dict[int, list[bool]] = {}
@@ -65,9 +65,9 @@ def test_validation_counts_by_hand(prepared, trainee_of):
     assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
 
 
-def test_without_validation_photos_nothing_is_validated(prepared, trainee_of):
+def test_without_validation_photos_nothing_is_validated(prepared, new_train_state):
     everything_trains = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
-    assert validate(trainee_of(), everything_trains, PHOTOS, workers=0) is None
+    assert validate(new_train_state(), everything_trains, PHOTOS, workers=0) is None
 
 
 def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, judged):

@@ -1,0 +1,91 @@
+"""How a training ends before its last step: by a signal, or because another rank is gone."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prodrec.core.base import console, dist, rank_failures
+from prodrec.core.base.errors import Interrupted, LostContact
+
+if TYPE_CHECKING:
+    from prodrec.core.training.loop import Step
+
+SECONDS_OF_ONE_REQUEST = 5.0
+"""Signals within this time are one request: torchrun forwards a signal that the terminal has sent to the ranks too."""
+
+
+class StopRequest:
+    """A request of the user to stop this process. Each rank has its own."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._time = 0.0
+
+    def is_agreed(self, step: Step) -> bool:
+        """Return whether to stop after `step`. All ranks must call this, and it is equal on all of them.
+
+        The request may be newer than the flags of the step: it is read again where that costs no message between the
+        ranks, and at the end of an epoch, after the validation.
+        """
+        if "stop" in step.flags:
+            return True
+        return (step.ends_epoch or dist.world_size() == 1) and dist.any_rank(self.is_set)
+
+    def handle_signal(self, *_: object) -> None:
+        """Set the request. Raise KeyboardInterrupt if it is set already, by an earlier signal."""
+        if not self.is_set:
+            self.is_set, self._time = True, time.monotonic()
+            console.info("stopping after this step; once more stops at once, at the last checkpoint.")
+        elif dist.world_size() == 1 or time.monotonic() - self._time > SECONDS_OF_ONE_REQUEST:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Yield a request that Ctrl-C or SIGTERM sets, so that training stops after a step and saves a checkpoint.
+
+    A second signal raises KeyboardInterrupt.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # only the main thread receives signals
+        return
+    handlers = {number: signal.signal(number, request.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def name_resume_command(command: str) -> Iterator[None]:
+    """Raise Interrupted for a KeyboardInterrupt and LostContact if another rank is gone; both name `command`."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped at once; the last checkpoint is complete. Continue with `{command}`.") from error
+    except RuntimeError as error:
+        if not rank_failures.is_lost_contact(error):
+            raise
+        raise LostContact(
+            "lost contact with another rank (it was killed, or its machine is gone); the last checkpoint is complete. "
+            f"Continue with `{command}`."
+        ) from error
+
+
+def resume_command(family: str, dataset: Path, run: Path) -> str:
+    """Return the command that resumes a run on the present number of ranks."""
+    command = shlex.join(["prodrec", "train", family, str(dataset), "--out", str(run), "--resume"])
+    if dist.world_size() == 1:
+        return command
+    one_machine = dist.local_world_size() == dist.world_size()
+    ranks = f"--nproc-per-node {dist.local_world_size()}" if one_machine else "…"
+    return f"torchrun {ranks} -m {command}"

@@ -1,0 +1,82 @@
+"""What training requires of a network. Any nn.Module with these methods can be trained.
+
+Shapes: B rows, K best classes, m states of an attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from prodrec.core.base.dist import Shard
+from prodrec.core.data.batches import Batch
+
+
+class Losses(Protocol):
+    """The result of `Network.loss`: the scalar to minimise, and its terms by name, detached.
+
+    They are means over the `global_size` rows of the batch on all ranks. On several ranks, each rank has the part of
+    its own rows, and the parts sum to the mean.
+    """
+
+    @property
+    def total(self) -> Tensor: ...
+    @property
+    def terms(self) -> dict[str, Tensor]: ...
+
+
+class TopK(Protocol):
+    """The result of `Network.top_k`.
+
+    classes:          best classes of every level by its name, int64 B×K, best first
+    attribute_scores: scores of the states of every attribute by its name, B×m
+    """
+
+    @property
+    def classes(self) -> dict[str, Tensor]: ...
+    @property
+    def attribute_scores(self) -> dict[str, Tensor]: ...
+
+
+class Classifier(Protocol):
+    """A classifier of a network, as the training plan describes it.
+
+    shard:                  the rows of the weights that this rank stores; None if it stores all of them
+    can_update_in_backward: whether `Network.update_in_backward` applies to it
+    describe:               one line on how the loss of so many rows is computed
+    buffer_bytes:           memory that the scores of so many rows take
+    """
+
+    shard: Shard | None
+
+    @property
+    def can_update_in_backward(self) -> bool: ...
+    def describe(self, rows: int, dtype: torch.dtype) -> str: ...
+    def buffer_bytes(self, rows: int, dtype: torch.dtype) -> int: ...
+
+
+class Network(Protocol):
+    """A network that can be trained. It returns losses and best classes, never the scores of all classes.
+
+    parameter_groups:   parameters by the part of the network; parts have their own learning rates
+    classifiers:        classifiers by name, the one of the deepest level last
+    shards:             parameters, by name, of which every rank stores other rows
+    update_in_backward: from now on, update the classifiers with `optimizer` while backward runs (fused update)
+
+    The other methods are those of nn.Module.
+    """
+
+    def loss(self, batch: Batch) -> Losses: ...
+    def top_k(self, batch: Batch, k: int) -> TopK: ...
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]: ...
+    def classifiers(self) -> Mapping[str, Classifier]: ...
+    def shards(self) -> Mapping[str, Shard]: ...
+    def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None: ...
+    def train(self) -> Any: ...
+    def eval(self) -> Any: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...

@@ -1,0 +1,35 @@
+"""The number of steps of a training, and the learning rate of each. A step is one update of the weights."""
+
+from __future__ import annotations
+
+import math
+
+from prodrec.core.training.config import TrainingConfig
+
+
+def count_steps_per_epoch(config: TrainingConfig, batches_per_epoch: int) -> int:
+    """Return the number of steps of a whole epoch. The last one may have fewer batches than `accumulate`."""
+    return math.ceil(batches_per_epoch / config.accumulate)
+
+
+def count_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
+    """Return the number of steps of the whole training, which may end with a fraction of an epoch."""
+    whole_epochs, fraction = divmod(config.epochs, 1)
+    steps_per_epoch = count_steps_per_epoch(config, batches_per_epoch)
+    return int(whole_epochs) * steps_per_epoch + math.ceil(fraction * steps_per_epoch - 1e-9)
+
+
+def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of a step, numbered from 0: a linear warm-up to lr, then the schedule.
+
+    The default, the step schedule without a warm-up, is that of A §4.3.
+    """
+    epochs_done = step / steps_per_epoch
+    if epochs_done < config.warmup_epochs:
+        return config.lr * (step + 1) / math.ceil(config.warmup_epochs * steps_per_epoch)
+    if config.schedule == "step":
+        return float(config.lr * config.decay_factor ** math.floor(epochs_done / config.decay_every + 1e-9))
+    if config.schedule == "cosine":
+        share = (epochs_done - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
+        return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    return config.lr

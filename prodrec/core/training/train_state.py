@@ -1,0 +1,114 @@
+"""A network in training, with its optimizer and its moving average."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from prodrec.core.base import dist
+from prodrec.core.base.errors import ProdrecError
+from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.precision import Precision, choose_precision
+from prodrec.core.training.protocols import Network
+
+
+@dataclass
+class TrainState:
+    """A network in training, and everything that changes with its weights. A checkpoint saves the tensors of it.
+
+    average: the moving average of the network, or None
+    """
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    config: TrainingConfig
+    device: torch.device
+    precision: Precision
+
+    @property
+    def network_to_save(self) -> Network:
+        """The network whose weights are validated and saved: the moving average, or the network if there is none."""
+        return cast(Network, self.average.module) if self.average is not None else self.network
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which losses and scores are computed."""
+        use_bf16 = self.precision.dtype is torch.bfloat16
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=use_bf16)
+
+
+def make_train_state(
+    network: Network,
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    pixels: int = 224 * 224,
+    precision: Precision | None = None,
+) -> TrainState:
+    """Move the network to `device` and return it with its optimizer and moving average.
+
+    network:   a part with learning rate 0 becomes frozen
+    pixels:    pixels of a photo, from which the precision is chosen
+    precision: that of the run that is resumed, which keeps it
+
+    Raise ProdrecError if every part of the network is frozen.
+    """
+    precision = precision or dist.broadcast(choose_precision(config, device, pixels=pixels))
+    layout = torch.channels_last if precision.channels_last else torch.contiguous_format
+    module = cast(nn.Module, network)
+    module.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+    average = None
+    if config.ema:
+        average_fn = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        average = AveragedModel(module, multi_avg_fn=average_fn, use_buffers=True)
+    optimizer = _make_optimizer(_parameter_groups(network, config), config)
+    if reason_against_fused_update(config) is None:
+        network.update_in_backward(optimizer)
+    return TrainState(network, optimizer, average, config, device, precision)
+
+
+def reason_against_fused_update(config: TrainingConfig) -> str | None:
+    """Return which setting excludes that any classifier is updated within backward, or None if none does."""
+    if config.fused_update == "no":
+        return "fused_update=no"
+    if config.clip_norm is not None:
+        return f"clip_norm={config.clip_norm:g} needs its whole gradient"
+    return f"accumulate={config.accumulate} needs its whole gradient" if config.accumulate > 1 else None
+
+
+def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Return one group for every part and kind of weight decay. Biases and norms (one dimension) have no decay.
+
+    The learning rate of a group is `scale` times that of the schedule.
+    """
+    scales = {"backbone": config.backbone_lr_scale, "word_vectors": config.word_vectors_lr_scale}
+    groups = []
+    for part, parameters in network.parameter_groups().items():
+        scale = scales.get(part, 1.0)
+        if scale == 0:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+            continue
+        for has_decay in (True, False):
+            chosen = [p for p in parameters if (p.ndim > 1) == has_decay]
+            if chosen:
+                weight_decay = config.weight_decay if has_decay else 0.0
+                groups.append({"params": chosen, "weight_decay": weight_decay, "scale": scale, "part": part})
+    if not groups:
+        raise ProdrecError("nothing to train: every part of the network is frozen.")
+    return groups
+
+
+def _make_optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimizer with torch's fused kernels.
+
+    fused_update=no keeps these kernels: torch's other ones round differently (by 1e-6 after 20 steps of SGD), whereas
+    these give the same bits as the updates within backward, which use them too.
+    """
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, 0.999), fused=True)

@@ -1,0 +1,57 @@
+"""The batches of training: a new order and new views of the photos in every epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.base import dist
+from prodrec.core.base.errors import BadOption, ProdrecError
+from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, shuffled_order
+from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.train_state import TrainState
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+
+
+class TrainingBatches:
+    """The training batches of a dataset, on the device of `train_state`. Raises ProdrecError if there is no photo."""
+
+    def __init__(self, dataset: Dataset, photos: PhotoConfig, train_state: TrainState, *, workers: int) -> None:
+        self.dataset, self.photos, self.train_state, self.workers = dataset, photos, train_state, workers
+        self.rows: NDArray[np.int64] = dataset.rows("train")
+        if not len(self.rows):
+            raise ProdrecError(f"{dataset.path} has no training photo.")
+        self.per_epoch = len(self._order(0))
+
+    def __call__(self, epoch: int, skip: int) -> Iterator[Batch]:
+        """Yield this rank's shard of every batch of an epoch, without the first `skip` batches."""
+        config, device = self.train_state.config, self.train_state.device
+        channels_last = self.train_state.precision.channels_last
+        source = RowBatches(self.dataset, self.photos, augment=True, seed=config.seed, epoch=epoch)
+        order = self._order(epoch)[skip:]
+        for rows, shard in zip(order, load_batches(source, local_shards(order), workers=self.workers), strict=True):
+            batch = replace(shard, global_size=len(rows))
+            yield batch.to_device(device, self.photos, channels_last=channels_last)
+
+    def _order(self, epoch: int) -> list[NDArray[np.int64]]:
+        config = self.train_state.config
+        return shuffled_order(self.rows, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
+
+
+def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:
+    """Raise BadOption if the smallest batch has fewer photos than there are ranks."""
+    rows = len(dataset.rows("train"))
+    smallest = rows // math.ceil(rows / config.batch_size) if rows else dist.world_size()
+    if smallest < dist.world_size():
+        raise BadOption(
+            f"{dist.world_size()} ranks cannot share a batch of {smallest} photos (batch_size={config.batch_size}, "
+            f"{rows:,} training photos); start fewer ranks, or set a larger batch_size."
+        )

@@ -1,0 +1,155 @@
+"""Create a run directory before training, and finish it afterwards. `run.py` lists its files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prodrec.core.base import dist
+from prodrec.core.base.artefact import Fingerprint, make_header, read_json_artefact
+from prodrec.core.base.errors import OutputExists
+from prodrec.core.base.outputs import new_directory, refuse_if_inside_file, write_json
+from prodrec.core.training.lock import HOLDER_NAME, LOCK_NAME, lock_directory
+from prodrec.core.training.precision import Precision
+from prodrec.core.training.run import Run, open_run
+from prodrec.core.training.weights import write_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prodrec.core.data.dataset import Dataset
+
+# --- before training
+
+
+def refuse_if_taken(path: Path, *, force: bool) -> None:
+    """Raise OutputExists if `path` exists and may not be replaced. With `force`, a run may be replaced."""
+    refuse_if_inside_file(path, kind="run")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir():
+        raise OutputExists(f"{path} is a file; expected a place for a run directory: give another with --out.")
+    if not (path / "catalogue.json").is_file():
+        raise OutputExists(f"{path} is not a prodrec run and is not replaced; give another place with --out.")
+    if force:
+        return
+    if _is_finished(path):
+        raise OutputExists(f"{path} contains a finished run; add --force to train anew.")
+    raise OutputExists(f"{path} contains an unfinished run; add --resume to continue, or --force to train anew.")
+
+
+def create_run(
+    path: Path,
+    dataset: Dataset,
+    *,
+    recipe: dict[str, Any],
+    precision: Precision,
+    word_vectors: dict[str, Any],
+    force: bool,
+) -> Run:
+    """Create the directory of a new run of `recipe` on `dataset`, with status "training".
+
+    word_vectors: fingerprint and dimension of the initial word vectors; empty without any
+    force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
+
+    Raise OutputExists as `refuse_if_taken` does, and RunLocked if another process trains the run at `path`.
+    """
+    refuse_if_taken(path, force=force)
+    identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
+    identity.add("arithmetic", precision.as_json()).add("word_vectors", word_vectors)
+    header = make_header(
+        "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()
+    )
+    content = {
+        **header,
+        "family": recipe["family"],
+        "status": "training",
+        "identity": identity.hexdigest(),
+        "recipe": recipe,
+        "arithmetic": precision.as_json(),
+        "word_vectors": word_vectors,
+        "inputs": _describe_inputs(dataset),
+        "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
+        "result": {},
+    }
+    if path.exists():
+        _clear(path)
+    with new_directory(path, kind="run") as partial:
+        catalogue = {
+            "taxonomy": dataset.taxonomy.save(partial / "classes"),
+            "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
+        }
+        np.save(partial / "classes" / "train_images.npy", dataset.train_images, allow_pickle=False)
+        write_json(partial / "catalogue.json", catalogue)
+        dataset.vocabulary.save(partial / "vocabulary.tsv")
+        write_json(partial / "run.json", content)
+    return open_run(path)
+
+
+def _clear(path: Path) -> None:
+    """Rename a finished run to `NAME.previous`, in place of an earlier one. Remove the files of an unfinished run."""
+    if _is_finished(path):
+        previous = _previous(path)
+        shutil.rmtree(previous, ignore_errors=True)
+        path.rename(previous)
+        return
+    with lock_directory(path):
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name not in (LOCK_NAME, HOLDER_NAME):  # which `lock_directory` removes
+                entry.unlink()
+
+
+def _is_finished(path: Path) -> bool:
+    return (path / "run.json").is_file() and read_json_artefact(path, kind="run").get("status") == "finished"
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
+
+
+def _describe_inputs(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """Return how the dataset stored its photos, or the length of its feature vectors: others are prepared alike."""
+    if dataset.feature_width is not None:
+        return {"features": {"width": dataset.feature_width}}
+    return {"photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")}}
+
+
+def _versions() -> dict[str, str]:
+    import torch
+    import torchvision
+
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
+
+
+# --- after training
+
+
+def finish_run(
+    run: Run, weights: Mapping[str, Tensor], result: dict[str, Any], *, shards: Mapping[str, dist.Shard] | None = None
+) -> Run:
+    """Write the weights, set the status to "finished" and remove what is no longer needed. Return the finished run.
+
+    All ranks must call this. shards: the shards of this rank, by name, of weights of which it has only some rows.
+    """
+    partial = run.path / ".model.safetensors.partial"  # one name for all ranks, which write the file together
+    write_weights(partial, weights, shards or {})
+    if dist.is_main():
+        fingerprint = Fingerprint().add("run", run.identity).add("weights", np.memmap(partial, np.uint8, mode="r"))
+        partial.replace(run.weights_path)
+        content = {**run.header, "status": "finished", "result": result, "fingerprint": fingerprint.hexdigest()}
+        write_json(run.path / "run.json", content)
+        remove_leftovers(run)
+    dist.barrier()
+    return open_run(run.path)
+
+
+def remove_leftovers(run: Run) -> None:
+    """Remove what a finished run no longer needs: its checkpoints, and the run that it replaces."""
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    shutil.rmtree(_previous(run.path), ignore_errors=True)

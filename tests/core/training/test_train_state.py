@@ -1,0 +1,30 @@
+"""A network made ready for training: groups of its optimizer, and when its classifiers are updated."""
+
+from __future__ import annotations
+
+import pytest
+
+from prodrec.core.training.train_state import reason_against_fused_update
+
+
+def test_learning_rates_are_scaled_by_part_and_biases_have_no_decay(new_train_state):
+    train_state = new_train_state(backbone_lr_scale=0.1, weight_decay=0.5)
+    groups = {(g["part"], g["weight_decay"]): g for g in train_state.optimizer.param_groups}
+    assert set(groups) == {("backbone", 0.5), ("backbone", 0.0), ("classifier", 0.5), ("classifier", 0.0)}
+    assert groups["backbone", 0.5]["scale"] == 0.1 and groups["classifier", 0.5]["scale"] == 1.0
+    assert all(p.ndim == 1 for p in groups["backbone", 0.0]["params"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"fused_update": "no"}, "fused_update=no"),
+        ({"clip_norm": 1.0}, "clip_norm=1 needs its whole gradient"),
+        ({"accumulate": 2}, "accumulate=2 needs its whole gradient"),
+    ],
+)
+def test_a_classifier_is_updated_within_backward_unless_its_whole_gradient_is_needed(new_train_state, settings, reason):
+    fused, plain = new_train_state(optimizer="adamw"), new_train_state(**settings)
+    assert fused.network.optimizer_in_backward is fused.optimizer
+    assert not hasattr(plain.network, "optimizer_in_backward")
+    assert reason_against_fused_update(fused.config) is None and reason_against_fused_update(plain.config) == reason
