@@ -1,4 +1,4 @@
-"""Configuration of Sphinx, and the reference pages that are generated before it reads the others."""
+"""Configuration of Sphinx. It generates the reference pages before Sphinx reads the sources."""
 
 from __future__ import annotations
 

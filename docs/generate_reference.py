@@ -1,4 +1,4 @@
-"""Generate the reference pages of the commands and of the settings from the code; docs/conf.py calls it."""
+"""Generate the reference pages of commands, settings and options from the code; docs/conf.py calls it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prodrec.models.families import FAMILIES, make_recipe
 
 
 def definitions(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Return a list of name, default and meaning, which also reads well on a narrow screen."""
+    """Return a Markdown definition list of rows (name, default, meaning); it also fits a narrow screen."""
     lines = (f"`{name}`{f' = `{default}`' if default else ''}\n: {meaning}\n" for name, default, meaning in rows)
     return "\n".join(lines)
 
@@ -37,11 +37,11 @@ def parameter_row(parameter: Any) -> tuple[str, str, str]:
 def commands_page() -> str:
     group: Any = get_command(app)
     parts = ["# Commands\n\nGenerated from the help texts; `prodrec COMMAND --help` prints the same.\n"]
-    for stated in COMMANDS:
-        command = group.commands[stated.name]
+    for declared in COMMANDS:
+        command = group.commands[declared.name]
         options = definitions(map(parameter_row, command.params))
-        text, epilog = (inspect.cleandoc(part or "") for part in (command.help, stated.settings.get("epilog")))
-        parts.append(f"## prodrec {stated.name}\n\n{text}\n\n{options}\n\n{epilog}\n")
+        text, epilog = (inspect.cleandoc(part or "") for part in (command.help, declared.settings.get("epilog")))
+        parts.append(f"## prodrec {declared.name}\n\n{text}\n\n{options}\n\n{epilog}\n")
     return "\n".join(parts)
 
 
@@ -78,7 +78,7 @@ PAGES = {
 
 
 def write_reference(directory: Path) -> None:
-    """Write the pages, those whose text has changed."""
+    """Write the pages whose text has changed."""
     for name, page in PAGES.items():
         text, path = page(), directory / name
         if not path.exists() or path.read_text("utf-8") != text:

@@ -24,7 +24,7 @@ from prodrec.cli.score import score_command
 from prodrec.cli.train import train_command
 from prodrec.core.base import dist
 
-# In the order in which a user needs them, which is the order of `prodrec --help`.
+# `prodrec --help` lists the commands in this order, which is the order in which a user needs them.
 COMMANDS = (
     prepare_command,
     inspect_command,
@@ -39,7 +39,7 @@ COMMANDS = (
 )
 
 SECONDS_TO_PRINT = 10.0
-"""How long another rank waits, before it exits, for rank 0 to print what is wrong with the command line."""
+"""Seconds that a rank other than 0 waits before it exits, so rank 0 can print the error of the command line first."""
 
 
 def _print_version(requested: bool) -> None:
@@ -57,14 +57,14 @@ def create_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Recognise products in photos when classes are many, long-tailed and have titles, categories, attributes.",
-        epilog="Try `prodrec demo`: it draws a small catalogue and takes it the whole way in a few minutes.",
+        epilog="Try `prodrec demo`: it draws a small catalogue, trains two models and compares them in minutes.",
     )
 
     @app.callback()
     def root(
         version: Annotated[
             bool,
-            typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+            typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
         ] = False,
     ) -> None:
         """Provide `prodrec --version`; the commands do the rest."""
@@ -101,7 +101,7 @@ def _run_silently() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the process ends
     try:
         sys.exit(app(standalone_mode=False))
-    except Exception as error:  # a command handles its own errors; this one is of the command line
+    except Exception as error:  # an error of the command line; a command handles its own errors
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(SECONDS_TO_PRINT)  # torchrun stops all ranks when one exits: rank 0 must be the first
         sys.exit(getattr(error, "exit_code", 1))

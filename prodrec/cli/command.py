@@ -35,8 +35,8 @@ class Command:
 
     function: the plain function; its docstring is the help text, its return value is what `--json` prints
     parallel: whether the command may run on several ranks
-    options: dataclasses whose options the command has in place of the `**options` of the function, which get those that
-        the user typed
+    options: dataclasses that declare further options. The command line shows one option for each field; the function
+        gets those that the user typed as `**options`
     settings: further arguments of `typer.Typer.command`, such as the epilog
     """
 
@@ -61,7 +61,7 @@ class Command:
 
 
 _parallel: list[str] = []
-"""Names of the commands that may run on several ranks, for the error of the others."""
+"""Names of the commands that may run on several ranks; the error of the other commands lists them."""
 
 
 def command(
@@ -99,32 +99,31 @@ def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) 
 
 
 def _message_and_code(error: BaseException) -> tuple[str, int]:
-    """Return the sentence that is printed for `error`, and the exit code."""
+    """Return the message to print for `error`, and the exit code."""
     if isinstance(error, ProdrecError):
         return _one_line(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing half-made was left. Run the same command again.", 130
+        return "interrupted; incomplete output was removed. Run the same command again.", 130
     return f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)", 1
 
 
 def _exit_rank(error: BaseException, *, debug: bool) -> NoReturn:
     """Print the error if this rank is the one to print it, and end the process at once.
 
-    `os._exit` is needed: a normal exit waits for pending messages, and so for ranks that wait for this one.
+    It calls `os._exit` because a normal exit waits for pending messages, and other ranks wait for this one.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # torchrun stops all ranks when one exits; print the cause first
     if isinstance(error, KeyboardInterrupt):
-        # torchrun may have sent the signal while the loss of another rank was being handled: that is the cause
-        error = next((e for e in _contexts(error) if isinstance(e, LostContact) or _is_lost_contact(e)), error)
+        # torchrun may have sent the signal while this rank handled the loss of another rank; the loss is the cause
+        error = next((e for e in _contexts(error) if _is_lost_contact(e)), error)
     message, code = _message_and_code(error)
-    lost = isinstance(error, LostContact)
-    if _is_lost_contact(error):
-        lost, code = True, LostContact.exit_code
+    if rank_failures.is_lost_contact(error):
+        code = LostContact.exit_code
         message = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
         sys.stderr.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
-    message_to_print = rank_failures.message_to_print(message, name_rank=not lost)
+    message_to_print = rank_failures.message_to_print(message, name_rank=not _is_lost_contact(error))
     if message_to_print is not None:
         console.error(message_to_print)
     for child in multiprocessing.active_children():
@@ -135,7 +134,7 @@ def _exit_rank(error: BaseException, *, debug: bool) -> NoReturn:
 
 
 def _is_lost_contact(error: BaseException) -> bool:
-    return rank_failures.is_lost_contact(error)
+    return isinstance(error, LostContact) or rank_failures.is_lost_contact(error)
 
 
 def _contexts(error: BaseException) -> Iterator[BaseException]:

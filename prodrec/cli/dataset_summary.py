@@ -1,4 +1,4 @@
-"""The summary of a dataset that `prodrec prepare` and `prodrec inspect` print, from the header in dataset.json."""
+"""Print the summary of a dataset, from the header in its dataset.json, for `prodrec prepare` and `prodrec inspect`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MANY_WITHOUT_WORDS = 0.2
-"""Share of the rows without words above which the summary suggests to drop fewer words."""
+"""If a larger share of the rows has no words left, the summary suggests to drop fewer words."""
 
 
 def print_dataset(header: Mapping[str, Any], path: Path) -> None:
-    """Print the summary of a dataset."""
+    """Print the summary of the dataset at `path`, whose dataset.json contains `header`."""
     for name, text in _lines(header, path):
         console.print(f"{name:<12}{text}")
     console.print(_table(header["counts"]))
@@ -25,7 +25,7 @@ def print_dataset(header: Mapping[str, Any], path: Path) -> None:
 
 
 def summary_json(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return what `--json` prints."""
+    """Return the summary as plain values, as `--json` prints it."""
     keys = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
     return {"dataset": str(path), **{key: header[key] for key in (*keys, "options", "counts") if key in header}}
 
@@ -43,7 +43,7 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     yield "levels", " · ".join(f"{level} {count:,}" for level, count in counts["levels"].items())
     several = counts["several_parents"]
     if several["classes"]:
-        yield "", f"{_several(several)} ({path / 'parents.csv'})"
+        yield "", f"{_several_parents(several)} ({path / 'parents.csv'})"
     attributes = [f"{a} {c['states']:,} states on {c['rows']:,} rows" for a, c in counts["attributes"].items()]
     if attributes:
         yield "attributes", " · ".join(attributes)
@@ -55,7 +55,7 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     plural = "photos" if header["inputs"] == "photos" else "vectors"
     identical = duplicates["identical"]
     yield "duplicates", f"identical: {identical['groups']:,} groups of {identical['rows']:,} rows"
-    yield "", f"near-identical: {_near_duplicates(duplicates)}"
+    yield "", _near_duplicates(duplicates)
     if duplicates["all"]["groups"]:
         yield "", f"no group is in two splits; all are in {path / 'duplicates.csv'}"
         yield "", f"{duplicates['leaks_avoided']:,} test and validation {plural} would have had a duplicate in train"
@@ -85,25 +85,24 @@ def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         size = f"{features['bytes'] / 1e6:,.1f} MB"
         yield "features", f"{features['count']:,} distinct vectors of {features['width']:,} numbers, {size}"
     else:
-        yield "photos", "none: titles and categories alone, for word vectors; there is nothing to recognise"
+        yield "photos", "none: titles and categories alone, to train word vectors; there is nothing to recognise"
 
 
-def _several(several: Mapping[str, int]) -> str:
+def _several_parents(several: Mapping[str, int]) -> str:
     classes = "1 class has" if several["classes"] == 1 else f"{several['classes']:,} classes have"
     return f"{classes} several parents; {several['rows_moved']:,} rows were moved to the parent of the majority"
 
 
 def _near_duplicates(duplicates: Mapping[str, Any]) -> str:
-    near, groups_of_all = duplicates["near"], duplicates["all"]
+    near, groups = duplicates["near"], duplicates["all"]
     if not near["bits"]:
-        return str(near["why"])
-    size = f"{groups_of_all['groups']:,} groups of {groups_of_all['rows']:,} rows"
-    groups = f"{size}, the largest of {near['largest_group']:,}"
-    return f"{groups}, within {near['bits']} bits ({near['why']})"
+        return f"near-identical: {near['why']}"
+    size = f"{groups['groups']:,} groups of {groups['rows']:,} rows, the largest of {near['largest_group']:,}"
+    return f"identical or near-identical: {size}, within {near['bits']} bits ({near['why']})"
 
 
 def _table(counts: Mapping[str, Any]) -> Table:
-    """Paper A's Table 1 row, and the same for head and tail."""
+    """Return the counts of paper A's Table 1 (classes, images, vocabulary), for head, tail and all."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -115,18 +114,19 @@ def _table(counts: Mapping[str, Any]) -> Table:
         table.add_column(column, justify="right")
     parts, words, total = counts["head_tail"], counts["words"], counts["table_1"]
     threshold = parts["head_from"]
-    for name, part, known in (
+    for name, part, vocabulary in (
         (f"head, {threshold:,} training images or more", parts["head"], words["in_head"]),
         (f"tail, fewer than {threshold:,}", parts["tail"], words["in_tail"]),
         ("all", {**total, "without_test": counts["leaves_without"]["test"]}, total["vocabulary"]),
     ):
-        figures = [part["classes"], *(part[split] for split in SPLITS), known, part["without_test"]]
-        table.add_row(name, *(f"{figure:,}" for figure in figures))
+        row = [part["classes"], *(part[split] for split in SPLITS), vocabulary, part["without_test"]]
+        table.add_row(name, *(f"{count:,}" for count in row))
     return table
 
 
 def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
-    counts, trim, vocabulary = header["counts"], header["vocabulary"]["trim"], header["vocabulary"]
+    counts, vocabulary = header["counts"], header["vocabulary"]
+    trim = vocabulary["trim"]
     words = counts["words"]
     if not words["titles"]:
         yield "titles", "none"
@@ -139,9 +139,9 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         cut = f"{trim['frequent_words']:,} most frequent words ({trim['frequent_share']:.0%} of the text)"
         yield "", f"dropped: the {cut} and the {trim['rare_words']:,} rarest ({trim['rare_share']:.1%})"
         without = words["rows_without_words"]
-        many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
-        other = "--trim-by occurrences or " if trim["by"] == "words" else ""
-        advice = f"; {other}a smaller --drop-frequent leaves more" if many else ""
+        is_many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
+        alternative = "--trim-by occurrences or " if trim["by"] == "words" else ""
+        advice = f"; {alternative}a smaller --drop-frequent leaves more" if is_many else ""
         yield "", f"{without:,} rows have no words left{advice}"
         yield "", f"cut by {vocabulary['tokenizer']} {vocabulary['version']}"
     yield "figure", f"{path / 'long-tail.svg'} and .png"

@@ -13,19 +13,21 @@ EXAMPLES = """
 Examples:
 
 - `prodrec demo` works in `demo/`, two to four minutes on two cores
-- `prodrec demo --out try --quick` takes a smaller catalogue and trains briefly, to see that all is in place
+- `prodrec demo --out try --quick` draws a smaller catalogue and trains briefly, to check the installation
 """
 
 
 @command("demo", epilog=EXAMPLES)
 def demo_command(
-    out: Annotated[Path, typer.Option(help="Directory for everything.")] = Path("demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="A smaller catalogue, trained too briefly to learn.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a demo that is there.")] = False,
+    out: Annotated[Path, typer.Option(help="Directory to write.")] = Path("demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Draw a smaller catalogue; training is too short to learn.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo.")] = False,
 ) -> dict[str, Any]:
-    """Draw a small catalogue and take it the whole way: prepare, pretrain-embeddings, train, score, report.
+    """Draw a small catalogue and run all steps on it: prepare, pretrain-embeddings, train, score, report.
 
-    No network and no data are needed. Every command is printed before it runs, and you can continue by yourself.
+    It needs no internet and no data. It prints every command before it runs it, and you can continue by yourself.
     """
     from prodrec.pipeline.demo import demo
 

@@ -18,8 +18,8 @@ Examples:
 
 - `prodrec explain sicot shoe.jpg` prints the five best classes of every level
 - `prodrec explain ssmtl-ca photos/*.jpg --saliency --out look/` draws where the network looks, for each photo
-- `prodrec explain runs/sicot shoe.jpg --title "Nike Air Max"` shows how much each word of the title weighs
-- `prodrec explain sicot shoe.jpg --title "Nike Air Max" --with-titles --top 3 --json` lets the title count as well
+- `prodrec explain runs/sicot shoe.jpg --title "Nike Air Max"` shows the weight of each word of the title
+- `prodrec explain sicot shoe.jpg --title "Nike Air Max" --with-titles --top 3 --json` uses the title too
 """
 
 
@@ -30,18 +30,19 @@ def explain_command(
     saliency: Annotated[
         bool, typer.Option("--saliency", help="Draw the weights of the spatial attention over each photo.")
     ] = False,
-    title: Annotated[str | None, typer.Option(help="Title of the product: weigh its words.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the product; prints the weight of each word.")] = None,
     with_titles: Annotated[
-        bool, typer.Option("--with-titles", help="Let the title count for the deepest level too.")
+        bool, typer.Option("--with-titles", help="Use the title too, to predict the deepest level; needs --title.")
     ] = False,
-    top: Annotated[int, typer.Option(min=1, help="Best classes of every level that are shown.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of best classes to print for every level.")] = 5,
     out: Annotated[
-        Path | None, typer.Option(help="Directory for pictures. [default: explain]", show_default=False)
+        Path | None,
+        typer.Option(help="Directory for the pictures of --saliency. [default: explain]", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace pictures that exist already.")] = False,
 ) -> dict[str, Any]:
-    """Recognise photos that need not be in any dataset: the best classes of every level, and each attribute's state.
+    """Recognise photo files: print the best classes of every level, and the best state of every attribute.
 
     The photo alone is used, as in deployment, unless --with-titles is given.
     """

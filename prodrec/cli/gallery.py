@@ -17,7 +17,7 @@ Examples:
 - `prodrec gallery scores/visual.h5 dataset --only errors --out errors.png` shows the most confident errors: often
   products under a wrong category
 - `prodrec gallery visual --leaf Belts --sort unsure --columns 10 --rows 3 --out belts.svg`
-- `prodrec gallery visual --level root --only errors --json` lists them for other programs as well
+- `prodrec gallery visual --level root --only errors --json` also prints them as JSON
 """
 
 
@@ -30,24 +30,26 @@ def gallery_command(
     dataset: Annotated[Path, typer.Argument(help="The dataset that was scored.")] = Path("dataset"),
     out: Annotated[Path, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = Path("gallery.png"),
     split: Annotated[str, typer.Option(help="Split: train, test or validation.")] = "test",
-    only: Annotated[str, typer.Option(help="all, errors or right.")] = "all",
+    only: Annotated[str, typer.Option(help="Photos to draw: all, errors or right.")] = "all",
     sort: Annotated[
         str | None,
-        typer.Option(help="random, confident or unsure. [default: random; confident for errors]", show_default=False),
+        typer.Option(
+            help="Order: random, confident or unsure first. [default: random; confident for errors]", show_default=False
+        ),
     ] = None,
     level: Annotated[
-        str | None, typer.Option(help="Level that is judged. [default: the deepest scored]", show_default=False)
+        str | None, typer.Option(help="Level of the predicted class. [default: the deepest scored]", show_default=False)
     ] = None,
     leaf: Annotated[str | None, typer.Option(help="Only photos of this leaf, by their true class.")] = None,
     root: Annotated[str | None, typer.Option(help="Only photos of this root, by their true class.")] = None,
-    columns: Annotated[int, typer.Option(min=1, max=20, help="Photos beside each other.")] = 8,
-    rows: Annotated[int, typer.Option(min=1, max=50, help="Photos below each other.")] = 5,
-    seed: Annotated[int, typer.Option(help="Draws other photos at random.")] = 0,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="Photos in a row.")] = 8,
+    rows: Annotated[int, typer.Option(min=1, max=50, help="Rows of photos.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a picture that exists already.")] = False,
 ) -> dict[str, Any]:
     """Draw photos with their predicted class and its probability; errors have a red frame, a cross and the true class.
 
-    A confident error is worth a look: the model may be wrong, or the label.
+    Look at confident errors first: either the model is wrong, or the label.
     """
     from prodrec.eval.gallery import GalleryOptions
     from prodrec.pipeline.gallery import draw_gallery
@@ -55,5 +57,5 @@ def gallery_command(
     options = GalleryOptions(split, level, only, sort, leaf, root, columns * rows, seed)
     summary = draw_gallery(scores, dataset, out, options, columns=columns, force=force)
     drawn, images, errors = len(summary["photos"]), summary["images"], summary["errors"]
-    console.print(f"wrote {out}: {drawn:,} of {images:,} photos, of which {errors:,} wrong")
+    console.print(f"wrote {out}: {drawn:,} of {images:,} photos, {errors:,} of them wrong")
     return summary

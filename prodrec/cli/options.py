@@ -1,4 +1,4 @@
-"""Turn options that dataclasses state into options of the command line."""
+"""Turn the fields of option dataclasses into options of the command line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def add_options(signature: inspect.Signature, classes: tuple[type, ...]) -> insp
 
 
 def drop_defaults(options: Mapping[str, Any], classes: tuple[type, ...], context: typer.Context) -> dict[str, Any]:
-    """Drop the options of `classes` that the user did not type, so that those of a TOML file come before defaults."""
-    stated = options_of(*classes)
-    return {name: value for name, value in options.items() if name not in stated or _is_typed(name, context)}
+    """Drop the options of `classes` that the user did not type: a TOML file may set them."""
+    declared = options_of(*classes)
+    return {name: value for name, value in options.items() if name not in declared or _is_typed(name, context)}
 
 
 def _is_typed(name: str, context: typer.Context) -> bool:
@@ -37,7 +37,7 @@ def _parameter(option: Option) -> inspect.Parameter:
     }
     if option.hint is not bool:
         declaration |= {"min": option.minimum, "max": option.maximum}
-    # Tuples and choices are converted and checked when the options are read.
+    # `read_options` converts and checks tuples and choices later.
     hint: Any = str if get_origin(option.hint) in (tuple, Literal) else option.hint
     default = option.default
     if default == ():

@@ -19,8 +19,8 @@ def prepare_command(
         list[Path] | None,
         typer.Argument(
             metavar="TABLE",
-            help="CSV, TSV, JSON lines or Parquet; several need the same columns. Without a table the folders of "
-            "--images are the categories: root/…/leaf/photo.jpg.",
+            help="CSV, TSV, JSON lines or Parquet; several need the same columns. Without a table, the folders of "
+            "--images name the categories: root/…/leaf/photo.jpg.",
         ),
     ] = None,
     images: Annotated[
@@ -32,30 +32,30 @@ def prepare_command(
         typer.Option(
             metavar="FILE",
             help="Vectors in place of photos: .npy, or .h5 with a dataset `features`, [rows, numbers] of float16 or "
-            "float32; row i belongs to row i of all tables, one after the other.",
+            "float32; row i belongs to row i of the tables, counted through all of them.",
         ),
     ] = None,
     no_images: Annotated[
-        bool, typer.Option("--no-images", help="Titles and categories alone, for word vectors; nothing to recognise.")
+        bool, typer.Option("--no-images", help="Use titles and categories alone, to train word vectors.")
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="DATASET", help="The directory to write.")] = Path("dataset"),
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="Directory to write.")] = Path("dataset"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing dataset.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that decode, of each rank; they change only the time. [default: all cores]"
+            min=1, help="Processes of each rank that decode photos; the result is the same. [default: all cores]"
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with options of the panels below; those given here win over it."),
+        typer.Option(help="TOML file with options of the panels below; options on the command line win over it."),
     ] = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Make a clean dataset from a table of products and their photos.
 
     Every photo is decoded once. Rows that cannot be used are listed in `rejected.csv` with the reason. Duplicate photos
-    stay in one split. The directory that is written has everything that the other commands need.
+    stay in one split. The other commands need nothing but the directory that this command writes.
 
     Columns are found by name (`id image title root middle leaf`, `masterCategory subCategory articleType`,
     `category_1 category_2 …`); options name others.
@@ -78,6 +78,6 @@ def prepare_command(
         tables or [], images=images, features=features, out=out, options=settings, workers=workers, force=force
     )
     print_dataset(header, out)
-    following = "pretrain-embeddings" if no_images else "train visual"
-    console.info(f"wrote {out}; next: prodrec {following}" + ("" if out == Path("dataset") else f" {out}"))
+    next_command = "pretrain-embeddings" if no_images else "train visual"
+    console.info(f"wrote {out}; next: prodrec {next_command}" + ("" if out == Path("dataset") else f" {out}"))
     return summary_json(header, out)

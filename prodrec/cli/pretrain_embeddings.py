@@ -1,4 +1,4 @@
-"""`prodrec pretrain-embeddings`: a vector for every word of a dataset's titles."""
+"""The command `prodrec pretrain-embeddings`."""
 
 from __future__ import annotations
 
@@ -21,42 +21,47 @@ Examples:
 - `prodrec pretrain-embeddings` trains on `dataset/` and writes `dataset/embeddings.h5`
 - `prodrec pretrain-embeddings dataset --method cbow --dimension 300 --deterministic`
 - `prodrec pretrain-embeddings dataset --from cc.zh.300.vec.gz` imports word2vec, fastText or GloVe vectors
-- `prodrec pretrain-embeddings dataset --neighbours 包 --neighbours bag` looks at what is there
+- `prodrec pretrain-embeddings dataset --neighbours 包 --neighbours bag` prints the words nearest to two words
 """
 
 
 @command("pretrain-embeddings", epilog=EXAMPLES)
 def pretrain_embeddings_command(
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
-    out: Annotated[Path | None, typer.Option(help="[default: DATASET/embeddings.h5]", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. [default: DATASET/embeddings.h5]", show_default=False)
+    ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Import these instead: word2vec, GloVe, fastText; also gzipped."),
+        typer.Option(
+            "--from", metavar="FILE", help="Import vectors from a word2vec, GloVe or fastText file; also gzipped."
+        ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="skip-gram or cbow. [default: skip-gram]")] = None,
-    dimension: Annotated[int | None, typer.Option(help="Numbers in a vector. [default: 128]")] = None,
+    method: Annotated[str | None, typer.Option(help="Training method: skip-gram or cbow. [default: skip-gram]")] = None,
+    dimension: Annotated[int | None, typer.Option(help="Dimension of a vector. [default: 128]")] = None,
     window: Annotated[int | None, typer.Option(help="Words of context on each side. [default: 10]")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Times that all titles are read. [default: by size, 5 to 200]")
+        int | None, typer.Option(help="Passes over all titles. [default: 5 to 200, by their number]")
     ] = None,
     negative: Annotated[int | None, typer.Option(help="Noise words for each real one. [default: 5]")] = None,
     subsample: Annotated[
-        float | None, typer.Option(help="Words above this share of the text are read less often. [default: 0.001]")
+        float | None, typer.Option(help="Words above this share of the text are subsampled. [default: 0.001]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 1]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads. [default: one a core]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training. [default: 1]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads. [default: one per core]")] = None,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="One thread: the same bits each time, everywhere.")
+        bool, typer.Option("--deterministic", help="Train in one thread, which gives the same bits every time.")
     ] = False,
     words: Annotated[
-        list[str] | None, typer.Option("--neighbours", metavar="WORD", help="Show the nearest words; may be repeated.")
+        list[str] | None,
+        typer.Option("--neighbours", metavar="WORD", help="Print the words nearest to WORD; may be repeated."),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many neighbours to show.")] = 10,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of neighbours to print.")] = 10,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing vectors.")] = False,
 ) -> dict[str, Any]:
     """Train word vectors on the titles of a dataset's training split, or import them.
 
-    `prodrec train sicot` starts its words from them. With --neighbours alone, vectors that are there are looked at.
+    `prodrec train sicot` starts from these vectors. With --neighbours and no other option, existing vectors are read.
     """
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors, nearest_words

@@ -41,52 +41,63 @@ def refine_mcr_command(
     scores: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="One file with several levels, or one file for each level. [default: all such of scores/, one by one]",
+            help="One file with several levels, or one per level. [default: all in scores/ with several levels]",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Refined scores. [default: scores/NAME-mcr.h5]", show_default=False)
     ] = None,
-    fit: Annotated[str, typer.Option(help="Splits whose rows the weights are fitted on, with commas.")] = "validation",
+    fit: Annotated[str, typer.Option(help="Splits to fit the weights on, joined by commas.")] = "validation",
     lambda_: Annotated[
-        str, typer.Option("--lambda", help="λ of the penalty, or auto: by cross-validation on the rows of the fit.")
+        str, typer.Option("--lambda", help="λ of the penalty; auto chooses it by cross-validation.")
     ] = "auto",
     k: Annotated[
         str | None,
         typer.Option(
-            help="Categories of its own level in R_c, or all: R_c is everything. [default: 3, or as many as there are]",
+            help="K: categories of c's own level in R_c; all puts every category into R_c. [default: 3]",
             show_default=False,
         ),
     ] = None,
     normaliser: Annotated[
-        str, typer.Option(help="P(c) over the categories of its level, or over R_c (related) as printed in the paper.")
+        str,
+        typer.Option(
+            help="Normalise P(c) over all categories of its level, or over R_c (related), as the paper prints it."
+        ),
     ] = "level",
     penalty: Annotated[
-        str, typer.Option(help="Shrink towards the raw scores (identity), or W towards 0 (weights) as printed.")
+        str,
+        typer.Option(
+            help="Shrink W towards the identity (the raw scores), or towards 0 (weights), as the paper prints it."
+        ),
     ] = "identity",
     levels: Annotated[
         str | None,
-        typer.Option(help="Levels to refine, with commas. [default: all that are scored]", show_default=False),
+        typer.Option(help="Levels to refine, joined by commas. [default: all that are scored]", show_default=False),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Apply these fitted weights; nothing is fitted.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="File of fitted weights to apply, instead of fitting.")] = None,
     save_weights: Annotated[
         Path | None,
-        typer.Option(help="Fitted weights (HDF5). [default: OUT with .weights.hdf5]", show_default=False),
+        typer.Option(help="File for the fitted weights (HDF5). [default: OUT with .weights.hdf5]", show_default=False),
     ] = None,
     candidates: Annotated[
-        int, typer.Option(help="Categories a level that the first fit on top-k scores takes for each category.")
+        int, typer.Option(help="Categories of each level in the first fit of each category, for top-k scores.")
     ] = 20,
-    folds: Annotated[int, typer.Option(help="Parts of the cross-fitting.")] = 5,
-    iterations: Annotated[int, typer.Option(help="Most steps of the solver.")] = 500,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-fitting.")] = 5,
+    iterations: Annotated[int, typer.Option(help="Maximum number of steps of the solver.")] = 500,
     fit_on_judged: Annotated[
-        bool, typer.Option("--fit-on-judged", help="Allow fitting on the test rows, or weights fitted on these rows.")
+        bool,
+        typer.Option(
+            "--fit-on-judged",
+            help="Allow fitting on test rows, or applying weights to the rows that they were fitted on.",
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
     """Refine the scores of every level by those of the other levels of the category tree (MCR, paper S §3.3).
 
-    Prints top-1 accuracy before and after for every level, on rows that no fit has seen, and warns where it fell.
+    Prints the top-1 accuracy of every level before and after, and warns where it fell. Each row is refined by weights
+    that were fitted without it.
     """
     from prodrec.pipeline.refine_mcr import refine_mcr
 

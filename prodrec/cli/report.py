@@ -20,8 +20,8 @@ Examples:
 - `prodrec report` compares all of `scores/`, the `visual` run first
 - `prodrec report --by-head-tail --by-root` adds head, tail, many, medium, few, and every root
 - `prodrec report scores/visual.h5 scores/sicot.h5 --split validation --markdown report.md --csv report.csv`
-- `prodrec report --hierarchy --by-level` adds right paths, conflicts between levels, how far off mistakes are
-- `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its own branch, and the leaves of its rows
+- `prodrec report --hierarchy --by-level` adds correct paths, conflicts between levels, and the distance of mistakes
+- `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its head, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
 - `prodrec report --figures report/` draws plots of the roots, the long tail and every other section, as SVG and PNG
 """
@@ -37,35 +37,39 @@ def report_command(
     ] = None,
     split: Annotated[str, typer.Option(help="Split to report: train, test or validation.")] = "test",
     top: Annotated[
-        str | None, typer.Option(metavar="K,…", help="Top-k accuracies. [default: 1,3,5]", show_default=False)
+        str | None, typer.Option(metavar="K,…", help="The k of top-k accuracies. [default: 1,3,5]", show_default=False)
     ] = None,
     by_head_tail: Annotated[
-        bool, typer.Option("--by-head-tail", help="Leaves with many and few training images, apart.")
+        bool, typer.Option("--by-head-tail", help="Add head and tail; and many, medium and few training images.")
     ] = False,
-    head_from: Annotated[int, typer.Option(help="Training images from which a leaf is head.")] = 100,
-    many: Annotated[int, typer.Option(help="Training images above which a leaf has many.")] = 100,
-    few: Annotated[int, typer.Option(help="Training images below which a leaf has few.")] = 20,
-    by_root: Annotated[bool, typer.Option("--by-root", help="Every root, and the mean over roots.")] = False,
-    by_level: Annotated[bool, typer.Option("--by-level", help="Every level of the category tree.")] = False,
+    head_from: Annotated[int, typer.Option(help="A leaf with at least this many training images is head.")] = 100,
+    many: Annotated[int, typer.Option(help="A leaf with more training images than this has many.")] = 100,
+    few: Annotated[int, typer.Option(help="A leaf with fewer training images than this has few.")] = 20,
+    by_root: Annotated[bool, typer.Option("--by-root", help="Add every root, and the mean over roots.")] = False,
+    by_level: Annotated[bool, typer.Option("--by-level", help="Add every level of the category tree.")] = False,
     hierarchy: Annotated[
-        bool, typer.Option("--hierarchy", help="Full paths, consistency of the levels, how far off mistakes are.")
+        bool,
+        typer.Option("--hierarchy", help="Add full paths, consistency of the levels, and the distance of mistakes."),
     ] = False,
     by_attribute: Annotated[
-        bool, typer.Option("--by-attribute", help="Every attribute: its own branch, and the leaves of its rows.")
+        bool,
+        typer.Option(
+            "--by-attribute", help="Add every attribute: its own head, and the leaves of the rows that have it."
+        ),
     ] = False,
     by_leaf: Annotated[
-        bool, typer.Option("--by-leaf", help="Every leaf with test images; all of them in --csv.")
+        bool, typer.Option("--by-leaf", help="Add every leaf with test images; --csv has all leaves.")
     ] = False,
-    mean: Annotated[bool, typer.Option("--mean", help="Runs of one recipe with other seeds as one column.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Write all figures as CSV, one a line.")] = None,
+    mean: Annotated[bool, typer.Option("--mean", help="Show runs that differ only in the seed as one column.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write all estimates as CSV, one per line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
-    figures: Annotated[Path | None, typer.Option(help="Directory for figures, SVG and PNG.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Directory for plots, as SVG and PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
     """Compare runs: overall, on head and tail, on every root, level and attribute, with gains over the first run.
 
-    ACC counts every image the same, MACC every leaf. Brackets contain 95 % intervals. Gains are
-    computed on the same photos if the files have them. A group without test images, or without scores, reads n/a.
+    ACC weights every image equally, MACC every leaf. Brackets contain 95 % intervals. A gain compares two runs on the
+    same photos, if the files have the same photos. A group without test images or without scores reads n/a.
     """
     from prodrec.pipeline.report import report, report_files
 

@@ -16,9 +16,9 @@ Examples:
 - `prodrec score` scores every finished run in `runs/` that has no scores yet, each to `scores/NAME.h5`
 - `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
-- `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every photo
-- `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks; the file is the same as that of
-  one process; rank 0 writes it and chooses the runs; each machine must see the dataset and the runs
+- `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
+- `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
+  as one process; each machine must see the dataset and the runs
 """
 
 
@@ -37,29 +37,31 @@ def score_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Scores file. [default: scores/NAME.h5]", show_default=False)] = None,
     split: Annotated[
-        str | None, typer.Option(help="Splits, or all. [default: test,validation]", show_default=False)
+        str | None,
+        typer.Option(help="Splits to score, joined by commas, or all. [default: test,validation]", show_default=False),
     ] = None,
     top_k: Annotated[int | None, typer.Option(help="Keep only the K best classes of every level.")] = None,
     with_titles: Annotated[
         bool, typer.Option("--with-titles", help="Use titles too, if the run was trained with them.")
     ] = False,
     other_dataset: Annotated[
-        bool, typer.Option("--other-dataset", help="Allow a dataset other than that of training, of the same classes.")
+        bool,
+        typer.Option("--other-dataset", help="Allow another dataset than that of training, with the same classes."),
     ] = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos at a time. [default: as trained]")] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as trained.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per batch. [default: as in training]")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as in training.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
     divide_classes: Annotated[
         bool,
         typer.Option(
             "--divide-classes",
-            help="Give each rank a part of the classes; needs --top-k. [default: if all do not fit on a GPU]",
+            help="Divide the classes among the ranks; needs --top-k. [default: if the weights exceed a GPU]",
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace scores that exist already.")] = False,
 ) -> dict[str, Any]:
-    """Write features and unnormalised scores of all classes for every photo, by finished runs.
+    """Score photos by finished runs: write features, and unnormalised scores of all classes, to HDF5 files.
 
     Photos alone are used, as in deployment, unless --with-titles is given. Runs with up-to-date scores are skipped.
     """

@@ -23,16 +23,16 @@ Examples:
 
 - `prodrec train sicot` trains on `dataset/` and writes `runs/sicot/`
 - `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=weights.pth --set lr=0.05`
-- `prodrec train ssmtl-ca --set heads=root,leaf,attributes --set titles=bilinear` has both papers in one network
+- `prodrec train ssmtl-ca --set heads=root,leaf,attributes --set titles=bilinear` combines both papers in one network
 - `prodrec train bcnn --set heads=root --out runs/bcnn-root` predicts the roots only, for `prodrec refine-mcr`
 - `prodrec train sicot --plan` prints the parameters, memory and time of a training
 - `prodrec train sicot --resume` continues after a kill or Ctrl-C
 - `prodrec train sicot --settings` lists every key of `--set`
 
-On several ranks (processes, one a GPU, of one machine or many) the same command computes the same:
+Under torchrun the same command trains the same model on several ranks (processes, one per GPU):
 
 - `torchrun --nproc-per-node 4 -m prodrec train sicot` divides every batch of `batch_size` photos among four ranks
-- `torchrun --nproc-per-node 4 -m prodrec train sicot --set scale_batch=true` gives each of them `batch_size` photos
+- `torchrun --nproc-per-node 4 -m prodrec train sicot --set scale_batch=true` gives each rank `batch_size` photos
 """
 
 
@@ -47,20 +47,22 @@ def train_command(
     config: Annotated[Path | None, typer.Option(help="TOML file with settings; --set wins over it.")] = None,
     embeddings: Annotated[
         Path | None,
-        typer.Option(help="Word vectors. [default: DATASET/embeddings.h5, made when missing]", show_default=False),
+        typer.Option(help="Word vectors. [default: DATASET/embeddings.h5, made if missing]", show_default=False),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out from its newest checkpoint.")
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print parameters, memory and time; train nothing.")] = False,
-    settings: Annotated[bool, typer.Option("--settings", help="List every setting, its value and meaning.")] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List the value and meaning of every setting; train nothing.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Train anew if --out contains a run.")] = False,
 ) -> dict[str, Any]:
     """Train a model of a family on a prepared dataset.
 
-    After every epoch the model is validated on photos alone, as it will be used. A kill loses a few minutes at most.
+    Every epoch ends with a validation on photos alone, as in deployment. A killed training loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe

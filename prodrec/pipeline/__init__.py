@@ -1,6 +1,5 @@
-"""One module per step of the journey: what a command runs and a notebook calls.
+"""One module for each step from a table to a report; commands and notebooks call its function.
 
-Each module has the function that `import prodrec` exposes (`prodrec.train` is `pipeline.train.train`). It takes paths
-and plain values, joins data, models and evaluation, and returns an object. Commands in `prodrec.cli` only read options
-and print the result.
+`import prodrec` exposes these functions: `prodrec.train` is `prodrec.pipeline.train.train`. Each takes paths and plain
+values, runs one step, and returns an object. The commands in `prodrec.cli` only read options and print the result.
 """

@@ -1,4 +1,4 @@
-"""`prodrec demo`: take a small drawn catalogue the whole way, by the commands that a user would type."""
+"""`prodrec demo`: draw a small catalogue and run all steps on it, by the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ Setting = str | int | float | list[float]
 
 
 @dataclass(frozen=True)
-class DemoSize:
-    """What the demo draws, and the settings of training that it writes to demo.toml."""
+class DemoPreset:
+    """The catalogue that the demo draws, and the settings of training that it writes to demo.toml.
+
+    pixels: width and height of a photo
+    """
 
     products: int
     leaves: int
@@ -39,10 +42,10 @@ _SETTINGS: dict[str, Setting] = {
     "weight_decay": 0.05,
     "schedule": "cosine",
 }
-FULL = DemoSize(
+FULL = DemoPreset(
     2400, 29, 96, {**_SETTINGS, "image_size": "64", "lr": 0.004, "batch_size": 64, "epochs": 16, "warmup_epochs": 1}
 )
-QUICK = DemoSize(120, 6, 48, {**_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4})
+QUICK = DemoPreset(120, 6, 48, {**_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4})
 
 PREPARE = "prepare products.csv --images photos/ --size 64 --attributes colour,pattern,material"
 PRETRAIN = "pretrain-embeddings --deterministic --neighbours handbag --neighbours 运动鞋"
@@ -53,27 +56,27 @@ STEPS = (PREPARE, PRETRAIN, *TRAIN, SCORE, REPORT)
 
 
 def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, Any]:
-    """Run the demo in the directory `out`; what was made, what came out, and the seconds of every step.
+    """Run the demo in the directory `out` and return its counts, commands, seconds and accuracies.
 
-    Raises OutputExists where `out` is taken, Interrupted, and ProdrecError where a command failed.
+    Raise OutputExists if `out` is taken, Interrupted after Ctrl-C, ProdrecError if a command fails.
     """
     from prodrec.demo.catalogue import draw_catalogue
 
-    out, size = Path(out), QUICK if quick else FULL
-    _make_room(out, force=force)
+    out, preset = Path(out), QUICK if quick else FULL
+    _create_directory(out, force=force)
     started = time.monotonic()
-    (out / SETTINGS).write_text(_settings_file(size), "utf-8")
-    drawn = draw_catalogue(out, products=size.products, leaves=size.leaves, size=size.pixels)
+    (out / SETTINGS).write_text(_settings_file(preset), "utf-8")
+    drawn = draw_catalogue(out, products=preset.products, leaves=preset.leaves, size=preset.pixels)
     seconds = {"draw": round(time.monotonic() - started, 1)}
     console.print(
-        f"Drew {out}/products.csv, {drawn.rows:,} products of {size.leaves} kinds, and {out}/photos/, with the dirt of "
-        f"a real catalogue: {sum(drawn.rejected.values())} unusable rows, {drawn.duplicate_groups} photos that occur "
-        f"twice, a kind under two parents.\n{out}/{SETTINGS} has the settings of a small network."
+        f"Drew {out}/products.csv, {drawn.rows:,} products of {preset.leaves} leaves, and {out}/photos/.\n"
+        f"As in a real catalogue, {sum(drawn.rejected.values())} rows are unusable, {drawn.duplicate_groups} photos "
+        f"occur twice, and a leaf has two parents.\n{out}/{SETTINGS} contains the settings of a small network."
     )
     for step in STEPS:
-        began = time.monotonic()
+        step_started = time.monotonic()
         _run(step, out)
-        seconds[step] = round(time.monotonic() - began, 1)
+        seconds[step] = round(time.monotonic() - step_started, 1)
     seconds["all"] = round(time.monotonic() - started, 1)
     accuracies = _accuracies(out)
     _print_end(out, accuracies, seconds["all"], quick=quick)
@@ -88,8 +91,8 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
     }
 
 
-def _make_room(out: Path, *, force: bool) -> None:
-    """An empty directory at `out`; with `force` an earlier demo is removed, and nothing else ever is."""
+def _create_directory(out: Path, *, force: bool) -> None:
+    """Create the empty directory `out`. With `force`, remove an earlier demo; never remove anything else."""
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out} is a file; give another place with --out.")
     if out.is_dir() and any(out.iterdir()):
@@ -101,32 +104,35 @@ def _make_room(out: Path, *, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _settings_file(size: DemoSize) -> str:
-    """As TOML, which writes these values as JSON does."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in size.settings.items()]
+def _settings_file(preset: DemoPreset) -> str:
+    """Return the text of demo.toml. TOML writes these values as JSON does."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in preset.settings.items()]
     return "\n".join(["# Settings of the demo; `prodrec train visual --settings` explains every key.", *lines, ""])
 
 
 def _run(step: str, out: Path) -> None:
-    """Print a command and run it in `out`, with its output where ours goes."""
+    """Print a command and run it in `out`. Its output goes to standard output, or with --json to standard error."""
     console.print(f"\n$ prodrec {step}")
     sys.stdout.flush()
     sys.stderr.flush()
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]
-    # With --json our standard output has one object alone: the output of the commands goes to standard error.
+    # With --json, standard output contains nothing but one JSON object.
     stdout = 2 if console.json_mode() else None
     process = subprocess.Popen(command, cwd=out, env=os.environ | {"PYTHONPATH": path}, stdout=stdout)
     if (code := _wait(process)) in (130, -signal.SIGINT, -signal.SIGTERM):
-        again = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
-        raise Interrupted(f"the demo was interrupted; continue in {out} with `{again}`.")
+        resume = f"prodrec {step}{' --resume' if step.startswith('train') else ''}"
+        raise Interrupted(f"the demo was interrupted; continue in {out} with `{resume}`.")
     if code:
-        raise ProdrecError(f"`prodrec {step}` in {out} ended with exit code {code}; its own message is above.")
+        raise ProdrecError(f"`prodrec {step}` in {out} ended with exit code {code}; its error is printed above.")
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The command's exit code. Ctrl-C reaches the command by itself and SIGTERM is handed on: it saves what it has."""
+    """Wait for the command and return its exit code.
+
+    Ctrl-C reaches the command by itself, and SIGTERM is passed on; the command then saves a checkpoint and exits.
+    """
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         while True:
@@ -157,26 +163,28 @@ def _print_end(out: Path, accuracies: dict[str, dict[str, Any]], seconds: float,
         f"\nDone in {seconds:.0f} s. Titles were used in training only; both models were tested on photos alone."
     )
     if quick:
-        console.print("--quick trains too briefly for the results to mean anything.")
+        console.print("With --quick training is too short for the results to mean anything.")
     for name, cells in accuracies.items():
         visual, sicot = cells["visual"], cells["sicot"]
         if visual is None or sicot is None:
             continue
         gain = sicot["gain"]
-        clear = gain["low"] > 0 or gain["high"] < 0
+        excludes_zero = gain["low"] > 0 or gain["high"] < 0
         console.print(
             f"{name:<18} visual {visual['value']:5.1f} %  sicot {sicot['value']:5.1f} %  gain {gain['value']:+5.1f} "
-            f"[{gain['low']:+.1f}, {gain['high']:+.1f}]{'' if clear else ', which may be chance'}"
+            f"[{gain['low']:+.1f}, {gain['high']:+.1f}]{'' if excludes_zero else ', may be chance'}"
         )
     console.print(
         f"""
-One run of each on a small drawn catalogue shows the way, not the worth of a method: README.md has measured results.
+This compares one run of each on a small drawn catalogue. README.md has results on real products.
 
 Go on by yourself: cd {out}
-  report/ has the figures, dataset/long-tail.png the long tail, dataset/rejected.csv what was wrong with the table
-  prodrec inspect dataset                        what is in the dataset
-  prodrec pretrain-embeddings --neighbours cup   which words are near to each other
-  prodrec report --by-level --by-leaf            every level, every kind
-  prodrec train sicot --settings                 every setting, then --set KEY=VALUE and --out runs/mine
+  report/                                            plots of the report
+  dataset/long-tail.png                              training images of every leaf
+  dataset/rejected.csv                               the rejected rows and the reasons
+  prodrec inspect dataset                            the dataset again
+  prodrec pretrain-embeddings --neighbours handbag   the words nearest to a word
+  prodrec report --by-level --by-leaf                every level, every leaf
+  prodrec train sicot --settings                     every setting; change them with --set KEY=VALUE --out runs/mine
 With your own table: prodrec prepare products.csv --images photos/"""
     )

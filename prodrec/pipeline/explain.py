@@ -1,4 +1,4 @@
-"""`prodrec explain`: recognise photo files, and draw where the network looks."""
+"""`prodrec explain`: recognise photo files, and draw the spatial attention over them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a run predicts for one photo file; `picture` is the file with its saliency, if one was drawn."""
+    """The predictions of a run for one photo file. `picture` is the file with its saliency, or None."""
 
     photo: Path
     recognised: Recognised
@@ -48,8 +48,8 @@ def explain(
         run: run directory, or the name of a run in `runs/`.
         photos: photo files of any format.
         saliency: draw the weights of the spatial attention over each photo.
-        title: title of the product, of which each word is weighed.
-        with_titles: let the title count for the deepest level too; needs `title`.
+        title: title of the product; the result has the weight of each word.
+        with_titles: use the title too, to predict the deepest level; needs `title`.
         top: number of best classes of every level.
         out: directory for the pictures of `saliency`; by default `explain`.
         device: auto, cpu, cuda or cuda:N.
@@ -58,9 +58,9 @@ def explain(
     Raises:
         NotFound: if the run or a photo does not exist.
         BadPhoto: if a photo cannot be read or decoded.
-        BadArtefact: if the run is not finished or damaged.
+        BadArtefact: if the run is unfinished or damaged.
         OutputExists: if a picture exists and `force` is not set.
-        BadOption: for options that contradict each other, or that the run has no part for.
+        BadOption: for options that contradict each other, or need titles or attention that the run does not have.
     """
     from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.inference.photo_inputs import read_bytes

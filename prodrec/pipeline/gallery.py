@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 def draw_gallery(
     scores: Path | None, dataset: Path, out: Path, options: GalleryOptions, *, columns: int = 8, force: bool = False
 ) -> dict[str, Any]:
-    """Draw the photos of a scores file that `options` select to `out` and return them as plain values.
+    """Draw photos with their predicted classes to the picture `out`, and return them as plain values.
 
-    scores: a file, its name in `scores/`, or None for the only file there. Raise Mismatch if the scores are of another
-    dataset, BadArtefact if it has no photos, OutputExists, or BadOption; nothing is written then.
+    Args:
+        scores: scores file, its name in `scores/`, or None for the only file there.
+        dataset: directory of the dataset that was scored.
+        out: picture to write: .png, .svg or .pdf.
+        options: which photos to draw, and how many.
+        columns: photos in a row.
+        force: replace an existing picture.
+
+    Raises:
+        Mismatch: if the scores are of another dataset.
+        BadArtefact: if the dataset has no photos, or fewer rows than the scores.
+        OutputExists: if `out` exists and `force` is not set.
+        BadOption: if `scores` is None and there are several files.
     """
     from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.core.data.dataset import open_dataset
@@ -57,5 +68,5 @@ def _find_scores_file(scores: Path | None) -> Path:
 
     files = find_scores(Path("scores"))
     if len(files) > 1:
-        raise BadOption(f"scores/ has {', '.join(path.name for path in files)}; name the one to look at.")
+        raise BadOption(f"scores/ has {', '.join(path.name for path in files)}; name the one to draw.")
     return files[0]

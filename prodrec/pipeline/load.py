@@ -1,4 +1,4 @@
-"""Open a finished run for recognising photos, and the network of a run."""
+"""Load a finished run to recognise photos, or its network alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
     Args:
         run: run directory, or the name of a run in `runs/`.
         device: auto, cpu, cuda or cuda:N.
-        titles: require that the run weighs the words of titles.
-        saliency: require that the run has spatial attention.
+        titles: raise BadOption if the run was trained without titles.
+        saliency: raise BadOption if the run has no spatial attention.
 
     Raises:
         NotFound: if there is no such run.
-        BadArtefact: if the run is not finished or damaged.
-        BadOption: if the run was trained on feature vectors, or lacks a part that is required.
+        BadArtefact: if the run is unfinished or damaged.
+        BadOption: if the run was trained on feature vectors, or lacks titles or attention that the arguments require.
     """
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.run import open_run
@@ -45,15 +45,15 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
         raise BadOption(f"{path} was trained on feature vectors, not photos: it cannot recognise photo files.")
     recipe = Recipe.from_json(opened.recipe, source=str(path))
     if titles and recipe.network.titles is None:
-        raise BadOption(f"--title: {path} was trained on photos alone and weighs no words; omit --title.")
+        raise BadOption(f"--title: {path} was trained on photos alone and does not use titles; omit --title.")
     if saliency and recipe.network.attention is None:
         raise BadOption(
-            f"--saliency: {path} has no spatial attention; train a family that has (sscnn), or with attention=spatial."
+            f"--saliency: {path} has no spatial attention; train sscnn, or any family with --set attention=spatial."
         )
-    target, trained = choose_device(device), opened.header["arithmetic"]
-    channels_last = bool(trained["channels_last"])
+    target, arithmetic = choose_device(device), opened.header["arithmetic"]
+    channels_last = bool(arithmetic["channels_last"])
     network = load_network(opened, recipe, target, channels_last=channels_last)
-    return Recogniser(opened, network, recipe.photos, target, trained["dtype"] == "bfloat16", channels_last)
+    return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last)
 
 
 def load_network(
@@ -61,7 +61,8 @@ def load_network(
 ) -> RecognitionNetwork:
     """Return the network of a finished run on `device`, in evaluation mode.
 
-    divided: each rank has a part of the classes of the deepest level. Raise BadArtefact if weights and recipe differ.
+    divided: each rank loads a shard of the classes of the deepest level. Raise BadArtefact if weights and recipe
+    differ.
     """
     import torch
 

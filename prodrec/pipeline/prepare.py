@@ -1,4 +1,4 @@
-"""`prodrec prepare`: from tables and photos to a clean dataset directory."""
+"""`prodrec prepare`: make a clean dataset directory from tables and photos."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def prepare(
 ) -> Dataset:
     """Make a clean dataset from tables of products and their photos, and open it.
 
-    Every photo is decoded once. Rows that cannot be used are in `rejected.csv` with the reason. Duplicate photos are in
-    one split.
+    Every photo is decoded once. `rejected.csv` lists the rows that cannot be used, with the reason. Duplicate photos
+    are in one split.
 
     Args:
-        tables: CSV, TSV, JSON lines or Parquet files; several need the same columns. Without a table the folders of
-            `images` are the categories: root/…/leaf/photo.jpg.
+        tables: CSV, TSV, JSON lines or Parquet files; several need the same columns. Without a table, the folders of
+            `images` name the categories: root/…/leaf/photo.jpg.
         images: folder, tar or zip of photos; by default the folder of the first table.
         features: file of vectors in place of photos, one for every row: .npy, or .h5 with a dataset `features`.
-        no_images: use titles and categories alone, for word vectors.
+        no_images: use titles and categories alone, to train word vectors.
         out: directory to write.
         config: TOML file with the options below; keywords win over it.
         workers: processes that decode photos; None is one per core.
@@ -83,7 +83,7 @@ def read_prepare_options(
     no_images: bool = False,
     features: str | Path | None = None,
 ) -> PrepareOptions:
-    """Return the options of a TOML file with `options` applied on top. Raise NotFound or BadOption."""
+    """Return the options of a TOML file, overridden by `options`. Raise NotFound or BadOption."""
     if no_images and features is not None:
         raise BadOption(f"--features {features} and --no-images exclude each other; omit one of them.")
     classes = (ColumnNames, PrepareOptions)
@@ -151,7 +151,7 @@ def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options:
         other = WITHOUT_PHOTOS[options.inputs]
         raise BadOption(f"--images {images} and {other} exclude each other; omit one of them.")
     if options.inputs != "photos" and not tables:
-        raise BadOption(f"{WITHOUT_PHOTOS[options.inputs]} needs a table: the rows that the dataset is made of.")
+        raise BadOption(f"{WITHOUT_PHOTOS[options.inputs]} needs a table with the rows of the dataset.")
     if images is None and not tables:
         raise BadOption(
             "there is nothing to prepare: give a table, or with --images a folder of root/…/leaf/photo.jpg."

@@ -1,4 +1,4 @@
-"""`prodrec pretrain-embeddings`: word vectors for the vocabulary of a dataset."""
+"""`prodrec pretrain-embeddings`: train or import word vectors for the vocabulary of a dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.titles.word2vec import Method
 
 TRAINING_ONLY = ("method", "window", "epochs", "negative", "subsample", "workers", "deterministic")
-"""Options of training, which do nothing when vectors are imported."""
+"""Options of training, which have no effect when vectors are imported."""
 
 
 def pretrain_embeddings(
@@ -40,11 +40,11 @@ def pretrain_embeddings(
         out: file to write; by default `embeddings.h5` in the dataset's directory, where training looks for it.
         source: file to import vectors from: word2vec, GloVe or fastText, also gzipped.
         method: skip-gram or cbow; None is skip-gram.
-        dimension: numbers in a vector; None is 128, or the dimension of `source`.
+        dimension: dimension of a vector; None is 128, or the dimension of `source`.
         window: words of context on each side; None is 10.
-        epochs: how often all titles are read; None depends on their number, 5 to 200.
+        epochs: passes over all titles; None chooses 5 to 200 by their number.
         negative: noise words for each real one; None is 5.
-        subsample: words above this share of the text are read less often; None is 0.001.
+        subsample: words above this share of the text are subsampled; None is 0.001.
         seed: seed of the vectors; None is 1.
         workers: threads; None is one per core.
         deterministic: train in one thread, which gives the same bits every time.
@@ -53,7 +53,7 @@ def pretrain_embeddings(
     Raises:
         OutputExists: if `out` exists and `force` is not set.
         BadTable: if the training titles contain no words.
-        BadOption: for options that do nothing or are out of range.
+        BadOption: for options that have no effect or are out of range.
         NotFound, BadArtefact, Mismatch: if `source` does not exist, cannot be read or has none of the words.
     """
     from prodrec.core.data.dataset import open_dataset

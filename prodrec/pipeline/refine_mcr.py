@@ -1,4 +1,4 @@
-"""`prodrec refine-mcr`: refine the scores of all levels of the category tree by each other (MCR, paper S §3.3)."""
+"""`prodrec refine-mcr`: refine the scores of every level by those of the other levels (MCR, paper S §3.3)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefinementResult:
-    """What `refine_mcr` did.
+    """The refined score files.
 
-    refined: for each new file how it was fitted and the accuracy of every level before and after
+    refined: for each new file, the settings of the fit and the accuracy of every level before and after
     up_to_date: refined files that existed already and were kept
     """
 
@@ -73,15 +73,15 @@ def refine_mcr(
         fit: splits whose rows the weights are fitted on, joined by commas.
         lambda_: λ of the penalty; None chooses it by cross-validation.
         k: categories of its own level in R_c, or all; None is 3, or as many as there are.
-        normaliser: level or related; see `prodrec refine-mcr --help`.
-        penalty: identity or weights.
+        normaliser: level or related: the categories in the sum of eq. 2; see `prodrec refine-mcr --help`.
+        penalty: identity shrinks the weights towards the raw scores, weights towards 0.
         levels: levels to refine, joined by commas; None is all that are scored.
-        weights: fitted weights to apply; nothing is fitted then.
+        weights: file of fitted weights to apply, instead of fitting.
         save_weights: file for the fitted weights; by default `out` with the ending .weights.hdf5.
-        candidates: categories a level that the first fit on top-k scores takes for each category.
-        folds: parts of the cross-fitting.
-        iterations: most steps of the solver.
-        fit_on_judged: allow fitting on the test rows, or weights that were fitted on these rows.
+        candidates: categories of each level in the first fit of each category, for top-k scores.
+        folds: folds of the cross-fitting.
+        iterations: maximum number of steps of the solver.
+        fit_on_judged: allow fitting on test rows, or applying weights to the rows that they were fitted on.
         force: replace existing files.
 
     Raises:
@@ -109,19 +109,21 @@ def refine_mcr(
         fitting |= {"--fit": fit != "validation"}
         if ignored := [option for option, is_set in fitting.items() if is_set]:
             raise BadOption(f"--weights {weights}: nothing is fitted, so that {', '.join(ignored)} would do nothing.")
-    outputs = (None if out is None else Path(out), None if save_weights is None else Path(save_weights))
+    out = None if out is None else Path(out)
+    save_weights = None if save_weights is None else Path(save_weights)
     files = [scores] if isinstance(scores, str | Path) else list(scores or ())
-    groups, up_to_date = (
-        ([[Path(file) for file in files]], []) if files else _find_groups(outputs, settings, splits, force=force)
-    )
+    groups: list[list[Path]] = [[Path(file) for file in files]]
+    up_to_date: list[Path] = []
+    if not files:
+        groups, up_to_date = _find_groups(out, save_weights, settings, splits, force=force)
     refined = [
         refine(
             group,
-            out=outputs[0],
+            out=out,
             settings=settings,
             fit_on=splits,
             weights=None if weights is None else Path(weights),
-            save_weights=outputs[1],
+            save_weights=save_weights,
             levels=None if levels is None else split_list(levels),
             fit_on_judged=fit_on_judged,
             force=force,
@@ -132,12 +134,12 @@ def refine_mcr(
 
 
 def _find_groups(
-    outputs: tuple[Path | None, Path | None], settings: MCRSettings, fit_on: tuple[str, ...], *, force: bool
+    out: Path | None, save_weights: Path | None, settings: MCRSettings, fit_on: tuple[str, ...], *, force: bool
 ) -> tuple[list[list[Path]], list[Path]]:
     """Return the files in `scores/` with several levels, one in a group, and the refined files that are up to date.
 
-    outputs: files given for scores and weights. Raise NotFound if there is nothing to refine, OutputExists for a file
-    that was refined from other scores or settings, BadOption.
+    Raise NotFound if there is nothing to refine, OutputExists if a file was refined from other scores or with other
+    settings, BadOption if `out` or `save_weights` names one file for several results.
     """
     from prodrec.core.scores.reader import open_scores
     from prodrec.eval.refine.checks import default_output_path
@@ -151,7 +153,7 @@ def _find_groups(
             if len(scores.scored_levels) < 2 or scores.levels[-1] not in scores.scored_levels:
                 single_level.append(f"{path} ({', '.join(scores.scored_levels) or 'attributes'})")
                 continue
-            target = outputs[0] or default_output_path(path)
+            target = out or default_output_path(path)
             if force or not target.exists():
                 groups.append([path])
                 continue
@@ -164,8 +166,9 @@ def _find_groups(
         )
     for text in single_level:
         console.info(f"{text} has a single level and is skipped; name it together with the others of its dataset")
-    if len(groups) > 1 and any(outputs):
-        raise BadOption(f"{outputs[0] or outputs[1]} is one place for {len(groups)} files; name one file, or omit it.")
+    single_output = out or save_weights
+    if len(groups) > 1 and single_output is not None:
+        raise BadOption(f"{single_output} is one place for {len(groups)} files; name one file, or omit it.")
     return groups, up_to_date
 
 

@@ -1,4 +1,4 @@
-"""`prodrec report`: accuracies of runs with intervals, side by side, as tables, files and plots."""
+"""`prodrec report`: compare the accuracies of runs, with intervals, as tables, files and plots."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def report(
 ) -> Report:
     """Compare runs by their score files: overall, on head and tail, on every root, level and attribute.
 
-    ACC counts every image the same, MACC every leaf. Each estimate has its 95 % interval; gains over the first run are
-    computed on the same photos if the files have them. The returned report prints as tables.
+    ACC weights every image equally, MACC every leaf. Each estimate has its 95 % interval. A gain compares a run with
+    the first run, on the same photos if the files have them. The returned report prints as tables.
 
     Args:
-        scores: score files, of which the first is compared with the others; None is every file in `scores/`.
+        scores: score files; the others are compared with the first. None is every file in `scores/`.
         split: train, test or validation.
         top: the k of top-k accuracies; None is 1, 3 and 5.
-        by_head_tail: add leaves with many and with few training images.
-        head_from: training images from which a leaf belongs to the head.
-        many: training images above which a leaf has many.
-        few: training images below which a leaf has few.
+        by_head_tail: add head and tail; and many, medium and few training images.
+        head_from: a leaf with at least this many training images is head.
+        many: a leaf with more training images than this has many.
+        few: a leaf with fewer training images than this has few.
         by_root: add every root, and the mean over roots.
         by_level: add every level of the category tree.
         hierarchy: add full paths, consistency of the levels, and the distance of mistakes.
         by_attribute: add every attribute.
         by_leaf: add every leaf with test images.
         mean: show runs of one recipe with different seeds as one column.
-        csv: file for all estimates, one a line.
+        csv: file for all estimates, one per line.
         markdown: file for a Markdown table.
         figures: directory for plots, as SVG and PNG.
         force: replace existing files.

@@ -1,4 +1,4 @@
-"""`prodrec score`: features and scores of every photo, by finished runs."""
+"""`prodrec score`: score the photos of a dataset by finished runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ScoreOptions:
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """What `score` did.
+    """The score files.
 
     scored: for each new file its path ("scores"), run, rows by split, seconds and photos per second
     up_to_date: files that existed already and were kept
@@ -94,7 +94,7 @@ def score(
     divide_classes: bool = False,
     force: bool = False,
 ) -> ScoringResult:
-    """Write features and unnormalised scores of all classes for every photo, by each of the runs.
+    """Score photos by finished runs: write features, and unnormalised scores of all classes, to HDF5 files.
 
     Photos alone are used, as in deployment, unless `with_titles` is set. Everything is checked before the first network
     runs. Runs whose scores are up to date are skipped.
@@ -106,12 +106,12 @@ def score(
         split: names of splits, joined by commas, or all; None is test and validation.
         top_k: keep only the K best classes of every level.
         with_titles: use titles too, if the run was trained with them.
-        other_dataset: allow a dataset other than that of training, with the same classes.
-        batch_size: photos at a time; None is that of training.
+        other_dataset: allow another dataset than that of training, with the same classes.
+        batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
         device: auto, cpu, cuda or cuda:N.
         workers: processes that load photos; None chooses by the number of cores.
-        divide_classes: let each rank score a part of the classes; needs `top_k` and several ranks.
+        divide_classes: divide the classes among the ranks; needs `top_k` and several ranks.
         force: replace existing scores.
 
     Raises:
@@ -128,7 +128,7 @@ def score(
     options = ScoreOptions(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
-    # Rank 0 looks for all ranks: shared storage may show a file to one machine before another, or never.
+    # Rank 0 decides for all ranks: shared storage may show a file to one machine before another, or never.
     run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
     data = open_dataset(dataset_path)
     splits = choose_splits(data, split)
@@ -152,6 +152,7 @@ def score(
 def _score_run(
     run: Run, data: Dataset, out: Path, splits: Sequence[str], options: ScoreOptions, *, force: bool
 ) -> dict[str, Any]:
+    """Score `splits` of `data` by one run, write `out`, and return its entry in `ScoringResult.scored`."""
     import torch
 
     from prodrec.core.base.device import choose_device, choose_workers
@@ -161,9 +162,9 @@ def _score_run(
     from prodrec.pipeline.load import load_network
 
     recipe = Recipe.from_json(run.recipe, source=str(run.path))
-    device, trained = choose_device(options.device), run.header["arithmetic"]
-    channels_last = trained["channels_last"]
-    in_bf16 = trained["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"
+    device, arithmetic = choose_device(options.device), run.header["arithmetic"]
+    channels_last = arithmetic["channels_last"]
+    in_bf16 = arithmetic["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"
     batch_size = options.batch_size or recipe.training.batch_size
     batches, own = deal(rows_of(data, splits), batch_size=batch_size)
     divided = options.divide_classes or _exceeds_gpu(run, device, options)

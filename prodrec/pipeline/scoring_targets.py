@@ -1,4 +1,4 @@
-"""Which runs `prodrec score` scores, and to which files."""
+"""Choose the runs that `prodrec score` scores, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
-    """Return (run directories, dataset directory) from paths in any order.
+    """Split `paths` into run directories and the dataset directory, in any order.
 
     A run may be given by its name in `runs/`. Raise NotFound, BadArtefact or BadOption.
     """
@@ -40,7 +40,7 @@ def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path]
 
 
 def find_run(path: Path) -> Path:
-    """Return the directory of one run, given by its path or its name in `runs/`. Raise as `find_inputs`."""
+    """Return the directory of one run from its path or its name in `runs/`. Raise as `find_inputs`."""
     runs, _ = find_inputs([path], None)
     if not runs:
         raise BadOption(f"{path} is a dataset; expected a run directory, or the name of a run in runs/.")
@@ -60,7 +60,7 @@ def choose_targets(
 ) -> tuple[list[tuple[Path, Path]], list[Path]]:
     """Return the runs to score, each with its scores file, and the files that are up to date.
 
-    An empty `runs` stands for all finished runs in `runs/`. Raise BadOption, OutputExists, or the error of a run that
+    An empty `runs` means all finished runs in `runs/`. Raise BadOption, OutputExists, or the error of a run that
     cannot be scored.
     """
     from prodrec.core.training.run import open_run

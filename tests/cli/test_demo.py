@@ -24,13 +24,13 @@ def test_the_whole_way_in_quick(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=one_thread)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["commands"] == [f"prodrec {step}" for step in module.STEPS]
-    for line in answer["commands"]:
+    result = json.loads(done.stdout)
+    assert result["commands"] == [f"prodrec {step}" for step in module.STEPS]
+    for line in result["commands"]:
         assert f"$ {line}\n" in done.stderr
-    assert answer["rejected"] == {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
-    assert set(answer["top_1"]) >= {"all ACC", "all MACC", "tail (< 100) ACC"}
-    assert answer["top_1"]["all ACC"]["sicot"]["images"] > 10
+    assert result["rejected"] == {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
+    assert set(result["top_1"]) >= {"all ACC", "all MACC", "tail (< 100) ACC"}
+    assert result["top_1"]["all ACC"]["sicot"]["images"] > 10
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
     made = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*")}
     assert made >= {"dataset/embeddings.h5", "runs/visual/run.json", "runs/sicot/run.json", "scores/sicot.h5"}
@@ -100,15 +100,15 @@ def test_ctrl_c_says_where_to_go_on(
         module.demo(tmp_path / "demo", quick=True)
 
 
-@pytest.mark.parametrize("size", [module.FULL, module.QUICK])
+@pytest.mark.parametrize("preset", [module.FULL, module.QUICK])
 @pytest.mark.parametrize("family", ["visual", "sicot"])
-def test_the_settings_file_is_read_by_train(tmp_path: Path, size: module.DemoSize, family: str) -> None:
+def test_the_settings_file_is_read_by_train(tmp_path: Path, preset: module.DemoPreset, family: str) -> None:
     from prodrec.core.base.config import read_toml
     from prodrec.models.families import make_recipe
 
-    (tmp_path / "demo.toml").write_text(module._settings_file(size), "utf-8")
+    (tmp_path / "demo.toml").write_text(module._settings_file(preset), "utf-8")
     made = make_recipe(family, read_toml(tmp_path / "demo.toml"))
     assert made.network.weights is None
-    assert made.network.backbone == size.settings["backbone"]
-    assert made.training.epochs == size.settings["epochs"]
-    assert made.photos.image_size == size.settings["image_size"]
+    assert made.network.backbone == preset.settings["backbone"]
+    assert made.training.epochs == preset.settings["epochs"]
+    assert made.photos.image_size == preset.settings["image_size"]

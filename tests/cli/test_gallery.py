@@ -71,12 +71,12 @@ def test_without_arguments_the_only_scores_are_drawn(folder: Path) -> None:
 
 def test_errors_are_listed_most_confident_first(folder: Path) -> None:
     result = call("gallery", "scores/made.h5", "--split", "train", "--only", "errors", "--out", "e/e.svg", "--json")
-    found = json.loads(result.stdout)
+    gallery = json.loads(result.stdout)
     data = open_dataset(Path("dataset"))
     even = [row for row in data.rows("train").tolist() if row % 2 == 0]
-    assert [photo["row"] for photo in found["photos"]] == even[::-1]
-    assert [photo["id"] for photo in found["photos"]] == [data.ids()[row] for row in even[::-1]]
-    assert found["errors"] == len(even) and found["sort"] == "confident" and found["out"] == "e/e.svg"
+    assert [photo["row"] for photo in gallery["photos"]] == even[::-1]
+    assert [photo["id"] for photo in gallery["photos"]] == [data.ids()[row] for row in even[::-1]]
+    assert gallery["errors"] == len(even) and gallery["sort"] == "confident" and gallery["out"] == "e/e.svg"
     assert Path("e/e.svg").read_text("utf-8").count("<image") == len(even)
 
 
@@ -86,11 +86,11 @@ def test_the_sheet_has_no_more_than_its_places(folder: Path) -> None:
     assert Path("g.pdf").read_bytes().startswith(b"%PDF")
 
 
-def wrong(result: Result, *told: str) -> None:
+def wrong(result: Result, *expected: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and not result.stdout
     assert not list(Path().glob("*.png"))
-    for text in told:
+    for text in expected:
         assert text in result.stderr
 
 

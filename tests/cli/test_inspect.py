@@ -31,14 +31,16 @@ def test_leaves_and_samples(dataset: Path) -> None:
     assert " / T-Shirts " in result.stdout and "words: " in result.stdout and "colour " in result.stdout
 
 
-def test_of_very_many_leaves_those_with_most_photos_are_listed(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leaves_with_the_most_photos_are_listed_if_there_are_many(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everything = json.loads(run("inspect", dataset, "--leaves", "--json").stdout)
-    monkeypatch.setattr("prodrec.cli.inspect.LEAVES", 3)
-    found = json.loads(run("inspect", dataset, "--leaves", "--json").stdout)
-    assert found["leaves"] == everything["leaves"][:3]
-    assert found["leaves_left_out"] == len(everything["leaves"]) - 3 > 0 == everything["leaves_left_out"]
+    monkeypatch.setattr("prodrec.cli.inspect.MOST_LEAVES", 3)
+    summary = json.loads(run("inspect", dataset, "--leaves", "--json").stdout)
+    assert summary["leaves"] == everything["leaves"][:3]
+    assert summary["leaves_left_out"] == len(everything["leaves"]) - 3 > 0 == everything["leaves_left_out"]
     assert (
-        f"{found['leaves_left_out']} leaves with fewer training photos are omitted"
+        f"{summary['leaves_left_out']} leaves with fewer training photos are omitted"
         in run("inspect", dataset, "--leaves").stdout
     )
 

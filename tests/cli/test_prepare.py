@@ -28,7 +28,9 @@ def test_the_first_of_the_four_lines(drawn: DrawnCatalogue, tmp_path: Path, monk
     Path("photos").symlink_to(drawn.photos)
     result = run("prepare", "products.csv", "--images", "photos/")
     assert result.exit_code == 0, result.output
-    assert f"{drawn.rows:,} in = {drawn.usable_rows:,} kept + {drawn.rows - drawn.usable_rows:,} rejected" in result.stdout
+    assert (
+        f"{drawn.rows:,} in = {drawn.usable_rows:,} kept + {drawn.rows - drawn.usable_rows:,} rejected" in result.stdout
+    )
     for reason, count in drawn.rejected.items():
         assert f"{count:,} {reason}" in result.stdout
     assert "common to head and tail titles" in result.stdout and "long-tail.svg" in result.stdout

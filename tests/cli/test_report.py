@@ -38,10 +38,10 @@ def test_without_arguments_all_of_scores_is_compared_with_visual(two: list[Path]
 
 def test_json_is_one_object_on_standard_output(two: list[Path]) -> None:
     result = call(*two, "--json", "--by-root", "--top", "1,2")
-    found = json.loads(result.stdout)
-    assert [column["name"] for column in found["columns"]] == ["sicot", "visual"]
-    assert {row["top"] for row in found["rows"]} == {1, 2}
-    assert found["rows"][0]["cells"]["visual"]["gain"]["paired"] is True
+    report_json = json.loads(result.stdout)
+    assert [column["name"] for column in report_json["columns"]] == ["sicot", "visual"]
+    assert {row["top"] for row in report_json["rows"]} == {1, 2}
+    assert report_json["rows"][0]["cells"]["visual"]["gain"]["paired"] is True
 
 
 def test_files_are_written_and_not_replaced(two: list[Path], tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_hierarchy_and_attributes(draw_scores: Any, tmp_path: Path, monkeypatch:
     assert "root: scores of root only; leaf read n/a." in result.stderr
 
 
-def wrong(result: Result, *told: str) -> None:
+def wrong(result: Result, *expected: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
     assert not result.stdout and "Traceback" not in result.output
-    for text in told:
+    for text in expected:
         assert text in result.stderr
 
 
@@ -116,7 +116,7 @@ def test_zero_rows_of_the_split(draw_scores: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--split", "train"], "has no rows of split 'train'"),
         (["--split", "tset"], "did you mean test?"),
@@ -131,8 +131,8 @@ def test_zero_rows_of_the_split(draw_scores: Any) -> None:
         (["--csv", "scores/visual.h5", "--force"], "is one of the score files"),
     ],
 )
-def test_bad_options(two: list[Path], arguments: list[str], told: str) -> None:
-    wrong(call(*arguments), told)
+def test_bad_options(two: list[Path], arguments: list[str], message: str) -> None:
+    wrong(call(*arguments), message)
 
 
 def test_scores_that_are_not_finite(two: list[Path]) -> None:

@@ -44,8 +44,8 @@ def shop(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_vectors_are_trained_on_scored_and_reported(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shop)
-    found = json.loads(prodrec("score", "sicot", "dataset", "--top-k", 3, "--json").stdout)
-    assert found["scored"][0]["rows"]["test"] > 10
+    result = json.loads(prodrec("score", "sicot", "dataset", "--top-k", 3, "--json").stdout)
+    assert result["scored"][0]["rows"]["test"] > 10
     report = json.loads(prodrec("report", "--json").stdout)
     top1 = next(row for row in report["rows"] if (row["metric"], row["top"]) == ("ACC", 1))
     assert top1["cells"]["sicot"]["value"] > 80  # the vectors tell the leaves apart
