@@ -97,6 +97,10 @@ def _print_settings(family: str, rows: list[Setting]) -> None:
     from rich.table import Table
 
     table = Table("key", "value", "meaning", title=f"settings of {family}", title_justify="left", box=None)
-    for row in rows:
-        table.add_row(row.key, row.value, row.meaning)
+    for group in dict.fromkeys(row.group for row in rows):
+        table.add_section()
+        table.add_row(f"{group}:", style="bold")
+        for row in rows:
+            if row.group == group:
+                table.add_row(f"  {row.key}", row.value, row.meaning)
     console.print(table)
