@@ -60,7 +60,6 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "polars": ("core.data", "core.base.texts", "demo"),
     "pydantic": ("core.base.config",),
     "filelock": ("core.training.lock",),
-    "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),
     "rich": ("core.base.console", "cli", "eval.report.render_terminal"),

@@ -135,7 +135,10 @@ def test_photos_are_explained_and_shown(shop: dict[str, str], prodrec: Callable[
         ("prodrec train bcnn --out runs/x --set heads=brand", "no level 'brand'"),
         ("prodrec train ssmtl-ca --out runs/x --set attributes=size", "'size' is no attribute of this dataset"),
         ("prodrec train bcnn --out runs/x --set attention_at=features.3", "set attention=spatial too"),
-        ("prodrec train sscnn --out runs/x --set attention_at=layer1", "attention_at=layer1 is not a stage of backbone"),
+        (
+            "prodrec train sscnn --out runs/x --set attention_at=layer1",
+            "attention_at=layer1 is not a stage of backbone",
+        ),
         ("prodrec train bmtl-ca --out runs/x --set attribute_weights=colour", "expected name:number"),
     ],
 )

@@ -36,12 +36,12 @@ def encoded_bytes(photo: Photo) -> bytes:
     if isinstance(photo, str | Path):
         return read_bytes(Path(photo))
     stream = io.BytesIO()
-    image = photo if isinstance(photo, Image.Image) else _image_of(photo)
+    image = photo if isinstance(photo, Image.Image) else _to_image(photo)
     image.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def _image_of(array: NDArray[np.uint8]) -> Image.Image:
+def _to_image(array: NDArray[np.uint8]) -> Image.Image:
     shape = list(np.shape(array))
     is_photo = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or not is_photo or 0 in shape:

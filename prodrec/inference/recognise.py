@@ -1,6 +1,7 @@
-"""Recognises one photo: its bytes in, the best classes of every level and the states of every attribute out.
+"""Recognise single photos: the best classes of every level and the best states of every attribute.
 
-Shapes: B=1 rows, C classes of a level, H×W photo, h×w grid of the attention, T words.
+Shapes: B rows of a batch, C classes of a level or states of an attribute, H×W photo, h×w grid of the spatial attention,
+T words.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from prodrec.core.base.errors import BadOption, BadPhoto
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
+from prodrec.inference.protocols import RecognisingNetwork, Scores
+from prodrec.inference.results import Prediction, Recognised, Saliency, Word
 
 if TYPE_CHECKING:
     import torch
@@ -26,110 +29,16 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
 
 
-class Scored(Protocol):
-    """Unnormalised scores: 1×C by level, and 1×states by attribute."""
-
-    @property
-    def scores(self) -> dict[str, Tensor]: ...
-    @property
-    def attribute_scores(self) -> dict[str, Tensor]: ...
-
-
-class Title(Protocol):
-    """The weight of every word, 1×T."""
-
-    @property
-    def weights_BT(self) -> Tensor: ...
-
-
-class Network(Protocol):
-    """What recognising asks of a network; encode_titles and saliency only where their weights are asked for."""
-
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Scored: ...
-    def encode_titles(self, tokens_BT: Tensor) -> Title: ...
-    def saliency(self, images_BCHW: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A class by its path from the root, or a state of an attribute, which is a path of one; and its probability."""
-
-    path: tuple[str, ...]
-    confidence: float
-
-    @property
-    def name(self) -> str:
-        return self.path[-1]
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of a title and how much it counts; None where the vocabulary does not have it."""
-
-    word: str
-    weight: float | None
-
-
-@dataclass(frozen=True)
-class Saliency:
-    """weights_hw: float32, of every cell of a grid over `rows` and `columns` of the photo (the part that is seen)."""
-
-    weights_hw: NDArray[np.float32]
-    rows: slice
-    columns: slice
-
-
-@dataclass(frozen=True, repr=False)
-class Recognised:
-    """What the network says of a photo (uint8 [3, H, W], upright); predictions most probable first."""
-
-    photo_CHW: NDArray[np.uint8]
-    levels: dict[str, list[Prediction]]
-    attributes: dict[str, list[Prediction]]
-    words: list[Word] | None = None
-    saliency: Saliency | None = None
-
-    def __repr__(self) -> str:
-        """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1 %`."""
-        best = {**self.levels, **self.attributes}
-        texts = (f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items())
-        return f"Recognised({', '.join(texts)})"
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, without the photo."""
-        found: dict[str, Any] = {
-            "levels": {
-                level: [{"class": p.name, "path": list(p.path), "confidence": p.confidence} for p in best]
-                for level, best in self.levels.items()
-            },
-            "attributes": {
-                name: [{"state": p.name, "confidence": p.confidence} for p in best]
-                for name, best in self.attributes.items()
-            },
-        }
-        if self.words is not None:
-            found["words"] = [vars(word) for word in self.words]
-        if self.saliency is not None:
-            rows, columns = self.saliency.rows, self.saliency.columns
-            found["saliency"] = {
-                "photo": list(self.photo_CHW.shape[1:]),
-                "rows": [rows.start, rows.stop],
-                "columns": [columns.start, columns.stop],
-                "weights": self.saliency.weights_hw.tolist(),
-            }
-        return found
-
-
 @dataclass(frozen=True)
 class Recogniser:
     """A finished run, ready to recognise photos. Several threads may use one Recogniser.
 
-    network: in evaluation mode, on `device`
-    bfloat16, channels_last: number type and memory layout of training; others would change the scores
+    network:                 in evaluation mode, on `device`
+    bfloat16, channels_last: precision of the training; another one would change the scores
     """
 
     run: Run
-    network: Network
+    network: RecognisingNetwork
     photos: PhotoConfig
     device: torch.device
     bfloat16: bool = False
@@ -148,15 +57,15 @@ class Recogniser:
 
         Args:
             photos: paths, bytes of image files, Pillow images or arrays (uint8 [H, W, 3], red first).
-            titles: title of each product, of which each word is weighed.
-            with_titles: let the titles count for the deepest level too.
+            titles: title of each product; the result has the weight of each word.
+            with_titles: use the titles to score the deepest level.
             top: number of best classes of every level.
-            batch_size: photos that the network sees at a time.
+            batch_size: photos per batch.
 
         Raises:
             NotFound: if a file does not exist.
             BadPhoto: if a photo cannot be decoded; the message has its number or its path.
-            BadOption: if the run was trained without titles and `titles` are given, or their number is another.
+            BadOption: if `titles` are given and the run was trained without, or their number is not that of the photos.
         """
         inputs = as_list(photos)
         texts: list[str | None] = [None] * len(inputs)
@@ -214,41 +123,46 @@ class Recogniser:
         tokenizer = choose_tokenizer(self.run.vocabulary.tokenizer)
         words = [None if title is None else tokenizer(title) for title in titles]
         batch = self._batch(photos, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
-        saliency_BHW = weights_BT = None
+        saliency_Bhw = weights_BT = None
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
         ):
             scored = self.network.score(batch, with_titles=with_titles)
             if saliency:
-                saliency_BHW = self.network.saliency(batch.inputs).float().cpu().numpy()
+                saliency_Bhw = self.network.saliency(batch.inputs).float().cpu().numpy()
             if any(title_words is not None for title_words in words):
                 weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
-        taxonomy, attributes = self.run.taxonomy, {a.name: a for a in self.run.attributes}
         results = []
         for row, (photo_CHW, title_words) in enumerate(zip(photos, words, strict=True)):
-            crop = centre_crop(photo_CHW.shape[1:], self.photos)
-            results.append(
-                Recognised(
-                    photo_CHW=photo_CHW.numpy(),
-                    levels={
-                        level: [Prediction(taxonomy.path(i, level), p) for i, p in _best(scores_BC[row : row + 1], top)]
-                        for level, scores_BC in scored.scores.items()
-                    },
-                    attributes={
-                        name: [
-                            Prediction((attributes[name].states[i],), p)
-                            for i, p in _best(scores_BC[row : row + 1], top)
-                        ]
-                        for name, scores_BC in scored.attribute_scores.items()
-                    },
-                    words=(
-                        None if title_words is None or weights_BT is None else self._weigh(title_words, weights_BT[row])
-                    ),
-                    saliency=None if saliency_BHW is None else Saliency(saliency_BHW[row], *crop),
-                )
+            word_weights = None
+            if title_words is not None and weights_BT is not None:
+                word_weights = self._word_weights(title_words, weights_BT[row])
+            saliency_map = None
+            if saliency_Bhw is not None:
+                saliency_map = Saliency(saliency_Bhw[row], *centre_crop(photo_CHW.shape[1:], self.photos))
+            result = Recognised(
+                photo_CHW=photo_CHW.numpy(),
+                levels=self._level_predictions(scored, row, top),
+                attributes=self._attribute_predictions(scored, row, top),
+                words=word_weights,
+                saliency=saliency_map,
             )
+            results.append(result)
         return results
+
+    def _level_predictions(self, scored: Scores, row: int, top: int) -> dict[str, list[Prediction]]:
+        return {
+            level: [Prediction(self.run.taxonomy.path(i, level), p) for i, p in _top_probabilities(scores_BC[row], top)]
+            for level, scores_BC in scored.scores.items()
+        }
+
+    def _attribute_predictions(self, scored: Scores, row: int, top: int) -> dict[str, list[Prediction]]:
+        states = {attribute.name: attribute.states for attribute in self.run.attributes}
+        return {
+            name: [Prediction((states[name][i],), p) for i, p in _top_probabilities(scores_BC[row], top)]
+            for name, scores_BC in scored.attribute_scores.items()
+        }
 
     def _batch(self, photos: list[Tensor], titles: list[NDArray[np.int32]]) -> Batch:
         """Return the photos and the word ids of their titles, padded with 0, as a batch on the device."""
@@ -265,18 +179,20 @@ class Recogniser:
         batch = Batch(torch.zeros(len(photos), dtype=torch.int64), images_BCHW, no_labels, no_labels, tokens_BT)
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
-    def _weigh(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
+    def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
+        """Return every word with its weight; the weights are those of the words in the vocabulary, in their order."""
         weights = iter(weights_T.tolist())
-        known = [self.run.vocabulary.id_of(word) > 0 for word in words]
-        return [Word(word, next(weights) if is_known else None) for word, is_known in zip(words, known, strict=True)]
+        is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
+        return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]
 
 
-def _best(scores_BC: Tensor, top: int) -> list[tuple[int, float]]:
-    """(index, probability) of the `top` largest scores; of equal ones the lower index first."""
-    scores_C = scores_BC[0].double().cpu().numpy()
-    shares_C = np.exp(scores_C - scores_C.max())
-    shares_C /= shares_C.sum()
-    least = np.partition(shares_C, -top)[-top] if top < len(shares_C) else 0.0  # sorting a million takes 0.1 s
-    able = np.flatnonzero(shares_C >= least)
-    order = able[np.argsort(-shares_C[able], kind="stable")][:top]
-    return [(int(i), float(shares_C[i])) for i in order]
+def _top_probabilities(scores_C: Tensor, top: int) -> list[tuple[int, float]]:
+    """Return index and probability of the `top` largest scores. Equal scores are in the order of their indices."""
+    values_C = scores_C.double().cpu().numpy()
+    probabilities_C = np.exp(values_C - values_C.max())
+    probabilities_C /= probabilities_C.sum()
+    # only the candidates are sorted: sorting a million classes takes 0.1 s
+    smallest = np.partition(probabilities_C, -top)[-top] if top < len(probabilities_C) else 0.0
+    candidates = np.flatnonzero(probabilities_C >= smallest)
+    best = candidates[np.argsort(-probabilities_C[candidates], kind="stable")][:top]
+    return [(int(i), float(probabilities_C[i])) for i in best]

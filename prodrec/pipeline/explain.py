@@ -11,7 +11,7 @@ from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, BadPhoto
 
 if TYPE_CHECKING:
-    from prodrec.inference.recognise import Recognised
+    from prodrec.inference.results import Recognised
 
 
 @dataclass(frozen=True)

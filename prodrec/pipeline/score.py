@@ -123,7 +123,7 @@ def score(
     """
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
-    from prodrec.inference.score import choose_splits
+    from prodrec.inference.scoring_checks import choose_splits
 
     options = ScoreOptions(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
@@ -156,7 +156,7 @@ def _score_run(
     import torch
 
     from prodrec.core.base.device import choose_device, choose_workers
-    from prodrec.inference.score import deal, rows_of
+    from prodrec.inference.score import rank_batches, rows_in_splits
     from prodrec.inference.score import score as score_dataset
     from prodrec.models.families import Recipe
     from prodrec.pipeline.load import load_network
@@ -166,7 +166,7 @@ def _score_run(
     channels_last = arithmetic["channels_last"]
     in_bf16 = arithmetic["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"
     batch_size = options.batch_size or recipe.training.batch_size
-    batches, own = deal(rows_of(data, splits), batch_size=batch_size)
+    batches, own_batches = rank_batches(rows_in_splits(data, splits), batch_size=batch_size)
     divided = options.divide_classes or _exceeds_gpu(run, device, options)
     workers = choose_workers(options.workers, device, photos=data.photos is not None)
     return score_dataset(
@@ -174,12 +174,12 @@ def _score_run(
         data,
         load_network(run, recipe, device, channels_last=channels_last, divided=divided),
         _load_batches(data, batches, recipe.photos, device, channels_last=channels_last, workers=workers),
-        own=own,
+        own_batches=own_batches,
         out=out,
         splits=splits,
         top_k=options.top_k,
         with_titles=options.with_titles,
-        arithmetic=torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16),
+        autocast=torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16),
         force=force,
     )
 

@@ -64,7 +64,7 @@ def choose_targets(
     cannot be scored.
     """
     from prodrec.core.training.run import open_run
-    from prodrec.inference.score import check_belongs, why_stale
+    from prodrec.inference.scoring_checks import check_run_fits_dataset, reason_out_of_date
 
     opened = [open_run(path) for path in runs] if runs else _runs_of_dataset(data, other_dataset)
     if out is not None and len(opened) > 1:
@@ -72,12 +72,12 @@ def choose_targets(
     suffix = "-with-titles" if with_titles else ""
     targets, up_to_date = [], []
     for run in opened:
-        check_belongs(run, data, with_titles=with_titles, other_dataset=other_dataset)
+        check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset)
         file = out or Path("scores") / f"{run.name}{suffix}.h5"
         if not file.is_file() or force:
             targets.append((run.path, file))
             continue
-        stale = why_stale(file, run, data, splits=splits, top_k=top_k, with_titles=with_titles)
+        stale = reason_out_of_date(file, run, data, splits=splits, top_k=top_k, with_titles=with_titles)
         if stale:
             raise OutputExists(f"{file} exists and {stale}; add --force to replace it, or give another --out.")
         up_to_date.append(file)

@@ -1,4 +1,4 @@
-"""Recognising one photo, with a network whose every answer is known."""
+"""Recognising one photo, with a network whose scores are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.inference.photo_inputs import read_bytes
-from prodrec.inference.recognise import Recogniser, _best
+from prodrec.inference.recognise import Recogniser, _top_probabilities
 
 TREE = Taxonomy(
     levels=("root", "leaf"),
@@ -61,15 +61,15 @@ def png(height: int = 50, width: int = 30, colour: tuple[int, int, int] = (200, 
 
 
 def test_the_best_of_every_level_with_their_paths(recogniser: Recogniser) -> None:
-    found = recogniser.recognise(png(), top=2)
-    assert [(p.path, round(p.confidence, 6)) for p in found.levels["leaf"]] == [
+    recognised = recogniser.recognise(png(), top=2)
+    assert [(p.path, round(p.confidence, 6)) for p in recognised.levels["leaf"]] == [
         (("Shoes", "Boots"), 0.5),
         (("Shoes", "Clogs"), 0.3),
     ]
-    assert [(p.path, p.confidence) for p in found.levels["root"]] == [(("Bags",), 0.5), (("Shoes",), 0.5)]
-    assert list(found.attributes) == ["colour"] and found.attributes["colour"][0].name == "red"
-    assert found.attributes["colour"][0].confidence == pytest.approx(1 / (1 + np.exp(-3)))
-    assert found.words is None and found.saliency is None
+    assert [(p.path, p.confidence) for p in recognised.levels["root"]] == [(("Bags",), 0.5), (("Shoes",), 0.5)]
+    assert list(recognised.attributes) == ["colour"] and recognised.attributes["colour"][0].name == "red"
+    assert recognised.attributes["colour"][0].confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    assert recognised.words is None and recognised.saliency is None
 
 
 def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogniser) -> None:
@@ -82,14 +82,14 @@ def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogni
 
 
 def test_words_are_weighed_in_their_order_and_unknown_ones_told(recogniser: Recogniser) -> None:
-    found = recogniser.recognise(png(), title="BOOTS, shiny! red")
-    assert found.words is not None
-    assert [(word.word, word.weight) for word in found.words] == [
+    recognised = recogniser.recognise(png(), title="BOOTS, shiny! red")
+    assert recognised.words is not None
+    assert [(word.word, word.weight) for word in recognised.words] == [
         ("boots", pytest.approx(0.2)),
         ("shiny", None),
         ("red", pytest.approx(0.1)),
     ]
-    assert found.levels["leaf"][0].name == "Boots"
+    assert recognised.levels["leaf"][0].name == "Boots"
     assert recogniser.recognise(png(), title="red", with_titles=True).levels["leaf"][0].name == "Totes"
     nothing = recogniser.recognise(png(), title="…")
     assert nothing.words == []
@@ -104,17 +104,17 @@ def test_saliency_says_which_part_is_seen(recogniser: Recogniser) -> None:
 def test_as_json_is_plain(recogniser: Recogniser) -> None:
     import json
 
-    found = recogniser.recognise(png(), title="red zzz", saliency=True).as_json()
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["levels"]["leaf"][0]["path"] == ["Shoes", "Boots"] and found["words"][1]["weight"] is None
-    assert found["saliency"]["rows"] == [15, 35] and len(found["attributes"]["colour"]) == 2
+    recognised = recogniser.recognise(png(), title="red zzz", saliency=True).as_json()
+    assert json.loads(json.dumps(recognised, allow_nan=False)) == recognised
+    assert recognised["levels"]["leaf"][0]["path"] == ["Shoes", "Boots"] and recognised["words"][1]["weight"] is None
+    assert recognised["saliency"]["rows"] == [15, 35] and len(recognised["attributes"]["colour"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("data", "told"), [(b"", "empty"), (b"GIF89a", "undecodable|truncated"), (png()[:60], "trunc")]
+    ("data", "message"), [(b"", "empty"), (b"GIF89a", "undecodable|truncated"), (png()[:60], "trunc")]
 )
-def test_bytes_that_are_no_photo(recogniser: Recogniser, data: bytes, told: str) -> None:
-    with pytest.raises(BadPhoto, match=told):
+def test_bytes_that_are_no_photo(recogniser: Recogniser, data: bytes, message: str) -> None:
+    with pytest.raises(BadPhoto, match=message):
         recogniser.recognise(data)
 
 
@@ -129,4 +129,4 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_best_of_many_are_those_of_a_full_sort(top: int) -> None:
     scores = torch.randn(1, 200, generator=torch.Generator().manual_seed(0)).mul(2).round()  # with many ties
     expected = np.argsort(-scores[0].numpy(), kind="stable")[:top]
-    assert [number for number, _ in _best(scores, top)] == expected.tolist()
+    assert [number for number, _ in _top_probabilities(scores[0], top)] == expected.tolist()

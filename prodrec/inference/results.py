@@ -1,0 +1,95 @@
+"""The results of recognising a photo.
+
+Shapes: C=3 channels, H×W photo, h×w grid of the spatial attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class or a state of an attribute, with its probability.
+
+    path: names from the root class to the class, or the name of the state alone
+    """
+
+    path: tuple[str, ...]
+    confidence: float
+
+    @property
+    def name(self) -> str:
+        """Name of the class or state."""
+        return self.path[-1]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a title with its weight, or None if the vocabulary does not contain it."""
+
+    word: str
+    weight: float | None
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """The weights of the spatial attention, float32, on a grid over the part of the photo that the network sees.
+
+    rows, columns: this part, in pixels of the photo
+    """
+
+    weights_hw: NDArray[np.float32]
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True, repr=False)
+class Recognised:
+    """The predictions for a photo.
+
+    photo_CHW:          the photo as decoded, uint8 [3, H, W], upright
+    levels, attributes: predictions by name, most probable first
+    words:              words of the title, or None without a title
+    saliency:           None unless it was requested
+    """
+
+    photo_CHW: NDArray[np.uint8]
+    levels: dict[str, list[Prediction]]
+    attributes: dict[str, list[Prediction]]
+    words: list[Word] | None = None
+    saliency: Saliency | None = None
+
+    def __repr__(self) -> str:
+        """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1 %`."""
+        best = {**self.levels, **self.attributes}
+        texts = (f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items())
+        return f"Recognised({', '.join(texts)})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, without the photo."""
+        values: dict[str, Any] = {
+            "levels": {
+                level: [{"class": p.name, "path": list(p.path), "confidence": p.confidence} for p in best]
+                for level, best in self.levels.items()
+            },
+            "attributes": {
+                name: [{"state": p.name, "confidence": p.confidence} for p in best]
+                for name, best in self.attributes.items()
+            },
+        }
+        if self.words is not None:
+            values["words"] = [vars(word) for word in self.words]
+        if self.saliency is not None:
+            rows, columns = self.saliency.rows, self.saliency.columns
+            values["saliency"] = {
+                "photo": list(self.photo_CHW.shape[1:]),
+                "rows": [rows.start, rows.stop],
+                "columns": [columns.start, columns.stop],
+                "weights": self.saliency.weights_hw.tolist(),
+            }
+        return values

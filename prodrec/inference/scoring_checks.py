@@ -1,0 +1,116 @@
+"""Checks before scoring: which splits to score, whether a run fits a dataset, and whether scores are up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.config import split_list
+from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.scores.reader import open_scores
+
+if TYPE_CHECKING:
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.training.run import Run
+
+DEFAULT_SPLITS = ("test", "validation")
+
+
+def choose_splits(dataset: Dataset, requested: str | None) -> tuple[str, ...]:
+    """Return the splits that `requested` names, such as `test,validation` or `all`.
+
+    None requests those of DEFAULT_SPLITS that have photos. Raise BadOption for an unknown split or one without photos.
+    """
+    counts = np.bincount(dataset.split_N, minlength=len(SPLITS))
+    with_photos = [name for name, count in zip(SPLITS, counts, strict=True) if count]
+    if requested is None:
+        default = tuple(name for name in DEFAULT_SPLITS if name in with_photos)
+        if not default:
+            raise BadOption(f"{dataset.path} has no test and no validation photos; score others with --split train.")
+        return default
+    names = with_photos if requested == "all" else split_list(requested)
+    known = f"there are {', '.join(SPLITS)}, or all"
+    if not names:
+        raise BadOption(f"--split {requested}: it names no split; {known}.")
+    for name in names:
+        if name not in SPLITS:
+            raise BadOption(f"--split {requested}: there is no split {name!r}; {known}.")
+        if name not in with_photos:
+            raise BadOption(f"--split {requested}: {dataset.path} has no {name} photos.")
+    return tuple(name for name in SPLITS if name in names)
+
+
+def check_run_fits_dataset(
+    run: Run, dataset: Dataset, *, with_titles: bool = False, other_dataset: bool = False
+) -> None:
+    """Raise BadArtefact if the run is not finished, and Mismatch if it was trained on another dataset.
+
+    other_dataset: allow another dataset with the same classes, attributes and, with titles, vocabulary
+    """
+    if not run.finished:
+        raise BadArtefact(
+            f"{run.path} is not finished; continue with `prodrec train {run.family} --resume --out {run.path}`."
+        )
+    if run.dataset_fingerprint == dataset.fingerprint:
+        return
+    if run.feature_width != dataset.feature_width:
+        trained_on, inputs = (
+            "photos" if width is None else f"vectors of {width:,} numbers"
+            for width in (run.feature_width, dataset.feature_width)
+        )
+        raise Mismatch(
+            f"{run.path} was trained on {trained_on}, and {dataset.path} contains {inputs}; score another dataset."
+        )
+    difference = run.taxonomy.difference(dataset.taxonomy)
+    if difference:
+        raise Mismatch(
+            f"{run.path} (here) and {dataset.path} (there) have other classes: {difference}; "
+            "score the dataset that the run was trained on."
+        )
+    if not other_dataset:
+        raise Mismatch(
+            f"{run.path} was trained on another dataset than {dataset.path}, with the same classes; photos that it was "
+            "trained on may be in the test split here: if you are sure that they are not, add --other-dataset."
+        )
+    network = run.recipe["network"]
+    for attribute in run.attributes if "attributes" in network["heads"] else ():
+        is_predicted = attribute.name in network["attributes"] or list(network["attributes"]) == ["all"]
+        if is_predicted and attribute not in dataset.attributes:
+            raise Mismatch(
+                f"{run.path} predicts the attribute {attribute.name}, and {dataset.path} has none of that name, "
+                "or with other states; score a dataset with the same one."
+            )
+    if with_titles and run.vocabulary.words != dataset.vocabulary.words:
+        raise Mismatch(
+            f"{run.path} and {dataset.path} have other vocabularies, so that word numbers mean other words; "
+            "score without --with-titles."
+        )
+
+
+def reason_out_of_date(
+    scores_path: Path, run: Run, dataset: Dataset, *, splits: Sequence[str], top_k: int | None, with_titles: bool
+) -> str | None:
+    """Return why scoring again would change the scores at `scores_path`, or None if they are up to date."""
+    try:
+        with open_scores(scores_path) as scores:
+            origin, file_top_k = scores.origin, scores.top_k
+            most_classes = max((scores.taxonomy.count(level) for level in scores.scored_levels), default=None)
+    except BadArtefact as error:
+        return str(error)
+    if origin.made_from.get("run") != run.fingerprint:
+        return f"it contains the scores of another run than {run.path} now"
+    if origin.made_from.get("dataset") != dataset.fingerprint:
+        return f"it contains the scores of another dataset than {dataset.path} now"
+    if not set(splits) <= set(origin.splits):
+        return f"it contains the splits {', '.join(origin.splits)} only"
+    if origin.with_titles != with_titles:
+        return f"it was scored {'with' if origin.with_titles else 'without'} titles"
+    # a level has no more than its classes, and attributes always have all states
+    new_top_k = None if top_k is None or most_classes is None else min(top_k, most_classes)
+    if file_top_k != new_top_k:
+        return f"it contains {'all scores' if file_top_k is None else f'the {file_top_k} best scores only'}"
+    return None
