@@ -102,9 +102,9 @@ def reason_out_of_date(
     except BadArtefact as error:
         return str(error)
     if origin.made_from.get("run") != run.fingerprint:
-        return f"it contains the scores of another run than {run.path} now"
+        return f"it contains the scores of another run than {run.path} as it is now"
     if origin.made_from.get("dataset") != dataset.fingerprint:
-        return f"it contains the scores of another dataset than {dataset.path} now"
+        return f"it contains the scores of another dataset than {dataset.path} as it is now"
     if not set(splits) <= set(origin.splits):
         return f"it contains the splits {', '.join(origin.splits)} only"
     if origin.with_titles != with_titles:

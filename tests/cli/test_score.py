@@ -172,8 +172,8 @@ def test_damaged_run_among_others(folder: Path) -> None:
 def test_existing_scores_of_other_work_need_force(folder: Path) -> None:
     assert score("visual").exit_code == 0
     before = Path("scores/visual.h5").read_bytes()
-    wrong(score("visual", "--top-k", 2), "scores/visual.h5 exists and it keeps all scores", "--force")
-    wrong(score("visual", "--split", "train"), "it holds the splits test, validation only")
+    wrong(score("visual", "--top-k", 2), "scores/visual.h5 exists and it contains all scores", "--force")
+    wrong(score("visual", "--split", "train"), "it contains the splits test, validation only")
     wrong(score("sicot", "--out", "scores/visual.h5"), "another run")
     change_json(Path("runs/visual/run.json"), fingerprint="0" * 32)
     wrong(score(), "the scores of another run than runs/visual as it is now", "--force")
