@@ -173,8 +173,12 @@ class RecognitionNetwork(nn.Module):
         return {} if self.attribute_head is None else self.attribute_head.scores(features.visual_BD)
 
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles:
-        """Return the semantic features of titles and the weights of their words."""
-        assert self.word_vectors is not None and self.title_encoder is not None
+        """Return the semantic features of titles and the weights of their words.
+
+        Raise BadOption if the network has no title encoder.
+        """
+        if self.word_vectors is None or self.title_encoder is None:
+            raise BadOption("titles need a network with titles (family sicot); this one was trained on photos alone.")
         titles: EncodedTitles = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT != 0)
         return titles
 

@@ -37,7 +37,7 @@ HEADER_KEYS = ("family", "status", "identity", "recipe", "arithmetic", "word_vec
 """Keys of run.json besides those of every header."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An opened run directory.
 
@@ -51,6 +51,17 @@ class Run:
     attributes: tuple[Attribute, ...]
     train_images: NDArray[np.int64]
     vocabulary: Vocabulary
+
+    def __repr__(self) -> str:
+        """Return path, family, status, epochs and, after validation, the last top-1 and MACC, in one line."""
+        epochs = self.header["result"].get("epochs", [])
+        facts = [str(self.path), self.family, str(self.header["status"])]
+        if epochs:
+            facts.append("1 epoch" if len(epochs) == 1 else f"{len(epochs)} epochs")
+            top1, macc = epochs[-1].get("validation_top1"), epochs[-1].get("validation_macc")
+            if top1 is not None:
+                facts.append(f"validation top-1 {top1:.2%}, MACC {macc:.2%}")
+        return f"Run({', '.join(facts)})"
 
     @property
     def name(self) -> str:

@@ -27,6 +27,14 @@ def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, new_r
     assert torch.equal(moved.weights()["w"], torch.arange(3.0))
 
 
+def test_a_run_is_shown_in_one_line(new_run, tmp_path):
+    run = new_run("first")
+    assert repr(run) == f"Run({tmp_path / 'first'}, tiny, training)"
+    epochs = [{"epoch": 1}, {"epoch": 2, "validation_top1": 0.5, "validation_macc": 0.25}]
+    done = finish_run(run, {"w": torch.zeros(1)}, {"epochs": epochs})
+    assert repr(done) == f"Run({done.path}, tiny, finished, 2 epochs, validation top-1 50.00%, MACC 25.00%)"
+
+
 def test_fingerprint_follows_recipe_and_weights(new_run):
     a, b = new_run("a"), new_run("b", lr=1)
     assert a.identity != b.identity
