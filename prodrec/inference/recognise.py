@@ -65,7 +65,7 @@ class Recogniser:
         Raises:
             NotFound: if a file does not exist.
             BadPhoto: if a photo cannot be decoded; the message has its number or its path.
-            BadOption: if `titles` are given and the run was trained without, or their number is not that of the photos.
+            BadOption: if the run was trained without titles, or the number of titles differs from that of photos.
         """
         inputs = as_list(photos)
         texts: list[str | None] = [None] * len(inputs)
@@ -180,7 +180,7 @@ class Recogniser:
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
-        """Return every word with its weight; the weights are those of the words in the vocabulary, in their order."""
+        """Return every word with its weight. `weights_T` has the weights of the words in the vocabulary alone."""
         weights = iter(weights_T.tolist())
         is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]

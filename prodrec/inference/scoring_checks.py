@@ -86,7 +86,7 @@ def check_run_fits_dataset(
             )
     if with_titles and run.vocabulary.words != dataset.vocabulary.words:
         raise Mismatch(
-            f"{run.path} and {dataset.path} have other vocabularies, so that word numbers mean other words; "
+            f"{run.path} and {dataset.path} have different vocabularies: word ids mean different words; "
             "score without --with-titles."
         )
 

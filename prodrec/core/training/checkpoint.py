@@ -7,7 +7,7 @@ A checkpoint is a directory `checkpoints/step-00001234/`, written by torch.distr
     .metadata           where which rows of which tensor are, pickled by torch
 
 It is written under a temporary name, flushed to the disk, and renamed when all ranks have written their part. The
-newest two remain, so that after a kill at any moment one loads. If memory has room for a copy of the tensors, training
+newest two remain: after a kill at any moment, one of them loads. If memory has room for a copy of the tensors, training
 continues while the files are written. All ranks must share a file system. Checkpoints contain no state of random
 generators, because the loop seeds them at every step.
 

@@ -31,7 +31,7 @@ def write_history(run: Path, history: list[Row]) -> None:
 
 
 def _write_csv(path: Path, history: list[Row]) -> None:
-    """Write the whole file, because the file of a killed run may have rows beyond the checkpoint of a resumed one."""
+    """Write the whole file: that of a killed run may have rows after the checkpoint from which it was resumed."""
     with new_file(path, kind="history", force=True) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
@@ -63,7 +63,7 @@ def ranks_message(config: TrainingConfig) -> str:
 
 
 def step_note(step: Step, history: list[Row]) -> str:
-    """Describe the progress of training beside its progress bar."""
+    """Describe the progress of training next to the progress bar."""
     top1 = history[-1].get("validation_top1") if history else None
     accuracy = f" · validation {top1:.2%}" if top1 is not None else ""
     return f"epoch {step.epoch} · loss {step.losses['loss']:.3f} · lr {step.lr:.2g}{accuracy}"

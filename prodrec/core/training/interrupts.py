@@ -1,4 +1,4 @@
-"""How a training ends before its last step: by a signal, or because another rank is gone."""
+"""Stop training before its last step: after a signal, or because another rank is gone."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SECONDS_OF_ONE_REQUEST = 5.0
 
 
 class StopRequest:
-    """A request of the user to stop this process. Each rank has its own."""
+    """The request of the user to stop training after the current step. Each rank has its own."""
 
     def __init__(self) -> None:
         self.is_set = False
         self._time = 0.0
 
     def is_agreed(self, step: Step) -> bool:
-        """Return whether to stop after `step`. All ranks must call this, and it is equal on all of them.
+        """Return whether to stop after `step`, equally on all ranks. All ranks must call this.
 
-        The request may be newer than the flags of the step: it is read again where that costs no message between the
-        ranks, and at the end of an epoch, after the validation.
+        The flags of the step are those at its loss. A later request counts too at the end of an epoch, because the
+        validation takes long, and always in a single process, where asking costs nothing.
         """
         if "stop" in step.flags:
             return True
@@ -49,14 +49,12 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Yield a request that Ctrl-C or SIGTERM sets, so that training stops after a step and saves a checkpoint.
-
-    A second signal raises KeyboardInterrupt.
-    """
+    """Yield a request that Ctrl-C or SIGTERM sets. A second signal raises KeyboardInterrupt."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread receives signals
         return
+    console.width()  # imports rich now: a signal during its import, from the handler, would fail
     handlers = {number: signal.signal(number, request.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request

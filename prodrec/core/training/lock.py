@@ -1,7 +1,7 @@
-"""A lock on a run directory, so that one job trains in it at a time.
+"""Lock a run directory, in which only one job may train at a time.
 
 The operating system releases the lock when the process ends, also after a kill, and forked data loaders do not inherit
-it (filelock 3.30 and later). A file beside the lock names the process that has it:
+it (filelock 3.30 and later). A second file names the process that has the lock:
 
     .lock         locked by filelock
     .lock-holder  "process PID on HOST"
@@ -24,7 +24,7 @@ LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock-holder"
 
 SECONDS_TO_RETRY = 0.2
-"""How long a lock is tried. A process that releases it at this moment takes milliseconds."""
+"""How long to wait for a process that is just releasing the lock, which takes milliseconds."""
 
 
 @contextmanager
@@ -43,19 +43,20 @@ def lock_run(directory: Path) -> Iterator[None]:
 def lock_directory(directory: Path) -> Iterator[None]:
     """Lock `directory` for this process. Raise RunLocked if another process has the lock.
 
-    A file system without locks is used without one.
+    On a file system that does not support locks, continue without a lock.
     """
     path, holder = directory / LOCK_NAME, directory / HOLDER_NAME
-    # no fallback to a soft lock, a file that would remain after a kill and block the next job
+    # A soft lock is a file that would remain after a kill and block the next job.
     lock = FileLock(path, timeout=SECONDS_TO_RETRY, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunLocked(f"{directory} is being trained by {_read(holder)}; wait for it, or stop it first.") from error
+        raise RunLocked(
+            f"{directory} is being trained by {_read_holder(holder)}; wait for it, or stop it first."
+        ) from error
     except (OSError, NotImplementedError) as error:
-        has_locks = isinstance(error, PermissionError) or not path.exists()
-        if has_locks:  # the lock file could not be created
-            raise
+        if isinstance(error, PermissionError) or not path.exists():
+            raise  # the lock file cannot be created
     try:
         with suppress(OSError):  # a full disk does not prevent locking
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
@@ -67,7 +68,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _read(holder: Path) -> str:
+def _read_holder(path: Path) -> str:
     with suppress(OSError):
-        return holder.read_text("utf-8") or "another process"
+        return path.read_text("utf-8") or "another process"
     return "another process"

@@ -36,7 +36,7 @@ class Precision(NamedTuple):
 def choose_precision(config: TrainingConfig, device: torch.device, *, pixels: int) -> Precision:
     """Return the precision that `config` sets, or the faster one for photos of `pixels` pixels if it sets `auto`.
 
-    `auto` is a rule and not a timing, so that a command computes the same numbers on every machine of a kind. It
+    `auto` is a rule and not a timing: a command computes the same numbers on all machines of the same kind. It
     chooses bfloat16 on GPUs that support it, and on CPUs that multiply bfloat16 if photos have at least
     BF16_PIXELS_ON_CPU pixels. It always chooses channels-last (measured: 1.3 to 1.6 times as fast on a CPU).
     """

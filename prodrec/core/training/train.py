@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConfig, *, workers: int = 0) -> Run:
     """Train on the training photos of `dataset`, from the newest checkpoint of the run, and return the finished run.
 
-    Raise Interrupted after Ctrl-C or SIGTERM, when a checkpoint is written; LostContact if another rank is gone;
-    RunLocked if another job trains this run; ProdrecError if the loss is not finite.
+    Raise Interrupted after Ctrl-C or SIGTERM, as soon as a checkpoint is complete; LostContact if another rank is gone;
+    RunLocked if another job trains this run; ProdrecError if the loss is not finite, or if there is no photo.
     """
-    config, to_resume = train_state.config, resume_command(run.family, dataset.path, run.path)
+    config, command = train_state.config, resume_command(run.family, dataset.path, run.path)
     with (
         lock_run(run.path),
         closing(Checkpoints(run.checkpoints, run=run.identity)) as checkpoints,
-        name_resume_command(to_resume),
+        name_resume_command(command),
     ):
         current = open_run(run.path)
         if current.finished:  # by a job that had the lock until now
@@ -85,7 +85,7 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
                     checkpoints.wait()
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {last_step:,}; everything up to there is saved. "
-                        f"Continue with `{to_resume}`."
+                        f"Continue with `{command}`."
                     )
 
         checkpoints.wait()

@@ -28,7 +28,7 @@ CLASSES = 7
 
 
 class Shared(nn.Module):
-    """A convolution, batch norm, and a classifier of which rank r holds the classes from cuts[r] to cuts[r + 1]."""
+    """A convolution, batch norm, and a classifier of which rank r stores the classes from cuts[r] to cuts[r + 1]."""
 
     def __init__(self, cuts: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -52,31 +52,32 @@ def new_train_state(cuts: Sequence[int] | None = None, **settings: Any) -> Train
 
 
 def fill(train_state: TrainState, number: int) -> dict[str, torch.Tensor]:
-    """Give every tensor values of its own, alike whoever holds which rows; weights to keep as the best."""
+    """Set every tensor to its values for `number`, and return weights to save as the best ones."""
     best = {name: torch.empty_like(tensor) for name, tensor in train_state.network_to_save.state_dict().items()}
-    for name, (mine, whole) in parts(train_state, best, number).items():
-        assert mine.shape == whole.shape, name
-        mine.copy_(whole)
+    for name, (tensor, values) in tensors_and_values(train_state, best, number).items():
+        assert tensor.shape == values.shape, name
+        tensor.copy_(values)
     return best
 
 
-def parts(
+def tensors_and_values(
     train_state: TrainState, best: dict[str, torch.Tensor], number: int
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Every tensor, beside the values that `fill` gives it."""
-    found = {}
+    """Return every tensor with its values for `number`, which do not depend on the sharding."""
+    pairs = {}
     tensors, shards = checkpoint_tensors(train_state, best)
     for i, (name, tensor) in enumerate(tensors.items()):
-        shape = [CLASSES, *tensor.shape[1:]] if name in shards else tensor.shape
-        values = torch.arange(float(torch.Size(shape).numel())) + 1000 * number + 0.1 * i
-        whole, first = values.reshape(shape).to(tensor.dtype), shards[name].first if name in shards else 0
-        found[name] = tensor, whole[first : first + len(tensor)] if name in shards else whole
-    return found
+        shape = torch.Size([CLASSES, *tensor.shape[1:]]) if name in shards else tensor.shape
+        values = (torch.arange(float(shape.numel())) + 1000 * number + 0.1 * i).reshape(shape).to(tensor.dtype)
+        if name in shards:
+            values = values[shards[name].first : shards[name].first + len(tensor)]
+        pairs[name] = tensor, values
+    return pairs
 
 
 def assert_filled(train_state: TrainState, best: dict[str, torch.Tensor], number: int) -> None:
-    for name, (mine, expected) in parts(train_state, best, number).items():
-        assert torch.equal(mine, expected), name
+    for name, (tensor, values) in tensors_and_values(train_state, best, number).items():
+        assert torch.equal(tensor, values), name
 
 
 def save(place: Path, step: int, train_state: TrainState | None = None, *, run: str = "me") -> None:
@@ -98,14 +99,14 @@ def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
     checkpoints.wait()
 
     fresh = new_train_state()
-    found = Checkpoints(tmp_path / "checkpoints", run="me").load(fresh)
-    assert found is not None and (found.position, found.extra) == (
+    loaded = Checkpoints(tmp_path / "checkpoints", run="me").load(fresh)
+    assert loaded is not None and (loaded.position, loaded.extra) == (
         position,
         {"history": [{"loss": 1 / 3, "top1": None}]},
     )
-    assert_filled(fresh, found.best_weights, 1)
+    assert_filled(fresh, loaded.best_weights, 1)
     assert {"network.body.1.running_var", "average.module.weight", "average.n_averaged", "best.bias"} < set(
-        parts(fresh, found.best_weights, 1)
+        tensors_and_values(fresh, loaded.best_weights, 1)
     )
 
 
@@ -150,34 +151,34 @@ def write_on_two(place: Path) -> None:
 def read_on_three(place: Path) -> list[str]:
     for name, number, cuts in (("two", 2, [0, 0, 3, 7]), ("one", 1, [0, 3, 3, 7]), ("two", 2, None)):
         train_state = new_train_state(cuts)
-        found = Checkpoints(place / name, run="me").load(train_state)
-        assert found is not None
-        assert_filled(train_state, found.best_weights, number)
+        loaded = Checkpoints(place / name, run="me").load(train_state)
+        assert loaded is not None
+        assert_filled(train_state, loaded.best_weights, number)
     save(place / "three", 3, new_train_state([0, 3, 3, 7], optimizer="adamw"))
-    told = []
+    messages = []
     for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
         if dist.rank() == 1:
             CheckpointWriter.write_data = lambda *_, problem=problem: (_ for _ in ()).throw(problem)  # type: ignore[method-assign]
         try:
             save(place / "three", 4, new_train_state([0, 3, 3, 7], optimizer="adamw"))
         except (ProdrecError, KeyboardInterrupt) as error:
-            told.append(repr(error))
+            messages.append(repr(error))
         dist.barrier()
-    return [*told, *sorted(path.name for path in (place / "three").iterdir())]
+    return [*messages, *sorted(path.name for path in (place / "three").iterdir())]
 
 
 def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path, on_ranks: Any) -> None:
     save(tmp_path / "one", 1)
     on_ranks(2, write_on_two, tmp_path)
-    for told, interrupted, *left in on_ranks(3, read_on_three, tmp_path):
-        assert "step-00000004 could not be written (rank 1: OSError: [Errno 28] No space left on device)" in told
-        assert "the one before it is complete" in told and interrupted == "KeyboardInterrupt()"
+    for message, interrupted, *left in on_ranks(3, read_on_three, tmp_path):
+        assert "step-00000004 could not be written (rank 1: OSError: [Errno 28] No space left on device)" in message
+        assert "the one before it is complete" in message and interrupted == "KeyboardInterrupt()"
         assert left == ["step-00000003"] or left == [".step-00000004.partial", "step-00000003"]
     for name, number, settings in (("two", 2, {}), ("three", 3, {"optimizer": "adamw"})):
         train_state = new_train_state(**settings)
-        found = Checkpoints(tmp_path / name, run="me").load(train_state)
-        assert found is not None
-        assert_filled(train_state, found.best_weights, number)
+        loaded = Checkpoints(tmp_path / name, run="me").load(train_state)
+        assert loaded is not None
+        assert_filled(train_state, loaded.best_weights, number)
     header = json.loads((tmp_path / "three/step-00000003/checkpoint.json").read_text())
     assert header["ranks"] == 3 and header["made_by"]["torch"] == torch.__version__
 
@@ -227,11 +228,13 @@ def test_a_damaged_one_is_passed_over(
     damage(tmp_path / "step-00000003" / name)
     train_state = new_train_state()
     capfd.readouterr()
-    found = Checkpoints(tmp_path, run="me").load(train_state)
-    assert found is not None and found.position.step == 2
-    assert_filled(train_state, found.best_weights, 2)
-    told = capfd.readouterr().err.strip().splitlines()
-    assert len(told) == 1 and "step-00000003 does not load (" in told[0] and "trying the one before" in told[0]
+    loaded = Checkpoints(tmp_path, run="me").load(train_state)
+    assert loaded is not None and loaded.position.step == 2
+    assert_filled(train_state, loaded.best_weights, 2)
+    messages = capfd.readouterr().err.strip().splitlines()
+    assert (
+        len(messages) == 1 and "step-00000003 does not load (" in messages[0] and "trying the one before" in messages[0]
+    )
     save(tmp_path, 3)  # training gets there again
     assert Checkpoints(tmp_path, run="me").load(train_state).position.step == 3  # type: ignore[union-attr]
 
@@ -298,8 +301,8 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
         ):
             checkpoints.save(train_state, Position(step=4), extra={})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
-    found = checkpoints.load(train_state)
-    assert found is not None and found.position.step == 2
+    loaded = checkpoints.load(train_state)
+    assert loaded is not None and loaded.position.step == 2
 
 
 def test_without_moving_average_and_best(tmp_path: Path) -> None:
@@ -307,5 +310,5 @@ def test_without_moving_average_and_best(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, run="me")
     checkpoints.save(train_state, Position(step=1), extra={})
     checkpoints.wait()
-    found = checkpoints.load(replace(train_state))
-    assert found is not None and found.best_weights == {}
+    loaded = checkpoints.load(replace(train_state))
+    assert loaded is not None and loaded.best_weights == {}

@@ -1,4 +1,4 @@
-"""What ranks add up: gradients, also accumulated ones, norms of what is divided among them, losses and flags.
+"""Sums over the ranks: gradients, also accumulated and sharded ones, their norm, losses and flags.
 
 That a whole training equals one process is tested with the command (tests/cli/test_train_ranks.py).
 """
@@ -29,15 +29,15 @@ ROWS = 5
 
 
 class Divided(nn.Module):
-    """Σ (w · x)² + Σ (v_r · x)² over all rows: every rank holds w and its own rows of V, and sees all rows for them."""
+    """Σ (w · x)² + Σ (v_r · x)² over all rows: w is replicated, and every rank stores other rows of V."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
         self.alike = nn.Parameter(torch.randn(3, dtype=torch.float64))
         rows_VD = torch.randn(4, 3, dtype=torch.float64)
-        self.held = dist.shard_slice(4)
-        self.divided = nn.Parameter(rows_VD[self.held].clone())
+        self.rows = dist.shard_slice(4)
+        self.divided = nn.Parameter(rows_VD[self.rows].clone())
         self.frozen = nn.Parameter(torch.zeros(2, dtype=torch.float64), requires_grad=False)
 
     def loss(self, batch: Batch) -> TinyLosses:
@@ -47,7 +47,7 @@ class Divided(nn.Module):
         return TinyLosses(total, {"own": own.detach()})
 
     def shards(self) -> dict[str, dist.Shard]:
-        return {"divided": dist.Shard(self.held.start, 4)}
+        return {"divided": dist.Shard(self.rows.start, 4)}
 
 
 def batch_of(seed: int) -> Batch:
@@ -66,23 +66,23 @@ def gradients(largest: float) -> dict[str, Any]:
         network.zero_grad()
         with loss.no_sync():
             loss(batch_of(start)).total.backward()
-        found = loss(batch_of(start + 1))
-        found.total.backward()
+        losses = loss(batch_of(start + 1))
+        losses.total.backward()
     clip_gradients(network, largest)  # type: ignore[arg-type]
-    losses, flags = all_reduce_losses(found.terms, {"stop": dist.rank() == 1, "save": False})
+    sums, flags = all_reduce_losses(losses.terms, {"stop": dist.rank() == 1, "save": False})
     divided = np.concatenate(dist.all_gather(network.divided.grad.numpy()))
     network.alike.requires_grad_(False)
     only_divided = DataParallelLoss(network, compiled=False)  # type: ignore[arg-type]  # nothing is left for DDP
     only_divided(batch_of(9)).total.backward()
-    return {"alike": network.alike.grad.numpy(), "divided": divided, "losses": losses, "flags": flags}
+    return {"alike": network.alike.grad.numpy(), "divided": divided, "losses": sums, "flags": flags}
 
 
 def random_numbers() -> list[list[float]]:
-    found = []
-    for step, number in ((0, 0), (0, 1), (1, 0), (0, 0)):
-        seed_batch(7, step, number)
-        found.append(torch.rand(2).tolist())
-    return found
+    numbers = []
+    for step, index in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        seed_batch(7, step, index)
+        numbers.append(torch.rand(2).tolist())
+    return numbers
 
 
 def validated(place: Path) -> dict[str, float] | None:
@@ -91,8 +91,8 @@ def validated(place: Path) -> dict[str, float] | None:
     network = TinyNetwork(len(data.taxonomy.leaves), data.taxonomy.leaf_level)
     left_one = len(data.rows("validation")) - 1  # the last batch has one row, and ranks that have none
     train_state = make_train_state(network, replace(TRAINING, batch_size=left_one), torch.device("cpu"))
-    found = validate(train_state, data, PHOTOS, workers=0)
-    return None if found is None else found.as_columns()
+    validation = validate(train_state, data, PHOTOS, workers=0)
+    return None if validation is None else validation.as_columns()
 
 
 def everything(place: Path) -> dict[str, Any]:
@@ -107,16 +107,16 @@ def everything(place: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_equal_one_process(ranks: int, on_ranks: Callable[..., list[Any]], prepared: Dataset) -> None:
     alone = everything(prepared.path)
-    answers = on_ranks(ranks, everything, prepared.path)
-    for answer in answers:
+    results = on_ranks(ranks, everything, prepared.path)
+    for result in results:
         for name in ("free", "clipped"):
             for part in ("alike", "divided"):
-                np.testing.assert_allclose(answer[name][part], alone[name][part], rtol=1e-12)
-            assert answer[name]["losses"] == pytest.approx(alone[name]["losses"])
-            assert answer[name]["flags"] == {"stop"} and alone[name]["flags"] == frozenset()
-        assert answer["validated"] == pytest.approx(alone["validated"])
-    drawn = [tuple(numbers) for answer in answers for numbers in answer["random"][:3]]
+                np.testing.assert_allclose(result[name][part], alone[name][part], rtol=1e-12)
+            assert result[name]["losses"] == pytest.approx(alone[name]["losses"])
+            assert result[name]["flags"] == {"stop"} and alone[name]["flags"] == frozenset()
+        assert result["validated"] == pytest.approx(alone["validated"])
+    drawn = [tuple(pair) for result in results for pair in result["random"][:3]]
     assert len(set(drawn)) == len(drawn), "every step, batch and rank draws its own random numbers"
-    assert all(answer["random"][3] == answer["random"][0] for answer in answers), "and the same ones again"
+    assert all(result["random"][3] == result["random"][0] for result in results), "and the same ones again"
     norm = np.sqrt(sum((alone["clipped"][part] ** 2).sum() for part in ("alike", "divided")))
     assert norm == pytest.approx(0.1)

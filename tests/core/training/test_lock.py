@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import RunLocked
-from prodrec.core.training.lock import LOCK_NAME, lock_directory, lock_run
+from prodrec.core.training.lock import HOLDER_NAME, LOCK_NAME, lock_directory, lock_run
 
-HOLD = """
+LOCK_AND_WAIT = """
 import os, sys, time
 from pathlib import Path
 from prodrec.core.training.lock import lock_run
 with lock_run(Path(sys.argv[1])):
-    if not os.fork():  # as one that loads photos, which outlives a kill for a while
+    if not os.fork():  # like a data loader, which survives the kill of its parent for a while
         time.sleep(60)
-    print("held", flush=True)
+    print("locked", flush=True)
     sys.stdin.readline()
 """
 
 
-def test_a_directory_is_held_until_its_process_ends_or_is_killed(tmp_path: Path) -> None:
-    for end in ("leaves", "is killed"):
-        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+def test_a_directory_is_locked_until_its_process_ends_or_is_killed(tmp_path: Path) -> None:
+    for end in ("ends", "is killed"):
+        command = [sys.executable, "-c", LOCK_AND_WAIT, str(tmp_path)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         assert process.stdin is not None and process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        for hold in (lock_run, lock_directory):
+        assert process.stdout.readline() == b"locked\n"
+        for lock in (lock_run, lock_directory):
             with (
                 pytest.raises(RunLocked, match=rf"is being trained by process {process.pid} on \S+; wait"),
-                hold(tmp_path),
+                lock(tmp_path),
             ):
                 pass
-        if end == "leaves":
+        if end == "ends":
             process.stdin.write(b"\n")
             process.stdin.flush()
         else:
@@ -51,18 +53,38 @@ def test_a_directory_is_held_until_its_process_ends_or_is_killed(tmp_path: Path)
         os.killpg(process.pid, 9)
 
 
-def wait_and_take(directory: Path) -> str:
-    """Rank 0 alone asks, once another process holds the directory; all are told."""
+def try_to_lock(directory: Path) -> str:
+    """Return the error of locking a directory that another process has locked."""
     dist.barrier()
     try:
         with lock_run(directory):
-            return "taken"
+            return "locked"
     except RunLocked as error:
         return str(error)
 
 
-def test_all_ranks_are_told(tmp_path: Path, on_ranks: Any) -> None:
+def test_all_ranks_raise_the_error(tmp_path: Path, on_ranks: Any) -> None:
     with lock_directory(tmp_path):
-        told = on_ranks(2, wait_and_take, tmp_path)
-    assert told[0] == told[1] and f"is being trained by process {os.getpid()} on" in told[0]
+        errors = on_ranks(2, try_to_lock, tmp_path)
+    assert errors[0] == errors[1] and f"is being trained by process {os.getpid()} on" in errors[0]
     assert not (tmp_path / LOCK_NAME).exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock")])
+def test_a_file_system_without_locks_is_used_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def acquire(lock: filelock.BaseFileLock) -> None:
+        Path(lock.lock_file).touch()
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    with lock_directory(tmp_path), lock_run(tmp_path):
+        assert (tmp_path / HOLDER_NAME).read_text("utf-8").startswith(f"process {os.getpid()} on ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).mkdir()
+    with pytest.raises(OSError), lock_directory(tmp_path):
+        pass

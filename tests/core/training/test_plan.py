@@ -1,4 +1,4 @@
-"""The plan is measured: it counts what is there and grows with what it must grow with."""
+"""The plan: its counts equal those of the network, and measured sizes grow with the batch and the photos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .conftest import PHOTOS
 def test_parameters_and_optimiser(prepared, new_train_state):
     train_state = new_train_state()
     count = sum(p.numel() for p in train_state.network.parameters())
-    found = plan(train_state, prepared, PHOTOS)
-    assert sum(found.parameters.values()) == found.trainable == count
-    assert set(found.parameters) == {"backbone", "classifier"}
-    assert found.weights_bytes == found.gradients_bytes == found.optimizer_bytes == 4 * count
+    cost = plan(train_state, prepared, PHOTOS)
+    assert sum(cost.parameters.values()) == cost.trainable == count
+    assert set(cost.parameters) == {"backbone", "classifier"}
+    assert cost.weights_bytes == cost.gradients_bytes == cost.optimizer_bytes == 4 * count
     assert plan(new_train_state(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
-    assert found.copies_bytes == 0
+    assert cost.copies_bytes == 0
     assert plan(new_train_state(ema=0.9, keep="best"), prepared, PHOTOS).copies_bytes == 8 * count
     frozen = plan(new_train_state(backbone_lr_scale=0), prepared, PHOTOS)
-    assert frozen.trainable == found.parameters["classifier"]
+    assert frozen.trainable == cost.parameters["classifier"]
 
 
 def test_activations_grow_with_batch_and_photo(prepared, new_train_state):
@@ -40,15 +40,15 @@ def test_a_training_shorter_than_the_probe_is_planned_too(prepared, new_train_st
 
 
 def test_steps_and_times(prepared, new_train_state):
-    found = plan(new_train_state(epochs=3, batch_size=16), prepared, PHOTOS)
+    cost = plan(new_train_state(epochs=3, batch_size=16), prepared, PHOTOS)
     batches = -(-len(prepared.rows("train")) // 16)
-    assert found.steps == 3 * batches and found.train_photos == len(prepared.rows("train"))
-    assert found.seconds == 3 * found.seconds_per_epoch > 0
-    assert found.as_json()["bytes_in_all"] == found.total_bytes
+    assert cost.steps == 3 * batches and cost.train_photos == len(prepared.rows("train"))
+    assert cost.seconds == 3 * cost.seconds_per_epoch > 0
+    assert cost.as_json()["bytes_in_all"] == cost.total_bytes
 
 
-def test_every_classifier_is_told_with_its_update(prepared, new_train_state):
-    class Told:
+def test_every_classifier_is_described_with_its_update(prepared, new_train_state):
+    class KnownClassifier:
         shard, can_update_in_backward = None, True
 
         def describe(self, rows, dtype):
@@ -59,13 +59,13 @@ def test_every_classifier_is_told_with_its_update(prepared, new_train_state):
 
     def planned(**settings):
         train_state = new_train_state(batch_size=16, **settings)
-        train_state.network.classifiers = lambda: {"level": Told(), "classifier": Told()}
+        train_state.network.classifiers = lambda: {"level": KnownClassifier(), "classifier": KnownClassifier()}
         return plan(train_state, prepared, PHOTOS, streams=2)
 
-    found, unfused = planned(), planned(clip_norm=2.0)
-    assert [each.description for each in found.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
-    assert {each.not_fused for each in found.classifiers} == {None}
-    assert found.scores_bytes == (16 + 32) * 4
+    fused, unfused = planned(), planned(clip_norm=2.0)
+    assert [each.description for each in fused.classifiers] == ["16 rows in torch.float32", "32 rows in torch.float32"]
+    assert {each.not_fused for each in fused.classifiers} == {None}
+    assert fused.scores_bytes == (16 + 32) * 4
     assert {each.not_fused for each in unfused.classifiers} == {"clip_norm=2 needs its whole gradient"}
     classifier = sum(p.numel() for p in new_train_state().network.classifier.parameters())
-    assert unfused.gradients_bytes - found.gradients_bytes == 4 * classifier
+    assert unfused.gradients_bytes - fused.gradients_bytes == 4 * classifier

@@ -14,7 +14,7 @@ from prodrec.core.training.run import finished_runs, open_run
 from prodrec.core.training.write_run import finish_run, remove_leftovers
 
 
-def test_a_run_holds_the_catalogue_and_moves_without_its_dataset(prepared, new_run, tmp_path):
+def test_a_run_contains_the_catalogue_and_moves_without_its_dataset(prepared, new_run, tmp_path):
     run = new_run("first", colour="red")
     assert not run.finished and run.recipe["colour"] == "red" and run.dataset_fingerprint == prepared.fingerprint
     done = finish_run(run, {"w": torch.arange(3.0)}, {"steps": 1})
@@ -78,7 +78,7 @@ def test_what_is_not_a_run_is_never_replaced(new_run, tmp_path):
         new_run("file", force=True)
 
 
-def test_damage_is_told(new_run, tmp_path):
+def test_damage_is_named(new_run, tmp_path):
     with pytest.raises(NotFound):
         open_run(tmp_path / "nothing")
     run = finish_run(new_run("first"), {"w": torch.zeros(1000)}, {})

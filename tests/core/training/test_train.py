@@ -49,7 +49,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     with pytest.raises(PowerCut):
         train(cut, prepared, new_train_state(**settings), PHOTOS)
     monkeypatch.setattr(train_module, "train_steps", real)
-    torch.manual_seed(99)  # another process would not stand at the same random numbers either
+    torch.manual_seed(99)  # another process has other random numbers
     resumed = train(open_run(cut.path), prepared, new_train_state(**settings), PHOTOS, workers=0)
 
     assert weights_of(resumed).keys() == weights_of(straight).keys()
@@ -58,7 +58,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     assert (resumed.path / "history.csv").read_text() == (straight.path / "history.csv").read_text()
 
 
-def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_with(
+def test_a_run_killed_before_its_first_step_continues_from_its_initial_weights(
     prepared, new_train_state, new_run, monkeypatch
 ):
     straight = train(new_run("straight"), prepared, new_train_state(epochs=1), PHOTOS)
@@ -82,12 +82,12 @@ def test_a_run_killed_before_its_first_step_goes_on_from_the_weights_it_began_wi
 
 def test_workers_do_not_change_the_result(prepared, new_train_state, new_run):
     alone = train(new_run("alone"), prepared, new_train_state(epochs=1), PHOTOS, workers=0)
-    beside = train(new_run("beside"), prepared, new_train_state(epochs=1), PHOTOS, workers=2)
+    with_workers = train(new_run("with-workers"), prepared, new_train_state(epochs=1), PHOTOS, workers=2)
     for name, tensor in weights_of(alone).items():
-        assert torch.equal(tensor, weights_of(beside)[name]), name
+        assert torch.equal(tensor, weights_of(with_workers)[name]), name
 
 
-def test_ctrl_c_saves_after_the_step_and_says_how_to_go_on(prepared, new_train_state, new_run, monkeypatch):
+def test_ctrl_c_saves_after_the_step_and_names_the_command_to_continue(prepared, new_train_state, new_run, monkeypatch):
     straight = train(new_run("straight"), prepared, new_train_state(epochs=2), PHOTOS)
     run = new_run("stopped")
     real = train_module.train_steps

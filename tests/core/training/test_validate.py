@@ -16,43 +16,43 @@ PHOTOS = PhotoConfig(image_size="24", crop_area=(0.8, 1.0))
 
 
 @dataclass
-class Says:
-    """Answers by the row's number: what a test wants to be judged."""
+class KnownPredictions:
+    """A network with a known class and state for every row."""
 
     classes_of: dict[str, np.ndarray]
     states_of: dict[str, np.ndarray] = field(default_factory=dict)
 
     def eval(self) -> None:
-        """A network with nothing to switch."""
+        """Do nothing: evaluation mode is the only one."""
 
-    def top_k(self, batch: Batch, k: int) -> Says.Answer:
+    def top_k(self, batch: Batch, k: int) -> KnownPredictions.TopK:
         rows = batch.rows_B.numpy()
-        return Says.Answer(
+        return KnownPredictions.TopK(
             {level: torch.from_numpy(classes_N[rows, None]) for level, classes_N in self.classes_of.items()},
             {name: torch.nn.functional.one_hot(torch.from_numpy(states_N[rows]), 9) for name, states_N in
              self.states_of.items()},
         )  # fmt: skip
 
     @dataclass
-    class Answer:
+    class TopK:
         classes: dict[str, torch.Tensor]
         attribute_scores: dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def judged(prepared, new_train_state, monkeypatch):
-    """Validates a network that says what it is told."""
+def validate_predictions(prepared, new_train_state, monkeypatch):
+    """Return a function that validates a network with known predictions."""
 
-    def judge(says, dataset=prepared):
-        train_state = replace(new_train_state(), network=says)
+    def validate_known(network, dataset=prepared):
+        train_state = replace(new_train_state(), network=network)
         return validate(train_state, dataset, PHOTOS, workers=0)
 
-    return judge
+    return validate_known
 
 
 def test_validation_counts_by_hand(prepared, new_train_state):
     train_state = new_train_state()
-    found = validate(train_state, prepared, PHOTOS, workers=0)
+    validation = validate(train_state, prepared, PHOTOS, workers=0)
     train_state.network.eval()
     right: dict[int, list[bool]] = {}
     source = RowBatches(prepared, PHOTOS, augment=False)
@@ -61,8 +61,8 @@ def test_validation_counts_by_hand(prepared, new_train_state):
         label = int(prepared.labels_NL[row, -1])
         right.setdefault(label, []).append(int(train_state.network(batch.inputs).argmax()) == label)
     every = [r for rows in right.values() for r in rows]
-    assert found.top1 == pytest.approx(sum(every) / len(every))
-    assert found.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
+    assert validation.top1 == pytest.approx(sum(every) / len(every))
+    assert validation.macc == pytest.approx(sum(sum(r) / len(r) for r in right.values()) / len(right))
 
 
 def test_without_validation_photos_nothing_is_validated(prepared, new_train_state):
@@ -70,41 +70,46 @@ def test_without_validation_photos_nothing_is_validated(prepared, new_train_stat
     assert validate(new_train_state(), everything_trains, PHOTOS, workers=0) is None
 
 
-def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, judged):
+def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, validate_predictions):
     labels_NL = np.asarray(prepared.labels_NL, np.int64)
     rows = prepared.rows("validation")
     wrong_root = labels_NL[:, 0].copy()
     wrong_root[rows[0]] += 1
     root, leaf = prepared.taxonomy.levels[0], prepared.taxonomy.leaf_level
-    found = judged(Says({leaf: labels_NL[:, -1], root: wrong_root}))
-    assert found.top1 == found.macc == 1
-    assert found.others == {f"level {root}": pytest.approx(1 - 1 / len(rows))}
-    only_root = judged(Says({root: wrong_root}))
+    validation = validate_predictions(KnownPredictions({leaf: labels_NL[:, -1], root: wrong_root}))
+    assert validation.top1 == validation.macc == 1
+    assert validation.others == {f"level {root}": pytest.approx(1 - 1 / len(rows))}
+    only_root = validate_predictions(KnownPredictions({root: wrong_root}))
     assert only_root.top1 == pytest.approx(1 - 1 / len(rows)) and only_root.others == {}
-    assert set(found.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 level {root}"}
+    assert set(validation.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 level {root}"}
 
 
-def test_attributes_count_where_they_are_labelled(prepared, judged):
+def test_attributes_count_where_they_are_labelled(prepared, validate_predictions):
     rows = prepared.rows("validation")
     states_NA = np.zeros((len(prepared.labels_NL), 1), np.int32)
     states_NA[rows[:3], 0] = [1, 2, 2]  # the other rows have no label
     dataset = replace(prepared, attributes=(Attribute("colour", tuple("abcdefghi")),), attributes_NA=states_NA)
-    says = np.zeros(len(states_NA), np.int64)
-    says[rows[1]] = 1  # right on the first two of the labelled rows
-    found = judged(Says({}, {"colour": says}), dataset)
-    assert found == Validation(pytest.approx(2 / 3), pytest.approx(3 / 4), {"attribute colour": pytest.approx(2 / 3)})
+    predictions_N = np.zeros(len(states_NA), np.int64)
+    predictions_N[rows[1]] = 1  # right on the first two of the labelled rows
+    validation = validate_predictions(KnownPredictions({}, {"colour": predictions_N}), dataset)
+    assert validation == Validation(
+        pytest.approx(2 / 3), pytest.approx(3 / 4), {"attribute colour": pytest.approx(2 / 3)}
+    )
     nothing = replace(dataset, attributes_NA=np.zeros_like(states_NA))
-    assert judged(Says({}, {"colour": says}), nothing) is None
+    assert validate_predictions(KnownPredictions({}, {"colour": predictions_N}), nothing) is None
     leaf, labels_N = prepared.taxonomy.leaf_level, np.asarray(prepared.labels_NL[:, -1], np.int64)
-    assert judged(Says({leaf: labels_N}, {"colour": says}), nothing) == Validation(1.0, 1.0)  # no accuracy is no 0
+    assert validate_predictions(KnownPredictions({leaf: labels_N}, {"colour": predictions_N}), nothing) == Validation(
+        1.0, 1.0
+    )  # no accuracy is no 0
 
 
-def test_an_attribute_without_labels_does_not_lower_the_mean_of_the_others(prepared, judged):
+def test_an_attribute_without_labels_does_not_lower_the_mean_of_the_others(prepared, validate_predictions):
     states_NA = np.ones((len(prepared.labels_NL), 2), np.int32)
     states_NA[:, 1] = 0
     both = (Attribute("colour", tuple("abcdefghi")), Attribute("brand", tuple("abcdefghi")))
-    says = np.zeros(len(states_NA), np.int64)
-    found = judged(
-        Says({}, {"colour": says, "brand": says}), replace(prepared, attributes=both, attributes_NA=states_NA)
+    predictions_N = np.zeros(len(states_NA), np.int64)
+    validation = validate_predictions(
+        KnownPredictions({}, {"colour": predictions_N, "brand": predictions_N}),
+        replace(prepared, attributes=both, attributes_NA=states_NA),
     )
-    assert found == Validation(1.0, 1.0, {"attribute colour": 1.0})
+    assert validation == Validation(1.0, 1.0, {"attribute colour": 1.0})

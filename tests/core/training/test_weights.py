@@ -1,4 +1,4 @@
-"""The weights of a run: the file that the format's own library writes, by any number of ranks; opened as it is."""
+"""The weights of a run: the file that the format's own library writes, by any number of ranks; mapped from the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prodrec.core.training.weights import map_weights, write_weights
 ROWS = 7
 
 
-def whole() -> dict[str, Tensor]:
+def all_weights() -> dict[str, Tensor]:
     """One of every kind, with a name in Chinese, a channels-last convolution, an empty one and a scalar."""
     torch.manual_seed(0)
     return {
@@ -37,10 +37,10 @@ def whole() -> dict[str, Tensor]:
 
 
 def write_on_three(path: Path, cuts: list[int]) -> str:
-    weights, mine = whole(), slice(cuts[dist.rank()], cuts[dist.rank() + 1])
+    weights, rows = all_weights(), slice(cuts[dist.rank()], cuts[dist.rank() + 1])
     shared = ("heads.level:类目.classifier.weight", "bias")
-    parts = {name: tensor[mine].clone() if name in shared else tensor for name, tensor in weights.items()}
-    shards = dict.fromkeys(shared, dist.Shard(mine.start, ROWS))
+    parts = {name: tensor[rows].clone() if name in shared else tensor for name, tensor in weights.items()}
+    shards = dict.fromkeys(shared, dist.Shard(rows.start, ROWS))
     write_weights(path, parts, shards)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     if dist.rank() == 2:
@@ -55,15 +55,15 @@ def write_on_three(path: Path, cuts: list[int]) -> str:
 
 
 def test_the_file_is_that_of_the_formats_own_library(tmp_path: Path, on_ranks: Any) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in whole().items()}, tmp_path / "expected")
-    write_weights(tmp_path / "one", whole(), {})
-    told = on_ranks(3, write_on_three, tmp_path / "three", [0, 3, 3, 7])
+    save_file({name: tensor.contiguous() for name, tensor in all_weights().items()}, tmp_path / "expected")
+    write_weights(tmp_path / "one", all_weights(), {})
+    messages = on_ranks(3, write_on_three, tmp_path / "three", [0, 3, 3, 7])
     for name in ("one", "three"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "expected").read_bytes()
-    assert all("full could not be written ([Errno 27] File too large)" in answer for answer in told)
+    assert all("full could not be written ([Errno 27] File too large)" in message for message in messages)
     assert not (tmp_path / "full").exists()
     for name, tensor in map_weights(tmp_path / "three").items():
-        assert torch.equal(tensor, whole()[name]) and tensor.dtype == whole()[name].dtype
+        assert torch.equal(tensor, all_weights()[name]) and tensor.dtype == all_weights()[name].dtype
 
 
 def test_weights_are_mapped_and_not_read(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def anonymous_memory() -> int:
     return int(lines["RssAnon"].split()[0]) * 1024
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "weights"
-    write_weights(path, whole(), {})
+    write_weights(path, all_weights(), {})
     for damaged in (path.read_bytes()[:-4], b"", b"\xff" * 100):
         path.write_bytes(damaged)
         with pytest.raises(BadArtefact, match="is damaged"):
