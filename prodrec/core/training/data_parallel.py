@@ -38,12 +38,12 @@ class DataParallelLoss:
         return cast(Losses, self._loss(batch))
 
     def no_sync(self) -> AbstractContextManager[None]:
-        """Return a context in which gradients stay on their rank. The next backward outside of it sums them too."""
+        """Return a context without sums over the ranks. The next backward outside of it sums the accumulated gradients."""
         return self._ddp.no_sync() if self._ddp is not None else nullcontext()
 
 
 class _LossModule(nn.Module):
-    """DistributedDataParallel wraps forward(), so this is a module whose forward() is the loss."""
+    """A module whose forward() is the loss, because DistributedDataParallel wraps forward()."""
 
     def __init__(self, network: Network, *, compiled: bool) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ def create_run(
 ) -> Run:
     """Create the directory of a new run of `recipe` on `dataset`, with status "training".
 
-    word_vectors: fingerprint and dimension of the initial word vectors; empty without any
+    word_vectors: fingerprint and dimension of the initial word vectors; empty if the recipe uses none
     force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
 
     Raise OutputExists as `refuse_if_taken` does, and RunLocked if another process trains the run at `path`.
