@@ -38,7 +38,7 @@ class DataParallelLoss:
         return cast(Losses, self._loss(batch))
 
     def no_sync(self) -> AbstractContextManager[None]:
-        """Return a context without sums over the ranks. The next backward outside of it sums the accumulated gradients."""
+        """Return a context in which backward sums nothing. The next backward outside sums the accumulated gradients."""
         return self._ddp.no_sync() if self._ddp is not None else nullcontext()
 
 
