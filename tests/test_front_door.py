@@ -28,7 +28,6 @@ RENAMED = {"train": {"assignments": "settings"}}
 OTHER_DEFAULT = {
     ("prepare", "tables"): (None, ()),
     ("refine_mcr", "lambda_"): ("auto", None),
-    ("pretrain_embeddings", "deterministic"): (False, False),
 }
 
 

@@ -149,6 +149,7 @@ def plan_recipe(
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
+    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE
     from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
     from prodrec.core.training.plan import plan
     from prodrec.core.training.training_batches import refuse_tiny_batches
@@ -157,7 +158,7 @@ def plan_recipe(
     recipe = _adapt_recipe(data, recipe, explicit)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
-    if pretrained and embeddings is None and not (data.path / "embeddings.h5").exists():
+    if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
         # A plan pretrains no word vectors; vectors of ones cost the same time and memory.
         vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
     elif word_vectors := _load_word_vectors(recipe, data, embeddings):
@@ -277,14 +278,14 @@ def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> Word
 
     If the dataset has none yet, rank 0 pretrains them first.
     """
-    from prodrec.core.data.titles.embeddings import load_word_vectors
+    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
     if recipe.network.titles is None or recipe.network.word_vectors == "random":
         if path is not None:
             raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None
-    file = path or data.path / "embeddings.h5"
+    file = path or data.path / EMBEDDINGS_FILE
     if path is None and not dist.broadcast(file.exists()):
         console.info(f"{file} does not exist; pretraining word vectors on the training titles first.")
         if dist.is_main():

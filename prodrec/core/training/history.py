@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
-from prodrec.core.base.outputs import new_file
+from prodrec.core.base.outputs import atomic_write
 from prodrec.core.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def write_history(run: Path, history: list[Row]) -> None:
 
 def _write_csv(path: Path, history: list[Row]) -> None:
     """Write the whole file: that of a killed run may have rows after the checkpoint from which it was resumed."""
-    with new_file(path, kind="history", force=True) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
