@@ -56,7 +56,10 @@ class Command:
         def run(*, context: typer.Context, json: bool, debug: bool, **options: Any) -> None:
             _run(self, drop_defaults(options, self.options, context), json=json, debug=debug)
 
-        run.__signature__ = _signature(self)  # type: ignore[attr-defined]
+        signature = _signature(self)
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        # Typer reads them as well; evaluated here, they are not evaluated from strings again and again.
+        run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
         app.command(self.name, **self.settings)(run)
 
 
