@@ -33,7 +33,7 @@ def setting(
 ) -> Any:
     """Return a dataclass field that is a setting. `prodrec train --settings` prints its default, help and group.
 
-    formerly: earlier key of the setting; `override` refuses it with the present key, `from_dict` still reads it
+    formerly: earlier key of the setting; `override` refuses it and names the present key, `from_dict` accepts it
     bounds:   gt, ge, lt or le, as in `pydantic.Field`; `check_ranges` checks them
     """
     metadata = {"help": help, "group": group, "formerly": formerly, "bounds": bounds}
@@ -60,7 +60,7 @@ def _bounded_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
     """Return a validator of every field of `kind` that has bounds."""
     from pydantic import Field, TypeAdapter
 
-    hints = _hints(kind)
+    hints = typing.get_type_hints(kind)
     return {
         field.name: TypeAdapter(Annotated[hints[field.name], Field(**field.metadata["bounds"])])  # type: ignore[arg-type]
         for field in dataclasses.fields(kind)
@@ -88,15 +88,16 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 def mapping_keys(parts: Sequence[Any]) -> list[str]:
     """Return the keys of the dataclasses `parts` whose values are mappings. In a TOML file, they may be tables."""
-    return [key for part in parts for key, hint in _hints(type(part)).items() if typing.get_origin(hint) is Mapping]
+    hints = (item for part in parts for item in typing.get_type_hints(type(part)).items())
+    return [key for key, hint in hints if typing.get_origin(hint) is Mapping]
 
 
 def read_toml(path: Path, *, mappings: Sequence[str] = ()) -> dict[str, Any]:
     """Return the settings in a TOML file as one flat dictionary.
 
-    Tables only group keys, and their names are ignored, except for the tables named in `mappings`: these are settings.
+    mappings: keys of settings whose value may be a table; all other tables only group keys, and their names are ignored
 
-    Raise NotFound if the file does not exist, BadOption if it is not TOML or contains a key twice.
+    Raise NotFound if the file does not exist, BadOption if it is a directory, is not TOML or contains a key twice.
     """
     path = Path(path)
     if not path.exists():
@@ -122,10 +123,10 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
 
     source: origin of all values, or of each key, for messages: "--set" or a file
 
-    A mapping (`head_weights=root:0.1`) updates the current one and does not replace its other names.
+    A mapping (`head_weights=root:0.1`) is merged into the current one: its other names keep their values.
 
-    Raise BadOption for an unknown key, for a value that does not fit the type of its field, and for values that a
-    dataclass refuses with a ValueError.
+    Raise BadOption for an unknown or former key, for a value that does not fit the type of its field, and for values
+    that a dataclass refuses with a ValueError.
     """
     owners = {field.name: i for i, part in enumerate(parts) for field in dataclasses.fields(part)}
     changes: list[dict[str, Any]] = [{} for _ in parts]
@@ -140,7 +141,7 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
             )
         part = parts[owners[key]]
         current = getattr(part, key)
-        value = read_value(raw_value, _hints(type(part))[key], key=key, source=sources[key])
+        value = read_value(raw_value, typing.get_type_hints(type(part))[key], key=key, source=sources[key])
         changes[owners[key]][key] = {**current, **value} if isinstance(current, dict) else value
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
@@ -149,9 +150,10 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any], *, source: str) -> T:
-    """Return a dataclass of type `kind` from the values that `dataclasses.asdict` returned. Raise BadOption.
+    """Return a dataclass of type `kind` from values that `dataclasses.asdict` returned. Missing fields have defaults.
 
-    Former keys are read as the present ones, because runs keep the settings that they were started with.
+    Former keys are accepted, because run.json keeps the keys of the prodrec version that wrote it. For all other keys
+    and values, raise BadOption as `override` does.
     """
     renamed = _former_keys(kind)
     settings: T = override([kind()], {renamed.get(key, key): value for key, value in values.items()}, source=source)[0]
@@ -159,13 +161,13 @@ def from_dict(kind: type[T], values: Mapping[str, Any], *, source: str) -> T:
 
 
 def _former_keys(kind: type) -> dict[str, str]:
-    """Return the former keys of settings that were renamed, with their present keys."""
+    """Return the present key of every renamed setting of `kind`, by its former key."""
     fields = dataclasses.fields(kind)
     return {field.metadata["formerly"]: field.name for field in fields if field.metadata.get("formerly")}
 
 
 class Setting(NamedTuple):
-    """A row of `prodrec train --settings`. `value` is text that `--set` accepts."""
+    """A row of `prodrec train --settings`. `value` is text that `--set` accepts, `meaning` the help of the setting."""
 
     key: str
     value: str
@@ -206,9 +208,9 @@ def split_list(text: str | None) -> tuple[str, ...]:
 
 
 def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
-    """Return `value`, as text or from TOML or JSON, converted to the type `hint`.
+    """Convert `value` (text, or a value from TOML or JSON) to the type `hint`, and return it.
 
-    Raise BadOption with `source` and `key` if it does not fit the type, or is NaN or infinity.
+    Raise BadOption if it does not fit the type, or is NaN or infinity. The message contains `source` and `key`.
     """
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -222,7 +224,7 @@ def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
         value = list(split_list(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
         value = _parse_mapping(value, key=key, source=source)
-    # image_size = 224 is a number in TOML, and text in its dataclass
+    # image_size is text in its dataclass, and `image_size = 224` is a number in TOML
     adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))
     try:
         return adapter.validate_python(value)
@@ -246,11 +248,7 @@ def _parse_mapping(text: str, *, key: str, source: str) -> dict[str, str]:
 
 
 def _format_raw(value: Any) -> str:
-    """Return a value as the user wrote it."""
+    """Return a value as text that resembles what the user wrote, for messages."""
     if isinstance(value, dict):
         return ",".join(f"{name}:{_format_raw(item)}" for name, item in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)

@@ -8,15 +8,12 @@ from pathlib import Path
 
 
 def available(root: Path = Path("/")) -> int:
-    """Return the bytes that can be allocated without swapping.
-
-    This is half of the machine's memory if the system does not report what is available. `root` is the directory with
-    /proc and /sys.
-    """
-    return min(_machine_available(root / "proc/meminfo"), *_cgroups_available(root), 2**62)
+    """Return the bytes that can be allocated without swapping. `root` is the directory that contains proc and sys."""
+    return min([_machine_available(root / "proc/meminfo"), *_cgroups_available(root)])
 
 
 def _machine_available(meminfo: Path) -> int:
+    """Return the bytes available on the machine, or half of its memory if the system does not report them."""
     try:
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
@@ -46,9 +43,9 @@ def _cgroups_available(root: Path) -> Iterator[int]:
 
 
 def _cgroup_available(cgroup: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int]:
-    """Yield limit − usage + reclaimable: the kernel frees cached pages of files when memory is needed.
+    """Yield limit − usage + reclaimable, in bytes. Yield nothing if the cgroup has no limit.
 
-    Yield nothing if the cgroup has no limit.
+    The reclaimable bytes are cached pages of files, which the kernel frees when memory is needed.
     """
     try:
         limit_bytes, used_bytes = int((cgroup / limit).read_text()), int((cgroup / usage).read_text())
