@@ -1,4 +1,4 @@
-"""Photos as users have them: paths, encoded bytes, Pillow images and arrays."""
+"""Read photos in all forms that users pass: paths, bytes of image files, Pillow images and arrays."""
 
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ def as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
 
 
 def encoded_bytes(photo: Photo) -> bytes:
-    """Return the photo as the bytes of an image file. Raise NotFound or BadPhoto.
+    """Return the photo as the bytes of an image file.
 
-    Images and arrays become PNG, which changes no pixel, so all kinds take the same way through decoding and resizing.
+    Pillow images and arrays become PNG, which changes no pixel: photos of all forms are then decoded and resized by the
+    same code.
+
+    Raise NotFound if a file does not exist, BadPhoto if it cannot be read or an array is not a photo.
     """
     if isinstance(photo, bytes):
         return photo
@@ -42,6 +45,7 @@ def encoded_bytes(photo: Photo) -> bytes:
 
 
 def _to_image(array: NDArray[np.uint8]) -> Image.Image:
+    """Return an array as a Pillow image. Raise BadPhoto if it has another dtype or shape than a photo."""
     shape = list(np.shape(array))
     is_photo = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or not is_photo or 0 in shape:
@@ -51,7 +55,7 @@ def _to_image(array: NDArray[np.uint8]) -> Image.Image:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a photo file. Raise NotFound or BadPhoto."""
+    """Return the bytes of a photo file. Raise NotFound if it does not exist, BadPhoto if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
 """What scoring and recognising require of a network in evaluation mode. `models/network.py` is one implementation.
 
-Shapes: B rows of a batch, D feature, C classes of a level, K best classes, m states of an attribute, T words,
+Shapes: B rows of a batch, D features, C classes of a level, K best classes, m states of an attribute, T words,
 H×W photo, h×w feature map.
 """
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
 
 
-class Scores(Protocol):
-    """Features and unnormalised scores.
+class BatchScores(Protocol):
+    """Features and unnormalised scores of a batch.
 
     scores:           B×C by level
     attribute_scores: B×m by attribute
@@ -29,8 +29,8 @@ class Scores(Protocol):
     def attribute_scores(self) -> dict[str, Tensor]: ...
 
 
-class TopKScores(Scores, Protocol):
-    """Features and the K best scores of every level; `classes` has their classes, B×K by level."""
+class BatchTopK(BatchScores, Protocol):
+    """Features of a batch and the K largest scores of every level; `scores` and `classes` are B×K by level."""
 
     @property
     def classes(self) -> dict[str, Tensor]: ...
@@ -46,13 +46,13 @@ class EncodedTitles(Protocol):
 class ScoringNetwork(Protocol):
     """A network that scores batches."""
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Scores: ...
-    def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> TopKScores: ...
+    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores: ...
+    def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> BatchTopK: ...
 
 
 class RecognisingNetwork(Protocol):
-    """A network that scores batches, weighs the words of titles, and shows its spatial attention as B×h×w."""
+    """A network that scores batches, weighs the words of titles, and returns the weights of its attention (B×h×w)."""
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Scores: ...
+    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...
     def saliency(self, images_BCHW: Tensor) -> Tensor: ...

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.errors import BadOption, BadPhoto
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
-from prodrec.inference.protocols import RecognisingNetwork, Scores
+from prodrec.inference.protocols import BatchScores, RecognisingNetwork
 from prodrec.inference.results import Prediction, Recognised, Saliency, Word
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Recogniser:
     """A finished run, ready to recognise photos. Several threads may use one Recogniser.
 
     network:                 in evaluation mode, on `device`
-    bfloat16, channels_last: precision of the training; another one would change the scores
+    bfloat16, channels_last: precision and memory format of the training; others would change the scores
     """
 
     run: Run
@@ -59,13 +59,14 @@ class Recogniser:
             photos: paths, bytes of image files, Pillow images or arrays (uint8 [H, W, 3], red first).
             titles: title of each product; the result has the weight of each word.
             with_titles: use the titles to score the deepest level.
-            top: number of best classes of every level.
+            top: number of classes of every level and of states of every attribute, most probable first.
             batch_size: photos per batch.
 
         Raises:
             NotFound: if a file does not exist.
             BadPhoto: if a photo cannot be decoded; the message has its number or its path.
-            BadOption: if the run was trained without titles, or the number of titles differs from that of photos.
+            BadOption: if titles are passed to a run without titles, if `titles` has another length than `photos` or is
+                missing with `with_titles`, or if `top` or `batch_size` is below 1.
         """
         inputs = as_list(photos)
         texts: list[str | None] = [None] * len(inputs)
@@ -95,7 +96,8 @@ class Recogniser:
     ) -> Recognised:
         """Recognise the photo in the bytes of an image file; `saliency` adds the weights of the spatial attention.
 
-        Raise BadPhoto, or BadOption if the network has no titles or no attention.
+        Raise BadPhoto if the photo cannot be decoded, BadOption for a title if the network has no title encoder and for
+        `saliency` if it has no spatial attention.
         """
         from prodrec.core.data.photos.views import read_photo
 
@@ -151,13 +153,13 @@ class Recogniser:
             results.append(result)
         return results
 
-    def _level_predictions(self, scored: Scores, row: int, top: int) -> dict[str, list[Prediction]]:
+    def _level_predictions(self, scored: BatchScores, row: int, top: int) -> dict[str, list[Prediction]]:
         return {
             level: [Prediction(self.run.taxonomy.path(i, level), p) for i, p in _top_probabilities(scores_BC[row], top)]
             for level, scores_BC in scored.scores.items()
         }
 
-    def _attribute_predictions(self, scored: Scores, row: int, top: int) -> dict[str, list[Prediction]]:
+    def _attribute_predictions(self, scored: BatchScores, row: int, top: int) -> dict[str, list[Prediction]]:
         states = {attribute.name: attribute.states for attribute in self.run.attributes}
         return {
             name: [Prediction((states[name][i],), p) for i, p in _top_probabilities(scores_BC[row], top)]
@@ -180,14 +182,17 @@ class Recogniser:
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
-        """Return every word with its weight. `weights_T` has the weights of the words in the vocabulary alone."""
+        """Return every word with its weight. `weights_T` has no weights of words outside the vocabulary."""
         weights = iter(weights_T.tolist())
         is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]
 
 
 def _top_probabilities(scores_C: Tensor, top: int) -> list[tuple[int, float]]:
-    """Return index and probability of the `top` largest scores. Equal scores are in the order of their indices."""
+    """Return index and probability (softmax over C) of the `top` largest scores, largest first.
+
+    Equal scores are in the order of their indices.
+    """
     values_C = scores_C.double().cpu().numpy()
     probabilities_C = np.exp(values_C - values_C.max())
     probabilities_C /= probabilities_C.sum()

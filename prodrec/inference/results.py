@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 class Prediction:
     """A class or a state of an attribute, with its probability.
 
-    path: names from the root class to the class, or the name of the state alone
+    path:       names from the shallowest level down to the class, or the name of the state alone
+    confidence: probability among the classes of the level or the states of the attribute
     """
 
     path: tuple[str, ...]
@@ -38,9 +39,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Saliency:
-    """The weights of the spatial attention, float32, on a grid over the part of the photo that the network sees.
+    """The weights of the spatial attention, on a grid over the part of the photo that the network sees.
 
-    rows, columns: this part, in pixels of the photo
+    weights_hw:    float32
+    rows, columns: the part of the photo, in pixels
     """
 
     weights_hw: NDArray[np.float32]
@@ -71,7 +73,7 @@ class Recognised:
         return f"Recognised({', '.join(texts)})"
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, without the photo."""
+        """Return the predictions as values that JSON can represent, without the photo."""
         values: dict[str, Any] = {
             "levels": {
                 level: [{"class": p.name, "path": list(p.path), "confidence": p.confidence} for p in best]

@@ -1,6 +1,6 @@
-"""Score the photos of a dataset by a finished network and write scores.h5, batch by batch.
+"""Score the photos of a dataset with a finished run and write scores.h5, batch by batch.
 
-Shapes: B rows of a batch, D feature, L levels, A attributes.
+Shapes: B rows of a batch, D features, L levels, A attributes, K best classes.
 """
 
 from __future__ import annotations
@@ -43,17 +43,20 @@ def score(
     autocast: AbstractContextManager[Any] | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Score `batches` and write the scores file `out`. Return what was written, as plain values.
+    """Score `batches` and write the scores file `out`. Return a summary of the file and the time, as plain values.
 
     batches:     the rows of `splits`, ascending, on the device of the network; on several ranks those of `rank_batches`
-    own_batches: number of `batches` that this rank scores; None is all
+    own_batches: number of `batches` whose scores are written; None is all. The batches after them are scored only
+                 because all ranks must score equally many.
     top_k:       keep only the K best classes of every level
+    with_titles: use the titles to score the deepest level
     autocast:    context in which the network computes
 
-    Rank 0 writes the file, and it does not depend on the number of ranks. It appears when it is complete. The memory
-    does not grow with the number of rows.
+    Rank 0 writes the file, and its content does not depend on the number of ranks. It appears when it is complete. The
+    memory does not grow with the number of rows.
 
-    Raise OutputExists if `out` exists and `force` is not set, and ProdrecError for scores that are not finite.
+    Raise OutputExists if `out` exists and `force` is not set, ProdrecError for scores that float16 cannot represent and
+    for a full disk, BadOption for titles if the network has no title encoder.
     """
     import torch
 
@@ -81,9 +84,9 @@ def score(
 
     def score_batch(batch: Batch) -> EncodedBatch:
         if top_k is None:
-            scores, classes = network.score(batch, with_titles=with_titles), None
+            scored, classes = network.score(batch, with_titles=with_titles), None
         else:
-            scores = best = network.top_k(batch, top_k, with_titles=with_titles)
+            scored = best = network.top_k(batch, top_k, with_titles=with_titles)
             classes = {level: _to_numpy(classes_BK) for level, classes_BK in best.classes.items()}
         rows_B = batch.rows_B.cpu().numpy()
         return writer.encode(
@@ -92,10 +95,10 @@ def score(
             split_B=dataset.split_N[rows_B],
             labels_BL=dataset.labels_NL[rows_B],
             attributes_BA=dataset.attributes_NA[rows_B],
-            features_BD=_to_numpy(scores.features_BD),
-            scores={level: _to_numpy(values) for level, values in scores.scores.items()},
+            features_BD=_to_numpy(scored.features_BD),
+            scores={level: _to_numpy(values) for level, values in scored.scores.items()},
             classes=classes,
-            attribute_scores={name: _to_numpy(values) for name, values in scores.attribute_scores.items()},
+            attribute_scores={name: _to_numpy(values) for name, values in scored.attribute_scores.items()},
         )
 
     start = time.monotonic()
@@ -127,16 +130,17 @@ def score(
 
 
 def rows_in_splits(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]:
-    """Return the rows of `splits`, int64, ascending across the splits."""
+    """Return the rows of the dataset that are in one of `splits`, ascending."""
     in_splits_N = np.isin(dataset.split_N, [SPLITS.index(name) for name in splits])
     return np.flatnonzero(in_splits_N).astype(np.int64)
 
 
 def rank_batches(rows: NDArray[np.int64], *, batch_size: int) -> tuple[list[NDArray[np.int64]], int]:
-    """Return the batches of `rows` that this rank scores, every `world_size`-th one, and their number.
+    """Return the rows of every batch that this rank scores, and the number of batches whose scores are written.
 
-    All ranks return equally many batches, because the ranks score together when classes are divided among them. If
-    batches are missing, the list continues with batches of a single row, which the number does not include.
+    Each rank scores every `world_size`-th batch. All ranks must score equally many batches: when the classes are
+    divided among the ranks, each rank computes the scores of its classes for the batches of all ranks. A rank with
+    fewer batches gets additional batches of a single row, which come last and are not counted.
     """
     from prodrec.core.data.batches import sequential_order
 

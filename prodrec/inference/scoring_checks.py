@@ -30,7 +30,9 @@ def choose_splits(dataset: Dataset, requested: str | None) -> tuple[str, ...]:
     if requested is None:
         default = tuple(name for name in DEFAULT_SPLITS if name in with_photos)
         if not default:
-            raise BadOption(f"{dataset.path} has no test and no validation photos; score others with --split train.")
+            raise BadOption(
+                f"{dataset.path} has no test and no validation photos; score the training photos with --split train."
+            )
         return default
     names = with_photos if requested == "all" else split_list(requested)
     known = f"there are {', '.join(SPLITS)}, or all"
@@ -49,7 +51,8 @@ def check_run_fits_dataset(
 ) -> None:
     """Raise BadArtefact if the run is not finished, and Mismatch if it was trained on another dataset.
 
-    other_dataset: allow another dataset with the same classes, attributes and, with titles, vocabulary
+    other_dataset: allow another dataset with the same kind of inputs, classes, predicted attributes and, with titles,
+                   vocabulary
     """
     if not run.finished:
         raise BadArtefact(
@@ -81,8 +84,8 @@ def check_run_fits_dataset(
         is_predicted = attribute.name in network["attributes"] or list(network["attributes"]) == ["all"]
         if is_predicted and attribute not in dataset.attributes:
             raise Mismatch(
-                f"{run.path} predicts the attribute {attribute.name}, and {dataset.path} has none of that name, "
-                "or with other states; score a dataset with the same one."
+                f"{run.path} predicts the attribute {attribute.name}, and {dataset.path} does not have it, "
+                "or has it with other states; score a dataset that has the same attribute."
             )
     if with_titles and run.vocabulary.words != dataset.vocabulary.words:
         raise Mismatch(
@@ -94,7 +97,10 @@ def check_run_fits_dataset(
 def reason_out_of_date(
     scores_path: Path, run: Run, dataset: Dataset, *, splits: Sequence[str], top_k: int | None, with_titles: bool
 ) -> str | None:
-    """Return why scoring again would change the scores at `scores_path`, or None if they are up to date."""
+    """Return why scoring again would change the scores at `scores_path`, or None if they are up to date.
+
+    A damaged file is out of date. Raise NotFound if it does not exist.
+    """
     try:
         with open_scores(scores_path) as scores:
             origin, file_top_k = scores.origin, scores.top_k
@@ -109,7 +115,7 @@ def reason_out_of_date(
         return f"it contains the splits {', '.join(origin.splits)} only"
     if origin.with_titles != with_titles:
         return f"it was scored {'with' if origin.with_titles else 'without'} titles"
-    # a level has no more than its classes, and attributes always have all states
+    # a level stores no more scores than it has classes, and attributes always store the scores of all states
     new_top_k = None if top_k is None or most_classes is None else min(top_k, most_classes)
     if file_top_k != new_top_k:
         return f"it contains {'all scores' if file_top_k is None else f'the {file_top_k} best scores only'}"

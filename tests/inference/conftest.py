@@ -20,7 +20,6 @@ TREE = Taxonomy(
     parents=(np.full(2, -1, dtype=np.int32), np.array([0, 1, 1], dtype=np.int32)),
 )
 
-
 COLOUR = (Attribute("colour", ("red", "blue")),)
 
 
@@ -75,7 +74,7 @@ def make_run(
 
 @dataclass
 class RowBatch:
-    """A batch that contains its row numbers alone."""
+    """A batch that contains only its row numbers."""
 
     rows_B: torch.Tensor
 
@@ -84,7 +83,7 @@ class RowBatch:
 
 
 class SineNetwork:
-    """Scores of row i are sin(i), sin(2i), sin(3i), and its features are i."""
+    """The scores of row i are sin(i), sin(2i) and sin(3i), plus 1 with titles, and its features are i."""
 
     def __init__(self, *, bad_row: int | None = None) -> None:
         self.bad_row = bad_row
@@ -102,13 +101,13 @@ class SineNetwork:
         )
 
     def top_k(self, batch: RowBatch, k: int, *, with_titles: bool = False) -> Any:
-        scores = self.score(batch, with_titles=with_titles)
-        best = scores.scores["leaf"].topk(k, dim=1)
+        scored = self.score(batch, with_titles=with_titles)
+        best = scored.scores["leaf"].topk(k, dim=1)
         return SimpleNamespace(
-            features_BD=scores.features_BD,
+            features_BD=scored.features_BD,
             scores={"leaf": best.values},
             classes={"leaf": best.indices},
-            attribute_scores=scores.attribute_scores,
+            attribute_scores=scored.attribute_scores,
         )
 
 

@@ -1,4 +1,4 @@
-"""Recognising one photo, with a network whose scores are known."""
+"""Recognising one photo with a network whose scores are known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TREE = Taxonomy(
 
 
 class KnownNetwork:
-    """Scores by the photo's mean, weights words by their id."""
+    """The same scores for every photo, and other ones with titles; the weight of a word is a tenth of its id."""
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> Any:
         self.batch = batch
@@ -81,7 +81,7 @@ def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogni
     np.testing.assert_allclose(images_BCHW[0, :, 10, 15], expected, atol=0.02)
 
 
-def test_words_are_weighed_in_their_order_and_unknown_ones_told(recogniser: Recogniser) -> None:
+def test_words_have_weights_in_their_order_and_unknown_words_none(recogniser: Recogniser) -> None:
     recognised = recogniser.recognise(png(), title="BOOTS, shiny! red")
     assert recognised.words is not None
     assert [(word.word, word.weight) for word in recognised.words] == [
@@ -95,7 +95,7 @@ def test_words_are_weighed_in_their_order_and_unknown_ones_told(recogniser: Reco
     assert nothing.words == []
 
 
-def test_saliency_says_which_part_is_seen(recogniser: Recogniser) -> None:
+def test_saliency_contains_the_part_of_the_photo_that_is_seen(recogniser: Recogniser) -> None:
     seen = recogniser.recognise(png(50, 30), saliency=True).saliency
     assert seen is not None and seen.weights_hw.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert (seen.rows, seen.columns) == (slice(15, 35), slice(0, 30))

@@ -1,4 +1,4 @@
-"""Scoring with a network of known scores: order, splits, top-k, constant memory, and what an error leaves."""
+"""Scoring with a network whose scores are known: order, splits, top-k, constant memory, and no file after an error."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         return used
 
     peak(1000)
-    # what may grow is the row numbers: 8 bytes each
+    # only the row numbers may grow: 8 bytes each, in at most two arrays
     assert peak(8_000) - peak(2_000) < 6_000 * 8 * 2

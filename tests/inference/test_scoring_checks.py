@@ -49,7 +49,9 @@ def test_a_run_that_does_not_fit_the_dataset_is_refused() -> None:
     check_run_fits_dataset(run, other, other_dataset=True)
     both = ("leaf", "attributes")
     for chosen in ("all", "colour"):
-        with pytest.raises(Mismatch, match="predicts the attribute colour, and dataset has none of that name, or with"):
+        with pytest.raises(
+            Mismatch, match="predicts the attribute colour, and dataset does not have it, or has it with"
+        ):
             check_run_fits_dataset(make_run(heads=both, attributes=(chosen,)), other, other_dataset=True)
     check_run_fits_dataset(make_run(heads=both, attributes=("material",)), other, other_dataset=True)
 
@@ -88,15 +90,15 @@ def test_scores_of_other_runs_datasets_and_options_are_out_of_date(tmp_path: Pat
 
 @pytest.mark.parametrize("level", ["root", None])
 def test_top_k_of_a_run_with_fewer_classes_than_leaves_is_up_to_date(tmp_path: Path, level: str | None) -> None:
-    """Two roots are all that a run of roots can keep, and one of attributes keeps no class."""
+    """With top_k=3, a run that scores the two roots stores 2 scores per row; one that scores attributes stores none."""
 
     class FewClasses(SineNetwork):
         def top_k(self, batch: RowBatch, k: int, *, with_titles: bool = False) -> Any:
-            scores = self.score(batch, with_titles=with_titles)
-            best = scores.scores["leaf"][:, :2].topk(min(k, 2), dim=1)
-            scores.scores = {level: best.values} if level else {}
-            scores.classes = {level: best.indices} if level else {}
-            return scores
+            scored = self.score(batch, with_titles=with_titles)
+            best = scored.scores["leaf"][:, :2].topk(min(k, 2), dim=1)
+            scored.scores = {level: best.values} if level else {}
+            scored.classes = {level: best.indices} if level else {}
+            return scored
 
     run, data, out = make_run(), make_dataset(), tmp_path / "s.h5"
     score(run, data, FewClasses(), batches(data, ("test",)), out=out, splits=("test",), top_k=3)
