@@ -13,8 +13,9 @@ import pytest
 from prodrec import __version__
 from prodrec.core.base.artefact import FORMAT_VERSIONS, Fingerprint, check_header, make_header, read_json_artefact
 from prodrec.core.base.errors import BadArtefact, NotFound
-from prodrec.core.base.outputs import write_json
 from prodrec.core.base.texts import Texts
+
+from .conftest import write_dataset
 
 
 def digest(*parts: tuple[str, Any]) -> str:
@@ -101,12 +102,6 @@ def test_another_header_is_refused(change: dict[str, Any], message: str) -> None
     with pytest.raises(BadArtefact) as caught:
         check_header(header, kind="scores", path=Path("s.h5"))
     assert str(caught.value).startswith(message)
-
-
-def write_dataset(directory: Path, **change: Any) -> Path:
-    directory.mkdir(exist_ok=True)
-    write_json(directory / "dataset.json", {**make_header("dataset", fingerprint="f", made_from={}), **change})
-    return directory
 
 
 def test_reads_the_header_of_a_directory(tmp_path: Path) -> None:

@@ -11,23 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from prodrec.core.base.artefact import JSON_FILES, make_header, read_json_artefact
+from prodrec.core.base.artefact import JSON_FILES, read_json_artefact
 from prodrec.core.base.errors import OutputExists
 from prodrec.core.base.outputs import atomic_write, new_directory, new_file, refuse_if_taken, write_json
+
+from .conftest import write_dataset
 
 
 def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
-
-
-def write_dataset(directory: Path, **change: Any) -> Path:
-    directory.mkdir(exist_ok=True)
-    write_json(directory / "dataset.json", {**make_header("dataset", fingerprint="f", made_from={}), **change})
-    return directory
 
 
 def make_output(tmp_path: Path, content: str) -> Path:
@@ -277,7 +272,7 @@ def dead_process() -> int:
 
 @pytest.fixture
 def origin(tmp_path: Path) -> str:
-    """The origin in the names of temporary files of this machine."""
+    """The ORIGIN in the names of the temporary files of this process."""
     with new_file(tmp_path / "any", kind="scores") as partial:
         partial.write_text("")
     (tmp_path / "any").unlink()
@@ -312,7 +307,7 @@ def test_outputs_of_running_processes_and_similar_names_stay(tmp_path: Path, ori
 def test_leftovers_of_another_machine_or_container_stay_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
 ) -> None:
-    """A process that runs there may have the number of a dead one here, or of this one."""
+    """A process that runs there may have the same number as a dead process here, or as this process."""
     with monkeypatch.context() as patch:
         patch.setattr(f"prodrec.core.base.outputs.{other}", lambda *_: "another")
         elsewhere = new_directory(tmp_path / "shop", kind="dataset")
