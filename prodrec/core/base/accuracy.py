@@ -1,4 +1,4 @@
-"""Accuracies from counts by class (S §4.1).
+"""Accuracies, between 0 and 1, from the numbers of images and of correct images of every class (S §4.1).
 
 ACC   the share of correct images: every image has the same weight.
 MACC  the mean of the accuracies of the classes: every class has the same weight.

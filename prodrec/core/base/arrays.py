@@ -1,4 +1,4 @@
-"""Memory-mapped arrays of an artefact, with a check of their type and shape."""
+"""Open the memory-mapped arrays of an artefact and check their dtype and shape."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from prodrec.core.base.errors import BadArtefact
 def load_array(
     path: Path, dtype: type, shape: tuple[int | None, ...] | None = None, *, remedy: str = "make the artefact again"
 ) -> NDArray[Any]:
-    """Return the array in a .npy file, memory-mapped. It must have this dtype and shape.
+    """Return the array in a .npy file, memory-mapped unless it is empty.
 
-    shape:  None is any shape of one dimension; a None in the tuple is any size of that dimension
-    remedy: what the user should do if the array cannot be used, for the message
+    shape:  expected shape; None in the tuple allows any size of that dimension, None alone a vector of any length
+    remedy: end of the error message: what the user should do
 
-    Raise BadArtefact if the file cannot be read or contains another array.
+    Raise BadArtefact if the file cannot be read, or its array has another dtype or shape.
     """
     try:
         try:

@@ -24,13 +24,13 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.texts import Texts
 
 FORMAT_VERSIONS = {"dataset": 2, "embeddings": 2, "run": 2, "scores": 2, "mcr-weights": 2, "checkpoint": 1}
-"""The format version of each kind that this prodrec writes, and the only one that it reads."""
+"""The format version of each kind of artefact: this prodrec writes it, and reads no other."""
 
 JSON_FILES = {"dataset": "dataset.json", "run": "run.json"}
-"""The kinds of artefacts that are directories, and the file in the directory that contains the header."""
+"""The kinds of artefacts that are a directory of their own, and the file in it that contains the header."""
 
 SPLITS = ("train", "test", "validation")
-"""The split with code 0, 1 and 2 in datasets and scores. The order is part of both formats."""
+"""Names of the splits. Datasets and scores store the index in this tuple, so the order is part of both formats."""
 
 
 class Fingerprint:
@@ -46,7 +46,7 @@ class Fingerprint:
         """
         data: Any
         if isinstance(part, Texts):
-            return self.add(name, part.data).add(f"where {name} end", part.offsets)  # the names are hashed too
+            return self.add(name, part.data).add(f"where {name} end", part.offsets)  # the digest covers the names
         if isinstance(part, np.ndarray):
             assert not part.dtype.hasobject, f"{name}: an array of objects contains addresses, not content"
             kind, data = f"{part.dtype.str}{part.shape}", np.ascontiguousarray(part).reshape(-1).view(np.uint8)
@@ -75,7 +75,10 @@ def make_header(kind: str, *, fingerprint: str, made_from: Mapping[str, str], **
 
 
 def check_header(header: Mapping[str, Any], *, kind: str, path: Path) -> None:
-    """Raise BadArtefact if `header` is not of a `kind`, or is of a format version that this prodrec cannot read."""
+    """Raise BadArtefact if `header` is that of another kind, or has a format version that this prodrec cannot read.
+
+    path: file that contains the header, for the message
+    """
     actual_kind = header.get("prodrec")
     if not actual_kind:
         raise BadArtefact(f"{path} is not a prodrec artefact; expected a prodrec {kind}.")
@@ -92,7 +95,7 @@ def check_header(header: Mapping[str, Any], *, kind: str, path: Path) -> None:
 def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
     """Return the content of the JSON file of a dataset or run directory, after checking its header.
 
-    Raise NotFound if the directory does not exist, BadArtefact if it is not a `kind` or cannot be read.
+    Raise NotFound if the directory does not exist, BadArtefact if it is no artefact of this `kind` or is damaged.
     """
     path = Path(directory) / JSON_FILES[kind]
     if not Path(directory).exists():

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPED_WIDTH = 160
-"""Columns of tables and bars that are not printed on a terminal."""
+"""Width, in characters, of tables that are not printed on a terminal."""
 
 SECONDS_BETWEEN_PIPED_LINES = 30.0
-"""Time between two lines of progress that are not printed on a terminal."""
+"""Seconds between two lines of progress that are not printed on a terminal."""
 
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, which a terminal would obey, and surrogates, which UTF-8 cannot encode. Names of files and
-columns may contain them."""
+"""Control characters except tab and newline, which a terminal would obey, and surrogates, which UTF-8 cannot encode.
+Names of files and columns may contain them."""
 
 _json_mode = False
 
@@ -61,13 +61,13 @@ def _print(stream: Any, renderable: object, *, markup: bool = False, style: str 
 
 
 def print(renderable: object = "", *, markup: bool = False) -> None:  # noqa: A001 - as rich and logging name it
-    """Print a result, which is text or any rich renderable."""
+    """Print a result: text or any rich renderable, such as a table."""
     if dist.is_main():
         _print(sys.stderr if _json_mode else sys.stdout, renderable, markup=markup)
 
 
 def width() -> int:
-    """Return the number of columns that `print` fills."""
+    """Return the width, in characters, of the stream to which `print` writes."""
     return _console(sys.stderr if _json_mode else sys.stdout).width
 
 

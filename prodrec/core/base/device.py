@@ -1,4 +1,4 @@
-"""Choose the device that computes, and the number of processes that load photos."""
+"""Choose the device on which the network runs, and the number of processes that load photos."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MAX_GPU_WORKERS = 8
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device `name`: cpu, cuda, cuda:N, or auto for the GPU if there is one. Each rank uses its own GPU.
+    """Return the device `name`: cpu, cuda, cuda:N, or auto, which is the GPU if there is one, else the CPU.
 
-    Raise BadOption if the device does not exist, or if ranks would share it.
+    With several ranks on GPUs, every rank gets its own GPU. Raise BadOption if torch cannot use the device here, if its
+    type is not supported, or if ranks would share a GPU.
     """
     import torch
 
@@ -38,7 +39,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def _own_gpu(name: str) -> torch.device:
-    """Return the GPU of this rank: the one with its local rank as index."""
+    """Return the GPU of this rank: its index is the local rank. Raise BadOption if there are fewer GPUs than ranks."""
     import torch
 
     if name != "cuda":
@@ -52,16 +53,17 @@ def _own_gpu(name: str) -> torch.device:
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use. A job may have fewer than the machine."""
+    """Return the number of cores that this process may use, which a job scheduler may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_workers(requested: int | None, device: torch.device, *, photos: bool = True) -> int:
     """Return the number of processes that load batches: `requested`, or a default if it is None.
 
-    The default is one process for a CPU, which needs the cores itself, and up to MAX_GPU_WORKERS for a GPU. Ranks share
-    the cores of their machine. For feature vectors (`photos` is false) the default is 0: reading them takes less time
-    than sending them to another process.
+    The ranks of a machine share its cores equally. With a GPU, the default is one process for each core of the rank
+    except one, from 1 to MAX_GPU_WORKERS. With a CPU it is 1, because the network needs the other cores; with a single
+    core it is 0, and this process loads the batches itself. For feature vectors (`photos` is false) it is 0: reading
+    them takes less time than sending them to another process.
     """
     if requested is not None or not photos:
         return requested or 0

@@ -1,7 +1,8 @@
 """Collective functions over the ranks of a job that `torchrun` started. A single process is rank 0 of 1.
 
-With a world size of 1 every function returns at once, without importing torch. Tensor functions are collectives of
-torch.distributed under its names; object functions pickle their values. All ranks must call a collective function.
+All ranks must call a collective function, in the same order. With a world size of 1 it returns at once and does not
+import torch. Functions of tensors call the collective of torch.distributed with the same name, where there is one;
+functions of any other values pickle them.
 
 Rank 0 is the main rank: it prints, and writes the files that exist once.
 """
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT = timedelta(hours=12)
-"""How long a rank waits in a collective. Rank 0 may work alone for hours, on tables of millions of rows. A rank that
-ends is detected at once, whatever the timeout."""
+"""How long a rank waits in a collective: rank 0 may work alone for hours, on tables of millions of rows. If a rank
+ends, the others fail at once and do not wait for the timeout."""
 
 PATH_TIMEOUT_SECONDS = 120.0
 """How long a rank waits until its machine sees a path. Network file systems remember for a while that a path does not
@@ -75,8 +76,9 @@ def process_group() -> Iterator[None]:
     import torch
     import torch.distributed as c10d
 
-    # At its import, this module stores the current group in default arguments. If that were our group, it would never
-    # be destroyed: its threads would release tensors while Python shuts down, and the process would die of SIGABRT.
+    # When this module is imported, it stores the current group in default arguments. It is imported before the group
+    # exists: a stored group would never be destroyed, its threads would release tensors while Python shuts down, and
+    # the process would die of SIGABRT.
     import torch.distributed.nn.functional
 
     _store, rank_number, ranks = next(c10d.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
@@ -107,8 +109,8 @@ def any_rank(flag: bool) -> bool:
 def add_to_counter(name: str, amount: int = 1) -> int:
     """Add `amount` to a counter that all ranks share, and return its new value. An amount of 0 reads the counter.
 
-    This is no collective: it does not wait for other ranks, and still works when some of them have failed. Return 0 if
-    rank 0, the host of the counters, has ended. Return `amount` outside `process_group`.
+    This is no collective: it does not wait for other ranks, and works even when some of them have failed. Return 0 if
+    rank 0, which hosts the counters, has ended. Return `amount` if there is one process.
     """
     if _store is None:
         return amount
@@ -154,7 +156,7 @@ def all_reduce_max(values: Tensor) -> Tensor:
 
 
 def row_counts(values: Tensor) -> list[int]:
-    """Return the number of rows of `values` on every rank."""
+    """Return the number of rows of `values` on every rank, in the order of the ranks."""
     if world_size() == 1:
         return [len(values)]
     import torch
@@ -166,7 +168,7 @@ def row_counts(values: Tensor) -> list[int]:
 
 
 def all_gather_rows(values: Tensor, counts: list[int]) -> Tensor:
-    """Return the rows of all ranks, in the order of the ranks. `counts` is the result of `row_counts`."""
+    """Return the rows of all ranks, in the order of the ranks: [sum(counts), …]. `counts` comes from `row_counts`."""
     if world_size() == 1:
         return values
     import torch
@@ -183,9 +185,9 @@ def all_gather_rows(values: Tensor, counts: list[int]) -> Tensor:
 
 
 def reduce_scatter_rows(values: Tensor, counts: list[int]) -> Tensor:
-    """Sum `values` over the ranks, and return the rows of the sum that belong to this rank.
+    """Sum `values` over the ranks, and return the rows of the sum that belong to this rank: [counts[rank()], …].
 
-    This is the reverse of `all_gather_rows`: `values` has the rows of all ranks, in the order of the ranks.
+    This is the reverse of `all_gather_rows`: `values` [sum(counts), …] has the rows of all ranks in their order.
     """
     if world_size() == 1:
         return values
@@ -201,7 +203,7 @@ def reduce_scatter_rows(values: Tensor, counts: list[int]) -> Tensor:
 
 
 def _pad_rows(values: Tensor, count: int) -> Tensor:
-    """Return `values` with rows of zeros appended, `count` rows in all."""
+    """Return `values` with zeros appended up to `count` rows."""
     padded = values.new_zeros((count, *values.shape[1:]))
     padded[: len(values)] = values
     return padded
@@ -219,7 +221,7 @@ def broadcast(value: T) -> T:
 
 
 def run_on_main(function: Callable[[], T]) -> T:
-    """Call `function` on rank 0 alone, and return its result on all ranks. Raise its ProdrecError on all ranks."""
+    """Call `function` on rank 0 only, and return its result on all ranks. If it raises a ProdrecError, all ranks do."""
     result: T | None = None
     error: ProdrecError | None = None
     if is_main():
@@ -268,9 +270,10 @@ def gather(value: T) -> list[T]:
 
 
 def shard_slice(count: int, *, shards: int | None = None, index: int | None = None) -> slice:
-    """Return the slice of `count` items that is shard `index` of `shards`: by default, the one of this rank.
+    """Return the slice of `count` items that forms shard number `index` of `shards`.
 
-    Shards are consecutive. Their sizes differ by at most one, and the first shards are the larger ones.
+    By default there is one shard for each rank, and the result is the shard of this rank. Shards are consecutive. Their
+    sizes differ by at most one, and the first shards are the larger ones.
     """
     shards, index = shards or world_size(), rank() if index is None else index
     size, remainder = divmod(count, shards)
@@ -280,10 +283,10 @@ def shard_slice(count: int, *, shards: int | None = None, index: int | None = No
 
 @dataclass(frozen=True)
 class Shard:
-    """The rows of a tensor that this rank stores, when every rank stores other rows of it.
+    """The position of this rank's rows in a tensor whose rows are divided among the ranks.
 
-    first: index of the first stored row; the number of stored rows is that of the local tensor
-    rows:  number of rows on all ranks
+    first: index, in the whole tensor, of the first row of this rank; the local tensor has all rows of this rank
+    rows:  number of rows of the whole tensor
     """
 
     first: int

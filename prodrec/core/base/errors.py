@@ -1,7 +1,7 @@
 """Exceptions of prodrec, named by what went wrong.
 
-A message is one or two short sentences: what was found, where, what was expected, and what to do. The user can correct
-a UserError, which ends the command with exit code 2. Any other ProdrecError is work that failed: exit code 1.
+A message is one or two short sentences: what was found, where, what was expected, and what to do. The exit code of the
+command is 2 for a UserError, which the user can correct, 130 for Interrupted, and 1 for any other ProdrecError.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 MAX_NAMES = 10_000
-"""Largest number of names that a misspelt word is compared with. So many comparisons take half a second."""
+"""Largest number of names with which a misspelt word is compared: 10,000 comparisons take half a second."""
 
 
 class ProdrecError(Exception):
@@ -29,7 +29,7 @@ class NotFound(UserError):
 
 
 class OutputExists(UserError):
-    """The path to write to exists already and may not be replaced, or cannot be created."""
+    """The path of an output exists already and may not be replaced, or cannot be created."""
 
 
 class RunLocked(UserError):

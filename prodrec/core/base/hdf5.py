@@ -29,7 +29,7 @@ def object_name(name: str) -> str:
 
 
 def write_attributes(file: Any, values: Mapping[str, Any], *, ensure_ascii: bool = False) -> None:
-    """Write root attributes: strings, numbers and booleans as they are, all other values as JSON.
+    """Write root attributes: strings, numbers and booleans unchanged, all other values as JSON.
 
     `ensure_ascii` escapes all characters of the JSON that are not ASCII.
     """
@@ -43,7 +43,7 @@ def read_attributes(file: Any, *, kind: str, path: Path, json_names: Collection[
 
     json_names: the attributes that `write_attributes` may have written as JSON; all of them must exist
 
-    Raise BadArtefact for the header of another artefact, KeyError or ValueError if an attribute is missing or damaged.
+    Raise BadArtefact as `check_header` does, KeyError or ValueError if an attribute is missing or damaged.
     """
     attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
     check_header(attributes, kind=kind, path=path)
@@ -66,7 +66,7 @@ def write_level(file: Any, taxonomy: Taxonomy, level: str) -> Any:
 
 
 def read_taxonomy(file: Any, levels: Sequence[str]) -> Taxonomy:
-    """Return the taxonomy of the levels that `write_level` wrote, shallowest first.
+    """Return the taxonomy of `levels`, shallowest first, from the groups that `write_level` wrote.
 
     Raise KeyError, ValueError or AssertionError if it is missing or damaged.
     """

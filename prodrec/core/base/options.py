@@ -50,7 +50,13 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """An option: the class `owner` and the `field` that define it, its type `hint`, and the arguments of `option`."""
+    """An option of a command.
+
+    owner, field: the dataclass and the name of its field that define the option
+    hint:         type of the field
+
+    All other fields are the arguments of `option`.
+    """
 
     name: str
     owner: type
@@ -70,7 +76,7 @@ class Option:
 
 
 def options_of(*classes: type) -> dict[str, Option]:
-    """Return the options that the fields of dataclasses define, by name, in the order of the fields."""
+    """Return the options that dataclasses define, by name, in the order of their fields. Other fields are skipped."""
     options = {}
     for owner in classes:
         hints = get_type_hints(owner)
@@ -86,20 +92,21 @@ def options_of(*classes: type) -> dict[str, Option]:
 
 
 def read_options(classes: Sequence[type], values: Mapping[str, Any], *, source: str) -> dict[type, dict[str, Any]]:
-    """Return the values by class and field, each converted to the type of its field.
+    """Convert the values of options to the types of their fields, and return them by class and field.
 
+    values: values by the names of the options
     source: origin of the values, for messages: a file, or the Python function
 
     Raise BadOption for an unknown option or a value of the wrong type.
     """
     options = options_of(*classes)
-    by_class: dict[type, dict[str, Any]] = {owner: {} for owner in classes}
+    values_by_class: dict[type, dict[str, Any]] = {owner: {} for owner in classes}
     for name, value in values.items():
         if name not in options:
             raise BadOption(f"{source}: unknown option {name!r}{did_you_mean(name, options)}.")
         option = options[name]
-        by_class[option.owner][option.field] = read_value(value, option.hint, key=name, source=source)
-    return by_class
+        values_by_class[option.owner][option.field] = read_value(value, option.hint, key=name, source=source)
+    return values_by_class
 
 
 def check_ranges(instance: Any) -> None:
@@ -115,7 +122,11 @@ def check_ranges(instance: Any) -> None:
 
 
 def with_options(*classes: type) -> Callable[[F], F]:
-    """Replace the `**options` of a function by the options of dataclasses, in its signature and its docstring."""
+    """Return a decorator that lists the options of dataclasses in the signature and the docstring of a function.
+
+    They replace `**options` in the signature, and the line `**options: the options below.` in the docstring. How the
+    function is called does not change.
+    """
 
     def decorate(function: F) -> F:
         options = options_of(*classes).values()

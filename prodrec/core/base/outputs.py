@@ -5,8 +5,8 @@ An output is written under a temporary name beside its path and then renamed:
     .NAME.partial-PID-ORIGIN    an output that the process PID is writing
     .NAME.replaced-PID-ORIGIN   the old directory, while the new one takes its place
 
-ORIGIN identifies the container and the boot of the machine in which the process number is unique. The next command that
-writes to the same path removes what dead processes have left.
+ORIGIN identifies the machine, its current boot and the container, within which the process number is unique. The next
+command that writes to the same path removes the temporary outputs of dead processes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def refuse_if_inside_file(path: Path, *, kind: str) -> None:
 
 
 def _another_place(kind: str) -> str:
-    """Return what to give instead. A report has no --out, but an option for each of its files."""
+    """Return, for messages, what the user can give instead. A report has an option for each of its files, no --out."""
     return "another place" if kind == "report" else "another place with --out"
 
 
@@ -79,7 +79,8 @@ def _another_place(kind: str) -> str:
 def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
     """Yield an empty temporary directory. On success it replaces `path`, on failure it is removed.
 
-    An old directory at `path` stays there until the new one is complete, and is restored if replacing it fails.
+    An old directory at `path` stays there until the new one is complete, and is restored if replacing it fails. Raise
+    OutputExists as `refuse_if_taken` does.
     """
     path = _prepare_path(path, kind=kind, force=force)
     partial, replaced = _temporary_path(path), _temporary_path(path, "replaced")
@@ -90,7 +91,7 @@ def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Pat
             path.rename(replaced)
         partial.rename(path)
         if replaced.exists():
-            replaced.rename(partial)  # from here on, the old directory is not restored but removed
+            replaced.rename(partial)  # from here on, the old directory is removed and no longer restored
     finally:
         with _signals_ignored():
             if replaced.exists() and not path.exists():
@@ -100,7 +101,10 @@ def new_directory(path: Path, *, kind: str, force: bool = False) -> Iterator[Pat
 
 @contextmanager
 def new_file(path: Path, *, kind: str, force: bool = False) -> Iterator[Path]:
-    """Yield a temporary path to write to. On success the file replaces `path`, on failure it is removed."""
+    """Yield a temporary path to write to. On success the file replaces `path`, on failure it is removed.
+
+    Raise OutputExists as `refuse_if_taken` does.
+    """
     with atomic_write(_prepare_path(path, kind=kind, force=force)) as partial:
         yield partial
 
@@ -147,9 +151,9 @@ def _signals_ignored() -> Iterator[None]:
 
 
 def _prepare_path(path: Path, *, kind: str, force: bool) -> Path:
-    """Return where to write: `path`, or the target if it is a link. Raise OutputExists as `refuse_if_taken` does.
+    """Remove leftovers of dead processes, check `path`, and create its parent directories.
 
-    Remove leftovers of dead processes and create the parent directories.
+    Return the path to write to: `path`, or its target if it is a link. Raise OutputExists as `refuse_if_taken` does.
     """
     path = Path(path)
     if (path.is_symlink() and path.exists()) or path.name in ("", ".."):
@@ -165,7 +169,7 @@ def _temporary_path(path: Path, role: str = "partial") -> Path:
 
 
 def _process_origin() -> str:
-    """Return a hash of the host, its current boot and the container, within which a process number is unique."""
+    """Return 8 hexadecimal digits: a hash of the host, its current boot and the container (its PID namespace)."""
     parts = [socket.gethostname()]
     with suppress(OSError):  # these files exist on Linux only
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text("utf-8"), str(Path("/proc/self/ns/pid").readlink())]
@@ -218,7 +222,7 @@ def _remove(path: Path) -> None:
 def _is_running(process: int) -> bool:
     """Return whether another process has the number `process`.
 
-    A leftover with this process's own number belongs to a dead one: containers use numbers again.
+    A leftover with the number of this process belongs to a dead one, because numbers are reused.
     """
     if process == os.getpid():
         return False

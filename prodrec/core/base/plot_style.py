@@ -26,7 +26,7 @@ def new_figure(size: tuple[float, float], *, dpi: float | None = None) -> Figure
 
 @contextmanager
 def plot_settings(settings: Mapping[Any, Any]) -> Iterator[None]:
-    """Draw and save with matplotlib's settings `settings` and with reproducible ids in SVG files."""
+    """Apply `settings` (matplotlib's rcParams) in the block, and make the ids in SVG files reproducible."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.hashsalt": SVG_SALT, **settings}):

@@ -38,7 +38,7 @@ class Ragged:
 
     @classmethod
     def from_lengths(cls, values: NDArray[Any] | None, lengths_N: NDArray[Any]) -> Ragged:
-        """Return rows of the given lengths. `values` are the values of all rows; None is zeros, to be overwritten."""
+        """Return rows of the given lengths. `values` contains all values [V]; None allocates zeros."""
         offsets = offsets_from_lengths(lengths_N)
         return cls(np.zeros(offsets[-1], np.int32) if values is None else np.asarray(values, np.int32), offsets)
 
@@ -46,7 +46,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
-        """Return the values of a row. A negative row counts from the end. Raise IndexError."""
+        """Return the values of a row. A negative row counts from the end. Raise IndexError if it does not exist."""
         n = len(self)
         if not -n <= row < n:
             raise IndexError(f"row {row} of {n}")
@@ -81,8 +81,8 @@ class Ragged:
         lengths_N = np.empty(len(self), np.int64)
         for rows, chunk in self.chunks():
             start = self.offsets[rows.start]
-            kept_before = offsets_from_lengths(mask_V[start : start + len(chunk.values)])
-            lengths_N[rows] = np.diff(kept_before[chunk.offsets])
+            true_before = offsets_from_lengths(mask_V[start : start + len(chunk.values)])
+            lengths_N[rows] = np.diff(true_before[chunk.offsets])
         return Ragged.from_lengths(self.values[mask_V], lengths_N)
 
     def value_counts(self, mask_N: NDArray[np.bool_], *, size: int) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
-"""Print an error once when several ranks fail, with the number of the rank if not all of them have the same error.
+"""Decide which rank prints its error when several ranks fail, and whether the message contains the rank's number.
 
-A rank that loses the connection to another one is not the cause: the other rank has failed, and prints its own error,
-or was killed.
+An error is printed once, with the number of the rank if not all ranks have the same error. A rank that loses the
+connection to another one is not the cause: the other rank has failed, and prints its own error, or was killed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ SECONDS_TO_AGREE = 1.0
 """How long the first rank that fails waits for the others to fail with the same error."""
 
 POLL_SECONDS = 0.02
+"""Time between two reads of the number of ranks with the same error."""
 
 LOST_CONTACT_PHRASES = (
     "closed by peer",
@@ -40,8 +41,9 @@ def is_lost_contact(error: BaseException) -> bool:
 def message_to_print(error: str, *, name_rank: bool = True) -> str | None:
     """Return the message that this rank prints for its error, or None if another rank prints one.
 
-    The first rank to fail prints. It waits for up to SECONDS_TO_AGREE until all ranks have the same error, as they have
-    for an invalid option. If they do not, its number precedes the message, unless `name_rank` is false.
+    The first rank to fail prints. It waits up to SECONDS_TO_AGREE for all ranks to fail with the same error, as they do
+    for an invalid option. If some do not, the message starts with the number of the rank. If `name_rank` is false, it
+    does not wait, and the message never contains the number.
     """
     if dist.world_size() == 1:
         return error
@@ -51,7 +53,7 @@ def message_to_print(error: str, *, name_rank: bool = True) -> str | None:
     # The count is 0 if rank 0, the host of the store, has ended. Rank 1 prints then.
     prints = failed_ranks == 1 or (failed_ranks == 0 and dist.rank() == 1)
     if not prints:
-        time.sleep(SECONDS_TO_AGREE)  # torchrun takes the first rank that exits for the cause
+        time.sleep(SECONDS_TO_AGREE)  # the rank that prints exits first: torchrun reports the first exit as the cause
         return None
     deadline = time.monotonic() + SECONDS_TO_AGREE
     while name_rank and 0 < ranks_with_same_error < dist.world_size() and time.monotonic() < deadline:

@@ -19,7 +19,7 @@ from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.texts import Texts
 
 PATH_SEPARATOR = " / "
-"""Between the names of a class and its ancestors when a path is shown."""
+"""Separator of the names of a class and its ancestors when a path is shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,10 @@ class Taxonomy:
 
     levels:  L names, shallowest first; the last one is the level of the leaves
     names:   names[l][c] is the name of class c of level l; sequences of strings are converted to Texts
-    parents: L int32 arrays; parents[l][c] is the class of level l-1 that is the parent of c. parents[0] is all -1.
+    parents: L arrays int32 [C_l]; parents[l][c] is the parent of class c of level l, a class of level l-1. parents[0]
+             contains only -1.
+
+    Raise AssertionError if a parent does not exist, or a level contains a name twice.
     """
 
     levels: tuple[str, ...]
@@ -106,7 +109,7 @@ class Taxonomy:
             fingerprint.add("class names", names).add("parents", parents)
 
     def save(self, directory: Path) -> dict[str, Any]:
-        """Write the classes of every level l to l.names*.npy and l.parents.npy in a new `directory`.
+        """Create `directory`, and write the classes of every level l to l.names*.npy and l.parents.npy in it.
 
         Return the names of the levels and the numbers of classes, for the JSON file of the artefact.
         """
@@ -119,7 +122,10 @@ class Taxonomy:
 
     @classmethod
     def load(cls, directory: Path, description: Mapping[str, Any]) -> Taxonomy:
-        """Open what `save` wrote, memory-mapped. `description` is what it returned. Raise BadArtefact."""
+        """Open the files that `save` wrote, memory-mapped. `description` is the value that it returned.
+
+        Raise BadArtefact if a file is missing or damaged, AssertionError as the constructor does.
+        """
         counts = [int(level["classes"]) for level in description["levels"]]
         return cls(
             levels=tuple(str(level["name"]) for level in description["levels"]),

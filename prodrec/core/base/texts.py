@@ -30,7 +30,8 @@ COLUMN_ROWS = 2**17
 """Rows of a polars column that are converted at a time."""
 
 COLUMN_BYTES = 2**28
-"""Bytes that are converted to a polars column at a time. One buffer of a column has less than 4 GiB."""
+"""Bytes that are converted to a polars column at a time. polars addresses the bytes of a buffer with 32 bits, which
+limits a buffer to 4 GiB."""
 
 CHECKED_BYTES = 2**24
 """Bytes that are decoded at a time to check that they are UTF-8."""
@@ -53,7 +54,7 @@ class Texts(Sequence[str]):
 
     def __post_init__(self) -> None:
         for name, dtype in (("data", np.uint8), ("offsets", np.int64)):
-            plain = np.asarray(getattr(self, name), dtype=dtype).view()  # a slice of np.memmap takes a microsecond more
+            plain = np.asarray(getattr(self, name), dtype=dtype).view()  # slicing an np.memmap takes 1 µs longer
             plain.flags.writeable = False
             object.__setattr__(self, name, plain)
         assert self.data.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
@@ -111,7 +112,8 @@ class Texts(Sequence[str]):
 
         columns = [pl.Series(name, [], dtype=pl.String)]
         for chunk in self._chunks(COLUMN_BYTES):
-            shared = pl.Series([chunk.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(chunk))  # in every row
+            # every row refers to the bytes of the whole chunk, and `slice` selects those of its text
+            shared = pl.Series([chunk.data.tobytes()], dtype=pl.Binary).new_from_index(0, len(chunk))
             frame = pl.DataFrame({"bytes": shared, "start": chunk.offsets[:-1], "length": chunk.lengths})
             text = pl.col("bytes").bin.slice(pl.col("start"), pl.col("length")).cast(pl.String)
             columns.append(frame.select(text.alias(name)).to_series())
@@ -171,7 +173,7 @@ class Texts(Sequence[str]):
         return np.diff(self.offsets)
 
     def take(self, indices: Iterable[int] | NDArray[Any]) -> Texts:
-        """Return the texts at `indices` (not negative), in that order."""
+        """Return a copy of the texts at `indices` (not negative), in that order."""
         indices_m = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), dtype=np.int64)
         starts, lengths = self.offsets[indices_m], self.offsets[indices_m + 1] - self.offsets[indices_m]
         offsets = offsets_from_lengths(lengths)
@@ -201,7 +203,7 @@ class Texts(Sequence[str]):
         return index_m
 
     def equal_elements(self, other: Texts) -> NDArray[np.bool_]:
-        """Return whether text i of both is equal, for every i: bool [n]. `other` also has n texts."""
+        """Return, for every i, whether text i of both is equal: bool [n]. `other` also has n texts."""
         equal_n: NDArray[np.bool_] = self.lengths == other.lengths
         a, b = (self, other) if equal_n.all() else (texts.take(np.flatnonzero(equal_n)) for texts in (self, other))
         differing = np.searchsorted(a.offsets, np.flatnonzero(a.data != b.data), side="right") - 1
@@ -235,7 +237,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def load(cls, path: Path) -> Texts:
-        """Open what `save` wrote, memory-mapped. Raise BadArtefact if it is damaged."""
+        """Open the files that `save` wrote, memory-mapped. Raise BadArtefact if one is missing or damaged."""
         data, offsets = load_array(Path(f"{path}.npy"), np.uint8), load_array(Path(f"{path}.offsets.npy"), np.int64)
         try:
             return cls.from_arrays(data, offsets)
@@ -248,7 +250,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def read_hdf5(cls, group: Any, name: str) -> Texts:
-        """Read what `write_hdf5` wrote. Raise KeyError if it is missing, ValueError if it is damaged."""
+        """Read the datasets that `write_hdf5` wrote. Raise KeyError if one is missing, ValueError if it is damaged."""
         return cls.from_arrays(group[name][:], group[f"{name}_offsets"][:])
 
     # --- internals

@@ -26,7 +26,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 JOBS_PER_WORKER = 4
-"""Jobs that are submitted ahead for each worker, so that no worker waits while the parent uses a result."""
+"""Jobs that are submitted ahead for each worker: no worker waits while the parent uses a result."""
 
 _stop: Event | None = None
 
@@ -36,7 +36,7 @@ class Stopped(Exception):
 
 
 def map_in_order(function: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int) -> Iterator[Result]:
-    """Yield function(job) for all jobs, in order, computed by `workers` processes. With one worker, use this process.
+    """Yield function(job) for all jobs, in order, computed by `workers` processes. A single worker is this process.
 
     `function` and the jobs must be picklable. A function that takes long should call `raise_if_stopped` regularly.
     Raise what `function` raises, and ProdrecError if a worker process dies.

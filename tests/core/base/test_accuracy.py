@@ -1,4 +1,4 @@
-"""Accuracies from counts, by hand."""
+"""Accuracies from counts, compared with results computed by hand."""
 
 from __future__ import annotations
 

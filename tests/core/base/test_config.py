@@ -104,7 +104,7 @@ def test_values_are_converted_to_the_type_of_the_setting(key: str, text: Any, va
     assert type(changed(**{key: text})[key]) is type(value)
 
 
-def test_none_can_be_a_choice_of_text() -> None:
+def test_none_can_be_one_of_the_texts_to_choose_from() -> None:
     assert override([Net(after="tanh")], {"after": "none"}, source="--set")[0].after == "none"
 
 
@@ -213,7 +213,7 @@ def test_a_value_outside_its_bounds_is_refused(key: str, value: float, expected:
 @pytest.mark.parametrize(
     ("key", "value"), [("norm", None), ("steps", 1), ("share", 0.0), ("share", 0.99), ("quality", 95), ("any", -7.0)]
 )
-def test_a_value_within_its_bounds_is_taken(key: str, value: float | None) -> None:
+def test_a_value_within_its_bounds_is_accepted(key: str, value: float | None) -> None:
     assert getattr(Bounded(**{key: value}), key) == value  # type: ignore[arg-type]
 
 
@@ -256,7 +256,7 @@ def test_a_mapping_may_be_a_table(tmp_path: Path, text: str) -> None:
     assert usual.with_settings(values, source="shop.toml").network.head_weights == {"root": 0.2, "x,y": 3.0}
 
 
-def test_a_mapping_is_quoted_as_it_was_written() -> None:
+def test_an_error_shows_a_mapping_as_it_was_written() -> None:
     with pytest.raises(BadOption, match=r"head_weights=root:0\.1,leaf:x is not usable"):
         make_recipe("bcnn", {"head_weights": "root:0.1,leaf:x"})
 
@@ -305,7 +305,7 @@ def test_a_renamed_setting_is_refused_with_its_new_key_but_read_from_older_runs(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_default_is_shown_as_it_is_set(family: str) -> None:
+def test_every_default_is_shown_as_text_that_sets_it(family: str) -> None:
     """The values that `--settings` prints change nothing when they are passed to `--set`."""
     usual = make_recipe(family)
     described = describe(usual.parts())
@@ -333,7 +333,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize(("key", "value"), UNUSUAL.items())
-def test_unusual_values_are_shown_as_they_are_set(key: str, value: Any) -> None:
+def test_unusual_values_are_shown_as_text_that_sets_them(key: str, value: Any) -> None:
     changed = make_recipe("sicot", {key: format_value(value)})
     described = {row.key: row.value for row in describe(changed.parts())}
     (actual,) = [getattr(part, key) for part in changed.parts() if hasattr(part, key)]

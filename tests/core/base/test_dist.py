@@ -1,4 +1,4 @@
-"""The collectives on two and three real processes, and on one process without torch."""
+"""The collectives, tested with two and three real processes, and with one process that does not import torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prodrec.core.base.errors import NotFound
 
 
 def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
-    """Rank r has r rows that contain r; rank 0 has none."""
+    """Gather rows, and sum and scatter them again. Rank r has r rows that contain r; rank 0 has none."""
     own_BD = torch.full((rank, 2), float(rank))
     counts = dist.row_counts(own_BD)
     all_AD = dist.all_gather_rows(own_BD, counts)
@@ -27,7 +27,7 @@ def _rows(rank: int) -> tuple[list[int], list[list[float]], list[list[float]]]:
 
 
 def _run_on_main() -> tuple[int, str]:
-    """The function returns, and its error names, the rank that runs it."""
+    """Return the rank that ran a function with `run_on_main`, and the message of an error that was raised there."""
 
     def fail() -> None:
         raise NotFound(f"rank {dist.rank()} found nothing.")

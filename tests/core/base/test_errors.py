@@ -28,7 +28,7 @@ def test_what_the_user_can_correct_is_a_user_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "known", "near"),
+    ("word", "names", "similar"),
     [
         ("bachsize", ["lr", "batch_size", "seed"], "batch_size"),
         ("LR", ["lr", "seed"], "lr"),
@@ -40,12 +40,12 @@ def test_what_the_user_can_correct_is_a_user_error() -> None:
         ("颜色类", ["颜色", "尺码"], "颜色"),
     ],
 )
-def test_the_most_similar_name(word: str, known: list[str], near: str | None) -> None:
-    assert did_you_mean(word, known) == (f" (did you mean {near}?)" if near else "")
+def test_the_most_similar_name(word: str, names: list[str], similar: str | None) -> None:
+    assert did_you_mean(word, names) == (f" (did you mean {similar}?)" if similar else "")
 
 
 @pytest.mark.parametrize("kind", [tuple, Texts.from_strings])
-def test_no_name_is_looked_for_among_too_many(kind: Callable[[list[str]], Collection[str]]) -> None:
+def test_no_name_is_suggested_from_too_many(kind: Callable[[list[str]], Collection[str]]) -> None:
     names = ["batch_size", *map(str, range(errors.MAX_NAMES - 1))]
     assert did_you_mean("bachsize", kind(names)) == " (did you mean batch_size?)"
     assert did_you_mean("bachsize", kind([*names, "one more"])) == ""

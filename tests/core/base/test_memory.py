@@ -1,4 +1,4 @@
-"""Available memory, read from the files of an invented machine."""
+"""Available memory, read from the files of a machine that the tests write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rank prints which message, on three real processes."""
+"""Which rank prints its message, tested with three real processes."""
 
 from __future__ import annotations
 
