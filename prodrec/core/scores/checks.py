@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_shapes(scores: Scores, file: Any) -> None:
-    """Raise BadArtefact if a dataset of the open `file` has a wrong number of rows or columns."""
+    """Raise BadArtefact if a dataset of the open `file` has a wrong number of rows or columns, or nothing is scored."""
     names = ["id", "row", "split", "features"]
     names += [f"labels/{object_name(level)}" for level in scores.levels]
     names += [f"attributes/{object_name(attribute.name)}" for attribute in scores.attributes]
@@ -53,7 +53,11 @@ def check_shapes(scores: Scores, file: Any) -> None:
 def check_chunk(
     chunk: ScoreChunk, previous_row: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path
 ) -> None:
-    """Raise BadArtefact if a value violates the schema. `previous_row` is the last row before the chunk, or -1."""
+    """Raise BadArtefact if rows do not ascend, a class or attribute code does not exist, or a score is not finite.
+
+    previous_row: row of the dataset before the chunk; -1 for the first chunk
+    path:         the scores file, for messages
+    """
     if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
         raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
     for level, label_R in zip(taxonomy.levels, chunk.labels_RL.T, strict=True):

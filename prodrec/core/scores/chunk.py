@@ -21,9 +21,9 @@ class ScoreChunk:
     labels_RL:        class at each level
     scores:           by level, float32 [R, C]; from a top-k file, the K largest [R, K] in descending order
     classes:          by level, the classes of the K largest scores, int32 [R, K]; None for a file with all scores
-    attributes_RA:    codes of the attributes, if requested
-    features_RD:      features, if requested
-    attribute_scores: by attribute, float32 [R, m], if requested; column s is the state with code s + 1
+    attributes_RA:    codes of the attributes; None if they were not requested or there are none
+    features_RD:      features; None if they were not requested
+    attribute_scores: by attribute, float32 [R, m]; column s is the state with code s + 1; empty if not requested
     """
 
     rows_R: NDArray[np.int64]

@@ -33,17 +33,20 @@ ROWS_COUNTED_AT_ONCE = 2**20
 """Rows whose split is read at a time, one byte per row."""
 
 JSON_ATTRIBUTES = ("made_from", "made_by", "recipe", "splits", "levels", "attributes", "seed")
-"""The root attributes that are written as JSON; `seed` only if it is None."""
+"""The root attributes that are written as JSON. `seed` is a number, or JSON if it is None."""
 
 
 class Scores:
     """An open scores file, as `open_scores` returns it. `chunks` reads its rows; all other content is in memory.
 
+    header:            all root attributes
+    origin:            what the scores were computed from
     n:                 number of rows
     levels:            all levels of the taxonomy, shallowest first
     scored_levels:     the levels that have scores
     scored_attributes: the attributes that have scores
-    top_k:             number of scores per row in a top-k file; None for a file with the scores of all classes
+    top_k:             number of scores per row in a top-k file, where levels with fewer classes have fewer; None for a
+                       file with the scores of all classes
     train_images:      images of every leaf in the training split: int64 [C]
     """
 
@@ -126,13 +129,14 @@ class Scores:
         """Yield the rows of a split in chunks.
 
         split:            None is all rows
-        rows:             largest number of rows in a chunk; None is a default below 8 MiB of scores
+        rows:             largest number of rows in a chunk; None is MAX_CHUNK_ROWS, or fewer if their scores would take
+                          more than MAX_CHUNK_BYTES
         levels:           levels whose scores are read; None is all scored levels
         attributes:       read the codes of the attributes too
         features:         read the features too
         attribute_scores: read the scores of all scored attributes too
 
-        Raise BadOption if the split was not scored, BadArtefact if a value violates the schema.
+        Raise BadOption if the split was not scored, BadArtefact if the file is damaged or a value violates the schema.
         """
         chunk_levels = self.scored_levels if levels is None else levels
         code = None if split is None else self._split_code(split)
@@ -173,7 +177,7 @@ class Scores:
         attributes: bool,
         features: bool,
     ) -> ScoreChunk:
-        """Read the rows `in_split` of the slice `part` of all rows."""
+        """Read the rows `file[part][in_split]`. `split_R` are their splits; `levels` and the rest as in `chunks`."""
 
         def read(name: str) -> Any:
             return self._file[name][part][in_split]
@@ -241,7 +245,7 @@ def open_scores(path: Path) -> Scores:
 
 @contextmanager
 def _damage_as_bad_artefact(path: Path) -> Iterator[None]:
-    """Raise BadArtefact instead of what h5py and the parsing of attributes raise for a damaged file."""
+    """Convert the exceptions that h5py and the parsing of attributes raise for a damaged file to BadArtefact."""
     try:
         yield
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:

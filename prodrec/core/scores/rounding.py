@@ -48,9 +48,9 @@ def to_float16(values: NDArray[Any], name: str, batch: BatchRows) -> NDArray[np.
 def restore_order(exact_BC: NDArray[Any], half_BC: NDArray[np.float16]) -> NDArray[np.float16]:
     """Restore, in place, the order that the TOP largest scores of every row had before rounding. Return `half_BC`.
 
-    Float16 has 11 significant bits: scores from 8 to 16 that differ by less than 0.008 become equal, and the lower
+    Float16 has 11 significant bits: scores from 8 to 16 that differ by less than 0.008 can become equal, and the lower
     class would win the tie. Of two top scores that rounding made equal, the smaller one is lowered to the next float16.
-    All other scores stay below the top.
+    All other scores are lowered, where needed, to stay below these, or equal if they were equal before rounding.
     """
     size = min(TOP + 1, exact_BC.shape[1])
     class_BM = np.argpartition(-exact_BC, size - 1, axis=1)[:, :size].astype(np.int32)
@@ -71,7 +71,8 @@ def sort_descending(
 ) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
     """Sort rounded scores and their classes by descending exact score; of equal scores, the lower class comes first.
 
-    Rounded scores are lowered where needed, and are then equal only where the exact scores are equal.
+    Rounded scores are lowered where needed. They are then equal only where the exact scores are equal, or at the lowest
+    float16.
     """
     order = np.lexsort((class_BK, -exact_BK), axis=-1)
     exact_BK, half_BK = np.take_along_axis(exact_BK, order, axis=1), np.take_along_axis(half_BK, order, axis=1)
@@ -82,7 +83,7 @@ def sort_descending(
 
 
 def _next_lower(values: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Return the next lower finite float16 of each value."""
+    """Return the next lower float16 of each value; the lowest finite float16 stays."""
     with np.errstate(over="ignore"):
         lower: NDArray[np.float16] = np.nextafter(values, np.float16(-np.inf))
     return np.maximum(lower, np.float16(-MAX_FLOAT16))

@@ -1,7 +1,7 @@
 """The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
 
-Root attributes: the artefact header (`made_from` and `made_by` as JSON), `rows`, `levels`, `attributes`, `splits`, and
-the origin of the scores (`run`, `family`, `seed`, `with_titles`, `recipe`).
+Root attributes: the artefact header, `rows`, `levels`, `attributes`, `splits`, and the origin of the scores (`run`,
+`family`, `seed`, `with_titles`, `recipe`). Lists, dictionaries and a missing seed are JSON.
 
 Datasets, with N rows in ascending order of `row`:
 
@@ -24,8 +24,8 @@ Datasets, with N rows in ascending order of `row`:
 
 `scores`, `top_k` and `attribute_scores` contain the levels and attributes that the run predicts: at least one of them,
 and any levels, not necessarily the leaves. In a top-k file, a score that is not stored is at most the smallest stored
-score of its row. Names of levels and attributes are escaped (hdf5.object_name). Class names are flat arrays, with which
-a file of a million classes opens in well under a second.
+score of its row. Names of levels and attributes are escaped (hdf5.object_name). Class names are flat arrays: a file
+with a million classes opens in well under a second.
 
 Shapes: N rows; D features; C classes of a level; K largest scores; m states of an attribute; b bytes of names.
 """
@@ -43,7 +43,7 @@ from prodrec.core.base.hdf5 import object_name
 
 ROWS_PER_CHUNK = 1024
 BYTES_PER_CHUNK = 32 * 2**20
-"""A chunk on disk has 1,024 rows, or fewer if rows are so wide (more than 16,384 classes) that it would be larger."""
+"""A chunk on disk has 1,024 rows, or fewer if they would take more than 32 MiB (more than 16,384 classes)."""
 
 MAX_FLOAT16 = 65504.0
 """The largest finite float16."""
@@ -76,12 +76,12 @@ def score_datasets(level: str, *, is_top_k: bool) -> tuple[str, ...]:
 
 
 def rows_per_chunk(bytes_per_row: int) -> int:
-    """Return the number of rows of a chunk on disk."""
+    """Return the number of rows of a chunk on disk: at most ROWS_PER_CHUNK, at most BYTES_PER_CHUNK, at least 1."""
     return max(1, min(ROWS_PER_CHUNK, BYTES_PER_CHUNK // max(1, bytes_per_row)))
 
 
 def fixed_length_utf8(texts: list[str] | tuple[str, ...], length: int) -> NDArray[np.bytes_]:
-    """Return texts as UTF-8 of a fixed length in bytes, which no text may exceed."""
+    """Return texts as UTF-8 of `length` bytes each, padded with zeros. Raise AssertionError if a text is longer."""
     encoded = [text.encode() for text in texts]
     longest = max(map(len, encoded), default=0)
     assert longest <= length, f"an id of {longest} bytes in a column of {length}"

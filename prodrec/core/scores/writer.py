@@ -55,8 +55,10 @@ class ScoresWriter:
     libraries:    versions of libraries, for the header
     force:        replace an existing file
 
+    After the block, `n` is the number of rows that were written, and `fingerprint` that of the file.
+
     Raise OutputExists if `out` exists and `force` is not set; ProdrecError for scores that float16 cannot represent,
-    and if the disk is full.
+    if the disk is full, and if no row was appended.
     """
 
     def __init__(
@@ -126,13 +128,15 @@ class ScoresWriter:
     ) -> EncodedBatch:
         """Convert rows to the types of the file. The writer need not be open: one rank can encode for another.
 
+        rows_B:           rows of the dataset, ascending
         split_B:          index in artefact.SPLITS
+        labels_BL:        class at each level
         scores:           by level [B, C], or the K largest [B, K] together with `classes`; levels may be omitted
         classes:          by level, the classes of the K largest scores [B, K]
         attributes_BA:    codes of the attributes
         attribute_scores: by attribute [B, m]; attributes may be omitted
 
-        Raise ProdrecError with the row for scores and features that float16 cannot represent.
+        Raise ProdrecError, which names the row, for scores and features that float16 cannot represent.
         """
         rows = np.asarray(rows_B, dtype=np.int64)
         split = np.asarray(split_B, dtype=np.uint8)
@@ -169,7 +173,10 @@ class ScoresWriter:
         return encoded
 
     def append_encoded(self, batch: EncodedBatch) -> None:
-        """Append rows that `encode` returned. Their `row` must ascend, also from one call to the next."""
+        """Append rows that `encode` returned. Their `row` must ascend, also from one call to the next.
+
+        Raise ProdrecError if the disk has too little space.
+        """
         rows = batch["row"]
         assert len(rows) and rows[0] > self._last_row and (np.diff(rows) > 0).all(), "rows must ascend"
         self._last_row = int(rows[-1])
@@ -223,7 +230,7 @@ class ScoresWriter:
             raise ProdrecError(f"{self.out} could not be written after {start:,} rows ({detail}).") from error
 
     def _finish(self) -> None:
-        """Write the classes, the states and the root attributes."""
+        """Write the classes, the states and the root attributes. Raise ProdrecError if no row was appended."""
         if not self.n:
             raise ProdrecError(f"no row was scored, so {self.out} was not written.")
         for depth, level in enumerate(self.taxonomy.levels):

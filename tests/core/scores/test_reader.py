@@ -80,7 +80,7 @@ def test_every_truncated_file_is_refused(draw_scores: Any, tmp_path: Path) -> No
 
 
 def test_flipped_bytes_are_refused_or_have_no_effect(draw_scores: Any, tmp_path: Path) -> None:
-    """Metadata has checksums: a flipped byte in the first pages raises BadArtefact, or nothing."""
+    """Metadata has checksums: a flipped byte in the first pages raises BadArtefact or has no effect."""
     data = draw_scores().path.read_bytes()
     bad, refused = tmp_path / "bad.h5", 0
     for position in range(0, 6000, 151):
