@@ -64,7 +64,8 @@ class Recogniser:
 
         Raises:
             NotFound: if a file does not exist.
-            BadPhoto: if a photo cannot be decoded; the message has its number or its path.
+            BadPhoto: if a photo cannot be read or decoded, or an array is not a photo; the message has its number or
+                its path.
             BadOption: if titles are passed to a run without titles, if `titles` has another length than `photos` or is
                 missing with `with_titles`, or if `top` or `batch_size` is below 1.
         """

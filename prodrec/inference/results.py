@@ -67,7 +67,7 @@ class Recognised:
     saliency: Saliency | None = None
 
     def __repr__(self) -> str:
-        """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1 %`."""
+        """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1%`."""
         best = {**self.levels, **self.attributes}
         texts = (f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items())
         return f"Recognised({', '.join(texts)})"

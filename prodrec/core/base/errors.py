@@ -41,7 +41,7 @@ class BadTable(UserError):
 
 
 class BadPhoto(UserError):
-    """A photo to recognise cannot be decoded."""
+    """A photo to recognise cannot be read or decoded, or an array is not a photo."""
 
 
 class BadFeatures(UserError):
@@ -53,7 +53,7 @@ class BadOption(UserError):
 
 
 class BadArtefact(UserError):
-    """A dataset, run, embeddings or scores file is damaged, of another kind, or of another format version."""
+    """An artefact is damaged, of another kind or of another format version, or a run is not finished."""
 
 
 class Mismatch(UserError):

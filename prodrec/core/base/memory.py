@@ -29,7 +29,7 @@ def _cgroups_available(root: Path) -> Iterator[int]:
         return
     for line in lines:
         _, controllers, cgroup_path = line.split(":", 2)
-        if controllers == "":  # version 2
+        if controllers == "":  # cgroups of version 2
             top, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
             top = root / "sys/fs/cgroup/memory"

@@ -44,7 +44,7 @@ class Texts(Sequence[str]):
     data:    uint8 [b], UTF-8, possibly memory-mapped
     offsets: int64 [n + 1], ascending from 0 to b
 
-    It is equal to every list or tuple of the same strings.
+    Texts are equal to every list or tuple of the same strings.
     """
 
     data: NDArray[np.uint8]
@@ -75,7 +75,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def from_lengths(cls, data: NDArray[np.uint8], lengths: NDArray[Any]) -> Texts:
-        """Return the texts with the given lengths in bytes, whose bytes follow each other in `data`."""
+        """Return the texts whose bytes follow each other in `data`, with the given lengths in bytes."""
         return cls(data, offsets_from_lengths(lengths))
 
     @classmethod

@@ -55,7 +55,7 @@ def check_chunk(
 ) -> None:
     """Raise BadArtefact if rows do not ascend, a class or attribute code does not exist, or a score is not finite.
 
-    previous_row: row of the dataset before the chunk; -1 for the first chunk
+    previous_row: row of the dataset that precedes the chunk in the file; -1 for the first chunk
     path:         the scores file, for messages
     """
     if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():

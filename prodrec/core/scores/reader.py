@@ -177,7 +177,11 @@ class Scores:
         attributes: bool,
         features: bool,
     ) -> ScoreChunk:
-        """Read the rows `file[part][in_split]`. `split_R` are their splits; `levels` and the rest as in `chunks`."""
+        """Read the rows `file[part][in_split]`, whose splits are `split_R`.
+
+        levels, scored_attributes: those whose scores are read
+        attributes, features:      as in `chunks`
+        """
 
         def read(name: str) -> Any:
             return self._file[name][part][in_split]
