@@ -10,33 +10,37 @@ What is fitted
         W* = argmin_W −Σ_i Σ_j log P(true category of photo i at level j) + λ‖W − I‖²                  after S eq. 3
         R_c = {C^1, …, C^(j-1), T_c}  for c of level j                                                       S eq. 4
 
-    C^1 … C^(j-1) are the categories of the shallower levels. T_c contains the K categories of c's level that have the
-    largest |weight| in w_c, and their children. These weights come from a first fit with R_c = Ω. A second fit within
-    R_c gives W.
+    C^1 … C^(j-1) are the categories of the shallower levels. T_c contains K categories of c's level, and their
+    children. The K categories are c itself and the K − 1 others that have the largest |weight| in w_c. These weights
+    come from a first fit with R_c = Ω. A second fit within R_c gives W.
 
 Where this differs from the paper
-    Eq. 2 and 3 as printed are options. The defaults are chosen by measurements on the fashion catalogue: top-1 accuracy
-    / mean accuracy of the leaf classes on test photos, in percent (more of them in examples/LOG.md).
+    Eq. 2 and 3 as printed are options. The defaults were chosen by measurements on the fashion catalogue. The numbers
+    below are top-1 accuracy / mean accuracy of the leaf classes on test photos, in percent. examples/LOG.md has more.
 
     * The penalty is λ‖W − I‖² instead of λ‖W‖² (setting `penalty`). W = I leaves the scores unchanged, so a large λ
-      does no harm. From 83.4 / 53.9, λ‖W − I‖² gave 83.8 / 53.2, and λ‖W‖² 80.7 to 81.5 / 44 with the best λ. A
-      category without rows to fit on keeps its raw score under λ‖W − I‖². Under λ‖W‖², its weights become zero and it
-      is never predicted.
+      does no harm. From 83.4 / 53.9, λ‖W − I‖² gave 83.8 / 53.2, and λ‖W‖² 80.7 to 81.5 / 44 with the best λ. The
+      weights of a category without rows to fit on stay close to the identity under λ‖W − I‖². Under λ‖W‖², nothing
+      raises its score, and it is never predicted.
     * The denominator of eq. 2 sums over the level, each t with its own features f_t (setting `normaliser`). As printed,
       it sums over R_c, every t with the features f_c. The scores that support the other categories are missing from
-      f_c, so P(c) can come close to 1 for most c without telling neighbours apart. From 82.5 / 44.6, the sum over the
-      level gave 82.9 / 45.5, and the sum over R_c 67.9 / 28.1.
+      f_c, so P(c) can come close to 1 for most c without separating similar categories. From 82.5 / 44.6, the sum over
+      the level gave 82.9 / 45.5, and the sum over R_c 67.9 / 28.1.
+    * The refined score of c is the exponent w_c · f_c instead of P(c). Within a level, both have the same order. With
+      the sum over R_c, it is log P(c).
+    * c is always one of the K categories of T_c. Otherwise its own raw score might not enter its refined score.
+    * W is fitted on validation rows by default, not on training rows (S §4.2).
 
 Which rows
-    W is fitted on the rows of one split, usually validation. They are divided into folds, and each fold is refined by
-    weights fitted on the other folds (cross-fitting). The loss of these weights on the held-out fold also chooses λ.
-    All other rows are refined by weights fitted on all rows of the split.
+    W is fitted on the rows of one or more splits. These rows are divided into folds, and each fold is refined by
+    weights fitted on the other folds (cross-fitting). The loss of these weights on the held-out folds also chooses λ.
+    All other rows are refined by weights fitted on all rows of these splits.
 
 Top-k files
-    A scores file may contain only the K best scores of every row and level. Its refinement contains the same
-    categories. Each score enters the fit as its difference to the smallest of the K, and every absent score as 0. The
-    softmax is taken over the K categories. Instead of Ω, the first fit uses for each category the candidates that score
-    highest in its rows. Files with all scores are read as top-k files if there are more than 3,000 categories.
+    A scores file may contain only the k best scores of every row and level. Its refinement contains the same
+    categories. Each score enters the fit as its difference to the smallest of the k, and every absent score as 0. The
+    softmax is taken over these k categories. Instead of Ω, the first fit uses for each category the candidates that
+    score highest in its rows. Files with all scores are read as top-k files if there are more than 3,000 categories.
 
 Modules, each using only modules before it
     tree, related_sets                                    Ω and R_c

@@ -50,7 +50,7 @@ class CorrectCounts:
 
 @dataclass
 class AccuracyCounter:
-    """Counts correct rows chunk by chunk, by split and level."""
+    """Counts the rows that are correct, by split and level, one chunk at a time."""
 
     counts: dict[tuple[str, str], CorrectCounts] = field(default_factory=dict)
 
@@ -64,7 +64,13 @@ class AccuracyCounter:
         classes_RK: NDArray[np.int32] | None,
         class_count: int,
     ) -> None:
-        """Count rows by their raw and refined scores: R×C, or R×K with the classes of the top-k scores."""
+        """Count the rows of a chunk, and those that are correct by their raw and by their refined scores.
+
+        label_R:      index of the true class.
+        raw, refined: scores, R×C, or R×K if `classes_RK` is not None.
+        classes_RK:   class indices of the top-k scores.
+        class_count:  C.
+        """
         if (split, level) not in self.counts:
             self.counts[split, level] = CorrectCounts(*(np.zeros(class_count, dtype=np.int64) for _ in range(3)))
         counts = self.counts[split, level]

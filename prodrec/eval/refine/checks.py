@@ -1,4 +1,4 @@
-"""Checks before any work: output paths, the splits to fit on, categories without rows, weights of another file."""
+"""Checks before a refinement: output paths, the splits to fit on, categories without rows, weights of another file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prodrec.eval.refine.weights import KIND, WeightsFile, check_same_classes
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Where refined scores and their weights are written; no weights are written if nothing is fitted."""
+    """Where refined scores and their weights are written; `weights` is None if nothing is fitted."""
 
     scores: Path
     weights: Path | None
@@ -34,7 +34,7 @@ def choose_output_paths(
 ) -> OutputPaths:
     """Return the output paths. Raise OutputExists or BadOption if one of them cannot be written.
 
-    fits: whether weights are fitted, and so written.
+    fits: whether weights are fitted, and therefore written.
     """
     scores = out or default_output_path(aligned.main.path)
     weights = save_weights or scores.with_name(f"{scores.stem}.weights.hdf5")
@@ -81,13 +81,13 @@ def check_fit_splits(aligned: AlignedScores, fit_on: tuple[str, ...], *, fit_on_
             )
 
 
-def empty_categories(
+def empty_category_notes(
     aligned: AlignedScores, samples: Samples, settings: MCRSettings, fit_on: tuple[str, ...]
 ) -> list[str]:
-    """Return a note if categories have no row to fit on. Raise BadOption for the penalty on W.
+    """Return one note if categories have no row to fit on, else none. With the penalty on W, raise BadOption instead.
 
-    Such a category occurs in the softmax of the others, but no row raises its own weights. The penalty on W − I keeps
-    them close to the raw scores; the penalty on W would shrink them to zero, and the category would never be predicted.
+    Such a category occurs in the softmax of the others, but no row raises its own score. The penalty on W − I keeps its
+    weights close to the identity. The penalty on W would shrink them, and the category would never be predicted.
     """
     tree, taxonomy = aligned.tree, aligned.main.taxonomy
     empty = np.flatnonzero(samples.category_counts(tree.n) == 0)

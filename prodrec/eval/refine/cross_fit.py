@@ -1,8 +1,8 @@
 """Cross-fitting: choose λ by cross-validation, and refine every sample by weights that were not fitted on it.
 
 The samples are divided into folds. For every fold, W is fitted on the other folds. The loss of these weights on the
-held-out fold measures λ, and the same weights refine the scores of that fold. All other rows are refined by a final fit
-on all samples.
+held-out folds chooses λ. The same weights refine the scores of the held-out fold. All other rows are refined by a final
+fit on all samples.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def cross_fit(
     on_fit: Callable[[str], None] | None = None,
     on_step: OnStep | None = None,
 ) -> CrossFitResult:
-    """Choose λ unless the settings contain it, then fit W for every fold and for all samples.
+    """Choose λ unless the settings contain it. Fit W for every fold with samples, and on all samples.
 
     on_fit:  called before every fit with its description.
     on_step: called after every step of the solver with its number and the objective.

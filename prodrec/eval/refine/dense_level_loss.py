@@ -56,7 +56,7 @@ class LevelWeights:
 
 @dataclass(frozen=True)
 class LevelGradient:
-    """The gradient by the weights of one level, summed in float64.
+    """The gradient with respect to the weights of one level, summed in float64.
 
     slots: one array for the first sparse weight of every category that has one, one for the second, and so on.
     """
@@ -66,7 +66,7 @@ class LevelGradient:
 
 
 class LevelProduct:
-    """The products w_c · f_c for all categories c of level j, and their gradient by W."""
+    """The products w_c · f_c for all categories c of level j, and their gradient with respect to W."""
 
     def __init__(self, related: RelatedSets, j: int) -> None:
         tree, part = related.tree, related.level_slice(j)
@@ -129,7 +129,7 @@ class LevelProduct:
         )
 
     def add_gradient(self, gradient: LevelGradient, g_CB: NDArray[Any], f_nB: NDArray[Any]) -> None:
-        """Add Σ_B g_cB · f_sB for every weight (c, s), where g_CB is the gradient by the scores w_c · f_c."""
+        """Add Σ_B g_cB · f_sB for every weight (c, s); g_CB is the gradient with respect to the scores w_c · f_c."""
         if len(self._dense_S):
             part_CS = self._buffers.get("gradient", self.category_count, len(self._dense_S), g_CB.dtype)
             gradient.dense_CS[:] += np.matmul(g_CB, f_nB[self._dense_columns].T, out=part_CS)
@@ -166,7 +166,7 @@ class LevelLoss:
             sum_B = z_CB.sum(axis=0)
             loss += float((np.log(sum_B.astype(np.float64)) - z_true_B).sum())
             z_CB *= 1 / sum_B
-            z_CB[true_B, columns_B] -= 1  # from here on P(c) − [c is true], the gradient by w_c · f_c
+            z_CB[true_B, columns_B] -= 1  # now P(c) − [c is true], the gradient with respect to w_c · f_c
             self.product.add_gradient(gradient, z_CB, f_nB)
         return loss, self.product.flat_gradient(gradient)
 

@@ -23,7 +23,7 @@ from prodrec.eval.refine.related_sets import RelatedSets
 
 @dataclass(frozen=True)
 class Submatrix:
-    """Where the weights of W[R_c, R_c] are stored.
+    """The submatrix W[R_c, R_c], as positions among the P weights.
 
     categories_Q: R_c, ascending.
     entries:      flat positions in Q×Q of the pairs (t, s) with s in R_t; all other entries are zero.
@@ -88,7 +88,7 @@ class RelatedLoss:
             loss += len(true_LB) * float(np.log(sum_B.astype(np.float64)).sum()) - float(z_true)
             z_QB *= len(true_LB) / sum_B
             for true_B in true_LB:
-                z_QB[true_B, columns_B] -= 1  # Σ over levels of P(t) − [t is true], the gradient by w_t · f_c
+                z_QB[true_B, columns_B] -= 1  # now Σ_levels P(t) − [t is true], the gradient w.r.t. w_t · f_c
             gradient[submatrix.weights] += (z_QB @ f_QB.T).ravel()[submatrix.entries]
         return loss, gradient
 

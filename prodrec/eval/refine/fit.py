@@ -74,7 +74,11 @@ def fit(
     on_step: OnStep | None = None,
     **solver_options: Any,
 ) -> FitResult:
-    """Minimise S eq. 3 over the weights within `related`. `solver_options` replace those of the settings."""
+    """Minimise S eq. 3 over the weights within `related`.
+
+    start_P:        weights to start from; by default those at which the penalty is 0.
+    solver_options: options of `minimise` that replace those of the settings.
+    """
     identity_P = related.identity_P()
     target_P = identity_P if settings.penalty == "identity" else np.zeros_like(identity_P)
     weights_P, results = np.empty_like(target_P), []

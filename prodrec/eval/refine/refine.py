@@ -19,7 +19,7 @@ from prodrec.eval.refine.checks import (
     check_k,
     check_weights,
     choose_output_paths,
-    empty_categories,
+    empty_category_notes,
 )
 from prodrec.eval.refine.cross_fit import CrossFitResult, assign_folds, cross_fit
 from prodrec.eval.refine.dense_samples import DenseSamples
@@ -54,7 +54,7 @@ def refine(
     weights:       file of fitted weights to apply. Nothing is fitted then.
     save_weights:  file for the fitted weights; by default `out` with the ending .weights.hdf5.
     levels:        levels to refine; by default all that are scored.
-    fit_on_judged: allow to fit on test rows, and to apply weights that were fitted on the rows of these files.
+    fit_on_judged: allow fitting on test rows, and applying weights that were fitted on the rows of these files.
     force:         replace existing files.
 
     Raise NotFound, BadArtefact, BadOption, Mismatch or OutputExists for files or options that do not fit together.
@@ -77,7 +77,7 @@ def _fit_and_apply(
 ) -> Refinement:
     """Fit the weights, write them, and write the refined scores."""
     samples = read_samples(aligned, fit_on, settings.folds)
-    notes = empty_categories(aligned, samples, settings, fit_on)
+    notes = empty_category_notes(aligned, samples, settings, fit_on)
     if aligned.top_k is not None and all(file.top_k is None for file in aligned.files):
         notes.append(
             f"{aligned.tree.n:,} categories: only the {aligned.top_k} best scores of each row and level are refined."

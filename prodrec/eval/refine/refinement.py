@@ -14,7 +14,11 @@ from prodrec.eval.refine.settings import MCRSettings
 
 @dataclass(frozen=True)
 class SolverReport:
-    """How the solver ended, and how many steps and evaluations of the loss it took."""
+    """How the solver ended, and the steps and evaluations that it took, summed over all parts of the loss.
+
+    status:     see `FitResult.status`.
+    in_float64: the evaluations in float64; the others were in float32.
+    """
 
     status: str
     steps: int
@@ -95,7 +99,8 @@ class Refinement:
     top_k:        number of scores per level that were refined, or None for all.
     lambda_:      λ of S eq. 3.
     weight_count: number of weights, Σ|R_c|.
-    accuracies:   ACC and MACC of every split and level, before and after. No row was refined by weights fitted on it.
+    accuracies:   ACC and MACC of every split and level, before and after. No row was refined by weights fitted on it,
+                  unless given weights were applied with `fit_on_judged`.
     notes:        sentences about the input.
     fit:          how the weights were fitted, or None if given weights were applied.
     """

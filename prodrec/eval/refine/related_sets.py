@@ -66,7 +66,10 @@ class RelatedSets:
         return self.rows_P * self.tree.n + self.columns_P
 
     def find(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the position of the weight of every pair c · n + s, and whether it exists."""
+        """Return the position of the weight of every pair c · n + s, and whether it exists.
+
+        The position of a pair without a weight is meaningless.
+        """
         position = np.minimum(np.searchsorted(self.pairs_P, pairs), max(0, self.weight_count - 1))
         return position, self.pairs_P[position] == pairs
 

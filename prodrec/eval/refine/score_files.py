@@ -42,7 +42,7 @@ class AlignedChunk:
     labels_RL:        category numbers of the refined levels.
     scores:           scores of every refined level, float32 R×C, or R×K in any order if `classes` is not None.
     classes:          class indices of the top-k scores of every level, R×K, or None if all scores were read.
-    attribute_scores: scores of attributes, from all files.
+    attribute_scores: scores of attributes by name, from all files.
     """
 
     main: ScoreChunk
@@ -150,8 +150,8 @@ def align_scores(paths: Sequence[Path], stack: ExitStack, *, levels: Sequence[st
     """Open score files and align them by row. `stack` closes them.
 
     levels: the levels to refine, by default all that are scored.
-    Raise the errors of `open_scores`, BadOption if a level is scored twice or not at all, and Mismatch if the files are
-    of different datasets, classes or rows.
+    Raise the errors of `open_scores`, BadOption if a level is scored twice or not at all or if a file has no level to
+    refine, and Mismatch if the files are of different datasets, classes or rows.
     """
     files = [stack.enter_context(open_scores(path)) for path in dict.fromkeys(paths)]
     first = files[0]

@@ -37,8 +37,11 @@ class Loss(Protocol):
 class SolverResult:
     """The best weights, and how the solver ended.
 
-    status: "converged"; "iterations" if the maximum number of steps was reached; "stuck" if no further step lowered the
-            objective although the tolerance was not reached.
+    objective:           the loss with the penalty at these weights.
+    status:              "converged"; "iterations" if the maximum number of steps was reached; "stuck" if no further
+                         step lowered the objective although the tolerance was not reached.
+    iterations:          number of steps.
+    evaluations:         number of evaluations of the loss; `float64_evaluations` of them in float64.
     """
 
     weights_P: NDArray[np.float64]
@@ -75,7 +78,7 @@ def minimise(
     tolerance:  stop after a step that lowers the objective by less than this fraction of it.
     iterations: maximum number of steps.
     precision:  "auto" (float32, then float64 if float32 makes no more progress) or "float64".
-    goal:       stop as soon as the objective is at most this value.
+    goal:       stop with status "converged" as soon as the objective is at most this value.
     on_step:    called after every step with its number and the objective.
     """
     started = time.monotonic()

@@ -51,7 +51,7 @@ class DenseScores:
         self._flat = np.zeros(0, dtype=np.float32)
         self._written: list[NDArray[np.int64]] = []
 
-    def of(self, samples: TopKSamples) -> NDArray[np.float32]:
+    def fill(self, samples: TopKSamples) -> NDArray[np.float32]:
         """Return the scores of `samples`, N×n. The next call overwrites them."""
         for positions in self._written:
             self._flat[positions] = 0

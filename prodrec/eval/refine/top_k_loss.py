@@ -34,7 +34,7 @@ class GroupedSoftmaxLoss:
         np.exp(z_T, out=z_T)
         sum_G = np.add.reduceat(z_T, design.starts_G, dtype=np.float64)
         z_T /= np.repeat(sum_G, self._lengths_G).astype(dtype)
-        z_T[design.true_G] -= 1  # from here on P(t) − [t is true], the gradient by z_T
+        z_T[design.true_G] -= 1  # now P(t) − [t is true], the gradient with respect to z_T
         return float((np.log(sum_G) - z_true_G).sum()), (matrix_TP.T @ z_T).astype(np.float64)
 
 
@@ -46,7 +46,7 @@ def level_losses(samples: TopKSamples, related: RelatedSets) -> Sequence[tuple[s
         is_true_NK = samples.is_true(j)
         has_true_N = is_true_NK.any(axis=1)
         fitted = samples.take(has_true_N)
-        matrices = [level_matrix(chunk, related, j, dense_scores.of(chunk)) for chunk in fitted.chunks()]
+        matrices = [level_matrix(chunk, related, j, dense_scores.fill(chunk)) for chunk in fitted.chunks()]
         starts_G = np.arange(len(fitted), dtype=np.int64) * is_true_NK.shape[1]
         design = Design(
             stack_matrices(matrices, part.stop - part.start), starts_G, starts_G + is_true_NK[has_true_N].argmax(axis=1)
@@ -63,7 +63,7 @@ def related_loss(samples: TopKSamples, related: RelatedSets) -> GroupedSoftmaxLo
         has_true = [chunk.is_true(j).any(axis=1) for j in range(related.tree.depth)]
         sample_G = np.concatenate([np.flatnonzero(has_true_N) for has_true_N in has_true])
         category_G = np.concatenate([chunk.labels_NL[has_true_N, j] for j, has_true_N in enumerate(has_true)])
-        matrix_TP, length_G, true_G = related_matrix(chunk, related, sample_G, category_G, dense_scores.of(chunk))
+        matrix_TP, length_G, true_G = related_matrix(chunk, related, sample_G, category_G, dense_scores.fill(chunk))
         true.append(true_G + members)
         members += matrix_TP.shape[0]
         matrices.append(matrix_TP)
@@ -83,7 +83,7 @@ def refined_top_k(
     chunks: list[list[NDArray[np.float32]]] = []
     single_P, dense_scores = weights_P.astype(np.float32), DenseScores()
     for chunk in samples.chunks():
-        f_Nn = dense_scores.of(chunk)
+        f_Nn = dense_scores.fill(chunk)
         if normaliser == "level":
             chunks.append([_level_scores(chunk, related, j, single_P, f_Nn) for j in range(related.tree.depth)])
         else:

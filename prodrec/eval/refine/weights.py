@@ -5,7 +5,7 @@ fitted on top-k scores), fit (splits), folds, levels (of the taxonomy), refined 
 all refined levels, numbered consecutively, and P weights:
 
     classes/<level>/name, name_offsets, parent   of all levels of the taxonomy, as in scores.h5
-    bounds   [n + 1]  int64        the weights of category c are those from bounds[c] to bounds[c + 1]
+    bounds   [n + 1]  int64        category c has the weights bounds[c] to bounds[c + 1] - 1
     columns  [P]      int32        R_c, ascending: the category whose score each weight multiplies
     values   [P]      float64      the weights
 

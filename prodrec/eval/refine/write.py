@@ -23,6 +23,7 @@ from prodrec.eval.refine.score_files import AlignedChunk, AlignedScores
 
 SUFFIX = "-mcr"
 NO_FOLD = -1
+"""Fold of the rows that no weights are fitted on."""
 
 
 def write_refined(

@@ -1,4 +1,4 @@
-"""Drawn trees and samples, and a reference of MCR that follows the paper's formulas: dense, float64, no shortcuts."""
+"""Random trees and samples, and a reference of MCR that follows the paper's formulas: dense, float64, plain loops."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Drawn:
         return TopKDrawn(samples, f_Nn, present_Nn)
 
     def related(self, k: int | str) -> RelatedSets:
-        """R_c = Ω for "complete", else R_c of eq. 4 from drawn weights of a first fit; "all" is K = n."""
+        """Return R_c = Ω for "complete", else R_c of S eq. 4 by random weights of a first fit; "all" is K = n."""
         complete = RelatedSets.all_categories(self.tree)
         if k == "complete":
             return complete
@@ -69,7 +69,10 @@ class Drawn:
 
 @pytest.fixture
 def draw() -> Callable[..., Drawn]:
-    """`draw(depth=3, rows=24, seed=0)`: scores are float32 values, so that both sides start from the same ones."""
+    """Return a function that draws a tree and samples: `draw(depth=3, rows=24, seed=0)`.
+
+    The scores are float64 numbers that float32 represents exactly, so prodrec and the reference use the same ones.
+    """
 
     def make(depth: int = 3, rows: int = 24, seed: int = 0, counts: Sequence[int] = COUNTS) -> Drawn:
         random = np.random.default_rng(seed)
@@ -170,5 +173,8 @@ def _check_slopes(evaluate: Callable[[Any], tuple[float, Any]], weights_P: Any, 
 
 @pytest.fixture
 def check_gradient() -> Callable[..., None]:
-    """`check_gradient(evaluate, weights_P, random)`: compare 20 entries of the gradient with finite differences."""
+    """Return a function that compares 20 entries of a gradient with finite differences.
+
+    Its arguments are `evaluate`, which returns the loss and its gradient, the weights, and a random generator.
+    """
     return _check_slopes
