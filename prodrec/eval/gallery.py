@@ -28,12 +28,14 @@ SORTS = ("random", "confident", "unsure")
 
 @dataclass(frozen=True)
 class GalleryOptions:
-    """The photos to select. Raises BadOption for an unknown choice or a negative seed.
+    """The photos to select. Raise BadOption for an unknown choice or a negative seed.
 
     level:      the level to evaluate; None for the deepest scored level.
+    only:       "all", "errors" or "right": the photos to select from.
     sort:       "random", "confident" or "unsure"; None for "confident" if `only` is "errors", else "random".
     leaf, root: names of the true leaf and the true root (class of the shallowest level); None for all.
-    count:      number of photos.
+    count:      largest number of photos.
+    seed:       seed of the random order.
     """
 
     split: str = "test"
@@ -119,11 +121,11 @@ class Gallery:
 
 
 def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
-    """Evaluate every photo of the split and select `options.count` of those that match.
+    """Evaluate every photo of the split and select up to `options.count` of those that match.
 
     The confidence is the softmax over the level's scores. If the run did not score the level, the probabilities of the
-    classes below are summed. Raises BadOption if no photo matches or a name is unknown, Mismatch if the file cannot
-    evaluate the level, and what `Scores.chunks` raises.
+    classes below are summed. Raise BadOption if no photo matches or a name is unknown, Mismatch if the file cannot
+    evaluate the level, and the errors of `Scores.chunks`.
     """
     level, source = _resolve_level(scores, options.level)
     depth = scores.levels.index(level)
@@ -219,6 +221,7 @@ def _resolve_level(scores: Scores, level: str | None) -> tuple[str, str]:
 
 
 def _class_index(scores: Scores, depth: int, name: str | None, option: str) -> int | None:
+    """Return the index of a class of the level at `depth`; None without a name. Raise BadOption if it is unknown."""
     if name is None:
         return None
     names = scores.taxonomy.names[depth]

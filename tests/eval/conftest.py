@@ -30,7 +30,11 @@ def tree() -> Taxonomy:
 
 @pytest.fixture
 def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
-    """Write a file: true leaves, the best class of a row by level, and attributes by name as (codes, best state)."""
+    """Return a function that writes a scores file.
+
+    Its arguments are the true leaves, the class with the best score of every row by level, and attributes by name, each
+    as the codes of the true states and the best states (None for an attribute without scores).
+    """
 
     def write(
         name: str,
@@ -80,7 +84,7 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def slow_position() -> Callable[[Any, int], int]:
-    """Return a loop that sorts classes by descending score, then by index, and returns the position of the label."""
+    """Return a function that sorts classes by descending score, then by index, and returns the label's position."""
 
     def position(scores: Any, label: int) -> int:
         return sorted(range(len(scores)), key=lambda c: (-float(scores[c]), c)).index(label)
@@ -90,7 +94,7 @@ def slow_position() -> Callable[[Any, int], int]:
 
 @pytest.fixture
 def slow_sums() -> Callable[[Any, Any, int], list[float]]:
-    """Return a loop that returns log Σ exp of the scores below each of `classes` upper classes."""
+    """Return a function that computes log Σ exp of the scores below each of `classes` upper classes."""
 
     def sums(scores: Any, above: Any, classes: int) -> list[float]:
         logs = []

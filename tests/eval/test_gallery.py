@@ -17,7 +17,7 @@ from prodrec.eval.report.row_results import evaluate_rows
 def expected_predictions(
     drawn: Any, level: str = "leaf", split: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(row, predicted, true, confidence) of every photo of a split, from the drawn scores of the leaves."""
+    """Return row, predicted class, true class and confidence of the photos of a split, by the scores of the leaves."""
     at = drawn.taxonomy.levels.index(level)
     scores = drawn.scores["leaf"].astype(np.float64)
     shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)

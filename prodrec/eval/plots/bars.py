@@ -1,4 +1,4 @@
-"""Plots of grouped bars with 95 % intervals, one bar for each run group, and helpers for the other plots of a report.
+"""Plots of grouped bars with 95 % intervals, one bar for each run group, and functions shared with other plots.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Every run group also has its own
 hatch or marker.
@@ -28,11 +28,11 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MOST_BARS = 54
-"""Number of bars in one panel; more groups are continued in a further panel."""
+"""Number of bars above which a panel is split."""
 FEW_GROUPS = 12
-"""Number of groups up to which their names have room side by side."""
+"""Largest number of groups that are each at least 0.9 inches wide, which is enough for most names."""
 CHARACTERS_PER_INCH = 12.5
-"""Average number of characters per inch in the type of the axes."""
+"""Average number of characters per inch in the font of the axes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def draw_bars(panels: Sequence[Panel], run_groups: Sequence[RunGroup]) -> Figure
 
 
 def _split_panel(panel: Panel) -> list[Panel]:
-    """Return the panel in parts of at most MOST_BARS bars; only the first part has the title."""
+    """Split a panel with more than MOST_BARS bars into parts of about equal length. Only the first part has the title.
+
+    A part consists of whole groups, and may therefore exceed MOST_BARS by less than one group.
+    """
     count = math.ceil(len(panel.rows) * len(panel.run_groups) / MOST_BARS)
     step = math.ceil(len(panel.rows) / max(1, count))
     return [
@@ -114,10 +117,10 @@ def _draw_panel(axes: Axes, panel: Panel, run_groups: Sequence[RunGroup]) -> Non
 
 
 def bar_values(rows: Sequence[Row], run_group: int) -> tuple[list[float], NDArray[np.float64], list[int]]:
-    """Return the values of the cells of a run group, for the rows that have one.
+    """Return the values of a run group in percent, the lengths of their error bars, and the indices of their rows.
 
-    These are the values in percent, the distances below and above to the ends of their intervals (float64
-    [2, values]), and the indices of the rows.
+    Rows without a cell are skipped. The error bars are float64 [2, values]: the distances from the value down and up to
+    the ends of its interval.
     """
     cells = [(index, cell) for index, row in enumerate(rows) if (cell := row.cells[run_group]) is not None]
     values = [100 * cell.value for _, cell in cells]
@@ -127,7 +130,7 @@ def bar_values(rows: Sequence[Row], run_group: int) -> tuple[list[float], NDArra
 
 
 def style_percent_axis(axes: Axes) -> None:
-    """Show percentages from 0 to 100 on the y axis; markers at 100 are not cut off."""
+    """Show percentages from 0 to 100 on the y axis; the range leaves room for markers at 100."""
     axes.set_ylim(0, 101.5)
     axes.set_yticks(range(0, 101, 20))
     style_axes(axes, grid="y", color="#cccccc")

@@ -52,8 +52,10 @@ def draw_gallery(
 ) -> str:
     """Write the contact sheet of `gallery` to `path` (PNG, SVG or PDF).
 
-    read_photo: returns the photo of a row, uint8 [3, H, W]. Returns the characters that no installed font has. Raises
-    OutputExists, and what `read_photo` raises.
+    read_photo: returns the photo of a row, uint8 [3, H, W].
+    columns:    largest number of photos side by side.
+
+    Return the characters that no installed font has. Raise OutputExists, and the errors of `read_photo`.
     """
     columns = min(columns, len(gallery.photos))
     rows = -(-len(gallery.photos) // columns)

@@ -47,10 +47,15 @@ def draw_saliency(
     note: str = "",
     force: bool = False,
 ) -> str:
-    """Write a plot of the attention weights of `rows` and `columns` of the photo to `path` (PNG, SVG or PDF).
+    """Write a plot of the attention weights of a photo to `path` (PNG, SVG or PDF).
 
     Weights between the centres of grid cells are interpolated. The brightness rises linearly from the smallest to the
-    largest weight; a scale shows their values. Returns the characters that no installed font has. Raises OutputExists.
+    largest weight; a scale shows their values.
+
+    rows, columns: the part of the photo that the network sees, in pixels; the grid of the weights covers it.
+    title, note:   text above the plot.
+
+    Return the characters that no installed font has. Raise OutputExists.
     """
     photo = fit_box(photo_CHW, (PHOTO_BOX, PHOTO_BOX))
     seen, weighted = apply_weights(photo, photo_CHW.shape[1:], weights_hw, rows, columns)

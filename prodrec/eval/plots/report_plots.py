@@ -3,7 +3,7 @@
 by-root              MACC in every root and its mean over roots (S fig. 5)
 by-training-images   MACC along the long tail
 by-level             ACC and MACC at every level, with --by-level
-by-attribute         ACC of the attribute branch and of the leaves of its rows (S table 2), with --by-attribute
+by-attribute         ACC of the attribute branch and of the leaves on its rows (after S table 2), with --by-attribute
 mistakes             how far off the mistakes are in the tree, with --hierarchy
 
 Shapes: N run groups; V distances.
@@ -47,7 +47,7 @@ def plot_paths(directory: Path, report: Report) -> list[Path]:
 
 
 def draw_plots(report: Report, directory: Path, *, force: bool = False) -> list[Path]:
-    """Write the plots of `report` into `directory` and return their paths. Raises OutputExists."""
+    """Write the plots of `report` into `directory` and return their paths. Raise OutputExists."""
     with drawing_style():
         for name in _plot_names(report):
             figure = PLOTS[name](report)
@@ -110,7 +110,7 @@ def draw_attributes(report: Report) -> Figure:
 
 
 def draw_mistakes(report: Report) -> Figure:
-    """Draw the share of wrong images as one horizontal bar per run group, divided by the deepest correct level."""
+    """Draw the share of wrong images as one horizontal bar per run group, split by the deepest correct level."""
     shares = _distance_shares(report)
     most_wrong = max(float(share_V[1:].sum()) for share_V in shares.values()) / 100
     levels, depth = report.taxonomy.levels, report.taxonomy.depth
@@ -125,6 +125,7 @@ def draw_mistakes(report: Report) -> Figure:
         shade = round((distance - 1) / max(1, depth - 1) * (len(DISTANCE_COLOURS) - 1))
         colour = DISTANCE_COLOURS[shade]
         bars = axes.barh(range(len(shares)), share_N, 0.7, left_N, color=colour, edgecolor="white", label=label)
+        # Parts shorter than 4 % of the longest bar have no room for a number.
         texts = [f"{share:.1f}" if share > 0.04 * 100 * most_wrong else "" for share in share_N]
         axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white" if shade > 1 else "black")
         left_N += share_N
@@ -179,7 +180,7 @@ def _groups_with_cells(report: Report, rows: Sequence[Row]) -> list[int]:
 
 
 def _distance_shares(report: Report) -> dict[str, NDArray[np.float64]]:
-    """Return the percentage of images by distance, for the names of the run groups with scores of the leaves."""
+    """Return the percentage of images by distance, float64 [V], by name of each run group with scores of the leaves."""
     shares = {}
     for group in report.run_groups:
         images_V = hierarchy_table.distance_histogram(report.builder.counts, group.files)

@@ -38,9 +38,10 @@ def check_format(path: Path, *, option: str) -> None:
 
 
 def save(figure: Figure, path: Path, *, kind: str, force: bool = False, crop: bool = True) -> None:
-    """Write `figure` to `path` in the format of its suffix. The same figure gives the same bytes. Raises OutputExists.
+    """Write `figure` to `path` in the format of its suffix. The same figure gives the same bytes. Raise OutputExists.
 
-    kind: kind of the artefact, for messages; crop: whether white margins are removed.
+    kind: kind of the artefact, for messages.
+    crop: whether white margins are removed.
     """
     suffix = path.suffix[1:].lower()
     without_date: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -51,7 +52,10 @@ def save(figure: Figure, path: Path, *, kind: str, force: bool = False, crop: bo
 
 @contextmanager
 def drawing_style() -> Iterator[None]:
-    """Draw and save with readable type, literal names ($ is no formula), and text as text in SVG files."""
+    """Set the style of plots that are drawn and saved in this context.
+
+    Names are literal ($ does not start a formula), and SVG files contain text as text instead of outlines.
+    """
     settings = {
         "font.family": _fonts(),
         "font.size": 9,

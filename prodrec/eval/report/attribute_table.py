@@ -1,14 +1,18 @@
 """The attribute section of a report: the attribute branch and the leaf branch on the rows labelled with an attribute.
 
-The metrics of S table 2:
+The metrics follow S table 2:
 
 ACC-branA   top-1 accuracy of the attribute branch over the rows labelled with the attribute (S §4.3).
-MACC-branA  mean of the accuracies of the attribute's states; not in the paper, but states are as uneven as leaves.
+MACC-branA  mean of the accuracies of the attribute's states. The paper does not report it; states, like leaves, differ
+            much in their numbers of images.
 ACC-branC   top-1 accuracy of the leaf branch over the same rows; in the line "all rows" over every row.
 MACC-branC  mean of the accuracies of the leaves of these rows.
 
-branA is n/a for runs without an attribute branch. branC is not: it is the leaf accuracy on the same rows of any run, so
-runs with and without the attribute are compared on the leaves.
+In S table 2, branC is over all rows, as in the line "all rows" here: its column "all" repeats ACC and MACC of ssMTL-CA
+on the core dataset in S table 1.
+
+branA is n/a for runs without an attribute branch. branC has a value for every run with scores of the leaves, because it
+needs only them and the labels of the rows. It therefore compares runs with and without an attribute branch.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ BRANCH_A, BRANCH_C = "branA", "branC"
 def known_attributes(files: Sequence[Scores]) -> list[Attribute]:
     """Return the attributes of all files, in order of first occurrence.
 
-    Raises BadOption if there are none, Mismatch if two files have different states of one attribute.
+    Raise BadOption if there are none, Mismatch if two files have different states of one attribute.
     """
     first: dict[str, tuple[Attribute, Scores]] = {}
     for file in files:

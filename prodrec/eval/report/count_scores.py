@@ -39,7 +39,7 @@ def count_scores(
     tree_measures: whether tree measures are counted.
     pairs:         pairs of files to compare row by row. The result contains the pairs whose files both have the same
                    rows as files[0].
-    Raises what `Scores.chunks` raises.
+    Raise the errors of `Scores.chunks`.
     """
     leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]
     levels = list(dict.fromkeys([level for level, _ in criteria] + ([leaf_level] if attributes else [])))

@@ -47,9 +47,10 @@ def evaluate_scores(
 ) -> Report:
     """Evaluate the score files `paths` on `split` in one pass over their rows.
 
-    tops:         the k of the top-k accuracies; by default 1, 3 and 5, without those at which every row is correct
-                  because there are so few classes, and those for which a top-k file stores too few scores.
-    by_head_tail: add rows of head and tail, and of leaves with many, medium and few training images by `thresholds`.
+    tops:         the k of the top-k accuracies. The default is 1, and of 3 and 5 those that are below the number of
+                  leaves and for which every file stores enough scores.
+    by_head_tail: add rows of head and tail, and of leaves with many, medium and few training images.
+    thresholds:   the numbers of training images that divide the leaves for `by_head_tail`.
     by_root:      add rows of the leaves of every root, and the mean over roots.
     by_level:     add rows of every level.
     by_leaf:      add a row of every leaf with test images.
@@ -57,8 +58,9 @@ def evaluate_scores(
     hierarchy:    add the rows of hierarchy_table.py.
     mean:         whether repeats of a recipe with other seeds become one column: mean ± sample standard deviation.
 
-    Levels are also reported if a run lacks scores of the leaves, and attributes if it scored no level.
-    Raises NotFound, BadArtefact, BadOption, or Mismatch if the files have different classes.
+    Rows of levels are always added if a run lacks scores of the leaves, rows of attributes if it scored no level.
+    Raise NotFound if a file does not exist, BadArtefact if it is damaged, Mismatch if the files have different classes
+    or states of an attribute, and BadOption if a split, k, threshold or section does not suit them.
     """
     assert paths, "at least one score file"
     with ExitStack() as stack:
@@ -119,7 +121,7 @@ def evaluate_scores(
 
 
 def _open_files(paths: Sequence[Path], stack: ExitStack) -> list[Scores]:
-    """Open the files until `stack` is closed. Raises Mismatch unless all have the same classes."""
+    """Open the files until `stack` is closed. Raise Mismatch unless all have the same classes."""
     files: list[Scores] = []
     for path in paths:
         file = stack.enter_context(open_scores(path))
@@ -137,7 +139,7 @@ def _open_files(paths: Sequence[Path], stack: ExitStack) -> list[Scores]:
 def _resolve_tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
     """Return the k to report, and a note on the default ones that are omitted.
 
-    Raises BadOption for a given k that is out of range or that a top-k file cannot answer.
+    Raise BadOption if a given k is out of range, or if a top-k file stores fewer scores than k.
     """
     leaves = len(files[0].taxonomy.leaves)
     stored, limit = min(((_stored_scores(file) or leaves, file) for file in files), key=lambda pair: pair[0])

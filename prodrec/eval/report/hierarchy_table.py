@@ -1,11 +1,11 @@
 """The hierarchy section of a report: correct paths, conflicts between levels, and the distance of mistakes.
 
 A tree has L levels. P_i and T_i are the predicted and the true leaf of image i with their ancestors, L classes each.
-The whole catalogue above the roots does not count, as in Kiritchenko et al.
+The common parent of all roots is not one of these classes, as in Kiritchenko et al.
 
 full path right         share of images that are correct at every level (S §3.1).
-leaf outside root       share of images whose predicted leaf is not under their predicted root; the same for all
-                        neighbouring levels. Lower is better; n/a unless the run scored both levels.
+leaf outside root       share of images whose predicted leaf is not under their predicted root. Further rows compare
+                        all neighbouring levels. Lower is better; n/a unless the run scored both levels.
 distance                number of edges from the true leaf up to its lowest common ancestor with the predicted leaf:
                         0 if correct, L if even the roots differ. Mean over all images, and over the mistakes. Lower
                         is better.
@@ -13,8 +13,8 @@ hierarchical F          2 hP hR / (hP + hR), hP = Σ_i |P_i ∩ T_i| / Σ_i |P_i
                         (Kiritchenko, Matwin, Nock, Famili 2006). Every leaf has L - 1 ancestors here, therefore
                         hP = hR = hF = 1 - mean distance / L.
 
-All are means over images, so mistakes on large leaves have more weight. Their intervals are those of
-`intervals.mean_and_interval`, and gains of runs on the same images those of paired differences.
+All are means over images, so mistakes on large leaves have more weight. `intervals.mean_and_interval` gives their
+intervals, `intervals.paired_mean_gain_interval` those of the gains between runs on the same images.
 
 Shapes: V values of a tree measure.
 """
@@ -71,7 +71,7 @@ class TreeMean:
 
 
 def hierarchy_rows(builder: RowBuilder, taxonomy: Taxonomy) -> list[Row]:
-    """Return the rows of the section. Distances are fractions of L, with a scale of L to edges."""
+    """Return the rows of the section. Distances are stored as fractions of L; their scale L gives edges."""
     counts, leaf, levels, depth = builder.counts, taxonomy.leaf_level, taxonomy.levels, taxonomy.depth
     images_C = counts.all_rows.files[0].images_C
     tested = (int(np.count_nonzero(images_C)), int(images_C.sum()))

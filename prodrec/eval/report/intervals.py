@@ -20,9 +20,9 @@ Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
 PRIOR_IMAGES = 4.0
-"""Weight of the overall mean, in images, in the smoothed share of a stratum from which its variance is computed.
+"""Number of images with the overall mean that are added to every stratum before its variance is computed.
 
-Without it, a class with one image would have variance 0. The value was chosen by simulation
+Without them, a class with one image would have variance 0. The value was chosen by simulation
 (tests/eval/report/test_intervals.py); no theory supports it.
 """
 

@@ -16,9 +16,9 @@ from prodrec.eval.report.strata import ACC, MACC, MACRO
 class Thresholds:
     """Numbers of training images that divide the leaves into head and tail (A fig. 6), and into many, medium and few.
 
-    A leaf is head if it has at least `head_from` training images, else tail. It has many if it has more than `many`,
-    few if it has fewer than `few`, else medium.
-    Raises BadOption for a threshold out of range, or if `few` is above `many`.
+    A leaf belongs to the head if it has at least `head_from` training images, else to the tail. It belongs to "many" if
+    it has more than `many`, to "few" if it has fewer than `few`, else to "medium".
+    Raise BadOption for a threshold out of range, or if `few` is above `many`.
     """
 
     head_from: int = 100
@@ -42,7 +42,7 @@ class LeafGroup:
     name:    label of its rows.
     level:   name of the level whose classes are evaluated; `depth` is its index.
     leaves:  indices of the leaves, int64.
-    metrics: one row each: ACC, MACC or MACRO.
+    metrics: ACC, MACC or MACRO; the report has a row for each.
     """
 
     section: str
@@ -64,7 +64,7 @@ def leaf_groups(
 ) -> list[LeafGroup]:
     """Return the groups of a report in display order; the first contains all leaves.
 
-    Raises BadOption for `by_root` if the tree has one level.
+    Raise BadOption for `by_root` if the tree has one level.
     """
     leaf, depth, every_leaf = taxonomy.leaf_level, taxonomy.depth - 1, np.arange(len(taxonomy.leaves))
     groups = [LeafGroup("overall", "all", leaf, depth, every_leaf, (ACC, MACC))]
@@ -94,7 +94,7 @@ def root_groups(taxonomy: Taxonomy, metrics: tuple[str, ...]) -> list[LeafGroup]
     """Return a group of all leaves for the mean over roots, then a group for the leaves of every root."""
     leaf, depth, section = taxonomy.leaf_level, taxonomy.depth - 1, "by root"
     root_C = taxonomy.ancestors()[:, 0]
-    # Sorted once: comparing root_C with each of many roots would take roots · leaves steps.
+    # One sort, because comparing root_C with every root would take roots · leaves steps.
     leaves = np.argsort(root_C, kind="stable")
     leaves_by_root = np.split(leaves, np.searchsorted(root_C[leaves], np.arange(1, len(taxonomy.names[0]))))
     mean = LeafGroup(section, "mean over roots", leaf, depth, np.arange(len(root_C)), (MACRO,))

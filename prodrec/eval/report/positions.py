@@ -1,8 +1,7 @@
 """The position of the true class in the ordering of a row's classes by score.
 
 Position 0 is the best class. A prediction is correct at k if the true class has a position below k. Of classes with
-equal scores the one with the lower index comes first, which makes results reproducible; random scores do not gain
-from it.
+equal scores, the one with the lower index comes first; results are therefore reproducible.
 
 Shapes: R rows; C classes of a level; K best classes stored per row in a top-k file; G segments.
 """
@@ -101,7 +100,10 @@ def segment_level(ancestor_C: NDArray[np.int32]) -> LevelSegments:
 
 
 def sum_probabilities(scores_RC: NDArray[np.floating], segments: LevelSegments, classes: int) -> NDArray[np.float64]:
-    """Return log Σ exp of the scores below each of `classes` upper classes, float64 [R, classes]; -inf below none."""
+    """Return log Σ exp of the scores below each of `classes` upper classes, float64 [R, classes].
+
+    An upper class without classes below it has -inf.
+    """
     sums_RU = np.full((len(scores_RC), classes), -np.inf)
     sums_RU[:, segments.class_G] = _log_sum_exp(scores_RC[:, segments.order_C], segments.start_G)
     return sums_RU

@@ -1,4 +1,4 @@
-"""A report as tidy CSV: one line for every cell."""
+"""A report as tidy CSV: a header, then one line for every cell."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ COLUMNS = (
 
 
 def write_csv(report: Report, file: TextIO) -> None:
-    """Write one line for every cell, with all leaves; values in the unit of their row, gains in points of this unit.
+    """Write one line for every cell, with the rows of all leaves.
 
-    The fields of a cell without an estimate are empty.
+    Values are in the unit of their row, gains in points of this unit. A cell without an estimate has 0 classes and
+    images, and its values are empty.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""A report as an HTML table for notebooks, without styles, scripts or fonts from elsewhere."""
+"""A report as an HTML table for notebooks. It needs no style sheet, script or font."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def render_html(report: Report) -> str:
 
 
 def _group_cells(row: Row, group: int) -> str:
-    """Return the value of a run group and, of all but the first, its gain."""
+    """Return the value of a run group, and its gain unless it is the first group."""
     value = _cell(value_text(row, group), "left")
     return value + _cell(gain_text(row, group), "left", STYLES[gain_direction(row, group)]) if group else value
 

@@ -42,7 +42,7 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def cell_json(row: Row, group: int) -> dict[str, Any] | None:
-    """Return the cell of a run group, given by its index, in the unit of the row."""
+    """Return the cell of the run group with index `group`, in the unit of the row; None without a cell."""
     cell = row.cells[group]
     if cell is None:
         return None

@@ -36,7 +36,7 @@ STYLES = {"better": "green", "worse": "red", "unclear": "dim", None: ""}
 class TableLayout:
     """How a table uses its width.
 
-    gains_beside:    whether a gain has its own column; otherwise it is below the value.
+    gains_beside:    whether a gain has its own column; otherwise it is below its value.
     intervals_below: whether an interval has its own line.
     label_columns:   number of columns to the left of the values: 4, or 2 without classes and images.
     """
@@ -46,7 +46,7 @@ class TableLayout:
     label_columns: int
 
     def wrap(self, text: str) -> str:
-        """Return `text` with its interval on a line of its own if the layout has it there."""
+        """Return `text`, with its interval on a line of its own if `intervals_below` is set."""
         return text.replace(" [", "\n[") if self.intervals_below else text
 
 

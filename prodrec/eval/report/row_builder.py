@@ -86,7 +86,7 @@ class RowBuilder:
         return rows
 
     def fill(self, row: Row, statistic: Statistic) -> Row:
-        """Return `row` with a cell for every run group."""
+        """Return `row` with a cell for every run group; None for a group with a file that has no estimate."""
         cells: list[Cell | None] = []
         for group, pairs in zip(self.run_groups, self.pairs, strict=True):
             estimates = [estimate for i in group.files if (estimate := statistic.estimate(i)) is not None]

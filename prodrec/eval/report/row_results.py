@@ -85,7 +85,7 @@ def evaluate_rows(
                 is log Σ exp over the classes below it; in a top-k file only over the stored ones, and a class without
                 any comes last.
     attributes: names of the attributes to evaluate.
-    Raises what `Scores.chunks` raises.
+    Raise the errors of `Scores.chunks`.
     """
     sources = {level: source for level in levels if (source := source_level(scores, level)) is not None}
     levels_read = tuple(dict.fromkeys([*sources.values(), *(scores.scored_levels if tree_measures else ())]))

@@ -18,12 +18,12 @@ TOP_1_SECTIONS = (attribute_table.SECTION, hierarchy_table.SECTION)
 
 
 def value_text(row: Row, group: int) -> str:
-    """Return the value of a run group, given by its index, as `83.41 [82.6, 84.2]`; n/a without a cell."""
+    """Return the value of the run group with index `group`, as `83.41 [82.6, 84.2]`; n/a without a cell."""
     return format_value(row.cells[group], unit=row.unit, scale=row.scale)
 
 
 def gain_text(row: Row, group: int) -> str:
-    """Return the gain of a run group other than the first as `+0.61 [+0.1, +1.1]`; n/a if either has no cell."""
+    """Return the gain of a run group other than the first, as `+0.61 [+0.1, +1.1]`; n/a if one of them has no cell."""
     return format_gain(row.cells[group], unit=row.unit, scale=row.scale) or NOT_AVAILABLE
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 OVERALL, BY_ROOT = "overall", "by root"
 MOST_GROUPS = {leaf_table.SECTION: 60, BY_ROOT: 200}
-"""Largest number of groups shown, by section: those with the most test images. Other sections show all groups."""
+"""Largest number of groups shown, by section, those with the most test images. Other sections show all groups."""
 MOST_TOPS = {OVERALL: 99, "head and tail": 2}
-"""Largest number of k shown, by section: the smallest k. Other sections show one."""
+"""Largest number of k shown, by section, the smallest k first. Other sections show one."""
 
 
 def shown_rows(report: Report) -> list[Row | str]:

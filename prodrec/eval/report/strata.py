@@ -1,4 +1,4 @@
-"""Weights of the test images in a metric: strata of classes, each with one weight.
+"""The weights of test images in a metric. Images are divided into strata, and each stratum has one weight.
 
 ACC    over images: one stratum, every image has the same weight (S §4.1).
 MACC   mean of the accuracies of the classes that have test images: one stratum per class (S §4.1).

@@ -45,10 +45,13 @@ class Cell:
 class Row:
     """One statistic of all run groups.
 
-    total_classes:   classes of the group of leaves, with and without test images.
-    cells:           by run group; None if there is no test image, or if a run did not score the level or attribute.
-    unit:            "percent" or "edges"; a cell's value times `scale` is in this unit.
-    tested:          number of classes with test images and number of test images, whether scored or not.
+    section, group: where the report shows the row, such as "by root" and the name of a root.
+    level:          the level or attribute that is evaluated.
+    top:            the k of a top-k accuracy; 1 for other statistics.
+    total_classes:  number of classes of the group, with and without test images.
+    cells:          by run group; None if there is no test image, or if a run did not score the level or attribute.
+    unit:           "percent" or "edges"; a cell's value times `scale` is in this unit.
+    tested:         number of classes with test images and number of test images, whether scored or not.
     """
 
     section: str

@@ -1,9 +1,9 @@
-"""Measures of a prediction's place in the category tree: small integers for each row, later counted in histograms.
+"""Measures that compare predictions in the category tree: small integers for each row, later counted in histograms.
 
 The prediction at a level is the class of that level with the largest score. If a run did not score a level, the
 prediction is the ancestor of the predicted leaf (S §3.1: in a partition, the leaf determines the levels above it), not
-the class with the largest summed probability. Two such readings of the same leaf scores may differ, which would not be
-a conflict between two predictions of the run.
+the class with the largest summed probability. These two may differ, although they come from the same scores, and such a
+difference is not a conflict between two predictions of the run.
 
 Shapes: R rows of a chunk; C leaves; L levels.
 """
