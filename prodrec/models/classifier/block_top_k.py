@@ -1,6 +1,6 @@
-"""The best of very many classes: first the maximum of every block of classes, then the best blocks alone.
+"""The K best of very many classes: first the maximum of every block of classes, then a search in the best blocks.
 
-The K best classes are in the K blocks with the largest maxima, so the other blocks are never sorted.
+The K best classes are in the K blocks with the largest maxima, so no other block is searched.
 
 Shapes: B rows, R of them at a time, D features, N classes, b blocks, S classes of a block, n of a chunk, K best.
 """

@@ -15,7 +15,7 @@ from torch import Tensor
 from prodrec.models.classifier.threads import thread_count
 
 # Limits on the weights (classes × features) and the scores (rows × classes) of a chunk. Measured on a CPU (100k x 512,
-# batch 256), chunks of this size and of a quarter of it are equally fast; beside other processes, this size is faster.
+# batch 256), chunks of this size are as fast as those of a quarter of it, and faster if other processes run as well.
 # Larger chunks need fresh pages of memory in every step. A GPU is fastest with large products.
 MAX_CHUNK_WEIGHTS_CPU = 2**21
 MAX_CHUNK_SCORES_CPU = 2**20
@@ -62,7 +62,10 @@ class ClassChunk:
         return torch.mm(features_AD, self.weight_nD.to(features_AD.dtype).t(), out=out)
 
     def locate(self, position_A: Tensor) -> tuple[Tensor, Tensor]:
-        """Return whether each position among the active classes is in this chunk, and its column (0 if not), A×1."""
+        """Return for each position among the active classes whether it is in this chunk [A], and its column A×1.
+
+        The column is 0 for positions outside the chunk.
+        """
         is_inside_A = (position_A >= self.start) & (position_A < self.stop)
         return is_inside_A, torch.where(is_inside_A, position_A - self.start, 0).unsqueeze(1)
 
@@ -99,7 +102,8 @@ class ClassChunks:
     def positions(self, class_A: Tensor) -> Tensor:
         """Return the positions of classes among the active ones, -1 for classes of other ranks.
 
-        class_A: numbers among the classes of this rank, outside 0..N-1 for those of other ranks
+        class_A: indices among the classes of this rank, outside 0..N-1 for classes of other ranks. Those of this rank
+                 must be active
         """
         is_local_A = (class_A >= 0) & (class_A < len(self.weight_ND))
         if self.active_S is None:

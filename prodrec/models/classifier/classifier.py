@@ -2,8 +2,8 @@
 
     dense     every rank has all classes
     sharded   every rank has a shard of the classes (A §4.3) and sees the rows of all ranks
-    sampled   a loss is taken over the classes of the labels and a share of the others, drawn in every step (An et al.
-              2021, "Partial FC"); sharded too if there are several ranks
+    sampled   the loss is over the classes of the labels and a share of the others, drawn in every step (An et al. 2021,
+              "Partial FC"); the classes are sharded too if there are several ranks
 
 Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, S active ones among these,
 K best.
@@ -35,12 +35,12 @@ class Classifier(nn.Module):
     """Scores = W x + b.
 
     sharded:          this rank has only its shard of the classes. All ranks must call `loss` and `top_k` together
-    sample_share:     share of the other classes that a loss is taken over besides those of the labels; 1 is all
-    buffer_gib:       largest score buffer in GiB. If scores exceed it, a loss computes them twice and `top_k` works on
-                      fewer rows at once
+    sample_share:     in training, the loss is over the classes of the labels and this share of the others; 1 is all
+    buffer_gib:       largest score buffer in GiB. If the scores exceed it, a loss computes them twice, and `top_k`
+                      scores fewer rows at once
     logit_adjustment: τ > 0 adds τ·log π_c to the scores in the loss only (Menon et al. 2021, "Long-tail learning via
                       logit adjustment", eq. 10); π_c is the share of class c in training
-    train_images_C:   training images of every class, to train with logit adjustment; 0 counts as 1
+    train_images_C:   number of training images of every class, needed for logit adjustment; 0 counts as 1
 
     The initial weights do not depend on the number of ranks.
     """
@@ -77,7 +77,10 @@ class Classifier(nn.Module):
         self._row_optimizer: RowOptimizer | None = None
 
     def _initialise_weights(self, local: slice) -> None:
-        """Draw weights from U(−1/√D, 1/√D), one generator per CLASSES_PER_SEED classes, on whichever rank they are."""
+        """Draw the weights from U(−1/√D, 1/√D).
+
+        Every CLASSES_PER_SEED classes have their own generator, so the weights of a class do not depend on its rank.
+        """
         if self.weight.is_meta:
             return
         seed, bound = int(torch.randint(2**62, ())), 1 / math.sqrt(self.weight.shape[1])
@@ -94,7 +97,7 @@ class Classifier(nn.Module):
 
     @property
     def first_class(self) -> int:
-        """Number of this rank's first class."""
+        """Index of this rank's first class."""
         return 0 if self.shard is None else self.shard.first
 
     @property
@@ -119,7 +122,7 @@ class Classifier(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
-        weights_B: v, by default 1/B; callers cannot weigh the rows themselves, because the CE_i are detached
+        weights_B: v, by default 1/B. Callers cannot weigh the CE_i themselves, because these are detached
 
         The products follow autocast. Softmax and sums are in float32, or in float64 for float64 features.
         """
@@ -143,7 +146,7 @@ class Classifier(nn.Module):
         active_count = len(self.weight) if active_S is None else len(active_S)
         options = LossOptions(
             dtype=dtype,
-            class_count=self._over_ranks(active_count) if label_smoothing else self.classes,
+            class_count=self._active_on_all_ranks(active_count) if label_smoothing else self.classes,
             smoothing=label_smoothing,
             first_class=self.first_class,
             row_counts=row_counts,
@@ -165,8 +168,8 @@ class Classifier(nn.Module):
         is_active_N[local_A[(local_A >= 0) & (local_A < classes)]] = True
         return is_active_N.nonzero().squeeze(1)
 
-    def _over_ranks(self, active_count: int) -> int:
-        """Return the number of active classes of all ranks."""
+    def _active_on_all_ranks(self, active_count: int) -> int:
+        """Return the number of active classes of all ranks, from that of this rank."""
         if not self.is_distributed:
             return active_count
         if self.sample_share == 1:
@@ -186,7 +189,7 @@ class Classifier(nn.Module):
     def scores(self, features_BD: Tensor) -> Tensor:
         """Return unnormalised scores B×C, in float32 even under autocast, because bfloat16 would make ties.
 
-        Not for classes on several ranks.
+        All classes must be on this rank.
         """
         assert not self.is_distributed, "no rank has all classes; use top_k"
         with torch.autocast(features_BD.device.type, enabled=False):
@@ -230,7 +233,7 @@ class Classifier(nn.Module):
         if self._fits_buffer(needed):
             memory = f"{scores} kept"
         else:
-            memory = f"computed twice, as {scores} would pass score_buffer"
+            memory = f"computed twice, as {scores} would exceed score_buffer"
         return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {kind}; {memory}"
 
     def _scores_bytes(self, rows: int, dtype: torch.dtype) -> int:

@@ -34,7 +34,7 @@ class RowOptimizer(ABC):
                     state[name] = torch.zeros_like(parameter)
 
     def begin_step(self) -> None:  # noqa: B027 - not every optimizer counts steps
-        """Begin another step."""
+        """Count another step, for optimizers whose update depends on the number of steps."""
 
     def update(self, parameter: Tensor, index: RowIndex, gradient: Tensor, *, values: Tensor | None = None) -> None:
         """Update parameter[index] by its `gradient`, which has the parameter's number type.
@@ -53,7 +53,7 @@ class RowOptimizer(ABC):
 
     @abstractmethod
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """Return the names of the optimizer's state that has the shape of the parameter."""
+        """Return the names of the optimizer's state tensors that have the shape of the parameter."""
 
     @abstractmethod
     def _apply(
@@ -126,6 +126,6 @@ class RowAdamW(RowOptimizer):
 
 
 def row_optimizer_for(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> RowOptimizer:
-    """Return the row optimizer that updates rows as `optimizer` updates whole parameters."""
+    """Return the row optimizer that updates rows as `optimizer`, an SGD or AdamW, updates whole parameters."""
     kinds: dict[type, type[RowOptimizer]] = {torch.optim.SGD: RowSGD, torch.optim.AdamW: RowAdamW}
     return kinds[type(optimizer)](optimizer, parameters)

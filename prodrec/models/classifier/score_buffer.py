@@ -13,12 +13,12 @@ SPARE = 16
 
 @dataclass
 class ScoreBuffer:
-    """A block of memory that one caller has at a time."""
+    """A block of memory that one caller uses at a time."""
 
     values: Tensor | None = None
 
     def acquire(self, count: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return at least `count` undefined numbers. The caller gives them back with `release`."""
+        """Return a tensor of at least `count` undefined numbers, 1-D. The caller gives it back with `release`."""
         values, self.values = self.values, None
         if values is None:
             return torch.empty(count, dtype=dtype, device=device)
@@ -28,7 +28,7 @@ class ScoreBuffer:
         return values
 
     def release(self, values: Tensor) -> None:
-        """Keep the numbers that `acquire` returned for its next call."""
+        """Take back the tensor that `acquire` returned, for the next `acquire`."""
         self.values = values
 
     def free(self) -> None:

@@ -5,12 +5,14 @@ With scores z = W x + b, row weights v_i and label smoothing ε over C classes:
     loss = Σ_i v_i · (log Σ_c exp z_ic − (1 − ε) z_iy − ε/C Σ_c z_ic)
     ∂loss/∂z_ic = v_i · (p_ic − (1 − ε)[c = y_i] − ε/C),    p_i = softmax(z_i)
 
-The forward pass visits each class once and keeps the maximum and the sum of every row and chunk (online softmax,
-Milakov and Gimelshein 2018). The backward pass turns the stored exp z into ∂loss/∂z in place, or computes z again, and
-derives both gradients from it. The gradient of a chunk's weights is then complete, so they can be updated at once.
+The forward pass visits each class once. For every row and chunk it keeps the maximum of z and the sum of
+exp(z − maximum) (online softmax, Milakov and Gimelshein 2018). The backward pass turns the stored exp(z − maximum) into
+∂loss/∂z in place, or computes z again, and derives the gradients of x and W from it. The gradient of a chunk's weights
+is then complete, so they can be updated at once.
 
 If the classes are sharded (A §4.3: the last layer is divided among the GPUs), every rank sees the rows of all ranks.
-Maximum, sum and the score of the label are reduced over the ranks, and so is the gradient of the features.
+The four numbers of a row (maximum, sum of exp(z − maximum), score of the label, sum of the scores) are reduced over the
+ranks, and so is the gradient of the features.
 
 Shapes: B rows of this rank, A of all ranks, D features, N classes of this rank, S active ones among them, Q chunks, n
 classes of a chunk, t threads.
@@ -36,14 +38,14 @@ class LossOptions:
     """Options for the computation of a loss.
 
     dtype:         number type of the products; sums and softmax are at least float32
-    class_count:   C, the active classes of all ranks, over which the smoothing is spread
+    class_count:   C, the number of active classes of all ranks, over which the smoothing is spread
     smoothing:     ε
-    first_class:   number of the first class of this rank
-    row_counts:    number of rows of every rank if the classes are sharded, else None
+    first_class:   index of the first class of this rank
+    row_counts:    number of rows of every rank if the classes are on several ranks, else None
     active_S:      active classes of this rank, ascending; None is all of them
     adjustment_S:  logit adjustment of these classes, added to their scores
-    buffer:        where exp z is stored for the backward pass; None computes z again
-    row_optimizer: updates the weights in the backward pass; None gives them a gradient
+    buffer:        stores exp(z − maximum) for the backward pass; without it, the backward pass computes z again
+    row_optimizer: updates weight and bias in the backward pass; without it, they get a gradient
     """
 
     dtype: torch.dtype
@@ -171,7 +173,7 @@ class _SoftmaxLoss(torch.autograd.Function):
 
 
 class _RowStatistics:
-    """What the forward pass keeps of every row.
+    """The numbers of every row that the forward pass keeps.
 
     By chunk: the maximum and the sum of exp(z − maximum). By thread: the score of the label and the sum of all scores.
     """
@@ -195,7 +197,7 @@ class _RowStatistics:
 
 
 class _ParameterGradients:
-    """The gradients of weight and bias: given to the row optimizer chunk by chunk, or collected in `whole`."""
+    """The gradients of weight and bias: passed to the row optimizer chunk by chunk, or collected in `whole`."""
 
     def __init__(
         self, parameters: tuple[Tensor, Tensor], row_optimizer: RowOptimizer | None, *, needed: tuple[bool, bool]
@@ -207,7 +209,10 @@ class _ParameterGradients:
         ]
 
     def add(self, chunk: ClassChunk, dz_An: Tensor, x_AD: Tensor) -> None:
-        """Add the gradients of a chunk's classes, given those of their scores. May overwrite the chunk's weights."""
+        """Collect the gradients of a chunk's classes, or pass them to the row optimizer, which overwrites its weights.
+
+        dz_An: gradient of the scores of these classes
+        """
         d_weight_nD = torch.mm(dz_An.t(), x_AD) if self.needed[0] else None
         d_bias_n = dz_An.sum(0, dtype=self.parameters[1].dtype) if self.needed[1] else None
         gradients = zip(self.parameters, self.whole, (d_weight_nD, d_bias_n), (chunk.weight_nD, None), strict=True)

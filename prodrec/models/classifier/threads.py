@@ -2,7 +2,7 @@
 
 An operation on a chunk takes a millisecond or less. Divided among threads, it ends when the slowest thread is done, and
 a step has thousands of operations. If another process needs a core, such as one that loads photos, the step takes ten
-times as long. Whole tasks side by side wait for each other only once, at the end.
+times as long. Threads that run whole tasks wait for each other only once, at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 MAX_THREADS = 8
-"""Every thread has its own sums in memory. More threads than these work inside the operations."""
+"""Limited because every thread has its own sums in memory. Further threads of torch work inside the operations."""
 
 
 def thread_count(device: torch.device) -> int:
@@ -35,7 +35,7 @@ def run_in_threads(count: int, task: Callable[[int, int], None], *, device: torc
         return
 
     def run_thread(thread: int) -> None:
-        torch.set_num_threads(torch_threads // threads)  # of this thread only; MKL's number is the same for all
+        torch.set_num_threads(torch_threads // threads)  # of this thread; MKL's is process-wide, restored below
         with torch.no_grad():
             for number in range(thread, count, threads):
                 task(thread, number)

@@ -85,7 +85,7 @@ def run_on_each_rank() -> dict[str, Results]:
 
 
 def sampled_loss() -> Results:
-    """Return a loss whose sample is the classes of the labels, on whichever rank they are: here all five classes."""
+    """Return a loss over the sampled classes, which are those of the labels: all five, of all ranks."""
     torch.manual_seed(1)
     model = Classifier(D, 5, sharded=True, sample_share=1e-9).double()
     features_BD, labels_B, weights_B = make_batch(0, 5)
