@@ -22,14 +22,15 @@ ENCODERS_WITH_SETTING = {
     "word_weighting": ("bilinear",),
     "lstm_width": ("bilstm", "bilstm-attention"),
 }
-"""Settings that only some title encoders have, with these encoders."""
+"""The title encoders that use a setting, for settings that not all encoders use."""
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """The parts of a network and their settings (A fig. 1, S fig. 4); `models/network.py` draws how they connect.
 
-    Raises ValueError for settings out of range, and for settings that would have no effect because their part is off.
+    The constructor raises ValueError for a setting that is out of range, contradicts another one, or has no effect
+    because its part is off.
     """
 
     backbone: str = setting(
@@ -139,7 +140,7 @@ class NetworkConfig:
     )
     word_weighting: Literal["softmax", "sigmoid"] = setting(
         "sigmoid",
-        "with titles=bilinear: from scores to word weights, over the title (softmax) or word by word (sigmoid)",
+        "with titles=bilinear: function from scores to word weights: softmax over the title, or sigmoid of each word",
         group="titles",
     )
     lstm_width: int = setting(
@@ -149,7 +150,11 @@ class NetworkConfig:
         1.0, "initial standard deviation of the semantic feature, for a title vector of length 1", group="titles", gt=0
     )
     word_dropout: float = setting(
-        0.0, "share of the words hidden in training; one of each title always remains", group="titles", ge=0, lt=1
+        0.0,
+        "share of the words hidden in training; a title that would lose all its words keeps them",
+        group="titles",
+        ge=0,
+        lt=1,
     )
     title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles", ge=0, lt=1)
 
@@ -187,7 +192,7 @@ class NetworkConfig:
         for name in ("heads", "attributes"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
-                raise ValueError(f"{name}={format_value(values)} must name something, and nothing twice.")
+                raise ValueError(f"{name}={format_value(values)} must have at least one name, and none twice.")
         for name in ("head_weights", "attribute_weights"):
             for key, weight in getattr(self, name).items():
                 if weight <= 0:

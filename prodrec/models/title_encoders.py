@@ -6,8 +6,8 @@ present_BT is False for padding, which comes after the words. A title without wo
 undefined semantic feature, which the caller must ignore.
 
 The semantic feature s has no ReLU, because the network takes its elementwise maximum with the visual feature v
-(A §3.3). For v ≥ 0 (after a ReLU, or with `embed`), max(v, s) = max(v, relu(s)) anyway. For signed v (ConvNeXt, ViT),
-only a negative s can leave v unchanged.
+(A §3.3). For v ≥ 0 (after a ReLU, or with `embed`), max(v, s) = max(v, relu(s)) anyway. A negative v (ConvNeXt, ViT)
+stays unchanged only if s is negative too.
 
 Shapes: B rows, T words, E word vector, S LSTM states of both directions, K bilinear forms, D feature.
 """
@@ -75,7 +75,7 @@ class BiLSTM(nn.Module):
 class BiLSTMAttention(BiLSTM):
     """A BiLSTM whose states are weighted by self attention ("bi-LSTM attention"): a = softmax_t(w · tanh(A h_t)).
 
-    The paper only names it; this is the form of Lin et al. 2017, eq. 5, with one row.
+    The paper only names it; the formula is eq. 5 of Lin et al. 2017, "A structured self-attentive sentence embedding".
     """
 
     def __init__(self, word_dimension: int, features: int, config: NetworkConfig) -> None:
@@ -99,8 +99,8 @@ class BilinearAttention(nn.Module):
 
     The text of the paper leaves three points open; these are our guesses:
 
-    - The forms have rank 1. Averaged, K of them are one bilinear form g'U'V e_t / K of rank K; K full forms would also
-      average to a single one, with E² parameters each.
+    - The forms have rank 1. The average of K such forms is one bilinear form gᵀUᵀV e_t / K of rank K. The average of K
+      full forms would be one form too, and each of them would have E² parameters.
     - The weighting is a sigmoid. Measured on titles alone, with class names hidden, it beats a softmax over the title.
     - The nonlinearity is tanh. Measured in the same way, it is as good as none.
     """
@@ -129,7 +129,7 @@ class BilinearAttention(nn.Module):
 
 
 def drop_words(tokens_BT: Tensor, share: float) -> Tensor:
-    """Remove each word with probability `share` and close the gaps. A title never loses all its words."""
+    """Remove each word with probability `share` and close the gaps. A title that would lose all words keeps them."""
     present_BT = tokens_BT != 0
     keep_BT = present_BT & (torch.rand(tokens_BT.shape, device=tokens_BT.device) >= share)
     keep_BT = torch.where(keep_BT.any(1, keepdim=True), keep_BT, present_BT)
@@ -145,8 +145,8 @@ def drop_titles(tokens_BT: Tensor, share: float) -> Tensor:
 def _projection(width: int, features: int, std: float) -> nn.Linear:
     """Return a linear layer whose initial outputs have standard deviation `std` for inputs of length 1.
 
-    Visual features are about 0 to 1 after a pooled ReLU. With std=1, either side wins some elements of the maximum from
-    the start.
+    Visual features are about 0 to 1 after a pooled ReLU. With std=1, some elements of the maximum are visual and some
+    semantic from the start.
     """
     layer = nn.Linear(width, features)
     nn.init.normal_(layer.weight, std=std)
