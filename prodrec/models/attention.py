@@ -15,12 +15,13 @@ class SpatialAttention(nn.Module):
         weights_BHW = sigmoid(1×1 convolution of the maps) · template_HW
         output_BDHW = maps_BDHW · weights_BHW
 
-    The paper names these parts but gives no formula; that the convolution has one output, and so each cell one weight,
-    is a guess. The convolution depends on the photo ("a dynamic weight matrix … of a given image"). The template is
-    learned, initially 1 and the same for all photos.
+    The template is learned and is the same for all photos. The convolution makes the weights depend on the photo ("a
+    dynamic weight matrix … of a given image").
 
-    init_std: standard deviation of the Gaussian that initialises the convolution, 1 in the paper. Its bias is initially
-              0, a guess.
+    The paper names these parts but gives no formula. These are guesses: the convolution has one output, so a cell has
+    one weight; the sigmoid is multiplied by the template; the template is initially 1, and the convolution's bias 0.
+
+    init_std: standard deviation of the Gaussian that initialises the weights of the convolution, 1 in the paper
     """
 
     def __init__(self, maps: int, grid: tuple[int, int], *, init_std: float = 1.0) -> None:

@@ -18,7 +18,10 @@ from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WE
 
 @dataclass(frozen=True)
 class Family:
-    """A row of the table: its source, and the settings that differ from the defaults."""
+    """A row of the table: its source, and the settings that differ from the defaults.
+
+    paper: the paper and, for paper S, the number of the method in its §4.2
+    """
 
     name: str
     paper: str
@@ -30,7 +33,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training run. Raises BadOption if they contradict each other."""
+    """All settings of a training run. The constructor raises BadOption if they contradict each other."""
 
     family: str
     network: NetworkConfig
@@ -73,9 +76,11 @@ class Recipe:
 def make_recipe(
     name: str, overrides: Mapping[str, Any] | None = None, *, source: str | Mapping[str, str] = "--set"
 ) -> Recipe:
-    """Return the recipe of family `name`, with `overrides` by key. Raise BadOption.
+    """Return the recipe of family `name`, with `overrides` by key.
 
     source: origin of the overrides in messages, of all of them or by key
+
+    Raise BadOption for an unknown family or key, and for a value that is malformed or contradicts another one.
     """
     family = _family(name)
     defaults = Recipe(
@@ -92,7 +97,8 @@ def _family(name: str) -> Family:
 
 PAPER_A = "Zhou et al., CIKM 2020"
 RESNET50 = {"backbone": "resnet50", "weights": "imagenet"}
-# A §4.3. The paper does not give momentum, weight decay, augmentation and the number of epochs; they have our defaults.
+# A §4.3. The paper gives the decay as "step 1, gamma 0.8"; the epoch as its unit is a guess. The paper does not give
+# momentum, weight decay, augmentation and the number of epochs; they have our defaults.
 PAPER_A_TRAINING = {
     "optimizer": "sgd",
     "batch_size": 256,
@@ -105,8 +111,8 @@ PAPER_A_PHOTOS = {"image_size": "224"}
 
 PAPER_S = "Chen et al., TOMM 2019"
 VGG16 = {"backbone": "vgg16", "weights": "imagenet"}
-# S §4.2. The paper does not give the batch size, the time of the decay ("after a fixed number of training iterations")
-# and the amount of deformation; 64, half of the epochs and 0.1 are guesses.
+# S §4.2. The paper does not give the batch size, the number of epochs, the time of the decay ("after a fixed number of
+# training iterations") and the amount of deformation; 64, 20, half of the epochs and 0.1 are guesses.
 PAPER_S_TRAINING = {
     "optimizer": "sgd",
     "batch_size": 64,

@@ -19,7 +19,7 @@ def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["visual", "sicot"])
 def test_paper_a_recipe(name: str) -> None:
-    """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 after every epoch."""
+    """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 every step (an epoch)."""
     made = make_recipe(name)
     assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
     assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
