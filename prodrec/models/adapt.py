@@ -15,6 +15,7 @@ from prodrec.models.families import Recipe
 from prodrec.models.network_config import FEATURES
 
 BACKBONE_SETTINGS = ("weights", "freeze_batch_norm", "train_batch_norm_affine", "freeze_until")
+"""Settings about the weights of the backbone."""
 PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
     "backbone_lr_scale",
@@ -29,10 +30,12 @@ def adapt_recipe(
 ) -> Recipe:
     """Return `recipe` for a dataset whose inputs are "photos" or "features".
 
-    For feature vectors, `features` replaces the backbone of the family.
+    For feature vectors, `features` replaces the backbone of the family, and the settings about its weights are reset.
 
-    explicit: keys that the user has set. Raise BadOption if one of them has no effect on these inputs
+    explicit: keys that the user has set
     dataset:  name of the dataset in messages
+
+    Raise BadOption if the backbone, the attention or an explicit setting is for the other kind of inputs.
     """
     network = recipe.network
     if inputs != "features":
@@ -48,7 +51,7 @@ def adapt_recipe(
         )
     values = {name: value for part in recipe.parts() for name, value in vars(part).items()}
     for name in PHOTO_SETTINGS:
-        if name in explicit and (name, values[name]) != ("weights", None):
+        if name in explicit and (name, values[name]) != ("weights", None):  # weights=none holds for `features` too
             raise BadOption(
                 f"{name}={format_value(values[name])} is about photos, and {dataset} contains feature vectors; omit it."
             )

@@ -27,9 +27,10 @@ from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
 
 RANDOM_WORD_DIMENSION = 100
-"""Width of random word vectors by default, as of pretrained ones."""
+"""Default width of random word vectors."""
 SHARD_FROM_WEIGHTS = 2**24
-"""Weights from which classifier=auto shards. Otherwise ranks would exchange their gradient (64 MiB) in every step."""
+"""Number of weights from which classifier=auto shards a classifier. With a dense one of this size, the ranks exchange a
+gradient of 64 MiB in every step."""
 
 
 def build_network(
@@ -47,16 +48,18 @@ def build_network(
 ) -> RecognitionNetwork:
     """Return the network that `config` describes, for a dataset. Random weights come from torch's global generator.
 
-    attributes:    all attributes of the dataset
-    words:         size of the vocabulary; word ids are 1..words
-    train_images:  training images of every leaf; needed to train with logit_adjustment
-    photo_size:    (height, width) in pixels. If given, the backbone is checked with it. Spatial attention needs it,
-                   because its template has the size of the feature map
-    feature_width: width of the feature vectors, for datasets that have them instead of photos
-    load_weights:  False reads no weights file, as for a saved network (see `restore_network`)
-    sharded:       whether the deepest level's classes are divided among the ranks; None decides by `config`
+    attributes:      all attributes of the dataset
+    words:           size of the vocabulary; word ids are 1..words
+    word_vectors_VE: pretrained vectors, row i - 1 for word i; ignored with word_vectors=random
+    train_images:    number of training images of every leaf; needed to train with logit_adjustment
+    photo_size:      (height, width) in pixels. If given, the backbone must accept photos of this size. Spatial
+                     attention needs it, because its template has the size of the feature map
+    feature_width:   width of the feature vectors, for datasets that have them instead of photos
+    load_weights:    False reads no weights file, as for a saved network (see `restore_network`)
+    sharded:         whether the deepest level's classes are divided among the ranks; None decides by `config`
 
-    Raise BadOption for settings that do not fit the dataset, and the errors of `build_backbone`.
+    Raise BadOption for settings that do not fit the dataset, Mismatch if the number of word vectors is not `words`, and
+    the errors of `build_backbone`.
     """
     if config.logit_adjustment and train_images is None and load_weights:
         raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every leaf.")
@@ -99,14 +102,15 @@ def restore_network(
     The parameters are the tensors of `weights` themselves; those mapped from a file are read only when they are used.
     The saved word vectors determine the number of words and their dimension.
 
-    Raise Mismatch if weights and config differ.
+    Raise Mismatch if `weights` are not those of a network of `config`.
     """
     saved_vectors = weights.get("word_vectors.weight")
     if config.titles and saved_vectors is None:
         raise Mismatch(f"the saved network has no word vectors, its recipe has titles={config.titles}.")
     vectors_VE = None
     if saved_vectors is not None:
-        vectors_VE = np.empty((saved_vectors.shape[0] - 1, saved_vectors.shape[1]), np.float32)  # without padding
+        rows, dimension = saved_vectors.shape  # the first row is padding
+        vectors_VE = np.empty((rows - 1, dimension), np.float32)
     with torch.device("meta"):  # shapes without memory
         network = build_network(
             config,
@@ -185,7 +189,12 @@ def _level_heads(
 
 
 def _shards_classes(config: NetworkConfig, weights: int, *, is_deepest: bool) -> bool:
-    """Return whether the classes of a level are divided among the ranks; all levels but the deepest have `auto`."""
+    """Return whether the classes of a level are divided among the ranks.
+
+    `config.classifier` is for the deepest level; for the others, it is always `auto`.
+
+    weights: number of weights of the level's classifier
+    """
     if config.classifier == "auto" or not is_deepest:
         return dist.world_size() > 1 and weights >= SHARD_FROM_WEIGHTS
     return config.classifier == "sharded" or (config.classifier == "sampled" and dist.world_size() > 1)
@@ -204,7 +213,7 @@ def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:
 
 
 def _embed(config: NetworkConfig, width: int) -> tuple[nn.Module, int]:
-    """Return the layers between neck and visual feature, and its width.
+    """Return the layers between the neck and the visual feature, and the width of the visual feature.
 
     Each layer has a ReLU, because mixing by maximum is meant for features ≥ 0.
     """
@@ -221,6 +230,8 @@ def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.floa
 
     Random vectors have a mean length of about 1. Pretrained ones are scaled by one factor to a mean length of 1, which
     keeps their geometry. Learning rates and bilinear forms then have the same effect with either.
+
+    Raise BadOption if the dataset has no words or no pretrained vectors, Mismatch if their numbers differ.
     """
     if words < 1:
         raise BadOption(f"titles={config.titles} needs titles, and this dataset has no words; use titles=none.")

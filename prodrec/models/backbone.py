@@ -1,6 +1,6 @@
 """The backbone of a network: a trunk, which returns a feature map, and a neck, which returns the visual feature.
 
-A stage is a named child of the trunk, or of an nn.Sequential inside it, by its name in torchvision (`layer3`,
+A stage is a child of the trunk, or of an nn.Sequential inside it. It has the name that torchvision gives it (`layer3`,
 `features.23`).
 
 Shapes: B rows, D features or feature maps, H×W photo or feature map.
@@ -30,7 +30,7 @@ class Backbone(nn.Module):
     private:    the layers of the network between its neck and its classifier. The head of each level gets a copy
                 (S §3.4); they are not submodules of the backbone
 
-    The backbone `features`, for datasets of feature vectors B×width, returns its input from both.
+    In the backbone `features`, for datasets of feature vectors B×width, trunk and neck both return their input.
     """
 
     def __init__(
@@ -75,7 +75,10 @@ class Backbone(nn.Module):
         return maps_BDHW
 
     def maps_after(self, maps_BDHW: Tensor, start: str | None) -> Tensor:
-        """Run the trunk from after stage `start` to its end. With start=None the maps are already those of the end."""
+        """Return the feature maps after the whole trunk, from those after stage `start`.
+
+        With start=None, `maps_BDHW` are those after the whole trunk and are returned unchanged.
+        """
         if start is None:
             return maps_BDHW
         passed_start = False
@@ -88,7 +91,8 @@ class Backbone(nn.Module):
     def map_shape(self, height: int, width: int, *, at: str | None) -> tuple[int, int, int]:
         """Return (maps, rows, columns) of the feature maps after stage `at`, for photos of `height`×`width` pixels.
 
-        Raise BadOption if there is no such stage or if its output is not a feature map.
+        Raise BadOption if there is no such stage, if its output is not a feature map, or if the network does not accept
+        photos of this size.
         """
         if at is not None:
             self._check_stage(at, "attention_at")
@@ -105,11 +109,15 @@ class Backbone(nn.Module):
         self._run_grey_photo(height, width)
 
     def _run_grey_photo(self, height: int, width: int, *, until: str | None = None) -> Tensor:
-        """Run a grey photo through the whole backbone and return the feature maps after stage `until`."""
+        """Run a grey photo through the whole backbone and return the feature maps after stage `until`.
+
+        Raise BadOption if the network does not accept photos of this size.
+        """
         was_training = self.training
         self.eval()
         try:
             with torch.no_grad():
+                # the network's inputs are normalised: 0 is the mean colour
                 grey_BCHW = torch.zeros(1, 3, height, width, device=next(self.parameters()).device)
                 maps_BDHW = self.maps(grey_BCHW, until=until)
                 self.neck(self.maps_after(maps_BDHW, until))
@@ -125,9 +133,9 @@ class Backbone(nn.Module):
         """Return new private layers for one level (S §3.4) and the number of features after them.
 
         features: number of features before them
-        width:    of a linear layer with a ReLU; 0 is no layer. None is a copy of the network's own private layers if it
-                  has any and they accept `features` (`embed` may change that number), else no layer
-        dropout:  share that a copy of the network's own layers drops; None leaves it as it is in the network
+        width:    width of a linear layer with a ReLU; 0 for no layer. None copies the network's own private layers; if
+                  it has none, or they expect another number of features (after `embed`), there is no layer
+        dropout:  dropout of the copied layers, as a share; None keeps that of the network
         """
         has_own = bool(self.private) and features == self.width
         if width == 0 or (width is None and not has_own):
@@ -142,12 +150,15 @@ class Backbone(nn.Module):
         return nn.Sequential(*layers), last.out_features
 
     def replace_dropout(self, share: float) -> None:
-        """Drop `share` of the visual feature in training, in place of the network's own dropout after pooling."""
+        """Replace the dropout of the neck by one at its end, which drops `share` of the visual feature in training."""
         layers = [(name, module) for name, module in self.neck.named_children() if not isinstance(module, nn.Dropout)]
         self.neck = nn.Sequential(OrderedDict([*layers, ("dropout", nn.Dropout(share))]))
 
     def freeze_batch_norm(self, *, affine: bool) -> None:
-        """Keep the running statistics as they are, also after `.train()`; `affine`: still train scales and shifts."""
+        """Keep the running statistics of all batch norms as they are, also after `.train()`.
+
+        affine: whether their scales and shifts are still trained
+        """
         self._frozen_norms = tuple(_batch_norms(self))
         for norm in self._frozen_norms:
             for parameter in norm.parameters():
@@ -155,7 +166,10 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def freeze_until(self, last: str) -> None:
-        """Keep the weights and running statistics of all stages up to and including `last`. Raise BadOption."""
+        """Keep the weights and running statistics of all stages up to and including `last`.
+
+        Raise BadOption if there is no such stage.
+        """
         self._check_stage(last, "freeze_until")
         for name, stage in stages(self.trunk, last):
             stage.requires_grad_(False)
@@ -165,7 +179,7 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
-        """Set the training mode of all modules but the frozen batch norms."""
+        """Set the training mode of all modules but the frozen batch norms, which stay in evaluation mode."""
         super().train(mode)
         for norm in self._frozen_norms:
             norm.eval()
@@ -184,8 +198,8 @@ class Backbone(nn.Module):
 def stages(trunk: nn.Module, boundary: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield (name, module) of the stages that make up the trunk, in order.
 
-    These are the children of the trunk. One that contains the stage `boundary` is replaced by its own children, as deep
-    as needed. A trunk that is no nn.Sequential is a single stage.
+    These are the children of the trunk. A child that contains the stage `boundary` is replaced by its own children, as
+    deep as needed. A trunk that is no nn.Sequential is a single stage.
     """
     if not isinstance(trunk, nn.Sequential):
         yield prefix.rstrip("."), trunk

@@ -22,7 +22,7 @@ from prodrec.models.classifier.classifier import Classifier, at_least_float32
 class LevelHead(nn.Module):
     """The head of a level: private layers, which most backbones do not have, and a classifier.
 
-    column: of the level in the labels of a batch
+    column: column of the level in `Batch.labels_BL`
     weight: λ of S eq. 5
     """
 
@@ -36,7 +36,7 @@ class LevelHead(nn.Module):
 
     @property
     def module_name(self) -> str:
-        """The level's name as a module name: without dots, and no attribute of nn.ModuleDict (type, keys)."""
+        """The level's name as a key of nn.ModuleDict: it may not contain dots or be an attribute of it (type, keys)."""
         return "level:" + self.level.replace("%", "%25").replace(".", "%2E")
 
     def loss(
@@ -61,7 +61,7 @@ class AttributeHead(nn.Module):
 
     The ReLU between the two layers is a guess; without it they would be a single linear layer.
 
-    columns: of the attributes in the attribute codes of a batch
+    columns: columns of the attributes in `Batch.attributes_BA`
     weights: γ_j of S eq. 7, one per attribute
     weight:  λ of the whole head in S eq. 5
     """
@@ -85,12 +85,12 @@ class AttributeHead(nn.Module):
         self.each = nn.ModuleList(nn.Linear(sum(states), m) for m in states)
 
     def loss(self, features_BD: Tensor, codes_BA: Tensor, *, n: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return S eq. 7 without λ, and by attribute its detached cross-entropy without γ.
+        """Return the mean of S eq. 7 over n rows, and by attribute its detached term without γ.
 
             L = 1/n Σ_i Σ_j [c_ij ≠ 0] γ_j CE(scores_ij, c_ij − 1)
 
         codes_BA: the codes c of all attributes of the dataset; 0 is absent, else 1 + the state
-        n: number of rows over all ranks, whether they have attributes or not; by default the rows of this batch
+        n: number of rows over all ranks, with and without attributes; by default the rows of this batch
         """
         n = len(codes_BA) if n is None else n
         total, terms = features_BD.new_zeros(()), {}
@@ -103,7 +103,10 @@ class AttributeHead(nn.Module):
         return total, terms
 
     def scores(self, features_BD: Tensor) -> dict[str, Tensor]:
-        """Return by attribute the unnormalised scores of its states, B×m; column s is state s, which has code s + 1."""
+        """Return by attribute the unnormalised scores of its states, B×m, at least float32.
+
+        Column s belongs to state s, whose code is s + 1.
+        """
         with torch.autocast(features_BD.device.type, enabled=False):
             hidden_BM = self.together(at_least_float32(features_BD))
             return {name: layer(hidden_BM) for name, layer in zip(self.names, self.each, strict=True)}

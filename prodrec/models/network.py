@@ -1,8 +1,11 @@
 """The network of all model families: its forward pass, its loss and its scores.
 
-    image_BCHW ─ trunk ─ [spatial attention] ─ neck ─ embed ─► visual_BD ┐
-    tokens_BT ─ word vectors ─ title encoder ─► semantic_BD ─ max ─► mixed_BD ┴► head of the deepest level
-    visual_BD ─► heads of the other levels, head of the attributes
+    image_BCHW ─ trunk ─ [spatial attention] ─ neck ─ embed ─► visual_BD
+    tokens_BT ─ word vectors ─ title encoder ────────────────► semantic_BD
+    max(visual_BD, semantic_BD) ─────────────────────────────► mixed_BD
+
+    visual_BD, mixed_BD ─► head of the deepest level
+    visual_BD ───────────► heads of the other levels, head of the attributes
 
 `models/assemble.py` builds a network from a NetworkConfig.
 
@@ -113,7 +116,7 @@ class RecognitionNetwork(nn.Module):
 
             1/n Σ_i CE(W visual_i, y_i) + λ · 1/n Σ_{i with a title} CE(W mixed_i, y_i)
 
-        n is the number of rows over all ranks in both terms, so titles weigh less the fewer rows have one.
+        Both terms divide by n, the number of rows over all ranks: the fewer rows have a title, the smaller the second.
         """
         visual_BD, mixed_BD, titled_B = features
         assert mixed_BD is not None and titled_B is not None
@@ -138,14 +141,14 @@ class RecognitionNetwork(nn.Module):
     # --- scores
 
     def features(self, batch: Batch, *, with_titles: bool = False) -> Features:
-        """Return the features of a batch. Raise BadOption for titles if the network has no title encoder."""
+        """Return the features of a batch. Raise BadOption if `with_titles` and the network has no title encoder."""
         if with_titles and self.title_encoder is None:
             raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
         features: Features = self(batch.inputs, batch.tokens_BT if with_titles else None)
         return features
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores:
-        """Return features and unnormalised scores. Raise BadOption for titles if the network has no title encoder.
+        """Return features and unnormalised scores. Raise BadOption as `features` does.
 
         With titles, the deepest level is scored from the mixed features.
         """
@@ -154,7 +157,7 @@ class RecognitionNetwork(nn.Module):
         return BatchScores(features.deepest_level_BD.float(), scores, self._attribute_scores(features))
 
     def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> BatchTopK:
-        """Return features and the k largest scores of every level. Raise BadOption as `score` does."""
+        """Return features and the k largest scores of every level. Raise BadOption as `features` does."""
         features = self.features(batch, with_titles=with_titles)
         best = {head.level: head.top_k(inputs_BD, k) for head, inputs_BD in self._head_inputs(features)}
         return BatchTopK(
@@ -212,14 +215,20 @@ class RecognitionNetwork(nn.Module):
         }
 
     def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let the backward pass update the classifiers whose whole gradient is on this rank, chunk by chunk."""
+        """Let the backward pass update classifiers chunk by chunk, as `optimizer` would.
+
+        These are the classifiers that `optimizer` trains and whose whole gradient is on this rank.
+        """
         trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         for classifier in self.classifiers().values():
             if classifier.can_update_in_backward and id(classifier.weight) in trained:
                 classifier.update_in_backward(optimizer)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …; no part is empty."""
+        """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …
+
+        Parts without trainable parameters are omitted.
+        """
         groups = {
             name: [parameter for parameter in part.parameters() if parameter.requires_grad]
             for name, part in self.named_children()
@@ -228,5 +237,5 @@ class RecognitionNetwork(nn.Module):
 
 
 def _equal_weights(visual_BD: Tensor, n: int) -> Tensor:
-    """Return the row weights 1/n of a mean over n rows, at least float32."""
+    """Return the weight 1/n of every row [B], for a mean over n rows; at least float32."""
     return torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))

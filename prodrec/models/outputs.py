@@ -14,8 +14,8 @@ from torch import Tensor
 class Features(NamedTuple):
     """The visual feature of every row, and its mix with the title's semantic feature (A §3.3).
 
-    mixed_BD and titled_B (bool, whether a row has a title) are None without titles. A row without a title has its
-    visual feature as its mixed one.
+    mixed_BD and titled_B (bool, whether a row has a title) are None without titles. The mixed feature of a row without
+    a title is its visual feature.
     """
 
     visual_BD: Tensor
@@ -54,7 +54,7 @@ class BatchScores:
 class BatchTopK:
     """Features (float32), and by level the K largest scores B×K in decreasing order and their classes B×K (int64).
 
-    Levels with fewer than K classes have all of them. The scores of attributes are complete, B×m.
+    A level with fewer than K classes has one column per class. The scores of an attribute cover all its states, B×m.
     """
 
     features_BD: Tensor

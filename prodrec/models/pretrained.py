@@ -20,9 +20,10 @@ WRAPPERS = ("state_dict", "model")
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 """Heads of GoogLeNet and Inception for training only; prodrec builds these networks without them."""
 KEYS_IN_MESSAGES = 3
+"""Keys that a message lists of each kind: missing, unknown, or of another shape."""
 REASON_LENGTH = 160
 """Characters of torch's error that a message repeats; some errors contain a page of advice."""
-RENAMED_KEYS = (  # keys in torchvision's published files, and their names in its present networks
+RENAMED_KEYS = (  # keys in torchvision's published files, and their names in its current networks
     (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),
     (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
@@ -30,9 +31,10 @@ RENAMED_KEYS = (  # keys in torchvision's published files, and their names in it
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a .safetensors file, a run directory, or a .pth/.pt file, whose code is never run.
+    """Return the state dict in a .safetensors file, a run directory, or a .pth/.pt file.
 
-    A dict under "state_dict" or "model" is unwrapped, and prefixes "module." (DataParallel) are removed.
+    Code in a .pth/.pt file is never run. A dict under "state_dict" or "model" is unwrapped, and prefixes "module."
+    (DataParallel) are removed.
 
     Raise NotFound, or BadArtefact if the file is truncated, is no weights file, or contains NaN or infinity.
     """
@@ -98,7 +100,7 @@ def load_weights_into(
 
     Raise Mismatch with the text `mismatch` and the first keys that differ.
     """
-    weights = {_present_name(key): value for key, value in weights.items()}
+    weights = {_current_name(key): value for key, value in weights.items()}
     own = module.state_dict()
     optional = tuple(optional)
     missing = [
@@ -129,7 +131,7 @@ def load_weights_into(
             own[key].copy_(value)
 
 
-def _present_name(key: str) -> str:
+def _current_name(key: str) -> str:
     for pattern, name in RENAMED_KEYS:
         key = pattern.sub(name, key)
     return key

@@ -2,7 +2,7 @@
 
 torch's SyncBatchNorm does this on GPUs and rejects CPUs; PortableSyncBatchNorm works on any device.
 
-Shapes: B rows, C channels, R ranks; x and y are B×C×…, with any number of further dimensions.
+Shapes: B rows, C channels, R ranks, S statistics of a rank; x and y are B×C×…, with any number of further dimensions.
 """
 
 from __future__ import annotations
@@ -111,15 +111,15 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     mean_C, variance_C = (values.to(dtype) for values in torch.batch_norm_update_stats(x, None, None, 0.0))
-    ranks_RS = x.new_zeros((dist.world_size(), 2 * len(mean_C) + 1), dtype=dtype)  # S: C means, C variances, a count
+    statistics_RS = x.new_zeros((dist.world_size(), 2 * len(mean_C) + 1), dtype=dtype)  # C means, C variances, count
     count = x.numel() / x.shape[1]
-    ranks_RS[dist.rank()] = torch.cat([mean_C, variance_C, mean_C.new_tensor([count])])
-    dist.all_reduce_sum(ranks_RS)  # gathers, because each row is zero on all ranks but one
-    means_RC, variances_RC = ranks_RS[:, :-1].chunk(2, dim=1)
-    shares_R1 = ranks_RS[:, -1:] / ranks_RS[:, -1].sum()
+    statistics_RS[dist.rank()] = torch.cat([mean_C, variance_C, mean_C.new_tensor([count])])
+    dist.all_reduce_sum(statistics_RS)  # gathers, because each row is zero on all ranks but one
+    means_RC, variances_RC = statistics_RS[:, :-1].chunk(2, dim=1)
+    shares_R1 = statistics_RS[:, -1:] / statistics_RS[:, -1].sum()
     mean_C = (shares_R1 * means_RC).sum(0)
     variance_C = (shares_R1 * (variances_RC + (means_RC - mean_C).square())).sum(0)
-    return mean_C, variance_C, ranks_RS[:, -1].sum()
+    return mean_C, variance_C, statistics_RS[:, -1].sum()
 
 
 def _per_channel(values_C: Tensor, x: Tensor) -> Tensor:

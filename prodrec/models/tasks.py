@@ -23,8 +23,8 @@ LEVEL_ALIASES = ("levels", "root", "leaf")
 class Tasks:
     """What a network predicts.
 
-    levels, level_weights: from the shallowest, with λ of S eq. 5
-    attributes, attribute_columns, attribute_weights: with their columns in the dataset and γ of S eq. 7
+    levels, level_weights: the levels, shallowest first, and their λ (S eq. 5)
+    attributes, attribute_columns, attribute_weights: the attributes, their columns in the dataset, their γ (S eq. 7)
     attribute_head_weight: λ of all attributes together
     """
 
@@ -37,7 +37,10 @@ class Tasks:
 
 
 def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence[Attribute]) -> Tasks:
-    """Return the tasks that `config` names, on a dataset with these levels and attributes. Raise BadOption."""
+    """Return the tasks that `config` names, on a dataset with these levels and attributes.
+
+    Raise BadOption if the dataset has no level or attribute of a name in `config`.
+    """
     levels = _choose_levels(config, taxonomy)
     level_weights = _level_weights(config, taxonomy, levels)
     if ATTRIBUTES not in config.heads:
@@ -60,7 +63,7 @@ def _levels_by_name(taxonomy: Taxonomy) -> dict[str, tuple[str, ...]]:
 
 
 def _choose_levels(config: NetworkConfig, taxonomy: Taxonomy) -> tuple[str, ...]:
-    """Return the levels that `heads` names, from the shallowest."""
+    """Return the levels that `heads` names, shallowest first."""
     levels_by_name = _levels_by_name(taxonomy)
     levels: set[str] = set()
     for name in config.heads:

@@ -1,13 +1,13 @@
-"""torchvision's classification networks, split into trunk (feature map), neck (visual feature) and head (dropped).
+"""torchvision's classification networks, split into trunk (feature map) and neck (visual feature), without classifier.
 
-Such a network runs its children in the order of their definition. The trunk is those before the global pooling. The
-neck is the pooling and the children between it and the head, which contains the classifier. Networks that differ have
-their own function in SPLITTERS, by class. A test compares trunk, neck and head with torchvision's own forward pass, for
-one network of every class.
+Most of these networks run their children in the order of their definition. The trunk is the children before the global
+pooling. The neck is the pooling and the children between it and the head, the child that contains the classifier. Other
+networks have their own function in SPLITTERS, by class. A test compares trunk, neck and head with torchvision's own
+forward pass, for one network of every class.
 
-A head with several linear layers is split as in S §3.4. The neck ends after the first layer (fc6 of VGG-16), the last
-one is dropped (fc8), and those between are the private layers of every level (fc7). MobileNetV3 and MaxViT have two
-layers, and most networks have one; they have no private layers.
+A head with several linear layers is split as in S §3.4. The first one is in the neck (fc6 of VGG-16), the last one is
+dropped (fc8), and those between are the private layers of every level (fc7). The heads of MobileNetV3 and MaxViT have
+two linear layers, and most have one; these networks have no private layers.
 
 Shapes: B rows, C=3 channels, H×W photo.
 """
@@ -33,7 +33,8 @@ HEADS = ("classifier", "fc", "head", "heads")
 """Names of the child that contains the classifier, over all networks."""
 IMAGENET = "imagenet"
 FIXED_SIDES = {"MaxVit": 224}
-"""Side in pixels of the only photos that a class of networks accepts; a VisionTransformer has its own attribute."""
+"""Side in pixels of the photos, by class, for networks that accept one size only; a VisionTransformer has an attribute
+for it."""
 
 
 class RescaleChannels(nn.Module):
@@ -63,13 +64,14 @@ def build_backbone(
     """Return the backbone `name`, a classification network of torchvision or "features".
 
     weights: "imagenet" (torchvision's default for the network), a name in torchvision (IMAGENET1K_V1), a file, the
-             directory of a run, or None for random weights from torch's global generator. A file contains the whole
-             torchvision network, with any number of classes, or a run, whose backbone is used
+             directory of a run, or None for random weights from torch's global generator. A file is that of a whole
+             torchvision network, with any number of classes, or of a run, whose backbone and private layers are used
     load_weights: False builds the same modules, and reads and downloads nothing
     feature_width: width of the feature vectors, for "features" only; it has no weights and returns its input
 
-    Raise BadOption for an unknown name; NotFound, BadArtefact or Mismatch for a weights file that does not exist, is
-    damaged or belongs to another network; ProdrecError if a download fails.
+    Raise BadOption for an unknown name, or if only one of "features" and `feature_width` is given; NotFound,
+    BadArtefact or Mismatch for a weights file that does not exist, is damaged or belongs to another network;
+    ProdrecError if a download fails.
     """
     if (name == FEATURES) != (feature_width is not None):
         raise BadOption(f"backbone={FEATURES} is for datasets of feature vectors, and they take no other backbone.")
@@ -162,11 +164,12 @@ def _download(name: str, published: Any) -> dict[str, Tensor]:
 def _head_and_classifier(network: nn.Module) -> tuple[str, str]:
     """Return the name of the head and the full name of the layer in it that classifies."""
     head = next(name for name, _ in network.named_children() if name in HEADS)
-    layers = [name for name, m in network.named_modules(prefix="") if name.startswith(head) and _is_layer(m)]
+    layers = [name for name, m in network.named_modules(prefix="") if name.startswith(head) and _is_linear(m)]
     return head, layers[-1]
 
 
-def _is_layer(module: nn.Module) -> bool:
+def _is_linear(module: nn.Module) -> bool:
+    """Return whether a module is a linear layer or a convolution."""
     return isinstance(module, nn.Linear | nn.Conv2d)
 
 
@@ -174,7 +177,10 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _split(name: str, network: nn.Module, head: str, *, rescale: bool) -> Backbone:
-    """Return trunk and neck of a torchvision network; rescale: for weights that expect another normalisation."""
+    """Split a torchvision network into trunk and neck.
+
+    rescale: whether to convert the normalisation of the photos for networks whose published weights expect another
+    """
     kind = type(network).__name__
     if kind in SPLITTERS:
         return SPLITTERS[kind](name, network, rescale)
@@ -182,7 +188,7 @@ def _split(name: str, network: nn.Module, head: str, *, rescale: bool) -> Backbo
 
 
 def _split_in_order(name: str, network: nn.Module, head: str, *, first: nn.Module | None = None) -> Backbone:
-    """Split a network whose children run in the order of their definition; `first` is put before them."""
+    """Split a network whose children run in the order of their definition; `first` runs before them."""
     children = OrderedDict((key, child) for key, child in network.named_children() if key != head)
     names = list(children)
     pools = [i for i, child in enumerate(children.values()) if isinstance(child, nn.AdaptiveAvgPool2d)]
@@ -194,7 +200,7 @@ def _split_in_order(name: str, network: nn.Module, head: str, *, first: nn.Modul
 
     head_module = network.get_submodule(head)
     steps = list(head_module.named_children()) if isinstance(head_module, nn.Sequential) else [("", head_module)]
-    layers = [i for i, (_, module) in enumerate(steps) if _is_layer(module)]
+    layers = [i for i, (_, module) in enumerate(steps) if _is_linear(module)]
     neck_end = layers[1] if len(layers) > 1 else layers[0]
     neck = OrderedDict((key, children[key]) for key in names[neck_start:])
     neck.update((f"{head}_{key}", module) for key, module in steps[:neck_end])

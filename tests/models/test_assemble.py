@@ -63,12 +63,12 @@ def test_restore_refuses_other_heads(taxonomy: Taxonomy, attributes: Attributes)
 
 def test_one_seed_gives_one_initial_backbone(taxonomy: Taxonomy, attributes: Attributes) -> None:
     """The initial backbone depends on the seed only, so families with one seed differ in their tasks alone."""
-    started = []
+    initial_states = []
     for family in ("bcnn", "bmtl-ca", "ssmtl-rl"):
         torch.manual_seed(7)
-        started.append(network_of(family, taxonomy, attributes).backbone.state_dict())
-    for other in started[1:]:
-        assert all(torch.equal(value, other[name]) for name, value in started[0].items())
+        initial_states.append(network_of(family, taxonomy, attributes).backbone.state_dict())
+    for other in initial_states[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in initial_states[0].items())
 
 
 def test_weights_of_a_run_include_the_private_layers_of_its_leaves(taxonomy: Taxonomy, tmp_path: Path) -> None:

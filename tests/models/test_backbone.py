@@ -123,5 +123,5 @@ def test_private_layers_start_from_the_weights_file(tmp_path: object) -> None:
     private = backbone.private_layers(4096, None, dropout=None)[0].eval()
     images_BCHW = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        found_BC = whole.classifier[6](private(backbone(images_BCHW)))
-        torch.testing.assert_close(found_BC, whole(images_BCHW))
+        scores_BC = whole.classifier[6](private(backbone(images_BCHW)))
+        torch.testing.assert_close(scores_BC, whole(images_BCHW))

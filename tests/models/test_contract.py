@@ -48,7 +48,7 @@ def network(
     family, settings = request.param
     torch.manual_seed(1)
     start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
-    spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # random maps saturate a standard Gaussian
+    spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # with 1.0, random maps saturate the sigmoid
     config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network
     return build_network(
         config,

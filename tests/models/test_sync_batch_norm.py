@@ -53,7 +53,7 @@ def run_on_each_rank() -> list[dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_equal_one_process(on_ranks: Callable[..., list[Any]], ranks: int) -> None:
-    """In float64, with uneven shares, one of them a single value a channel."""
+    """In float64, with different numbers of rows on the ranks; in some cases a rank has a single value per channel."""
     results_of_ranks = on_ranks(ranks, run_on_each_rank)
     for kind in range(len(KINDS)):
         alone = train_steps(kind, slice(None), convert=False)
@@ -77,9 +77,9 @@ def test_frozen_batch_norms_stay() -> None:
     convert_sync_batch_norm(network, CPU)
     assert type(network[0][0]) is nn.BatchNorm2d and type(network[1]) is PortableSyncBatchNorm
     assert network[1].weight is weight and list(network.state_dict()) == names
-    of_torch = nn.Sequential(nn.BatchNorm2d(3))
-    convert_sync_batch_norm(of_torch, torch.device("cuda"))
-    assert type(of_torch[0]) is nn.SyncBatchNorm
+    converted = nn.Sequential(nn.BatchNorm2d(3))
+    convert_sync_batch_norm(converted, torch.device("cuda"))
+    assert type(converted[0]) is nn.SyncBatchNorm
 
 
 def test_in_one_process_it_is_plain_batch_norm() -> None:

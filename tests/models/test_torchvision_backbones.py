@@ -44,7 +44,7 @@ def torchvision_network(name: str, **options: Any) -> nn.Module:
 
 
 def randomise_batch_norms(network: nn.Module) -> None:
-    """Give batch norms an effect; otherwise parts in a wrong order might go unnoticed."""
+    """Give the batch norms an effect, without which a test might not notice parts in a wrong order."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)
