@@ -111,7 +111,7 @@ def cross_fit(
 
 
 def search_lambda(loss: Callable[[float], float]) -> float:
-    """Return the λ with the smallest loss, with few evaluations of `loss`, which has a single minimum.
+    """Return the λ with the smallest loss of those that the search tries. `loss` should have a single minimum.
 
     The search goes downhill in powers of ten, and then tries half a power of ten on either side of the best.
     """

@@ -20,7 +20,7 @@ SAMPLES_PER_BLOCK = 512
 
 @dataclass(frozen=True)
 class Block:
-    """Up to 512 samples of one fold.
+    """Up to SAMPLES_PER_BLOCK samples of one fold.
 
     f_nB:      scores of all levels, concatenated.
     labels_LB: number of the true category at every level.

@@ -20,7 +20,8 @@ class MCRSettings:
     """How the weights W are fitted. Raise BadOption if a value is unknown or out of range.
 
     lambda_:    None chooses λ by cross-validation.
-    k:          None is 3, or every category of a level that has fewer. "all" needs one fit and no eq. 4.
+    k:          K of S eq. 4. None means 3; a level with fewer categories uses all of them. "all" means R_c = Ω, which
+                needs one fit only.
     normaliser: the denominator of S eq. 2. "level" sums over the categories t of c's level, each with its own features
                 f_t. "related" sums over R_c, every t with the features f_c, as printed.
     penalty:    "identity" is λ‖W − I‖², which shrinks towards the raw scores. "weights" is λ‖W‖², as printed.

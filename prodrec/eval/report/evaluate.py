@@ -56,7 +56,7 @@ def evaluate_scores(
     by_leaf:      add a row of every leaf with test images.
     by_attribute: add the rows of attribute_table.py.
     hierarchy:    add the rows of hierarchy_table.py.
-    mean:         whether repeats of a recipe with other seeds become one column: mean ± sample standard deviation.
+    mean:         show runs that differ in their seed alone as one column: mean ± sample standard deviation.
 
     Rows of levels are always added if a run lacks scores of the leaves, rows of attributes if it scored no level.
     Raise NotFound if a file does not exist, BadArtefact if it is damaged, Mismatch if the files have different classes

@@ -18,7 +18,7 @@ LABEL_ALIGNMENT = ("left", "left", "right", "right")
 
 
 def render_html(report: Report) -> str:
-    """Return the rows that the terminal shows as an HTML table, with the legend and the notes below it."""
+    """Return an HTML table of the rows that the terminal shows, with the legend and the notes below it."""
     groups = range(len(report.run_groups))
     headers = [*label_headers(report)]
     for i in groups:

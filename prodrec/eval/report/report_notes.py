@@ -21,7 +21,7 @@ HIERARCHY_NOTES = (
 def comparison_notes(
     files: Sequence[Scores], run_groups: Sequence[RunGroup], counts: SplitCounts, pairs: Sequence[FilePair], split: str
 ) -> list[str]:
-    """Return notes on gains that are not paired, and on runs trained on different numbers of images."""
+    """Return notes on gains that are not paired, and on runs trained on other numbers of images of a leaf."""
     notes = []
     for i, j in pairs:
         if (i, j) in counts.all_rows.pairs:

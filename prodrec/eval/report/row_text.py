@@ -59,7 +59,7 @@ def format_gain(cell: Cell | None, *, unit: str = "percent", scale: float = 100.
 
 
 def format_signed(value: float, digits: int) -> str:
-    """Return a number with its sign; zero is +0."""
+    """Return a number with its sign; a number that rounds to zero has a plus."""
     text = f"{value:+.{digits}f}"
     return text if float(text) else text.replace("-", "+")
 

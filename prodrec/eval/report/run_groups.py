@@ -22,7 +22,7 @@ class RunGroup:
 def group_runs(files: Sequence[Scores], *, mean: bool) -> list[RunGroup]:
     """Return one group per file or, with `mean`, one per recipe.
 
-    Files belong to one recipe if their family, dataset and settings differ in the seed only.
+    Files belong to one recipe if they differ in the seed only: family, dataset, settings and use of titles are equal.
     """
     if not mean:
         return [RunGroup(name, (i,)) for i, name in enumerate(_run_names(files))]
@@ -85,7 +85,7 @@ def _family(file: Scores) -> str:
 
 
 def _shared_name(files: Sequence[Scores]) -> str:
-    """Return the name that the runs share without the seed number at its end or before -mcr, else their family."""
+    """Return the name that the runs share without the seed number (at the end or before -mcr), else their family."""
     names = {re.sub(r"([-_. ]+(seed|s))?[-_. ]*\d+(?=(-mcr)?$)", "", file.origin.run) for file in files}
     return names.pop() if len(names) == 1 else _family(files[0])
 
