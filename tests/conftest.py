@@ -1,4 +1,4 @@
-"""Fixtures for all rooms. Tests need no network and no data; those on real data skip without PRODREC_DATA."""
+"""Fixtures for all packages. Tests need no network and no data; those on real data skip without PRODREC_DATA."""
 
 from __future__ import annotations
 
@@ -55,10 +55,14 @@ OnRanks = Callable[..., list[Any]]
 def on_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OnRanks:
     """`on_ranks(n, function, *args)`: what `function(*args)` returns on each of n connected ranks, one thread each.
 
-    The function stands at the top of its module; its answers are pickled (numbers, NumPy arrays). Starting n processes
-    takes some seconds, so check much in one call.
+    The function stands at the top of its module; its results are pickled (numbers, NumPy arrays). The processes are
+    forked from one that has imported PyTorch, which saves seconds for each of them.
     """
-    import torch.multiprocessing as multiprocessing
+    import multiprocessing
+
+    from torch.multiprocessing import start_processes
+
+    multiprocessing.set_forkserver_preload(["torch", "torchvision", "prodrec.pipeline.train", "tests.conftest"])
 
     monkeypatch.syspath_prepend(ROOT)  # a new process finds the test's module by name
 
@@ -66,7 +70,7 @@ def on_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OnRanks:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        multiprocessing.spawn(_as_rank, (ranks, port, tmp_path, function, args), nprocs=ranks)
+        start_processes(_as_rank, (ranks, port, tmp_path, function, args), nprocs=ranks, start_method="forkserver")
         return [pickle.loads((tmp_path / f"rank-{rank}.pickle").read_bytes()) for rank in range(ranks)]
 
     return run

@@ -1,4 +1,4 @@
-"""`prodrec demo` takes the drawn catalogue the whole way, by commands that a user can type."""
+"""`prodrec demo` runs all steps on the drawn catalogue, with commands that a user can type."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 from prodrec.pipeline import demo as module
 
 
-@pytest.mark.slow
-def test_the_whole_way_in_quick(tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_quick_runs_all_steps(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "prodrec", "demo", "--out", "here", "--quick", "--json"]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # two that wait for each other are slow beside other tests
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=one_thread)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    result = json.loads(done.stdout)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # several threads are slow beside other tests
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=one_thread)
+    assert process.returncode == 0, process.stderr
+    assert "Traceback" not in process.stderr
+    result = json.loads(process.stdout)
     assert result["commands"] == [f"prodrec {step}" for step in module.STEPS]
     for line in result["commands"]:
-        assert f"$ {line}\n" in done.stderr
+        assert f"$ {line}\n" in process.stderr
     assert result["rejected"] == {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
     assert set(result["top_1"]) >= {"all ACC", "all MACC", "tail (< 100) ACC"}
     assert result["top_1"]["all ACC"]["sicot"]["images"] > 10
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
-    made = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*")}
-    assert made >= {"dataset/embeddings.h5", "runs/visual/run.json", "runs/sicot/run.json", "scores/sicot.h5"}
-    assert "Go on by yourself: cd here" in done.stderr
+    files = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*")}
+    assert files >= {"dataset/embeddings.h5", "runs/visual/run.json", "runs/sicot/run.json", "scores/sicot.h5"}
+    assert "Next steps: cd here" in process.stderr
 
 
 def test_a_place_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_command_that_fails_ends_the_demo(
 
 
 class Stopped:
-    """A command that Ctrl-C reaches while it is waited for, and that ends with `code`."""
+    """A process that ends with `code`. Its first wait raises KeyboardInterrupt, as Ctrl-C does."""
 
     code = 130
 
@@ -90,7 +90,7 @@ class Stopped:
 @pytest.mark.parametrize(
     ("step", "again"), [("prepare a.csv", "`prodrec prepare a.csv`"), ("train sicot", "`prodrec train sicot --resume`")]
 )
-def test_ctrl_c_says_where_to_go_on(
+def test_ctrl_c_names_the_command_to_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, again: str, code: int
 ) -> None:
     monkeypatch.setattr(module, "STEPS", (step, "--version"))
@@ -107,8 +107,8 @@ def test_the_settings_file_is_read_by_train(tmp_path: Path, preset: module.DemoP
     from prodrec.models.families import make_recipe
 
     (tmp_path / "demo.toml").write_text(module._settings_file(preset), "utf-8")
-    made = make_recipe(family, read_toml(tmp_path / "demo.toml"))
-    assert made.network.weights is None
-    assert made.network.backbone == preset.settings["backbone"]
-    assert made.training.epochs == preset.settings["epochs"]
-    assert made.photos.image_size == preset.settings["image_size"]
+    recipe = make_recipe(family, read_toml(tmp_path / "demo.toml"))
+    assert recipe.network.weights is None
+    assert recipe.network.backbone == preset.settings["backbone"]
+    assert recipe.training.epochs == preset.settings["epochs"]
+    assert recipe.photos.image_size == preset.settings["image_size"]

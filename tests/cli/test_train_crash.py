@@ -1,4 +1,4 @@
-"""Killed and interrupted at the worst moment, a training on ranks goes on as if nothing had happened.
+"""A training on ranks that is killed or interrupted at the worst moment continues as if nothing had happened.
 
 Real processes, as `torchrun` starts them, are stopped while a checkpoint is half-written, and then killed.
 """
@@ -40,8 +40,8 @@ class Job:
         words = [sys.executable, *command, "visual", str(dataset), "--out", str(out), "--workers", "0", *more]
         self.process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
-    def told(self) -> str:
-        """What it printed, when it has ended."""
+    def wait_for_messages(self) -> str:
+        """Wait until the job has ended, and return what it printed on standard error."""
         assert self.process.stderr is not None
         try:
             return self.process.communicate(timeout=240)[1]
@@ -56,20 +56,20 @@ class Job:
                 continue
 
     def ranks(self) -> dict[str, int]:
-        """The processes of the ranks that live, by the number of the rank."""
-        found = {}
+        """Return the process id of every running rank, by rank."""
+        process_ids = {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
                 if parent == self.process.pid:
                     values = dict(part.split("=", 1) for part in (place / "environ").read_text().split("\0") if part)
-                    found[values["RANK"]] = int(place.name)
+                    process_ids[values["RANK"]] = int(place.name)
             except (OSError, KeyError):
                 continue
-        return found
+        return process_ids
 
     def stop_in_checkpoint(self) -> dict[str, int]:
-        """Stop all ranks between two instructions, after a checkpoint of theirs and with another one half-written."""
+        """Suspend all ranks while they write a checkpoint after an earlier one. Return their process ids by rank."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             if max(steps(self.out), default=0) <= self.newest_before or not half_written(self.out):
@@ -83,7 +83,7 @@ class Job:
             for number in ranks.values():
                 os.kill(number, signal.SIGCONT)
         self.kill()
-        raise AssertionError(f"no checkpoint was half-written: {self.told()}")
+        raise AssertionError(f"no checkpoint was half-written: {self.wait_for_messages()}")
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +111,14 @@ def half_written(run: Path) -> list[Path]:
 
 
 def resume(run: Path, dataset: Path) -> Result:
-    """In this process, alone."""
+    """Resume the run in this process, without other ranks."""
     words = ["train", "visual", dataset, "--out", run, "--workers", "0", "--resume"]
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.exhaustive
 def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path) -> None:
-    """kill -9 of one rank, then of all; the run that goes on each time equals the one that was never touched."""
+    """Kill one rank, then all ranks, with SIGKILL. The resumed run equals the one that was never interrupted."""
     straight, run, copy = tmp_path / "straight", tmp_path / "run", tmp_path / "copy"
     untouched = Job(straight, dataset, *settings())
     first = Job(run, dataset, *settings())
@@ -130,24 +131,25 @@ def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path)
 
     os.kill(stopped["1"], signal.SIGKILL)
     os.kill(stopped["0"], signal.SIGCONT)
-    told = first.told()
+    messages = first.wait_for_messages()
     assert first.process.returncode != 0
-    assert told.count("error: ") == 1, told
-    assert "error: lost contact with another rank" in told or "interrupted" in told  # torchrun's signal may come first
-    stood = steps(run)
-    assert len(stood) == 2 and not (run / "model.safetensors").exists()
+    assert messages.count("error: ") == 1, messages
+    # torchrun's signal may come before the loss of contact.
+    assert "error: lost contact with another rank" in messages or "interrupted" in messages
+    saved = steps(run)
+    assert len(saved) == 2 and not (run / "model.safetensors").exists()
 
     second = Job(run, dataset, "--resume")
     for number in (*second.stop_in_checkpoint().values(), second.process.pid):
         os.kill(number, signal.SIGKILL)
-    assert f"continuing after step {stood[-1]} " in second.told()
-    stood = steps(run)
+    assert f"continuing after step {saved[-1]} " in second.wait_for_messages()
+    saved = steps(run)
     assert half_written(run) and (run / ".lock").exists()
     shutil.copytree(run, copy)
 
-    told = Job(run, dataset, "--resume").told()
-    assert f"continuing after step {stood[-1]} " in told
-    assert untouched.told().count("error") == 0
+    messages = Job(run, dataset, "--resume").wait_for_messages()
+    assert f"continuing after step {saved[-1]} " in messages
+    assert untouched.wait_for_messages().count("error") == 0
     assert weights(run).keys() == weights(straight).keys()
     for name, tensor in weights(straight).items():
         assert torch.equal(tensor, weights(run)[name]), name
@@ -155,13 +157,13 @@ def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path)
     assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in straight.iterdir())
 
     alone = resume(copy, dataset)  # another number of ranks
-    assert alone.exit_code == 0 and f"continuing after step {stood[-1]} " in alone.stderr
+    assert alone.exit_code == 0 and f"continuing after step {saved[-1]} " in alone.stderr
     assert weights(copy).keys() == weights(straight).keys()
     assert not list(copy.glob(".*"))
 
 
 def test_a_full_disk_during_a_checkpoint(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is told in one sentence, the checkpoint before stands, and with room again the run goes on from it."""
+    """The error is one sentence, the checkpoint before remains, and with room again the run resumes from it."""
     from prodrec.core.training import train as training
 
     run, real, before = tmp_path / "run", training.train_steps, resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -183,5 +185,5 @@ def test_a_full_disk_during_a_checkpoint(dataset: Path, tmp_path: Path, monkeypa
     assert errors[0].endswith("the one before it is complete.")
     last = steps(run)[-1]
     assert f"step-{last + 1:08d} could" in errors[0] and not half_written(run)
-    gone_on = resume(run, dataset)
-    assert gone_on.exit_code == 0 and f"continuing after step {last} " in gone_on.stderr
+    resumed = resume(run, dataset)
+    assert resumed.exit_code == 0 and f"continuing after step {last} " in resumed.stderr

@@ -1,6 +1,7 @@
 """The same command on several ranks computes what one process computes: losses of every step, weights, accuracies.
 
-In float64, where nothing but a mistake makes a difference: batch norm over a few rows makes chaos of rounding errors.
+The trainings use float64, where only a mistake makes a visible difference: batch norm over a few rows amplifies
+rounding errors.
 """
 
 from __future__ import annotations
@@ -39,35 +40,35 @@ ON_THREE = ("synchronised batch norm", "two heads, one attribute")
 
 
 @dataclasses.dataclass
-class Told:
+class TrainingResult:
     losses: list[list[float]]
     weights: dict[str, NDArray[Any]]
     epochs: list[dict[str, Any]]
 
 
-def run_cases(names: tuple[str, ...], dataset: Path, folder: Path) -> dict[str, Told]:
-    """Train every case, in float64, and keep what it tells."""
-    to_device, steps_of = Batch.to_device, training.train_steps
-    found = {}
+def run_cases(names: tuple[str, ...], dataset: Path, folder: Path) -> dict[str, TrainingResult]:
+    """Train every case in float64. Return losses, weights and epochs by the name of the case."""
+    to_device, train_steps = Batch.to_device, training.train_steps
+    results = {}
     torch.set_default_dtype(torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Batch, "to_device", lambda *args, **kwargs: _doubled(to_device(*args, **kwargs)))
         for name in names:
             losses: list[list[float]] = []
 
-            def told(*args: Any, losses: list[list[float]] = losses, **kwargs: Any) -> Any:
-                for step in steps_of(*args, **kwargs):
+            def record_steps(*args: Any, losses: list[list[float]] = losses, **kwargs: Any) -> Any:
+                for step in train_steps(*args, **kwargs):
                     losses.append([*step.losses.values(), step.photos])
                     yield step
 
-            patch.setattr(training, "train_steps", told)
+            patch.setattr(training, "train_steps", record_steps)
             run = train_recipe(
                 make_recipe("sicot", {**USUAL, **CASES[name]}), dataset=dataset, out=folder / name, workers=0
             )
             weights = {key: tensor.numpy() for key, tensor in run.weights().items()}
-            found[name] = Told(losses, weights, run.header["result"]["epochs"])
+            results[name] = TrainingResult(losses, weights, run.header["result"]["epochs"])
     torch.set_default_dtype(torch.float32)
-    return found
+    return results
 
 
 def _doubled(batch: Batch) -> Batch:
@@ -84,27 +85,29 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+def alone(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainingResult]:
     return run_cases(tuple(CASES), dataset, tmp_path_factory.mktemp("alone"))
 
 
-@pytest.mark.parametrize(("ranks", "names"), [(2, tuple(CASES)), (3, ON_THREE)])
+@pytest.mark.parametrize(
+    ("ranks", "names"), [(2, tuple(CASES)), pytest.param(3, ON_THREE, marks=pytest.mark.exhaustive)]
+)
 def test_ranks_equal_one_process(
     ranks: int,
     names: tuple[str, ...],
     on_ranks: Callable[..., list[Any]],
     dataset: Path,
-    alone: dict[str, Told],
+    alone: dict[str, TrainingResult],
     tmp_path: Path,
 ) -> None:
-    answers = on_ranks(ranks, run_cases, names, dataset, tmp_path)
+    results_of_ranks = on_ranks(ranks, run_cases, names, dataset, tmp_path)
     for name in names:
         expected = alone[name]
-        for answer in answers:
-            found = answer[name]
-            np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-6, err_msg=name)
-            for epoch, same in zip(found.epochs, expected.epochs, strict=True):
-                assert epoch == pytest.approx(same, rel=1e-6), name
-            assert found.weights.keys() == expected.weights.keys()
+        for results in results_of_ranks:
+            result = results[name]
+            np.testing.assert_allclose(result.losses, expected.losses, rtol=1e-6, err_msg=name)
+            for epoch, expected_epoch in zip(result.epochs, expected.epochs, strict=True):
+                assert epoch == pytest.approx(expected_epoch, rel=1e-6), name
+            assert result.weights.keys() == expected.weights.keys()
             for key, value in expected.weights.items():
-                np.testing.assert_allclose(found.weights[key], value, rtol=1e-4, atol=1e-6, err_msg=f"{name}: {key}")
+                np.testing.assert_allclose(result.weights[key], value, rtol=1e-4, atol=1e-6, err_msg=f"{name}: {key}")
