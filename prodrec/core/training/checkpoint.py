@@ -2,9 +2,10 @@
 
 A checkpoint is a directory `checkpoints/step-00001234/`, written by torch.distributed.checkpoint:
 
-    checkpoint.json     header, number of ranks that wrote it, position, and plain values of the caller
+    checkpoint.json     header, number of ranks that wrote it, position, plain values of the caller, and whether it has
+                        the best weights
     __R_0.distcp        tensors that rank R wrote
-    .metadata           where which rows of which tensor are, pickled by torch
+    .metadata           file and offset of every chunk of rows of every tensor, pickled by torch
 
 It is written under a temporary name, flushed to the disk, and renamed when all ranks have written their part. The
 newest two remain: after a kill at any moment, one of them loads. If memory has room for a copy of the tensors, training
@@ -90,11 +91,13 @@ class Checkpoints:
         extra: dict[str, Any],
         best_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Start to write a checkpoint, after the last one is complete. `wait` returns when it is complete.
+        """Wait for the last checkpoint, and write a new one: in the background if memory has room for a copy.
 
-        extra: plain values; best_weights: weights by their names in the network
+        extra:        plain values
+        best_weights: the best weights by their names in the network
 
-        Raise ProdrecError if this checkpoint or the last one cannot be written.
+        `wait` returns when the new checkpoint is complete. Raise ProdrecError if the last checkpoint could not be
+        written, or if the new one is written at once and fails.
         """
         self.wait()
         tensors, shards = checkpoint_tensors(train_state, best_weights or {})
@@ -133,20 +136,20 @@ class Checkpoints:
                 futures.wait([future])
 
     def _complete(self, path: Path, write: Callable[[], Any]) -> None:
+        """Call `write`, which returns when the checkpoint at `path` is complete. Raise ProdrecError if it fails."""
         try:
             write()
         except (Exception, CheckpointException) as error:
             cause, rank_prefix = _first_failure(error)
             if is_lost_contact(cause) or isinstance(cause, KeyboardInterrupt):
                 raise cause from None
-            others = (
-                "the one before it is complete" if files.has_checkpoint(self.directory) else "there is none before it"
-            )
+            has_previous = files.has_checkpoint(self.directory)
+            previous = "the one before it is complete" if has_previous else "there is none before it"
             if dist.is_main():
                 with suppress(OSError):  # `load` removes them too
                     files.remove_partial_checkpoints(self.directory)
             problem = f"{rank_prefix}{_one_line(cause)}"
-            raise ProdrecError(f"checkpoint {path} could not be written ({problem}); {others}.") from error
+            raise ProdrecError(f"checkpoint {path} could not be written ({problem}); {previous}.") from error
 
     def load(self, train_state: TrainState) -> LoadedCheckpoint | None:
         """Load the newest readable checkpoint into `train_state`, or return None if there is no checkpoint.
@@ -180,7 +183,7 @@ class Checkpoints:
         return None
 
     def _load_tensors(self, path: Path, train_state: TrainState, *, with_best: bool) -> dict[str, Tensor] | str:
-        """Load all tensors in place. Return the best weights, or what is wrong with the files."""
+        """Load all tensors in place. Return the best weights, or a message that describes the damage."""
         metadata = dist.broadcast(_read_metadata(path) if dist.is_main() else "")
         if isinstance(metadata, str):
             return metadata
@@ -205,7 +208,7 @@ def has_memory_for_copy(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _read_metadata(path: Path) -> Metadata | str:
-    """Return the metadata of a checkpoint, or what is wrong with it."""
+    """Return the metadata of a checkpoint, or a message if it cannot be read."""
     try:
         return files.read_metadata(path)
     except Exception as error:  # a damaged pickle may raise anything
@@ -222,6 +225,6 @@ def _first_failure(error: BaseException) -> tuple[BaseException, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return type and message of an error in one line of at most 200 characters or so."""
+    """Return the type and the first 200 characters of the message of an error, in one line."""
     message = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

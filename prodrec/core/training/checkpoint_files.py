@@ -1,4 +1,4 @@
-"""Write the directory of a checkpoint as a whole, and read it without running code. `checkpoint.py` lists its files."""
+"""Write the directory of a checkpoint atomically, and read it without running code. `checkpoint.py` lists its files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HEADER = "checkpoint.json"
 METADATA = ".metadata"
 """torch's name of the pickle that maps tensors to files."""
 
-KEPT = 2
-"""Number of checkpoints that remain. If the newest one turns out to be damaged, the one before it loads."""
+CHECKPOINTS_TO_KEEP = 2
+"""Number of checkpoints that remain. If the newest one turns out to be damaged, the one before it is loaded."""
 
 UNPICKLED_NAMES = {
     ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
     ("torch.serialization", "_get_layout"),
 }
-"""Names in torch's metadata besides its own classes, torch.Size and dtypes."""
+"""Module and name of what torch's metadata may refer to, besides classes of dcp_metadata, torch.Size and dtypes."""
 
 # --- writing
 
@@ -39,7 +39,7 @@ class CheckpointWriter(FileSystemWriter):
         self.checkpoint_path, self.header = path, header
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """Complete the checkpoint, on rank 0. torch raises an error of it on all ranks."""
+        """Complete the checkpoint, on rank 0. torch raises an error of this method on all ranks."""
         super().finish(metadata, results)
         partial = _partial_path(self.checkpoint_path)
         with (partial / HEADER).open("w", encoding="utf-8") as file:
@@ -69,14 +69,17 @@ def _partial_path(path: Path) -> Path:
 
 
 def _outdated_checkpoints(newest: Path) -> list[Path]:
-    """Return all checkpoints except `newest` and the one before it. Those of later steps are damaged."""
+    """Return all checkpoints except `newest` and the one before it.
+
+    Checkpoints of later steps are among them: they are damaged, or training would have resumed from them.
+    """
     checkpoints = sorted(newest.parent.glob("step-*"))
     until_newest = [path for path in checkpoints if path.name <= newest.name]
-    return [path for path in checkpoints if path not in until_newest[-KEPT:]]
+    return [path for path in checkpoints if path not in until_newest[-CHECKPOINTS_TO_KEEP:]]
 
 
 def _remove(path: Path) -> None:
-    """Remove a checkpoint. It is renamed first: if this process is killed, the rest does not look like a checkpoint."""
+    """Rename a checkpoint and remove it. If this process is killed meanwhile, no partial checkpoint has its name."""
     if path.exists():
         removed = path.with_name(f".{path.name}.removed")
         shutil.rmtree(removed, ignore_errors=True)
@@ -111,7 +114,7 @@ class CheckpointReader(FileSystemReader):
 
 
 def read_metadata(path: Path) -> Metadata:
-    """Return where the checkpoint at `path` stores which tensor. Raise OSError, or any error of a damaged pickle."""
+    """Return the metadata of the checkpoint at `path`. Raise OSError, or any error of a damaged pickle."""
     with (path / METADATA).open("rb") as file:
         metadata = _MetadataUnpickler(file).load()
     if not isinstance(metadata, Metadata):

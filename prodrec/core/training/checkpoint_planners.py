@@ -75,7 +75,7 @@ class ShardLoadPlanner(DefaultLoadPlanner):
         self.shards = shards
 
     def create_local_plan(self) -> LoadPlan:
-        """Return what this rank reads. Raise ValueError if a tensor is missing or differs in shape or type."""
+        """Return the rows that this rank reads. Raise ValueError if a tensor is missing or differs in shape or type."""
         assert self.metadata is not None
         items: list[ReadItem] = []
         for name, tensor in self.state_dict.items():

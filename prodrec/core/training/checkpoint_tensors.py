@@ -20,7 +20,7 @@ from prodrec.core.training.train_state import TrainState
 def checkpoint_tensors(
     train_state: TrainState, best_weights: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Shard]]:
-    """Return the tensors, detached but not copied, and the shards of those of which this rank stores only some rows."""
+    """Return the tensors by name, detached but not copied, and this rank's shard of each sharded one by name."""
     initialize_optimizer_state(train_state.optimizer)
     network_shards = train_state.network.shards()
     tensors: dict[str, Tensor] = {}

@@ -13,7 +13,7 @@ from prodrec.core.base.config import check_ranges, setting
 class TrainingConfig:
     """Settings of a training. The defaults are A §4.3: SGD, batch 256, lr 0.1, multiplied by 0.8 after every epoch.
 
-    Raises ValueError for a value outside its range, and for settings that contradict each other.
+    Raise ValueError for a value outside its range, and for settings that contradict each other.
     """
 
     epochs: float = setting(20.0, "passes over the training photos; a fraction is allowed", group="schedule", gt=0)
@@ -90,10 +90,10 @@ class TrainingConfig:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
 
     def on_ranks(self, ranks: int) -> TrainingConfig:
-        """Return the settings with `scale_batch` resolved into plain batch_size and lr for a number of ranks.
+        """Return the settings for a number of ranks, in which batch_size and lr replace `scale_batch`.
 
-        A run keeps them when it is resumed on another number of ranks. lr_rule=linear is the rule of Goyal et al. 2017
-        ("Accurate, large minibatch SGD"), who combine it with a warm-up.
+        A run keeps both values when it is resumed on another number of ranks. lr_rule=linear is the rule of Goyal et
+        al. 2017 ("Accurate, large minibatch SGD"), who combine it with a warm-up.
         """
         if not self.scale_batch:
             return self

@@ -67,7 +67,7 @@ def _wrap_in_ddp(loss: _LossModule, *, sharded: Iterable[str]) -> DistributedDat
     return ddp
 
 
-def _sum_bucket(_, bucket):  # type: ignore[no-untyped-def]  # torch refuses annotations that are text
+def _sum_bucket(_, bucket):  # type: ignore[no-untyped-def]  # torch checks annotations and refuses strings
     """Return the sum of a bucket of gradients over the ranks, as a future."""
     return c10d.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda future: future.value()[0])
 

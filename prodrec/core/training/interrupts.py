@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prodrec.core.training.loop import Step
 
 SECONDS_OF_ONE_REQUEST = 5.0
-"""Signals within this time are one request: torchrun forwards a signal that the terminal has sent to the ranks too."""
+"""Signals within this time are one request: a Ctrl-C reaches each rank from the terminal, and again from torchrun."""
 
 
 class StopRequest:
@@ -29,20 +29,23 @@ class StopRequest:
         self._time = 0.0
 
     def is_agreed(self, step: Step) -> bool:
-        """Return whether to stop after `step`, equally on all ranks. All ranks must call this.
+        """Return whether all ranks stop after `step`. All ranks must call this.
 
-        The flags of the step are those at its loss. A later request counts too at the end of an epoch, because the
-        validation takes long, and always in a single process, where asking costs nothing.
+        The flags of a step are read before its backward pass. A later request waits for the next step, except at the
+        end of an epoch, because validation takes long, and in a single process, where the check costs nothing.
         """
         if "stop" in step.flags:
             return True
         return (step.ends_epoch or dist.world_size() == 1) and dist.any_rank(self.is_set)
 
     def handle_signal(self, *_: object) -> None:
-        """Set the request. Raise KeyboardInterrupt if it is set already, by an earlier signal."""
+        """Set the request. Raise KeyboardInterrupt for a second signal.
+
+        On several ranks, a signal within SECONDS_OF_ONE_REQUEST of the first one is ignored.
+        """
         if not self.is_set:
             self.is_set, self._time = True, time.monotonic()
-            console.info("stopping after this step; once more stops at once, at the last checkpoint.")
+            console.info("stopping after this step; interrupt again to stop at once, with the last checkpoint only.")
         elif dist.world_size() == 1 or time.monotonic() - self._time > SECONDS_OF_ONE_REQUEST:
             raise KeyboardInterrupt
 
@@ -54,7 +57,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread receives signals
         return
-    console.width()  # imports rich now: a signal during its import, from the handler, would fail
+    console.width()  # imports rich now: in a signal handler, the import could fail
     handlers = {number: signal.signal(number, request.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
@@ -65,7 +68,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 @contextmanager
 def name_resume_command(command: str) -> Iterator[None]:
-    """Raise Interrupted for a KeyboardInterrupt and LostContact if another rank is gone; both name `command`."""
+    """Raise Interrupted for a KeyboardInterrupt, and LostContact if another rank is gone. Both name `command`."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -80,7 +83,10 @@ def name_resume_command(command: str) -> Iterator[None]:
 
 
 def resume_command(family: str, dataset: Path, run: Path) -> str:
-    """Return the command that resumes a run on the present number of ranks."""
+    """Return the command that resumes a run on the current number of ranks.
+
+    On several machines, "…" replaces the options of torchrun.
+    """
     command = shlex.join(["prodrec", "train", family, str(dataset), "--out", str(run), "--resume"])
     if dist.world_size() == 1:
         return command

@@ -24,7 +24,7 @@ LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock-holder"
 
 SECONDS_TO_RETRY = 0.2
-"""How long to wait for a process that is just releasing the lock, which takes milliseconds."""
+"""Longest wait for a process that is just releasing the lock, which takes milliseconds."""
 
 
 @contextmanager

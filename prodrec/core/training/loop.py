@@ -1,7 +1,7 @@
 """The training loop: a generator that yields steps. The caller validates, saves and logs between them.
 
 A step is one update of the weights: forward and backward over `accumulate` batches, then the optimizer. On several
-ranks each rank has its shard of every batch, and all ranks make the same steps.
+ranks, each rank has its shard of every batch, and all ranks take the same steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prodrec.core.training.schedule import count_steps, count_steps_per_epoch, l
 from prodrec.core.training.train_state import TrainState
 
 EpochBatches = Callable[[int, int], Iterator[Batch]]
-"""Called with an epoch and a number of batches to skip. Returns the other batches of the epoch, on the device."""
+"""Called with an epoch, from 0, and a number of batches to skip. Returns the remaining batches, on the device."""
 
 Flags = Callable[[], dict[str, bool]]
 """Called once in every step. Returns flags of this rank, such as a request to stop."""
@@ -33,10 +33,10 @@ Flags = Callable[[], dict[str, bool]]
 
 @dataclass
 class Position:
-    """The progress of a training. A checkpoint saves it.
+    """The point that a training has reached. A checkpoint saves it.
 
-    epoch, batch: the next batch: its epoch, and its number in the epoch, from 0
-    step:         number of steps made
+    epoch, batch: epoch of the next batch, and its number in the epoch, both from 0
+    step:         number of completed steps
     sums, count:  sums of the losses of this epoch's steps by name, and the number of these steps
     """
 
@@ -65,12 +65,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Step:
-    """A step that was made.
+    """A completed step.
 
-    step, epoch:  its number and its epoch, both from 1
+    step, epoch:  number of the step and of its epoch, both from 1
     photos:       number of photos, on all ranks
     losses:       mean losses over these photos, by name; "loss" is the one that is minimised
-    epoch_losses: mean losses of the epoch up to here
+    epoch_losses: mean losses of the steps of this epoch so far, by name
     flags:        names of the flags that are set on any rank
     """
 
@@ -92,12 +92,13 @@ def train_steps(
     position: Position,
     flags: Flags = dict,
 ) -> Iterator[Step]:
-    """Train from `position` to the end and yield every step. When a step is yielded, `position` is after it.
+    """Train from `position` to the end and yield every step. `position` is updated before a step is yielded.
 
-    epoch_batches: on several ranks, the shards of this rank
+    epoch_batches: on several ranks, yields the shards of this rank
     flags:         see Step.flags
 
-    Raise ProdrecError, before the weights change, if the loss is not finite, or the norm of a clipped gradient.
+    Raise ProdrecError, before the weights change, if the loss or, with `clip_norm`, the norm of the gradient is not
+    finite.
     """
     config = train_state.config
     steps_per_epoch = count_steps_per_epoch(config, batches_per_epoch)

@@ -96,7 +96,7 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
     probe = Probe(train_state, dataset, photos, photos_per_rank=photos_per_rank)
     activations_bytes = probe.activation_bytes()
     seconds_per_batch = probe.seconds_per_batch()
-    # a forward pass alone takes about a third of forward, backward and update
+    # Validation is a forward pass, which takes about a third of the time of forward, backward and update.
     validation_batches = validation_photos / (3 * photos_per_rank * ranks)
     seconds_per_epoch = seconds_per_batch * (batches + validation_batches)
 
@@ -133,12 +133,13 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
 
 
 def _plan_classifiers(train_state: TrainState, *, photos_per_rank: int, streams: int) -> list[ClassifierPlan]:
+    """Return the plan of every classifier. The last one is that of the deepest level, which sees `streams` vectors."""
     plans: list[ClassifierPlan] = []
     dtype, classifiers = train_state.precision.dtype, train_state.network.classifiers()
     for number, (name, classifier) in enumerate(classifiers.items(), start=1):
         not_fused = reason_against_fused_update(train_state.config)
         if not_fused is None and not classifier.can_update_in_backward:
-            not_fused = f"its gradient is added up over {dist.world_size()} ranks"
+            not_fused = f"its gradient is summed over {dist.world_size()} ranks"
         rows = photos_per_rank if classifier.shard is None else photos_per_rank * dist.world_size()
         if number == len(classifiers):
             rows *= streams

@@ -28,16 +28,19 @@ PROBE_STEPS = 3
 
 
 class Probe:
-    """Measures batches of `photos_per_rank` photos on smaller ones. All ranks must call its methods together."""
+    """Measures the cost of a batch of `photos_per_rank` photos on every rank from smaller ones.
+
+    All ranks must call its methods together.
+    """
 
     def __init__(self, train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, photos_per_rank: int) -> None:
         self.train_state, self.photos, self.photos_per_rank = train_state, photos, photos_per_rank
         self.rows = dataset.rows("train")
         self.source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed)
-        self.size = photos_per_rank if dataset.photos is None else min(photos_per_rank, PROBE_PHOTOS)
+        self.measured_photos = photos_per_rank if dataset.photos is None else min(photos_per_rank, PROBE_PHOTOS)
 
     def activation_bytes(self) -> int:
-        """Return the memory that autograd keeps for the backward of one batch on a rank, without the weights."""
+        """Return the bytes that autograd stores for the backward pass of a batch on one rank, without the weights."""
         weights = {parameter.untyped_storage().data_ptr() for parameter in self.train_state.network.parameters()}
         storage_bytes: dict[int, int] = {}
 
@@ -48,21 +51,21 @@ class Probe:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor), self.train_state.autocast():
-            self.train_state.network.loss(self._batch(self.size))
-        return round(sum(storage_bytes.values()) / self.size * self.photos_per_rank)
+            self.train_state.network.loss(self._batch(self.measured_photos))
+        return round(sum(storage_bytes.values()) / self.measured_photos * self.photos_per_rank)
 
     def seconds_per_batch(self) -> float:
-        """Return the time of one batch, measured, or extrapolated from two smaller batches. This changes the weights.
+        """Return the seconds of a batch, measured, or extrapolated from two smaller batches. This changes the weights.
 
         A step takes some time per photo, and some time that does not depend on the number of photos, such as that for
         the weights of very many classes.
         """
-        if self.size == self.photos_per_rank:
-            return self._seconds_per_step(self.size)
-        smaller_size = self.size // 4
-        smaller, larger = self._seconds_per_step(smaller_size), self._seconds_per_step(self.size)
-        seconds_per_photo = max(0.0, (larger - smaller) / (self.size - smaller_size))
-        return larger + seconds_per_photo * (self.photos_per_rank - self.size)
+        if self.measured_photos == self.photos_per_rank:
+            return self._seconds_per_step(self.measured_photos)
+        fewer_photos = self.measured_photos // 4
+        smaller, larger = self._seconds_per_step(fewer_photos), self._seconds_per_step(self.measured_photos)
+        seconds_per_photo = max(0.0, (larger - smaller) / (self.measured_photos - fewer_photos))
+        return larger + seconds_per_photo * (self.photos_per_rank - self.measured_photos)
 
     def _seconds_per_step(self, size: int) -> float:
         """Return the shortest time of a step of `size` photos on a rank."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class BestEpoch:
-    """The epoch with the highest top-1 on the validation photos so far, and its weights if the run keeps the best."""
+    """The epoch with the highest top-1 on the validation photos so far, and its weights if the run keeps the best.
+
+    Before the first validation, top1 is -1 and epoch is 0.
+    """
 
     top1: float = -1.0
     epoch: int = 0
@@ -56,7 +59,7 @@ class Progress:
         return progress
 
     def save(self, checkpoints: Checkpoints, train_state: TrainState) -> None:
-        """Start to write a checkpoint."""
+        """Save a checkpoint, as `Checkpoints.save` does."""
         extra = {"history": self.history, "best": {"top1": self.best.top1, "epoch": self.best.epoch}}
         checkpoints.save(train_state, self.position, extra=extra, best_weights=self.best.weights)
 

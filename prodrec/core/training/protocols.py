@@ -31,8 +31,8 @@ class Losses(Protocol):
 class TopK(Protocol):
     """The result of `Network.top_k`.
 
-    classes:          best classes of every level by its name, int64 B×K, best first
-    attribute_scores: scores of the states of every attribute by its name, B×m
+    classes:          best classes of each level, by the name of the level, int64 B×K, best first
+    attribute_scores: scores of the states of each attribute, by the name of the attribute, B×m
     """
 
     @property
@@ -46,8 +46,8 @@ class Classifier(Protocol):
 
     shard:                  the rows of the weights that this rank stores; None if it stores all of them
     can_update_in_backward: whether `Network.update_in_backward` applies to it
-    describe:               one line on how the loss of so many rows is computed
-    buffer_bytes:           memory that the scores of so many rows take
+    describe:               returns in one line how the loss of `rows` rows is computed
+    buffer_bytes:           returns the memory in bytes that the scores of `rows` rows take
     """
 
     shard: Shard | None
@@ -61,10 +61,10 @@ class Classifier(Protocol):
 class Network(Protocol):
     """A network that can be trained. It returns losses and best classes, never the scores of all classes.
 
-    parameter_groups:   parameters by the part of the network; parts have their own learning rates
-    classifiers:        classifiers by name, the one of the deepest level last
-    shards:             parameters, by name, of which every rank stores other rows
-    update_in_backward: from now on, update the classifiers with `optimizer` while backward runs (fused update)
+    parameter_groups:   returns the parameters by part of the network; a part may have its own learning rate
+    classifiers:        returns the classifiers by name, that of the deepest level last
+    shards:             returns, by name, this rank's shard of every parameter whose rows are divided among the ranks
+    update_in_backward: makes every later backward pass update the classifiers with `optimizer` (fused update)
 
     The other methods are those of nn.Module.
     """

@@ -1,11 +1,13 @@
-"""The run directory: everything that is needed to resume training, to score and to deploy, without the dataset.
+"""The run directory: what is needed to score and to deploy without the dataset, and to resume training with it.
 
-    run.json            header, family, settings, precision ("arithmetic"), result, status
+    run.json            header, family, status, identity, settings ("recipe"), precision ("arithmetic"), word vectors,
+                        form of the inputs, tokenizer, result
     catalogue.json      levels, attributes and their states
     classes/            names and parents of the classes of every level, and train_images.npy of the leaves
     vocabulary.tsv      words of the titles, in the order of their ids
     model.safetensors   weights of the finished run
     history.csv         a row per epoch
+    tensorboard/        the same values, if TensorBoard is installed
     checkpoints/        during training only
 
 This module opens runs, and `write_run.py` creates and finishes them.
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.titles.vocabulary import Vocabulary
 
 HEADER_KEYS = ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "inputs", "made_from")
-"""Keys of run.json besides those of every header."""
+"""Keys that `open_run` requires in run.json."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,12 +92,15 @@ class Run:
 
     @property
     def dataset_fingerprint(self) -> str:
-        """Fingerprint of the dataset of the training."""
+        """Fingerprint of the dataset that the run is trained on."""
         return str(self.header["made_from"]["dataset"])
 
     @property
     def stored_side(self) -> int | None:
-        """Shorter side in pixels to which the dataset resized its photos, or None if it left them as they were."""
+        """Shorter side in pixels to which the dataset resized its photos, or None if it uses the original files.
+
+        Only for runs that were trained on photos.
+        """
         photos = self.header["inputs"]["photos"]
         return None if photos["in_place"] else int(photos["size"])
 
@@ -158,7 +163,7 @@ def open_run(path: Path) -> Run:
 def finished_runs(directory: Path) -> list[Run]:
     """Return the finished runs in `directory`, sorted by name. Raise NotFound if there is none.
 
-    Print a warning for a damaged run.
+    A damaged run is skipped with a warning.
     """
     paths = sorted(p.parent for p in Path(directory).glob("*/run.json") if not p.parent.name.endswith(".previous"))
     runs = []
@@ -168,7 +173,8 @@ def finished_runs(directory: Path) -> list[Run]:
         except BadArtefact as error:
             console.warn(f"{error} It is skipped.")
             continue
-        runs += [run] if run.finished else []
+        if run.finished:
+            runs.append(run)
     if not runs:
         raise NotFound(f"{directory} contains no finished run; make one with `prodrec train sicot`.")
     return runs

@@ -6,9 +6,12 @@ import math
 
 from prodrec.core.training.config import TrainingConfig
 
+ROUNDING = 1e-9
+"""Larger than the rounding errors of numbers of epochs and steps: 1.1 epochs of 10 steps are 11 steps and not 12."""
+
 
 def count_steps_per_epoch(config: TrainingConfig, batches_per_epoch: int) -> int:
-    """Return the number of steps of a whole epoch. The last one may have fewer batches than `accumulate`."""
+    """Return the number of steps of a whole epoch. Its last step may have fewer batches than `accumulate`."""
     return math.ceil(batches_per_epoch / config.accumulate)
 
 
@@ -16,7 +19,7 @@ def count_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
     """Return the number of steps of the whole training, which may end with a fraction of an epoch."""
     whole_epochs, fraction = divmod(config.epochs, 1)
     steps_per_epoch = count_steps_per_epoch(config, batches_per_epoch)
-    return int(whole_epochs) * steps_per_epoch + math.ceil(fraction * steps_per_epoch - 1e-9)
+    return int(whole_epochs) * steps_per_epoch + math.ceil(fraction * steps_per_epoch - ROUNDING)
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -28,7 +31,7 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     if epochs_done < config.warmup_epochs:
         return config.lr * (step + 1) / math.ceil(config.warmup_epochs * steps_per_epoch)
     if config.schedule == "step":
-        return float(config.lr * config.decay_factor ** math.floor(epochs_done / config.decay_every + 1e-9))
+        return float(config.lr * config.decay_factor ** math.floor(epochs_done / config.decay_every + ROUNDING))
     if config.schedule == "cosine":
         share = (epochs_done - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
         return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

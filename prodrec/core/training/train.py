@@ -34,7 +34,8 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
     """Train on the training photos of `dataset`, from the newest checkpoint of the run, and return the finished run.
 
     Raise Interrupted after Ctrl-C or SIGTERM, as soon as a checkpoint is complete; LostContact if another rank is gone;
-    RunLocked if another job trains this run; ProdrecError if the loss is not finite, or if there is no photo.
+    RunLocked if another job trains this run; Mismatch or BadArtefact if its checkpoints cannot be loaded;
+    ProdrecError if the loss is not finite, a file cannot be written, or the dataset has no training photo.
     """
     config, command = train_state.config, resume_command(run.family, dataset.path, run.path)
     with (
@@ -77,11 +78,11 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
                         write_history(run.path, progress.history)
                     console.info(epoch_message(row))
 
-                stops = stop.is_agreed(step)
-                if step.ends_epoch or stops or "save" in step.flags:
+                is_stopping = stop.is_agreed(step)
+                if step.ends_epoch or is_stopping or "save" in step.flags:
                     progress.save(checkpoints, train_state)
 
-                if stops and step.step < last_step:
+                if is_stopping and step.step < last_step:
                     checkpoints.wait()
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {last_step:,}; everything up to there is saved. "

@@ -18,9 +18,9 @@ from prodrec.core.training.protocols import Network
 
 @dataclass
 class TrainState:
-    """A network in training, and everything that changes with its weights. A checkpoint saves the tensors of it.
+    """A network in training, with its optimizer, moving average and settings. A checkpoint saves the tensors.
 
-    average: the moving average of the network, or None
+    average: the moving average of the weights, or None if `ema` is off
     """
 
     network: Network
@@ -51,9 +51,9 @@ def make_train_state(
 ) -> TrainState:
     """Move the network to `device` and return it with its optimizer and moving average.
 
-    network:   a part with learning rate 0 becomes frozen
+    network:   its parts with learning rate 0 are frozen
     pixels:    pixels of a photo, from which the precision is chosen
-    precision: that of the run that is resumed, which keeps it
+    precision: precision of the run that is resumed; None chooses one
 
     Raise ProdrecError if every part of the network is frozen.
     """
@@ -72,7 +72,7 @@ def make_train_state(
 
 
 def reason_against_fused_update(config: TrainingConfig) -> str | None:
-    """Return which setting excludes that any classifier is updated within backward, or None if none does."""
+    """Return why the settings do not allow updating classifiers within backward, or None if they allow it."""
     if config.fused_update == "no":
         return "fused_update=no"
     if config.clip_norm is not None:
@@ -81,7 +81,7 @@ def reason_against_fused_update(config: TrainingConfig) -> str | None:
 
 
 def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Return one group for every part and kind of weight decay. Biases and norms (one dimension) have no decay.
+    """Return the groups of every part: one with weight decay, and one without it for biases and norms (one dimension).
 
     The learning rate of a group is `scale` times that of the schedule.
     """
@@ -104,10 +104,10 @@ def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str
 
 
 def _make_optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
-    """Return the optimizer with torch's fused kernels.
+    """Return the optimizer with torch's fused kernels, also for fused_update=no.
 
-    fused_update=no keeps these kernels: torch's other ones round differently (by 1e-6 after 20 steps of SGD), whereas
-    these give the same bits as the updates within backward, which use them too.
+    They give the same bits as the updates within backward, which use them too. torch's other kernels round differently
+    (by 1e-6 after 20 steps of SGD).
     """
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class TrainingBatches:
-    """The training batches of a dataset, on the device of `train_state`. Raises ProdrecError if there is no photo."""
+    """The training batches of a dataset, on the device of `train_state`.
+
+    per_epoch: number of batches of an epoch
+
+    Raise ProdrecError if the dataset has no training photo.
+    """
 
     def __init__(self, dataset: Dataset, photos: PhotoConfig, train_state: TrainState, *, workers: int) -> None:
         self.dataset, self.photos, self.train_state, self.workers = dataset, photos, train_state, workers

@@ -2,7 +2,7 @@
 
 On several ranks, each counts its shard of every batch, and the counts are summed.
 
-Shapes: B rows of a batch, K best classes, m states of an attribute.
+Shapes: B rows of a batch, L levels, A attributes, K best classes, m states of an attribute.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Validation:
 
     top1:   accuracy over photos at the deepest level that the network predicts
     macc:   mean accuracy over the classes of this level that have photos
-    others: top-1 of every other task, `level NAME` or `attribute NAME`
+    others: top-1 of every other task, by `level NAME` or `attribute NAME`
 
     For a network that predicts attributes alone, top1 and macc are means over the attributes. An attribute without
     labels on the validation photos is ignored.

@@ -33,25 +33,25 @@ TYPE_NAMES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
-"""Names of the format for torch's types, in the order in which `save_file` writes them: large items first, so that each
-tensor starts at a multiple of its item size."""
+"""Names of the format for torch's types, in the order in which `save_file` writes them. Large items come first; each
+tensor therefore starts at a multiple of its item size."""
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> None:
     """Write `weights` to `path` and flush them to the disk. All ranks must call this.
 
-    shards: the shards of this rank, by name, of weights of which it has only some rows
+    shards: by name, this rank's shard of every weight whose rows are divided among the ranks
 
     The bytes do not depend on the number of ranks, and equal those of `save_file`. Raise ProdrecError on all ranks if
     one of them cannot write.
     """
-    header, offsets = _layout(weights, shards)
-    _run_on_all(path, lambda: path.write_bytes(header) if dist.is_main() else None)
+    prefix, offsets = _layout(weights, shards)
+    _run_on_all(path, lambda: path.write_bytes(prefix) if dist.is_main() else None)
     _run_on_all(path, lambda: _write_rows(path, weights, shards, offsets))
 
 
 def _layout(weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> tuple[bytes, dict[str, int]]:
-    """Return the bytes in front of the tensors, and the offset of each tensor in the file."""
+    """Return the bytes before the tensors, and the offset in bytes of each tensor from the start of the file."""
     from prodrec.core.training.shards import global_shape
 
     types = list(TYPE_NAMES)
@@ -62,10 +62,10 @@ def _layout(weights: Mapping[str, Tensor], shards: Mapping[str, dist.Shard]) -> 
         shape = global_shape(weights[name], shards.get(name))
         begin, end = end, end + shape.numel() * weights[name].element_size()
         header[name] = {"dtype": TYPE_NAMES[type_of[name]], "shape": list(shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    start = len(text).to_bytes(8, "little") + text
-    return start, {name: len(start) + entry["data_offsets"][0] for name, entry in header.items()}
+    header_json = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    header_json += b" " * (-len(header_json) % 8)
+    prefix = len(header_json).to_bytes(8, "little") + header_json
+    return prefix, {name: len(prefix) + entry["data_offsets"][0] for name, entry in header.items()}
 
 
 def _write_rows(

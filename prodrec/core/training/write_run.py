@@ -114,7 +114,7 @@ def _previous(path: Path) -> Path:
 
 
 def _describe_inputs(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Return how the dataset stored its photos, or the length of its feature vectors: others are prepared alike."""
+    """Return the form of the photos or the length of the feature vectors that the network expects."""
     if dataset.feature_width is not None:
         return {"features": {"width": dataset.feature_width}}
     return {"photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")}}
@@ -135,7 +135,7 @@ def finish_run(
 ) -> Run:
     """Write the weights, set the status to "finished" and remove what is no longer needed. Return the finished run.
 
-    All ranks must call this. shards: the shards of this rank, by name, of weights of which it has only some rows.
+    All ranks must call this. shards: by name, this rank's shard of every weight whose rows are divided among the ranks
     """
     partial = run.path / ".model.safetensors.partial"  # one name for all ranks, which write the file together
     write_weights(partial, weights, shards or {})

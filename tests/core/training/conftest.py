@@ -37,7 +37,7 @@ class TinyTopK:
 
 
 class TinyNetwork(nn.Module):
-    """One convolution with batch norm and dropout (so that state and random numbers matter), one linear layer."""
+    """A convolution and a linear layer, with batch norm, which has buffers, and dropout, which needs random numbers."""
 
     def __init__(self, classes: int, leaf: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back on any number of ranks, damaged ones are passed over, others' are refused."""
+"""Checkpoints load on any number of ranks. Damaged ones are skipped, and those of another run are refused."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def assert_filled(train_state: TrainState, best: dict[str, torch.Tensor], number
 
 
 def save(place: Path, step: int, train_state: TrainState | None = None, *, run: str = "me") -> None:
+    """Save a checkpoint of `step` with the values for the number `step`."""
     train_state = train_state or new_train_state()
     best = fill(train_state, step)
     checkpoints = Checkpoints(place, run=run)
@@ -88,14 +89,14 @@ def save(place: Path, step: int, train_state: TrainState | None = None, *, run: 
     checkpoints.wait()
 
 
-def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_tensors_position_and_values(tmp_path: Path) -> None:
     train_state, position = new_train_state(), Position(epoch=1, batch=2, step=9, sums={"loss": 0.1 + 0.2}, count=2)
     best = fill(train_state, 1)
     checkpoints = Checkpoints(tmp_path / "checkpoints", run="me")
     assert checkpoints.load(new_train_state()) is None and not has_checkpoint(tmp_path / "checkpoints")
     extra = {"history": [{"loss": 1 / 3, "top1": None}]}
     checkpoints.save(train_state, position, extra=extra, best_weights=best)
-    fill(train_state, 2)  # training goes on while the files are written
+    fill(train_state, 2)  # training continues while the files are written
     checkpoints.wait()
 
     fresh = new_train_state()
@@ -111,11 +112,11 @@ def test_all_that_training_needs_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_state_that_exists_from_the_start_changes_no_step(optimizer: str) -> None:
-    def train(*, begin: bool) -> list[torch.Tensor]:
+def test_initial_optimizer_state_changes_no_step(optimizer: str) -> None:
+    def train(*, initialize: bool) -> list[torch.Tensor]:
         torch.manual_seed(0)
         train_state = new_train_state(optimizer=optimizer, ema=0.0, lr=0.1)
-        if begin:
+        if initialize:
             checkpoint_tensors(train_state, {})
         for _ in range(4):
             for parameter in train_state.network.parameters():
@@ -123,11 +124,11 @@ def test_state_that_exists_from_the_start_changes_no_step(optimizer: str) -> Non
             train_state.optimizer.step()
         return list(train_state.network.parameters())
 
-    assert all(torch.equal(a, b) for a, b in zip(train(begin=False), train(begin=True), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(train(initialize=False), train(initialize=True), strict=True))
 
 
 def test_a_parameter_may_wait_for_its_first_gradient() -> None:
-    """As one of the titles does; torch's fused SGD fails where only some momenta exist (2.15)."""
+    """A parameter of the titles does. torch's fused SGD (2.15) fails if only some parameters have momentum."""
     train_state = new_train_state(ema=0.0)
     plain = {name: p.detach().clone().requires_grad_() for name, p in train_state.network.named_parameters()}  # type: ignore[attr-defined]
     oracle = torch.optim.SGD([{"params": [p], "weight_decay": 1e-4 * (p.ndim > 1)} for p in plain.values()], 0.1, 0.9)
@@ -167,7 +168,7 @@ def read_on_three(place: Path) -> list[str]:
     return [*messages, *sorted(path.name for path in (place / "three").iterdir())]
 
 
-def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path, on_ranks: Any) -> None:
+def test_any_number_of_ranks_loads_the_checkpoint_of_any_other(tmp_path: Path, on_ranks: Any) -> None:
     save(tmp_path / "one", 1)
     on_ranks(2, write_on_two, tmp_path)
     for message, interrupted, *left in on_ranks(3, read_on_three, tmp_path):
@@ -183,10 +184,10 @@ def test_any_number_of_ranks_goes_on_with_the_state_of_any_other(tmp_path: Path,
     assert header["ranks"] == 3 and header["made_by"]["torch"] == torch.__version__
 
 
-# --- what goes wrong
+# --- errors
 
 
-def cut_short(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
@@ -210,7 +211,7 @@ def set_trap(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("__0_0.distcp", cut_short),
+        ("__0_0.distcp", truncate),
         ("__0_0.distcp", remove),
         (".metadata", remove),
         (".metadata", garble),
@@ -219,7 +220,7 @@ def set_trap(path: Path) -> None:
         ("checkpoint.json", garble),
     ],
 )
-def test_a_damaged_one_is_passed_over(
+def test_a_damaged_checkpoint_is_skipped(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, damage: Any
 ) -> None:
     for step in (1, 2, 3):
@@ -235,11 +236,11 @@ def test_a_damaged_one_is_passed_over(
     assert (
         len(messages) == 1 and "step-00000003 does not load (" in messages[0] and "trying the one before" in messages[0]
     )
-    save(tmp_path, 3)  # training gets there again
+    save(tmp_path, 3)  # training reaches this step again
     assert Checkpoints(tmp_path, run="me").load(train_state).position.step == 3  # type: ignore[union-attr]
 
 
-def test_a_damaged_one_of_a_later_step_does_not_take_the_place_of_a_good_one(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_of_a_later_step_is_removed_before_an_intact_one(tmp_path: Path) -> None:
     for step in (1, 2, 9):
         save(tmp_path, step)
     remove(tmp_path / "step-00000009/.metadata")
@@ -249,7 +250,7 @@ def test_a_damaged_one_of_a_later_step_does_not_take_the_place_of_a_good_one(tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 
 
-def test_none_that_loads_is_told_with_the_versions_of_torch(tmp_path: Path) -> None:
+def test_the_error_of_no_readable_checkpoint_names_the_versions_of_torch(tmp_path: Path) -> None:
     for step in (1, 2):
         save(tmp_path, step)
         remove(tmp_path / f"step-{step:08d}/.metadata")
@@ -271,7 +272,7 @@ def test_another_network_or_another_run_is_refused(tmp_path: Path, capsys: pytes
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Files beyond a kilobyte cannot be written."""
+    """Limit the size of files to a kilobyte."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -280,13 +281,13 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("room", [0, 2**40])
-def test_a_full_disk_is_told_and_the_one_before_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+@pytest.mark.parametrize("free_memory", [0, 2**40])
+def test_a_full_disk_is_an_error_and_the_checkpoint_before_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_memory: int
 ) -> None:
-    """In the background, and, without room for a copy, at once."""
-    monkeypatch.setattr(memory, "available", lambda: room)
-    (tmp_path / ".step-00000000.partial").mkdir()  # of a process that was killed
+    """Checkpoints are written in the background, or at once if there is no memory for a copy."""
+    monkeypatch.setattr(memory, "available", lambda: free_memory)
+    (tmp_path / ".step-00000000.partial").mkdir()  # left by a process that was killed
     train_state = new_train_state()
     checkpoints = Checkpoints(tmp_path, run="me")
     assert checkpoints.load(train_state) is None and not list(tmp_path.iterdir())
@@ -294,7 +295,7 @@ def test_a_full_disk_is_told_and_the_one_before_stands(
         save(tmp_path, 1)
     save(tmp_path, 2)
     with full_disk():
-        if room:
+        if free_memory:
             checkpoints.save(train_state, Position(step=3), extra={})
         with pytest.raises(
             ProdrecError, match=r"step-0000000\d could not be written \(.*\); the one before it is complete"

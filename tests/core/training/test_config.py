@@ -1,4 +1,4 @@
-"""Settings of training: the paper's recipe as defaults, and what cannot be."""
+"""Settings of training: the recipe of paper A as defaults, ranges, and contradictions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from prodrec.core.training.config import TrainingConfig
 
 def test_the_defaults_are_the_papers_recipe() -> None:
     """A §4.3: SGD, batch 256, learning rate 0.1, times 0.8 after every epoch."""
-    usual = TrainingConfig()
-    assert (usual.optimizer, usual.batch_size, usual.lr) == ("sgd", 256, 0.1)
-    assert (usual.schedule, usual.decay_factor, usual.decay_every) == ("step", 0.8, 1.0)
+    config = TrainingConfig()
+    assert (config.optimizer, config.batch_size, config.lr) == ("sgd", 256, 0.1)
+    assert (config.schedule, config.decay_factor, config.decay_every) == ("step", 0.8, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_defaults_are_the_papers_recipe() -> None:
         ("seed", 2**63),
     ],
 )
-def test_what_cannot_be(key: str, value: Any) -> None:
+def test_values_out_of_range_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ValueError) as caught:
         TrainingConfig(**{key: value})
     assert str(caught.value).startswith(f"{key}={value}") and str(caught.value).endswith(".")
@@ -48,17 +48,17 @@ def test_what_cannot_be(key: str, value: Any) -> None:
         ("seed", 2**63 - 1),
     ],
 )
-def test_the_bounds_themselves_can_be(key: str, value: Any) -> None:
+def test_values_at_the_bounds_are_accepted(key: str, value: Any) -> None:
     assert getattr(TrainingConfig(**{key: value}), key) == value
 
 
 @pytest.mark.parametrize(("rule", "rate"), [("linear", 0.4), ("sqrt", 0.2), ("none", 0.1)])
-def test_a_scaled_batch_is_plain_batch_size_and_lr_of_so_many_ranks(rule: Any, rate: float) -> None:
+def test_scale_batch_becomes_batch_size_and_lr_for_the_number_of_ranks(rule: Any, rate: float) -> None:
     scaled = TrainingConfig(batch_size=8, lr=0.1, scale_batch=True, lr_rule=rule).on_ranks(4)
     assert scaled == TrainingConfig(batch_size=32, lr=rate)
-    assert scaled.on_ranks(2) is scaled, "it stays when others go on with it"
+    assert scaled.on_ranks(2) is scaled, "a run keeps it on another number of ranks"
 
 
-def test_a_rule_of_scaling_without_scaling_is_refused() -> None:
+def test_lr_rule_without_scale_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="lr_rule=sqrt does nothing here; set scale_batch=true too"):
         TrainingConfig(lr_rule="sqrt")

@@ -29,7 +29,7 @@ ROWS = 5
 
 
 class Divided(nn.Module):
-    """Σ (w · x)² + Σ (v_r · x)² over all rows: w is replicated, and every rank stores other rows of V."""
+    """The loss Σ (w · x)² + Σ (v_r · x)² over all rows: w is replicated, the rows of V are divided among the ranks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Divided(nn.Module):
 
 
 def batch_of(seed: int) -> Batch:
-    """This rank's rows of a drawn batch."""
+    """Return this rank's rows of a random batch."""
     torch.manual_seed(seed)
     inputs = torch.randn(ROWS, 3, dtype=torch.float64)[dist.shard_slice(ROWS)]
     nothing = torch.zeros(len(inputs), 1)
@@ -59,7 +59,7 @@ def batch_of(seed: int) -> Batch:
 
 
 def gradients(largest: float) -> dict[str, Any]:
-    """Two batches accumulated, clipped; once more for what DDP does when its buckets are rebuilt."""
+    """Return clipped gradients of two accumulated batches. A first round makes DDP rebuild its buckets."""
     network = Divided()
     loss = DataParallelLoss(network, compiled=False)  # type: ignore[arg-type]
     for start in (0, 2):
@@ -85,29 +85,29 @@ def random_numbers() -> list[list[float]]:
     return numbers
 
 
-def validated(place: Path) -> dict[str, float] | None:
+def validation_columns(place: Path) -> dict[str, float] | None:
     data = open_dataset(place)
     torch.manual_seed(3)
     network = TinyNetwork(len(data.taxonomy.leaves), data.taxonomy.leaf_level)
-    left_one = len(data.rows("validation")) - 1  # the last batch has one row, and ranks that have none
-    train_state = make_train_state(network, replace(TRAINING, batch_size=left_one), torch.device("cpu"))
+    all_but_one = len(data.rows("validation")) - 1  # the last batch has one row, so some ranks have none
+    train_state = make_train_state(network, replace(TRAINING, batch_size=all_but_one), torch.device("cpu"))
     validation = validate(train_state, data, PHOTOS, workers=0)
     return None if validation is None else validation.as_columns()
 
 
-def everything(place: Path) -> dict[str, Any]:
+def compute_all(place: Path) -> dict[str, Any]:
     return {
         "free": gradients(1e9),
         "clipped": gradients(0.1),
         "random": random_numbers(),
-        "validated": validated(place),
+        "validated": validation_columns(place),
     }
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_equal_one_process(ranks: int, on_ranks: Callable[..., list[Any]], prepared: Dataset) -> None:
-    alone = everything(prepared.path)
-    results = on_ranks(ranks, everything, prepared.path)
+    alone = compute_all(prepared.path)
+    results = on_ranks(ranks, compute_all, prepared.path)
     for result in results:
         for name in ("free", "clipped"):
             for part in ("alike", "divided"):

@@ -1,4 +1,4 @@
-"""Two trainings never share a run directory; a killed one leaves it free."""
+"""Two trainings never share a run directory, and a killed one does not lock it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_directory_is_locked_until_its_process_ends_or_is_killed(tmp_path: Pat
 
 
 def try_to_lock(directory: Path) -> str:
-    """Return the error of locking a directory that another process has locked."""
+    """Return "locked" if this job can lock `directory`, otherwise the message of the error."""
     dist.barrier()
     try:
         with lock_run(directory):

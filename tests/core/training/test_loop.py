@@ -44,7 +44,7 @@ def test_steps_report_epochs_photos_and_means(prepared, new_train_state):
 
 
 def test_training_learns(prepared, new_train_state):
-    """The loss of the tiny network falls below that of predictions that are the shares of the classes."""
+    """The loss of the tiny network falls below the loss of predicting the shares of the classes."""
     steps = run_through(new_train_state(epochs=12, lr=0.2), prepared)
     share = prepared.train_images / prepared.train_images.sum()
     loss_of_shares = -(share[share > 0] * np.log(share[share > 0])).sum()
@@ -52,7 +52,7 @@ def test_training_learns(prepared, new_train_state):
 
 
 def test_accumulated_batches_equal_one_big_batch(prepared, new_train_state):
-    """Without batch norm and dropout, two accumulated batches of equal size are one batch of twice the size."""
+    """Without batch norm and dropout, two accumulated batches of equal size equal one batch of twice the size."""
     rows = prepared.rows("train")[:32]
 
     def weights_after(size, accumulate):

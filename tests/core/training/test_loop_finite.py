@@ -1,4 +1,4 @@
-"""A loss that is not finite is reported on every rank before weights, momentum or moving average change."""
+"""A loss that is not finite raises an error on every rank before weights, momentum or moving average change."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Linear(nn.Module):
 
 
 def load_epoch(_epoch: int, skip: int) -> Iterator[Batch]:
-    """Yield this rank's rows of the batches. The fifth batch has a photo of NaN, which is on the last rank."""
+    """Yield this rank's rows of the batches. The fifth batch has a NaN, in a row of the last rank."""
     local = dist.shard_slice(ROWS)
     for number in range(skip, GOOD_BATCHES + 2):
         generator = torch.Generator().manual_seed(number)
@@ -76,8 +76,8 @@ def load_epoch(_epoch: int, skip: int) -> Iterator[Batch]:
         yield Batch(rows_B, inputs[local], labels_BL[local], empty, empty, global_size=ROWS)
 
 
-def tensors_of(train_state: TrainState) -> list[Tensor]:
-    """Return copies of everything that a step changes: weights, state of the optimizer, moving average."""
+def copy_tensors(train_state: TrainState) -> list[Tensor]:
+    """Return copies of all tensors that a step changes: weights, state of the optimizer, moving average."""
     assert isinstance(train_state.network, nn.Module) and train_state.average is not None
     optimizer_state = [value for state in train_state.optimizer.state.values() for value in state.values()]
     tensors = [*train_state.network.state_dict().values(), *optimizer_state, *train_state.average.state_dict().values()]
@@ -90,11 +90,11 @@ def train_until_the_error(name: str) -> dict[str, Any]:
     train_state = make_train_state(network, TrainingConfig(**settings), torch.device("cpu"))  # type: ignore[arg-type]
     steps = train_steps(train_state, load_epoch, batches_per_epoch=GOOD_BATCHES + 2, position=Position())
     losses = [next(steps).losses for _ in range(GOOD_BATCHES // train_state.config.accumulate)]
-    before = tensors_of(train_state)
+    before = copy_tensors(train_state)
     assert any(tensor.abs().sum() > 0 for tensor in before)
     with pytest.raises(ProdrecError) as caught:
         next(steps)
-    after = tensors_of(train_state)
+    after = copy_tensors(train_state)
     unchanged = len(before) == len(after) and all(map(torch.equal, before, after))
     return {"losses": losses, "error": str(caught.value), "unchanged": unchanged, "fused": network.is_fused}
 

@@ -1,4 +1,4 @@
-"""The plan: its counts equal those of the network, and measured sizes grow with the batch and the photos."""
+"""The counts of a plan equal those of the network, and measured memory grows with the batch and the photos."""
 
 from __future__ import annotations
 

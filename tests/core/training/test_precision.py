@@ -1,4 +1,4 @@
-"""Number type and memory layout: as set, chosen by the size of the photos, and as they are saved in a run."""
+"""Number type and memory layout: set by the user, chosen by the size of the photos, and saved in a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run directory: complete, movable, never lost."""
+"""The run directory is complete and can be moved, and no run is lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_fingerprint_follows_recipe_and_weights(new_run):
     assert one.identity == other.identity and one.fingerprint != other.fingerprint
 
 
-def test_a_run_in_place_is_refused_with_what_to_do(new_run):
+def test_an_existing_run_is_refused_with_the_remedy(new_run):
     run = new_run("first")
     with pytest.raises(OutputExists, match="unfinished run; add --resume"):
         new_run("first")
@@ -62,7 +62,7 @@ def test_force_keeps_the_finished_run_until_the_new_one_is_finished(new_run, tmp
         finished_runs(tmp_path)
     finish_run(new, {"w": torch.ones(1)}, {})
     assert not (tmp_path / "first.previous").exists()
-    new.checkpoints.mkdir()  # as a kill between the last two steps leaves it
+    new.checkpoints.mkdir()  # as after a kill between the last two steps
     remove_leftovers(new)
     assert not new.checkpoints.exists()
     assert [run.name for run in finished_runs(tmp_path)] == ["first"]

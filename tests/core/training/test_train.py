@@ -1,4 +1,4 @@
-"""Training a run: bit-equal after interruptions at any moment, history, what is kept."""
+"""Training a run: the same bits after an interruption at any moment, the history, and the weights that are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def weights_of(run):
 
 
 class PowerCut(BaseException):
-    """Ends training as kill -9 does: nothing is caught, nothing is saved on the way out."""
+    """Ends training as kill -9 does: no code catches it or saves anything."""
 
 
 @pytest.mark.parametrize("steps_until_cut", [1, 4, 7, 8, 9])

@@ -1,4 +1,4 @@
-"""A network made ready for training: groups of its optimizer, and when its classifiers are updated."""
+"""The parameter groups of the optimizer, and when classifiers are updated within backward."""
 
 from __future__ import annotations
 

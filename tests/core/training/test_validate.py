@@ -1,3 +1,5 @@
+"""Accuracies of the validation, compared with counts by hand, for levels and attributes."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ class KnownPredictions:
     states_of: dict[str, np.ndarray] = field(default_factory=dict)
 
     def eval(self) -> None:
-        """Do nothing: evaluation mode is the only one."""
+        """Do nothing: there is no other mode."""
 
     def top_k(self, batch: Batch, k: int) -> KnownPredictions.TopK:
         rows = batch.rows_B.numpy()
@@ -40,7 +42,7 @@ class KnownPredictions:
 
 
 @pytest.fixture
-def validate_predictions(prepared, new_train_state, monkeypatch):
+def validate_predictions(prepared, new_train_state):
     """Return a function that validates a network with known predictions."""
 
     def validate_known(network, dataset=prepared):
@@ -70,7 +72,7 @@ def test_without_validation_photos_nothing_is_validated(prepared, new_train_stat
     assert validate(new_train_state(), everything_trains, PHOTOS, workers=0) is None
 
 
-def test_the_deepest_level_leads_and_the_others_stand_beside(prepared, validate_predictions):
+def test_the_deepest_level_gives_top1_and_the_others_are_listed(prepared, validate_predictions):
     labels_NL = np.asarray(prepared.labels_NL, np.int64)
     rows = prepared.rows("validation")
     wrong_root = labels_NL[:, 0].copy()
@@ -95,12 +97,11 @@ def test_attributes_count_where_they_are_labelled(prepared, validate_predictions
     assert validation == Validation(
         pytest.approx(2 / 3), pytest.approx(3 / 4), {"attribute colour": pytest.approx(2 / 3)}
     )
-    nothing = replace(dataset, attributes_NA=np.zeros_like(states_NA))
-    assert validate_predictions(KnownPredictions({}, {"colour": predictions_N}), nothing) is None
+    unlabelled = replace(dataset, attributes_NA=np.zeros_like(states_NA))
+    assert validate_predictions(KnownPredictions({}, {"colour": predictions_N}), unlabelled) is None
     leaf, labels_N = prepared.taxonomy.leaf_level, np.asarray(prepared.labels_NL[:, -1], np.int64)
-    assert validate_predictions(KnownPredictions({leaf: labels_N}, {"colour": predictions_N}), nothing) == Validation(
-        1.0, 1.0
-    )  # no accuracy is no 0
+    predictions = KnownPredictions({leaf: labels_N}, {"colour": predictions_N})
+    assert validate_predictions(predictions, unlabelled) == Validation(1.0, 1.0)  # an unlabelled attribute is ignored
 
 
 def test_an_attribute_without_labels_does_not_lower_the_mean_of_the_others(prepared, validate_predictions):

@@ -1,4 +1,4 @@
-"""The weights of a run: the file that the format's own library writes, by any number of ranks; mapped from the disk."""
+"""The weights file equals that of the safetensors library for any number of ranks, and is mapped from the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = 7
 
 
 def all_weights() -> dict[str, Tensor]:
-    """One of every kind, with a name in Chinese, a channels-last convolution, an empty one and a scalar."""
+    """Return tensors of every type: also with a Chinese name, channels-last, without elements, and a scalar."""
     torch.manual_seed(0)
     return {
         "heads.level:类目.classifier.weight": torch.randn(ROWS, 5),
@@ -54,7 +54,7 @@ def write_on_three(path: Path, cuts: list[int]) -> str:
     return ""
 
 
-def test_the_file_is_that_of_the_formats_own_library(tmp_path: Path, on_ranks: Any) -> None:
+def test_the_file_equals_that_of_the_library_of_the_format(tmp_path: Path, on_ranks: Any) -> None:
     save_file({name: tensor.contiguous() for name, tensor in all_weights().items()}, tmp_path / "expected")
     write_weights(tmp_path / "one", all_weights(), {})
     messages = on_ranks(3, write_on_three, tmp_path / "three", [0, 3, 3, 7])
@@ -78,7 +78,7 @@ def test_weights_are_mapped_and_not_read(tmp_path: Path) -> None:
 
 
 def anonymous_memory() -> int:
-    """Bytes of this process that are no pages of files."""
+    """Return the bytes of memory of this process that are not pages of files."""
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
     return int(lines["RssAnon"].split()[0]) * 1024
 
