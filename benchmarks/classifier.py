@@ -1,7 +1,7 @@
 """Time and memory of a training step of the last layer: prodrec against the usual implementations, on 1 and 2 ranks.
 
-    python benchmarks/classifier.py                        # 100,000 classes x 512, batch 256: about two minutes
-    python benchmarks/classifier.py --classes 1000000      # needs 15 GiB; about ten minutes
+    python benchmarks/classifier.py                              # 100,000 classes x 512, batch 256: about four minutes
+    python benchmarks/classifier.py --classes 1000000 --steps 3  # needs 15 GiB; about 20 minutes
     python benchmarks/classifier.py --device cuda --features 2048 --classes 1000000 --batch 1024
 
 A step computes the loss and the gradient of the features, and updates the weights by SGD with momentum and weight
