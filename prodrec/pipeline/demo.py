@@ -17,7 +17,7 @@ from typing import Any
 from prodrec.core.base import console
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 
-SETTINGS = "demo.toml"
+SETTINGS_FILE = "demo.toml"
 Setting = str | int | float | list[float]
 
 
@@ -25,7 +25,8 @@ Setting = str | int | float | list[float]
 class DemoPreset:
     """The catalogue that the demo draws, and the settings of training that it writes to demo.toml.
 
-    pixels: width and height of a photo
+    products, leaves: numbers of products and of leaves of the catalogue
+    pixels:           width and height of a photo
     """
 
     products: int
@@ -34,7 +35,7 @@ class DemoPreset:
     settings: dict[str, Setting]
 
 
-_SETTINGS: dict[str, Setting] = {
+COMMON_SETTINGS: dict[str, Setting] = {
     "backbone": "shufflenet_v2_x1_0",
     "weights": "none",
     "crop_area": [0.6, 1.0],
@@ -43,13 +44,28 @@ _SETTINGS: dict[str, Setting] = {
     "schedule": "cosine",
 }
 FULL = DemoPreset(
-    2400, 29, 96, {**_SETTINGS, "image_size": "64", "lr": 0.004, "batch_size": 64, "epochs": 16, "warmup_epochs": 1}
+    products=2400,
+    leaves=29,
+    pixels=96,
+    settings={
+        **COMMON_SETTINGS,
+        "image_size": "64",
+        "lr": 0.004,
+        "batch_size": 64,
+        "epochs": 16,
+        "warmup_epochs": 1,
+    },
 )
-QUICK = DemoPreset(120, 6, 48, {**_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4})
+QUICK = DemoPreset(
+    products=120,
+    leaves=6,
+    pixels=48,
+    settings={**COMMON_SETTINGS, "image_size": "32", "lr": 0.002, "batch_size": 16, "epochs": 4},
+)
 
 PREPARE = "prepare products.csv --images photos/ --size 64 --attributes colour,pattern,material"
 PRETRAIN = "pretrain-embeddings --deterministic --neighbours handbag --neighbours 运动鞋"
-TRAIN = (f"train visual --config {SETTINGS}", f"train sicot --config {SETTINGS}")
+TRAIN = (f"train visual --config {SETTINGS_FILE}", f"train sicot --config {SETTINGS_FILE}")
 SCORE = "score"
 REPORT = "report --by-head-tail --by-root --figures report/"
 STEPS = (PREPARE, PRETRAIN, *TRAIN, SCORE, REPORT)
@@ -58,6 +74,9 @@ STEPS = (PREPARE, PRETRAIN, *TRAIN, SCORE, REPORT)
 def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, Any]:
     """Run the demo in the directory `out` and return its counts, commands, seconds and accuracies.
 
+    quick: draw fewer products and train for a short time only
+    force: replace an earlier demo at `out`
+
     Raise OutputExists if `out` is taken, Interrupted after Ctrl-C, ProdrecError if a command fails.
     """
     from prodrec.demo.catalogue import draw_catalogue
@@ -65,13 +84,13 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
     out, preset = Path(out), QUICK if quick else FULL
     _create_directory(out, force=force)
     started = time.monotonic()
-    (out / SETTINGS).write_text(_settings_file(preset), "utf-8")
+    (out / SETTINGS_FILE).write_text(_settings_file(preset), "utf-8")
     drawn = draw_catalogue(out, products=preset.products, leaves=preset.leaves, size=preset.pixels)
     seconds = {"draw": round(time.monotonic() - started, 1)}
     console.print(
         f"Drew {out}/products.csv, {drawn.rows:,} products of {preset.leaves} leaves, and {out}/photos/.\n"
         f"As in a real catalogue, {sum(drawn.rejected.values())} rows are unusable, {drawn.duplicate_groups} photos "
-        f"occur twice, and a leaf has two parents.\n{out}/{SETTINGS} contains the settings of a small network."
+        f"occur twice, and a leaf has two parents.\n{out}/{SETTINGS_FILE} contains the settings of a small network."
     )
     for step in STEPS:
         step_started = time.monotonic()
@@ -79,7 +98,7 @@ def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, An
         seconds[step] = round(time.monotonic() - step_started, 1)
     seconds["all"] = round(time.monotonic() - started, 1)
     accuracies = _accuracies(out)
-    _print_end(out, accuracies, seconds["all"], quick=quick)
+    _print_summary(out, accuracies, seconds["all"], quick=quick)
     return {
         "demo": str(out),
         "quick": quick,
@@ -96,7 +115,7 @@ def _create_directory(out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out} is a file; give another place with --out.")
     if out.is_dir() and any(out.iterdir()):
-        if not (out / SETTINGS).is_file():
+        if not (out / SETTINGS_FILE).is_file():
             raise OutputExists(f"{out} is not empty and has no demo; give another place with --out.")
         if not force:
             raise OutputExists(f"{out} has a demo already; add --force to replace it, or give another --out.")
@@ -115,8 +134,8 @@ def _run(step: str, out: Path) -> None:
     console.print(f"\n$ prodrec {step}")
     sys.stdout.flush()
     sys.stderr.flush()
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    source = str(Path(__file__).resolve().parents[2])  # the directory that contains the package
+    path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]
     # With --json, standard output contains nothing but one JSON object.
     stdout = 2 if console.json_mode() else None
@@ -133,7 +152,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
     Ctrl-C reaches the command by itself, and SIGTERM is passed on; the command then saves a checkpoint and exits.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         while True:
             try:
@@ -141,7 +160,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             except KeyboardInterrupt:
                 continue
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _accuracies(out: Path) -> dict[str, dict[str, Any]]:
@@ -158,7 +177,7 @@ def _accuracies(out: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _print_end(out: Path, accuracies: dict[str, dict[str, Any]], seconds: float, *, quick: bool) -> None:
+def _print_summary(out: Path, accuracies: dict[str, dict[str, Any]], seconds: float, *, quick: bool) -> None:
     console.print(
         f"\nDone in {seconds:.0f} s. Titles were used in training only; both models were tested on photos alone."
     )
@@ -178,11 +197,11 @@ def _print_end(out: Path, accuracies: dict[str, dict[str, Any]], seconds: float,
         f"""
 This compares one run of each on a small drawn catalogue. README.md has results on real products.
 
-Go on by yourself: cd {out}
+Next steps: cd {out}
   report/                                            plots of the report
   dataset/long-tail.png                              training images of every leaf
   dataset/rejected.csv                               the rejected rows and the reasons
-  prodrec inspect dataset                            the dataset again
+  prodrec inspect dataset                            the summary of the dataset
   prodrec pretrain-embeddings --neighbours handbag   the words nearest to a word
   prodrec report --by-level --by-leaf                every level, every leaf
   prodrec train sicot --settings                     every setting; change them with --set KEY=VALUE --out runs/mine

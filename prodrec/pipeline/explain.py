@@ -125,7 +125,7 @@ def _draw(explanation: Explanation, picture: Path, *, force: bool) -> None:
         saliency.columns,
         picture,
         title=explanation.photo.name,
-        note=" · ".join(f"{target}: {first.name} {format_probability(first.confidence)}" for target, first in best),
+        note=" · ".join(f"{task}: {first.name} {format_probability(first.confidence)}" for task, first in best),
         force=force,
     )
     if missing_glyphs:

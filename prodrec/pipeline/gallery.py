@@ -22,14 +22,15 @@ def draw_gallery(
         dataset: directory of the dataset that was scored.
         out: picture to write: .png, .svg or .pdf.
         options: which photos to draw, and how many.
-        columns: photos in a row.
+        columns: photos in a row of the sheet.
         force: replace an existing picture.
 
     Raises:
+        NotFound: if there is no scores file, or the dataset does not exist.
         Mismatch: if the scores are of another dataset.
         BadArtefact: if the dataset has no photos, or fewer rows than the scores.
         OutputExists: if `out` exists and `force` is not set.
-        BadOption: if `scores` is None and there are several files.
+        BadOption: for another format of `out`, or if `scores` is None and there are several files.
     """
     from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.core.data.dataset import open_dataset
@@ -61,6 +62,7 @@ def draw_gallery(
 
 
 def _find_scores_file(scores: Path | None) -> Path:
+    """Return the scores file from its path, its name in `scores/`, or as the only file there."""
     if scores is not None:
         named = Path("scores") / f"{scores}.h5"
         return named if not scores.exists() and named.is_file() else scores

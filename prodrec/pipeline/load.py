@@ -23,8 +23,8 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
     Args:
         run: run directory, or the name of a run in `runs/`.
         device: auto, cpu, cuda or cuda:N.
-        titles: raise BadOption if the run was trained without titles.
-        saliency: raise BadOption if the run has no spatial attention.
+        titles: require a run that was trained with titles.
+        saliency: require a run with spatial attention.
 
     Raises:
         NotFound: if there is no such run.
@@ -61,8 +61,10 @@ def load_network(
 ) -> RecognitionNetwork:
     """Return the network of a finished run on `device`, in evaluation mode.
 
-    divided: each rank loads a shard of the classes of the deepest level. Raise BadArtefact if weights and recipe
-    differ.
+    channels_last: use the channels-last memory layout for convolutions
+    divided:       load only this rank's shard of the classes of the deepest level
+
+    Raise BadArtefact if the weights do not fit the recipe.
     """
     import torch
 

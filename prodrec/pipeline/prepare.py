@@ -107,7 +107,7 @@ def prepare_dataset(
     """Write the dataset directory `out` and return its dataset.json.
 
     Each of several ranks decodes a shard of the photos. Rank 0 does the rest. All ranks must see `out`.
-    See `prepare` for the arguments and errors; after an error `out` is as it was before.
+    See `prepare` for the arguments and errors. An error leaves `out` unchanged.
     """
     options = options or PrepareOptions()
     if features is not None:
@@ -140,6 +140,7 @@ def _prepare(
     *,
     force: bool,
 ) -> dict[str, Any]:
+    """Build the dataset on rank 0, write it as a whole, and return its dataset.json."""
     with new_directory(out, kind="dataset", force=force) as directory, TemporaryDirectory(dir=directory) as scratch:
         workspace = Workspace(directory, Path(scratch), decode_workers, tokenize_workers)
         contents = build(tables, source, workspace, options, tokenizer)
@@ -148,8 +149,8 @@ def _prepare(
 
 def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
     if options.inputs != "photos" and images is not None:
-        other = WITHOUT_PHOTOS[options.inputs]
-        raise BadOption(f"--images {images} and {other} exclude each other; omit one of them.")
+        option = WITHOUT_PHOTOS[options.inputs]
+        raise BadOption(f"--images {images} and {option} exclude each other; omit one of them.")
     if options.inputs != "photos" and not tables:
         raise BadOption(f"{WITHOUT_PHOTOS[options.inputs]} needs a table with the rows of the dataset.")
     if images is None and not tables:

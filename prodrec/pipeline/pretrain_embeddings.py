@@ -47,7 +47,7 @@ def pretrain_embeddings(
         subsample: words above this share of the text are subsampled; None is 0.001.
         seed: seed of the vectors; None is 1.
         workers: threads; None is one per core.
-        deterministic: train in one thread, which gives the same bits every time.
+        deterministic: train in one thread, which gives the same vectors every time, bit for bit.
         force: replace an existing file.
 
     Raises:
@@ -76,7 +76,9 @@ def pretrain_embeddings(
     options = {name: value for name, value in options.items() if value is not None}
     ignored = [f"--{name}" for name in TRAINING_ONLY if name in options]
     if source is not None and ignored:
-        raise BadOption(f"{', '.join(ignored)} can do nothing with --from; omit it, or train without --from.")
+        raise BadOption(
+            f"--from imports vectors, so {', '.join(ignored)} would do nothing; omit it, or train without --from."
+        )
     if isinstance(dataset, str | Path):
         dataset = open_dataset(Path(dataset))
     out = dataset.path / EMBEDDINGS_FILE if out is None else Path(out)

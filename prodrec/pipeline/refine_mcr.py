@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RefinementResult:
     """The refined score files.
 
-    refined: for each new file, the settings of the fit and the accuracy of every level before and after
+    refined:    for each new file, the settings of the fit and the accuracy of every level before and after
     up_to_date: refined files that existed already and were kept
     """
 
@@ -72,7 +72,7 @@ def refine_mcr(
         out: refined scores; by default `scores/NAME-mcr.h5`.
         fit: splits whose rows the weights are fitted on, joined by commas.
         lambda_: λ of the penalty; None chooses it by cross-validation.
-        k: categories of its own level in R_c, or all; None is 3, or as many as there are.
+        k: number of categories in R_c from c's own level, or all; None is 3, or all if the level has fewer.
         normaliser: level or related: the categories in the sum of eq. 2; see `prodrec refine-mcr --help`.
         penalty: identity shrinks the weights towards the raw scores, weights towards 0.
         levels: levels to refine, joined by commas; None is all that are scored.
@@ -104,11 +104,13 @@ def refine_mcr(
     )
     splits = split_list(fit)
     if weights is not None:
-        fitting = {"--lambda": lambda_ is not None, "--k": k is not None, "--save-weights": save_weights is not None}
-        fitting |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
-        fitting |= {"--fit": fit != "validation"}
-        if ignored := [option for option, is_set in fitting.items() if is_set]:
-            raise BadOption(f"--weights {weights}: nothing is fitted, so that {', '.join(ignored)} would do nothing.")
+        changed = {"--lambda": lambda_ is not None, "--k": k is not None, "--save-weights": save_weights is not None}
+        changed |= {"--normaliser": normaliser != "level", "--penalty": penalty != "identity"}
+        changed |= {"--fit": fit != "validation"}
+        if ignored := [option for option, is_set in changed.items() if is_set]:
+            raise BadOption(
+                f"--weights {weights}: nothing is fitted, so {', '.join(ignored)} would do nothing; omit it."
+            )
     out = None if out is None else Path(out)
     save_weights = None if save_weights is None else Path(save_weights)
     files = [scores] if isinstance(scores, str | Path) else list(scores or ())
@@ -136,7 +138,7 @@ def refine_mcr(
 def _find_groups(
     out: Path | None, save_weights: Path | None, settings: MCRSettings, fit_on: tuple[str, ...], *, force: bool
 ) -> tuple[list[list[Path]], list[Path]]:
-    """Return the files in `scores/` with several levels, one in a group, and the refined files that are up to date.
+    """Return a group of one file for each file in `scores/` with several levels, and the refined files up to date.
 
     Raise NotFound if there is nothing to refine, OutputExists if a file was refined from other scores or with other
     settings, BadOption if `out` or `save_weights` names one file for several results.

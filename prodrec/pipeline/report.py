@@ -43,14 +43,14 @@ def report(
         top: the k of top-k accuracies; None is 1, 3 and 5.
         by_head_tail: add head and tail; and many, medium and few training images.
         head_from: a leaf with at least this many training images is head.
-        many: a leaf with more training images than this has many.
-        few: a leaf with fewer training images than this has few.
+        many: a leaf with more training images than this counts as many.
+        few: a leaf with fewer training images than this counts as few.
         by_root: add every root, and the mean over roots.
         by_level: add every level of the category tree.
         hierarchy: add full paths, consistency of the levels, and the distance of mistakes.
         by_attribute: add every attribute.
-        by_leaf: add every leaf with test images.
-        mean: show runs of one recipe with different seeds as one column.
+        by_leaf: add every leaf with images in the split.
+        mean: combine runs of one recipe with different seeds into one column, mean ± standard deviation.
         csv: file for all estimates, one per line.
         markdown: file for a Markdown table.
         figures: directory for plots, as SVG and PNG.

@@ -28,7 +28,10 @@ for photos and activations."""
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """How photos are scored. Raise BadOption for values that contradict each other; see `score` for the fields."""
+    """How photos are scored; see `score` for the fields.
+
+    Raise BadOption for values that are out of range or contradict each other.
+    """
 
     top_k: int | None = None
     with_titles: bool = False
@@ -53,7 +56,7 @@ class ScoreOptions:
 class ScoringResult:
     """The score files.
 
-    scored: for each new file its path ("scores"), run, rows by split, seconds and photos per second
+    scored:     for each new file its path ("scores"), run, rows by split, seconds and photos per second
     up_to_date: files that existed already and were kept
     """
 
@@ -185,7 +188,10 @@ def _score_run(
 
 
 def _exceeds_gpu(run: Run, device: torch.device, options: ScoreOptions) -> bool:
-    """Return whether the weights are too large for the GPU of a rank. A CPU maps them from the file."""
+    """Return whether the weights are too large for the GPU of any rank. A CPU maps them from the file.
+
+    Return False where the classes cannot be divided: in one process, and for the scores of all classes.
+    """
     import torch
 
     if device.type != "cuda" or dist.world_size() == 1 or options.top_k is None:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
-    """Split `paths` into run directories and the dataset directory, in any order.
+    """Split `paths`, which may have any order, into run directories and the dataset directory.
 
-    A run may be given by its name in `runs/`. Raise NotFound, BadArtefact or BadOption.
+    A path may be the name of a run in `runs/`. The dataset is `dataset/` unless `paths` or the argument name another.
+    Raise NotFound, BadArtefact or BadOption.
     """
     runs = []
     for path in paths:
@@ -40,7 +41,7 @@ def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path]
 
 
 def find_run(path: Path) -> Path:
-    """Return the directory of one run from its path or its name in `runs/`. Raise as `find_inputs`."""
+    """Return the directory of a run from its path or its name in `runs/`. Raise the errors of `find_inputs`."""
     runs, _ = find_inputs([path], None)
     if not runs:
         raise BadOption(f"{path} is a dataset; expected a run directory, or the name of a run in runs/.")
@@ -77,17 +78,17 @@ def choose_targets(
         if not file.is_file() or force:
             targets.append((run.path, file))
             continue
-        stale = reason_out_of_date(file, run, data, splits=splits, top_k=top_k, with_titles=with_titles)
-        if stale:
-            raise OutputExists(f"{file} exists and {stale}; add --force to replace it, or give another --out.")
+        reason = reason_out_of_date(file, run, data, splits=splits, top_k=top_k, with_titles=with_titles)
+        if reason:
+            raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
         up_to_date.append(file)
     return targets, up_to_date
 
 
 def _runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:
-    """Return the finished runs in `runs/` that were trained on `data`; warn about the others.
+    """Return the finished runs in `runs/` that were trained on `data`, or with `other_dataset` on any dataset.
 
-    Raise NotFound or Mismatch if there is none.
+    Print a warning for every other run. Raise NotFound if no run is finished, Mismatch if none was trained on `data`.
     """
     from prodrec.core.training.run import finished_runs, open_run
 

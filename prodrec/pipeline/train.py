@@ -55,7 +55,9 @@ def train(
         NotFound, BadArtefact, Mismatch: if the dataset, the run or the embeddings are missing or do not fit.
         OutputExists: if `out` exists and neither `resume` nor `force` is set.
         RunLocked: if another process trains this run.
-        Interrupted: after Ctrl-C, once a checkpoint is written.
+        Interrupted: after Ctrl-C, as soon as a checkpoint is complete.
+        LostContact: if another rank is gone.
+        ProdrecError: if the loss is not finite, or a file cannot be written.
     """
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
@@ -106,8 +108,10 @@ def train_recipe(
 ) -> Run:
     """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
 
-    explicit: keys of the settings that the user chose. A chosen setting that the dataset cannot use raises BadOption.
-    If any was chosen, `resume` requires that the recipe equals that of the run. None means that all were chosen.
+    explicit: keys of the settings that the user has set. Raise BadOption if the dataset cannot use one of them.
+    resume:   continue the run at `out`. Unless `explicit` is empty, raise BadOption if its recipe is not `recipe`.
+
+    See `train` for the other arguments and errors.
     """
     from prodrec.core.base.device import choose_workers
     from prodrec.core.data.dataset import open_dataset
@@ -127,7 +131,7 @@ def train_recipe(
         if run.finished:
             console.info(f"{out} is finished already.")
             if dist.is_main():
-                remove_leftovers(run)  # the training may have been interrupted before it cleared up
+                remove_leftovers(run)  # the training may have been interrupted before it removed them
             return run
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
@@ -145,7 +149,10 @@ def plan_recipe(
     embeddings: Path | None = None,
     device: str = "auto",
 ) -> Plan:
-    """Return parameters, memory and time of training `recipe`, measured in a few steps; write nothing."""
+    """Return parameters, memory and time of training `recipe`, measured in a few steps. Write nothing.
+
+    See `train_recipe` for the arguments.
+    """
     import numpy as np
 
     from prodrec.core.data.dataset import open_dataset
@@ -159,7 +166,7 @@ def plan_recipe(
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
-        # A plan pretrains no word vectors; vectors of ones cost the same time and memory.
+        # A plan pretrains no word vectors: vectors of ones take the same time and memory.
         vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
     elif word_vectors := _load_word_vectors(recipe, data, embeddings):
         vectors_VE = word_vectors.vectors_VE
@@ -244,8 +251,8 @@ def _build_train_state(
 ) -> TrainState:
     """Return the network and its optimizer on the device, before the first step.
 
-    precision: that of a run that is resumed. Its weights come from a checkpoint, so no file
-    of pretrained weights is read.
+    precision: precision of the run that is resumed; None for a new run. The weights of a resumed run come from a
+               checkpoint, so no file of pretrained weights is read.
     """
     import torch
 
@@ -276,7 +283,7 @@ def _build_train_state(
 def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
     """Return the word vectors that the recipe starts from, or None if it uses none.
 
-    If the dataset has none yet, rank 0 pretrains them first.
+    If the dataset has none yet, rank 0 pretrains them first. Raise BadOption if `path` is set and the recipe uses none.
     """
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings

@@ -1,4 +1,4 @@
-"""`prodrec pretrain-embeddings` on the drawn catalogue: trained, imported, looked at, and refused."""
+"""`prodrec pretrain-embeddings` on the drawn catalogue: training, import, neighbours, and refusals."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def dataset(prepared: Path, tmp_path: Path) -> Path:
-    """A copy of one's own."""
+    """A copy of the dataset for one test."""
     return Path(shutil.copytree(prepared, tmp_path / "dataset"))
 
 
-def answer(result: Result) -> dict[str, Any]:
+def read_json(result: Result) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    content: dict[str, Any] = json.loads(result.stdout)
+    return content
 
 
-def test_trains_and_then_only_looks(dataset: Path) -> None:
-    first = answer(call("pretrain-embeddings", dataset, "--dimension", 16, "--epochs", 2, "--json"))
+def test_vectors_are_trained_once_and_then_read(dataset: Path) -> None:
+    first = read_json(call("pretrain-embeddings", dataset, "--dimension", 16, "--epochs", 2, "--json"))
     assert Path(first["embeddings"]) == dataset / "embeddings.h5"
     assert first["dimension"] == 16
     assert 0 < first["known"] <= first["words"]
     assert 0 < first["known_share_of_text"] <= 1
-    looked = call("pretrain-embeddings", dataset, "--neighbours", "Red", "--top", 3, "--json")
-    assert answer(looked)["fingerprint"] == first["fingerprint"]
-    assert len(answer(looked)["neighbours"]["Red"]) == 3
+    second = call("pretrain-embeddings", dataset, "--neighbours", "Red", "--top", 3, "--json")
+    assert read_json(second)["fingerprint"] == first["fingerprint"]
+    assert len(read_json(second)["neighbours"]["Red"]) == 3
     text = call("pretrain-embeddings", dataset, "--neighbours", "red").stdout
     assert "red: " in text
     assert "written" not in text
 
 
 def test_auto_epochs_make_words_differ(dataset: Path) -> None:
-    found = answer(call("pretrain-embeddings", dataset, "--neighbours", "red", "--deterministic", "--json"))
-    assert found["settings"]["epochs"] == 200
-    assert found["settings"]["workers"] == 1
-    assert found["neighbours"]["red"][-1][1] < 0.97  # ten epochs leave all of them above 0.99
+    summary = read_json(call("pretrain-embeddings", dataset, "--neighbours", "red", "--deterministic", "--json"))
+    assert summary["settings"]["epochs"] == 200
+    assert summary["settings"]["workers"] == 1
+    assert summary["neighbours"]["red"][-1][1] < 0.97  # ten epochs leave all of them above 0.99
 
 
-def test_imports_and_tells_what_was_found(dataset: Path, tmp_path: Path) -> None:
+def test_an_import_reports_how_words_were_matched(dataset: Path, tmp_path: Path) -> None:
     vectors = tmp_path / "some.vec"
     vectors.write_text("3 2\nred 1 2\nBLUE 3 4\nunheard 5 6\n")
     call("pretrain-embeddings", dataset, "--epochs", 1)
-    found = answer(call("pretrain-embeddings", dataset, "--from", vectors, "--force", "--json"))
-    assert (found["method"], found["dimension"], found["known"]) == ("imported text", 2, 2)
-    assert (found["settings"]["exact"], found["settings"]["other_spelling"]) == (1, 1)
-    said = call("pretrain-embeddings", dataset, "--neighbours", "red").stdout
-    assert "1 with the same spelling, 1 in another spelling" in said
-    assert "red: blue 0.98" in said
+    summary = read_json(call("pretrain-embeddings", dataset, "--from", vectors, "--force", "--json"))
+    assert (summary["method"], summary["dimension"], summary["known"]) == ("imported text", 2, 2)
+    assert (summary["settings"]["exact"], summary["settings"]["other_spelling"]) == (1, 1)
+    text = call("pretrain-embeddings", dataset, "--neighbours", "red").stdout
+    assert "1 with the same spelling, 1 in another spelling" in text
+    assert "red: blue 0.98" in text
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_imports_and_tells_what_was_found(dataset: Path, tmp_path: Path) -> None
         (["--epochs", "0"], "epochs=0 must be at least 1"),
         (["--method", "skipgram"], "did you mean skip-gram?"),
         (["--from", "absent.vec"], "absent.vec does not exist"),
-        (["--from", "absent.vec", "--epochs", "3"], "--epochs can do nothing with --from"),
+        (["--from", "absent.vec", "--epochs", "3"], "--from imports vectors, so --epochs would do nothing"),
         (["--deterministic", "--workers", "2"], "workers=2 contradicts deterministic"),
         (["--out", "."], "is a directory"),
         (["--neighbours", "yelow"], "did you mean yellow?"),
@@ -91,7 +91,7 @@ def test_refusals_are_one_sentence(dataset: Path, options: list[str], message: s
     assert not (dataset / "embeddings.h5").exists()
 
 
-def test_nothing_is_overwritten_and_strangers_are_refused(dataset: Path, drawn_dozen: DrawnCatalogue) -> None:
+def test_existing_vectors_and_those_of_another_dataset_are_refused(dataset: Path, drawn_dozen: DrawnCatalogue) -> None:
     assert call("pretrain-embeddings", dataset, "--epochs", 1).exit_code == 0
     again = call("pretrain-embeddings", dataset, "--epochs", 1)
     assert again.exit_code == 2
@@ -99,17 +99,17 @@ def test_nothing_is_overwritten_and_strangers_are_refused(dataset: Path, drawn_d
     other = dataset.parent / "other"
     assert call("prepare", drawn_dozen.table, "--images", drawn_dozen.photos, "--out", other).exit_code == 0
     shutil.copyfile(dataset / "embeddings.h5", other / "embeddings.h5")
-    strange = call("pretrain-embeddings", other, "--neighbours", "red")
-    assert strange.exit_code == 2
-    assert "another dataset" in strange.stderr
+    refused = call("pretrain-embeddings", other, "--neighbours", "red")
+    assert refused.exit_code == 2
+    assert "another dataset" in refused.stderr
 
 
 def test_a_dataset_without_titles_is_refused(drawn_dozen: DrawnCatalogue, tmp_path: Path) -> None:
     lines = [line.split(",") for line in drawn_dozen.table.read_text("utf-8").splitlines()]
     table = tmp_path / "products.csv"
     table.write_text("\n".join(",".join(line[:2] + line[3:6]) for line in lines) + "\n", "utf-8")
-    made = call("prepare", table, "--images", drawn_dozen.photos, "--out", tmp_path / "dataset")
-    assert made.exit_code == 0, made.output
+    prepare_result = call("prepare", table, "--images", drawn_dozen.photos, "--out", tmp_path / "dataset")
+    assert prepare_result.exit_code == 0, prepare_result.output
     result = call("pretrain-embeddings", tmp_path / "dataset")
     assert result.exit_code == 2
     assert "no titles" in result.stderr

@@ -51,7 +51,7 @@ class Shop:
         return path
 
     def products(self, leaves: Mapping[str, int], **more: str) -> list[dict[str, str]]:
-        """Return rows for the given number of products of every leaf (`Tops/Shirts` is a path); draw their photos."""
+        """Draw photos of some products of every leaf and return their rows. A leaf may be a path, as `Tops/Shirts`."""
         rows: list[dict[str, str]] = []
         for path, count in leaves.items():
             for i in range(count):
@@ -74,7 +74,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """An empty shop. The plot, which takes half of the time of so small a dataset, is omitted."""
+    """An empty shop. No plot is drawn, which would take half of the time for so small a dataset."""
     monkeypatch.setattr("prodrec.core.data.prepare.write.plot_long_tail", lambda *_, **__: None)
     (tmp_path / "photos").mkdir()
     return Shop(tmp_path)

@@ -1,4 +1,4 @@
-"""A loaded run recognises photos in every form, in batches and from several threads, and names what it cannot use."""
+"""A loaded run recognises photos in every form, in batches and from several threads. Errors name what it cannot use."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,9 +17,6 @@ from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import ATTRIBUTES, DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
-
-if TYPE_CHECKING:
-    pass
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -100,7 +96,7 @@ def test_photos_are_those_of_the_rows(drawn: DrawnCatalogue, prepared: Dataset) 
     assert prepared.photos.all_jpeg
 
 
-def test_vocabulary_is_of_the_training_titles(drawn: DrawnCatalogue, tmp_path: Path) -> None:
+def test_the_vocabulary_counts_training_titles_only(drawn: DrawnCatalogue, tmp_path: Path) -> None:
     options = PrepareOptions(drop_frequent=0, drop_rare=0)
     prepare_dataset([drawn.table], images=drawn.photos, out=tmp_path / "all", options=options, workers=1)
     dataset = open_dataset(tmp_path / "all")

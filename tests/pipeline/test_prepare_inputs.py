@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def product_rows(leaves: dict[str, int]) -> list[dict[str, str]]:
-    """Return the given number of products of every leaf, without an image column."""
+    """Return rows for some products of every leaf, without an image column."""
     names = [path for path, count in leaves.items() for _ in range(count)]
     return [{"id": f"p{i}", "title": f"red {name} {i}", "root": name[0], "leaf": name} for i, name in enumerate(names)]
 
@@ -80,7 +80,7 @@ def test_batches_give_vectors(shop: Shop, vectors: NDArray[np.float32]) -> None:
 
 
 def test_equal_vectors_are_duplicates(shop: Shop, vectors: NDArray[np.float32]) -> None:
-    """As equal photos are: in one split, and listed if their labels differ. Vectors are compared as float16."""
+    """Equal vectors are in one split, and listed if their labels differ, as photos are. float16 is compared."""
     vectors[11] = vectors[2] * np.float32(1 + 1e-6)
     vectors[19] = vectors[0]
     table = shop.table(product_rows({"ax": 12, "by": 8}))

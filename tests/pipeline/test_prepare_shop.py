@@ -1,4 +1,4 @@
-"""`prepare` as a whole: each test draws a small shop for one question."""
+"""`prepare` as a whole, on a small shop that each test draws."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_duplicates_are_listed_by_group(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 
 def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not depend on workers, chunks or paths, but on everything that a model can see."""
+    """The fingerprint depends on everything that a model can see, and not on workers, chunks or paths."""
     rows = shop.products({"A/a": 8, "A/b": 4}, colour="red")
     table = shop.table(rows)
     first = shop.prepare(table)
@@ -125,8 +125,8 @@ def test_conflicts_can_be_dropped(shop: Shop) -> None:
 
 
 def test_full_and_core_datasets(shop: Shop) -> None:
-    """Paper S §4.1: reject rare leaves, then rows without attributes, then drop rare attributes; leaves that become
-    rare by this stay."""
+    """Paper S §4.1: reject rare leaves, then rows without attributes, then rare attributes. Leaves that become rare by
+    this remain."""
     rows = shop.products({"a": 6, "b": 4, "c": 3}, colour="", sleeve="", brand="")
     for i in (0, 1, 6, 10):
         rows[i]["colour"] = "red"

@@ -1,4 +1,4 @@
-"""`pretrain_embeddings` writes its file once and leaves it alone when something is wrong."""
+"""`pretrain_embeddings` writes its file, and an error leaves an existing file unchanged."""
 
 from __future__ import annotations
 
@@ -56,4 +56,4 @@ def test_the_whole_step_writes_and_does_not_overwrite(titles: Any, tmp_path: Pat
     with pytest.raises(BadArtefact, match="contains no word vectors"):
         pretrain_embeddings(titles, out=out, source=Path(__file__), force=True)
     assert load_word_vectors(out).method == "imported text"
-    assert sorted(left.name for left in tmp_path.iterdir()) == ["e.h5", "v.vec"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.h5", "v.vec"]
