@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Networks this small only lose time to threads, above all on a busy machine."""
+    """Use one thread: several only slow down such small networks, above all on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -27,8 +27,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "prodrec", *arguments], capture_output=True, text=True, check=False)
 
 
-def test_help_is_there_at_once() -> None:
-    """The aim is 0.3 s on an idle machine; processor time is what a busy one can be asked for."""
+def test_help_is_printed_at_once() -> None:
+    """The aim is 0.3 s on an idle machine. Processor time is measured, which other processes affect less."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -51,13 +51,13 @@ finally:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "visual", "--settings"]])
-def test_what_asks_for_nothing_heavy_loads_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_settings_import_no_heavy_library(arguments: list[str]) -> None:
     result = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert not {"torch", "polars", "h5py", "gensim", "matplotlib", "scipy"} & set(result.stderr.split())
 
 
-def test_an_output_that_knows_no_chinese_gets_codes() -> None:
+def test_an_ascii_output_gets_escape_codes() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "prodrec", "train", "sicot", "--settings"]
     result = subprocess.run(command, capture_output=True, check=False, env=environment)
@@ -77,13 +77,13 @@ def test_no_such_command() -> None:
 
 
 def examples(text: str, name: str) -> list[str]:
-    """The command lines of `prodrec NAME` in a text: in backticks, or a line of their own."""
+    """Return the command lines of `prodrec NAME` in a text: in backticks, or on lines of their own."""
     pattern = rf"(?m)(?:`|^\s*(?:\$ )?|&& )prodrec ({name}(?: [^`\n]*)?)(?:`|$)"
     return re.findall(pattern, text.replace("\\\n", " "))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_it_does_with_an_example(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_has_a_summary_and_an_example(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     command = COMMANDS[name]
     first = command.help.split("\n\n")[0]
@@ -102,18 +102,18 @@ def documents() -> list[Path]:
     return [place for place in places if place.is_file()]
 
 
-def written() -> list[tuple[str, str, str]]:
-    """(where, command, command line) of every example in help texts and documents."""
+def documented_lines() -> list[tuple[str, str, str]]:
+    """Return place, command and command line of every example in help texts and documents."""
     texts = [(f"prodrec {name} --help", f"{c.help}\n{c.epilog or ''}") for name, c in COMMANDS.items()]
     texts += [(str(place.relative_to(ROOT)), place.read_text("utf-8")) for place in documents()]
     return [(where, name, line) for where, text in texts for name in COMMANDS for line in examples(text, name)]
 
 
-@pytest.mark.parametrize(("where", "name", "line"), written())
-def test_every_written_command_line_is_understood(where: str, name: str, line: str) -> None:
-    """Options exist and take these values; nothing is run."""
+@pytest.mark.parametrize(("where", "name", "line"), documented_lines())
+def test_every_documented_command_line_is_valid(where: str, name: str, line: str) -> None:
+    """The options exist and accept these values. The command is not run."""
     words = shlex.split(line, comments=True)[1:]
-    if words and "--help" not in words:  # the name alone may only be talked about
+    if words and "--help" not in words:  # a name alone may refer to the command in a sentence
         COMMANDS[name].make_context(name, words)
 
 
@@ -123,7 +123,7 @@ def test_every_command_is_documented(name: str) -> None:
         assert f"prodrec {name}" in (ROOT / place).read_text("utf-8"), f"{place} does not name `prodrec {name}`"
 
 
-def test_documents_name_no_command_that_is_not_there() -> None:
+def test_documents_name_existing_commands_only() -> None:
     for place in (ROOT / "README.md", ROOT / "CHANGELOG.md", *documents()):
         named = set(re.findall(r"`prodrec ([a-z][a-z-]+)", place.read_text("utf-8")))
         assert named <= set(COMMANDS), f"{place.name} names {', '.join(sorted(named - set(COMMANDS)))}"

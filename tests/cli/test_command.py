@@ -1,4 +1,4 @@
-"""What `@command` adds to every command: exit codes, one sentence for an error, JSON alone on standard output."""
+"""What `@command` adds to every command: exit codes, errors of one sentence, and only JSON on standard output."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_exit_codes(error: BaseException, code: int) -> None:
     assert "Traceback" not in result.output
 
 
-def test_success_is_silent_but_for_what_the_command_says() -> None:
+def test_a_successful_command_prints_its_result_only() -> None:
     result = call(lambda place, times: console.print(f"{place} {times}") or {"times": times}, "there", "--times", "3")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "there 3\n", "")
 
@@ -89,14 +89,14 @@ def test_a_message_is_one_line() -> None:
     assert result.stderr == f"error: {' '.join(message.split())}\n"
 
 
-def test_what_was_not_foreseen_is_named_and_says_how_to_see_more() -> None:
+def test_an_unexpected_error_is_named_with_the_option_for_its_traceback() -> None:
     result = call(raises(ZeroDivisionError("division\nby zero")))
     assert result.stderr == "error: ZeroDivisionError: division by zero (add --debug for the traceback)\n"
 
 
 @pytest.mark.parametrize("error", [BadTable("x"), KeyboardInterrupt(), ZeroDivisionError("x")])
 def test_debug_raises(error: BaseException) -> None:
-    if isinstance(error, KeyboardInterrupt):  # the runner takes it for an abort
+    if isinstance(error, KeyboardInterrupt):  # the runner converts it into an abort
         assert call(raises(error), "--debug").exit_code != 0
         return
     result = call(raises(error), "--debug")
@@ -104,7 +104,7 @@ def test_debug_raises(error: BaseException) -> None:
     assert result.exc_info is not None and result.exc_info[2] is not None
 
 
-def test_json_is_alone_on_standard_output() -> None:
+def test_standard_output_contains_only_the_json() -> None:
     def body(place: Path, times: int) -> dict[str, Any]:
         console.print("a result")
         console.warn("take care")
@@ -118,7 +118,7 @@ def test_json_is_alone_on_standard_output() -> None:
     assert again.stdout == "a result\n", "the next command prints text again"
 
 
-def test_json_of_an_error_is_nothing() -> None:
+def test_an_error_prints_no_json() -> None:
     result = call(raises(BadTable("x")), "--json")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "half of the result\nerror: x\n"

@@ -1,4 +1,4 @@
-"""Commands under torchrun, as real processes: who tells an error, how fast all end, what a signal does."""
+"""Commands under torchrun, as real processes: which rank prints an error, how fast all ranks end, and signals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 120.0
 
 
 class Ranks:
-    """`prodrec …` on two ranks, its output in a file."""
+    """A `prodrec` command on two ranks, with its output in a file."""
 
     def __init__(self, folder: Path, *words: object) -> None:
         folder.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ class Ranks:
             )
 
     def pid(self, rank: int) -> int:
-        """The process of a rank."""
+        """Return the process id of a rank."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for child in children:
             if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
@@ -45,14 +45,14 @@ class Ranks:
         raise AssertionError(f"no rank {rank}")
 
     def wait_for(self, file: Path, *, newer_than: int = 0) -> None:
-        """Until `file` is there, written after a time in nanoseconds."""
+        """Wait until `file` exists and was written after `newer_than`, a time in nanoseconds."""
         deadline = time.monotonic() + SECONDS
         while not file.exists() or file.stat().st_mtime_ns <= newer_than:
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
 
     def errors(self, *, within: float = SECONDS) -> list[str]:
-        """What our own commands told as errors, once all have ended."""
+        """Wait until all processes have ended, and return the errors that prodrec printed."""
         code = self.process.wait(timeout=within)
         text = self.log.read_text()
         assert code == 1, text  # torchrun's own
@@ -79,24 +79,24 @@ def damaged(dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
     return copy, row
 
 
-def test_what_all_ranks_find_is_told_once(tmp_path: Path) -> None:
-    """Also by the command line's own reading, and where a command is of one process."""
-    wrong, not_there, alone = (
+def test_an_error_of_all_ranks_is_printed_once(tmp_path: Path) -> None:
+    """This includes errors in the command line itself, and that of a command that runs in one process only."""
+    wrong_option, missing, single_process = (
         Ranks(tmp_path / name, *words.split())
         for name, words in {"a": "train visual --nonsense", "b": "train visual nowhere", "c": "report"}.items()
     )
-    assert wrong.errors() == [] and wrong.log.read_text().count("No such option") == 1
-    (told,) = not_there.errors()
-    assert told.startswith("error: nowhere does not exist")
-    (told,) = alone.errors()
-    assert told.startswith("error: prodrec report runs in one process: start it without torchrun")
-    assert "prodrec train" in told
+    assert wrong_option.errors() == [] and wrong_option.log.read_text().count("No such option") == 1
+    (error,) = missing.errors()
+    assert error.startswith("error: nowhere does not exist")
+    (error,) = single_process.errors()
+    assert error.startswith("error: prodrec report runs in one process: start it without torchrun")
+    assert "prodrec train" in error
 
 
 def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path) -> None:
     place, row = damaged
-    (told,) = Ranks(tmp_path, "train", "visual", place, *SMALL, "--out", tmp_path / "run").errors()
-    assert told.startswith("error: rank ") and f" of 2: {place}/photos, photo of row {row}: " in told
+    (error,) = Ranks(tmp_path, "train", "visual", place, *SMALL, "--out", tmp_path / "run").errors()
+    assert error.startswith("error: rank ") and f" of 2: {place}/photos, photo of row {row}: " in error
 
 
 def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset: Path, tmp_path: Path) -> None:
@@ -105,13 +105,13 @@ def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset
     first = Ranks(tmp_path, *command)
     first.wait_for(out / "history.csv")
     os.kill(first.pid(1), signal.SIGKILL)
-    (told,) = first.errors(within=20)
-    assert told.startswith("error: lost contact with another rank") and "--resume`" in told
+    (error,) = first.errors(within=20)
+    assert error.startswith("error: lost contact with another rank") and "--resume`" in error
     before = (out / "history.csv").stat().st_mtime_ns
 
     second = Ranks(tmp_path, *command, "--resume")
     second.wait_for(out / "history.csv", newer_than=before)
     for pid in (second.pid(0), second.process.pid):  # as a terminal and torchrun do both
         os.kill(pid, signal.SIGINT)
-    (told,) = second.errors(within=40)
-    assert "everything up to there is saved" in told and "continuing after step" in second.log.read_text()
+    (error,) = second.errors(within=40)
+    assert "everything up to there is saved" in error and "continuing after step" in second.log.read_text()

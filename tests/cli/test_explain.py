@@ -1,4 +1,4 @@
-"""`prodrec explain` with tiny runs: what it says agrees with `prodrec score`, and one sentence for what is wrong."""
+"""`prodrec explain` with tiny runs: it agrees with `prodrec score`, and every error is one sentence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def photos() -> list[Path]:
-    """The files of the dataset's photos, by row."""
+    """Return the file of every photo of the dataset, in the order of the rows."""
     return [Path("photos") / name for name in open_dataset(Path("dataset")).products()["image"].to_list()]
 
 
@@ -61,36 +61,36 @@ def softmax(values: Any) -> Any:
     return np.exp(values) / np.exp(values).sum(axis=-1, keepdims=True)
 
 
-def test_it_says_what_score_says(folder: Path) -> None:
+def test_probabilities_agree_with_prodrec_score(folder: Path) -> None:
     assert call("score", "all", "--split", "all", "--workers", 0, "--out", "all.h5").exit_code == 0
-    found = json.loads(call("explain", "all", *photos()[:5], "--top", 100, "--json").stdout)["photos"]
+    explained = json.loads(call("explain", "all", *photos()[:5], "--top", 100, "--json").stdout)["photos"]
     with open_scores(Path("all.h5")) as scores:
         chunk = next(scores.chunks(attribute_scores=True))
         assert len(scores.scored_levels) == len(scores.levels) == 3
         for level in scores.levels:
             names = scores.taxonomy.names[scores.levels.index(level)]
-            told = [{p["class"]: p["confidence"] for p in photo["levels"][level]} for photo in found]
+            confidences = [{p["class"]: p["confidence"] for p in photo["levels"][level]} for photo in explained]
             expected = softmax(chunk.scores[level][:5])
-            np.testing.assert_allclose([[one[name] for name in names] for one in told], expected, atol=2e-3)
+            np.testing.assert_allclose([[c[name] for name in names] for c in confidences], expected, atol=2e-3)
         states = scores.attributes[0].states
-        told = [{p["state"]: p["confidence"] for p in photo["attributes"]["colour"]} for photo in found]
+        confidences = [{p["state"]: p["confidence"] for p in photo["attributes"]["colour"]} for photo in explained]
         expected = softmax(chunk.attribute_scores["colour"][:5])
-        np.testing.assert_allclose([[one[state] for state in states] for one in told], expected, atol=2e-3)
+        np.testing.assert_allclose([[c[state] for state in states] for c in confidences], expected, atol=2e-3)
 
 
-def test_people_read_paths_states_and_words(folder: Path) -> None:
+def test_text_has_paths_states_and_words(folder: Path) -> None:
     data = open_dataset(Path("dataset"))
     title = f"{data.vocabulary.words[0]} zzzz"
     result = call("explain", "runs/all", photos()[0], "--title", title, "--top", 2)
     assert result.exit_code == 0, result.output
-    for told in (str(photos()[0]), " / ".join(data.taxonomy.path(0)), "colour: ", "zzzz (not in the vocabulary)", " %"):
-        assert told in result.stdout
+    for text in (str(photos()[0]), " / ".join(data.taxonomy.path(0)), "colour: ", "zzzz (not in the vocabulary)", " %"):
+        assert text in result.stdout
     weighed = json.loads(call("explain", "all", photos()[0], "--title", title, "--with-titles", "--json").stdout)
     words = weighed["photos"][0]["words"]
     assert words[0]["word"] == data.vocabulary.words[0] and 0 < words[0]["weight"] <= 1 and words[1]["weight"] is None
 
 
-def test_a_title_counts_only_where_it_is_asked_to(folder: Path) -> None:
+def test_a_title_changes_predictions_only_with_the_option(folder: Path) -> None:
     title = " ".join(open_dataset(Path("dataset")).vocabulary.words[:3])
     plain, weighed, titled = (
         json.loads(call("explain", "all", photos()[0], *more, "--json").stdout)["photos"][0]["levels"]["leaf"]
@@ -99,28 +99,29 @@ def test_a_title_counts_only_where_it_is_asked_to(folder: Path) -> None:
     assert plain == weighed != titled
 
 
-def test_pictures_of_where_it_looks(folder: Path) -> None:
+def test_saliency_is_drawn_over_every_photo(folder: Path) -> None:
     Path("other").mkdir()
     image = Image.open(photos()[0]).resize((60, 20))
     image.save(Path("other") / photos()[0].with_suffix(".png").name)
     files = [photos()[0], *Path("other").iterdir()]
     result = call("explain", "all", *files, "--saliency", "--json")
-    found = json.loads(result.stdout)["photos"]
+    explained = json.loads(result.stdout)["photos"]
     stem = files[0].stem
-    assert [photo["picture"] for photo in found] == [f"explain/{stem}-saliency.png", f"explain/{stem}-2-saliency.png"]
-    assert all(Path(photo["picture"]).read_bytes().startswith(b"\x89PNG") for photo in found)
-    assert found[1]["saliency"]["columns"] == [20, 40] and found[1]["saliency"]["rows"] == [0, 20]
-    assert np.shape(found[0]["saliency"]["weights"]) == np.shape(found[1]["saliency"]["weights"])
+    pictures = [f"explain/{stem}-saliency.png", f"explain/{stem}-2-saliency.png"]
+    assert [photo["picture"] for photo in explained] == pictures
+    assert all(Path(photo["picture"]).read_bytes().startswith(b"\x89PNG") for photo in explained)
+    assert explained[1]["saliency"]["columns"] == [20, 40] and explained[1]["saliency"]["rows"] == [0, 20]
+    assert np.shape(explained[0]["saliency"]["weights"]) == np.shape(explained[1]["saliency"]["weights"])
     again = call("explain", "all", *files, "--saliency")
     assert again.exit_code == 2 and "--force" in again.stderr
     assert call("explain", "all", *files, "--saliency", "--out", "look").exit_code == 0
 
 
-def wrong(result: Result, *told: str) -> None:
+def wrong(result: Result, *expected: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and not result.stdout
     assert not Path("explain").exists()
-    for text in told:
+    for text in expected:
         assert text in result.stderr
 
 

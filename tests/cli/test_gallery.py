@@ -1,4 +1,4 @@
-"""`prodrec gallery` over a drawn dataset: a picture and its list, one sentence for everything that is wrong."""
+"""`prodrec gallery` on a drawn dataset: a picture and its list, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_errors_are_listed_most_confident_first(folder: Path) -> None:
     assert Path("e/e.svg").read_text("utf-8").count("<image") == len(even)
 
 
-def test_the_sheet_has_no_more_than_its_places(folder: Path) -> None:
+def test_rows_and_columns_limit_the_photos(folder: Path) -> None:
     result = call("gallery", "--split", "train", "--columns", 2, "--rows", 1, "--out", "g.pdf", "--json")
     assert len(json.loads(result.stdout)["photos"]) == 2
     assert Path("g.pdf").read_bytes().startswith(b"%PDF")
@@ -100,7 +100,7 @@ def test_scores_of_another_dataset(folder: Path, drawn_dozen: DrawnCatalogue) ->
     wrong(call("gallery", "made", "other"), "made.h5 is not of other as it is now")
 
 
-def test_what_cannot_be(folder: Path) -> None:
+def test_bad_options_and_inputs(folder: Path) -> None:
     wrong(call("gallery", "--out", "gallery.gif"), "--out gallery.gif", ".png, .svg or .pdf")
     wrong(call("gallery", "nothing"), "nothing does not exist")
     wrong(call("gallery", "made", "nothing"), "nothing does not exist")

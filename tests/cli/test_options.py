@@ -1,4 +1,4 @@
-"""Options that dataclasses state, on the command line of `prodrec prepare`."""
+"""Options defined by dataclasses, on the command line of `prodrec prepare`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stored_options(result: Result, out: str = "dataset") -> dict[str, Any]:
     return options
 
 
-def test_every_stated_option_is_an_option_of_the_command() -> None:
+def test_every_field_is_an_option_of_the_command() -> None:
     command: Any = get_command(app).commands["prepare"]  # type: ignore[attr-defined]  # a group has them
     parameters = {parameter.name: parameter for parameter in command.params}
     for name, option in options_of(ColumnNames, PrepareOptions).items():
@@ -48,7 +48,7 @@ def test_the_command_line_wins_over_a_file_and_a_file_over_defaults(
     options = stored_options(prodrec("prodrec prepare products.csv --images photos/ --config shop.toml --size 48"))
     assert (options["seed"], options["size"], options["split"]) == (5, 48, "7:2:1")
     assert options["columns"]["attributes"] == ["colour", "pattern"]
-    # A default that is typed wins as well.
+    # An option wins over the file also if its value is the default.
     again = prodrec("prodrec prepare products.csv --images photos/ --config shop.toml --seed 0 --out again")
     assert stored_options(again, "again")["seed"] == 0
 

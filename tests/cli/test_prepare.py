@@ -44,14 +44,14 @@ def test_json(drawn_dozen: DrawnCatalogue, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     options = ("--attributes", "colour, pattern", "--levels", "root,leaf", "--split", "1:1:0", "--workers", "1")
     result = run("prepare", drawn_dozen.table, "--images", drawn_dozen.photos, "--out", out, *options, "--json")
-    found = json.loads(result.stdout)
-    assert found["counts"]["rows"]["kept"] == 12 and found["counts"]["table_1"]["validation"] == 0
-    assert list(found["counts"]["attributes"]) == ["colour", "pattern"]
-    assert list(found["counts"]["levels"]) == ["root", "leaf"]
-    assert found["fingerprint"] == open_dataset(out).fingerprint
+    summary = json.loads(result.stdout)
+    assert summary["counts"]["rows"]["kept"] == 12 and summary["counts"]["table_1"]["validation"] == 0
+    assert list(summary["counts"]["attributes"]) == ["colour", "pattern"]
+    assert list(summary["counts"]["levels"]) == ["root", "leaf"]
+    assert summary["fingerprint"] == open_dataset(out).fingerprint
     inspected = json.loads(run("inspect", out, "--leaves", "--samples", "2", "--json").stdout)
     assert len(inspected["leaves"]) == 2 and len(inspected["samples"]) == 2
-    assert {name: inspected[name] for name in found} == found
+    assert {name: inspected[name] for name in summary} == summary
 
 
 def spoil_nothing(_: Path) -> None:
@@ -144,16 +144,16 @@ def test_bad_input_is_one_sentence(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_nothing_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("prepare")
     assert result.exit_code == 2 and "give a table" in result.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("with_what", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_stopped_in_the_middle(tmp_path: Path, with_what: signal.Signals) -> None:
-    """Ctrl-C leaves nothing and says how to go on; after kill -9 the next run clears up; no process is left over."""
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_in_the_middle(tmp_path: Path, signal_number: signal.Signals) -> None:
+    """Ctrl-C leaves no files and names the remedy. After kill -9 the next run removes them. No process survives."""
     from PIL import Image
 
     (tmp_path / "photos").mkdir()
@@ -170,13 +170,13 @@ def test_stopped_in_the_middle(tmp_path: Path, with_what: signal.Signals) -> Non
         time.sleep(0.05)
     time.sleep(1.5)
     assert process.poll() is None
-    if with_what == signal.SIGINT:
+    if signal_number == signal.SIGINT:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
     else:
-        process.send_signal(with_what)
+        process.send_signal(signal_number)
     _, errors = process.communicate(timeout=60)
     partial = list(tmp_path.glob(".dataset*"))
-    if with_what == signal.SIGKILL:
+    if signal_number == signal.SIGKILL:
         assert partial
     else:
         assert process.returncode == 130 and not partial

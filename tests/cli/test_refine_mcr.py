@@ -1,4 +1,4 @@
-"""`prodrec refine-mcr` from the command line: what it refines, what it says, one sentence for all that is wrong."""
+"""`prodrec refine-mcr` from the command line: what it refines and prints, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ def folder(draw_scores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-def everything(folder: Path) -> dict[str, str]:
-    found = {}
+def snapshot(folder: Path) -> dict[str, str]:
+    """Return the hash of every file in `folder`, by its path."""
+    hashes = {}
     for path in sorted(folder.rglob("*")):
-        what = hashlib.blake2b(path.read_bytes()).hexdigest() if path.is_file() else "directory"
-        found[str(path.relative_to(folder))] = what
-    return found
+        content = hashlib.blake2b(path.read_bytes()).hexdigest() if path.is_file() else "directory"
+        hashes[str(path.relative_to(folder))] = content
+    return hashes
 
 
 def test_without_arguments_every_file_with_several_levels_is_refined_once(folder: Path) -> None:
@@ -52,9 +53,9 @@ def test_without_arguments_every_file_with_several_levels_is_refined_once(folder
     assert "scores/leaf.h5 (leaf) has a single level and is skipped" in result.stderr
     for text in ("λ = ", "solver: converged after", "test", "validation", "MACC", "before", "after"):
         assert text in result.stdout
-    written = everything(folder)
+    written = snapshot(folder)
     again = json.loads(call("--json").stdout)
-    assert again == {"refined": [], "up_to_date": ["scores/both-mcr.h5"]} and everything(folder) == written
+    assert again == {"refined": [], "up_to_date": ["scores/both-mcr.h5"]} and snapshot(folder) == written
     assert CliRunner().invoke(app, ["report", "--by-level"]).exit_code == 0  # weights beside scores disturb nothing
 
 
@@ -70,24 +71,25 @@ def test_a_refined_file_of_other_scores_needs_force(folder: Path, draw_scores: A
 def test_a_leaf_run_and_a_root_run_become_one(folder: Path) -> None:
     result = call("scores/leaf.h5", "scores/root.h5", "--json", "--lambda", 30, "--k", 2)
     assert result.exit_code == 0, result.output
-    (found,) = json.loads(result.stdout)["refined"]
-    assert found["scores"] == "scores/leaf-mcr.h5" and found["weights"] == "scores/leaf-mcr.weights.hdf5"
-    assert found["lambda"] == 30 and found["settings"]["k"] == 2 and found["levels"] == ["root", "leaf"]
-    assert {(f["split"], f["level"], f["metric"]) for f in found["figures"]} == {
+    (refinement,) = json.loads(result.stdout)["refined"]
+    assert refinement["scores"] == "scores/leaf-mcr.h5" and refinement["weights"] == "scores/leaf-mcr.weights.hdf5"
+    assert refinement["lambda"] == 30 and refinement["settings"]["k"] == 2 and refinement["levels"] == ["root", "leaf"]
+    assert {(f["split"], f["level"], f["metric"]) for f in refinement["figures"]} == {
         (split, level, metric)
         for split in ("test", "validation")
         for level in ("root", "leaf")
         for metric in ("ACC", "MACC")
     }
-    assert found["worse"] == [f for f in found["figures"] if f["after"] < f["before"]]
-    assert found["solver"]["final"]["status"] == "converged" and found["solver"]["cross_validation"]["fits"] == 5
+    assert refinement["worse"] == [f for f in refinement["figures"] if f["after"] < f["before"]]
+    solver = refinement["solver"]
+    assert solver["final"]["status"] == "converged" and solver["cross_validation"]["fits"] == 5
     with open_scores(Path("scores/leaf-mcr.h5")) as scores:
         assert scores.scored_levels == ("root", "leaf")
         assert set(scores.origin.recipe["inputs"]) == {"root", "leaf"}
 
 
-def test_worse_rows_are_warned_of(folder: Path) -> None:
-    """Hardly any λ: 225 weights learn 80 rows by heart."""
+def test_a_warning_names_the_rows_that_become_worse(folder: Path) -> None:
+    """With so small a λ, 225 weights overfit the 80 rows."""
     result = call("scores/both.h5", "--lambda", 0.001, "--k", "all")
     assert result.exit_code == 0, result.output
     assert "warning: refinement makes these rows worse: " in result.stderr and "leaf MACC" in result.stderr
@@ -103,18 +105,20 @@ def test_weights_are_applied(folder: Path, draw_scores: Any) -> None:
     wrong(both, "--weights w.hdf5", "--k, --save-weights would do nothing")
 
 
-def wrong(result: Result, *told: str) -> None:
+def wrong(result: Result, *expected: str) -> None:
     assert result.exit_code == 2, f"{result.output}{result.exception!r}"
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and result.stderr.endswith(".\n")
     assert not result.stdout and "Traceback" not in result.output
-    for text in told:
+    for text in expected:
         assert text in result.stderr
 
 
-def put(name: str, at: Any, value: Any) -> Callable[[], None]:
+def put_value(name: str, index: Any, value: Any) -> Callable[[], None]:
+    """Return a function that changes one value in both.h5."""
+
     def spoil() -> None:
         with h5py.File("scores/both.h5", "a") as file:
-            file[name][at] = value
+            file[name][index] = value
 
     return spoil
 
@@ -144,10 +148,10 @@ def root_lacks_rows() -> None:
             "scores/root",
             "attributes/colour%2Ftone",
         ):
-            kept = np.delete(file[name][:], [4, 9], axis=0)
-            file[name].resize(len(kept), axis=0)
-            file[name][:] = kept
-        file.attrs["rows"] = len(kept)
+            remaining = np.delete(file[name][:], [4, 9], axis=0)
+            file[name].resize(len(remaining), axis=0)
+            file[name][:] = remaining
+        file.attrs["rows"] = len(remaining)
 
 
 def only_single_levels() -> None:
@@ -160,7 +164,7 @@ def no_scores() -> None:
 
 
 def nothing() -> None:
-    """The folder is as it should be."""
+    """Change nothing."""
 
 
 BOTH, TWO = "scores/both.h5", "scores/leaf.h5 scores/root.h5"
@@ -169,9 +173,14 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("no leaf", nothing, "scores/root.h5", ("scores/root.h5", "no scores of level leaf", "heads=leaf")),
     ("a level asked for", nothing, "scores/leaf.h5 --levels root,leaf", ("no scores of level root", "heads=root")),
     ("an unknown level", nothing, f"{BOTH} --levels shop", ("scores/both.h5", "'shop'", "root, leaf")),
-    ("NaN", put("scores/root", (4, 2), np.nan), BOTH, ("scores/both.h5", "level root", "not finite", "row 12")),
-    ("infinite", put("scores/leaf", (4, 2), np.inf), BOTH, ("scores/both.h5", "not finite", "row 12 (id 产品12)")),
-    ("a label", put("labels/leaf", 4, 12), BOTH, ("scores/both.h5", "row 12", "label 12", "12 classes")),
+    ("NaN", put_value("scores/root", (4, 2), np.nan), BOTH, ("scores/both.h5", "level root", "not finite", "row 12")),
+    (
+        "infinite",
+        put_value("scores/leaf", (4, 2), np.inf),
+        BOTH,
+        ("scores/both.h5", "not finite", "row 12 (id 产品12)"),
+    ),
+    ("a label", put_value("labels/leaf", 4, 12), BOTH, ("scores/both.h5", "row 12", "label 12", "12 classes")),
     (
         "no row of a category",
         no_validation_row_of_class_3,
@@ -214,10 +223,10 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "line", "named"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_bad_input(folder: Path, spoil: Callable[[], Any], line: str, named: tuple[str, ...]) -> None:
-    """One sentence, exit code 2, nothing written or lost."""
+@pytest.mark.parametrize(("spoil", "line", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_bad_input(folder: Path, spoil: Callable[[], Any], line: str, expected: tuple[str, ...]) -> None:
+    """The error is one sentence with exit code 2, and no file is written or changed."""
     spoil()
-    before = everything(folder)
-    wrong(call(*line.split()), *named)
-    assert everything(folder) == before
+    before = snapshot(folder)
+    wrong(call(*line.split()), *expected)
+    assert snapshot(folder) == before

@@ -1,4 +1,4 @@
-"""`prodrec report` from the command line: what it prints and writes, and one sentence for everything that is wrong."""
+"""`prodrec report` from the command line: what it prints and writes, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def test_json_is_one_object_on_standard_output(two: list[Path]) -> None:
 
 
 def test_files_are_written_and_not_replaced(two: list[Path], tmp_path: Path) -> None:
-    wanted = ["--csv", "out/report.csv", "--markdown", "report.md", "--figures", "figures"]
-    assert call(*wanted).exit_code == 0
+    outputs = ["--csv", "out/report.csv", "--markdown", "report.md", "--figures", "figures"]
+    assert call(*outputs).exit_code == 0
     written = [tmp_path / "out/report.csv", tmp_path / "report.md", *sorted((tmp_path / "figures").iterdir())]
     assert len(written) == 6 and all(path.stat().st_size > 300 for path in written)
     before = [path.read_bytes() for path in written]
-    again = call("--split", "validation", *wanted)
+    again = call("--split", "validation", *outputs)
     assert again.exit_code == 2 and "--force" in again.stderr
     assert [path.read_bytes() for path in written] == before
-    assert call("--split", "validation", *wanted, "--force").exit_code == 0
+    assert call("--split", "validation", *outputs, "--force").exit_code == 0
     assert written[1].read_bytes() != before[1]
 
 

@@ -44,7 +44,7 @@ def trained(one_thread: None, drawn: DrawnCatalogue, tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of one's own, to work in."""
+    """The current directory: a copy of the trained folder for one test."""
     shutil.copytree(trained, tmp_path / "folder")
     monkeypatch.chdir(tmp_path / "folder")
     return tmp_path / "folder"
@@ -72,32 +72,32 @@ def test_all_runs_are_scored_once(folder: Path) -> None:
     assert Path("scores/visual.h5").read_bytes() == written
     Path("scores/visual.h5").unlink()
     third = json.loads(score("--json").stdout)
-    assert [found["run"] for found in third["scored"]] == ["visual"]
+    assert [entry["run"] for entry in third["scored"]] == ["visual"]
     assert third["up_to_date"] == ["scores/sicot.h5"]
 
 
-def test_scores_hold_the_rows_of_the_dataset(folder: Path) -> None:
+def test_scores_contain_the_rows_of_the_dataset(folder: Path) -> None:
     assert score("visual", "--batch-size", 3).exit_code == 0
     data = open_dataset(Path("dataset"))
-    scores, found = read(Path("scores/visual.h5"))
+    scores, columns = read(Path("scores/visual.h5"))
     rows = np.flatnonzero(data.split_N != 0)
-    assert found["rows_R"].tolist() == rows.tolist()
-    assert [text.decode() for text in found["ids_R"]] == [data.ids()[row] for row in rows]
-    assert found["labels_RL"].tolist() == data.labels_NL[rows].tolist()
+    assert columns["rows_R"].tolist() == rows.tolist()
+    assert [text.decode() for text in columns["ids_R"]] == [data.ids()[row] for row in rows]
+    assert columns["labels_RL"].tolist() == data.labels_NL[rows].tolist()
     assert scores.train_images.tolist() == data.train_images.tolist()
     assert scores.origin.made_from["dataset"] == data.fingerprint
     assert scores.origin.recipe["network"]["backbone"] == "squeezenet1_1"
 
 
-def test_report_on_validation_is_what_training_saw(folder: Path) -> None:
-    """The network, its photos and its arithmetic are those of training, and float16 moves no answer."""
+def test_a_report_on_validation_equals_the_validation_of_training(folder: Path) -> None:
+    """Network, photos and arithmetic are those of training, and storing float16 changes no prediction."""
     assert score().exit_code == 0
-    found = json.loads(call("report", "--split", "validation", "--top", "1", "--json").stdout)
+    report = json.loads(call("report", "--split", "validation", "--top", "1", "--json").stdout)
     for name in ("visual", "sicot"):
-        seen = json.loads(Path(f"runs/{name}/run.json").read_text("utf-8"))["result"]["epochs"][-1]
-        told = {row["metric"]: row["cells"][name]["value"] for row in found["rows"]}
-        assert told["ACC"] == pytest.approx(100 * seen["validation_top1"], abs=1e-3)
-        assert told["MACC"] == pytest.approx(100 * seen["validation_macc"], abs=1e-3)
+        epoch = json.loads(Path(f"runs/{name}/run.json").read_text("utf-8"))["result"]["epochs"][-1]
+        values = {row["metric"]: row["cells"][name]["value"] for row in report["rows"]}
+        assert values["ACC"] == pytest.approx(100 * epoch["validation_top1"], abs=1e-3)
+        assert values["MACC"] == pytest.approx(100 * epoch["validation_macc"], abs=1e-3)
 
 
 def test_the_form_with_run_and_dataset(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_form_with_run_and_dataset(folder: Path) -> None:
         assert scores.n == len(open_dataset(Path("dataset")))
 
 
-def test_titles_are_used_only_when_asked_for(folder: Path) -> None:
+def test_titles_are_used_only_with_the_option(folder: Path) -> None:
     assert score("sicot").exit_code == score("sicot", "--with-titles").exit_code == 0
     plain, titled = (Path(f"scores/sicot{suffix}.h5") for suffix in ("", "-with-titles"))
     with open_scores(plain) as a, open_scores(titled) as b:
@@ -117,7 +117,7 @@ def test_titles_are_used_only_when_asked_for(folder: Path) -> None:
         assert not np.allclose(first, second)
 
 
-def test_batch_size_changes_nothing_that_counts(folder: Path) -> None:
+def test_batch_size_changes_scores_by_rounding_only(folder: Path) -> None:
     for size in (1, 64):
         assert score("visual", "--batch-size", size, "--out", f"{size}.h5", "--precision", "fp32").exit_code == 0
     with open_scores(Path("1.h5")) as a, open_scores(Path("64.h5")) as b:
@@ -125,19 +125,19 @@ def test_batch_size_changes_nothing_that_counts(folder: Path) -> None:
             np.testing.assert_allclose(one.scores["leaf"], other.scores["leaf"], atol=0.02)
 
 
-def wrong(result: Result, *told: str) -> None:
+def wrong(result: Result, *expected: str) -> None:
     assert result.exit_code == 2, result.output
     lines = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
     assert len(lines) == 1 and lines[0].startswith("error: ") and "Traceback" not in result.output
     assert not result.stdout
-    for text in told:
+    for text in expected:
         assert text in result.stderr
     assert not Path("scores").exists() or not list(Path("scores").glob(".*"))
 
 
 def change_json(path: Path, **values: Any) -> None:
-    found = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**found, **values}), "utf-8")
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**content, **values}), "utf-8")
 
 
 def test_no_run_at_all(folder: Path) -> None:
@@ -209,7 +209,7 @@ def test_run_of_other_classes(folder: Path, drawn: DrawnCatalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--top-k", "0"], "--top-k 0"),
         (["--precision", "fp8"], "--precision fp8"),
@@ -219,8 +219,8 @@ def test_run_of_other_classes(folder: Path, drawn: DrawnCatalogue) -> None:
         (["visual", "--with-titles"], "photos only"),
     ],
 )
-def test_bad_options(folder: Path, arguments: list[str], told: str) -> None:
-    wrong(score(*arguments), told)
+def test_bad_options(folder: Path, arguments: list[str], message: str) -> None:
+    wrong(score(*arguments), message)
 
 
 def test_damaged_weights(folder: Path) -> None:
@@ -233,7 +233,7 @@ def test_damaged_weights(folder: Path) -> None:
     wrong(score("visual"), "runs/visual")
 
 
-def test_a_diverged_network_is_told(folder: Path) -> None:
+def test_a_diverged_network_is_reported(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file("runs/visual/model.safetensors")

@@ -24,7 +24,7 @@ from prodrec.pipeline.train import train_recipe
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "epochs": "0.2", "heads": "root,leaf"}
-WAYS: dict[str, dict[str, Any]] = {
+CASES: dict[str, dict[str, Any]] = {
     "all scores": {"batch_size": 9},
     "fewer batches than ranks": {"batch_size": 30},
     "top k": {"batch_size": 9, "top_k": 3},
@@ -39,32 +39,33 @@ def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("score")
     drawn = draw_catalogue(place, products=200, leaves=5, size=32, dirt=False)
     prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset", options=PrepareOptions())
-    assert len(open_dataset(place / "dataset").rows("test")) > 3 * 9, "so that batches are left over"
+    assert len(open_dataset(place / "dataset").rows("test")) > 3 * 9, "more batches than ranks"
     settings = {**TINY, "word_vectors": "random"}
     train_recipe(make_recipe("sicot", settings), dataset=place / "dataset", out=place / "sicot", workers=0)
     return place
 
 
-def score_all_ways(folder: Path, out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, options in WAYS.items():
+def score_cases(folder: Path, out: Path) -> dict[str, Any]:
+    """Score with the options of every case. Return the fingerprints by the name of the case."""
+    fingerprints: dict[str, Any] = {}
+    for name, options in CASES.items():
         if dist.world_size() == 1:
             options = {key: value for key, value in options.items() if key != "divide_classes"}
         cpu: dict[str, Any] = {"workers": 0, "precision": "fp32", "device": "cpu"}
-        (answer,) = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", **options, **cpu).scored
-        found[name] = answer["fingerprint"]
-    return found
+        (entry,) = score([folder / "sicot"], folder / "dataset", out=out / f"{name}.h5", **options, **cpu).scored
+        fingerprints[name] = entry["fingerprint"]
+    return fingerprints
 
 
 def test_ranks_write_the_file_of_one_process(folder: Path, on_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
     (tmp_path / "alone").mkdir()
-    alone = score_all_ways(folder, tmp_path / "alone")
+    alone = score_cases(folder, tmp_path / "alone")
     (tmp_path / "ranks").mkdir()
-    for answer in on_ranks(3, score_all_ways, folder, tmp_path / "ranks"):
-        same = {name for name, fingerprint in answer.items() if fingerprint == alone[name]}
-        assert same >= set(WAYS) - {"classes divided"}
-    assert sorted(path.name for path in (tmp_path / "ranks").iterdir()) == sorted(f"{name}.h5" for name in WAYS)
-    for name in WAYS:
+    for fingerprints in on_ranks(3, score_cases, folder, tmp_path / "ranks"):
+        same = {name for name, fingerprint in fingerprints.items() if fingerprint == alone[name]}
+        assert same >= set(CASES) - {"classes divided"}
+    assert sorted(path.name for path in (tmp_path / "ranks").iterdir()) == sorted(f"{name}.h5" for name in CASES)
+    for name in CASES:
         one, several = (tmp_path / place / f"{name}.h5" for place in ("alone", "ranks"))
         if name != "classes divided":
             assert one.read_bytes() == several.read_bytes(), name
@@ -79,8 +80,8 @@ def test_ranks_write_the_file_of_one_process(folder: Path, on_ranks: Callable[..
 
 
 def score_beside_a_file(folder: Path, out: Path) -> list[str]:
-    """What is told where rank 1 alone, and then rank 0 alone, sees another file at the place of the scores."""
-    told = []
+    """Score while only rank 1, and then only rank 0, sees another file in place of the scores. Return path or error."""
+    results = []
     for seen_by in (1, 0):
         own = out / f"file seen by {seen_by}, disk of {dist.rank()}"
         (own / "scores").mkdir(parents=True)
@@ -88,11 +89,11 @@ def score_beside_a_file(folder: Path, out: Path) -> list[str]:
         if dist.rank() == seen_by:
             Path("scores/sicot.h5").write_text("notes")
         try:
-            (answer,) = score([folder / "sicot"], folder / "dataset", workers=0, device="cpu").scored
-            told.append(answer["scores"])
+            (entry,) = score([folder / "sicot"], folder / "dataset", workers=0, device="cpu").scored
+            results.append(entry["scores"])
         except OutputExists as error:
-            told.append(str(error))
-    return told
+            results.append(str(error))
+    return results
 
 
 def test_rank_0_decides_what_is_scored(folder: Path, on_ranks: Callable[..., list[Any]], tmp_path: Path) -> None:
@@ -102,9 +103,9 @@ def test_rank_0_decides_what_is_scored(folder: Path, on_ranks: Callable[..., lis
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [({"divide_classes": True, "top_k": 2}, "there is one process; start several"), ({"top_k": 0}, "--top-k 0")],
 )
-def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadOption, match=told):
+def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
         ScoreOptions(**options)

@@ -39,25 +39,25 @@ def weights(run: Path) -> bytes:
 
 
 def test_settings_lists_every_key_with_its_value_and_meaning():
-    found = json.loads(prodrec("train", "sicot", "--settings", "--set", "lr=0.25", "--json").stdout)
-    assert found["settings"]["lr"] == "0.25" and found["settings"]["titles"] == "bilinear"
+    listing = json.loads(prodrec("train", "sicot", "--settings", "--set", "lr=0.25", "--json").stdout)
+    assert listing["settings"]["lr"] == "0.25" and listing["settings"]["titles"] == "bilinear"
     text = prodrec("train", "visual", "--settings").stdout
     for key, value in {"backbone": "resnet50", "batch_size": "256", "decay_factor": "0.8", "image_size": "224"}.items():
         assert any(line.split()[:2] == [key, value] for line in text.splitlines()), key
 
 
-def test_a_file_of_settings_and_set_wins(tmp_path):
+def test_set_wins_over_a_file_of_settings(tmp_path):
     (tmp_path / "my.toml").write_text('lr = 0.3\n[network]\nbackbone = "resnet18"\n')
-    found = json.loads(
+    listing = json.loads(
         prodrec("train", "visual", "--config", tmp_path / "my.toml", "--set", "lr=0.4", "--settings", "--json").stdout
     )
-    assert found["settings"]["lr"] == "0.4" and found["settings"]["backbone"] == "resnet18"
+    assert listing["settings"]["lr"] == "0.4" and listing["settings"]["backbone"] == "resnet18"
 
 
-def test_plan_tells_and_writes_nothing(dataset, tmp_path):
+def test_a_plan_is_printed_and_writes_nothing(dataset, tmp_path):
     out = tmp_path / "run"
-    found = json.loads(prodrec("train", "visual", dataset, "--out", out, "--plan", "--json", *SHORT).stdout)
-    assert found["parameters"]["backbone"] == 722_496 and found["seconds"] > 0 and not out.exists()
+    plan = json.loads(prodrec("train", "visual", dataset, "--out", out, "--plan", "--json", *SHORT).stdout)
+    assert plan["parameters"]["backbone"] == 722_496 and plan["seconds"] > 0 and not out.exists()
     text = prodrec("train", "visual", dataset, "--out", out, "--plan", *SHORT).stdout
     assert "parameters" in text and "memory" in text and "time" in text
 
@@ -71,7 +71,7 @@ def test_sicot_makes_its_word_vectors_when_they_are_missing(dataset, tmp_path):
 
 
 def test_kill_nine_in_the_middle_and_resume_gives_the_same_weights(dataset, tmp_path):
-    """A real process and a real SIGKILL; the same command line with --resume goes on."""
+    """A real process and a real SIGKILL; the same command line with --resume continues."""
     command = ["train", "visual", dataset, *SHORT, "--set", "epochs=3", "--set", "checkpoint_minutes=0.0001"]
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     process = subprocess.Popen(
@@ -98,7 +98,7 @@ def test_a_finished_run_is_left_alone_by_resume(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["visul"], "did you mean visual"),
         (["visual", "--set", "learning_rate=1"], "unknown key 'learning_rate'"),
@@ -114,11 +114,11 @@ def test_a_finished_run_is_left_alone_by_resume(dataset, tmp_path):
         (["sicot", "--embeddings", "nowhere.h5"], "nowhere.h5 does not exist"),
     ],
 )
-def test_bad_options_are_one_sentence_and_exit_code_two(dataset, tmp_path, words, told):
+def test_bad_options_are_one_sentence_and_exit_code_two(dataset, tmp_path, arguments, message):
     out = tmp_path / "run"
-    settings = [] if "--settings" in words else SMALL
-    result = prodrec("train", words[0], dataset, "--out", out, *settings, *words[1:], code=2)
-    assert told in result.stderr and result.stderr.count("error:") == 1 and "Traceback" not in result.output
+    settings = [] if "--settings" in arguments else SMALL
+    result = prodrec("train", arguments[0], dataset, "--out", out, *settings, *arguments[1:], code=2)
+    assert message in result.stderr and result.stderr.count("error:") == 1 and "Traceback" not in result.output
     assert not out.exists()
 
 
@@ -134,7 +134,7 @@ def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_p
 
 
 def test_the_help_names_every_family():
-    from prodrec.cli.train import FAMILIES as told
+    from prodrec.cli.train import FAMILIES as families_help
     from prodrec.models.families import FAMILIES
 
-    assert [name for name in FAMILIES if name not in told.replace(",", " ").replace(";", " ").split()] == []
+    assert [name for name in FAMILIES if name not in families_help.replace(",", " ").replace(";", " ").split()] == []

@@ -1,4 +1,4 @@
-"""The journey of a catalogue whose photos are feature vectors already: prepare, train, score, report; what refuses."""
+"""All commands on a catalogue of feature vectors: prepare, train, score, report. Those that need photos refuse it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refused(*words: object) -> str:
 
 @pytest.fixture(scope="module")
 def shop(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a dataset of vectors that tell the leaf, and sicot trained on it."""
+    """A folder with a dataset of vectors that determine the leaf, and sicot trained on it."""
     place = tmp_path_factory.mktemp("features")
     with drawn.table.open(encoding="utf-8", newline="") as stream:
         leaves = [row["leaf"] for row in csv.DictReader(stream)]
@@ -37,8 +37,8 @@ def shop(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Pat
     np.save(place / "vectors.npy", vectors.astype(np.float32))
     prodrec("prepare", drawn.table, "--features", place / "vectors.npy", "--out", place / "dataset")
     settings: dict[str, Any] = {"embed": 24, "word_vectors": "random", "epochs": 12, "batch_size": 16, "lr": 0.1}
-    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    prodrec("train", "sicot", place / "dataset", "--out", place / "sicot", *given)
+    options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    prodrec("train", "sicot", place / "dataset", "--out", place / "sicot", *options)
     return place
 
 
@@ -48,7 +48,7 @@ def test_vectors_are_trained_on_scored_and_reported(shop: Path, monkeypatch: pyt
     assert result["scored"][0]["rows"]["test"] > 10
     report = json.loads(prodrec("report", "--json").stdout)
     top1 = next(row for row in report["rows"] if (row["metric"], row["top"]) == ("ACC", 1))
-    assert top1["cells"]["sicot"]["value"] > 80  # the vectors tell the leaves apart
+    assert top1["cells"]["sicot"]["value"] > 80  # the vectors determine the leaves
     assert json.loads((shop / "sicot" / "run.json").read_text())["inputs"] == {"features": {"width": 16}}
     assert "nothing to draw" in refused("gallery", "scores/sicot.h5", "dataset")
     assert "cannot recognise photo files" in refused("explain", "sicot", "dataset/long-tail.png")
