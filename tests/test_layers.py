@@ -50,6 +50,8 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
 OWNERS = {  # a module, or all modules of a package, that may use an outside library
     "jieba": ("core.data.titles.tokenizer",),
     "rjieba": ("core.data.titles.tokenizer",),
+    "sudachipy": ("core.data.titles.scripts",),
+    "pythainlp": ("core.data.titles.scripts",),
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
@@ -200,7 +202,11 @@ def test_torchvisions_models_are_known_to_the_backbones_alone() -> None:
 
 def test_every_outside_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = [name for extra in ("fast", "tensorboard") for name in project["optional-dependencies"][extra]]
+    extras = [
+        name
+        for extra in ("fast", "japanese", "tensorboard", "thai")
+        for name in project["optional-dependencies"][extra]
+    ]
     declared = {name.split(">")[0].split("[")[0].strip().lower() for name in (*project["dependencies"], *extras)}
     used = {"pillow" if found.library == "PIL" else found.library for found in OUTSIDE}
     assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"

@@ -125,6 +125,8 @@ def _table(counts: Mapping[str, Any]) -> Table:
 
 
 def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
+    from prodrec.core.data.titles.tokenizer import describe_tokenizer
+
     counts, vocabulary = header["counts"], header["vocabulary"]
     trim = vocabulary["trim"]
     words = counts["words"]
@@ -143,6 +145,6 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         alternative = "--trim-by occurrences or " if trim["by"] == "words" else ""
         advice = f"; {alternative}a smaller --drop-frequent leaves more" if is_many else ""
         yield "", f"{without:,} rows have no words left{advice}"
-        yield "", f"cut by {vocabulary['tokenizer']} {vocabulary['version']}"
+        yield "", f"cut by {describe_tokenizer(vocabulary['tokenizer'], vocabulary['version'])}"
     yield "figure", f"{path / 'long-tail.svg'} and .png"
     yield "fingerprint", str(header["fingerprint"])

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption, BadPhoto
-from prodrec.core.data.titles.tokenizer import choose_tokenizer
+from prodrec.core.data.titles.markup import clean_title
+from prodrec.core.data.titles.tokenizer import recorded_tokenizer
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
 from prodrec.inference.protocols import BatchScores, RecognisingNetwork
 from prodrec.inference.results import Prediction, Recognised, Saliency, Word
@@ -123,8 +124,7 @@ class Recogniser:
 
         from prodrec.core.data.photos.views import centre_crop
 
-        tokenizer = choose_tokenizer(self.run.vocabulary.tokenizer)
-        words = [None if title is None else tokenizer(title) for title in titles]
+        words = [None if title is None else self._split_title(title) for title in titles]
         batch = self._batch(photos, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
         saliency_Bhw = weights_BT = None
         with (
@@ -153,6 +153,11 @@ class Recogniser:
             )
             results.append(result)
         return results
+
+    def _split_title(self, title: str) -> list[str]:
+        """Return the words of `title`, without HTML, as `prodrec prepare` split those of the training data."""
+        vocabulary = self.run.vocabulary
+        return recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)(clean_title(title))
 
     def _level_predictions(self, scored: BatchScores, row: int, top: int) -> dict[str, list[Prediction]]:
         return {

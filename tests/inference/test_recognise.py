@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prodrec.core.base.errors import BadPhoto, NotFound
+from prodrec.core.base.errors import BadOption, BadPhoto, NotFound
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
 from prodrec.core.data.photos.config import PhotoConfig
@@ -79,6 +79,20 @@ def test_the_network_sees_the_normalised_middle_of_the_photo(recogniser: Recogni
     assert tuple(images_BCHW.shape) == (1, 3, 20, 30)
     expected = (np.array([200, 100, 50]) / 255 - photos.mean) / photos.std
     np.testing.assert_allclose(images_BCHW[0, :, 10, 15], expected, atol=0.02)
+
+
+def test_html_is_removed_from_a_title(recogniser: Recogniser) -> None:
+    recognised = recogniser.recognise(png(), title="<b>Red</b>&nbsp;boots &amp;amp; 5 &lt; 7")
+    assert recognised.words is not None
+    assert [word.word for word in recognised.words] == ["red", "boots", "5", "7"]
+
+
+def test_missing_tokenizer_matters_only_for_titles(recogniser: Recogniser) -> None:
+    vocabulary = Vocabulary(("red",), np.array([5]), "jieba klingon=tlh", "0.42.1 klingon=1")
+    recogniser.run.vocabulary = vocabulary  # type: ignore[misc]
+    assert recogniser.recognise(png()).words is None
+    with pytest.raises(BadOption, match="klingon=tlh"):
+        recogniser.recognise(png(), title="red")
 
 
 def test_words_have_weights_in_their_order_and_unknown_words_none(recogniser: Recogniser) -> None:

@@ -43,9 +43,9 @@ def test_titles_are_split_into_words(title: str, tokenizer: Tokenizer) -> None:
 
 def test_tokenizer_has_a_name_and_a_version() -> None:
     tokenizer = choose_tokenizer()
-    assert tokenizer.name in INSTALLED
+    assert tokenizer.name.split()[0] in INSTALLED
     assert tokenizer.version[0].isdigit()
-    assert choose_tokenizer("jieba").name == "jieba"
+    assert choose_tokenizer("jieba").name.split()[0] == "jieba"
 
 
 def test_unknown_or_missing_tokenizer_raises(monkeypatch: pytest.MonkeyPatch) -> None:
