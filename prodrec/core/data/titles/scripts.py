@@ -111,9 +111,15 @@ def _load_sudachi() -> Callable[[str], Iterable[str]]:
 
 def _load_pythainlp() -> Callable[[str], Iterable[str]]:
     """PyThaiNLP's maximal matching within Thai character clusters (newmm)."""
-    os.environ.setdefault("PYTHAINLP_READ_ONLY", "1")  # else its import makes a directory in the user's home
-    from pythainlp.tokenize import newmm
-
+    # its import makes a directory in the user's home unless one of these is set; both together are an error
+    is_set = "PYTHAINLP_READ_ONLY" in os.environ or "PYTHAINLP_READ_MODE" in os.environ
+    if not is_set:
+        os.environ["PYTHAINLP_READ_ONLY"] = "1"
+    try:
+        from pythainlp.tokenize import newmm
+    finally:
+        if not is_set:
+            del os.environ["PYTHAINLP_READ_ONLY"]
     return newmm.segment
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pickle
 import re
+import subprocess
+import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -179,6 +182,19 @@ def test_several_threads_may_use_one_tokenizer(script: str) -> None:
         cut = list(threads.map(tokenizer, titles))
     assert cut == [tokenizer(title) for title in titles]
     assert cut[0][: len(words) - 1] == words[:-1]
+
+
+@pytest.mark.parametrize("variable", ["PYTHAINLP_READ_ONLY", "PYTHAINLP_READ_MODE", "UNRELATED"])
+def test_thai_leaves_home_and_environment_unchanged(variable: str, tmp_path: Path) -> None:
+    """Runs in a process of its own, whose home is empty."""
+    if not LIBRARIES["Thai"].is_installed:
+        pytest.skip(f"needs {LIBRARIES['Thai'].remedy}")
+    script = "import os; from prodrec.core.data.titles.tokenizer import choose_tokenizer; before = dict(os.environ); "
+    script += "print(len(choose_tokenizer()('เสื้อยืดคอกลม')), dict(os.environ) == before)"
+    environment = os.environ | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), variable: "1"}
+    result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "2 True"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_title_without_any_blank_may_be_long(script: str) -> None:
