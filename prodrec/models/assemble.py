@@ -40,7 +40,7 @@ def build_network(
     attributes: Sequence[Attribute] = (),
     words: int = 0,
     word_vectors_VE: NDArray[np.float32] | None = None,
-    train_images: NDArray[np.int64] | None = None,
+    train_images: Mapping[str, NDArray[np.int64]] | None = None,
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
     load_weights: bool = True,
@@ -51,7 +51,7 @@ def build_network(
     attributes:      all attributes of the dataset
     words:           size of the vocabulary; word ids are 1..words
     word_vectors_VE: pretrained vectors, row i - 1 for word i; ignored with word_vectors=random
-    train_images:    number of training images of every leaf; needed to train with logit_adjustment
+    train_images:    number of training images of every class, by level; needed to train with logit_adjustment
     photo_size:      (height, width) in pixels. If given, the backbone must accept photos of this size. Spatial
                      attention needs it, because its template has the size of the feature map
     feature_width:   width of the feature vectors, for datasets that have them instead of photos
@@ -62,7 +62,7 @@ def build_network(
     the errors of `build_backbone`.
     """
     if config.logit_adjustment and train_images is None and load_weights:
-        raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every leaf.")
+        raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every class.")
     tasks = choose_tasks(config, taxonomy, attributes)
     backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights)
     attention = None
@@ -158,17 +158,14 @@ def _level_heads(
     backbone: Backbone,
     width: int,
     taxonomy: Taxonomy,
-    train_images: NDArray[np.int64] | None,
+    train_images: Mapping[str, NDArray[np.int64]] | None,
     *,
     sharded: bool | None,
 ) -> list[LevelHead]:
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
         column, classes = taxonomy.levels.index(level), taxonomy.count(level)
-        train_images_C = None
-        if train_images is not None:
-            class_of_leaf = taxonomy.ancestors()[:, column]
-            train_images_C = torch.from_numpy(np.bincount(class_of_leaf, np.asarray(train_images), minlength=classes))
+        train_images_C = None if train_images is None else torch.from_numpy(train_images[level])
         private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
         is_deepest = level == tasks.levels[-1]
         if sharded is None:

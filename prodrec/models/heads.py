@@ -42,10 +42,21 @@ class LevelHead(nn.Module):
     def loss(
         self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of `Classifier.loss` after the private layers, without λ."""
-        return self.classifier.loss(
-            self.private(features_BD), labels_B, weights_B=weights_B, label_smoothing=label_smoothing
+        """Return the losses of `Classifier.loss` after the private layers, without λ.
+
+        labels_B:  class of every row, or -1 for a row that has none at this level. Its loss and gradient are exactly 0
+        weights_B: weight of every row, by default 1/B; B counts the rows without a label too
+        """
+        if weights_B is None:
+            weights_B = self.classifier.equal_weights(features_BD)
+        has_label_B = labels_B >= 0
+        loss, cross_entropy_B = self.classifier.loss(
+            self.private(features_BD),
+            torch.where(has_label_B, labels_B, _substitute_label(labels_B)),
+            weights_B=torch.where(has_label_B, weights_B, 0),
+            label_smoothing=label_smoothing,
         )
+        return loss, torch.where(has_label_B, cross_entropy_B, 0)
 
     def scores(self, features_BD: Tensor) -> Tensor:
         """Return unnormalised scores B×C."""
@@ -54,6 +65,14 @@ class LevelHead(nn.Module):
     def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return the k best scores and classes B×K, or those of all classes if there are fewer than k."""
         return self.classifier.top_k(self.private(features_BD), min(k, self.classifier.classes))
+
+
+def _substitute_label(labels_B: Tensor) -> Tensor:
+    """Return a class for the rows without a label: the largest label of the batch, or 0 if no row has one.
+
+    A label of another row is active anyway if the classifier samples its classes, so the substitute adds none.
+    """
+    return F.pad(labels_B, (0, 1)).amax().clamp(min=0)
 
 
 class AttributeHead(nn.Module):

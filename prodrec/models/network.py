@@ -81,6 +81,9 @@ class RecognitionNetwork(nn.Module):
 
         L_i of a level is the mean cross-entropy of its visual scores. With titles, L_i of the deepest level is A eq. 1.
         On several ranks, the losses of the ranks sum to the loss of the whole batch.
+
+        A row without a label at a level (-1) has no term in the loss of this level. The mean still divides by the
+        number of all rows: the fewer rows have a label, the smaller the loss, as with attributes in S eq. 7.
         """
         features, n = self(batch.inputs, self._drop_words(batch.tokens_BT)), batch.global_size
         total = batch.inputs.new_zeros(())
@@ -100,7 +103,7 @@ class RecognitionNetwork(nn.Module):
         return Losses(total, terms)
 
     def _visual_loss(self, head: LevelHead, features: Features, labels_B: Tensor, *, n: int) -> Tensor:
-        """Return 1/n Σ_i CE(W visual_i, y_i); n is the number of rows over all ranks."""
+        """Return 1/n Σ_{i with a label} CE(W visual_i, y_i); n is the number of all rows over all ranks."""
         loss, _ = head.loss(
             features.visual_BD,
             labels_B,
@@ -117,6 +120,7 @@ class RecognitionNetwork(nn.Module):
             1/n Σ_i CE(W visual_i, y_i) + λ · 1/n Σ_{i with a title} CE(W mixed_i, y_i)
 
         Both terms divide by n, the number of rows over all ranks: the fewer rows have a title, the smaller the second.
+        A row without a label is in neither term.
         """
         visual_BD, mixed_BD, titled_B = features
         assert mixed_BD is not None and titled_B is not None

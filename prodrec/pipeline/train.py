@@ -268,7 +268,7 @@ def _build_train_state(
         attributes=data.attributes,
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
-        train_images=data.train_images,
+        train_images=data.train_images_by_level,
         load_weights=precision is None,
         photo_size=(recipe.photos.height, recipe.photos.width),
         feature_width=data.feature_width,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,7 +56,7 @@ def network(
         taxonomy=taxonomy,
         attributes=attributes,
         words=WORDS,
-        train_images=torch.tensor([9, 7, 5, 2, 0]).numpy(),
+        train_images={"root": np.array([21, 2]), "leaf": np.array([9, 7, 5, 2, 0])},
         photo_size=(64, 64),
     )
 

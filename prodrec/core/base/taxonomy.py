@@ -5,7 +5,7 @@ Shapes: L levels from the shallowest (0) to the leaves (L-1); C_l classes of lev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,11 @@ class Taxonomy:
         for parents in reversed(self.parents[1:depth]):
             classes.append(int(parents[classes[-1]]))
         return tuple(names[c] for names, c in zip(self.names, reversed(classes), strict=False))
+
+    def known_path(self, label_L: Sequence[int] | NDArray[np.integer]) -> tuple[str, ...]:
+        """Return the names of a row's classes, down to the deepest level at which it has a label (not -1)."""
+        depth = sum(int(label) >= 0 for label in label_L)
+        return self.path(int(label_L[depth - 1]), self.levels[depth - 1])
 
     def add_to(self, fingerprint: Fingerprint) -> None:
         """Add levels, names and parents to `fingerprint`."""

@@ -37,11 +37,12 @@ class Batch:
 
     rows_B:        int64, rows of the dataset
     inputs:        photos uint8 [B, C, H, W] or feature vectors float16 [B, D]; float32 after `to_device`
-    labels_BL:     int64, the class at every level
+    labels_BL:     int64, the class at every level; -1 for a level below the end of the row's category path
     attributes_BA: int64, 0 for an absent attribute, else 1 + its state
     tokens_BT:     int64, word ids of the titles, padded with 0
     global_size:   rows of the batch over all ranks, where this Batch is the shard of one rank. Losses are divided by
-                   it, so the losses of the ranks sum to the mean. It defaults to the number of rows here.
+                   it, so the losses of the ranks sum to the mean. It counts rows without a label too. It defaults to
+                   the number of rows here.
     """
 
     rows_B: Tensor

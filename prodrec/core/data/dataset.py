@@ -40,7 +40,8 @@ class Dataset:
     """The dataset directory that `prodrec prepare` wrote. All arrays are memory-mapped.
 
     header:        dataset.json
-    labels_NL:     int32, the class of every row at every level
+    labels_NL:     int32, the class of every row at every level; -1 at the levels below the end of its category path.
+                   Every row has a class at the first level
     attributes_NA: int32, 0 for an absent attribute, else 1 + its state
     split_N:       uint8, an index into SPLITS
     group_N:       int64, the duplicate group of every row; a row without duplicates has a group of its own
@@ -63,13 +64,15 @@ class Dataset:
     vocabulary: Vocabulary
 
     def __repr__(self) -> str:
-        """Return the rows by split, the classes by level, the attributes and the words."""
+        """Return the rows by split and those without a leaf, the classes by level, the attributes and the words."""
         counts = np.bincount(self.split_N, minlength=len(SPLITS))
         splits = ", ".join(f"{name} {count:,}" for name, count in zip(SPLITS, counts, strict=True))
         levels = ", ".join(f"{level} {self.taxonomy.count(level):,}" for level in self.taxonomy.levels)
         attributes = ", ".join(attribute.name for attribute in self.attributes) or "none"
+        without_leaf = int((self.labels_NL[:, -1] < 0).sum())
+        ends = f"; {without_leaf:,} without a label at level {self.taxonomy.leaf_level}" if without_leaf else ""
         return (
-            f"Dataset('{self.path}': {len(self):,} rows of {self.inputs} ({splits}); classes: {levels}; "
+            f"Dataset('{self.path}': {len(self):,} rows of {self.inputs} ({splits}){ends}; classes: {levels}; "
             f"attributes: {attributes}; {len(self.vocabulary):,} words)"
         )
 
@@ -123,21 +126,35 @@ class Dataset:
     @cached_property
     def train_images(self) -> NDArray[np.int64]:
         """Number of training photos of every leaf: int64 [C]."""
-        leaf_N = self.labels_NL[self.split_N == SPLITS.index("train"), -1]
-        return np.bincount(leaf_N, minlength=len(self.taxonomy.leaves)).astype(np.int64)
+        return self._class_images("train", self.taxonomy.leaf_level)
+
+    @cached_property
+    def train_images_by_level(self) -> dict[str, NDArray[np.int64]]:
+        """Number of training photos of every class, by level: int64 [classes of the level].
+
+        Photos without a label at a level are not counted there, so a class may have more than the classes below it.
+        """
+        return {level: self._class_images("train", level) for level in self.taxonomy.levels}
 
     def leaf_counts(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the path of each leaf and its photos per split; most training photos first, at most `limit` leaves."""
-        leaf_count = len(self.taxonomy.leaves)
-        counts = {split: np.bincount(self.labels_NL[self.rows(split), -1], minlength=leaf_count) for split in SPLITS}
+        counts = {split: self._class_images(split, self.taxonomy.leaf_level) for split in SPLITS}
         order = np.argsort(-counts["train"], kind="stable")[:limit].tolist()
         return [
             {"path": list(self.taxonomy.path(leaf)), **{split: int(count_C[leaf]) for split, count_C in counts.items()}}
             for leaf in order
         ]
 
+    def _class_images(self, split: str, level: str) -> NDArray[np.int64]:
+        """Return the number of photos of every class of `level` in a split: int64 [classes]."""
+        label_R = self.labels_NL[self.rows(split), self.taxonomy.levels.index(level)]
+        return np.bincount(label_R[label_R >= 0], minlength=self.taxonomy.count(level)).astype(np.int64)
+
     def samples(self, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-        """Return `count` random products, in order of their rows, with the names of their classes and words."""
+        """Return `count` random products, in order of their rows, with the names of their classes and words.
+
+        The `path` of a product ends at the deepest level at which it has a label.
+        """
         import polars as pl
 
         rows = np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
@@ -145,7 +162,7 @@ class Dataset:
         products = lazy.collect(engine="streaming").to_dicts()
         for product in products:
             row = product["row"]
-            product["path"] = list(self.taxonomy.path(int(self.labels_NL[row, -1])))
+            product["path"] = list(self.taxonomy.known_path(self.labels_NL[row].tolist()))
             states = {a.name: product.pop(f"attribute_{a.name}") for a in self.attributes}
             product["attributes"] = {name: state for name, state in states.items() if state is not None}
             product["words"] = [self.vocabulary.words[word - 1] for word in self.tokens[row]]

@@ -32,8 +32,8 @@ class Validation:
     macc:   mean accuracy over the classes of this level that have photos
     others: top-1 of every other task, by `level NAME` or `attribute NAME`
 
-    For a network that predicts attributes alone, top1 and macc are means over the attributes. An attribute without
-    labels on the validation photos is ignored.
+    A photo is counted at the levels at which it has a label. For a network that predicts attributes alone, top1 and
+    macc are means over the attributes. A level or attribute without labels on the validation photos is ignored.
     """
 
     top1: float
@@ -117,6 +117,7 @@ class _TaskCounts:
         for counts in (*self.levels.values(), *self.attributes.values()):
             counts.all_reduce()
         levels = [level for level in self.dataset.taxonomy.levels if level in self.levels]
+        levels = [level for level in levels if self.levels[level].photos.any()]
         labelled = {name: counts for name, counts in self.attributes.items() if counts.photos.any()}
         attribute_top1 = {f"attribute {name}": counts.accuracies[0] for name, counts in labelled.items()}
         if levels:

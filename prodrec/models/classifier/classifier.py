@@ -122,14 +122,20 @@ class Classifier(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
-        weights_B: v, by default 1/B. Callers cannot weigh the CE_i themselves, because these are detached
+        labels_B:  a class of every row, never -1; `LevelHead.loss` gives a row without a label the weight 0
+        weights_B: v, by default 1/B. Callers cannot weigh the CE_i themselves, because these are detached. A row of
+                   weight 0 adds exactly 0 to the loss and to every gradient
 
         The products follow autocast. Softmax and sums are in float32, or in float64 for float64 features.
         """
         if weights_B is None:
-            weights_B = torch.full_like(features_BD[:, 0], 1 / max(1, len(features_BD)), dtype=self.weight.dtype)
+            weights_B = self.equal_weights(features_BD)
         total, loss_B = self._loss(features_BD, labels_B, weights_B, label_smoothing)
         return total, loss_B
+
+    def equal_weights(self, features_BD: Tensor) -> Tensor:
+        """Return the weight 1/B of every row, for a mean over the rows."""
+        return torch.full_like(features_BD[:, 0], 1 / max(1, len(features_BD)), dtype=self.weight.dtype)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it would unroll the loop over the chunks
     def _loss(

@@ -43,6 +43,13 @@ def test_ancestors_and_paths_agree() -> None:
     assert taxonomy.path(taxonomy.names[1].index("bags"), level) == ("bags", "bags")
 
 
+def test_a_path_ends_at_the_deepest_label() -> None:
+    taxonomy = tree()
+    assert taxonomy.known_path([0, 1, 2]) == taxonomy.path(2) == ("衣服", "skirts", "skirt")
+    assert taxonomy.known_path([0, 1, -1]) == ("衣服", "skirts")
+    assert taxonomy.known_path(np.array([1, -1, -1])) == ("bags",)
+
+
 def test_one_level_is_a_tree() -> None:
     flat = tree(("leaf",), (("a", "b"),), ((-1, -1),))
     assert flat.ancestors().tolist() == [[0], [1]]

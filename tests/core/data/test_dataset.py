@@ -86,6 +86,30 @@ def test_leaves_and_samples(path: Path) -> None:
         assert sample["attributes"].keys() <= set(ATTRIBUTES)
 
 
+def test_rows_whose_category_path_ends_early(broken: Path, path: Path) -> None:
+    labels_NL = np.load(broken / "arrays" / "labels.npy")
+    complete, train_NL = open_dataset(path), labels_NL.copy()
+    train = np.flatnonzero(complete.split_N == SPLITS.index("train"))
+    labels_NL[train[0], 1:], labels_NL[train[1], 2] = -1, -1
+    np.save(broken / "arrays" / "labels.npy", labels_NL)
+    dataset = open_dataset(broken)
+    assert "12 rows of photos" in repr(dataset) and "; 2 without a label at level leaf; classes" in repr(dataset)
+    assert "without a label" not in repr(complete)
+    expected = complete.train_images.copy()
+    np.subtract.at(expected, train_NL[train[:2], -1], 1)
+    assert dataset.train_images.tolist() == expected.tolist()
+    assert sum(leaf["train"] for leaf in dataset.leaf_counts()) == len(train) - 2
+    sums = {level: int(images_C.sum()) for level, images_C in dataset.train_images_by_level.items()}
+    assert sums == {"root": len(train), "middle": len(train) - 1, "leaf": len(train) - 2}
+    for level, images_C in complete.train_images_by_level.items():
+        of_leaves_C = np.bincount(complete.taxonomy.ancestors_of_level("leaf", level), complete.train_images)
+        assert images_C.tolist() == of_leaves_C.tolist()
+    paths = {sample["row"]: sample["path"] for sample in dataset.samples(12)}
+    full = {sample["row"]: sample["path"] for sample in complete.samples(12)}
+    assert [paths[row] for row in train[:2]] == [full[train[0]][:1], full[train[1]][:2]]
+    assert all(paths[row] == full[row] for row in paths if row not in train[:2])
+
+
 def test_moves_with_its_directory(broken: Path, path: Path) -> None:
     moved = broken.rename(broken.with_name("moved"))
     assert open_dataset(moved).photos.read(7) == open_dataset(path).photos.read(7)

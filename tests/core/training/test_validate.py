@@ -86,6 +86,22 @@ def test_the_deepest_level_gives_top1_and_the_others_are_listed(prepared, valida
     assert set(validation.as_columns()) == {"validation_top1", "validation_macc", f"validation_top1 level {root}"}
 
 
+def test_a_photo_counts_at_the_levels_at_which_it_has_a_label(prepared, validate_predictions):
+    labels_NL = np.array(prepared.labels_NL)
+    rows, root, leaf = prepared.rows("validation"), prepared.taxonomy.levels[0], prepared.taxonomy.leaf_level
+    labels_NL[rows[1:], 1:] = -1  # one validation photo has a leaf
+    ragged = replace(prepared, labels_NL=labels_NL)
+    leaves_N, roots_N = np.zeros(len(labels_NL), np.int64), labels_NL[:, 0].astype(np.int64)
+    leaves_N[rows[0]], roots_N[rows[-1]] = labels_NL[rows[0], -1], -5
+    predictions = KnownPredictions({root: roots_N, leaf: leaves_N})
+    validation = validate_predictions(predictions, ragged)
+    assert validation == Validation(1.0, 1.0, {f"level {root}": pytest.approx(1 - 1 / len(rows))})
+    labels_NL[rows, 1:] = -1  # none has
+    only_roots = validate_predictions(predictions, ragged)
+    assert only_roots.top1 == pytest.approx(1 - 1 / len(rows)) and only_roots.others == {}
+    assert validate_predictions(KnownPredictions({leaf: leaves_N}), ragged) is None
+
+
 def test_attributes_count_where_they_are_labelled(prepared, validate_predictions):
     rows = prepared.rows("validation")
     states_NA = np.zeros((len(prepared.labels_NL), 1), np.int32)
