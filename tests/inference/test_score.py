@@ -35,6 +35,16 @@ def test_rows_of_the_splits_in_ascending_order(tmp_path: Path, splits: Any) -> N
     assert chunk.features_RD is not None and chunk.features_RD[:, 0].tolist() == rows.tolist()
 
 
+def test_rows_whose_category_path_ends_early_keep_their_labels(tmp_path: Path) -> None:
+    data, splits = make_dataset(), ("test",)
+    rows = rows_in_splits(data, splits)
+    data.labels_NL[rows[1], 1] = -1
+    result = score(make_run(), data, SineNetwork(), batches(data, splits), out=tmp_path / "s.h5", splits=splits)
+    assert result["rows"] == {"test": len(rows)}
+    with open_scores(tmp_path / "s.h5") as scores:
+        assert next(scores.chunks()).labels_RL.tolist() == data.labels_NL[rows].tolist()
+
+
 def test_top_k_keeps_the_best(tmp_path: Path) -> None:
     data = make_dataset()
     score(make_run(), data, SineNetwork(), batches(data, ("test",)), out=tmp_path / "s.h5", splits=("test",), top_k=2)

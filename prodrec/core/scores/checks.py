@@ -12,7 +12,7 @@ from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.hdf5 import object_name
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.scores.chunk import ScoreChunk
-from prodrec.core.scores.schema import score_datasets
+from prodrec.core.scores.schema import score_datasets, wrong_labels
 
 if TYPE_CHECKING:
     from prodrec.core.scores.reader import Scores
@@ -55,19 +55,25 @@ def check_chunk(
 ) -> None:
     """Raise BadArtefact if rows do not ascend, a class or attribute code does not exist, or a score is not finite.
 
+    A label may be -1 below the first level, if it is -1 at all deeper levels too.
+
     previous_row: row of the dataset that precedes the chunk in the file; -1 for the first chunk
     path:         the scores file, for messages
     """
     if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
         raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
-    for level, label_R in zip(taxonomy.levels, chunk.labels_RL.T, strict=True):
-        count = taxonomy.count(level)
-        wrong = np.flatnonzero((label_R < 0) | (label_R >= count))
-        if len(wrong):
-            raise BadArtefact(
-                f"{path}: row {chunk.rows_R[wrong[0]]} has label {label_R[wrong[0]]} at level {level}, "
-                f"which has {count} classes; score the run again."
-            )
+    is_wrong_RL = wrong_labels(chunk.labels_RL, [len(names) for names in taxonomy.names])
+    if is_wrong_RL.any():
+        column = int(is_wrong_RL.any(axis=0).argmax())
+        row, level = int(is_wrong_RL[:, column].argmax()), taxonomy.levels[column]
+        label, count = int(chunk.labels_RL[row, column]), taxonomy.count(level)
+        if 0 <= label < count:
+            reason = f"and none at level {taxonomy.levels[column - 1]} above it"
+        else:
+            reason = f"which has {count} classes"
+        raise BadArtefact(
+            f"{path}: row {chunk.rows_R[row]} has label {label} at level {level}, {reason}; score the run again."
+        )
     codes = [] if chunk.attributes_RA is None else zip(attributes, chunk.attributes_RA.T, strict=True)
     for attribute, code_R in codes:
         wrong = np.flatnonzero((code_R < 0) | (code_R > len(attribute.states)))

@@ -18,7 +18,7 @@ class ScoreChunk:
     rows_R:           rows of the dataset
     ids_R:            UTF-8 bytes
     split_R:          index in artefact.SPLITS
-    labels_RL:        class at each level
+    labels_RL:        class at each level; -1 below the end of the row's category path
     scores:           by level, float32 [R, C]; from a top-k file, the K largest [R, K] in descending order
     classes:          by level, the classes of the K largest scores, int32 [R, K]; None for a file with all scores
     attributes_RA:    codes of the attributes; None if they were not requested or there are none

@@ -8,7 +8,7 @@ Datasets, with N rows in ascending order of `row`:
     id                      [N]    fixed-length UTF-8, compressed if wider than 64 bytes; ids need not be unique
     row                     [N]    int64    row of the dataset whose fingerprint is in `made_from`
     split                   [N]    uint8    index in artefact.SPLITS
-    labels/<level>          [N]    int32    class of that level
+    labels/<level>          [N]    int32    class of that level; -1 where the row's category path ends above it
     attributes/<name>       [N]    int32    code: 0 = absent, else 1 + index of the state (S eq. 7)
     features                [N,D]  float16
     scores/<level>          [N,C]  float16  unnormalised, in chunks of rows, uncompressed
@@ -18,7 +18,7 @@ Datasets, with N rows in ascending order of `row`:
     classes/<level>/name    [b]    uint8    UTF-8 bytes of all names in the order of the classes (see Texts)
     classes/<level>/name_offsets  [C+1]  int64
     classes/<level>/parent        [C]    int32
-    classes/<level>/train_images  [C]    int64    images in the training split
+    classes/<level>/train_images  [C]    int64    images in the training split with a leaf below the class
     states/<attribute>            [b]    uint8    UTF-8 bytes of the names of the states
     states/<attribute>_offsets    [m+1]  int64
 
@@ -27,11 +27,16 @@ and any levels, not necessarily the leaves. In a top-k file, a score that is not
 score of its row. Names of levels and attributes are escaped (hdf5.object_name). Class names are flat arrays: a file
 with a million classes opens in well under a second.
 
-Shapes: N rows; D features; C classes of a level; K largest scores; m states of an attribute; b bytes of names.
+Every row has a label at the first level. Below a level without a label (-1), all levels are without one. Until files
+contained such rows, every label was a class; these files are read as before.
+
+Shapes: N rows; D features; C classes of a level; K largest scores; m states of an attribute; b bytes of names. In
+functions also R rows; L levels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +78,17 @@ def score_datasets(level: str, *, is_top_k: bool) -> tuple[str, ...]:
     """Return the name of the dataset with the scores of a level and, in a top-k file, of the one with their classes."""
     name = object_name(level)
     return (f"top_k/{name}/scores", f"top_k/{name}/classes") if is_top_k else (f"scores/{name}",)
+
+
+def wrong_labels(labels_RL: NDArray[np.int32], class_counts: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which labels violate the schema, [R, L]: no class of their level, -1 at the first, or below one of -1.
+
+    class_counts: number of classes of every level
+    """
+    is_wrong_RL = (labels_RL < -1) | (labels_RL >= np.asarray(class_counts))
+    is_wrong_RL[:, 0] |= labels_RL[:, 0] < 0
+    is_wrong_RL[:, 1:] |= (labels_RL[:, 1:] >= 0) & (labels_RL[:, :-1] < 0)
+    return is_wrong_RL
 
 
 def rows_per_chunk(bytes_per_row: int) -> int:

@@ -24,7 +24,7 @@ from prodrec.core.base.outputs import new_file
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.rounding import BatchRows, restore_order, sort_descending, to_float16
-from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk, score_datasets
+from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk, score_datasets, wrong_labels
 
 EncodedBatch = dict[str, NDArray[Any]]
 """Rows as the file contains them: an array for each dataset of the schema, by its name."""
@@ -130,7 +130,7 @@ class ScoresWriter:
 
         rows_B:           rows of the dataset, ascending
         split_B:          index in artefact.SPLITS
-        labels_BL:        class at each level
+        labels_BL:        class at each level; -1 below the end of the row's category path
         scores:           by level [B, C], or the K largest [B, K] together with `classes`; levels may be omitted
         classes:          by level, the classes of the K largest scores [B, K]
         attributes_BA:    codes of the attributes
@@ -144,8 +144,9 @@ class ScoresWriter:
         encoded: EncodedBatch = {"row": rows, "split": split}
         encoded["id"] = fixed_length_utf8(list(ids), self._id_bytes)
         labels = np.asarray(labels_BL, dtype=np.int32)
+        is_wrong = wrong_labels(labels, [len(names) for names in self.taxonomy.names])
+        assert not is_wrong.any(), f"labels {labels[is_wrong.any(axis=1)][0].tolist()} are no path of classes"
         for level, label_B in zip(self.taxonomy.levels, labels.T, strict=True):
-            assert ((label_B >= 0) & (label_B < self.taxonomy.count(level))).all(), f"a label of {level} is no class"
             encoded[f"labels/{object_name(level)}"] = label_B
         if self.attributes:
             codes = np.asarray(attributes_BA, dtype=np.int32)

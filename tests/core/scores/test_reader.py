@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
+from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.scores.reader import open_scores
+from prodrec.core.scores.schema import Origin
+from prodrec.core.scores.writer import ScoresWriter
 
 
 @pytest.mark.parametrize("rows", [None, 1, 7, 1000])
@@ -68,6 +71,45 @@ def test_any_levels_and_attributes_may_be_scored(draw_scores: Any, scored: tuple
         assert next(scores.chunks()).attribute_scores == {}
     with open_scores(draw_scores("plain").path) as scores:
         assert scores.scored_attributes == () and next(scores.chunks(attribute_scores=True)).attribute_scores == {}
+
+
+def test_a_label_may_be_missing_at_the_deeper_levels(predicted_paths: Any, tmp_path: Path) -> None:
+    labels_NL = [[0, 0, 0], [0, 1, -1], [1, -1, -1]]
+    path = predicted_paths(labels_NL)
+    with open_scores(path) as scores:
+        assert next(scores.chunks()).labels_RL.tolist() == labels_NL
+    edit(path, put("labels/leaf", 2, 3))
+    with (
+        open_scores(path) as scores,
+        pytest.raises(BadArtefact, match="row 2 has label 3 at level leaf, and none at level middle above it"),
+    ):
+        next(scores.chunks())
+    with pytest.raises(AssertionError, match=r"labels \[1, -1, 3\] are no path of classes"):
+        predicted_paths([[1, -1, 3]])
+
+
+@pytest.fixture
+def predicted_paths(tmp_path: Path) -> Any:
+    """Return a function that writes a scores file of rows with the labels [N, 3]."""
+    parents = tuple(np.array(p, dtype=np.int32) for p in ([-1, -1], [0, 0, 1], [0, 0, 1, 2, 2]))
+    taxonomy = Taxonomy(("root", "middle", "leaf"), (("A", "B"), ("a", "b", "c"), ("0", "1", "2", "3", "4")), parents)
+
+    def write(labels_NL: list[list[int]]) -> Path:
+        path, n = tmp_path / "paths.h5", len(labels_NL)
+        origin = Origin("r", "visual", {"run": "a", "dataset": "b"}, splits=("test",))
+        writer = ScoresWriter(path, origin=origin, taxonomy=taxonomy, train_images=[1] * 5, id_bytes=1, force=True)
+        with writer:
+            writer.append(
+                ids=list("abc")[:n],
+                rows_B=np.arange(n),
+                split_B=np.ones(n),
+                labels_BL=labels_NL,
+                features_BD=np.zeros((n, 1)),
+                scores={"leaf": np.zeros((n, 5))},
+            )
+        return path
+
+    return write
 
 
 def test_every_truncated_file_is_refused(draw_scores: Any, tmp_path: Path) -> None:
@@ -158,6 +200,8 @@ def test_datasets_of_unequal_length(draw_scores: Any, name: str) -> None:
         (put("scores/leaf", (4, 2), np.nan), r"level leaf are not finite .* row 12 \(id 产品12\)"),
         (put("scores/leaf", (4, 2), -np.inf), "not finite"),
         (put("labels/leaf", 4, 12), "row 12 has label 12 at level leaf, which has 12 classes"),
+        (put("labels/leaf", 4, -2), "row 12 has label -2 at level leaf, which has 12 classes"),
+        (put("labels/root", 4, -1), "row 12 has label -1 at level root, which has 3 classes"),
         (put("labels/root", 4, -1), "label -1 at level root"),
         (put("attributes/colour%2Ftone", 4, 4), "row 12 has code 4 of attribute colour/tone, which has 3 states"),
         (put("attributes/colour%2Ftone", 4, -1), "row 12 has code -1 of attribute colour/tone"),
