@@ -2,17 +2,20 @@
 
 The EXIF rotation is applied, palettes become RGB, transparent pixels are blended with white, CMYK is converted, and 16
 bits are reduced to 8. Photos with the same pixels therefore give the same result, whatever the format of their files.
+
+Photos are decoded in several threads of a program that may use Pillow as well, so no setting of Pillow is changed.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from prodrec.core.data.photos.jpeg_end import END_MARKER, is_whole_without_end
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 
@@ -20,6 +23,20 @@ UNDECODABLE, TRUNCATED, OVER_LIMIT = "undecodable", "truncated", "over the pixel
 """Reasons, as in rejected.csv, why a photo cannot be used."""
 
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a photo upright, by its orientation."""
+
+# Pillow warns about unusual metadata, once for each kind. The filter is set once, because warnings.catch_warnings would
+# change the filters of all threads; it comes last, so that the filters of a program take precedence.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.", append=True)
 
 
 class PhotoRejected(Exception):
@@ -38,43 +55,80 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
     if not data:
         raise PhotoRejected(TRUNCATED, "the file is empty")
     try:
-        with warnings.catch_warnings(), _no_pillow_limit():
-            warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
-            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-            width, height = image.size
-            if pixel_limit is not None and width * height > pixel_limit:
-                raise PhotoRejected(OVER_LIMIT, f"{width} x {height} pixels")
+        image = _open(data)
+        width, height = image.size
+        if pixel_limit is not None and width * height > pixel_limit:
+            raise PhotoRejected(OVER_LIMIT, f"{width} x {height} pixels")
+        is_whole = True
+        try:
             image.load()
-            upright = _rotate_upright(image)
-            is_plain_jpeg = image.format == "JPEG" and image.mode in ("RGB", "L") and upright is image
-            return _to_rgb_or_grey(upright), is_plain_jpeg
+        except OSError:
+            is_whole = False
+            if not (image.format in ("JPEG", "MPO") and is_whole_without_end(data)):
+                raise
+            image = _open(data + END_MARKER)
+            image.load()
+        upright = _rotate_upright(image)
+        is_plain_jpeg = image.format == "JPEG" and image.mode in ("RGB", "L") and upright is image and is_whole
+        return _to_rgb_or_grey(upright), is_plain_jpeg
     except PhotoRejected:
         raise
     except UnidentifiedImageError as error:
         raise PhotoRejected(UNDECODABLE, "not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF photo") from error
+    except Image.DecompressionBombError as error:
+        raise PhotoRejected(OVER_LIMIT, str(error)) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         text = str(error) or type(error).__name__
         reason = TRUNCATED if "truncated" in text.lower() or isinstance(error, EOFError) else UNDECODABLE
         raise PhotoRejected(reason, text) from error
 
 
-@contextmanager
-def _no_pillow_limit() -> Iterator[None]:
-    """Disable Pillow's own pixel limit; `pixel_limit` replaces it."""
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+def is_photo(start: bytes) -> bool:
+    """Return whether a file that begins with `start`, at least 16 bytes, is in one of FORMATS by its signature."""
+    return any(_accepts(kind, start) for kind in FORMATS)
+
+
+def _accepts(kind: str, start: bytes) -> bool:
+    """Return whether `start` is the signature of a format that this Pillow can decode."""
+    if kind not in Image.OPEN:
+        Image.init()
+    if kind not in Image.OPEN:
+        return False
+    _, accept = Image.OPEN[kind]
+    return accept is None or accept(start[:16]) is True  # a text is the reason why the format is not supported
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """Open an image as Image.open does, but without its limit of pixels: `pixel_limit` replaces it.
+
+    Image.open reads the limit from Image.MAX_IMAGE_PIXELS, which applies to the whole program.
+    """
+    Image.preinit()
+    stream = io.BytesIO(data)
+    for kind in FORMATS:
+        if _accepts(kind, data):
+            factory, _ = Image.OPEN[kind]
+            stream.seek(0)
+            try:
+                return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # not this format, as Image.open decides
+                continue
+    raise UnidentifiedImageError
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:
-    """Return a rotated or mirrored copy as the EXIF orientation requires, or the image itself if it is upright."""
+    """Return a rotated or mirrored copy as the EXIF orientation requires, or the image itself if it is upright.
+
+    ImageOps.exif_transpose would also write the EXIF data again, which fails if any other tag is broken.
+    """
     # PNG and TIFF can store the orientation elsewhere; for the other formats, getexif would only cost time
     if "exif" not in image.info and image.format in ("JPEG", "WEBP", "AVIF", "BMP", "GIF"):
         return image
-    rotated = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
-    return rotated or image
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # unreadable EXIF data states no orientation; Pillow raises whatever its parser meets
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb_or_grey(image: Image.Image) -> Image.Image:

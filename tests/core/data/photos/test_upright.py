@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
+import random
+import struct
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
 from prodrec.core.data.photos.upright import OVER_LIMIT, TRUNCATED, UNDECODABLE, PhotoRejected, open_upright
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PATCHES).resize((64, 48), Image.Resampling.BICUBIC)
 ORIENTATION = 0x0112
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -120,7 +127,81 @@ def test_pixel_limit_is_checked_before_decoding() -> None:
     assert open_upright(data, pixel_limit=64 * 48)[0].size == (64, 48)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_kept(mode: str, options: dict[str, object]) -> None:
+    data = encode(PICTURE.convert(mode).resize((203, 151)), "JPEG", **options)
+    whole = pixels(data)
+    for cut in (1, 2):
+        image, plain = open_upright(data[:-cut])
+        assert np.array_equal(np.asarray(image.convert("RGB")), whole) and not plain
+    for cut in (3, 4, 5, 9, 20, len(data) // 4, len(data) // 2):  # now pixels are missing
+        with pytest.raises(PhotoRejected) as error:
+            open_upright(data[:-cut])
+        assert error.value.reason == TRUNCATED
+
+
+def test_a_progressive_jpeg_that_ends_between_scans_is_truncated() -> None:
+    data = encode(PICTURE.resize((203, 151)), "JPEG", progressive=True)
+    scans = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for end in scans[1:]:
+        with pytest.raises(PhotoRejected) as error:
+            open_upright(data[:end])
+        assert error.value.reason == TRUNCATED
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_that_cannot_be_written_again(kind: str) -> None:
+    """A value that does not fit its tag costs neither the photo nor its rotation."""
+    width = struct.pack("<HHIhh", 0x0100, 8, 1, -5, 0)  # negative, in a tag that Pillow writes as unsigned
+    entries = struct.pack("<HHHIHH", 2, ORIENTATION, 3, 1, 6, 0) + width
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    image, plain = open_upright(encode(PICTURE, kind, exif=exif, **options))
+    assert image.size == (48, 64) and not plain
+    with pytest.raises(struct.error), Image.open(io.BytesIO(encode(PICTURE, kind, exif=exif, **options))) as opened:
+        ImageOps.exif_transpose(opened)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_mangled_exif_never_costs_the_photo(seed: int) -> None:
+    draw = random.Random(seed)
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010F], exif[0x011A] = draw.randrange(1, 9), "maker", 72.0
+    exif.get_ifd(0x8769)[0x9000] = b"0231"
+    data = bytearray(exif.tobytes())
+    for _ in range(draw.randrange(1, 8)):
+        data[draw.randrange(6, len(data))] = draw.randrange(256)
+    image, _ = open_upright(encode(PICTURE, "JPEG", exif=bytes(data[: draw.randrange(8, len(data))])))
+    assert sorted(image.size) == [48, 64]
+
+
 def test_pillow_s_own_limit_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert open_upright(encode(PICTURE))[0].size == (64, 48)
     assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_no_setting_of_other_threads_changes() -> None:
+    """Pillow's limit and the filters of warnings are those of the whole program, at every moment of decoding."""
+    limit, filters, seen = Image.MAX_IMAGE_PIXELS, list(warnings.filters), set()
+    photos = [encode(PICTURE.resize((300, 200)), kind) for kind in ("JPEG", "PNG", "WEBP", "BMP")]
+    photos.append(photos[0][:-2])
+
+    def trace(*_: object) -> None:
+        seen.add((Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, tuple(map(str, warnings.filters))))
+
+    sys.setprofile(trace)
+    try:
+        for data in photos:
+            open_upright(data)
+    finally:
+        sys.setprofile(None)
+    assert seen == {(limit, False, tuple(map(str, filters)))}
+
+
+def test_threads_decode_at_once() -> None:
+    data, expected = encode(PICTURE), np.asarray(PICTURE)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(np.array_equal(decoded, expected) for decoded in pool.map(pixels, [data] * 200))
