@@ -52,6 +52,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "rjieba": ("core.data.titles.tokenizer",),
     "sudachipy": ("core.data.titles.scripts",),
     "pythainlp": ("core.data.titles.scripts",),
+    "charset_normalizer": ("core.data",),
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
@@ -207,7 +208,10 @@ def test_every_outside_library_is_declared() -> None:
         for extra in ("fast", "japanese", "tensorboard", "thai")
         for name in project["optional-dependencies"][extra]
     ]
-    declared = {name.split(">")[0].split("[")[0].strip().lower() for name in (*project["dependencies"], *extras)}
+    declared = {
+        name.split(">")[0].split("[")[0].strip().lower().replace("-", "_")
+        for name in (*project["dependencies"], *extras)
+    }
     used = {"pillow" if found.library == "PIL" else found.library for found in OUTSIDE}
     assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"
 

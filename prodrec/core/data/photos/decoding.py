@@ -20,9 +20,11 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.errors import NotFound
 from prodrec.core.data.photos.examine import PhotoRules, examine_chunks
 from prodrec.core.data.photos.listing import READABLE, UNREADABLE_REASONS
-from prodrec.core.data.photos.name_matching import NO_MATCH, match_names
+from prodrec.core.data.photos.locations import PhotoLocations
+from prodrec.core.data.photos.name_matching import match_names
+from prodrec.core.data.photos.name_search import EXACT, NO_MATCH, RULES
 from prodrec.core.data.photos.photo_table import PhotoTable
-from prodrec.core.data.photos.sources import PhotoLocations, PhotoSource
+from prodrec.core.data.photos.sources import PhotoSource
 from prodrec.core.data.photos.store import ShardWriter, shard_name
 from prodrec.core.data.photos.upright import UNDECODABLE
 from prodrec.core.data.tables.rejects import MISSING_PHOTO, Rejects
@@ -100,6 +102,8 @@ def _find_photos(
     """Return the rows whose photo is listed and readable, and the photo's index in the source. Reject other rows."""
     rows_W = rejected.kept_rows
     matches = match_names(source, names_M.gather(rows_W))
+    if loose := [f"{count:,} {rule}" for rule, count in matches.counts.items() if rule != RULES[EXACT]]:
+        console.info(f"names matched with photos {', '.join(loose)}")
     missing_W = matches.photo_W == NO_MATCH
     rejected.add(MISSING_PHOTO, rows_W[missing_W], matches.reasons, matches.reason_W[missing_W])
     rows_W, source_W = rows_W[~missing_W], matches.photo_W[~missing_W]

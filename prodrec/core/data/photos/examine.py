@@ -13,7 +13,6 @@ import hashlib
 import io
 import itertools
 import socket
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,8 +22,8 @@ from PIL import Image
 from prodrec.core.base.errors import NotFound, ProdrecError
 from prodrec.core.base.workers import map_in_order, raise_if_stopped
 from prodrec.core.data.duplicates.perceptual_hash import SIDE, hash_grey
+from prodrec.core.data.photos.locations import WHOLE_FILE, DamagedPhoto, PhotoLocation
 from prodrec.core.data.photos.photo_table import DIGEST_BYTES, PhotoTable
-from prodrec.core.data.photos.sources import PhotoLocation
 from prodrec.core.data.photos.upright import UNDECODABLE, PhotoRejected, open_upright
 
 _CHUNK_PHOTOS = 64
@@ -97,9 +96,11 @@ def _read(location: PhotoLocation) -> bytes:
     """
     try:
         return location.read()
-    except (zlib.error, OSError) as error:
-        is_own_file = location.length < 0  # in an archive, a missing permission concerns all photos
-        if isinstance(error, zlib.error) or (isinstance(error, PermissionError) and is_own_file):
+    except DamagedPhoto as error:
+        raise PhotoRejected(UNDECODABLE, str(error)) from error
+    except OSError as error:
+        # in an archive, a missing permission concerns all photos
+        if isinstance(error, PermissionError) and location.length == WHOLE_FILE:
             raise PhotoRejected(UNDECODABLE, f"cannot be read: {error}") from error
         kind = NotFound if isinstance(error, FileNotFoundError) else ProdrecError
         raise kind(

@@ -17,10 +17,10 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,9 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, NotFound
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.photos.listing import READABLE, WHOLE_FILE, Member, folder_members, tar_members, zip_members
-
-if TYPE_CHECKING:
-    import polars as pl
-
-PHOTO_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
+from prodrec.core.data.photos.listing import READABLE, Member, ZipMember, folder_members, tar_members, zip_members
+from prodrec.core.data.photos.locations import PhotoLocations
+from prodrec.core.data.photos.zip_names import UnflaggedNames
 
 _DECOMPRESSORS: dict[bytes, Callable[[Path], Any]] = {  # by the first bytes of the file
     b"\x1f\x8b": gzip.open,
@@ -42,57 +39,8 @@ _DECOMPRESSORS: dict[bytes, Callable[[Path], Any]] = {  # by the first bytes of 
 }
 
 
-@dataclass(frozen=True)
-class PhotoLocation:
-    """Where one encoded photo is: `length` bytes of the file `path` from `offset` on, or the whole file."""
-
-    path: str
-    offset: int = 0
-    length: int = WHOLE_FILE
-    deflated: bool = False
-
-    def read(self) -> bytes:
-        """Return the bytes of the photo. Raise OSError or zlib.error."""
-        with open(self.path, "rb") as stream:  # noqa: PTH123 - half the cost of Path.open, and this runs for every photo
-            stream.seek(self.offset)
-            data = stream.read(self.length)
-        return zlib.decompress(data, -zlib.MAX_WBITS) if self.deflated else data
-
-
-@dataclass(frozen=True, eq=False)
-class PhotoLocations:
-    """Where p photos are, in a compact form that can be sent to another process.
-
-    path:       absolute path of the folder or of the archive
-    names_p:    names of the files inside the folder; None for an archive
-    offsets_p, lengths_p, deflated_p: int64, int64 and bool, the parts of the archive; not used for a folder
-    """
-
-    path: str
-    names_p: Texts | None
-    offsets_p: NDArray[np.int64]
-    lengths_p: NDArray[np.int64]
-    deflated_p: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.offsets_p)
-
-    def __iter__(self) -> Iterator[PhotoLocation]:
-        if self.names_p is not None:
-            return (PhotoLocation(os.path.join(self.path, name)) for name in self.names_p)  # noqa: PTH118 - see PhotoLocation.read
-        parts = zip(self.offsets_p.tolist(), self.lengths_p.tolist(), self.deflated_p.tolist(), strict=True)
-        return (PhotoLocation(self.path, *part) for part in parts)
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return a table with the columns file, offset, length and deflated."""
-        import polars as pl
-
-        if self.names_p is None:
-            file = pl.repeat(self.path, len(self), dtype=pl.String, eager=True)
-        else:
-            file = pl.select(pl.lit(os.path.join(self.path, "")) + self.names_p.to_polars()).to_series()  # noqa: PTH118
-        columns = {"offset": self.offsets_p, "length": self.lengths_p, "deflated": self.deflated_p}
-        return pl.DataFrame([file.alias("file"), *(pl.Series(name, column) for name, column in columns.items())])
+NOT_UTF8, REPLACED = "its name is not UTF-8", "a later file of the archive has the same name"
+"""Why a file is not listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +52,9 @@ class PhotoSource:
     names_P:      names with `/` between folders
     offsets_P, lengths_P, deflated_P: int64, int64 and bool, the parts of the archive; 0, -1 and False for a folder
     unreadable_P: uint8, the index in UNREADABLE_REASONS of why a photo cannot be read; 0 for a readable photo
+    sizes_P, crcs_P: int64, size and CRC-32 of the inflated photos; None if the source is no zip file
+    unflagged:    the names of a zip file that have no stated encoding; None if there are none
+    not_listed:   names of files that cannot be listed, by reason
     """
 
     path: Path
@@ -113,6 +64,10 @@ class PhotoSource:
     lengths_P: NDArray[np.int64]
     deflated_P: NDArray[np.bool_]
     unreadable_P: NDArray[np.uint8]
+    sizes_P: NDArray[np.int64] | None = None
+    crcs_P: NDArray[np.int64] | None = None
+    unflagged: UnflaggedNames | None = None
+    not_listed: dict[str, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names_P)
@@ -121,13 +76,16 @@ class PhotoSource:
         """Return the locations of the photos at positions `photo_p`."""
         path = os.path.abspath(self.archive or self.path)  # noqa: PTH100 - resolves no links: they may be replaced
         names_p = self.names_P.take(photo_p) if self.archive is None else None
-        return PhotoLocations(path, names_p, self.offsets_P[photo_p], self.lengths_P[photo_p], self.deflated_P[photo_p])
+        parts = (self.offsets_P[photo_p], self.lengths_P[photo_p], self.deflated_P[photo_p])
+        if self.sizes_P is None or self.crcs_P is None:
+            return PhotoLocations(path, names_p, *parts)
+        return PhotoLocations(path, names_p, *parts, self.sizes_P[photo_p], self.crcs_P[photo_p])
 
-
-def photo_names(source: PhotoSource) -> Texts:
-    """Return the names that have a photo's extension, for a catalogue without tables."""
-    extension = source.names_P.to_polars().str.to_lowercase().str.extract(r"(\.[a-z]+)$")
-    return source.names_P.take(extension.is_in(PHOTO_EXTENSIONS).fill_null(value=False).arg_true().to_numpy())
+    def decode_names(self, encoding: str) -> PhotoSource:
+        """Return the same photos, with names that have no stated encoding read in `encoding`. Order is kept."""
+        if self.unflagged is None:
+            return self
+        return replace(self, names_P=self.unflagged.decode(self.names_P, encoding))
 
 
 def open_photos(path: Path, *, unpack_into: Path | None) -> PhotoSource:
@@ -168,7 +126,8 @@ def _open_zip(path: Path) -> PhotoSource:
     except zipfile.BadZipFile as error:
         raise BadOption(f"--images {path} is not a readable zip file ({error}).") from error
     with archive, path.open("rb") as stream:
-        return _sorted_source(path, path, zip_members(archive, stream))
+        source = _sorted_source(path, path, zip_members(archive, stream))
+    return source if source.unflagged is None else source.decode_names(source.unflagged.choose_encoding())
 
 
 def _open_tar(archive: Path, path: Path) -> PhotoSource:
@@ -191,32 +150,53 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
     return _sorted_source(archive, archive, ((*entry, False, READABLE) for entry in chain(entries, links)))
 
 
-def _sorted_source(path: Path, archive: Path | None, members: Iterable[Member]) -> PhotoSource:
+def _sorted_source(path: Path, archive: Path | None, members: Iterable[Member | ZipMember]) -> PhotoSource:
     """Return the members in order of their names. If a name occurs several times, only its last member is listed."""
-    numbers, skipped = array("q"), 0  # offset, length, deflated and unreadable of every member
+    numbers = array("q")  # those of all members, in the order of Member or ZipMember
+    bad_names: list[str] = []
 
     def names() -> Iterator[str]:
         """Yield the names; collect the numbers beside them, since members can be iterated only once."""
-        nonlocal skipped
         for name, *member_numbers in members:
             try:
                 name.encode()
             except UnicodeEncodeError:
-                skipped += 1
+                bad_names.append(name.encode("utf-8", "backslashreplace").decode())
             else:
                 numbers.extend(member_numbers)
                 yield name
 
     listed = Texts.from_strings(names())
-    if skipped:
-        console.warn(f"{skipped:,} files in {path} are skipped: their names are not UTF-8, so no table can name them.")
+    if bad_names:
+        console.warn(
+            f"{len(bad_names):,} files in {path} are skipped, such as {bad_names[0]}: their names are not UTF-8, so no "
+            "table can name them."
+        )
     order = listed.to_polars().arg_sort().to_numpy()
     sorted_names, is_first = listed.take(order), np.ones(len(order), bool)
     is_first[1:] = ~sorted_names[1:].equal_elements(sorted_names[:-1])
-    order = np.maximum.reduceat(order, np.flatnonzero(is_first)) if len(order) else order  # the last of equal names
+    kept = np.maximum.reduceat(order, np.flatnonzero(is_first)) if len(order) else order  # the last of equal names
     del sorted_names
-    offsets, lengths, deflated, unreadable = np.array(numbers, np.int64).reshape(-1, 4)[order].T
-    archive_path = None if archive is None else os.path.abspath(archive)  # noqa: PTH100 - see PhotoSource.locations
-    return PhotoSource(
-        path, archive_path, listed.take(order), offsets, lengths, deflated.astype(bool), unreadable.astype(np.uint8)
+    not_listed = {NOT_UTF8: Texts.from_strings(bad_names)} if bad_names else {}
+    if len(kept) < len(order):
+        not_listed[REPLACED] = listed.take(np.setdiff1d(order, kept))
+    columns = (
+        np.array(numbers, np.int64).reshape(len(listed), -1)[kept].T if len(listed) else np.empty((4, 0), np.int64)
     )
+    offsets, lengths, deflated, unreadable, *of_zip = columns
+    source = PhotoSource(
+        path,
+        None if archive is None else os.path.abspath(archive),  # noqa: PTH100 - see PhotoSource.locations
+        listed.take(kept),
+        offsets,
+        lengths,
+        deflated.astype(bool),
+        unreadable.astype(np.uint8),
+        not_listed=not_listed,
+    )
+    if not of_zip:
+        return source
+    sizes, crcs, is_unflagged = of_zip
+    photo_U = np.flatnonzero(is_unflagged)
+    unflagged = UnflaggedNames(photo_U, source.names_P.take(photo_U)) if len(photo_U) else None
+    return replace(source, sizes_P=sizes, crcs_P=crcs, unflagged=unflagged)

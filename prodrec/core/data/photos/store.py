@@ -2,7 +2,8 @@
 
     photos/00000.bin …       the bytes of the photos, one after another
     photos/index.npy         int64 [N, 3]: shard, offset and length in bytes for every row
-    photos/in_place.parquet  with --in-place, instead of both: file, offset, length, deflated for every row
+    photos/in_place.parquet  with --in-place, instead of both: file, offset, length, deflated for every row; for photos
+                             in a zip file also size and crc, which datasets of earlier versions lack
 
 Rows that show the same photo share its bytes.
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import factorize
-from prodrec.core.data.photos.sources import PhotoLocation, PhotoLocations
+from prodrec.core.data.photos.locations import UNKNOWN_SIZE, DamagedPhoto, PhotoLocation, PhotoLocations
 
 SHARD_BYTES = 256 << 20
 """Bytes of a shard file: at 20 kB per photo, ten million photos fill about 750 files."""
@@ -85,7 +86,7 @@ class PhotoStore:
 
         try:
             image, _ = open_upright(self.read(row))
-        except (OSError, PhotoRejected) as error:
+        except (OSError, DamagedPhoto, PhotoRejected) as error:
             raise BadArtefact(f"{self._directory}, photo of row {row}: {error}; prepare the dataset again.") from error
         return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
@@ -130,11 +131,17 @@ class PhotosInPlace(PhotoStore):
         index_N3 = np.stack([path_N, frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
         super().__init__(index_N3.astype(np.int64), directory)
         self._deflated_N = frame["deflated"].to_numpy()
+        self._sizes_N = self._crcs_N = None
+        if "crc" in frame.columns:
+            self._sizes_N, self._crcs_N = frame["size"].to_numpy(), frame["crc"].to_numpy()
 
     def read(self, row: int) -> bytes:
-        """Return the encoded photo of `row` in its original format and rotation. Raise OSError or zlib.error."""
+        """Return the encoded photo of `row` in its original format and rotation. Raise OSError or DamagedPhoto."""
         path, offset, length = self._index_N3[row].tolist()
-        return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row])).read()
+        size, crc = UNKNOWN_SIZE, 0
+        if self._sizes_N is not None and self._crcs_N is not None:
+            size, crc = int(self._sizes_N[row]), int(self._crcs_N[row])
+        return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row]), size, crc).read()
 
 
 def shard_name(shard: int) -> str:

@@ -18,7 +18,8 @@ from prodrec.core.data.duplicates.groups import conflicting_rows, renumber_group
 from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
-from prodrec.core.data.photos.sources import PhotoSource, open_photos, photo_names
+from prodrec.core.data.photos.folder_photos import photo_names
+from prodrec.core.data.photos.sources import PhotoSource, open_photos
 from prodrec.core.data.prepare import selection, splits
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.inputs import ModelInputs, NoInputs, PhotoInputs

@@ -14,8 +14,8 @@ from PIL import Image
 
 from prodrec.core.base.errors import NotFound, ProdrecError
 from prodrec.core.data.photos.examine import ExaminedChunk, PhotoRules, examine, examine_chunks
+from prodrec.core.data.photos.locations import PhotoLocation
 from prodrec.core.data.photos.photo_table import PhotoTable
-from prodrec.core.data.photos.sources import PhotoLocation
 from prodrec.core.data.photos.upright import TRUNCATED, UNDECODABLE, open_upright
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)

@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 
 from prodrec.core.base.errors import BadOption, NotFound
+from prodrec.core.data.photos.folder_photos import find_folder_photos, photo_names
 from prodrec.core.data.photos.listing import UNKNOWN_COMPRESSION, UNREADABLE_REASONS
-from prodrec.core.data.photos.name_matching import NO_MATCH, match_names
-from prodrec.core.data.photos.sources import PhotoSource, open_photos, photo_names
+from prodrec.core.data.photos.name_matching import match_names
+from prodrec.core.data.photos.name_search import NO_MATCH
+from prodrec.core.data.photos.sources import PhotoSource, open_photos
 
 FILES = {"a.jpg": b"one", "sub/B.JPG": b"two" * 500, "sub/deep/c.png": b"three", "x/d.jpg": b"4", "y/d.jpg": b"5"}
 NOISE = {"__MACOSX/._a.jpg": b"", "sub/._B.JPG": b"", ".DS_Store": b""}
@@ -61,9 +63,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> PhotoSource:
 
 
 def test_names_and_bytes(source: PhotoSource) -> None:
-    assert source.names_P == sorted(FILES)
+    everything = FILES | NOISE
+    assert source.names_P == sorted(everything)
     for photo, name in enumerate(source.names_P):
-        assert [location.read() for location in source.locations(np.array([photo]))] == [FILES[name]]
+        assert [location.read() for location in source.locations(np.array([photo]))] == [everything[name]]
     assert photo_names(source) == sorted(FILES)
 
 
@@ -80,16 +83,18 @@ def test_names_are_matched_exactly_then_ignoring_case_then_by_base_name(source: 
     }
     matches = match_names(source, pl.Series(list(photos)))
     assert [source.names_P[photo] for photo in matches.photo_W] == list(photos.values())
+    assert matches.counts == {"as listed": 4, "ignoring case": 2, "by base name": 2}
 
 
 def test_names_without_a_photo(source: PhotoSource) -> None:
-    names = ["d.jpg", "a.png", "a", "https://shop.example/a.jpg", None, "z/a.jpg/", "c.jpeg"]
+    names = ["d.jpg", "a.png", "d", "https://shop.example/z.jpg", None, "z/a.jpg/", "c.jpeg"]
     matches = match_names(source, pl.Series(names, dtype=pl.String))
-    reasons = [matches.reasons[reason] for reason in matches.reason_W]
+    reasons = matches.reasons.gather(matches.reason_W).to_list()
     assert matches.photo_W.tolist() == [NO_MATCH] * len(names)
     assert reasons[0] == "2 photos have this name apart from folders"
     assert reasons[1].startswith("no such photo in ")
-    assert "nothing is downloaded" in reasons[3]
+    assert reasons[2] == "2 photos have this name apart from folders"
+    assert reasons[3].endswith(" is named z.jpg: fetch the photos first")
     assert reasons[4] == "the table names no photo"
     assert len(matches.reasons) == len(set(reasons)) == 4  # each is stored once, however many photos are missing
 
@@ -104,7 +109,7 @@ def test_exact_names_come_before_case(tmp_path: Path) -> None:
     matches = match_names(source, pl.Series(["A.jpg", "a.jpg", "b.jpg"]))
     assert [source.names_P[i] for i in matches.photo_W[:2]] == ["A.jpg", "a.jpg"]
     assert matches.photo_W[2] == NO_MATCH
-    assert matches.reasons[matches.reason_W[2]] == "2 photos have this name apart from case"
+    assert matches.reasons[int(matches.reason_W[2])] == "2 photos have this name apart from case"
 
 
 def test_composed_and_decomposed_letters(tmp_path: Path) -> None:
@@ -130,7 +135,7 @@ def test_links(tmp_path: Path) -> None:
     (tmp_path / "photos" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (tmp_path / "photos" / "itself").symlink_to(tmp_path / "photos" / "itself")
     source = open_photos(tmp_path / "photos", unpack_into=None)
-    assert source.names_P == sorted([*FILES, "linked/e.jpg", "gone.jpg", "itself"])
+    assert source.names_P == sorted([*FILES, *NOISE, "linked/e.jpg", "gone.jpg", "itself"])
     broken = [name for name, number in zip(source.names_P, source.unreadable_P, strict=True) if number]
     assert broken == ["gone.jpg", "itself"]
     assert {UNREADABLE_REASONS[number] for number in source.unreadable_P} == {"", "it is a link that leads nowhere"}
@@ -142,8 +147,12 @@ def test_names_that_are_not_utf_8_are_skipped(tmp_path: Path, capsys: pytest.Cap
         (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"2")
     except OSError:
         pytest.skip("this file system allows no such names")
-    assert open_photos(tmp_path, unpack_into=None).names_P == ["a.jpg"]
+    source = open_photos(tmp_path, unpack_into=None)
+    assert source.names_P == ["a.jpg"]
     assert "1 files in" in capsys.readouterr().err
+    found = find_folder_photos(source)
+    assert found.names == ["a.jpg"] and found.skipped_S == ["caf\\udce9.jpg"]
+    assert found.skip_counts() == {"its name is not UTF-8": 1}
 
 
 def test_the_last_of_two_tar_members_with_one_name_is_listed(tmp_path: Path) -> None:
@@ -154,6 +163,7 @@ def test_the_last_of_two_tar_members_with_one_name_is_listed(tmp_path: Path) -> 
             archive.addfile(member, io.BytesIO(data))
     source = open_photos(tmp_path / "p.tar", unpack_into=None)
     assert [location.read() for location in source.locations(np.arange(len(source)))] == [b"newer", b"b"]
+    assert find_folder_photos(source).skip_counts() == {"a later file of the archive has the same name": 1}
 
 
 def test_hard_links_in_a_tar(tmp_path: Path) -> None:

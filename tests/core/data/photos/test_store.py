@@ -13,7 +13,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.photos.sources import PhotoLocations
+from prodrec.core.data.photos.locations import PhotoLocations
 from prodrec.core.data.photos.store import PhotoStore, ShardWriter, write_in_place, write_index
 
 PHOTOS = [bytes([i]) * (i + 1) for i in range(40)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto
 from prodrec.core.data.photos.examine import PhotoRules, examine
-from prodrec.core.data.photos.sources import PhotoLocation
+from prodrec.core.data.photos.locations import PhotoLocation
 from prodrec.core.data.photos.views import read_photo
 
 

@@ -1,0 +1,138 @@
+"""Every file of a folder or an archive without a table is a photo, or skipped for a reason."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from prodrec.core.data.photos.folder_photos import HIDDEN, NOT_A_PHOTO, SYSTEM, FolderPhotos, find_folder_photos
+from prodrec.core.data.photos.name_matching import match_names
+from prodrec.core.data.photos.sources import open_photos
+
+
+def photo(kind: str = "JPEG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)).save(stream, kind)
+    return stream.getvalue()
+
+
+FILES = {
+    "Shirts/a.jpg": (photo(), None),
+    "Shirts/broken.PNG": (b"", None),  # decoding rejects it
+    "Shirts/without-ending": (photo("PNG"), None),
+    "Shirts/a.jpg_large": (photo("WEBP"), None),
+    "Shirts/v1.2": (photo("GIF"), None),
+    "Shirts/notes.txt": (b"notes", NOT_A_PHOTO),
+    "Shirts/empty": (b"", NOT_A_PHOTO),
+    "Shirts/a.JPG.part": (b"\x00" * 300, NOT_A_PHOTO),
+    "labels.csv": (b"id\n", NOT_A_PHOTO),
+    ".ipynb_checkpoints/a-checkpoint.jpg": (photo(), HIDDEN),
+    "Shirts/.ipynb_checkpoints/b.jpg": (photo(), HIDDEN),
+    "Shirts/.hidden.jpg": (photo(), HIDDEN),
+    ".DS_Store": (b"x", SYSTEM),
+    "Shirts/.DS_Store": (b"x", SYSTEM),
+    "Shirts/Thumbs.db": (photo(), SYSTEM),
+    "Shirts/desktop.ini": (b"", SYSTEM),
+    "__MACOSX/Shirts/._a.jpg": (b"", SYSTEM),
+    "Shirts/._a.jpg": (photo(), SYSTEM),
+    "Shirts/@eaDir/a.jpg/thumb.jpg": (photo(), SYSTEM),
+    "Shirts/Icons/icon.jpg": (photo(), None),
+}
+
+
+def write(path: Path, kind: str, files: dict[str, bytes]) -> Path:
+    if kind == "folder":
+        for name, data in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(data)
+    elif kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+    return path
+
+
+def skipped(found: FolderPhotos) -> dict[str, str]:
+    return {name: found.skip_reasons[code] for name, code in zip(found.skipped_S, found.skip_reason_S, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "stored", "deflated"])
+def test_files_are_photos_or_skipped_for_a_reason(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "photos", kind, {name: data for name, (data, _) in FILES.items()})
+    found = find_folder_photos(open_photos(path, unpack_into=None))
+    assert found.names == sorted(name for name, (_, reason) in FILES.items() if reason is None)
+    assert skipped(found) == {name: reason for name, (_, reason) in FILES.items() if reason is not None}
+    assert found.skip_counts() == {SYSTEM: 7, NOT_A_PHOTO: 4, HIDDEN: 3}
+    assert found.skipped_S == sorted(skipped(found))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_photos_and_skipped_files_are_all_files(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    parts = [
+        "a",
+        ".git",
+        "Thumbs.db",
+        "..x",
+        "b.jpg",
+        "C.JPEG",
+        "d.",
+        "e.tar.gz",
+        "__MACOSX",
+        "f g",
+        "é.png",
+        "._h.jpg",
+    ]
+    files: dict[str, bytes] = {}
+    for _ in range(30):
+        name = "/".join([*draw.choices(["dir", ".dir", "@eaDir", "dir.jpg"], k=draw.randrange(3)), draw.choice(parts)])
+        files[name] = draw.choice([b"", b"text", photo("PNG")])
+    names = sorted(files)
+    path = write(tmp_path / "photos", draw.choice(["folder", "tar", "stored"]), files)
+    found = find_folder_photos(open_photos(path, unpack_into=None))
+    assert sorted([*found.names, *found.skipped_S]) == names
+    assert len(found.skipped_S) == sum(found.skip_counts().values())
+    hidden = [name for name in found.names if any(part.startswith(".") and part[1] != "." for part in name.split("/"))]
+    assert hidden == []
+
+
+def test_a_table_may_name_hidden_files_exactly(tmp_path: Path) -> None:
+    path = write(tmp_path / "photos", "folder", {".cache/a.jpg": b"1", "x/a.jpg": b"2", ".cache/b.jpg": b"3"})
+    source = open_photos(path, unpack_into=None)
+    matches = match_names(source, pl.Series([".cache/a.jpg", "a.jpg", "b.jpg"]))
+    assert [source.names_P[i] if i >= 0 else None for i in matches.photo_W] == [".cache/a.jpg", "x/a.jpg", None]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not apply")
+def test_a_folder_without_permission_is_skipped_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "photos", "folder", {"closed/a.jpg": photo(), "open/b.jpg": photo()})
+    (path / "closed").chmod(0)
+    try:
+        found = find_folder_photos(open_photos(path, unpack_into=None))
+    finally:
+        (path / "closed").chmod(0o700)
+    assert found.names == ["open/b.jpg"] and list(found.skipped_S) == ["closed/"]
+
+
+def test_symbolic_links_in_a_tar_are_listed_but_not_followed(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        link = tarfile.TarInfo("x/a.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "../secret.jpg"
+        tar.addfile(link)
+    source = open_photos(tmp_path / "p.tar", unpack_into=None)
+    assert source.names_P == ["x/a.jpg"] and source.unreadable_P.all()
