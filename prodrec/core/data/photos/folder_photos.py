@@ -52,6 +52,16 @@ class FolderPhotos:
         by_reason = {reason: count for reason, count in zip(self.skip_reasons, counts, strict=True) if count}
         return dict(sorted(by_reason.items(), key=lambda item: -item[1]))
 
+    def skip_summary(self) -> str:
+        """Return one sentence on the skipped files, with an example for each reason; empty if there are none."""
+        if not len(self.skipped_S):
+            return ""
+        parts = []
+        for reason, count in self.skip_counts().items():
+            first = int(np.argmax(self.skip_reason_S == self.skip_reasons.index(reason)))
+            parts.append(f"{count:,} {reason}, such as {self.skipped_S[first]}")
+        return f"{len(self.skipped_S):,} files are skipped: {'; '.join(parts)}"
+
 
 def find_folder_photos(source: PhotoSource) -> FolderPhotos:
     """Return the photos in `source` and the skipped files.

@@ -10,6 +10,7 @@ import os
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -120,8 +121,11 @@ def _zip_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
     while len(extra) >= 4:
         kind, length = struct.unpack("<HH", extra[:4])
         if kind == _ZIP_UNICODE_PATH and length > 5:
+            (crc,) = struct.unpack("<I", extra[5:9])
             with suppress(UnicodeDecodeError):
-                return extra[9 : 4 + length].decode(), False
+                unicode_name = extra[9 : 4 + length].decode()
+                if crc == zlib.crc32(name.encode("cp437")):  # otherwise the file was renamed without this field
+                    return unicode_name, False
         extra = extra[4 + length :]
     return name, True
 

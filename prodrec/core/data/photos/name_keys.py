@@ -18,6 +18,9 @@ _FILE_ADDRESS = r"^(?i)file://(?:localhost)?/"
 _ENDING = rf"(?i)\.(?:{'|'.join(PHOTO_EXTENSIONS)})$"
 _QUERY_AFTER_ENDING = rf"(?i)(\.(?:{'|'.join(PHOTO_EXTENSIONS)}))[?].*$"
 
+_SHARD_OF_HOST = r"^(?i)(cdn|img|image|images|static|media|assets|pic|photo|i|m|s)-?[0-9]{1,3}\."
+"""img01.shop.example and img02.shop.example serve the same photos. shop1 and shop2 are different shops."""
+
 
 def table_keys(names: pl.DataFrame, folder: Path) -> pl.DataFrame:
     """Add columns with the parts of the names in the column `name`.
@@ -63,7 +66,7 @@ def _web_keys(names: pl.DataFrame) -> pl.DataFrame:
     path = pl.col("full").str.replace(r"[?].*$", "").str.replace(r"^[^/]*/?", "").str.replace(r"/+$", "")
     names = names.with_columns(path=path, query=pl.col("full").str.extract(r"([?].*)$").fill_null(""))
     names = names.with_columns(names["full"].alias("identity"), decode_percent(names["path"]))
-    identity = pl.col("identity").str.replace(_QUERY_AFTER_ENDING, "${1}")
+    identity = pl.col("identity").str.replace(_QUERY_AFTER_ENDING, "${1}").str.replace(_SHARD_OF_HOST, "${1}.")
     return names.with_columns(
         full=pl.col("full").str.normalize("NFC"), identity=identity, with_query=base_name("path") + pl.col("query")
     ).drop("query")
@@ -97,10 +100,10 @@ def base_name(column: str) -> pl.Expr:
 
 
 def without_query(column: str) -> pl.Expr:
-    """Return a file name without the query that wget leaves in it: a.jpg for a.jpg?v=1."""
+    """Return a file name without the query that wget leaves in it: a.jpg for a.jpg?v=1, or on Windows a.jpg@v=1."""
     import polars as pl
 
-    return pl.col(column).str.replace(_QUERY_AFTER_ENDING, "${1}")
+    return pl.col(column).str.replace(_QUERY_AFTER_ENDING.replace("[?]", "[?@]"), "${1}")
 
 
 def without_ending(column: str) -> pl.Expr:

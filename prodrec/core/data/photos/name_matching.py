@@ -196,9 +196,10 @@ def _not_found(source: PhotoSource) -> pl.Expr:
 
     base = keys.base_name("path")
     text = "it is a web address, nothing is downloaded, and no photo in {} is named {}: fetch the photos first"
-    fetch = pl.when(base != "").then(pl.format(text, pl.lit(str(source.path)), base))
-    fetch = fetch.otherwise(pl.lit("it is a web address that ends in no file name, and nothing is downloaded"))
-    return pl.when("is_web").then(fetch).otherwise(pl.lit(f"no such photo in {source.path}"))
+    fetch = pl.format(text, pl.lit(str(source.path)), base)
+    nameless = pl.lit("it is a web address that ends in no file name, and nothing is downloaded")
+    other = pl.lit(f"no such photo in {source.path}")
+    return pl.when(~pl.col("is_web")).then(other).when(base == "").then(nameless).otherwise(fetch)
 
 
 def _several(difference: str) -> pl.Expr:

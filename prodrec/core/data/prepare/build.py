@@ -18,7 +18,7 @@ from prodrec.core.data.duplicates.groups import conflicting_rows, renumber_group
 from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
-from prodrec.core.data.photos.folder_photos import photo_names
+from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.sources import PhotoSource, open_photos
 from prodrec.core.data.prepare import selection, splits
 from prodrec.core.data.prepare.contents import DatasetContents
@@ -136,7 +136,10 @@ def _open_sources(
     if uses_photos:
         photos = open_photos(source_path, unpack_into=None if options.in_place else workspace.scratch)
         if not tables:
-            catalogue = catalogue_from_folders(photo_names(photos), source_path, options.columns.levels)
+            found = find_folder_photos(photos)
+            if summary := found.skip_summary():
+                console.info(f"{source_path} · {summary}")
+            catalogue = catalogue_from_folders(found.names, source_path, options.columns.levels)
     return catalogue, photos
 
 

@@ -79,6 +79,9 @@ def test_files_are_photos_or_skipped_for_a_reason(tmp_path: Path, kind: str) -> 
     assert skipped(found) == {name: reason for name, (_, reason) in FILES.items() if reason is not None}
     assert found.skip_counts() == {SYSTEM: 7, NOT_A_PHOTO: 4, HIDDEN: 3}
     assert found.skipped_S == sorted(skipped(found))
+    summary = found.skip_summary()
+    assert summary.startswith("14 files are skipped: 7 system file, such as .DS_Store; ")
+    assert summary.endswith("; 3 hidden file or folder, such as .ipynb_checkpoints/a-checkpoint.jpg")
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -44,6 +44,7 @@ def match(listed: list[str], names: list[str]) -> list[str]:
         ("https://shop.example/x.jpg?v=1", "x.jpg?v=1"),  # as wget writes it
         ("https://shop.example/only.jpg", "only.jpg?v=7"),
         ("https://shop.example/only.jpg?v=8", "only.jpg?v=7"),
+        ("https://shop.example/windows.jpg?v=8", "windows.jpg@v=8"),
         ("https://shop.example/img.php?id=3", "img.php?id=3"),
         ("https://i.shop.example/abc123", "abc123.png"),  # saved with an ending
         ("https://shop.example/media/m/b/mb01.jpg", "m/b/mb01.jpg"),
@@ -60,7 +61,8 @@ def match(listed: list[str], names: list[str]) -> list[str]:
 )
 def test_names_of_shops(name: str, photo: str) -> None:
     listed = ["shirt.jpg", "red shirt.jpg", "café.jpg", "caf%E9.jpg", "as%20is.jpg", "x.jpg?v=1", "x.jpg?v=2"]
-    listed += ["only.jpg?v=7", "img.php?id=3", "img.php?id=4", "abc123.png", "m/b/mb01.jpg", "1163.jpg", "a#1.jpg"]
+    listed += ["only.jpg?v=7", "windows.jpg@v=8", "img.php?id=3", "img.php?id=4", "abc123.png", "m/b/mb01.jpg"]
+    listed += ["1163.jpg", "a#1.jpg"]
     assert match(listed, [name]) == [photo]
     assert match(listed[::-1], [name, "shirt.jpg"])[0] == photo
 
@@ -101,6 +103,11 @@ def test_several_addresses_never_take_one_photo() -> None:
     assert match(fetched, addresses) == fetched
 
 
+def test_numbered_shops_are_not_one_host() -> None:
+    addresses = ["https://shop1.example/x/1.jpg", "https://shop2.example/x/1.jpg"]
+    assert all(reason.startswith("2 different names") for reason in match(["1.jpg"], addresses))
+
+
 def test_folders_decide_whose_photo_it_is() -> None:
     photos = match(["x/1.jpg"], ["https://a.example/x/1.jpg", "https://b.example/y/1.jpg"])
     assert photos[0] == "x/1.jpg" and photos[1].startswith("2 different names")
@@ -118,6 +125,7 @@ def test_folders_decide_whose_photo_it_is() -> None:
             "http://a.example/x/1.jpg?v=2",
             "//A.example/x/1.jpg",
         ],  # versions of one photo
+        ["https://img01.a.example/x/1.jpg", "https://img2.a.example/x/1.jpg"],
         ["https://a.example/x/1.jpg", "1.jpg"],
         ["/m/b/1.jpg", "m/b/1.jpg", "media/m/b/1.jpg"],
         ["images/1.jpg", "images/1.jpg"],

@@ -123,6 +123,13 @@ def test_the_unicode_name_in_an_extra_field_is_used(tmp_path: Path, capsys: pyte
     assert "marked" not in capsys.readouterr().err
 
 
+def test_a_stale_name_in_an_extra_field_is_ignored(tmp_path: Path) -> None:
+    field = b"\x01" + struct.pack("<I", 1) + b"old.jpg"
+    raw = "é.jpg".encode()
+    path = write_unflagged(tmp_path / "p.zip", [raw], {raw: struct.pack("<HH", 0x7075, len(field)) + field})
+    assert open_photos(path, unpack_into=None).names_P == ["é.jpg"]
+
+
 def test_ascii_names_need_no_encoding(tmp_path: Path) -> None:
     source = open_photos(write_unflagged(tmp_path / "p.zip", [b"a.jpg", b"x\\b.jpg", b"x\\"]), unpack_into=None)
     assert source.unflagged is None and np.all(source.unreadable_P == 0)
