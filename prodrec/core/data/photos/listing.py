@@ -104,9 +104,10 @@ def zip_members(archive: zipfile.ZipFile, stream: IO[bytes]) -> Iterator[ZipMemb
         name, is_unflagged = _zip_name(member)
         if member.is_dir() or (name.endswith("\\") and not member.file_size):
             continue
-        stream.seek(member.header_offset + _ZIP_LENGTHS_OFFSET)
-        name_length, extra_length = struct.unpack("<HH", stream.read(4))
-        start = member.header_offset + _ZIP_HEADER_BYTES + name_length + extra_length
+        stream.seek(max(0, member.header_offset) + _ZIP_LENGTHS_OFFSET)
+        # if the offset is wrong, so is the start of the photo, and its checksum shows it
+        name_length, extra_length = struct.unpack("<HH", stream.read(4).ljust(4, b"\0"))
+        start = max(0, member.header_offset) + _ZIP_HEADER_BYTES + name_length + extra_length
         is_deflated = member.compress_type == zipfile.ZIP_DEFLATED
         part = (start, member.compress_size, is_deflated, _zip_problem(member))
         yield name if is_unflagged else normalise(name), *part, member.file_size, member.CRC, is_unflagged

@@ -34,6 +34,9 @@ _TURNS = {
 }
 """What makes a photo upright, by its orientation."""
 
+_BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
+"""Lengths of the second header of a BMP file, which it begins with."""
+
 # Pillow warns about unusual metadata, once for each kind. The filter is set once, because warnings.catch_warnings would
 # change the filters of all threads; it comes last, so that the filters of a program take precedence.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.", append=True)
@@ -84,7 +87,9 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
 
 
 def is_photo(start: bytes) -> bool:
-    """Return whether a file that begins with `start`, at least 16 bytes, is in one of FORMATS by its signature."""
+    """Return whether the first bytes of a file, at least 18, are the signature of one of FORMATS."""
+    if start[:2] == b"BM":  # two letters are too short a signature
+        return int.from_bytes(start[14:18], "little") in _BMP_HEADER_BYTES
     return any(_accepts(kind, start) for kind in FORMATS)
 
 

@@ -35,6 +35,9 @@ FILES = {
     "Shirts/empty": (b"", NOT_A_PHOTO),
     "Shirts/a.JPG.part": (b"\x00" * 300, NOT_A_PHOTO),
     "labels.csv": (b"id\n", NOT_A_PHOTO),
+    "BMX bikes": (b"BMX bikes for all ages", NOT_A_PHOTO),
+    "Shirts/bitmap": (photo("BMP"), None),
+    "Shirts/tiff": (photo("TIFF"), None),
     ".ipynb_checkpoints/a-checkpoint.jpg": (photo(), HIDDEN),
     "Shirts/.ipynb_checkpoints/b.jpg": (photo(), HIDDEN),
     "Shirts/.hidden.jpg": (photo(), HIDDEN),
@@ -77,10 +80,10 @@ def test_files_are_photos_or_skipped_for_a_reason(tmp_path: Path, kind: str) -> 
     found = find_folder_photos(open_photos(path, unpack_into=None))
     assert found.names == sorted(name for name, (_, reason) in FILES.items() if reason is None)
     assert skipped(found) == {name: reason for name, (_, reason) in FILES.items() if reason is not None}
-    assert found.skip_counts() == {SYSTEM: 7, NOT_A_PHOTO: 4, HIDDEN: 3}
+    assert found.skip_counts() == {SYSTEM: 7, NOT_A_PHOTO: 5, HIDDEN: 3}
     assert found.skipped_S == sorted(skipped(found))
     summary = found.skip_summary()
-    assert summary.startswith("14 files are skipped: 7 system file, such as .DS_Store; ")
+    assert summary.startswith("15 files are skipped: 7 system file, such as .DS_Store; ")
     assert summary.endswith("; 3 hidden file or folder, such as .ipynb_checkpoints/a-checkpoint.jpg")
 
 
@@ -121,15 +124,19 @@ def test_a_table_may_name_hidden_files_exactly(tmp_path: Path) -> None:
     assert [source.names_P[i] if i >= 0 else None for i in matches.photo_W] == [".cache/a.jpg", "x/a.jpg", None]
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not apply")
-def test_a_folder_without_permission_is_skipped_by_name(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_skipped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "photos", "folder", {"closed/a.jpg": photo(), "open/b.jpg": photo()})
-    (path / "closed").chmod(0)
-    try:
-        found = find_folder_photos(open_photos(path, unpack_into=None))
-    finally:
-        (path / "closed").chmod(0o700)
-    assert found.names == ["open/b.jpg"] and list(found.skipped_S) == ["closed/"]
+    scandir = os.scandir
+
+    def refuse(folder: str) -> object:
+        if folder.endswith("closed"):
+            raise PermissionError(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_folder_photos(open_photos(path, unpack_into=None))
+    assert found.names == ["open/b.jpg"]
+    assert skipped(found) == {"closed/": "it is a folder without permission to read it"}
 
 
 def test_symbolic_links_in_a_tar_are_listed_but_not_followed(tmp_path: Path) -> None:

@@ -98,6 +98,16 @@ def test_a_wrong_size_in_the_directory_of_the_zip(tmp_path: Path, declared: int)
     )
 
 
+@pytest.mark.parametrize("offset", [1, 30, 10_000, 2_000_000_000])
+def test_a_wrong_offset_in_the_directory_of_the_zip(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "p.zip"
+    write_zip(path, zipfile.ZIP_STORED, a=bmp())
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.find(b"PK\x01\x02") + 42, offset)
+    path.write_bytes(content)
+    assert reasons(open_photos(path, unpack_into=None)) == [CHECKSUM]
+
+
 def test_the_remedy_for_a_large_photo_is_to_unpack_the_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locations, "MAX_INFLATED_BYTES", 5_000)
     source = write_zip(tmp_path / "p.zip", zipfile.ZIP_DEFLATED, a=bmp(), b=bmp(side=80))
