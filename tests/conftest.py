@@ -128,8 +128,12 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
         labels_seed: int = 7,
         prefix: str = "class",
         score_attributes: bool = False,
+        early: float = 0.0,
     ) -> DrawnScores:
-        """Labels, splits and counts depend on labels_seed alone, so that two drawn runs judge the same photos."""
+        """Labels, splits and counts depend on labels_seed alone, so that two drawn runs judge the same photos.
+
+        early: share of the rows whose category path ends at the root
+        """
         truth, random = np.random.default_rng(labels_seed), np.random.default_rng(seed)
         parents = np.sort(truth.integers(0, roots, size=leaves)).astype(np.int32)
         parents[:roots] = np.arange(roots)
@@ -145,6 +149,7 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
             values = random.normal(size=(rows, taxonomy.count(level))) * 2
             values[np.arange(rows), labels[:, at]] += right
             scores[level] = (np.round(values) if ties else values).astype(np.float16)
+        labels[np.random.default_rng(labels_seed + 1).random(rows) < early, 1] = -1
         features = random.normal(size=(rows, 5)).astype(np.float16)
         attributes = truth.integers(0, 4, size=(rows, 1)).astype(np.int32)
         of_attributes = {"colour/tone": random.normal(size=(rows, 3)).astype(np.float16)} if score_attributes else {}

@@ -33,7 +33,8 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a scores file.
 
     Its arguments are the true leaves, the class with the best score of every row by level, and attributes by name, each
-    as the codes of the true states and the best states (None for an attribute without scores).
+    as the codes of the true states and the best states (None for an attribute without scores). `depths` are the numbers
+    of levels at which the rows have a label, by default all.
     """
 
     def write(
@@ -45,8 +46,12 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
         top_k: int | None = None,
         seed: int = 0,
         first_row: int = 0,
+        depths: Sequence[int] | None = None,
     ) -> Path:
         rows = len(truth)
+        labels = tree.ancestors()[list(truth)].copy()
+        if depths is not None:
+            labels[np.arange(3) >= np.array(depths)[:, None]] = -1
         known = [a for a in (COLOUR, SIZE) if a.name in (attributes or {})]
         scores, classes, states = {}, {}, {}
         for level, wanted in best.items():
@@ -70,7 +75,7 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
                 ids=[str(i) for i in range(rows)],
                 rows_B=np.arange(rows) + first_row,
                 split_B=np.ones(rows, dtype=np.uint8),
-                labels_BL=tree.ancestors()[list(truth)],
+                labels_BL=labels,
                 features_BD=np.zeros((rows, 1)),
                 scores=scores,
                 classes=classes if top_k is not None else None,

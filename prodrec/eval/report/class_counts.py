@@ -1,6 +1,7 @@
 """Counts of correct images, by class, for score files and for pairs of them.
 
-Shapes: C classes of a population: the leaves, or the states of an attribute; R rows; V values of a tree measure.
+Shapes: C classes of a population: the end classes (see end_classes.py), or the states of an attribute; R rows; V values
+of a tree measure.
 """
 
 from __future__ import annotations
@@ -92,10 +93,10 @@ class PopulationCounts:
 class SplitCounts:
     """All counts over the rows of one split.
 
-    all_rows:        every row, by its leaf.
+    all_rows:        every row, by its end class.
     attributes:      the rows labelled with an attribute. Their classes are the states of the attribute at the key
-                     (attribute, "state"), and the leaves at the key (attribute, "leaf").
-    tree_histograms: per file, images by value of each tree measure, int64 [V].
+                     (attribute, "state"), and the end classes at the key (attribute, "leaf").
+    tree_histograms: per file, images with a leaf by value of each tree measure, int64 [V].
     tree_pairs:      the same by the values of the first (rows) and the second file (columns) of a pair, int64 [V, V].
     """
 

@@ -1,7 +1,7 @@
 """Counting of correct predictions: one pass over several score files side by side, in constant memory.
 
-Rows are counted in populations: all rows by their leaf and, for each attribute, the rows labelled with it by their
-state and by their leaf. Tree measures are counted in one histogram each.
+Rows are counted in populations: all rows by their end class and, for each attribute, the rows labelled with it by
+their state and by their end class. Tree measures are counted in one histogram each, over the rows with a leaf.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import ClassifiedRows, Criterion, FilePair, PopulationCounts, SplitCounts
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.row_results import RowResults, evaluate_rows
 from prodrec.eval.report.tree_measures import value_counts
 
@@ -42,12 +44,13 @@ def count_scores(
     Raise the errors of `Scores.chunks`.
     """
     leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]
+    end_classes = len(EndClasses(files[0].taxonomy))
     levels = list(dict.fromkeys([level for level, _ in criteria] + ([leaf_level] if attributes else [])))
-    counts = SplitCounts(PopulationCounts.zeros(len(files), leaves, pairs))
+    counts = SplitCounts(PopulationCounts.zeros(len(files), end_classes, pairs))
     for name in attributes:
         states = max(len(a.states) for file in files for a in file.attributes if a.name == name)
         counts.attributes[name, "state"] = PopulationCounts.zeros(len(files), states, pairs)
-        counts.attributes[name, "leaf"] = PopulationCounts.zeros(len(files), leaves, pairs)
+        counts.attributes[name, "leaf"] = PopulationCounts.zeros(len(files), end_classes, pairs)
     if tree_measures:
         counts.tree_histograms = [{} for _ in files]
         counts.tree_pairs = {pair: {} for pair in pairs}
@@ -65,13 +68,13 @@ def count_scores(
                 same_rows.discard(i)
         for pair in [pair for pair in counts.all_rows.pairs if not same_rows.issuperset(pair)]:
             counts.drop_pair(pair)
-        counts.all_rows.add([_by_leaf(chunk, criteria) for chunk in chunks])
+        counts.all_rows.add([_by_end_class(chunk, criteria) for chunk in chunks])
         for name in attributes:
             labelled = [_by_state_and_leaf(chunk, name, leaf_level) for chunk in chunks]
             for class_type in ("state", "leaf"):
                 counts.attributes[name, class_type].add([rows[class_type] for rows in labelled])
         if tree_measures:
-            _add_tree_measures(counts, chunks, files[0].levels)
+            _add_tree_measures(counts, chunks, files[0].levels, leaves)
     return counts
 
 
@@ -98,25 +101,25 @@ def _with_progress(stream: Iterator[list[RowResults | None]], rows: int) -> Iter
             yield chunks
 
 
-def _by_leaf(chunk: RowResults | None, criteria: Sequence[Criterion]) -> ClassifiedRows | None:
-    """Classify all rows by their leaf."""
+def _by_end_class(chunk: RowResults | None, criteria: Sequence[Criterion]) -> ClassifiedRows | None:
+    """Classify all rows by their end class."""
     if chunk is None:
         return None
     positions = chunk.positions
     return ClassifiedRows(
-        chunk.leaf_R, {(level, k): positions[level] < k for level, k in criteria if level in positions}
+        chunk.end_R, {(level, k): positions[level] < k for level, k in criteria if level in positions}
     )
 
 
 def _by_state_and_leaf(chunk: RowResults | None, attribute: str, leaf_level: str) -> dict[str, ClassifiedRows | None]:
-    """Classify the rows labelled with `attribute` by state and by leaf; None if the file lacks the attribute."""
+    """Classify the rows labelled with `attribute` by state and by end class; None if the file lacks the attribute."""
     if chunk is None or attribute not in chunk.states:
         return {"state": None, "leaf": None}
     labelled_R = chunk.states[attribute] > 0
     classified: dict[str, ClassifiedRows | None] = {}
     for class_type, class_R, position_R, level in (
         ("state", chunk.states[attribute] - 1, chunk.state_positions.get(attribute), attribute),
-        ("leaf", chunk.leaf_R, chunk.positions.get(leaf_level), leaf_level),
+        ("leaf", chunk.end_R, chunk.positions.get(leaf_level), leaf_level),
     ):
         criterion = (level, ATTRIBUTE_TOP)
         correct = {} if position_R is None else {criterion: position_R[labelled_R] < ATTRIBUTE_TOP}
@@ -124,9 +127,16 @@ def _by_state_and_leaf(chunk: RowResults | None, attribute: str, leaf_level: str
     return classified
 
 
-def _add_tree_measures(counts: SplitCounts, chunks: Sequence[RowResults | None], levels: Sequence[str]) -> None:
+def _add_tree_measures(
+    counts: SplitCounts, chunks: Sequence[RowResults | None], levels: Sequence[str], leaves: int
+) -> None:
+    """Count the tree measures of the rows with a leaf; `leaves` is the number of leaves."""
+    selected = [None if chunk is None else _rows_with_leaf(chunk, leaves) for chunk in chunks]
     for measure, size in value_counts(levels).items():
-        values = [None if chunk is None else chunk.tree_measures.get(measure) for chunk in chunks]
+        values = [
+            value_R[rows] if chunk is not None and (value_R := chunk.tree_measures.get(measure)) is not None else None
+            for chunk, rows in zip(chunks, selected, strict=True)
+        ]
         for histograms, value_R in zip(counts.tree_histograms, values, strict=True):
             if value_R is not None:
                 histograms[measure] = histograms.get(measure, 0) + np.bincount(value_R, minlength=size)
@@ -135,3 +145,9 @@ def _add_tree_measures(counts: SplitCounts, chunks: Sequence[RowResults | None],
             if a_R is not None and b_R is not None:
                 images_VV = np.bincount(a_R * size + b_R, minlength=size * size).reshape(size, size)
                 joint[measure] = joint.get(measure, 0) + images_VV
+
+
+def _rows_with_leaf(chunk: RowResults, leaves: int) -> slice | NDArray[np.bool_]:
+    """Return an index of the rows that end at a leaf: a slice if all do."""
+    has_leaf_R = chunk.end_R < leaves
+    return slice(None) if has_leaf_R.all() else has_leaf_R

@@ -12,6 +12,7 @@ from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.scores.reader import Scores, open_scores
 from prodrec.eval.report.attribute_table import attribute_rows, known_attributes
 from prodrec.eval.report.count_scores import ATTRIBUTE_TOP, count_scores
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.hierarchy_table import hierarchy_rows
 from prodrec.eval.report.leaf_groups import Thresholds, leaf_groups
 from prodrec.eval.report.leaf_table import LeafRows
@@ -19,6 +20,7 @@ from prodrec.eval.report.report import Report
 from prodrec.eval.report.report_notes import (
     HIERARCHY_NOTES,
     comparison_notes,
+    early_end_notes,
     leaf_notes,
     level_notes,
     missing_attribute_notes,
@@ -98,6 +100,7 @@ def evaluate_scores(
         builder = RowBuilder(files, run_groups, counts)
         leaf_rows = LeafRows(builder, taxonomy, tuple(leaf_tops) if by_leaf else ())
         notes += missing_level_notes(files) + comparison_notes(files, run_groups, counts, pairs, split)
+        notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy)
         notes += level_notes(files) if by_level else []
         notes += leaf_notes(leaf_rows, split) if by_leaf else []
         notes += [*missing_attribute_notes(files, names), *(HIERARCHY_NOTES if hierarchy else ())]
@@ -110,7 +113,7 @@ def evaluate_scores(
             rows=tuple(rows),
             leaf_rows=leaf_rows,
             runs=tuple(
-                _run_json(file, rows=int(file_counts.images_C.sum()))
+                _run_json(file, EndClasses(taxonomy).images_by_level(file_counts.images_C))
                 for file, file_counts in zip(files, counts.all_rows.files, strict=True)
             ),
             notes=tuple(notes),
@@ -164,14 +167,23 @@ def _stored_scores(file: Scores) -> int | None:
     return None if complete else file.top_k
 
 
-def _run_json(file: Scores, *, rows: int) -> dict[str, Any]:
+def _run_json(file: Scores, ends: dict[str, int]) -> dict[str, Any]:
+    """Return a score file as plain values.
+
+    ends: number of rows whose category paths end at each level. If some end above the leaves, the result contains the
+          number of rows with a label at each level.
+    """
+    levels, counts = list(ends), list(ends.values())
+    labelled = {level: sum(counts[i:]) for i, level in enumerate(levels)}
+    early = {"rows_by_level": labelled} if sum(counts[:-1]) else {}
     origin = asdict(file.origin)
     del origin["recipe"]
     return {
         "file": str(file.path),
         "fingerprint": file.fingerprint,
         **origin,
-        "rows": rows,
+        "rows": sum(counts),
+        **early,
         "top_k": file.top_k,
         "scored_levels": list(file.scored_levels),
         "scored_attributes": list(file.scored_attributes),

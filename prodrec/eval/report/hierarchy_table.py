@@ -13,8 +13,8 @@ hierarchical F          2 hP hR / (hP + hR), hP = Σ_i |P_i ∩ T_i| / Σ_i |P_i
                         (Kiritchenko, Matwin, Nock, Famili 2006). Every leaf has L - 1 ancestors here, therefore
                         hP = hR = hF = 1 - mean distance / L.
 
-All are means over images, so mistakes on large leaves have more weight. `intervals.mean_and_interval` gives their
-intervals, `intervals.paired_mean_gain_interval` those of the gains between runs on the same images.
+All are means over the images with a leaf, so mistakes on large leaves have more weight. `intervals.mean_and_interval`
+gives their intervals, `intervals.paired_mean_gain_interval` those of the gains between runs on the same images.
 
 Shapes: V values of a tree measure.
 """
@@ -41,12 +41,20 @@ SECTION = "hierarchy"
 class TreeMean:
     """The mean of values_V over images, where V counts the values of a tree measure.
 
-    With `mistakes_only`, the mean is over the images where the measure is not 0.
+    leaves:        number of leaves of the tree.
+    mistakes_only: whether the mean is over the images where the measure is not 0.
     """
 
     def __init__(
-        self, counts: SplitCounts, measure: str, values_V: NDArray[np.float64], *, mistakes_only: bool = False
+        self,
+        counts: SplitCounts,
+        measure: str,
+        values_V: NDArray[np.float64],
+        *,
+        leaves: int,
+        mistakes_only: bool = False,
     ) -> None:
+        self.leaves = leaves
         self.counts = counts
         self.measure = measure
         self.values_V = values_V
@@ -55,7 +63,7 @@ class TreeMean:
     @cached_property
     def classes(self) -> list[int]:
         """Number of leaves with test images, by file."""
-        return [int(np.count_nonzero(counts.images_C)) for counts in self.counts.all_rows.files]
+        return [int(np.count_nonzero(counts.images_C[: self.leaves])) for counts in self.counts.all_rows.files]
 
     def estimate(self, file: int) -> Estimate | None:
         histogram_V = self.counts.tree_histograms[file].get(self.measure)
@@ -73,21 +81,26 @@ class TreeMean:
 def hierarchy_rows(builder: RowBuilder, taxonomy: Taxonomy) -> list[Row]:
     """Return the rows of the section. Distances are stored as fractions of L; their scale L gives edges."""
     counts, leaf, levels, depth = builder.counts, taxonomy.leaf_level, taxonomy.levels, taxonomy.depth
-    images_C = counts.all_rows.files[0].images_C
+    leaves = len(taxonomy.leaves)
+    images_C = counts.all_rows.files[0].images_C[:leaves]
     tested = (int(np.count_nonzero(images_C)), int(images_C.sum()))
-    template = Row(SECTION, "", leaf, "", 1, len(taxonomy.leaves), tested=tested)
+    template = Row(SECTION, "", leaf, "", 1, leaves, tested=tested)
+
+    def mean(measure: str, values_V: NDArray[np.float64], *, mistakes_only: bool = False) -> TreeMean:
+        return TreeMean(counts, measure, values_V, leaves=leaves, mistakes_only=mistakes_only)
+
     binary_V, distance_V = np.arange(2.0), np.arange(depth + 1) / depth
-    rows = [builder.fill(replace(template, group=FULL_PATH, metric="ACC"), TreeMean(counts, FULL_PATH, binary_V))]
+    rows = [builder.fill(replace(template, group=FULL_PATH, metric="ACC"), mean(FULL_PATH, binary_V))]
     for lower, upper in compared_levels(levels):
         measure = conflict_name(lower, upper)
         row = replace(template, group=measure, level=lower, metric="share", lower_is_better=True)
-        rows.append(builder.fill(row, TreeMean(counts, measure, binary_V)))
+        rows.append(builder.fill(row, mean(measure, binary_V)))
     in_edges = replace(template, metric="edges", unit="edges", scale=float(depth), lower_is_better=True)
     for name, mistakes_only in (("distance", False), ("distance of mistakes", True)):
         row = replace(in_edges, group=name)
-        rows.append(builder.fill(row, TreeMean(counts, DISTANCE, distance_V, mistakes_only=mistakes_only)))
+        rows.append(builder.fill(row, mean(DISTANCE, distance_V, mistakes_only=mistakes_only)))
     row = replace(template, group="hierarchical F", metric="hF")
-    return [*rows, builder.fill(row, TreeMean(counts, DISTANCE, 1 - distance_V))]
+    return [*rows, builder.fill(row, mean(DISTANCE, 1 - distance_V))]
 
 
 def distance_histogram(counts: SplitCounts, files: Sequence[int]) -> NDArray[np.int64] | None:

@@ -1,4 +1,4 @@
-"""Groups of leaves over which a report computes accuracies, such as the head, the tail or the leaves of a root."""
+"""Groups of classes over which a report computes accuracies, such as the head, the tail or the leaves of a root."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.strata import ACC, MACC, MACRO
 
 
@@ -36,12 +37,13 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class LeafGroup:
-    """A group of leaves, evaluated at one level.
+    """A group of end classes (see end_classes.py), evaluated at one level: leaves, and for a level above them also the
+    classes at which paths end between the two levels.
 
     section: section of the report in which the group is shown.
     name:    label of its rows.
     level:   name of the level whose classes are evaluated; `depth` is its index.
-    leaves:  indices of the leaves, int64.
+    members: the end classes, int64. All have a class at the level. Those of the leaf level are the indices of leaves.
     metrics: ACC, MACC or MACRO; the report has a row for each.
     """
 
@@ -49,7 +51,7 @@ class LeafGroup:
     name: str
     level: str
     depth: int
-    leaves: NDArray[np.int64]
+    members: NDArray[np.int64]
     metrics: tuple[str, ...]
 
 
@@ -84,8 +86,10 @@ def leaf_groups(
             raise BadOption(f"--by-root: the classes have one level ({leaf}) and so no roots above it; omit --by-root.")
         groups += root_groups(taxonomy, (ACC, MACC))
     if by_level:
+        end_classes = EndClasses(taxonomy)
         groups += [
-            LeafGroup("by level", level, level, i, every_leaf, (ACC, MACC)) for i, level in enumerate(taxonomy.levels)
+            LeafGroup("by level", level, level, i, end_classes.with_level(i), (ACC, MACC))
+            for i, level in enumerate(taxonomy.levels)
         ]
     return groups
 

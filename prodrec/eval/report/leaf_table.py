@@ -80,7 +80,8 @@ class LeafRows(Sequence[Row]):
     @cached_property
     def leaves(self) -> NDArray[np.int64]:
         """Class indices of the leaves that have rows, int64 [N]."""
-        return np.flatnonzero(np.sum([counts.images_C for counts in self._files], axis=0))
+        leaves = slice(len(self.taxonomy.leaves))  # the other end classes are no leaves
+        return np.flatnonzero(np.sum([counts.images_C[leaves] for counts in self._files], axis=0))
 
     def __len__(self) -> int:
         return len(self.leaves) * len(self.tops)

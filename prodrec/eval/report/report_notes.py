@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import FilePair, SplitCounts
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.row_results import source_level
 from prodrec.eval.report.run_groups import RunGroup, paired_files
@@ -43,6 +45,24 @@ def comparison_notes(
         if not np.array_equal(file.train_images, files[0].train_images)
     ]
     return notes
+
+
+def early_end_notes(counts: SplitCounts, taxonomy: Taxonomy, split: str, *, hierarchy: bool = False) -> list[str]:
+    """Return notes on the images whose category paths end above the leaves, by those of the first file.
+
+    hierarchy: whether the report has a hierarchy section.
+    """
+    leaf = taxonomy.leaf_level
+    images = EndClasses(taxonomy).images_by_level(counts.all_rows.files[0].images_C)
+    early = {level: count for level, count in images.items() if count and level != leaf}
+    if not early:
+        return []
+    ends = ", ".join(f"{count:,} at {level}" for level, count in early.items())
+    note = (
+        f"{sum(early.values()):,} of {sum(images.values()):,} {split} images have no {leaf}: their category paths end "
+        f"above it ({ends}). An image is counted at the levels at which it has a label."
+    )
+    return [note, f"The hierarchy section counts the images with a {leaf} only."] if hierarchy else [note]
 
 
 def level_notes(files: Sequence[Scores]) -> list[str]:

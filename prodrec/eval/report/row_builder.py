@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import Criterion, FilePair, PopulationCounts, SplitCounts
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.intervals import Interval, unpaired_gain_interval
 from prodrec.eval.report.leaf_groups import LeafGroup
 from prodrec.eval.report.run_groups import RunGroup, paired_files
@@ -69,14 +70,14 @@ class RowBuilder:
         self.run_groups = run_groups
         self.counts = counts
         self.pairs = [paired_files(files, run_groups[0], group) for group in run_groups]
-        self.ancestors_CL = files[0].taxonomy.ancestors()
+        self.ancestors_CL = EndClasses(files[0].taxonomy).ancestors_EL
 
     def accuracy_rows(
         self, group: LeafGroup, tops: Sequence[int], population: PopulationCounts | None = None
     ) -> list[Row]:
-        """Return the rows of a group of leaves, one for each metric and k, over all rows or over `population`."""
+        """Return the rows of a group, one for each metric and k, over all rows or over `population`."""
         population = population or self.counts.all_rows
-        total_classes = count_classes(group, group.leaves, self.ancestors_CL)
+        total_classes = count_classes(group, group.members, self.ancestors_CL)
         rows = []
         for metric in group.metrics:
             strata = [leaf_strata(group, metric, counts.images_C, self.ancestors_CL) for counts in population.files]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
+from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.positions import (
     LevelSegments,
     segment_level,
@@ -24,22 +25,26 @@ from prodrec.eval.report.positions import (
 )
 from prodrec.eval.report.tree_measures import measure_tree
 
+NO_POSITION = np.iinfo(np.int64).max
+"""Position of the true class in a row that has none: the row is correct for no k."""
+
 
 @dataclass
 class RowResults:
     """Results of one run on R rows.
 
-    positions:       by level, the position of the true class (see positions.py), int64 [R]; a level for which the run
-                     has no scores is missing.
+    end_R:           the end class (see end_classes.py), int32 [R].
+    positions:       by level, the position of the true class (see positions.py), int64 [R]; NO_POSITION for a row
+                     without a label at the level. A level for which the run has no scores is missing.
     states:          by attribute of the file, the code of the true state, int32 [R]; 0 if the product has none
                      (S eq. 7).
     state_positions: by scored attribute, the position of the true state, int64 [R]; meaningless where the code is 0.
-    tree_measures:   by name, see tree_measures.py; int64 [R].
+    tree_measures:   by name, see tree_measures.py; int64 [R]; meaningless for a row without a leaf.
     """
 
     rows_R: NDArray[np.int64]
     ids_R: NDArray[np.bytes_]
-    leaf_R: NDArray[np.int32]
+    end_R: NDArray[np.int32]
     positions: dict[str, NDArray[np.int64]]
     states: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     state_positions: dict[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -61,11 +66,11 @@ class RowResults:
         return first, rest
 
     def same_rows(self, other: RowResults) -> bool:
-        """Return whether both contain the same products with the same true leaves and states."""
+        """Return whether both contain the same products with the same labels and states."""
         return (
             np.array_equal(self.rows_R, other.rows_R)
             and np.array_equal(self.ids_R, other.ids_R)
-            and np.array_equal(self.leaf_R, other.leaf_R)
+            and np.array_equal(self.end_R, other.end_R)
             and all(np.array_equal(self.states[name], other.states[name]) for name in self.states.keys() & other.states)
         )
 
@@ -94,6 +99,7 @@ def evaluate_rows(
     }
     segments = {level: segment_level(ancestor_C) for level, ancestor_C in ancestors.items() if scores.top_k is None}
     scored_attributes = [name for name in scores.scored_attributes if name in attributes]
+    end_classes = EndClasses(scores.taxonomy)
     for chunk in scores.chunks(
         split,
         levels=levels_read,
@@ -104,13 +110,16 @@ def evaluate_rows(
         positions: dict[str, NDArray[np.int64]] = {}
         for level, source in sources.items():
             label_R = chunk.labels_RL[:, scores.levels.index(level)].astype(np.int64)
+            without_label = np.flatnonzero(label_R < 0)
+            label_R[without_label] = 0
             if level == source:
                 positions[level] = _own_position(chunk, level, label_R)
             else:
                 positions[level] = _summed_position(
                     chunk, source, label_R, ancestors[level], segments.get(level), scores.taxonomy.count(level)
                 )
-        results = RowResults(chunk.rows_R, chunk.ids_R, chunk.labels_RL[:, -1], positions)
+            positions[level][without_label] = NO_POSITION
+        results = RowResults(chunk.rows_R, chunk.ids_R, end_classes.of_rows(chunk.labels_RL), positions)
         for column, attribute in enumerate(scores.attributes):
             if attribute.name in attributes and chunk.attributes_RA is not None:
                 results.states[attribute.name] = state_R = chunk.attributes_RA[:, column]

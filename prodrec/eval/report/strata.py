@@ -4,7 +4,9 @@ ACC    over images: one stratum, every image has the same weight (S §4.1).
 MACC   mean of the accuracies of the classes that have test images: one stratum per class (S §4.1).
 macro  mean over roots of the MACC within each root: one stratum per leaf (S fig. 5).
 
-Shapes: C leaves (or M states of an attribute); L levels; S strata.
+An image is in a group only if its end class is (see end_classes.py): it has a label at the evaluated level.
+
+Shapes: C end classes (or M states of an attribute); L levels; S strata.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ ACC, MACC, MACRO = "ACC", "MACC", "macro"
 
 @dataclass(frozen=True)
 class Strata:
-    """Strata of the leaves (or states) that have test images. An accuracy is Σ_s weights_s · correct_s / images_s.
+    """Strata of the end classes (or states) with test images. An accuracy is Σ_s weights_s · correct_s / images_s.
 
-    members:   indices of the leaves (or states) with test images, int64.
+    members:   the end classes (or states) with test images, int64.
     stratum:   the stratum of each member, int64.
     weights_S: weights of the strata, with sum 1.
-    images_C:  test images of all leaves (or states).
+    images_C:  test images of all end classes (or states).
     classes:   number of classes of the evaluated level to which the members belong.
     """
 
@@ -52,7 +54,7 @@ class Strata:
         return int(self.images_S.sum())
 
     def sum(self, counts_C: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sums of counts by leaf (or state) over the members of every stratum, int64 [S]."""
+        """Return the sums of counts by end class (or state) over the members of every stratum, int64 [S]."""
         sums_S: NDArray[np.int64] = np.zeros(len(self.weights_S), dtype=np.int64)
         np.add.at(sums_S, self.stratum, counts_C[self.members])
         return sums_S
@@ -73,22 +75,24 @@ def leaf_strata(
 ) -> Strata | None:
     """Return the strata of `group` for `metric`; None if the group has no test image.
 
-    images_C: test images of every leaf; ancestors_CL: the class of every leaf at every level.
+    images_C: test images of every end class; ancestors_CL: the class of every end class at every level.
     """
-    leaves = group.leaves[images_C[group.leaves] > 0]
-    if not len(leaves):
+    members = group.members[images_C[group.members] > 0]
+    if not len(members):
         return None
     if metric == ACC:
-        stratum, weights_S = np.zeros(len(leaves), dtype=np.int64), np.ones(1)
+        stratum, weights_S = np.zeros(len(members), dtype=np.int64), np.ones(1)
     elif metric == MACC and group.depth == ancestors_CL.shape[1] - 1:
-        stratum, weights_S = np.arange(len(leaves)), np.full(len(leaves), 1 / len(leaves))
+        stratum, weights_S = np.arange(len(members)), np.full(len(members), 1 / len(members))
     elif metric == MACC:
-        classes, stratum = np.unique(ancestors_CL[leaves, group.depth], return_inverse=True)
+        classes, stratum = np.unique(ancestors_CL[members, group.depth], return_inverse=True)
         weights_S = np.full(len(classes), 1 / len(classes))
     else:
-        roots, root_index, leaves_per_root = np.unique(ancestors_CL[leaves, 0], return_inverse=True, return_counts=True)
-        stratum, weights_S = np.arange(len(leaves)), 1 / (len(roots) * leaves_per_root[root_index])
-    return Strata(leaves, stratum, weights_S, images_C, count_classes(group, leaves, ancestors_CL))
+        roots, root_index, leaves_per_root = np.unique(
+            ancestors_CL[members, 0], return_inverse=True, return_counts=True
+        )
+        stratum, weights_S = np.arange(len(members)), 1 / (len(roots) * leaves_per_root[root_index])
+    return Strata(members, stratum, weights_S, images_C, count_classes(group, members, ancestors_CL))
 
 
 def state_strata(metric: str, images_M: NDArray[np.int64]) -> Strata | None:
@@ -101,8 +105,8 @@ def state_strata(metric: str, images_M: NDArray[np.int64]) -> Strata | None:
     return Strata(states, stratum, weights_S, images_M, len(states))
 
 
-def count_classes(group: LeafGroup, leaves: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> int:
-    """Return the number of classes of the group's level to which `leaves` belong."""
+def count_classes(group: LeafGroup, members: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> int:
+    """Return the number of classes of the group's level to which `members` belong."""
     if group.depth == ancestors_CL.shape[1] - 1:
-        return len(leaves)
-    return int(np.count_nonzero(np.bincount(ancestors_CL[leaves, group.depth])))
+        return len(members)
+    return int(np.count_nonzero(np.bincount(ancestors_CL[members, group.depth])))

@@ -48,7 +48,7 @@ def measure_tree(
                          0 if correct, L if even the roots differ.
 
     predicted: the predicted class by scored level, int64 [R]. A conflict is missing unless both its levels are scored;
-    FULL_PATH and DISTANCE are missing unless the leaves are.
+    FULL_PATH and DISTANCE are missing unless the leaves are. Rows without a leaf (label -1) have meaningless values.
     """
     measures: dict[str, NDArray[np.int64]] = {}
     levels, ancestors_CL = taxonomy.levels, taxonomy.ancestors()

@@ -15,24 +15,32 @@ from prodrec.eval.report.count_scores import count_scores
 CRITERIA = [("leaf", 1), ("leaf", 3), ("leaf", 5), ("root", 1), ("root", 2)]
 
 
+ENDS = 12 + 3
+"""Leaves and roots, at which a category path may end."""
+
+
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("early", [0.0, 0.3])
 @pytest.mark.parametrize("scored", [("leaf",), ("root", "leaf")])
 def test_counts_equal_the_loop(
-    draw_scores: Any, slow_position: Any, slow_sums: Any, seed: int, scored: tuple[str, ...]
+    draw_scores: Any, slow_position: Any, slow_sums: Any, seed: int, early: float, scored: tuple[str, ...]
 ) -> None:
     # Equal sums of exponentials may differ in floating point: ties are drawn only if no scores are summed.
-    drawn = draw_scores(seed=seed, labels_seed=seed, scored=scored, right=1.0, ties="root" in scored)
+    drawn = draw_scores(seed=seed, labels_seed=seed, scored=scored, right=1.0, ties="root" in scored, early=early)
     parents = drawn.taxonomy.parents[1]
-    images = dict.fromkeys(range(12), 0)
-    correct = {q: dict.fromkeys(range(12), 0) for q in CRITERIA}
+    images = dict.fromkeys(range(ENDS), 0)
+    correct = {q: dict.fromkeys(range(ENDS), 0) for q in CRITERIA}
     for i in np.flatnonzero(drawn.split == 1):
         root, leaf = drawn.labels[i]
-        images[leaf] += 1
+        end = leaf if leaf >= 0 else 12 + root
+        images[end] += 1
         leaf_scores = drawn.scores["leaf"][i]
         root_scores = drawn.scores["root"][i] if "root" in scored else slow_sums(leaf_scores, parents, 3)
         for level, k in CRITERIA:
+            if level == "leaf" and leaf < 0:
+                continue
             position = slow_position(leaf_scores, leaf) if level == "leaf" else slow_position(root_scores, root)
-            correct[level, k][leaf] += position < k
+            correct[level, k][end] += position < k
     with open_scores(drawn.path) as scores:
         counts = count_scores([scores], "test", CRITERIA, rows_per_chunk=17).all_rows.files[0]
     assert counts.images_C.tolist() == list(images.values())
@@ -40,12 +48,13 @@ def test_counts_equal_the_loop(
         assert counts.correct[criterion].tolist() == list(correct[criterion].values()), criterion
 
 
+@pytest.mark.parametrize("early", [0.0, 0.3])
 @pytest.mark.parametrize("scored", [("leaf",), ("root", "leaf")])
-def test_top_k_file_counts_as_the_dense_one(draw_scores: Any, scored: tuple[str, ...]) -> None:
+def test_top_k_file_counts_as_the_dense_one(draw_scores: Any, scored: tuple[str, ...], early: float) -> None:
     criteria = CRITERIA if "root" in scored else CRITERIA[:3]
     counts = []
     for name, top_k in (("dense", None), ("kept", 5), ("all", 12)):
-        drawn = draw_scores(name, top_k=top_k, scored=scored)
+        drawn = draw_scores(name, top_k=top_k, scored=scored, early=early)
         with open_scores(drawn.path) as scores:
             counts.append(count_scores([scores], "test", CRITERIA).all_rows.files[0])
     for criterion in criteria:
@@ -56,7 +65,7 @@ def test_top_k_file_counts_as_the_dense_one(draw_scores: Any, scored: tuple[str,
 
 def test_pairs_equal_the_loop(draw_scores: Any, slow_position: Any) -> None:
     a, b = draw_scores("a", seed=1), draw_scores("b", seed=2)
-    better, worse = np.zeros(12, dtype=int), np.zeros(12, dtype=int)
+    better, worse = np.zeros(ENDS, dtype=int), np.zeros(ENDS, dtype=int)
     for i in np.flatnonzero(a.split == 1):
         leaf = a.labels[i, 1]
         first = slow_position(a.scores["leaf"][i], leaf) < 3
