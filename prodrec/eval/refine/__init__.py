@@ -36,6 +36,10 @@ Which rows
     weights fitted on the other folds (cross-fitting). The loss of these weights on the held-out folds also chooses λ.
     All other rows are refined by weights fitted on all rows of these splits.
 
+Rows without a label
+    The category path of a row may end above the leaves. The sum over j in eq. 3 then contains only the levels at which
+    row i has a label, and accuracies count the row at these levels only. Its scores are refined at all levels.
+
 Top-k files
     A scores file may contain only the k best scores of every row and level. Its refinement contains the same
     categories. Each score enters the fit as its difference to the smallest of the k, and every absent score as 0. The

@@ -1,5 +1,7 @@
 """Top-1 accuracy of every level before and after refinement: ACC over images, MACC as the mean over classes.
 
+An image is counted at the levels at which it has a label.
+
 Shapes: R rows; C classes of a level; K top-k classes.
 """
 
@@ -20,7 +22,7 @@ class AccuracyChange:
     """One metric of one level on one split, in percent, before and after refinement.
 
     metric:  ACC or MACC.
-    rows:    images.
+    rows:    images with a label at the level.
     classes: classes that have an image.
     """
 
@@ -66,11 +68,17 @@ class AccuracyCounter:
     ) -> None:
         """Count the rows of a chunk, and those that are correct by their raw and by their refined scores.
 
-        label_R:      index of the true class.
+        label_R:      index of the true class; -1 for a row that has none, which is not counted.
         raw, refined: scores, R×C, or R×K if `classes_RK` is not None.
         classes_RK:   class indices of the top-k scores.
         class_count:  C.
         """
+        labelled_R = label_R >= 0
+        if not labelled_R.all():
+            label_R, raw, refined = label_R[labelled_R], raw[labelled_R], refined[labelled_R]
+            classes_RK = None if classes_RK is None else classes_RK[labelled_R]
+        if not len(label_R):
+            return
         if (split, level) not in self.counts:
             self.counts[split, level] = CorrectCounts(*(np.zeros(class_count, dtype=np.int64) for _ in range(3)))
         counts = self.counts[split, level]

@@ -27,7 +27,9 @@ def candidate_sets(samples: TopKSamples, count: int) -> RelatedSets:
         pairs.append(category_n[exists_n] * tree.n + ancestor_n[exists_n])
         ancestor_n = np.where(exists_n, tree.parent_n[np.maximum(ancestor_n, 0)], -1)
     for label_N in samples.labels_NL.T:
-        is_true_nN = csr_array((np.ones(len(samples), np.float32), (label_N, sample_N)), shape=(tree.n, len(samples)))
+        labelled = label_N >= 0
+        entries = np.ones(int(labelled.sum()), np.float32), (label_N[labelled], sample_N[labelled])
+        is_true_nN = csr_array(entries, shape=(tree.n, len(samples)))
         for categories_NK, scores_NK in zip(samples.categories, samples.scores, strict=True):
             bounds = np.arange(len(samples) + 1) * categories_NK.shape[1]
             f_Nn = csr_array((scores_NK.ravel(), categories_NK.ravel(), bounds), shape=(len(samples), tree.n))

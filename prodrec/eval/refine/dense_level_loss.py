@@ -5,6 +5,8 @@ For category c of level j, with C^j the categories of that level and f_c = f wit
     P(c | f, W) = exp(w_c · f_c) / Σ_{t ∈ C^j} exp(w_t · f_t)                              S eq. 2, normaliser "level"
     loss(W) = −Σ_i Σ_j log P(true category of sample i at level j)                         S eq. 3, without λ
 
+A sample without a label at level j has no term at this level.
+
 The weights of a level are split in two. The columns that many categories of the level have, such as those of the
 shallower levels, are multiplied as one dense matrix, and the other weights as a sparse one. With R_c = Ω all columns
 are dense.
@@ -160,13 +162,18 @@ class LevelLoss:
             f_nB = block.f_nB.astype(dtype, copy=False)
             z_CB = self.product.scores(weights, f_nB)
             true_B, columns_B = block.labels_LB[self.j] - self.product.first_category, np.arange(len(block))
+            without_label = np.flatnonzero(true_B < 0)
+            true_B[without_label] = 0
             z_CB -= z_CB.max(axis=0)
             z_true_B = z_CB[true_B, columns_B].astype(np.float64)
             np.exp(z_CB, out=z_CB)
             sum_B = z_CB.sum(axis=0)
-            loss += float((np.log(sum_B.astype(np.float64)) - z_true_B).sum())
+            loss_B = np.log(sum_B.astype(np.float64)) - z_true_B
+            loss_B[without_label] = 0
+            loss += float(loss_B.sum())
             z_CB *= 1 / sum_B
             z_CB[true_B, columns_B] -= 1  # now P(c) − [c is true], the gradient with respect to w_c · f_c
+            z_CB[:, without_label] = 0
             self.product.add_gradient(gradient, z_CB, f_nB)
         return loss, self.product.flat_gradient(gradient)
 

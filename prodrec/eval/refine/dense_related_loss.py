@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.refine.dense_samples import DenseSamples
+from prodrec.eval.refine.dense_samples import Block, DenseSamples
 from prodrec.eval.refine.related_sets import RelatedSets
 
 
@@ -53,7 +53,7 @@ class Group:
     """Samples whose softmax has the same submatrix.
 
     f_QB:    scores of the categories in R_c.
-    true_LB: position in R_c of the true category, for one level or all levels.
+    true_LB: position in R_c of the true category, for one level or for all levels at which the samples have a label.
     """
 
     submatrix: Submatrix
@@ -68,7 +68,7 @@ class RelatedLoss:
         self.weight_count = related.weight_count
         if related.is_complete:
             submatrix = Submatrix.of(related, 0)
-            self._groups = [Group(submatrix, block.f_nB, block.labels_LB) for block in samples.blocks]
+            self._groups = [group for block in samples.blocks for group in _groups_of_block(submatrix, block)]
         else:
             self._groups = [group for j in range(related.tree.depth) for group in _groups_of_level(samples, related, j)]
 
@@ -93,13 +93,27 @@ class RelatedLoss:
         return loss, gradient
 
 
+def _groups_of_block(submatrix: Submatrix, block: Block) -> list[Group]:
+    """Group the samples of a block by the number of levels at which they have a label; these are the first levels."""
+    depth_B = (block.labels_LB >= 0).sum(axis=0)
+    if (depth_B == len(block.labels_LB)).all():
+        return [Group(submatrix, block.f_nB, block.labels_LB)]
+    depths = [depth for depth in np.unique(depth_B).tolist() if depth]
+    return [
+        Group(submatrix, block.f_nB[:, depth_B == depth], block.labels_LB[:depth, depth_B == depth]) for depth in depths
+    ]
+
+
 def _groups_of_level(samples: DenseSamples, related: RelatedSets, j: int) -> list[Group]:
-    """Group the samples by their true category at level j: one group for every R_c that occurs."""
+    """Group the samples with a label at level j by their true category: one group for every R_c that occurs."""
     blocks, groups = samples.blocks, []
     label_N = np.concatenate([block.labels_LB[j] for block in blocks])
     block_N = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
     column_N = np.concatenate([np.arange(len(block)) for block in blocks])
     by_label_N = np.argsort(label_N, kind="stable")
+    by_label_N = by_label_N[np.searchsorted(label_N[by_label_N], 0) :]  # without the labels of -1
+    if not len(by_label_N):
+        return []
     categories, starts = np.unique(label_N[by_label_N], return_index=True)
     for category, members in zip(categories.tolist(), np.split(by_label_N, starts[1:]), strict=True):
         submatrix = Submatrix.of(related, category)

@@ -23,7 +23,7 @@ class Block:
     """Up to SAMPLES_PER_BLOCK samples of one fold.
 
     f_nB:      scores of all levels, concatenated.
-    labels_LB: number of the true category at every level.
+    labels_LB: number of the true category at every level; -1 without a label.
     """
 
     f_nB: NDArray[np.float32]
@@ -79,6 +79,7 @@ class DenseSamples:
 
     def category_counts(self, n: int) -> NDArray[np.int64]:
         """Return the number of samples of every category: int64 [n]."""
-        return sum(
-            (np.bincount(block.labels_LB.ravel(), minlength=n) for block in self.blocks), np.zeros(n, dtype=np.int64)
-        )
+        counts_n = np.zeros(n, dtype=np.int64)
+        for block in self.blocks:
+            counts_n += np.bincount(block.labels_LB[block.labels_LB >= 0], minlength=n)
+        return counts_n

@@ -39,7 +39,7 @@ class AlignedChunk:
     """Some rows of all files.
 
     main:             the rows of the file with the leaves.
-    labels_RL:        category numbers of the refined levels.
+    labels_RL:        category numbers of the refined levels; -1 without a label.
     scores:           scores of every refined level, float32 R×C, or R×K in any order if `classes` is not None.
     classes:          class indices of the top-k scores of every level, R×K, or None if all scores were read.
     attribute_scores: scores of attributes by name, from all files.
@@ -124,7 +124,7 @@ class AlignedScores:
                 scores[level], classes[level] = self._scores_and_classes(chunk_of[id(file)], level)
             yield AlignedChunk(
                 main,
-                main.labels_RL[:, columns].astype(np.int64) + self.tree.starts_L1[:-1],
+                self.tree.numbers(main.labels_RL[:, columns]),
                 scores,
                 None if self.top_k is None else classes,
                 {

@@ -4,8 +4,8 @@ Relative scores. The score of a top-k category enters the fit as its difference 
 sample and level. An absent category scores at most as much as that smallest one. Its relative score is set to 0, the
 value that the paper gives to every score outside R_c.
 
-Softmax. The softmax is taken over the top-k categories of the sample. A sample whose true category is not among them
-contributes nothing to the loss of that level.
+Softmax. The softmax is taken over the top-k categories of the sample. A sample whose true category is not among them,
+or that has no label at a level, contributes nothing to the loss of that level.
 
 Memory. Dense arrays of samples × categories exist for one chunk of samples at a time (CHUNK_BYTES).
 
@@ -33,7 +33,7 @@ class TopKSamples:
 
     categories: for every level, the numbers of the top-k categories, N×K.
     scores:     for every level, their relative scores (≥ 0), N×K.
-    labels_NL:  number of the true category at every level.
+    labels_NL:  number of the true category at every level; -1 without a label.
     fold_N:     fold of every sample.
     """
 
@@ -81,7 +81,7 @@ class TopKSamples:
 
     def category_counts(self, n: int) -> NDArray[np.int64]:
         """Return the number of samples of every category: int64 [n]."""
-        return np.bincount(self.labels_NL.ravel(), minlength=n)
+        return np.bincount(self.labels_NL[self.labels_NL >= 0], minlength=n)
 
     def chunks(self) -> Iterator[TopKSamples]:
         """Yield consecutive samples, as many at a time as CHUNK_BYTES allows."""

@@ -1,6 +1,6 @@
 """The set Ω of all refined categories: levels concatenated and numbered consecutively, with parents and children.
 
-Shapes: L refined levels; C_j categories of level j (S: C^j), j = 0 the shallowest; n = ΣC_j = |Ω|.
+Shapes: R rows; L refined levels; C_j categories of level j (S: C^j), j = 0 the shallowest; n = ΣC_j = |Ω|.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ class Tree:
         """Return the level j of every category number."""
         level: NDArray[np.int64] = np.searchsorted(self.starts_L1, categories, side="right") - 1
         return level
+
+    def numbers(self, labels_RL: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the category numbers of class indices at every level, int64 [R, L]; -1 for -1."""
+        numbers_RL: NDArray[np.int64] = labels_RL + self.starts_L1[:-1]
+        numbers_RL[labels_RL < 0] = -1
+        return numbers_RL
 
     def count(self, j: int) -> int:
         """Return the number of categories of level j."""

@@ -111,11 +111,11 @@ def _count_correct(
         in_split = chunk.main.split_R == SPLITS.index(split)
         if not in_split.any():
             continue
-        for j, level in enumerate(aligned.levels):
+        for level in aligned.levels:
             counter.add(
                 split,
                 level,
-                chunk.labels_RL[in_split, j] - aligned.tree.starts_L1[j],
+                chunk.main.labels_RL[in_split, taxonomy.levels.index(level)].astype(np.int64),
                 chunk.scores[level][in_split],
                 refined[level][in_split],
                 None if chunk.classes is None else chunk.classes[level][in_split],

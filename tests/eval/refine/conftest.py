@@ -32,7 +32,7 @@ class TopKDrawn:
 
 @dataclass
 class Drawn:
-    """A tree, samples with concatenated scores f_Nn of all levels, and the category numbers labels_NL."""
+    """A tree, samples with concatenated scores f_Nn of all levels, and the category numbers labels_NL (or -1)."""
 
     taxonomy: Taxonomy
     tree: Tree
@@ -69,12 +69,16 @@ class Drawn:
 
 @pytest.fixture
 def draw() -> Callable[..., Drawn]:
-    """Return a function that draws a tree and samples: `draw(depth=3, rows=24, seed=0)`.
+    """Return a function that draws a tree and samples: `draw(depth=3, rows=24, seed=0, early=0.0)`.
+
+    `early` is the share of samples that have no label (-1) at some of the deepest levels.
 
     The scores are float64 numbers that float32 represents exactly, so prodrec and the reference use the same ones.
     """
 
-    def make(depth: int = 3, rows: int = 24, seed: int = 0, counts: Sequence[int] = COUNTS) -> Drawn:
+    def make(
+        depth: int = 3, rows: int = 24, seed: int = 0, counts: Sequence[int] = COUNTS, early: float = 0.0
+    ) -> Drawn:
         random = np.random.default_rng(seed)
         counts = counts[-depth:] if depth > 1 else counts[-1:]
         parents = [np.full(counts[0], -1, dtype=np.int32)]
@@ -90,6 +94,8 @@ def draw() -> Callable[..., Drawn]:
         labels = taxonomy.ancestors()[leaf] + tree.starts_L1[:-1]
         scores = random.normal(size=(rows, tree.n)) * 1.5
         np.put_along_axis(scores, labels, np.take_along_axis(scores, labels, axis=1) + 1.5, axis=1)
+        depth_N = np.where(random.random(rows) < early, random.integers(0, depth, rows), depth)
+        labels[np.arange(depth) >= depth_N[:, None]] = -1
         return Drawn(taxonomy, tree, scores.astype(np.float32).astype(np.float64), labels, np.arange(rows) % 3)
 
     return make
@@ -135,7 +141,7 @@ class Reference:
         loss, gradient = 0.0, np.zeros_like(w_nn)
         for row, (f_n, labels) in enumerate(zip(f_Nn, labels_NL, strict=True)):
             for c in labels.tolist():
-                if self.present_Nn is not None and not self.present_Nn[row, c]:
+                if c < 0 or (self.present_Nn is not None and not self.present_Nn[row, c]):
                     continue
                 t_T, z_T, f_Tn = self.members(w_nn, f_n, c, row)
                 p_T = np.exp(z_T) / np.exp(z_T).sum()

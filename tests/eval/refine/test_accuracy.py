@@ -28,3 +28,15 @@ def test_a_true_class_outside_the_top_k_is_wrong() -> None:
     scores = np.array([[0, 1], [3, 2]], dtype=np.float32)
     counter.add("test", "leaf", np.array([2, 3]), scores, -scores, classes, 5)
     assert [(change.before, change.after) for change in counter.changes()] == [(50.0, 0.0), (50.0, 0.0)]
+
+
+def test_rows_without_a_label_are_not_counted() -> None:
+    counter = AccuracyCounter()
+    scores = np.array([[2, 1], [1, 2], [2, 1]], dtype=np.float32)
+    classes = np.array([[3, 4]] * 3, dtype=np.int32)
+    counter.add("test", "leaf", np.array([3, -1, 4]), scores, -scores, classes, 5)
+    counter.add("test", "leaf", np.array([-1, -1, 3]), scores, -scores, classes, 5)
+    counter.add("validation", "leaf", np.array([-1, -1, -1]), scores, -scores, classes, 5)
+    acc, macc = counter.changes()
+    assert (acc.split, acc.rows, acc.classes) == ("test", 3, 2)
+    assert (acc.before, acc.after) == (66.6667, 33.3333) and (macc.before, macc.after) == (50.0, 50.0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from prodrec.eval.refine.candidates import candidate_sets
 
 
-def test_candidates_score_highest_in_the_samples_of_a_category(draw: Any) -> None:
-    drawn = draw(depth=3, rows=60)
+@pytest.mark.parametrize("early", [0.0, 0.4])
+def test_candidates_score_highest_in_the_samples_of_a_category(draw: Any, early: float) -> None:
+    drawn = draw(depth=3, rows=60, early=early)
     top_k, tree = drawn.top_k(4), drawn.tree
     related = candidate_sets(top_k.samples, 2)
     for c in range(tree.n):

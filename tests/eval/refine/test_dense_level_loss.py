@@ -25,13 +25,20 @@ def total(losses: Any, weights_P: Any, dtype: Any = np.float64) -> tuple[float, 
 
 
 @pytest.mark.parametrize(("depth", "k", "dense_share"), CASES)
+@pytest.mark.parametrize("early", [0.0, 0.4])
 def test_loss_gradient_and_scores_equal_the_formula(
-    draw: Any, reference: Any, depth: int, k: int | str, dense_share: float, monkeypatch: pytest.MonkeyPatch
+    draw: Any,
+    reference: Any,
+    depth: int,
+    k: int | str,
+    dense_share: float,
+    early: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """dense_share 0: all products are dense; 2: all are sparse."""
     monkeypatch.setattr(dense_level_loss, "DENSE_SHARE", dense_share)
     monkeypatch.setattr(dense_samples, "SAMPLES_PER_BLOCK", 16)
-    drawn = draw(depth=depth)
+    drawn = draw(depth=depth, early=early)
     related = drawn.related(k)
     expected = reference(related, "level")
     weights_P = np.random.default_rng(3).normal(size=related.weight_count) * 0.3 + related.identity_P()
@@ -52,6 +59,13 @@ def test_gradient_by_finite_differences(draw: Any, check_gradient: Any) -> None:
     related = drawn.related(3)
     losses, random = level_losses(drawn.samples(), related), np.random.default_rng(4)
     check_gradient(lambda weights_P: total(losses, weights_P), random.normal(size=related.weight_count), random)
+
+
+def test_samples_without_a_label_add_exactly_nothing(draw: Any) -> None:
+    drawn = draw(depth=2)
+    drawn.labels_NL[:, 1] = -1
+    loss, gradient = LevelLoss(drawn.samples(), drawn.related(3), 1).evaluate(drawn.related(3).identity_P(), np.float32)
+    assert loss == 0 and not gradient.any()
 
 
 def test_large_scores_do_not_overflow(draw: Any) -> None:

@@ -14,11 +14,12 @@ from prodrec.eval.refine.model import MCRModel
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("k", [1, 3, "all", "complete"])
+@pytest.mark.parametrize("early", [0.0, 0.4])
 def test_loss_gradient_and_scores_equal_the_formula(
-    draw: Any, reference: Any, depth: int, k: int | str, monkeypatch: pytest.MonkeyPatch
+    draw: Any, reference: Any, depth: int, k: int | str, early: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dense_samples, "SAMPLES_PER_BLOCK", 16)
-    drawn = draw(depth=depth)
+    drawn = draw(depth=depth, early=early)
     related = drawn.related(k)
     expected = reference(related, "related")
     weights_P = np.random.default_rng(3).normal(size=related.weight_count) * 0.3 + related.identity_P()
@@ -39,6 +40,14 @@ def test_gradient_by_finite_differences(draw: Any, check_gradient: Any) -> None:
     loss, random = RelatedLoss(drawn.samples(), related), np.random.default_rng(4)
     weights_P = random.normal(size=related.weight_count)
     check_gradient(lambda weights_P: loss.evaluate(weights_P, np.float64), weights_P, random)
+
+
+@pytest.mark.parametrize("k", [3, "complete"])
+def test_samples_without_a_label_add_exactly_nothing(draw: Any, k: int | str) -> None:
+    drawn = draw(depth=2)
+    drawn.labels_NL[:] = -1
+    loss, gradient = RelatedLoss(drawn.samples(), drawn.related(k)).evaluate(drawn.related(k).identity_P(), np.float32)
+    assert loss == 0 and not gradient.any()
 
 
 def test_refined_scores_are_logarithms_of_probabilities(draw: Any) -> None:

@@ -182,3 +182,42 @@ def test_leaves_by_themselves(draw_scores: Any, tmp_path: Path) -> None:
     drawn = draw_scores()
     result = refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK, levels=("leaf",))
     assert result.levels == ("leaf",) and open_scores(tmp_path / "o.h5").scored_levels == ("leaf",)
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+@pytest.mark.parametrize("normaliser", ["level", "related"])
+def test_rows_whose_category_path_ends_early(
+    draw_scores: Any, tmp_path: Path, top_k: int | None, normaliser: str
+) -> None:
+    """The labels are copied, the accuracies count the labelled rows, and the fit equals one on rows without gaps."""
+    drawn = draw_scores(scored=("root", "leaf"), top_k=top_k, rows=600, early=0.3)
+    settings = MCRSettings(lambda_=10.0, folds=3, normaliser=normaliser)
+    result = refine([drawn.path], out=tmp_path / "out.h5", settings=settings)
+    _, refined = read_all(tmp_path / "out.h5")
+    np.testing.assert_array_equal(refined.labels_RL, drawn.labels)
+    for j, level in enumerate(("root", "leaf")):
+        labelled = (drawn.split == 1) & (drawn.labels[:, j] >= 0)
+        acc = next(a for a in result.accuracies if (a.split, a.level, a.metric) == ("test", level, "ACC"))
+        assert acc.rows == labelled.sum() and 0 < acc.rows < (drawn.split == 1).sum() + (j == 0)
+        best = refined.scores[level].argmax(axis=1)
+        if refined.classes is not None:
+            best = refined.classes[level][np.arange(600), best]
+        # float16 may make equal what was not
+        assert acc.after == pytest.approx(100 * (best == drawn.labels[:, j])[labelled].mean(), abs=0.5)
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+@pytest.mark.parametrize("normaliser", ["level", "related"])
+def test_a_level_without_a_label_keeps_its_scores(
+    draw_scores: Any, tmp_path: Path, top_k: int | None, normaliser: str
+) -> None:
+    drawn = draw_scores(scored=("root", "leaf"), top_k=top_k, rows=300, early=1.0)
+    result = refine([drawn.path], out=tmp_path / "out.h5", settings=MCRSettings(folds=2, normaliser=normaliser))
+    assert {accuracy.level for accuracy in result.accuracies} == {"root"}
+    assert any("no validation row" in note for note in result.notes)
+    _, raw = read_all(drawn.path)
+    _, refined = read_all(tmp_path / "out.h5")
+    if normaliser == "level":
+        raw_RK = raw.scores["leaf"] - (0 if top_k is None else raw.scores["leaf"].min(axis=1, keepdims=True))
+        np.testing.assert_array_equal(refined.scores["leaf"], raw_RK)
+    assert np.isfinite(refined.scores["leaf"]).all()

@@ -15,11 +15,12 @@ from prodrec.eval.refine.top_k_loss import level_losses, refined_top_k, related_
 @pytest.mark.parametrize("normaliser", ["level", "related"])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("k", [1, 3, "complete"])
+@pytest.mark.parametrize("early", [0.0, 0.4])
 def test_loss_gradient_and_scores_equal_the_formula(
-    draw: Any, reference: Any, normaliser: str, depth: int, k: int | str, monkeypatch: pytest.MonkeyPatch
+    draw: Any, reference: Any, normaliser: str, depth: int, k: int | str, early: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(top_k_samples, "CHUNK_BYTES", 4 * 21 * 7)  # several chunks
-    drawn = draw(depth=depth)
+    drawn = draw(depth=depth, early=early)
     top_k, related = drawn.top_k(4), drawn.related(k)
     expected = reference(related, normaliser, top_k.present_Nn)
     weights_P = np.random.default_rng(3).normal(size=related.weight_count) * 0.3 + related.identity_P()
