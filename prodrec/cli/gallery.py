@@ -51,11 +51,13 @@ def gallery_command(
 
     Look at confident errors first: either the model is wrong, or the label.
     """
-    from prodrec.eval.gallery import GalleryOptions
+    from prodrec.eval.gallery_contents import GalleryOptions
     from prodrec.pipeline.gallery import draw_gallery
 
     options = GalleryOptions(split, level, only, sort, leaf, root, columns * rows, seed)
     summary = draw_gallery(scores, dataset, out, options, columns=columns, force=force)
     drawn, images, errors = len(summary["photos"]), summary["images"], summary["errors"]
-    console.print(f"wrote {out}: {drawn:,} of {images:,} photos, {errors:,} of them wrong")
+    without = summary.get("without_label", 0)
+    unlabelled = f", {without:,} without a label at level {summary['level']}" if without else ""
+    console.print(f"wrote {out}: {drawn:,} of {images + without:,} photos, {errors:,} of them wrong{unlabelled}")
     return summary

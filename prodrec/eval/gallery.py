@@ -8,155 +8,81 @@ G segments (see positions.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
-from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadOption, Mismatch, did_you_mean
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
+from prodrec.eval.gallery_contents import Gallery, GalleryOptions, GalleryPhoto
 from prodrec.eval.report.positions import segment_rows_by_class
 from prodrec.eval.report.row_results import source_level
-
-ONLY = ("all", "errors", "right")
-SORTS = ("random", "confident", "unsure")
-
-
-@dataclass(frozen=True)
-class GalleryOptions:
-    """The photos to select. Raise BadOption for an unknown choice or a negative seed.
-
-    level:      the level to evaluate; None for the deepest scored level.
-    only:       "all", "errors" or "right": the photos to select from.
-    sort:       "random", "confident" or "unsure"; None for "confident" if `only` is "errors", else "random".
-    leaf, root: names of the true leaf and the true root (class of the shallowest level); None for all.
-    count:      largest number of photos.
-    seed:       seed of the random order.
-    """
-
-    split: str = "test"
-    level: str | None = None
-    only: str = "all"
-    sort: str | None = None
-    leaf: str | None = None
-    root: str | None = None
-    count: int = 40
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, choices in (("split", SPLITS), ("only", ONLY), ("sort", SORTS)):
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise BadOption(
-                    f"--{name} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}."
-                )
-        if self.seed < 0:
-            raise BadOption(f"--seed {self.seed}: expected a number from 0.")
-
-    @property
-    def order(self) -> str:
-        """The sort, with its default resolved."""
-        return self.sort or ("confident" if self.only == "errors" else "random")
-
-
-@dataclass(frozen=True)
-class GalleryPhoto:
-    """A photo with its predicted and true class; `confidence` is the probability of the predicted class."""
-
-    row: int
-    id: str
-    predicted_class: str
-    true_class: str
-    confidence: float
-
-    @property
-    def correct(self) -> bool:
-        return self.predicted_class == self.true_class
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """The selected photos in display order.
-
-    images, errors: number of all photos of the split and class, and of the wrong ones among them.
-    top_k:          number of stored scores per photo if a top-k file lacks some; the probabilities of the stored
-                    classes then sum to 1. None if all classes have scores.
-    """
-
-    run: str
-    level: str
-    options: GalleryOptions
-    images: int
-    errors: int
-    top_k: int | None
-    photos: list[GalleryPhoto] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "run": self.run,
-            "split": self.options.split,
-            "level": self.level,
-            "only": self.options.only,
-            "sort": self.options.order,
-            "images": self.images,
-            "errors": self.errors,
-            "top_k": self.top_k,
-            "photos": [
-                {
-                    "row": photo.row,
-                    "id": photo.id,
-                    "predicted": photo.predicted_class,
-                    "true": photo.true_class,
-                    "confidence": photo.confidence,
-                    "right": photo.correct,
-                }
-                for photo in self.photos
-            ],
-        }
 
 
 def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
     """Evaluate every photo of the split and select up to `options.count` of those that match.
 
     The confidence is the softmax over the level's scores. If the run did not score the level, the probabilities of the
-    classes below are summed. Raise BadOption if no photo matches or a name is unknown, Mismatch if the file cannot
-    evaluate the level, and the errors of `Scores.chunks`.
+    classes below are summed. A photo without a label at the level is neither right nor wrong.
+
+    Raise BadOption if no photo matches or a name is unknown, Mismatch if the file cannot evaluate the level, and the
+    errors of `Scores.chunks`.
     """
     level, source = _resolve_level(scores, options.level)
     depth = scores.levels.index(level)
     ancestor_C = None if source == level else scores.taxonomy.ancestors_of_level(source, level)
     root = _class_index(scores, 0, options.root, "--root")
     leaf = _class_index(scores, -1, options.leaf, "--leaf")
-    random, selection, images, errors = np.random.default_rng(options.seed), _FirstRows(options.count), 0, 0
+    random, selection = np.random.default_rng(options.seed), _FirstRows(options.count)
+    images, errors, without_label = 0, 0, 0
     with console.progress("choosing photos", total=scores.count(options.split), unit="photos") as advance:
         for chunk in scores.chunks(options.split, levels=(source,)):
             random_R = random.random(len(chunk))  # drawn for every row: the selection is the same for all chunk sizes
             predicted_R, confidence_R = predict_class(chunk, source, ancestor_C)
-            label_R = chunk.labels_RL[:, depth]
+            label_R, true_R, true_depth_R = _true_classes(chunk.labels_RL, depth)
             match_R = np.ones(len(chunk), dtype=bool)
             for column, class_index in ((0, root), (-1, leaf)):
                 match_R &= class_index is None or chunk.labels_RL[:, column] == class_index
-            wrong_R = predicted_R != label_R
-            images, errors = images + int(match_R.sum()), errors + int((match_R & wrong_R).sum())
+            labelled_R, wrong_R = label_R >= 0, predicted_R != label_R
+            without_label += int((match_R & ~labelled_R).sum())
+            counted_R = match_R & labelled_R
+            images, errors = images + int(counted_R.sum()), errors + int((counted_R & wrong_R).sum())
             if options.only != "all":
-                match_R &= wrong_R == (options.only == "errors")
+                match_R = counted_R & (wrong_R == (options.only == "errors"))
             sort_key_R = {"random": random_R, "confident": -confidence_R, "unsure": confidence_R}[options.order]
-            selection.add(match_R, sort_key_R, chunk.rows_R, chunk.ids_R, predicted_R, label_R, confidence_R)
+            columns = (chunk.rows_R, chunk.ids_R, predicted_R, true_R, true_depth_R, confidence_R)
+            selection.add(match_R, sort_key_R, *columns)
             advance(len(chunk))
-    names = scores.taxonomy.names[depth]
+    names = scores.taxonomy.names
     photos = [
-        GalleryPhoto(int(row), photo_id.decode(), names[predicted], names[label], float(confidence))
-        for row, photo_id, predicted, label, confidence in selection.rows()
+        GalleryPhoto(
+            int(row),
+            photo_id.decode(),
+            names[depth][predicted],
+            names[true_depth][true],
+            float(confidence),
+            None if true_depth == depth else scores.levels[true_depth],
+        )
+        for row, photo_id, predicted, true, true_depth, confidence in selection.rows()
     ]
     if not photos:
-        raise BadOption(f"{scores.path}: {_no_photo_message(options, images)}.")
+        raise BadOption(f"{scores.path}: {_no_photo_message(options, level, images, without_label)}.")
     stored = scores.top_k if scores.top_k is not None and scores.top_k < scores.taxonomy.count(source) else None
-    return Gallery(scores.origin.run, level, options, images, errors, stored, photos)
+    return Gallery(scores.origin.run, level, options, images, errors, stored, photos, without_label)
+
+
+def _true_classes(
+    labels_RL: NDArray[np.int32], depth: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Return the labels at the level `depth`, and the label and the depth of the deepest level down to it that has one.
+
+    All are [R].
+    """
+    depth_R = np.minimum((labels_RL >= 0).sum(axis=1) - 1, depth)
+    return labels_RL[:, depth], labels_RL[np.arange(len(labels_RL)), depth_R], depth_R
 
 
 def predict_class(
@@ -233,10 +159,15 @@ def _class_index(scores: Scores, depth: int, name: str | None, option: str) -> i
     return names.index(name)
 
 
-def _no_photo_message(options: GalleryOptions, images: int) -> str:
-    """Return why no photo matches; `images` is the number of photos of the split and class."""
+def _no_photo_message(options: GalleryOptions, level: str, images: int, without_label: int) -> str:
+    """Return why no photo matches, given the numbers of photos of the split and class with and without a label."""
     filters = [f"{option} {name}" for option, name in (("--root", options.root), ("--leaf", options.leaf)) if name]
     of_class = f" of {' and '.join(filters)}" if filters else ""
+    if not images and without_label:
+        return (
+            f"none of the {without_label:,} photos{of_class} has a label at level {level}, so none is right or wrong; "
+            f"omit --only {options.only}, or give another --level"
+        )
     if not images:
         return f"split {options.split} has no photo{of_class}; ask for another split or class"
     result = "wrong" if options.only == "errors" else "right"

@@ -9,7 +9,7 @@ from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 
 if TYPE_CHECKING:
-    from prodrec.eval.gallery import GalleryOptions
+    from prodrec.eval.gallery_contents import GalleryOptions
 
 
 def draw_gallery(

@@ -10,7 +10,8 @@ import pytest
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.scores.reader import open_scores
 from prodrec.eval import gallery
-from prodrec.eval.gallery import GalleryOptions, choose_photos
+from prodrec.eval.gallery import choose_photos
+from prodrec.eval.gallery_contents import GalleryOptions
 from prodrec.eval.report.row_results import evaluate_rows
 
 
@@ -135,6 +136,43 @@ def test_equal_scores_go_to_the_lower_class() -> None:
     assert gallery.predict_class(chunk, "leaf", None)[0].tolist() == [0, 1]
     assert gallery.predict_class(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
     assert gallery.predict_class(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_a_photo_without_a_label_is_neither_right_nor_wrong(predicted: Any, top_k: int | None) -> None:
+    """Row 1 ends at the middle level, row 2 at the root; row 3 is wrong."""
+    path = predicted("run", truth=[0, 2, 3, 4], best={"leaf": [0, 2, 3, 3]}, depths=[3, 2, 1, 3], top_k=top_k)
+    with open_scores(path) as scores:
+        every = choose_photos(scores, GalleryOptions())
+        errors, right = (choose_photos(scores, GalleryOptions(only=only)) for only in ("errors", "right"))
+        middle = choose_photos(scores, GalleryOptions(level="middle"))
+        of_root = choose_photos(scores, GalleryOptions(root="A"))
+    photos = {photo.row: photo for photo in every.photos}
+    true = {row: (photo.true_level, photo.true_class, photo.correct) for row, photo in photos.items()}
+    assert true == {
+        0: (None, "0", True), 1: ("middle", "b", None), 2: ("root", "B", None), 3: (None, "4", False)
+    }  # fmt: skip
+    assert (every.images, every.errors, every.without_label) == (2, 1, 2)
+    assert [photo.row for photo in errors.photos] == [3] and [photo.row for photo in right.photos] == [0]
+    assert {photo.row: photo.true_class for photo in middle.photos} == {0: "a", 1: "b", 2: "B", 3: "c"}
+    assert (middle.images, middle.errors, middle.without_label) == (3, 0, 1)
+    assert (of_root.images, of_root.errors, of_root.without_label) == (1, 0, 1)
+    as_json = {photo["row"]: photo for photo in every.as_json()["photos"]}
+    assert as_json[1]["right"] is None and as_json[1]["true_level"] == "middle" and "true_level" not in as_json[0]
+    assert every.as_json()["without_label"] == 2
+
+
+def test_photos_that_all_lack_a_label(predicted: Any) -> None:
+    path = predicted("run", truth=[0, 2], best={"leaf": [0, 2]}, depths=[2, 1])
+    message = (
+        "none of the 2 photos has a label at level leaf, so none is right or wrong; omit --only errors, or give "
+        "another --level"
+    )
+    with open_scores(path) as scores:
+        with pytest.raises(BadOption, match=message):
+            choose_photos(scores, GalleryOptions(only="errors"))
+        assert len(choose_photos(scores, GalleryOptions()).photos) == 2  # the remedies of the message
+        assert choose_photos(scores, GalleryOptions(only="right", level="root")).images == 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The contact sheet of a gallery: photos with their predictions; errors have a red frame and a cross (S fig. 6).
 
+A photo without a label at the evaluated level has no frame; its caption has the deepest class that is known of it.
+
 One axes covers the whole sheet and uses its pixels as units, so the photos are drawn without resampling.
 """
 
@@ -21,7 +23,7 @@ from prodrec.eval.plots.style import DPI, drawing_style, missing_characters, sav
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from prodrec.eval.gallery import Gallery, GalleryPhoto
+    from prodrec.eval.gallery_contents import Gallery, GalleryPhoto
 
 PHOTO = 230
 GAP = 22
@@ -75,7 +77,7 @@ def draw_gallery(
             for i, (photo, lines) in enumerate(zip(gallery.photos, captions, strict=True)):
                 left, top = MARGIN + i % columns * (PHOTO + GAP), photos_top + i // columns * row_height
                 image = fit_box(read_photo(photo.row), (PHOTO - 2 * FRAME, PHOTO - 2 * FRAME))
-                _draw_photo(axes, image, left, top, correct=photo.correct)
+                _draw_photo(axes, image, left, top, is_error=photo.correct is False)
                 for number, (text, style) in enumerate(lines, start=1):
                     axes.text(left, top + PHOTO + 7 + number * CAPTION_LINE, text, size=FONT_SIZE, **style)
                 advance()
@@ -90,8 +92,11 @@ def _title_lines(gallery: Gallery, width: int) -> StyledLines:
     classes = " in ".join(name for name in (options.leaf, options.root) if name)
     order = {"random": "at random", "confident": "most confident first", "unsure": "least confident first"}
     title = f"{gallery.run}: {count:,} {noun}{'' if count == 1 else 's'}{f' of {classes}' if classes else ''}, "
-    percent = 100 * (1 - gallery.errors / gallery.images)
-    explanation = f"{options.split} split, level {gallery.level}: {percent:.1f} % of {gallery.images:,} right · "
+    explanation = f"{options.split} split, level {gallery.level}: "
+    if gallery.images:
+        explanation += f"{100 * (1 - gallery.errors / gallery.images):.1f} % of {gallery.images:,} right · "
+    if gallery.without_label:
+        explanation += f"{gallery.without_label:,} without a label at this level · "
     explanation += "before each predicted class its probability"
     explanation += f" among the {gallery.top_k} kept" if gallery.top_k else ""
     explanation += " · red frame and cross: wrong"
@@ -102,10 +107,11 @@ def _title_lines(gallery: Gallery, width: int) -> StyledLines:
 
 
 def _caption(photo: GalleryPhoto) -> StyledLines:
-    """Return the predicted class and, for an error, the true one."""
-    colour = TEXT_COLOUR if photo.correct else ERROR_COLOUR
+    """Return the predicted class and, unless it is correct, the true one."""
+    colour = ERROR_COLOUR if photo.correct is False else TEXT_COLOUR
     lines = _name_lines(f"{format_probability(photo.confidence)} ", photo.predicted_class, color=colour, weight="bold")
-    return lines if photo.correct else lines + _name_lines("true: ", photo.true_class, color=TEXT_COLOUR)
+    prefix = "true: " if photo.true_level is None else f"true {photo.true_level}: "
+    return lines if photo.correct else lines + _name_lines(prefix, photo.true_class, color=TEXT_COLOUR)
 
 
 def _name_lines(prefix: str, name: str, **style: Any) -> StyledLines:
@@ -130,15 +136,15 @@ def format_probability(probability: float) -> str:
     return {"100 %": ">99 %", "0 %": "<1 %"}.get(text, text) if 0 < probability < 1 else text
 
 
-def _draw_photo(axes: Axes, image: NDArray[np.uint8], left: int, top: int, *, correct: bool) -> None:
-    """Draw a photo in the centre of its square, with a frame and a cross in the corner unless it is correct."""
+def _draw_photo(axes: Axes, image: NDArray[np.uint8], left: int, top: int, *, is_error: bool) -> None:
+    """Draw a photo in the centre of its square; an error has a frame and a cross in the corner."""
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle((left, top), PHOTO, PHOTO, color="#f3f3f3", linewidth=0))
     height, width = image.shape[:2]
     x, y = left + (PHOTO - width) // 2, top + (PHOTO - height) // 2
     axes.imshow(image, extent=(x, x + width, y + height, y), interpolation="none", aspect="auto", zorder=2)
-    if correct:
+    if not is_error:
         return
     points, side = FRAME * 72 / DPI, PHOTO - FRAME
     corner = (left + FRAME / 2, top + FRAME / 2)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from prodrec.core.data.photos.thumbnails import fit_box
-from prodrec.eval.gallery import Gallery, GalleryOptions, GalleryPhoto
+from prodrec.eval.gallery_contents import Gallery, GalleryOptions, GalleryPhoto
 from prodrec.eval.plots.contact_sheet import FRAME, PHOTO, draw_gallery, format_probability
 
 SHAPES = [(80, 60), (3, 200), (300, 2), (1, 1)]
@@ -66,6 +66,18 @@ def test_svg_contains_the_names_as_text(tmp_path: Path) -> None:
     assert any(text.startswith("50 % $5 & <b>") for text in texts)
     assert len(page.getElementsByTagName("image")) == 4
     assert not missing or set(missing) <= set("女装连衣裙")
+
+
+@pytest.mark.parametrize("images", [0, 20])
+def test_a_photo_without_a_label_has_its_deepest_class_and_no_frame(tmp_path: Path, images: int) -> None:
+    unlabelled = GalleryPhoto(0, "0", "Boots", "Shoes", 0.5, "root")
+    gallery = Gallery("run", "leaf", GalleryOptions(), images, images // 4, None, [unlabelled], 3)
+    draw_gallery(gallery, photo, tmp_path / "sheet.svg")
+    text = (tmp_path / "sheet.svg").read_text("utf-8")
+    assert "50 % Boots" in text and "true root: Shoes" in text and "3 without a label at this level" in text
+    assert ("75.0 % of 20 right" in text) == bool(images)
+    draw_gallery(gallery, photo, tmp_path / "sheet.png")
+    assert not (read_png(tmp_path / "sheet.png") == [0xC8, 0x10, 0x2E]).all(axis=2).any()
 
 
 def test_a_path_that_is_too_long_keeps_its_end(tmp_path: Path) -> None:
