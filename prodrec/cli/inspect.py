@@ -68,6 +68,8 @@ def _print_leaves(data: Dataset) -> list[dict[str, Any]]:
     console.print("\n".join(lines))
     if omitted := len(data.taxonomy.leaves) - len(leaves):
         console.print(f"{omitted:,} leaves with fewer training photos are omitted; products.parquet has all of them.")
+    if without_leaf := int((data.labels_NL[:, -1] < 0).sum()):
+        console.print(f"{without_leaf:,} rows have no {data.taxonomy.leaf_level} and are not in this list.")
     return leaves
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -43,6 +45,22 @@ def test_the_leaves_with_the_most_photos_are_listed_if_there_are_many(
         f"{summary['leaves_left_out']} leaves with fewer training photos are omitted"
         in run("inspect", dataset, "--leaves").stdout
     )
+
+
+def test_rows_whose_category_path_ends_early(dataset: Path, tmp_path: Path) -> None:
+    ragged = Path(shutil.copytree(dataset, tmp_path / "ragged"))
+    file = ragged / "arrays" / "labels.npy"
+    labels_NL = np.load(file)
+    labels_NL[:7, 1:], labels_NL[7:, 1:] = -1, np.maximum(labels_NL[7:, 1:], 0)
+    np.save(file, labels_NL)
+    result = run("inspect", ragged, "--leaves", "--samples", "999")
+    assert result.exit_code == 0 and "\n7 rows have no leaf and are not in this list.\n" in result.stdout
+    summary = json.loads(run("inspect", ragged, "--leaves", "--samples", "999", "--json").stdout)
+    splits = ("train", "test", "validation")
+    assert sum(leaf[split] for leaf in summary["leaves"] for split in splits) == len(labels_NL) - 7
+    assert [len(sample["path"]) for sample in summary["samples"]] == [1] * 7 + [3] * (len(labels_NL) - 7)
+    np.save(file, np.maximum(labels_NL, 0))
+    assert "are not in this list" not in run("inspect", ragged, "--leaves").stdout
 
 
 def test_no_dataset(tmp_path: Path) -> None:
