@@ -56,7 +56,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
-    "scipy": ("eval.refine",),
+    "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),

@@ -33,14 +33,22 @@ def summary_json(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     counts = header["counts"]
     rows, duplicates = counts["rows"], counts["duplicates"]
+    # datasets of earlier versions have neither `in_tables` nor `products`
+    if rows.get("in_tables", rows["in"]) != rows["in"]:
+        yield "table rows", f"{rows['in_tables']:,}, with {rows['in']:,} photos; each photo is a row of the dataset"
     yield "rows", f"{rows['in']:,} in = {rows['kept']:,} kept + {rows['rejected']:,} rejected"
     for reason, count in rows["by_reason"].items():
         yield "", f"{count:,} {reason}"
     if rows["rejected"]:
         yield "", f"all are in {path / 'rejected.csv'}, with row numbers as in a spreadsheet (the header is row 1)"
-    if rows["repeated_ids"]:
-        yield "", f"{rows['repeated_ids']:,} rows repeat an id; they are kept"
+    products = counts.get("products", {"with_several_photos": 0})
+    if products["with_several_photos"]:
+        yield "products", f"{products['count']:,}; {_several_photos(products)}; no product is in two splits"
     yield "levels", " · ".join(f"{level} {count:,}" for level, count in counts["levels"].items())
+    missing = {level: count for level, count in counts.get("labels_missing", {}).items() if count}
+    if missing:
+        levels = ", ".join(f"{count:,} rows have no {level}" for level, count in missing.items())
+        yield "", f"{levels}: their category path ends before; they count at the levels above"
     several = counts["several_parents"]
     if several["classes"]:
         yield "", f"{_several_parents(several)} ({path / 'parents.csv'})"
@@ -86,6 +94,11 @@ def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "features", f"{features['count']:,} distinct vectors of {features['width']:,} numbers, {size}"
     else:
         yield "photos", "none: titles and categories alone, to train word vectors; there is nothing to recognise"
+
+
+def _several_photos(products: Mapping[str, int]) -> str:
+    several, photos = products["with_several_photos"], products["their_photos"]
+    return f"{several:,} have several photos, {photos:,} together"
 
 
 def _several_parents(several: Mapping[str, int]) -> str:

@@ -94,7 +94,7 @@ def add_dirt(rows: list[Row], photos: Path, *, seed: int) -> set[str]:
         row, source, target = copy_row()
         with Image.open(source) as photo:
             save_photo(photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM), target.with_suffix(""))
-        row["leaf"] = ""
+        row["root"] = row["middle"] = row["leaf"] = ""
     for title, row in zip(WITHOUT_TITLE, sources, strict=False):
         row["title"] = title
     leaf, root, middle, count = SECOND_PARENT

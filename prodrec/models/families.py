@@ -6,7 +6,7 @@ This module does not import torch: `prodrec train --help` and `--settings` read 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prodrec.core.base.config import format_value, from_dict, override
@@ -78,6 +78,9 @@ def make_recipe(
 ) -> Recipe:
     """Return the recipe of family `name`, with `overrides` by key.
 
+    Without an `lr`, a smaller batch than the paper's has a learning rate of SGD that is smaller in proportion (linear
+    scaling rule, Goyal et al. 2017): the paper's own rate makes batches of few photos diverge.
+
     source: origin of the overrides in messages, of all of them or by key
 
     Raise BadOption for an unknown family or key, and for a value that is malformed or contradicts another one.
@@ -86,7 +89,12 @@ def make_recipe(
     defaults = Recipe(
         family.name, NetworkConfig(**family.network), TrainingConfig(**family.training), PhotoConfig(**family.photos)
     )
-    return defaults.with_settings(overrides or {}, source=source)
+    overrides = overrides or {}
+    recipe = defaults.with_settings(overrides, source=source)
+    share = recipe.training.batch_size * recipe.training.accumulate / defaults.training.batch_size
+    if "lr" in overrides or share >= 1 or recipe.training.optimizer != "sgd":
+        return recipe
+    return replace(recipe, training=replace(recipe.training, lr=recipe.training.lr * share))
 
 
 def _family(name: str) -> Family:

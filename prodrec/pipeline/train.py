@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.pipeline.build_train_state import build_train_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.titles.embeddings import WordVectors
     from prodrec.core.training.plan import Plan
-    from prodrec.core.training.precision import Precision
     from prodrec.core.training.run import Run
     from prodrec.core.training.train_state import TrainState
     from prodrec.models.families import Recipe
@@ -171,7 +171,7 @@ def plan_recipe(
     elif word_vectors := _load_word_vectors(recipe, data, embeddings):
         vectors_VE = word_vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
-    train_state = _build_train_state(recipe, data, vectors_VE, device)
+    train_state = build_train_state(recipe, data, vectors_VE, device)
     return plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
 
 
@@ -207,7 +207,7 @@ def _resume(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tupl
         return None
     dimension = run.header["word_vectors"].get("dimension", 0)
     vectors_VE = np.zeros((len(data.vocabulary), dimension), np.float32) if dimension else None
-    return run, _build_train_state(
+    return run, build_train_state(
         recipe, data, vectors_VE, device, precision=Precision.from_json(run.header["arithmetic"])
     )
 
@@ -223,7 +223,7 @@ def _start(
         console.info(f"{out} has no checkpoint; starting from the beginning.")
     refuse_if_taken(out, force=force or resume)
     word_vectors = _load_word_vectors(recipe, data, embeddings)
-    train_state = _build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    train_state = build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
         create_run(
@@ -239,45 +239,6 @@ def _start(
     dist.barrier()
     dist.wait_for_path(out / "run.json")
     return open_run(out), train_state
-
-
-def _build_train_state(
-    recipe: Recipe,
-    data: Dataset,
-    vectors_VE: NDArray[np.float32] | None,
-    device: str,
-    *,
-    precision: Precision | None = None,
-) -> TrainState:
-    """Return the network and its optimizer on the device, before the first step.
-
-    precision: precision of the run that is resumed; None for a new run. The weights of a resumed run come from a
-               checkpoint, so no file of pretrained weights is read.
-    """
-    import torch
-
-    from prodrec.core.base.device import choose_device
-    from prodrec.core.training.train_state import make_train_state
-    from prodrec.models.assemble import build_network
-    from prodrec.models.sync_batch_norm import convert_sync_batch_norm
-
-    torch.manual_seed(recipe.training.seed)
-    network = build_network(
-        recipe.network,
-        taxonomy=data.taxonomy,
-        attributes=data.attributes,
-        words=len(data.vocabulary),
-        word_vectors_VE=vectors_VE,
-        train_images=data.train_images_by_level,
-        load_weights=precision is None,
-        photo_size=(recipe.photos.height, recipe.photos.width),
-        feature_width=data.feature_width,
-    )
-    target = choose_device(device)
-    if dist.world_size() > 1:
-        convert_sync_batch_norm(network, target)
-    pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
-    return make_train_state(network, recipe.training, target, pixels=pixels, precision=precision)
 
 
 def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:

@@ -59,7 +59,7 @@ def spoil_nothing(_: Path) -> None:
 
 
 def no_image_column(shop: Path) -> None:
-    (shop / "products.csv").write_text("id,title,leaf\n1,red,Shirts\n")
+    (shop / "products.csv").write_text("title,leaf\nred,Shirts\n")
 
 
 def zero_rows(shop: Path) -> None:
@@ -71,7 +71,7 @@ def not_a_table(shop: Path) -> None:
 
 
 def ragged(shop: Path) -> None:
-    (shop / "products.csv").write_text("id,image,leaf\n1,a.jpg,Shirts\n2,b.jpg,Shirts,more\n")
+    (shop / "products.csv").write_text("id,image,leaf\n1,a.jpg,Shirts,more\n2,b.jpg,Shirts,more\n")
 
 
 def broken_photos(shop: Path) -> None:
@@ -107,9 +107,9 @@ def no_photos(shop: Path) -> None:
         (no_table, (), ["products.csv does not exist"]),
         (no_photos, (), ["photos does not exist", "folder, a tar or a zip"]),
         (not_a_table, (), ["products.csv", "not a text table", "CSV"]),
-        (no_image_column, (), ["products.csv", "no image column", "id, title, leaf"]),
+        (no_image_column, (), ["products.csv", "no image column", "title, leaf"]),
         (zero_rows, (), ["products.csv", "zero rows"]),
-        (ragged, (), ["products.csv", "row 3", "4 fields"]),
+        (ragged, (), ["products.csv", "2 of 2 rows", "line 3: 4 fields"]),
         (broken_photos, (), ["products.csv", "none of 3 rows", "3 undecodable", "row 2, 0.png"]),
         (output_is_a_file, (), ["dataset is a file", "--out"]),
         (output_exists, (), ["dataset exists already", "--force"]),

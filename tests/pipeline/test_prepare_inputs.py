@@ -53,7 +53,7 @@ def test_the_vectors_of_kept_rows_are_stored(
 ) -> None:
     """Vector i of the file belongs to row i of all tables. It is stored as float16. Chunks do not matter."""
     rows = product_rows({"ax": 12, "by": 8})
-    rows[3]["leaf"] = ""
+    rows[3]["root"] = rows[3]["leaf"] = ""
     first, second = shop.table(rows[:9], "one.csv"), shop.table(rows[9:], "two.csv")
     dataset = prepare_vectors(shop, vectors, first, second, name=name)
     kept = [i for i in range(20) if i != 3]

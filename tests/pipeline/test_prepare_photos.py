@@ -89,7 +89,7 @@ def test_names_of_a_chinese_zip(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "read as GB18030" in capsys.readouterr().err
 
 
-def test_skipped_files_of_folders_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_files_of_folders_are_rejected(tmp_path: Path) -> None:
     for i in range(12):
         folder = tmp_path / "photos" / LEAVES[i % 3]
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +99,10 @@ def test_skipped_files_of_folders_are_reported(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "photos" / "Mugs" / "notes.txt").write_text("notes")
     prepare(images=tmp_path / "photos", out=tmp_path / "d", workers=1)
     data = open_dataset(tmp_path / "d")
-    assert len(data) == 12
-    assert "2 files are skipped: " in (printed := capsys.readouterr().err)
-    assert "1 hidden file or folder, such as Mugs/.ipynb_checkpoints/2-checkpoint.jpg" in printed
+    assert len(data) == 12 and data.header["counts"]["rows"]["in"] == 14
+    with (tmp_path / "d" / "rejected.csv").open(encoding="utf-8") as stream:
+        rejected = [(row["image"], row["reason"], row["detail"]) for row in csv.DictReader(stream)]
+    assert rejected == [
+        ("Mugs/.ipynb_checkpoints/2-checkpoint.jpg", "not a photo", "hidden file or folder"),
+        ("Mugs/notes.txt", "not a photo", "neither the ending nor the first bytes of a photo"),
+    ]

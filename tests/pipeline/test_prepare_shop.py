@@ -52,6 +52,8 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("prodrec.core.data.photos.decoding.MIN_PHOTOS_FOR_WORKERS", 0)
         patch.setattr("prodrec.core.data.prepare.build.MIN_TITLES_FOR_WORKERS", 0)
         patch.setattr("prodrec.core.data.tables.catalogue.CHUNK_ROWS", 5)
+        patch.setattr("prodrec.core.data.tables.catalogue_files.CHUNK_ROWS", 5)
+        patch.setattr("prodrec.core.data.tables.text_file.BLOCK_BYTES", 100)
         patch.setattr("prodrec.core.data.titles.encode._CHUNK_TITLES", 3)
         patch.setattr("prodrec.core.base.ragged.CHUNK_ROWS", 2)
         header = prepare_dataset([table], images=shop.photos, out=shop.directory / "again", workers=2)
@@ -88,8 +90,11 @@ def test_folders_are_categories(shop: Shop) -> None:
     (shop.photos / "Tops" / "notes.txt").write_text("no photo")
     dataset = shop.prepare()
     assert dataset.taxonomy.levels == ("level1", "leaf")
-    assert dataset.ids() == ["Shoes/Boots/a.png", "Tops/Shirts/1.png", "Tops/Shirts/2.PNG", "Tops/Vests/1.png"]
-    assert dataset.header["counts"]["rows"]["by_reason"] == {"category of another depth": 1, "no category": 1}
+    ids = ["Shoes/3.png", "Shoes/Boots/a.png", "Tops/Shirts/1.png", "Tops/Shirts/2.PNG", "Tops/Vests/1.png"]
+    assert dataset.ids() == ids
+    assert dataset.labels_NL.tolist() == [[0, -1], [0, 0], [1, 1], [1, 1], [1, 2]]
+    assert dataset.header["counts"]["rows"]["by_reason"] == {"no category": 1, "not a photo": 1}
+    assert shop.prepare(require_leaf=True).ids() == ids[1:]
     assert shop.prepare(columns=ColumnNames(levels=("kind", "sort"))).taxonomy.levels == ("kind", "sort")
 
 
@@ -103,14 +108,19 @@ def test_path_identity(shop: Shop) -> None:
     assert dataset.header["counts"]["several_parents"] == {"classes": 0, "rows_moved": 0}
 
 
-def test_rows_without_a_level_are_rejected(shop: Shop) -> None:
+def test_rows_without_a_first_level_are_rejected(shop: Shop) -> None:
+    """Rows without a leaf keep their other labels, and are rejected only with --require-leaf."""
     rows = shop.products({"A/x": 3})
     rows[0]["root"], rows[1]["leaf"] = "  ", "NA"
     table = shop.table(rows)
     shop.prepare(table)
     rejected = read(shop.directory / "dataset" / "rejected.csv")
     assert [(row["row"], row["reason"], row["detail"]) for row in rejected] == [("2", "no category", "root empty")]
-    assert len(shop.prepare(table, missing_values=("NA",))) == 1
+    dataset = shop.prepare(table, missing_values=("NA",))
+    assert dataset.labels_NL.tolist() == [[0, -1], [0, 0]]
+    assert dataset.products()["level_leaf"].to_list() == [None, "x"]
+    assert dataset.header["counts"]["labels_missing"] == {"root": 0, "leaf": 1}
+    assert len(shop.prepare(table, missing_values=("NA",), require_leaf=True)) == 1
 
 
 def test_conflicts_can_be_dropped(shop: Shop) -> None:
@@ -207,7 +217,8 @@ def test_several_tables_and_repeated_ids(shop: Shop) -> None:
         *(("two.csv", 2), ("two.csv", 3), ("two.csv", 4)),
     ]
     counts = dataset.header["counts"]
-    assert counts["rows"]["repeated_ids"] == 1 and counts["photos"]["distinct"] == 4
+    assert counts["products"] == {"count": 4, "with_several_photos": 1, "their_photos": 2}
+    assert counts["photos"]["distinct"] == 4
     assert dataset.group_N.tolist() == [0, 1, 2, 3, 0]
     assert dataset.photos.read(0) == dataset.photos.read(4)
 

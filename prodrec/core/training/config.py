@@ -24,7 +24,12 @@ class TrainingConfig:
         False, "on several ranks: batch_size is per rank, and lr follows lr_rule", group="optimiser"
     )
     optimizer: Literal["sgd", "adamw"] = setting("sgd", "sgd or adamw", group="optimiser")
-    lr: float = setting(0.1, "learning rate", group="optimiser", gt=0)
+    lr: float = setting(
+        0.1,
+        "learning rate; unless it is set, sgd lowers it in proportion for batches smaller than the family's",
+        group="optimiser",
+        gt=0,
+    )
     lr_rule: Literal["linear", "sqrt", "none"] = setting(
         "linear",
         "with scale_batch: lr times the number of ranks (linear), times its square root (sqrt), or unchanged (none)",

@@ -79,6 +79,24 @@ def group_sizes(group_N: NDArray[np.int64]) -> NDArray[np.int64]:
     return sizes_N
 
 
+def merge_groups(first_N: NDArray[np.int64], second_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the groups of rows that are connected by either of two groupings, int64 [N].
+
+    Both number their groups from 0 on.
+    """
+    rows = len(first_N)
+    if len(np.unique(second_N)) == rows:  # every row is a group of its own
+        return renumber_groups(first_N)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    groups = int(first_N.max()) + 1
+    nodes = groups + int(second_N.max()) + 1  # the groups of both are the nodes, and every row connects two of them
+    edges = coo_array((np.ones(rows, bool), (first_N, second_N + groups)), shape=(nodes, nodes))
+    component = connected_components(edges, directed=False)[1].astype(np.int64)
+    return renumber_groups(renumber_groups(component[first_N]))
+
+
 def conflicting_rows(identical_N: NDArray[np.int64], leaf_N: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return a mask of the rows whose group of identical rows contains several leaves: bool [N]."""
     if not len(identical_N):

@@ -5,6 +5,7 @@ Shapes: M rows of all tables, N kept rows, K rows with conflicting labels, L lev
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
+from prodrec.core.base.errors import BadOption
 from prodrec.core.base.ragged import Ragged
-from prodrec.core.data.duplicates.groups import conflicting_rows, renumber_groups
+from prodrec.core.data.duplicates.groups import conflicting_rows, merge_groups, renumber_groups
+from prodrec.core.data.photos.blobs import photos_from_blobs
 from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
@@ -25,12 +28,18 @@ from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.inputs import ModelInputs, NoInputs, PhotoInputs
 from prodrec.core.data.prepare.labels import build_taxonomy
 from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.prepare.products import large_product_notes, product_groups
+from prodrec.core.data.prepare.row_labels import read_labels
 from prodrec.core.data.tables import rejects
-from prodrec.core.data.tables.catalogue import Catalogue, catalogue_from_folders, read_catalogue
+from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.tables.folder_catalogue import catalogue_from_folders
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.encode import encode_titles
 from prodrec.core.data.titles.tokenizer import Tokenizer
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
+
+PHOTOS_FROM_TABLES = "photos-from-tables"
+"""The file in the scratch directory to which photos are written that a table contains."""
 
 MIN_TITLES_FOR_WORKERS = 100_000
 """Up to this many titles, one process splits them sooner than worker processes start."""
@@ -63,12 +72,14 @@ def build(
     Raise NotFound, BadTable, BadFeatures or BadOption if an input cannot be used or no row is left.
     """
     catalogue, photos = _open_sources(tables, source_path, workspace, options)
-    console.info(f"{catalogue.row_count:,} rows · {catalogue.column_summary}")
+    photo_count = f" ({catalogue.row_count:,} photos)" if catalogue.row_count != catalogue.table_rows else ""
+    console.info(f"{catalogue.table_rows:,} rows{photo_count} · {catalogue.column_summary}")
 
-    rejected = Rejects.for_rows(catalogue.row_count)
-    names, codes_ML = selection.encode_categories(catalogue, rejected, path_identity=options.path_identity)
+    labels = read_labels(catalogue, options, from_folders=not tables)
+    rejected, names, codes_ML, table_split_M = labels.rejected, labels.names, labels.codes_ML, labels.split_M
     leaves, leaf_M = names[-1], codes_ML[:, -1]
-    table_split_M = selection.read_split_column(catalogue, rejected) if options.columns.split else None
+    for note in labels.notes:
+        console.info(f"{note}")
     inputs = _read_inputs(photos, source_path, catalogue, rejected, workspace, options)
     selection.refuse_if_empty(rejected, catalogue)
 
@@ -82,10 +93,16 @@ def build(
     selection.refuse_if_empty(rejected, catalogue)
 
     rows_N = rejected.kept_rows
-    leaf_N, identical_N = leaf_M[rows_N], inputs.identical_groups(rows_N)
-    group_N, near_duplicates = inputs.duplicate_groups(rows_N, identical_N, leaf_N, options.near_duplicates)
+    class_N, class_names = selection.deepest_classes(codes_ML[rows_N], names)
+    identical_N = inputs.identical_groups(rows_N)
+    duplicate_N, near_duplicates = inputs.duplicate_groups(rows_N, identical_N, class_N, options.near_duplicates)
+    product_N = product_groups(catalogue, rows_N)
+    product_notes = large_product_notes(catalogue, rows_N, product_N)
+    for note in product_notes:
+        console.warn(note)
+    group_N = merge_groups(duplicate_N, product_N)
     table_split_N = None if table_split_M is None else table_split_M[rows_N]
-    split_N, split_counts = _split(leaf_N, group_N, leaves, table_split_N, options)
+    split_N, split_counts = _split(class_N, group_N, class_names, table_split_N, options)
 
     workers = workspace.tokenize_workers
     tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)
@@ -94,7 +111,9 @@ def build(
         rejected.add(rejects.NO_WORDS, np.delete(rows_N, with_words), "no word of it is in the vocabulary")
         selection.refuse_if_empty(rejected, catalogue)
         rows_N, split_N, tokens = rows_N[with_words], split_N[with_words], tokens.take(with_words)
-        identical_N, group_N = renumber_groups(identical_N[with_words]), renumber_groups(group_N[with_words])
+        identical_N, duplicate_N, product_N, group_N = (
+            renumber_groups(groups[with_words]) for groups in (identical_N, duplicate_N, product_N, group_N)
+        )
 
     return DatasetContents(
         options=options,
@@ -111,11 +130,14 @@ def build(
         split_N=split_N,
         split_counts=split_counts,
         identical_N=identical_N,
+        duplicate_N=duplicate_N,
+        product_N=product_N,
         group_N=group_N,
         near_duplicates=near_duplicates,
         tokens=tokens,
         vocabulary=vocabulary,
         trim_report=trim_report,
+        notes=(*labels.notes, *product_notes),
     )
 
 
@@ -123,24 +145,47 @@ def _open_sources(
     tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions
 ) -> tuple[Catalogue, PhotoSource | None]:
     """Return the catalogue of the tables, or of the folders, and the listed photos; None without photos."""
-    uses_photos = options.inputs == "photos"
-    if tables:
-        catalogue = read_catalogue(
-            tables,
-            options.columns,
-            scratch=workspace.scratch,
-            missing_values=options.missing_values,
-            needs_image=uses_photos,
-        )
-    photos = None
-    if uses_photos:
-        photos = open_photos(source_path, unpack_into=None if options.in_place else workspace.scratch)
-        if not tables:
-            found = find_folder_photos(photos)
-            if summary := found.skip_summary():
-                console.info(f"{source_path} · {summary}")
-            catalogue = catalogue_from_folders(found.names, source_path, options.columns.levels)
-    return catalogue, photos
+    scratch, uses_photos = workspace.scratch, options.inputs == "photos"
+    if not tables:
+        photos = open_photos(source_path, unpack_into=None if options.in_place else scratch)
+        return open_folders(photos, source_path, options.columns.levels, scratch), photos
+    catalogue = read_catalogue(
+        tables,
+        options.columns,
+        scratch=scratch,
+        encoding=options.encoding,
+        missing_values=options.missing_values,
+        needs_image=uses_photos,
+    )
+    if not uses_photos:
+        return catalogue, None
+    if catalogue.photo_tables:
+        if options.in_place:
+            raise BadOption(
+                f"{catalogue.tables[0]} contains the photos themselves, which --in-place cannot use; omit --in-place."
+            )
+        return catalogue, _photos_in_tables(catalogue, scratch / PHOTOS_FROM_TABLES)
+    return catalogue, open_photos(source_path, unpack_into=None if options.in_place else scratch)
+
+
+def open_folders(photos: PhotoSource, source_path: Path, levels: Sequence[str], scratch: Path) -> Catalogue:
+    """Return the catalogue of photos in folders, with the files that are no photos."""
+    folder_photos = find_folder_photos(photos)
+    return catalogue_from_folders(
+        folder_photos.names,
+        source_path,
+        levels,
+        scratch=scratch,
+        skipped=list(folder_photos.skipped_S),
+        skip_reasons=[folder_photos.skip_reasons[reason] for reason in folder_photos.skip_reason_S.tolist()],
+    )
+
+
+def _photos_in_tables(catalogue: Catalogue, archive: Path) -> PhotoSource:
+    """Write the photos that tables contain to `archive`."""
+    named = (pair for table, column in catalogue.photo_tables for pair in table.photos(column))
+    for_names, for_blobs = itertools.tee(named)
+    return photos_from_blobs((name for name, _ in for_names), (data for _, data in for_blobs), archive)
 
 
 def _read_inputs(
@@ -163,7 +208,8 @@ def _read_inputs(
     directory.mkdir()
     names = catalogue.read_column("image")
     decoded = decode_photos(photos, names, rejected, directory, rules, workers=workspace.decode_workers)
-    (workspace.scratch / "photos.tar").unlink(missing_ok=True)  # an unpacked archive; free its space early
+    for archive in ("photos.tar", PHOTOS_FROM_TABLES):  # unpacked photos; free their space early
+        (workspace.scratch / archive).unlink(missing_ok=True)
     return PhotoInputs(photos, decoded, None if options.in_place else options.size)
 
 
@@ -171,15 +217,16 @@ def _find_conflicts(
     inputs: ModelInputs, rows: NDArray[np.int64], leaf_M: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows whose photo or vector also occurs under another leaf, and the group of each: int64 [K]."""
+    rows = rows[leaf_M[rows] >= 0]
     identical = inputs.identical_groups(rows)
     is_conflict = conflicting_rows(identical, leaf_M[rows])
     return rows[is_conflict], renumber_groups(identical[is_conflict])
 
 
 def _split(
-    leaf_N: NDArray[np.int32],
+    class_N: NDArray[np.int32],
     group_N: NDArray[np.int64],
-    leaves: Sequence[str],
+    class_names: Sequence[str],
     table_split_N: NDArray[np.uint8] | None,
     options: PrepareOptions,
 ) -> tuple[NDArray[np.uint8], dict[str, int]]:
@@ -196,10 +243,10 @@ def _split(
     def split(groups: NDArray[np.int64]) -> NDArray[np.uint8]:
         ratios = splits.parse_ratios(options.split)
         return splits.split_rows(
-            leaf_N, groups, leaves, ratios=ratios, seed=options.seed, balanced_test=options.balanced_test
+            class_N, groups, class_names, ratios=ratios, seed=options.seed, balanced_test=options.balanced_test
         )
 
-    leaks = splits.count_leaks(split(np.arange(len(leaf_N))), group_N)
+    leaks = splits.count_leaks(split(np.arange(len(class_N))), group_N)
     return split(group_N), {"leaks_avoided": leaks, "rows_moved_to_train": 0}
 
 

@@ -35,9 +35,12 @@ class DatasetContents:
     split_N:            uint8, an index into SPLITS
     split_counts:       leaks_avoided and rows_moved_to_train, for dataset.json
     identical_N:        int64, group numbers of identical photos or vectors
-    group_N:            int64, group numbers of identical and near-identical ones
+    duplicate_N:        int64, group numbers of identical and near-identical ones
+    product_N:          int64, the number of the product that every row shows
+    group_N:            int64, group numbers of duplicates and products together; a group is in one split
     near_duplicates:    the decision on near-identical photos, for dataset.json
     tokens:             the word ids of every title
+    notes:              sentences about what was found in the tables and what was done about it
     """
 
     options: PrepareOptions
@@ -54,11 +57,14 @@ class DatasetContents:
     split_N: NDArray[np.uint8]
     split_counts: dict[str, int]
     identical_N: NDArray[np.int64]
+    duplicate_N: NDArray[np.int64]
+    product_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     near_duplicates: dict[str, Any]
     tokens: Ragged
     vocabulary: Vocabulary
     trim_report: TrimReport
+    notes: tuple[str, ...] = ()
 
     @property
     def taxonomy(self) -> Taxonomy:

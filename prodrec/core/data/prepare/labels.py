@@ -35,7 +35,7 @@ class AmbiguousParents:
 class LabelledRows:
     """The category tree and the classes of every row.
 
-    labels_NL:         int32, the class of every row at every level
+    labels_NL:         int32, the class of every row at every level; -1 at levels below the end of its path
     ambiguous_parents: the classes that occur under several parents, for every level but the first
     rows_moved:        the number of rows whose class differs, at any level, from the one in their table
     """
@@ -52,15 +52,16 @@ def build_taxonomy(
     """Build the tree of the class names and label the rows.
 
     A class under several parents gets the parent that most rows name; if several are equally frequent, the first by
-    name. The leaf of a row determines its labels at all levels.
+    name. The deepest class of a row determines its labels above; its labels at deeper levels are -1.
 
     names:    the class names of every level in alphabetical order, from `factorize`
-    codes_NL: the index of every row's class in `names`, from `factorize`
+    codes_NL: the index of every row's class in `names`, from `factorize`; -1 where its path has ended
     """
     ambiguous: list[AmbiguousParents] = []
     parents: list[NDArray[np.int64]] = []
     for level in range(1, len(levels)):
-        pairs = count_pairs(codes_NL[:, level], codes_NL[:, level - 1], len(names[level - 1]))
+        has_class_N = codes_NL[:, level] >= 0
+        pairs = count_pairs(codes_NL[has_class_N, level], codes_NL[has_class_N, level - 1], len(names[level - 1]))
         parent_C = np.full(len(names[level]), -1, np.int64)
         parent_C[pairs.key_P[pairs.is_majority_P]] = pairs.partner_P[pairs.is_majority_P]
         parents.append(parent_C)
@@ -84,7 +85,7 @@ def _remove_unused_classes(
     codes_NL: NDArray[np.int32],
     ambiguous: list[AmbiguousParents],
 ) -> LabelledRows:
-    """Remove leaves without rows and classes whose leaves all went to other parents; renumber the others.
+    """Remove classes without rows, in themselves or below them; renumber the others.
 
     parents: for every level but the first, int64 [C], the parent of every class
     """
@@ -94,13 +95,13 @@ def _remove_unused_classes(
     code_N = codes_NL[:, -1].astype(np.int64)
     for level in reversed(range(len(levels))):
         is_moved_N |= code_N != codes_NL[:, level]
-        used = np.flatnonzero(np.bincount(code_N, minlength=len(names[level])))
-        new_code_C = np.zeros(len(names[level]), np.int32)
+        used = np.flatnonzero(np.bincount(code_N[code_N >= 0], minlength=len(names[level])))
+        new_code_C = np.full(len(names[level]) + 1, -1, np.int32)  # code -1 takes the last entry
         new_code_C[used] = np.arange(len(used))
         labels_NL[:, level] = new_code_C[code_N]
         used_codes.insert(0, used)
         if level:
-            code_N = parents[level - 1][code_N]
+            code_N = np.where(code_N >= 0, np.append(parents[level - 1], -1)[code_N], codes_NL[:, level - 1])
     new_names = tuple(Texts.from_strings(names[level]).take(used) for level, used in enumerate(used_codes))
     new_parents = [np.full(len(used_codes[0]), -1, np.int32)]
     for level in range(1, len(levels)):

@@ -32,6 +32,12 @@ class PrepareOptions:
 
     inputs: Literal["photos", "features", "nothing"] = "photos"
     columns: ColumnNames = field(default_factory=ColumnNames)
+    encoding: str | None = option(
+        None,
+        "Encoding of text tables, such as gb18030 or cp1252. [default: UTF-8, or a guess if most lines are not]",
+        group=COLUMNS,
+        metavar="NAME",
+    )
     missing_values: tuple[str, ...] = option(
         (),
         "Values that mean missing, such as NA,null. An empty cell is always missing.",
@@ -49,6 +55,17 @@ class PrepareOptions:
         False,
         "A class is its whole path: a leaf under two parents is two classes. By default a leaf is one class, which "
         "belongs to the parent that most rows name.",
+        group=COLUMNS,
+    )
+    require_leaf: bool = option(
+        False,
+        "Reject rows whose category path ends before the last level. By default they keep the labels they have, and "
+        "count at these levels.",
+        group=COLUMNS,
+    )
+    ignore_case: bool = option(
+        False,
+        "Categories whose names differ in case only are one class, with the most frequent spelling.",
         group=COLUMNS,
     )
     near_duplicates: str = option(

@@ -5,6 +5,9 @@ Shapes: M rows of all tables, L levels, A attributes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,28 +15,52 @@ from prodrec.core.base.errors import BadTable
 from prodrec.core.base.taxonomy import PATH_SEPARATOR, Attribute
 from prodrec.core.base.texts import Texts, factorize
 from prodrec.core.data.prepare import splits
+from prodrec.core.data.prepare.category_names import merge_spellings
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue
+from prodrec.core.data.tables.csv_records import BLANK
 from prodrec.core.data.tables.rejects import Rejects
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BLANK_SUFFIX = f": {BLANK}"
 
 _UNKNOWN = 255
 """The code of a split other than train, test and validation."""
 
 
+def reject_malformed_rows(catalogue: Catalogue, rejected: Rejects, *, from_folders: bool) -> None:
+    """Reject the rows that are malformed in their table, and blank ones, with the problem that the reader reported.
+
+    Without a table, these are the files that are no photos.
+    """
+    import polars as pl
+
+    problems = catalogue.read_column("problem")
+    rows = problems.is_not_null().arg_true().to_numpy().astype(np.int64)
+    if not len(rows):
+        return
+    details, detail_R = factorize(problems.gather(rows))
+    is_blank_R = problems.gather(rows).str.ends_with(BLANK_SUFFIX).to_numpy()
+    other = rejects.SKIPPED_FILE if from_folders else rejects.MALFORMED_ROW
+    for reason, is_own_R in ((rejects.BLANK_ROW, is_blank_R), (other, ~is_blank_R)):
+        rejected.add(reason, rows[is_own_R], details.to_polars("detail").cast(pl.String), detail_R[is_own_R])
+
+
 def encode_categories(
-    catalogue: Catalogue, rejected: Rejects, *, path_identity: bool
+    catalogue: Catalogue, rejected: Rejects, options: PrepareOptions
 ) -> tuple[list[Texts], NDArray[np.int32]]:
     """Return the class names of every level and the classes of every row, int32 [M, L].
 
-    Reject the rows whose category path is incomplete; their codes are -1 at the levels that are missing. With
-    `path_identity` the name of a class is its whole path: `A`, `A / B`, `A / B / C`.
+    The code is -1 at the levels after the end of a category path. Rows without a first level, or with a gap in their
+    path, are rejected, and with --require-leaf those that end early. With --path-identity, a class is its path of
+    names; its own name is that path as text: `A`, `A / B`, `A / B / C`. With --ignore-case, spellings are merged.
     """
     import polars as pl
 
     depth = len(catalogue.levels)
-    if "depth" in catalogue.frame.collect_schema():
-        _reject_other_depths(catalogue, rejected, depth)
     columns = [f"level_{i}" for i in range(depth)]
     names: list[Texts] = []
     codes_ML = np.empty((catalogue.row_count, depth), np.int32)
@@ -41,29 +68,56 @@ def encode_categories(
     for i, column in enumerate(columns):
         values = catalogue.read_column(column)
         empty_bits_M |= values.is_null().to_numpy().astype(np.int64) << i
-        if path_identity:
-            path = pl.concat_str(columns[: i + 1], separator=PATH_SEPARATOR)
+        if options.path_identity:
+            path = pl.concat_str((_escaped(name) for name in columns[: i + 1]), separator=PATH_SEPARATOR)
             values = catalogue.frame.select(path).collect().to_series()
-        level_names, codes_ML[:, i] = factorize(values)
+        level_names, code_M = factorize(values)
+        if options.ignore_case:
+            level_names, code_M = merge_spellings(level_names, code_M)
         names.append(level_names)
-    _reject_empty_levels(empty_bits_M, catalogue.levels, rejected)
+        codes_ML[:, i] = code_M
+    _reject_empty_levels(empty_bits_M, catalogue.levels, rejected, require_leaf=options.require_leaf)
     return names, codes_ML
 
 
-def _reject_other_depths(catalogue: Catalogue, rejected: Rejects, expected: int) -> None:
-    """Reject the rows whose path has another number of levels than `expected`."""
-    depth_M = catalogue.read_column("depth").fill_null(expected).to_numpy()
-    rows = np.flatnonzero(depth_M != expected)
-    depths, detail_R = np.unique(depth_M[rows], return_inverse=True)
-    rejected.add(rejects.WRONG_DEPTH, rows, [f"{depth} levels, expected {expected}" for depth in depths], detail_R)
+def _escaped(column: str) -> pl.Expr:
+    """Double the slashes of a name that stand between blanks, so that different paths never have the same text."""
+    import polars as pl
+
+    return pl.col(column).str.replace_all(r"(^|\s)(/+)(\s|$)", "${1}${2}${2}${3}")
 
 
-def _reject_empty_levels(bits_M: NDArray[np.int64], levels: tuple[str, ...], rejected: Rejects) -> None:
-    """Reject the rows with an empty level; bit i of `bits_M` is set if level i is empty."""
-    rows = np.flatnonzero(bits_M)
+def _reject_empty_levels(
+    bits_M: NDArray[np.int64], levels: tuple[str, ...], rejected: Rejects, *, require_leaf: bool
+) -> None:
+    """Reject the rows without a first level or with a gap; bit i of `bits_M` is set if level i is empty.
+
+    With `require_leaf`, reject every row with an empty level.
+    """
+    ends_early = {((1 << len(levels)) - 1) & ~((1 << depth) - 1) for depth in range(1, len(levels) + 1)}
+    allowed = {0} if require_leaf else ends_early  # 0, no empty level, is among them
+    rows = np.flatnonzero(~np.isin(bits_M, list(allowed)))
     distinct_bits, detail_R = np.unique(bits_M[rows], return_inverse=True)
     empty_levels = [[level for i, level in enumerate(levels) if bits >> i & 1] for bits in distinct_bits.tolist()]
     rejected.add(rejects.NO_CATEGORY, rows, [f"{' and '.join(names)} empty" for names in empty_levels], detail_R)
+
+
+def deepest_classes(codes_NL: NDArray[np.int32], names: Sequence[Texts]) -> tuple[NDArray[np.int32], Sequence[str]]:
+    """Return one number for the deepest class of every row, int32 [N], and the names of these numbers.
+
+    The first numbers are those of the leaves. Numbers of classes at which paths end early follow.
+    """
+    import polars as pl
+
+    class_N, class_names = codes_NL[:, -1].copy(), names[-1]
+    if (class_N >= 0).all():
+        return class_N, class_names
+    parts = [class_names.to_polars()]
+    for level in range(codes_NL.shape[1] - 2, -1, -1):
+        ends_here_N = (class_N < 0) & (codes_NL[:, level] >= 0)
+        class_N[ends_here_N] = codes_NL[ends_here_N, level] + sum(map(len, parts))
+        parts.append(names[level].to_polars())
+    return class_N, Texts.from_polars(pl.concat(parts))
 
 
 def read_split_column(catalogue: Catalogue, rejected: Rejects) -> NDArray[np.uint8]:
@@ -85,7 +139,8 @@ def reject_rare_leaves(leaf_M: NDArray[np.int32], leaves: Texts, rejected: Rejec
 
     if min_images == 1:  # every leaf of a kept row has one
         return
-    images = np.bincount(leaf_M[rejected.kept_rows], minlength=len(leaves))
+    kept_leaves = leaf_M[rejected.kept_rows]
+    images = np.bincount(kept_leaves[kept_leaves >= 0], minlength=len(leaves))
     rows = np.flatnonzero((leaf_M >= 0) & (images[leaf_M] < min_images))
     rare, detail_R = np.unique(leaf_M[rows], return_inverse=True)
     details = leaves.take(rare).to_polars() + " has " + pl.Series(images[rare]).cast(pl.String)

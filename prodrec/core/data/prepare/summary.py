@@ -30,7 +30,12 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
             "kept": rows_kept,
             "rejected": sum(by_reason.values()),
             "by_reason": by_reason,
-            "repeated_ids": rows_kept - contents.catalogue.read_column("id").gather(contents.rows_N).n_unique(),
+            "in_tables": contents.catalogue.table_rows,
+        },
+        "products": _product_counts(contents.product_N),
+        "labels_missing": {
+            level: int((label_N < 0).sum())
+            for level, label_N in zip(taxonomy.levels, contents.labels_NL.T, strict=True)
         },
         "levels": {level: len(names) for level, names in zip(taxonomy.levels, taxonomy.names, strict=True)},
         "several_parents": {
@@ -47,7 +52,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
         "attributes_dropped": contents.dropped_attributes,
         "duplicates": {
             "identical": _duplicate_counts(contents.identical_N),
-            "all": _duplicate_counts(contents.group_N),
+            "all": _duplicate_counts(contents.duplicate_N),
             "near": contents.near_duplicates,
             **contents.split_counts,
         },
@@ -80,7 +85,17 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
 def images_per_leaf(contents: DatasetContents, split: int) -> NDArray[np.int64]:
     """Return the number of photos of every leaf in one split: int64 [C]."""
     leaf_n = contents.labels_NL[contents.split_N == split, -1]
-    return np.bincount(leaf_n, minlength=len(contents.taxonomy.leaves)).astype(np.int64)
+    return np.bincount(leaf_n[leaf_n >= 0], minlength=len(contents.taxonomy.leaves)).astype(np.int64)
+
+
+def _product_counts(product_N: NDArray[np.int64]) -> dict[str, int]:
+    """Return the number of products, of those with several photos, and of the photos of these."""
+    several = _duplicate_counts(product_N)
+    return {
+        "count": int(product_N.max(initial=-1)) + 1,
+        "with_several_photos": several["groups"],
+        "their_photos": several["rows"],
+    }
 
 
 def _duplicate_counts(group_N: NDArray[np.int64]) -> dict[str, int]:
@@ -101,12 +116,13 @@ def _word_counts(contents: DatasetContents, is_head_C: NDArray[np.bool_]) -> dic
     """Return the numbers of words in training titles of head leaves, tail leaves and both (paper A §1: 12 % shared)."""
     words = len(contents.vocabulary)
     is_train_N = contents.split_N == TRAIN
-    is_head_N = is_head_C[contents.labels_NL[:, -1]]
+    leaf_N = contents.labels_NL[:, -1]
+    is_head_N, is_tail_N = (np.append(is_member_C, False)[leaf_N] for is_member_C in (is_head_C, ~is_head_C))
 
     def occurring_words(is_member_N: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return contents.tokens.value_counts(is_train_N & is_member_N, size=words + 1)[1:] > 0  # without id 0, padding
 
-    in_head_V, in_tail_V = occurring_words(is_head_N), occurring_words(~is_head_N)
+    in_head_V, in_tail_V = occurring_words(is_head_N), occurring_words(is_tail_N)
     shared = int((in_head_V & in_tail_V).sum())
     return {
         "in_head": int(in_head_V.sum()),

@@ -39,6 +39,8 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
         "tokens": contents.tokens.values,
         "token_offsets": contents.tokens.offsets,
     }
+    if contents.product_N.max(initial=-1) + 1 < len(contents.product_N):  # some product has several photos
+        arrays["product"] = contents.product_N
     (directory / "arrays").mkdir()
     for name, array in arrays.items():
         np.save(directory / "arrays" / f"{name}.npy", array, allow_pickle=False)
@@ -68,6 +70,7 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
         "tables": contents.table_names,
         "options": asdict(options),
         "counts": counts,
+        "notes": list(contents.notes),
     }
     write_json(directory / "dataset.json", dataset_json)
     return dataset_json

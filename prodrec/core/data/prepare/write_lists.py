@@ -53,7 +53,7 @@ def write_duplicates(path: Path, contents: DatasetContents) -> None:
     """
     import polars as pl
 
-    group_N, size_N = contents.group_N, group_sizes(contents.group_N)
+    group_N, size_N = contents.duplicate_N, group_sizes(contents.duplicate_N)
     is_identical_N = group_sizes(contents.identical_N) == size_N
     duplicates = np.flatnonzero(size_N > 1)
     duplicates = duplicates[np.argsort(group_N[duplicates], kind="stable")]

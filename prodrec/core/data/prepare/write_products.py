@@ -82,5 +82,10 @@ def to_series(names: Sequence[str | None]) -> pl.Series:
 
 
 def decode_column(name: str, names: pl.Series, code_r: NDArray[Any]) -> pl.Series:
-    """Return a column `name` with the names at the positions `code_r`."""
-    return names.gather(code_r.astype(np.int64)).alias(name)
+    """Return a column `name` with the names at the positions `code_r`; null for -1."""
+    import polars as pl
+
+    positions = pl.Series(code_r.astype(np.int64))
+    if len(code_r) and code_r.min() < 0:
+        positions = positions.replace(-1, None)
+    return names.gather(positions).alias(name)

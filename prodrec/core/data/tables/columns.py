@@ -1,36 +1,38 @@
-"""Decide which column of a table contains the id, image, title and categories, from its name or from an option.
+"""The columns of a table by their role: id, image, title, split, attributes; detected by name or named by an option.
 
-Names are compared without case, spaces, underscores and other punctuation.
+Names are compared without case, spaces, underscores and other punctuation. `category_columns` finds the categories.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from prodrec.core.base.errors import BadOption, BadTable, did_you_mean
 from prodrec.core.base.options import option
 
-ID_NAMES = ("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid")
+ID_NAMES = (
+    *("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid"),
+    *("handle", "parentasin", "uniqid", "pid", "productcode"),
+)
 IMAGE_NAMES = (
     *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
+    *("imagesrc", "imagelink", "baseimage", "imurl", "imageurlhighres", "imageurls", "mainimage", "primaryimage"),
+)
+FURTHER_IMAGE_NAMES = (
+    *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "furtherimages"),
+    *("galleryimages", "mediagallery", "mediaimage"),
 )
 TITLE_NAMES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
-LEVEL_NAMES = (
-    ("root", "middle", "leaf"),
-    ("mastercategory", "subcategory", "articletype"),
-    ("category", "subcategory", "subsubcategory"),
-    ("leafcategory",),
-    ("label",),
-    ("class",),
-)
-"""Sets of category columns, shallowest level first. The first set with any column in the table is used."""
+GROUP_NAMES = ("itemgroupid", "parentasin", "parentsku", "parent", "parentid")
+"""Columns that name the product of which a row is a variant. Shops number variants as products of their own."""
 
-NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
-"""A level by its depth: category1, level_2, lvl3."""
+NO_GROUPS = "none"
+"""The value of --group-by that makes every row a product of its own."""
 
 COLUMNS = "Columns"
 """Heading of these options in the help of `prodrec prepare`."""
@@ -38,24 +40,34 @@ COLUMNS = "Columns"
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The columns of a table by their role.
-
-    Before `resolve_columns`, None and () mean "detect by name"; afterwards they mean that the table has no such column.
+    """The columns of a table as the user names them; None and () mean "detect by name".
 
     levels:    the category columns from the shallowest level to the leaf; with `path`, the names to give its levels
     path:      one column with the whole category path, split at `separator`
     separator: the text between two levels in `path`
     """
 
-    image: str | None = option(None, "The photo's name.", group=COLUMNS, metavar="COLUMN")
+    image: str | None = option(
+        None, "The photo's name; several names in a cell are several photos.", group=COLUMNS, metavar="COLUMN"
+    )
+    further_images: tuple[str, ...] = option(
+        (), "More columns with photos of the same product.", group=COLUMNS, metavar="NAMES"
+    )
     id: str | None = option(
         None, "The product's id; the photo's name if there is none.", group=COLUMNS, metavar="COLUMN"
+    )
+    group_by: str | None = option(
+        None,
+        "Rows with the same value are one product, whose photos stay in one split; none makes every row a product. "
+        "[default: the id, and the parent that shops name for variants]",
+        group=COLUMNS,
+        metavar="COLUMN",
     )
     title: str | None = option(None, "The title.", group=COLUMNS, metavar="COLUMN")
     levels: tuple[str, ...] = option(
         (),
         "The categories from the shallowest to the leaf, such as root,middle,leaf. For --path-column and folders: "
-        "names to give the levels.",
+        "names to give the levels; deeper paths are cut.",
         group=COLUMNS,
         metavar="NAMES",
     )
@@ -75,26 +87,95 @@ class ColumnNames:
         group=COLUMNS,
         metavar="COLUMN",
     )
-    separator: str = option(
-        " > ", "The text between the levels of --path-column.", name="path_separator", group=COLUMNS
+    separator: str | None = option(
+        None,
+        "The text between the levels of --path-column. [default: the one that most paths contain]",
+        name="path_separator",
+        group=COLUMNS,
     )
 
-    def columns_to_read(self) -> list[str]:
+
+class CategoryColumns(NamedTuple):
+    """The columns of the levels, or the column of whole paths and the text between its levels (None: detected)."""
+
+    levels: tuple[str, ...]
+    path: str | None = None
+    separator: str | None = None
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of one table by role; None and () mean that the table has no such column.
+
+    images:    the columns of photos, the main one first
+    levels:    the category columns, shallowest first; empty if `path` is given
+    path:      the column of whole category paths
+    separator: the text between two levels in `path`; None if it is detected from all values
+    group:     the column whose value identifies the product; None is the id
+    """
+
+    id: str | None
+    images: tuple[str, ...]
+    group: str | None
+    title: str | None
+    levels: tuple[str, ...]
+    path: str | None
+    separator: str | None
+    attributes: tuple[str, ...]
+    split: str | None
+
+    def to_read(self) -> list[str]:
         """Return every column that has a role, once."""
-        single = [name for name in (self.id, self.image, self.title, self.split, self.path) if name]
-        return list(dict.fromkeys([*single, *(() if self.path else self.levels), *self.attributes]))
+        single = [name for name in (self.id, self.group, self.title, self.split, self.path) if name]
+        return list(dict.fromkeys([*single, *self.images, *self.levels, *self.attributes]))
 
     def describe(self) -> str:
         """Return one line for the user: `id: sku · image: photo · …`."""
+        is_image_id = self.images == (self.id,)
+        path = f"{self.path} cut at {self.separator!r}" if self.separator else self.path
         columns = {
-            "id": self.id or ("(the image name)" if self.image else "(the number of the row)"),
-            "image": self.image,
+            "id": self.id or ("(the image name)" if self.images else "(the number of the row)"),
+            "image": f"(the id, {self.id})" if is_image_id else ", ".join(self.images),
+            "product": self.group,
             "title": self.title or "(none)",
-            "levels": f"{self.path} cut at {self.separator!r}" if self.path else ", ".join(self.levels),
+            "levels": path or ", ".join(self.levels),
             "attributes": ", ".join(self.attributes) or "(none)",
             "split": self.split,
         }
         return " · ".join(f"{role}: {column}" for role, column in columns.items() if column)
+
+
+class Header:
+    """The column names of a table, found exactly or by usual names."""
+
+    def __init__(self, names: Sequence[str], table: Path) -> None:
+        self.names = list(names)
+        self.table = table
+        self.by_normalised = {normalise(name): name for name in reversed(self.names)}  # of equal names the first counts
+
+    def exact(self, name: str, flag: str) -> str:
+        """Return the column called `name`, ignoring case if no other one is equal. Raise BadTable."""
+        matches = [column for column in self.names if column == name] or [
+            column for column in self.names if column.lower() == name.lower()
+        ]
+        if not matches:
+            hint = did_you_mean(name, self.names)
+            raise BadTable(f"{self.table} has no column {name!r} ({flag}){hint}; its columns are {self}.")
+        if len(matches) > 1:
+            raise BadTable(
+                f"{self.table} has {len(matches)} columns that match {name!r} ({flag}): {', '.join(matches)}; "
+                "rename all but one."
+            )
+        return matches[0]
+
+    def find(self, requested: str | None, flag: str, usual_names: Sequence[str] = ()) -> str | None:
+        """Return the requested column, or else the first usual name that the table has, or None. Raise BadTable."""
+        if requested:
+            return self.exact(requested, flag)
+        return next((self.by_normalised[usual] for usual in usual_names if usual in self.by_normalised), None)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
 
 
 def refuse_repeated_names(requested: ColumnNames) -> None:
@@ -105,62 +186,68 @@ def refuse_repeated_names(requested: ColumnNames) -> None:
 
 
 def resolve_columns(
-    header: Sequence[str], requested: ColumnNames, *, table: Path, needs_image: bool = True
-) -> ColumnNames:
-    """Return `requested` as columns of `header`, with the roles that were not requested detected by name.
+    header: Header,
+    requested: ColumnNames,
+    categories: CategoryColumns,
+    *,
+    photo_columns: Sequence[str] = (),
+    needs_image: bool = True,
+) -> TableColumns:
+    """Return the requested columns, with the roles that were not requested detected by name.
 
-    Raise BadTable if a requested column is missing or ambiguous, if no category column is found, or if no image column
-    is found and `needs_image` is set. `table` is used in messages only.
+    photo_columns: the columns that contain photos themselves
+    needs_image:   whether rows must have a photo; without an image column the id is taken as its name
+
+    Raise BadTable if a requested column is missing or ambiguous, or no column of categories or images is found.
     """
-    normalised = {_normalise(name): name for name in reversed(header)}  # of equal names, the first column counts
-    all_columns = ", ".join(header)
-
-    def exact(name: str, flag: str) -> str:
-        matches = [column for column in header if column == name] or [c for c in header if c.lower() == name.lower()]
-        if not matches:
-            hint = did_you_mean(name, header)
-            raise BadTable(f"{table} has no column {name!r} ({flag}){hint}; its columns are {all_columns}.")
-        if len(matches) > 1:
-            raise BadTable(
-                f"{table} has {len(matches)} columns that match {name!r} ({flag}): {', '.join(matches)}; "
-                "rename all but one."
-            )
-        return matches[0]
-
-    def find(name: str | None, flag: str, usual_names: Sequence[str] = ()) -> str | None:
-        if name:
-            return exact(name, flag)
-        return next((normalised[usual] for usual in usual_names if usual in normalised), None)
-
-    columns = replace(
-        requested,
-        image=find(requested.image, "--image", IMAGE_NAMES),
-        id=find(requested.id, "--id", ID_NAMES),
-        title=find(requested.title, "--title", TITLE_NAMES),
-        split=find(requested.split, "--split-column"),
-        path=find(requested.path, "--path-column"),
-        attributes=tuple(exact(name, "--attributes") for name in requested.attributes),
+    id_column = header.find(requested.id, "--id", ID_NAMES)
+    image = header.find(requested.image, "--image", [*map(normalise, photo_columns), *IMAGE_NAMES])
+    if image is None and needs_image:
+        image = id_column
+    if image is None and needs_image:
+        raise BadTable(f"{header.table} has no image column; name it with --image: the columns are {header}.")
+    further = tuple(header.exact(name, "--further-images") for name in requested.further_images)
+    if not further and requested.image is None and image is not None:
+        detected = [header.by_normalised[name] for name in FURTHER_IMAGE_NAMES if name in header.by_normalised]
+        further = tuple(name for name in detected if name != image)
+    group = None
+    if requested.group_by != NO_GROUPS:
+        group = header.find(requested.group_by, "--group-by", GROUP_NAMES)
+    return TableColumns(
+        id=id_column,
+        images=() if image is None or not needs_image else (image, *further),
+        group=None if group == id_column else group,
+        title=header.find(requested.title, "--title", TITLE_NAMES),
+        levels=categories.levels,
+        path=categories.path,
+        separator=categories.separator,
+        attributes=tuple(header.exact(name, "--attributes") for name in requested.attributes),
+        split=header.find(requested.split, "--split-column"),
     )
-    if columns.image is None and needs_image:
-        raise BadTable(f"{table} has no image column; name it with --image: the columns are {all_columns}.")
-    if not columns.path:
-        levels = tuple(exact(name, "--levels") for name in requested.levels) or _detect_levels(normalised)
-        columns = replace(columns, levels=levels)
-        if not levels:
-            raise BadTable(f"{table} has no category column; name them with --levels: the columns are {all_columns}.")
-    return columns
 
 
-def _normalise(name: str) -> str:
+def match_columns(header: Header, columns: TableColumns) -> TableColumns:
+    """Return the columns of a further table by the names in the first one. Raise BadTable if one is missing."""
+
+    def exact(name: str | None) -> str | None:
+        return None if name is None else header.exact(name, "as in the first table")
+
+    def exact_all(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(header.exact(name, "as in the first table") for name in names)
+
+    return TableColumns(
+        id=exact(columns.id),
+        images=exact_all(columns.images),
+        group=exact(columns.group),
+        title=exact(columns.title),
+        levels=exact_all(columns.levels),
+        path=exact(columns.path),
+        separator=columns.separator,
+        attributes=exact_all(columns.attributes),
+        split=exact(columns.split),
+    )
+
+
+def normalise(name: str) -> str:
+    """Return a column name as it is compared with usual names: lower case, letters and digits only."""
     return re.sub(r"[\W_]", "", name.casefold())
-
-
-def _detect_levels(normalised: dict[str, str]) -> tuple[str, ...]:
-    """Return the columns `category1`, `category2`, … in numeric order, else the first usual set of level names."""
-    matches = [
-        (int(match[1]), column) for name, column in normalised.items() if (match := NUMBERED_LEVEL.fullmatch(name))
-    ]
-    if matches:
-        return tuple(column for _, column in sorted(matches))
-    candidates = (tuple(normalised[name] for name in names if name in normalised) for names in LEVEL_NAMES)
-    return next((levels for levels in candidates if levels), ())

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
+MALFORMED_ROW = "malformed row"
+BLANK_ROW = "blank row"
+SKIPPED_FILE = "not a photo"
 NO_CATEGORY = "no category"
-WRONG_DEPTH = "category of another depth"
 MISSING_PHOTO = "missing photo"
 CONFLICT = "conflicting labels"
 RARE_LEAF = "leaf below --min-leaf-images"

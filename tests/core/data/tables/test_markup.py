@@ -9,7 +9,7 @@ import time
 import polars as pl
 import pytest
 
-from prodrec.core.data.titles.markup import clean_title, clean_titles
+from prodrec.core.data.tables.markup import clean_title, clean_titles
 
 CLEANED = {
     "<b>Boot</b> &amp; Co": "Boot & Co",

@@ -1,0 +1,155 @@
+"""Clean the text of categories, and cut category paths into their levels.
+
+Names that look the same become the same: HTML entities, Unicode composition (NFC), invisible signs and blanks.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prodrec.core.data.tables.cells import parse_list
+from prodrec.core.data.tables.markup import clean_title
+
+MISSING_WORDS = frozenset({"null", "nan", "n/a", "#n/a", "na", "none", "nil", "undefined", "-", "--", "?", "(blank)"})
+"""Class names, in lower case, that usually mean that the category is missing."""
+
+ARROWS = (">>", ">", "»", "›", "→", "::")
+"""Separators of levels that hardly occur in names of categories, so a column with them is cut without being asked."""
+
+SLASHES = ("|", " / ", "/", "\\")
+"""Separators that also occur within names, `Tops/Tees`; they are suggested, and cut where the column is known."""
+
+JOINERS = (",", "|", ";", "\n")
+"""Texts between several paths in one cell."""
+
+MIN_SHARE_OF_PATHS = 0.2
+"""The share of distinct texts that must contain an arrow in a column of paths. Trees are ragged: not all texts do."""
+
+_INVISIBLE = dict.fromkeys(
+    map(ord, "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"), ""
+)
+_JOINERS = {0x200C: "", 0x200D: ""}  # meaningful in Arabic and Indic scripts, from U+0600 on, and in emoji
+_FIRST_WITH_JOINERS = "\u0600"
+
+
+def clean_name(text: str) -> str:
+    """Return the name of a category without HTML, invisible signs and superfluous blanks, in Unicode form NFC."""
+    if text.isascii() and "&" not in text and "<" not in text:
+        return text if "  " not in text and text.isprintable() and text == text.strip() else " ".join(text.split())
+    text = clean_title(text).translate(_INVISIBLE)
+    if max(text.translate(_JOINERS), default="") < _FIRST_WITH_JOINERS:
+        text = text.translate(_JOINERS)
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+@dataclass(frozen=True)
+class PathFormat:
+    """How the cells of a column contain category paths.
+
+    separator: the text between two levels
+    roots:     the first levels of the cells that contain one path; with them, several paths in a cell are recognised
+    """
+
+    separator: str
+    roots: frozenset[str] = frozenset()
+
+    def parse(self, text: str) -> list[tuple[str, ...]]:
+        """Return the paths of a cell; a path has no empty levels.
+
+        A list of names without separators is one path. A separator or a comma after a backslash is part of a name.
+        """
+        text = html.unescape(text) if "&" in text else text  # `A &gt; B`
+        values = parse_list(text) if text.lstrip().startswith("[") else None
+        if values is None:
+            return [path for part in self._split_paths(text) if (path := self._split(part))]
+        if all(isinstance(value, str) and not self._contains_separator(value) for value in values):
+            path = tuple(name for value in values if (name := clean_name(value)))
+            return [path] if path else []
+        return [path for value in values for path in self._parse_item(value)]
+
+    def _parse_item(self, value: Any) -> list[tuple[str, ...]]:
+        if isinstance(value, str):
+            return self.parse(value)
+        if isinstance(value, list):
+            path = tuple(name for item in value if isinstance(item, str) and (name := clean_name(item)))
+            return [path] if path else []
+        return []
+
+    def _split_paths(self, text: str) -> list[str]:
+        """Return the paths of a cell as text.
+
+        Names may contain a comma, `Food, Beverages & Tobacco > Tea`. So a cell is only cut if all its parts begin
+        with a known root, or all of them are paths of several levels.
+        """
+        for joiner in JOINERS:
+            if joiner in text and joiner != self.separator:
+                parts = [part.strip() for part in _split_unescaped(text, joiner) if part.strip()]
+                if len(parts) > 1 and (
+                    all(self._root(part) in self.roots for part in parts)
+                    or all(self._contains_separator(part) for part in parts)
+                ):
+                    return parts
+        return [text]
+
+    def _root(self, text: str) -> str:
+        return next(iter(self._split(text)), "")
+
+    def _split(self, text: str) -> tuple[str, ...]:
+        parts = _split_unescaped(text, self.separator)
+        return tuple(name for part in parts if (name := clean_name(_unescape(part))))
+
+    def _contains_separator(self, text: str) -> bool:
+        return len(_split_unescaped(text, self.separator)) > 1
+
+
+def detect_path_format(
+    texts: Iterable[str], separator: str | None = None, *, slashes: bool = False
+) -> PathFormat | None:
+    """Return how the distinct cells of a column contain paths, or None if they contain none.
+
+    separator: the separator that the user named
+    slashes:   whether `|` and `/` count as separators
+    """
+    cells = [html.unescape(text.strip()) for text in texts if text]
+    if separator is None:
+        separator = _detect_separator(cells, slashes=slashes)
+    if separator is None:
+        return None
+    separator = separator.strip() or separator
+    simple = PathFormat(separator)
+    single = (cell for cell in cells if not any(joiner in cell for joiner in JOINERS) and not cell.startswith("["))
+    return PathFormat(separator, frozenset(simple._root(cell) for cell in single))
+
+
+def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:
+    if not cells:
+        return None
+    for arrow in ARROWS:
+        if sum(arrow in cell for cell in cells) >= MIN_SHARE_OF_PATHS * len(cells):
+            return arrow
+    lists = sum(parse_list(cell) is not None for cell in cells if cell.lstrip().startswith("["))
+    if lists > 0.5 * len(cells):
+        return ARROWS[1]
+    return suggest_slash(cells) if slashes else None
+
+
+def suggest_slash(cells: Sequence[str]) -> str | None:
+    """Return the separator of SLASHES that more than half of the distinct cells contain, or None."""
+    return next((slash for slash in SLASHES if sum(slash in cell for cell in cells) > 0.5 * len(cells)), None)
+
+
+def _split_unescaped(text: str, separator: str) -> list[str]:
+    """Split at every `separator` that no backslash precedes."""
+    if "\\" not in text or separator.startswith("\\"):
+        return text.split(separator)
+    return re.split(rf"(?<!\\){re.escape(separator)}", text)
+
+
+def _unescape(text: str) -> str:
+    """Return a name without the backslashes that mark its separators."""
+    return re.sub(r"\\([,/|>\\])", r"\1", text) if "\\" in text else text

@@ -1,0 +1,123 @@
+"""Open a table of any format that prodrec reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prodrec.core.base.errors import BadOption, BadTable, NotFound
+from prodrec.core.data.tables.columnar_table import ColumnarTable, open_excel, open_parquet
+from prodrec.core.data.tables.csv_table import CsvTable, open_csv
+from prodrec.core.data.tables.json_table import JsonLinesTable, open_json_array, open_json_lines
+from prodrec.core.data.tables.records import Table
+from prodrec.core.data.tables.text_file import open_text, zipped_table
+from prodrec.core.data.tables.xml_table import XmlTable, open_xml
+
+FORMATS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".xml": "xml",
+    ".rss": "xml",
+    ".atom": "xml",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
+}
+"""Formats by the ending of the name, without `.gz` or `.zip`."""
+
+TEXT_FORMATS = ("csv", "tsv", "jsonl", "json")
+"""Formats that may be compressed and may have another encoding than UTF-8."""
+
+EXPECTED = "expected CSV, TSV, JSON lines, JSON, XML, Parquet or Excel (.csv .tsv .jsonl .json .xml .parquet .xlsx)"
+
+
+@dataclass(frozen=True)
+class TableDescription:
+    """How a table is read.
+
+    format:    such as "CSV"
+    separator: the text between two fields; None for a format without separators
+    encoding:  the text encoding; None for a format that states its own
+    columns:   all column names
+    """
+
+    path: str
+    format: str
+    separator: str | None
+    encoding: str | None
+    columns: tuple[str, ...]
+
+
+def describe_table(table: Table) -> TableDescription:
+    """Return how `table` is read."""
+    separator = encoding = None
+    if isinstance(table, CsvTable):
+        separator, encoding = table.separator, table.file.encoding
+        name = "TSV" if separator == "\t" else "CSV"
+    elif isinstance(table, JsonLinesTable):
+        name, encoding = "JSON lines", table.file.encoding
+    elif isinstance(table, XmlTable):
+        name = "XML"
+    elif isinstance(table, ColumnarTable):
+        name = table_format(table.path).capitalize()
+    else:
+        name = "JSON"
+    return TableDescription(str(table.path), name, separator, encoding, tuple(table.header))
+
+
+def open_table(path: Path, encoding: str | None = None, *, max_rows: int | None = None) -> Table:
+    """Open a table and read its column names.
+
+    encoding: of a text table; None is a guess, see `text_file.open_text`
+    max_rows: rows that will be read; the column names of XML are searched in no more of them
+
+    Raise NotFound if the file does not exist, BadTable if it is not readable as a table, and BadOption for an encoding
+    that is unknown or of no use for the format.
+    """
+    file_format = table_format(path)
+    if encoding is not None and file_format not in TEXT_FORMATS:
+        raise BadOption(f"--encoding {encoding} is about text tables, and {path} is none; omit it.")
+    if file_format == "parquet":
+        return open_parquet(path)
+    if file_format == "excel":
+        return open_excel(path)
+    if file_format == "xml":
+        return open_xml(path, max_rows)
+    file, note = open_text(path, encoding)
+    table: Table
+    if file_format == "jsonl":
+        table = open_json_lines(file)
+    elif file_format == "json":
+        table = open_json_array(file)
+    else:
+        table = open_csv(file, "\t" if file_format == "tsv" else None)
+    if note:
+        table.notes.append(note)
+    return table
+
+
+def table_format(path: Path) -> str:
+    """Return the format of a table by the ending of its name. Raise NotFound or BadTable."""
+    if not path.exists():
+        raise NotFound(f"table {path} does not exist.")
+    if path.is_dir():
+        raise BadTable(f"{path} is a directory, not a table; {EXPECTED}.")
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".zip")]
+    if path.suffix.lower() == ".zip" and (not suffixes or suffixes[-1] not in FORMATS):
+        suffixes = [Path(zipped_table(path)).suffix.lower()]
+    file_format = FORMATS.get(suffixes[-1]) if suffixes else None
+    if file_format is None:
+        raise BadTable(f"{path} is not a table that prodrec reads; {EXPECTED}.")
+    is_compressed = path.suffix.lower() in (".gz", ".zip")
+    if is_compressed and file_format in ("parquet", "excel"):
+        raise BadTable(f"{path} is a compressed {file_format.capitalize()} file; unpack it first.")
+    return file_format

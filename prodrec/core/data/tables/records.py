@@ -1,0 +1,79 @@
+"""Records of a table: rows with the text of some columns, a row number, and the problem of each malformed row.
+
+Every reader of this package yields record chunks, whatever the format of the file.
+
+Rows are numbered as a user sees them: in CSV, TSV and Excel the header is row 1 and the first product is row 2; in JSON
+lines the row is the line; in Parquet, JSON arrays and XML the first product is row 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROW_COLUMN = "__row"
+"""The column that contains the row number."""
+
+PROBLEM_COLUMN = "__problem"
+"""The column that contains why a row is malformed; null for a row that is not. A malformed row has no other value."""
+
+
+class Table(Protocol):
+    """An open table, whatever its format.
+
+    header: the column names, in order
+    """
+
+    header: list[str]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about how the table was read, once all chunks were read."""
+        ...
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
+        """Yield the rows with `columns` as text, ROW_COLUMN and PROBLEM_COLUMN.
+
+        Empty values are null or "". A list or an object is JSON text.
+        """
+        ...
+
+
+def frame_of_rows(values: Mapping[str, Sequence[str | None]], height: int, problems: Mapping[int, str]) -> pl.DataFrame:
+    """Return a chunk of rows.
+
+    values:   the text of every column
+    problems: by position in the chunk, why the row is malformed
+    """
+    import polars as pl
+
+    frame = pl.DataFrame(dict(values), schema=dict.fromkeys(values, pl.String), height=height) if values else None
+    if frame is None:
+        frame = pl.DataFrame(height=height)
+    return add_problems(frame, problems)
+
+
+def add_problems(frame: pl.DataFrame, problems: Mapping[int, str] | None = None) -> pl.DataFrame:
+    """Return the frame with PROBLEM_COLUMN; `problems` are by position."""
+    import polars as pl
+
+    if not problems:
+        return frame.with_columns(pl.lit(None, pl.String).alias(PROBLEM_COLUMN))
+    texts = [problems.get(i) for i in range(frame.height)]
+    return frame.with_columns(pl.Series(PROBLEM_COLUMN, texts, dtype=pl.String))
+
+
+def number_rows(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
+    """Return the frame with ROW_COLUMN: consecutive numbers from `first_row`."""
+    import polars as pl
+
+    return frame.with_columns(pl.int_range(first_row, first_row + pl.len(), dtype=pl.Int64).alias(ROW_COLUMN))

@@ -1,0 +1,55 @@
+"""Build what a training updates: the network and its optimizer, from a recipe and a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prodrec.core.base import dist
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.training.precision import Precision
+    from prodrec.core.training.train_state import TrainState
+    from prodrec.models.families import Recipe
+
+
+def build_train_state(
+    recipe: Recipe,
+    data: Dataset,
+    vectors_VE: NDArray[np.float32] | None,
+    device: str,
+    *,
+    precision: Precision | None = None,
+) -> TrainState:
+    """Return the network and its optimizer on the device, before the first step.
+
+    precision: precision of the run that is resumed; None for a new run. The weights of a resumed run come from a
+               checkpoint, so no file of pretrained weights is read.
+    """
+    import torch
+
+    from prodrec.core.base.device import choose_device
+    from prodrec.core.training.train_state import make_train_state
+    from prodrec.models.assemble import build_network
+    from prodrec.models.sync_batch_norm import convert_sync_batch_norm
+
+    torch.manual_seed(recipe.training.seed)
+    network = build_network(
+        recipe.network,
+        taxonomy=data.taxonomy,
+        attributes=data.attributes,
+        words=len(data.vocabulary),
+        word_vectors_VE=vectors_VE,
+        train_images=data.train_images_by_level,
+        load_weights=precision is None,
+        photo_size=(recipe.photos.height, recipe.photos.width),
+        feature_width=data.feature_width,
+    )
+    target = choose_device(device)
+    if dist.world_size() > 1:
+        convert_sync_batch_norm(network, target)
+    pixels = recipe.photos.height * recipe.photos.width if data.feature_width is None else 0
+    return make_train_state(network, recipe.training, target, pixels=pixels, precision=precision)
