@@ -216,7 +216,7 @@ def test_settings_that_do_not_fit_the_data(make: Make, taxonomy: Taxonomy) -> No
         make(titles="mean", words=0)
     with pytest.raises(Mismatch, match="embeddings have 5 words and the vocabulary 12"):
         make(titles="mean", word_vectors_VE=np.ones((5, 8), np.float32))
-    with pytest.raises(BadOption, match="needs the training images of every leaf"):
+    with pytest.raises(BadOption, match="needs the training images of every class"):
         make(logit_adjustment=1.0)
     with pytest.raises(BadOption, match="inception_v3 cannot take photos of 40x30"):
         build_network(NetworkConfig(backbone="inception_v3", weights=None), taxonomy=taxonomy, photo_size=(40, 30))
