@@ -4,6 +4,7 @@
     classes/                          names and parents of the classes of every level, see core.base.taxonomy
     products.parquet                  one row for every product, with names in place of numbers
     arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
+    arrays/product.npy                the product of every row; only if some product has several photos
     photos/                           see core.data.photos.store; only if the rows have photos
     arrays/features.npy               float16 [N, D]; only if the rows have feature vectors
     vocabulary.tsv                    word and count, most frequent first
@@ -44,7 +45,10 @@ class Dataset:
                    Every row has a class at the first level
     attributes_NA: int32, 0 for an absent attribute, else 1 + its state
     split_N:       uint8, an index into SPLITS
-    group_N:       int64, the duplicate group of every row; a row without duplicates has a group of its own
+    group_N:       int64, the duplicate group of every row, which joins all photos of a product; a row without
+                   duplicates has a group of its own
+    product_N:     int64, the product of every row: several rows are one product with several photos. Products are
+                   numbered in order of their first rows
     tokens:        ids of the words of every title, from 1 for the most frequent word
     photos:        the photos, or None
     features_ND:   float16, feature vectors in place of photos, or None. A dataset may have neither.
@@ -58,26 +62,33 @@ class Dataset:
     attributes_NA: NDArray[np.int32]
     split_N: NDArray[np.uint8]
     group_N: NDArray[np.int64]
+    product_N: NDArray[np.int64]
     tokens: Ragged
     photos: PhotoStore | None
     features_ND: NDArray[np.float16] | None
     vocabulary: Vocabulary
 
     def __repr__(self) -> str:
-        """Return the rows by split and those without a leaf, the classes by level, the attributes and the words."""
+        """Return the rows by split, those without a leaf, products, classes by level, attributes and words."""
         counts = np.bincount(self.split_N, minlength=len(SPLITS))
         splits = ", ".join(f"{name} {count:,}" for name, count in zip(SPLITS, counts, strict=True))
         levels = ", ".join(f"{level} {self.taxonomy.count(level):,}" for level in self.taxonomy.levels)
         attributes = ", ".join(attribute.name for attribute in self.attributes) or "none"
         without_leaf = int((self.labels_NL[:, -1] < 0).sum())
         ends = f"; {without_leaf:,} without a label at level {self.taxonomy.leaf_level}" if without_leaf else ""
+        products = f"; {self.product_count:,} products" if self.product_count < len(self) else ""
         return (
-            f"Dataset('{self.path}': {len(self):,} rows of {self.inputs} ({splits}){ends}; classes: {levels}; "
-            f"attributes: {attributes}; {len(self.vocabulary):,} words)"
+            f"Dataset('{self.path}': {len(self):,} rows of {self.inputs} ({splits}){products}{ends}; "
+            f"classes: {levels}; attributes: {attributes}; {len(self.vocabulary):,} words)"
         )
 
     def __len__(self) -> int:
         return len(self.split_N)
+
+    @cached_property
+    def product_count(self) -> int:
+        """Number of products; below the number of rows if some product has several photos."""
+        return int(self.product_N.max(initial=-1)) + 1
 
     @property
     def inputs(self) -> str:
@@ -199,6 +210,7 @@ def open_dataset(path: Path) -> Dataset:
         attributes_NA=_load(arrays / "attributes.npy", np.int32, (row_count, len(attributes))),
         split_N=_load(arrays / "split.npy", np.uint8, (row_count,)),
         group_N=_load(arrays / "group.npy", np.int64, (row_count,)),
+        product_N=_load_products(arrays / "product.npy", row_count),
         tokens=Ragged(_load(arrays / "tokens.npy", np.int32, (int(token_offsets[-1]),)), token_offsets),
         photos=None if in_place is None else PhotoStore.open(path / "photos", in_place=in_place),
         features_ND=None if width is None else _load(arrays / "features.npy", np.float16, (row_count, width)),
@@ -211,6 +223,19 @@ def open_dataset(path: Path) -> Dataset:
     if not (path / "products.parquet").is_file():
         raise BadArtefact(f"{path} has no products.parquet; prepare the dataset again.")
     return dataset
+
+
+def _load_products(path: Path, row_count: int) -> NDArray[np.int64]:
+    """Return the product of every row. Without the file, every row is a product. Raise BadArtefact."""
+    if not path.exists():
+        return np.arange(row_count, dtype=np.int64)
+    product_N = _load(path, np.int64, (row_count,))
+    if row_count and not 0 <= product_N.min() <= product_N.max() < row_count:
+        raise BadArtefact(
+            f"{path} contains the products {product_N.min()} to {product_N.max()}, expected 0 to {row_count - 1}; "
+            "prepare the dataset again."
+        )
+    return product_N
 
 
 def _load(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:

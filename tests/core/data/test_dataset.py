@@ -53,6 +53,36 @@ def test_it_prints_as_one_line(path: Path) -> None:
     assert f"leaf {len(dataset.taxonomy.leaves)}" in text and ", ".join(ATTRIBUTES) in text
 
 
+def test_without_products_each_row_is_a_product(path: Path) -> None:
+    dataset = open_dataset(path)
+    assert not (path / "arrays/product.npy").exists()
+    assert dataset.product_N.tolist() == list(range(12)) and dataset.product_count == 12
+    assert "products" not in repr(dataset)
+
+
+def test_products_of_several_photos(broken: Path) -> None:
+    product_N = np.arange(12, dtype=np.int64) // 3
+    np.save(broken / "arrays/product.npy", product_N)
+    dataset = open_dataset(broken)
+    assert dataset.product_N.tolist() == product_N.tolist() and dataset.product_count == 4
+    assert "; 4 products; classes: " in repr(dataset)
+
+
+@pytest.mark.parametrize(
+    ("product_N", "message"),
+    [
+        (np.arange(11), r"contains int64 \[11\], expected int64 \[12\]"),
+        (np.arange(12, dtype=np.int32), r"contains int32 \[12\], expected int64 \[12\]"),
+        (np.arange(12) + 1, r"contains the products 1 to 12, expected 0 to 11"),
+        (np.arange(12) - 1, r"contains the products -1 to 10, expected 0 to 11"),
+    ],
+)
+def test_wrong_products_are_damage(broken: Path, product_N: Any, message: str) -> None:
+    np.save(broken / "arrays/product.npy", product_N)
+    with pytest.raises(BadArtefact, match=rf"product.npy {message}; prepare the dataset again"):
+        open_dataset(broken)
+
+
 def test_rows_of_splits(path: Path) -> None:
     dataset = open_dataset(path)
     rows = [dataset.rows(split) for split in SPLITS]
