@@ -7,7 +7,7 @@ import pickle
 import shlex
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,10 +129,12 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
         prefix: str = "class",
         score_attributes: bool = False,
         early: float = 0.0,
+        products: Sequence[int] | None = None,
     ) -> DrawnScores:
         """Labels, splits and counts depend on labels_seed alone, so that two drawn runs judge the same photos.
 
         early: share of the rows whose category path ends at the root
+        products: product of every row; its photos have the split, labels and attributes of the first one
         """
         truth, random = np.random.default_rng(labels_seed), np.random.default_rng(seed)
         parents = np.sort(truth.integers(0, roots, size=leaves)).astype(np.int32)
@@ -150,8 +152,12 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
             values[np.arange(rows), labels[:, at]] += right
             scores[level] = (np.round(values) if ties else values).astype(np.float16)
         labels[np.random.default_rng(labels_seed + 1).random(rows) < early, 1] = -1
+        first = np.arange(rows)
+        if products is not None:
+            first = np.unique(products, return_index=True)[1][np.unique(products, return_inverse=True)[1]]
+            split, labels = split[first], labels[first]
         features = random.normal(size=(rows, 5)).astype(np.float16)
-        attributes = truth.integers(0, 4, size=(rows, 1)).astype(np.int32)
+        attributes = truth.integers(0, 4, size=(rows, 1)).astype(np.int32)[first]
         of_attributes = {"colour/tone": random.normal(size=(rows, 3)).astype(np.float16)} if score_attributes else {}
         path = out or tmp_path / f"{name}.h5"
         origin = Origin(
@@ -188,6 +194,7 @@ def draw_scores(tmp_path: Path) -> Callable[..., DrawnScores]:
                     rows_B=numbers[at],
                     split_B=split[at],
                     labels_BL=labels[at],
+                    products_B=None if products is None else (numbers[first][at], numbers[first][at]),
                     attributes_BA=attributes[at],
                     features_BD=features[at],
                     scores=kept,

@@ -61,6 +61,7 @@ def score(
     import torch
 
     ids, rows = dataset.ids(), rows_in_splits(dataset, splits)
+    first_rows = first_rows_of_products(dataset, rows)
     origin = Origin(
         run=run.name,
         family=run.family,
@@ -94,6 +95,7 @@ def score(
             rows_B=rows_B,
             split_B=dataset.split_N[rows_B],
             labels_BL=dataset.labels_NL[rows_B],
+            products_B=None if first_rows is None else (first_rows[0][rows_B], first_rows[1][rows_B]),
             attributes_BA=dataset.attributes_NA[rows_B],
             features_BD=_to_numpy(scored.features_BD),
             scores={level: _to_numpy(values) for level, values in scored.scores.items()},
@@ -133,6 +135,23 @@ def rows_in_splits(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]
     """Return the rows of the dataset that are in one of `splits`, ascending."""
     in_splits_N = np.isin(dataset.split_N, [SPLITS.index(name) for name in splits])
     return np.flatnonzero(in_splits_N).astype(np.int64)
+
+
+def first_rows_of_products(
+    dataset: Dataset, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return the first row of the product and of the duplicate group of every row of the dataset, int64 [N] each.
+
+    None if every product has one photo in `rows`.
+    """
+    if len(np.unique(dataset.product_N[rows])) == len(rows):
+        return None
+
+    def first_rows(numbers_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        _, first_G, group_N = np.unique(numbers_N, return_index=True, return_inverse=True)
+        return first_G[group_N]
+
+    return first_rows(dataset.product_N), first_rows(dataset.group_N)
 
 
 def rank_batches(rows: NDArray[np.int64], *, batch_size: int) -> tuple[list[NDArray[np.int64]], int]:

@@ -132,7 +132,7 @@ def test_equal_scores_go_to_the_lower_class() -> None:
 
     nothing = np.zeros(2)
     scores = {"leaf": np.array([[1, 1, 0, 1], [0, 2, 2, 0]], np.float32)}
-    chunk = ScoreChunk(nothing, nothing, nothing, nothing, scores)  # type: ignore[arg-type]
+    chunk = ScoreChunk(nothing, nothing, nothing, nothing, nothing, nothing, scores)  # type: ignore[arg-type]
     assert gallery.predict_class(chunk, "leaf", None)[0].tolist() == [0, 1]
     assert gallery.predict_class(chunk, "leaf", np.arange(4, dtype=np.int32))[0].tolist() == [0, 1]
     assert gallery.predict_class(chunk, "leaf", np.array([1, 1, 0, 0], np.int32))[0].tolist() == [1, 0]

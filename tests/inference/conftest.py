@@ -42,6 +42,8 @@ def make_dataset(
         attributes_NA=random.integers(0, 3, size=(rows, 1)).astype(np.int32),
         labels_NL=np.stack([TREE.parents[1][leaf], leaf], axis=1).astype(np.int32),
         split_N=random.choice(3, size=rows, p=[0.4, 0.3, 0.3]).astype(np.uint8),
+        group_N=np.arange(rows),
+        product_N=np.arange(rows),
         vocabulary=SimpleNamespace(words=words),
         ids=lambda: Texts.from_strings(f"产品{i}" for i in range(rows)),
     )

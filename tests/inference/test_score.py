@@ -98,3 +98,19 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peak(1000)
     # only the row numbers may grow: 8 bytes each, in at most two arrays
     assert peak(8_000) - peak(2_000) < 6_000 * 8 * 2
+
+
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_the_products_of_several_photos_are_in_the_file(tmp_path: Path, top_k: int | None) -> None:
+    data = make_dataset(9)
+    data.split_N[:] = [0, 1, 1, 0, 1, 2, 2, 1, 0]
+    data.product_N[:] = [0, 1, 2, 0, 1, 3, 4, 5, 6]  # the training rows 0 and 3, and the test rows 1 and 4
+    data.group_N[:] = [0, 1, 1, 0, 1, 2, 3, 4, 5]  # the test rows 1 and 2 are duplicates
+    for splits, expected_products in {("test",): [1, 2, 1, 7], ("validation",): None}.items():
+        out = tmp_path / f"{splits[0]}.h5"
+        score(make_run(), data, SineNetwork(), batches(data, splits), out=out, splits=splits, top_k=top_k)
+        with open_scores(out) as scores:
+            assert scores.has_products == (expected_products is not None)
+            if expected_products is not None:
+                chunk = next(scores.chunks())
+                assert chunk.product_R.tolist() == expected_products and chunk.group_R.tolist() == [1, 1, 1, 7]

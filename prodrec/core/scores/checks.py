@@ -12,7 +12,7 @@ from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.hdf5 import object_name
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.scores.chunk import ScoreChunk
-from prodrec.core.scores.schema import score_datasets, wrong_labels
+from prodrec.core.scores.schema import PRODUCT_DATASETS, score_datasets, wrong_labels
 
 if TYPE_CHECKING:
     from prodrec.core.scores.reader import Scores
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def check_shapes(scores: Scores, file: Any) -> None:
     """Raise BadArtefact if a dataset of the open `file` has a wrong number of rows or columns, or nothing is scored."""
-    names = ["id", "row", "split", "features"]
+    names = ["id", "row", "split", "features", *(PRODUCT_DATASETS if scores.has_products else ())]
     names += [f"labels/{object_name(level)}" for level in scores.levels]
     names += [f"attributes/{object_name(attribute.name)}" for attribute in scores.attributes]
     for level in scores.scored_levels:
@@ -55,13 +55,21 @@ def check_chunk(
 ) -> None:
     """Raise BadArtefact if rows do not ascend, a class or attribute code does not exist, or a score is not finite.
 
-    A label may be -1 below the first level, if it is -1 at all deeper levels too.
+    The first row of a product or group must not follow the row. A label may be -1 below the first level, if it is -1 at
+    all deeper levels too.
 
     previous_row: row of the dataset that precedes the chunk in the file; -1 for the first chunk
     path:         the scores file, for messages
     """
     if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
         raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
+    for name, first_R in zip(PRODUCT_DATASETS, (chunk.product_R, chunk.group_R), strict=True):
+        wrong = np.flatnonzero((first_R < 0) | (first_R > chunk.rows_R))
+        if len(wrong):
+            raise BadArtefact(
+                f"{path}: row {chunk.rows_R[wrong[0]]} has {name} {first_R[wrong[0]]}, expected a row from 0 to it; "
+                "score the run again."
+            )
     is_wrong_RL = wrong_labels(chunk.labels_RL, [len(names) for names in taxonomy.names])
     if is_wrong_RL.any():
         column = int(is_wrong_RL.any(axis=0).argmax())

@@ -18,6 +18,9 @@ class ScoreChunk:
     rows_R:           rows of the dataset
     ids_R:            UTF-8 bytes
     split_R:          index in artefact.SPLITS
+    product_R:        row of the first photo of each row's product: rows_R if every product has one photo
+    group_R:          first row of each row's duplicate group, which joins all photos of a product; rows_R in a file
+                      without groups
     labels_RL:        class at each level; -1 below the end of the row's category path
     scores:           by level, float32 [R, C]; from a top-k file, the K largest [R, K] in descending order
     classes:          by level, the classes of the K largest scores, int32 [R, K]; None for a file with all scores
@@ -29,6 +32,8 @@ class ScoreChunk:
     rows_R: NDArray[np.int64]
     ids_R: NDArray[np.bytes_]
     split_R: NDArray[np.uint8]
+    product_R: NDArray[np.int64]
+    group_R: NDArray[np.int64]
     labels_RL: NDArray[np.int32]
     scores: dict[str, NDArray[np.float32]]
     classes: dict[str, NDArray[np.int32]] | None = None

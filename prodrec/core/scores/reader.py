@@ -22,7 +22,7 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.checks import check_chunk, check_shapes
 from prodrec.core.scores.chunk import ScoreChunk
-from prodrec.core.scores.schema import Origin, score_datasets
+from prodrec.core.scores.schema import PRODUCT_DATASETS, Origin, score_datasets
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_CHUNK_ROWS = 4096
@@ -47,6 +47,7 @@ class Scores:
     scored_attributes: the attributes that have scores
     top_k:             number of scores per row in a top-k file, where levels with fewer classes have fewer; None for a
                        file with the scores of all classes
+    has_products:      whether some product has several photos in the file
     train_images:      images of every leaf in the training split: int64 [C]
     """
 
@@ -66,6 +67,7 @@ class Scores:
             recipe=self.header["recipe"],
             with_titles=bool(self.header["with_titles"]),
         )
+        self.has_products = PRODUCT_DATASETS[0] in file
         has_top_k = "top_k" in file
         scored_levels = file.get("top_k" if has_top_k else "scores", ())
         self.scored_levels = tuple(level for level in self.levels if object_name(level) in scored_levels)
@@ -125,6 +127,7 @@ class Scores:
         attributes: bool = False,
         features: bool = False,
         attribute_scores: bool = False,
+        selected: NDArray[np.bool_] | None = None,
     ) -> Iterator[ScoreChunk]:
         """Yield the rows of a split in chunks.
 
@@ -135,6 +138,8 @@ class Scores:
         attributes:       read the codes of the attributes too
         features:         read the features too
         attribute_scores: read the scores of all scored attributes too
+        selected:         whether each row of the file is read, [n]; None is all rows. Chunks without a selected row are
+                          not read
 
         Raise BadOption if the split was not scored, BadArtefact if the file is damaged or a value violates the schema.
         """
@@ -149,9 +154,13 @@ class Scores:
         for start in range(0, self.n, step):
             with _damage_as_bad_artefact(self.path):
                 part = slice(start, min(start + step, self.n))
+                if selected is not None and not selected[part].any():
+                    continue
                 split_R = self._file["split"][part]
                 in_split = slice(None) if code is None else np.flatnonzero(split_R == code)
-                if code is not None and not len(in_split):  # type: ignore[arg-type]
+                if selected is not None:
+                    in_split = np.flatnonzero(selected[part] & (True if code is None else split_R == code))
+                if not isinstance(in_split, slice) and not len(in_split):
                     continue
                 chunk = self._read(
                     part,
@@ -189,6 +198,8 @@ class Scores:
         labels = [read(f"labels/{object_name(level)}") for level in self.levels]
         with_codes = self.attributes if attributes else ()
         codes = [read(f"attributes/{object_name(attribute.name)}") for attribute in with_codes]
+        rows_R = read("row")
+        product_R, group_R = (read(name) if self.has_products else rows_R for name in PRODUCT_DATASETS)
         scores, classes = {}, {}
         for level in levels:
             datasets = score_datasets(level, is_top_k=self.is_top_k)
@@ -196,9 +207,11 @@ class Scores:
             if self.is_top_k:
                 classes[level] = read(datasets[1])
         return ScoreChunk(
-            rows_R=read("row"),
+            rows_R=rows_R,
             ids_R=read("id"),
             split_R=split_R,
+            product_R=product_R,
+            group_R=group_R,
             labels_RL=np.stack(labels, axis=1),
             scores=scores,
             classes=classes if self.is_top_k else None,

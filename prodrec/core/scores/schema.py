@@ -8,6 +8,8 @@ Datasets, with N rows in ascending order of `row`:
     id                      [N]    fixed-length UTF-8, compressed if wider than 64 bytes; ids need not be unique
     row                     [N]    int64    row of the dataset whose fingerprint is in `made_from`
     split                   [N]    uint8    index in artefact.SPLITS
+    product                 [N]    int64    row of the first photo of the product; see below
+    group                   [N]    int64    first row of the duplicate group, which joins all photos of a product
     labels/<level>          [N]    int32    class of that level; -1 where the row's category path ends above it
     attributes/<name>       [N]    int32    code: 0 = absent, else 1 + index of the state (S eq. 7)
     features                [N,D]  float16
@@ -26,6 +28,10 @@ Datasets, with N rows in ascending order of `row`:
 and any levels, not necessarily the leaves. In a top-k file, a score that is not stored is at most the smallest stored
 score of its row. Names of levels and attributes are escaped (hdf5.object_name). Class names are flat arrays: a file
 with a million classes opens in well under a second.
+
+`product` and `group` exist only if some product has several photos in the file. Without them, every row is a product,
+and a row is its own group: files with and without them use the same numbers. All rows of a product, or of a group, are
+in one split.
 
 Every row has a label at the first level. Below a level without a label (-1), all levels are without one. Until files
 contained such rows, every label was a class; these files are read as before.
@@ -72,6 +78,10 @@ class Origin:
     seed: int | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     with_titles: bool = False
+
+
+PRODUCT_DATASETS = ("product", "group")
+"""The datasets of a file in which some product has several photos."""
 
 
 def score_datasets(level: str, *, is_top_k: bool) -> tuple[str, ...]:

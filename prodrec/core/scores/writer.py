@@ -24,7 +24,14 @@ from prodrec.core.base.outputs import new_file
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.rounding import BatchRows, restore_order, sort_descending, to_float16
-from prodrec.core.scores.schema import Origin, fixed_length_utf8, rows_per_chunk, score_datasets, wrong_labels
+from prodrec.core.scores.schema import (
+    PRODUCT_DATASETS,
+    Origin,
+    fixed_length_utf8,
+    rows_per_chunk,
+    score_datasets,
+    wrong_labels,
+)
 
 EncodedBatch = dict[str, NDArray[Any]]
 """Rows as the file contains them: an array for each dataset of the schema, by its name."""
@@ -123,6 +130,7 @@ class ScoresWriter:
         features_BD: ArrayLike,
         scores: Mapping[str, ArrayLike],
         classes: Mapping[str, ArrayLike] | None = None,
+        products_B: tuple[ArrayLike, ArrayLike] | None = None,
         attributes_BA: ArrayLike | None = None,
         attribute_scores: Mapping[str, ArrayLike] | None = None,
     ) -> EncodedBatch:
@@ -133,6 +141,7 @@ class ScoresWriter:
         labels_BL:        class at each level; -1 below the end of the row's category path
         scores:           by level [B, C], or the K largest [B, K] together with `classes`; levels may be omitted
         classes:          by level, the classes of the K largest scores [B, K]
+        products_B:       first row of the product, and of the duplicate group; None if every product has one photo
         attributes_BA:    codes of the attributes
         attribute_scores: by attribute [B, m]; attributes may be omitted
 
@@ -142,6 +151,10 @@ class ScoresWriter:
         split = np.asarray(split_B, dtype=np.uint8)
         assert set(np.unique(split)) <= {SPLITS.index(name) for name in self.origin.splits}
         encoded: EncodedBatch = {"row": rows, "split": split}
+        if products_B is not None:
+            for name, first_B in zip(PRODUCT_DATASETS, products_B, strict=True):
+                encoded[name] = np.asarray(first_B, dtype=np.int64)
+                assert (encoded[name] >= 0).all() and (encoded[name] <= rows).all(), f"{name} is a row before the row"
         encoded["id"] = fixed_length_utf8(list(ids), self._id_bytes)
         labels = np.asarray(labels_BL, dtype=np.int32)
         is_wrong = wrong_labels(labels, [len(names) for names in self.taxonomy.names])
