@@ -57,9 +57,13 @@ class CrossFitResult:
     cross_validation: CrossValidationStats
 
 
-def assign_folds(rows_N: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Return a pseudo-random fold for every row number, the same in every scores file of a dataset."""
-    mixed_N = rows_N.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # multiply and shift, as in splitmix64
+def assign_folds(group_N: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """Return a pseudo-random fold for every row, the same in every scores file of a dataset.
+
+    group_N: the first row of each row's duplicate group. All photos of a product, and all duplicates, are in one fold:
+             weights are never judged on another photo of a product that they were fitted on.
+    """
+    mixed_N = group_N.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # multiply and shift, as in splitmix64
     mixed_N = (mixed_N ^ (mixed_N >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     return ((mixed_N >> np.uint64(33)) % np.uint64(folds)).astype(np.int64)
 

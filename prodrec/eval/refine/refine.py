@@ -140,7 +140,7 @@ def read_samples(aligned: AlignedScores, fit_on: Sequence[str], folds: int) -> S
         for chunk in aligned.chunks():
             in_fit_R = np.isin(chunk.main.split_R, codes)
             if in_fit_R.any():
-                yield chunk, in_fit_R, assign_folds(chunk.main.rows_R, folds)
+                yield chunk, in_fit_R, assign_folds(chunk.main.group_R, folds)
 
     if aligned.top_k is None:
         return DenseSamples.from_chunks(

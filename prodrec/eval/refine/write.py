@@ -61,7 +61,7 @@ def write_refined(
         for aligned_chunk in aligned.chunks(with_copied=True):
             chunk = aligned_chunk.main
             assert chunk.features_RD is not None
-            fold_R = np.where(np.isin(chunk.split_R, fit_codes), assign_folds(chunk.rows_R, folds), NO_FOLD)
+            fold_R = np.where(np.isin(chunk.split_R, fit_codes), assign_folds(chunk.group_R, folds), NO_FOLD)
             refined = _refine(aligned, aligned_chunk, model, fold_models, fold_R)
             writer.append(
                 ids=[text.decode() for text in chunk.ids_R.tolist()],
@@ -71,6 +71,7 @@ def write_refined(
                 features_BD=chunk.features_RD,
                 scores=refined,
                 classes=aligned_chunk.classes,
+                products_B=(chunk.product_R, chunk.group_R) if main.has_products else None,
                 attributes_BA=chunk.attributes_RA,
                 attribute_scores=aligned_chunk.attribute_scores,
             )
