@@ -23,6 +23,7 @@ Examples:
 - `prodrec report --hierarchy --by-level` adds correct paths, conflicts between levels, and the distance of mistakes
 - `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its head, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
+- `prodrec report --pool-photos` counts each product once, with the mean of the scores of its photos
 - `prodrec report --figures report/` draws plots of the roots, the long tail and every other section, as SVG and PNG
 """
 
@@ -61,6 +62,9 @@ def report_command(
         bool, typer.Option("--by-leaf", help="Add every leaf with test images; --csv has all leaves.")
     ] = False,
     mean: Annotated[bool, typer.Option("--mean", help="Show runs that differ only in the seed as one column.")] = False,
+    pool_photos: Annotated[
+        bool, typer.Option("--pool-photos", help="Count each product once, with the mean of the scores of its photos.")
+    ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write all estimates as CSV, one per line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Directory for plots, as SVG and PNG.")] = None,
@@ -88,6 +92,7 @@ def report_command(
         by_attribute=by_attribute,
         by_leaf=by_leaf,
         mean=mean,
+        pool_photos=pool_photos,
         force=force,
         **files,
     )

@@ -27,6 +27,7 @@ def report(
     by_attribute: bool = False,
     by_leaf: bool = False,
     mean: bool = False,
+    pool_photos: bool = False,
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     figures: str | Path | None = None,
@@ -51,6 +52,7 @@ def report(
         by_attribute: add every attribute.
         by_leaf: add every leaf with images in the split.
         mean: combine runs of one recipe with different seeds into one column, mean ± standard deviation.
+        pool_photos: count each product once, with the mean of the scores of its photos.
         csv: file for all estimates, one per line.
         markdown: file for a Markdown table.
         figures: directory for plots, as SVG and PNG.
@@ -83,6 +85,7 @@ def report(
         by_attribute=by_attribute,
         hierarchy=hierarchy,
         mean=mean,
+        pool_photos=pool_photos,
     )
     write_report(comparison, csv=csv, markdown=markdown, figures=figures, force=force)
     return comparison

@@ -63,6 +63,20 @@ def test_means_over_seeds(draw_scores: Any, tmp_path: Path) -> None:
     assert "visual (2 seeds)" in result.stdout and "±" in result.stdout and "standard deviation" in result.stdout
 
 
+def test_the_note_on_several_photos_names_an_option_that_pools_them(draw_scores: Any, tmp_path: Path) -> None:
+    drawn = draw_scores(products=[i // 4 for i in range(200)])
+    photos = int((drawn.split == 1).sum())
+    plain = call(drawn.path)
+    assert plain.exit_code == 0, plain.output
+    (note,) = [line for line in plain.stderr.splitlines() if "observation" in line]
+    (option,) = [word for word in note.split() if word.startswith("--")]
+    pooled = call(drawn.path, option, "--markdown", tmp_path / "report.md")
+    assert pooled.exit_code == 0, pooled.output
+    assert f"{photos // 4} products, {photos} photos pooled" in " ".join(pooled.stderr.split())
+    assert "products" in pooled.stdout and "images" not in pooled.stdout
+    assert f"{photos // 4} products, {photos} photos pooled" in (tmp_path / "report.md").read_text()
+
+
 def test_hierarchy_and_attributes(draw_scores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scored = {"scored": ("root", "leaf"), "score_attributes": True}

@@ -34,7 +34,8 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
 
     Its arguments are the true leaves, the class with the best score of every row by level, and attributes by name, each
     as the codes of the true states and the best states (None for an attribute without scores). `depths` are the numbers
-    of levels at which the rows have a label, by default all.
+    of levels at which the rows have a label, by default all. `products` are the products of the rows, by default one
+    each.
     """
 
     def write(
@@ -47,8 +48,10 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
         seed: int = 0,
         first_row: int = 0,
         depths: Sequence[int] | None = None,
+        products: Sequence[int] | None = None,
     ) -> Path:
         rows = len(truth)
+        first = None if products is None else first_row + np.array([list(products).index(p) for p in products])
         labels = tree.ancestors()[list(truth)].copy()
         if depths is not None:
             labels[np.arange(3) >= np.array(depths)[:, None]] = -1
@@ -76,6 +79,7 @@ def predicted(tree: Taxonomy, tmp_path: Path) -> Callable[..., Path]:
                 rows_B=np.arange(rows) + first_row,
                 split_B=np.ones(rows, dtype=np.uint8),
                 labels_BL=labels,
+                products_B=None if first is None else (first, first),
                 features_BD=np.zeros((rows, 1)),
                 scores=scores,
                 classes=classes if top_k is not None else None,

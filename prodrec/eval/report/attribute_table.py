@@ -62,7 +62,7 @@ def attribute_rows(builder: RowBuilder, attributes: Sequence[Attribute], all_lea
     for attribute in attributes:
         by_state = builder.counts.attributes[attribute.name, "state"]
         for metric in (ACC, MACC):
-            strata = [state_strata(metric, counts.images_C) for counts in by_state.files]
+            strata = [state_strata(metric, counts) for counts in by_state.files]
             row = Row(
                 section=SECTION,
                 group=attribute.name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,25 @@ FilePair = tuple[int, int]
 class ClassCounts:
     """Counts of one score file.
 
-    images_C: test images of every class, int64.
-    correct:  correct images by criterion, int64 [C]; a criterion for which the run has no scores is missing.
+    images_C:  test images of every class, int64.
+    correct:   correct images by criterion, int64 [C]; a criterion for which the run has no scores is missing.
+    squares_C: sum over products of their squared numbers of images of the class, int64; None if every image shows
+               another product, so that it equals images_C. See product_squares.py.
     """
 
     images_C: NDArray[np.int64]
     correct: dict[Criterion, NDArray[np.int64]] = field(default_factory=dict)
+    squares_C: NDArray[np.int64] | None = None
+
+    def independent_share(self, members: Any = ...) -> NDArray[np.float64]:
+        """Return which share of the images of each class counts as independent, float64; NaN without images.
+
+        members: a NumPy index of the classes
+        """
+        images = self.images_C[members]
+        with np.errstate(invalid="ignore"):
+            share: NDArray[np.float64] = images / (images if self.squares_C is None else self.squares_C[members])
+        return share
 
 
 @dataclass
@@ -90,6 +103,25 @@ class PopulationCounts:
 
 
 @dataclass
+class ProductCounts:
+    """The products of one score file.
+
+    products, photos: number of products and of their rows; both are 0 if no product of the file has several photos and
+                      none was looked for
+    mixed:            number of products whose photos have different labels, if they were pooled
+    """
+
+    products: int = 0
+    photos: int = 0
+    mixed: int = 0
+
+    @property
+    def has_several(self) -> bool:
+        """Whether some product has several photos."""
+        return self.photos > self.products
+
+
+@dataclass
 class SplitCounts:
     """All counts over the rows of one split.
 
@@ -98,12 +130,14 @@ class SplitCounts:
                      (attribute, "state"), and the end classes at the key (attribute, "leaf").
     tree_histograms: per file, images with a leaf by value of each tree measure, int64 [V].
     tree_pairs:      the same by the values of the first (rows) and the second file (columns) of a pair, int64 [V, V].
+    products:        per file, its products.
     """
 
     all_rows: PopulationCounts
     attributes: dict[tuple[str, str], PopulationCounts] = field(default_factory=dict)
     tree_histograms: list[dict[str, NDArray[np.int64]]] = field(default_factory=list)
     tree_pairs: dict[FilePair, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+    products: list[ProductCounts] = field(default_factory=list)
 
     def drop_pair(self, pair: FilePair) -> None:
         """Remove a pair of files that do not have the same rows."""

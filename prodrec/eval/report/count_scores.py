@@ -13,8 +13,16 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.scores.reader import Scores
-from prodrec.eval.report.class_counts import ClassifiedRows, Criterion, FilePair, PopulationCounts, SplitCounts
+from prodrec.eval.report.class_counts import (
+    ClassifiedRows,
+    Criterion,
+    FilePair,
+    PopulationCounts,
+    ProductCounts,
+    SplitCounts,
+)
 from prodrec.eval.report.end_classes import EndClasses
+from prodrec.eval.report.product_squares import add_squares
 from prodrec.eval.report.row_results import RowResults, evaluate_rows
 from prodrec.eval.report.tree_measures import value_counts
 
@@ -33,6 +41,7 @@ def count_scores(
     attributes: Sequence[str] = (),
     tree_measures: bool = False,
     pairs: Sequence[FilePair] = (),
+    pool_photos: bool = False,
     rows_per_chunk: int | None = None,
 ) -> SplitCounts:
     """Count the rows of `split` in all `files`, which must have the same classes.
@@ -41,12 +50,14 @@ def count_scores(
     tree_measures: whether tree measures are counted.
     pairs:         pairs of files to compare row by row. The result contains the pairs whose files both have the same
                    rows as files[0].
+    pool_photos:   whether the photos of a product count as one row, with the mean of their scores.
     Raise the errors of `Scores.chunks`.
     """
     leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]
     end_classes = len(EndClasses(files[0].taxonomy))
     levels = list(dict.fromkeys([level for level, _ in criteria] + ([leaf_level] if attributes else [])))
     counts = SplitCounts(PopulationCounts.zeros(len(files), end_classes, pairs))
+    counts.products = [ProductCounts() for _ in files]
     for name in attributes:
         states = max(len(a.states) for file in files for a in file.attributes if a.name == name)
         counts.attributes[name, "state"] = PopulationCounts.zeros(len(files), states, pairs)
@@ -56,9 +67,15 @@ def count_scores(
         counts.tree_pairs = {pair: {} for pair in pairs}
     streams = [
         evaluate_rows(
-            file, split, levels, attributes=attributes, tree_measures=tree_measures, rows_per_chunk=rows_per_chunk
+            file,
+            split,
+            levels,
+            attributes=attributes,
+            tree_measures=tree_measures,
+            pooled=counts.products[i] if pool_photos else None,
+            rows_per_chunk=rows_per_chunk,
         )
-        for file in files
+        for i, file in enumerate(files)
     ]
     same_rows = set(range(len(files)))  # files whose rows equal those of files[0] up to here
     for chunks in _with_progress(_aligned_chunks(streams), sum(file.count(split) for file in files)):
@@ -75,6 +92,9 @@ def count_scores(
                 counts.attributes[name, class_type].add([rows[class_type] for rows in labelled])
         if tree_measures:
             _add_tree_measures(counts, chunks, files[0].levels, leaves)
+    if not pool_photos:
+        for i, file in enumerate(files):
+            add_squares(counts, i, file, split, attributes)
     return counts
 
 

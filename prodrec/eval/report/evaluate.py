@@ -11,6 +11,7 @@ from typing import Any
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.scores.reader import Scores, open_scores
 from prodrec.eval.report.attribute_table import attribute_rows, known_attributes
+from prodrec.eval.report.class_counts import ProductCounts
 from prodrec.eval.report.count_scores import ATTRIBUTE_TOP, count_scores
 from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.hierarchy_table import hierarchy_rows
@@ -25,6 +26,7 @@ from prodrec.eval.report.report_notes import (
     level_notes,
     missing_attribute_notes,
     missing_level_notes,
+    product_notes,
 )
 from prodrec.eval.report.row_builder import RowBuilder
 from prodrec.eval.report.run_groups import group_runs, paired_files
@@ -46,6 +48,7 @@ def evaluate_scores(
     by_attribute: bool = False,
     hierarchy: bool = False,
     mean: bool = False,
+    pool_photos: bool = False,
 ) -> Report:
     """Evaluate the score files `paths` on `split` in one pass over their rows.
 
@@ -58,6 +61,7 @@ def evaluate_scores(
     by_leaf:      add a row of every leaf with test images.
     by_attribute: add the rows of attribute_table.py.
     hierarchy:    add the rows of hierarchy_table.py.
+    pool_photos:  count each product once, with the mean of the scores of its photos.
     mean:         show runs that differ in their seed alone as one column: mean ± sample standard deviation.
 
     Rows of levels are always added if a run lacks scores of the leaves, rows of attributes if it scored no level.
@@ -96,9 +100,12 @@ def evaluate_scores(
         if by_attribute and (leaf, ATTRIBUTE_TOP) not in criteria:
             criteria.append((leaf, ATTRIBUTE_TOP))
         names = [attribute.name for attribute in attributes]
-        counts = count_scores(files, split, criteria, attributes=names, tree_measures=hierarchy, pairs=pairs)
+        counts = count_scores(
+            files, split, criteria, attributes=names, tree_measures=hierarchy, pairs=pairs, pool_photos=pool_photos
+        )
         builder = RowBuilder(files, run_groups, counts)
         leaf_rows = LeafRows(builder, taxonomy, tuple(leaf_tops) if by_leaf else ())
+        notes += product_notes(files, counts, split, pool_photos=pool_photos)
         notes += missing_level_notes(files) + comparison_notes(files, run_groups, counts, pairs, split)
         notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy)
         notes += level_notes(files) if by_level else []
@@ -113,13 +120,14 @@ def evaluate_scores(
             rows=tuple(rows),
             leaf_rows=leaf_rows,
             runs=tuple(
-                _run_json(file, EndClasses(taxonomy).images_by_level(file_counts.images_C))
-                for file, file_counts in zip(files, counts.all_rows.files, strict=True)
+                _run_json(file, EndClasses(taxonomy).images_by_level(file_counts.images_C), products)
+                for file, file_counts, products in zip(files, counts.all_rows.files, counts.products, strict=True)
             ),
             notes=tuple(notes),
             builder=builder,
             taxonomy=taxonomy,
             train_images_C=train_images_C,
+            pool_photos=pool_photos,
         )
 
 
@@ -167,11 +175,12 @@ def _stored_scores(file: Scores) -> int | None:
     return None if complete else file.top_k
 
 
-def _run_json(file: Scores, ends: dict[str, int]) -> dict[str, Any]:
+def _run_json(file: Scores, ends: dict[str, int], products: ProductCounts) -> dict[str, Any]:
     """Return a score file as plain values.
 
-    ends: number of rows whose category paths end at each level. If some end above the leaves, the result contains the
-          number of rows with a label at each level.
+    ends:     number of rows whose category paths end at each level. If some end above the leaves, the result contains
+              the number of rows with a label at each level.
+    products: if some have several photos, the result contains the number of products and of photos.
     """
     levels, counts = list(ends), list(ends.values())
     labelled = {level: sum(counts[i:]) for i, level in enumerate(levels)}
@@ -184,6 +193,7 @@ def _run_json(file: Scores, ends: dict[str, int]) -> dict[str, Any]:
         **origin,
         "rows": sum(counts),
         **early,
+        **({"products": products.products, "photos": products.photos} if products.has_several else {}),
         "top_k": file.top_k,
         "scored_levels": list(file.scored_levels),
         "scored_attributes": list(file.scored_attributes),

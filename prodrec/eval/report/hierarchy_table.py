@@ -65,17 +65,30 @@ class TreeMean:
         """Number of leaves with test images, by file."""
         return [int(np.count_nonzero(counts.images_C[: self.leaves])) for counts in self.counts.all_rows.files]
 
+    @cached_property
+    def independent_shares(self) -> list[float]:
+        """The share of the images with a leaf that counts as independent, by file; see product_squares.py."""
+        shares = []
+        for counts in self.counts.all_rows.files:
+            images_C = counts.images_C[: self.leaves]
+            squares_C = images_C if counts.squares_C is None else counts.squares_C[: self.leaves]
+            shares.append(float(images_C.sum() / max(1, squares_C.sum())))
+        return shares
+
     def estimate(self, file: int) -> Estimate | None:
         histogram_V = self.counts.tree_histograms[file].get(self.measure)
         if histogram_V is None or not histogram_V[self.included_V].any():
             return None
         images_V = histogram_V[self.included_V]
-        value, interval = mean_and_interval(images_V, self.values_V[self.included_V])
+        share = self.independent_shares[file]
+        value, interval = mean_and_interval(images_V * share, self.values_V[self.included_V])
         return Estimate(value, interval, self.classes[file], int(images_V.sum()))
 
     def paired_gain_interval(self, first: int, second: int) -> Interval | None:
         images_VV = self.counts.tree_pairs.get((first, second), {}).get(self.measure)
-        return None if images_VV is None else paired_mean_gain_interval(images_VV, self.values_V, self.included_V)
+        if images_VV is None:
+            return None
+        return paired_mean_gain_interval(images_VV * self.independent_shares[first], self.values_V, self.included_V)
 
 
 def hierarchy_rows(builder: RowBuilder, taxonomy: Taxonomy) -> list[Row]:

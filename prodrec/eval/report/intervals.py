@@ -2,7 +2,8 @@
 
 An accuracy is Σ_s w_s p_s over strata s. ACC has one stratum with all images. MACC has one stratum per class with
 w_s = 1/classes. The macro average over roots has one stratum per class with w_s = 1/(roots · classes of the root).
-The classes are fixed; their test images are a random sample.
+The classes are fixed; their test images are a random sample. If products have several photos, the counts are multiplied
+by the share of photos that counts as independent (see product_squares.py), and need not be whole numbers.
 
 Shapes: S strata; G groups that are computed together; V values of a quantity.
 Symbols: n_s images of stratum s, k_s of them correct.
@@ -26,7 +27,7 @@ Without them, a class with one image would have variance 0. The value was chosen
 (tests/eval/report/test_intervals.py); no theory supports it.
 """
 
-Counts = NDArray[np.integer]
+Counts = NDArray[np.integer] | NDArray[np.floating]
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 Intervals = tuple[Floats, Floats]

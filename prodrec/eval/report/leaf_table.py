@@ -140,8 +140,9 @@ class LeafRows(Sequence[Row]):
             nan_N = np.full(len(self.leaves), np.nan)
             return LeafEstimates(nan_N, nan_N, nan_N, None)
         correct_N1, images_N1 = counts.correct[criterion][self.leaves, None], counts.images_C[self.leaves, None]
+        share_N1 = counts.independent_share(self.leaves)[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            low_N, high_N = accuracy_intervals(correct_N1, images_N1, weights_11)
+            low_N, high_N = accuracy_intervals(correct_N1 * share_N1, images_N1 * share_N1, weights_11)
             return LeafEstimates((correct_N1 / images_N1)[:, 0], low_N, high_N, None)
 
     def _gains(
@@ -160,12 +161,13 @@ class LeafRows(Sequence[Row]):
         pairs = [population.pairs[pair] for pair in file_pairs if pair in population.pairs]
         with np.errstate(invalid="ignore", divide="ignore"):
             if file_pairs and len(pairs) == len(file_pairs) and all(criterion in pair.better for pair in pairs):
-                images_N1 = self._files[file_pairs[0][0]].images_C[self.leaves, None]
+                counts = self._files[file_pairs[0][0]]
+                share_N1 = counts.independent_share(self.leaves)[:, None]
                 ends = [
                     paired_gain_intervals(
-                        pair.better[criterion][self.leaves, None],
-                        pair.worse[criterion][self.leaves, None],
-                        images_N1,
+                        pair.better[criterion][self.leaves, None] * share_N1,
+                        pair.worse[criterion][self.leaves, None] * share_N1,
+                        counts.images_C[self.leaves, None] * share_N1,
                         weights_11,
                     )
                     for pair in pairs

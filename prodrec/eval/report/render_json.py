@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 def report_json(report: Report) -> dict[str, Any]:
     """Return the report with values in the unit of their row, percent or edges, and gains in points of this unit.
 
-    A cell without an estimate is null. Rows of leaves are limited as in `Report.limited_rows`.
+    A cell without an estimate is null. If photos were pooled, `images` are products. Rows of leaves are limited as in
+    `Report.limited_rows`.
     """
     groups = report.run_groups
     return {
         "split": report.split,
         "unit": "percent",
         "confidence": 0.95,
+        **({"pool_photos": True} if report.pool_photos else {}),
         "columns": [{"name": group.name, "runs": [report.runs[i] for i in group.files]} for group in groups],
         "rows": [
             {

@@ -24,7 +24,7 @@ def write_markdown(report: Report, file: TextIO) -> None:
     The interval and the gain are those of the smaller k.
     """
     tops = sorted({row.top for row in report.rows if row.section == "overall"})[:2]
-    header = ["", "classes", "images"]
+    header = ["", "classes", "products" if report.pool_photos else "images"]
     for i, group in enumerate(report.run_groups):
         header += [_escape(group.name), *(["gain"] if i else [])]
     top = f"top-{tops[0]}"

@@ -35,6 +35,7 @@ class Report:
     builder:        builds further rows from the same counts.
     taxonomy:       the classes of all runs.
     train_images_C: training images of every leaf, int64.
+    pool_photos:    whether an image of the report is a product, with the mean of the scores of its photos.
     """
 
     split: str
@@ -46,6 +47,7 @@ class Report:
     builder: RowBuilder
     taxonomy: Taxonomy
     train_images_C: NDArray[np.int64]
+    pool_photos: bool = False
 
     def limited_rows(self) -> Iterator[Row]:
         """Yield the rows, then the rows of the MOST_LEAVES leaves with the most test images, in class order."""

@@ -47,6 +47,34 @@ def comparison_notes(
     return notes
 
 
+def product_notes(files: Sequence[Scores], counts: SplitCounts, split: str, *, pool_photos: bool) -> list[str]:
+    """Return notes on products with several photos: what was pooled, or how intervals count them."""
+    notes: dict[str, list[str]] = {}
+    for file, products in zip(files, counts.products, strict=True):
+        numbers = f"{products.products:,} products, {products.photos:,} photos"
+        texts = []
+        if not pool_photos and products.has_several:
+            texts.append(
+                f"{numbers}: intervals count the photos of a product as one observation; --pool-photos counts products."
+            )
+        elif pool_photos and products.has_several:
+            texts.append(f"{numbers} pooled: a product counts as one image, with the mean of the scores of its photos.")
+            if file.is_top_k:
+                texts.append("A class that the top-k list of a photo lacks has the smallest score of this list.")
+            if products.mixed:
+                texts.append(
+                    f"{products.mixed:,} products have photos with different labels; the label of most photos counts."
+                )
+        elif pool_photos:
+            texts.append(f"No product has several {split} photos: nothing was pooled.")
+        for text in texts:
+            notes.setdefault(text, []).append(file.origin.run)
+    return [
+        text if len(names) == len(files) else f"{', '.join(dict.fromkeys(names))}: {text}"
+        for text, names in notes.items()
+    ]
+
+
 def early_end_notes(counts: SplitCounts, taxonomy: Taxonomy, split: str, *, hierarchy: bool = False) -> list[str]:
     """Return notes on the images whose category paths end above the leaves, by those of the first file.
 

@@ -80,7 +80,7 @@ class RowBuilder:
         total_classes = count_classes(group, group.members, self.ancestors_CL)
         rows = []
         for metric in group.metrics:
-            strata = [leaf_strata(group, metric, counts.images_C, self.ancestors_CL) for counts in population.files]
+            strata = [leaf_strata(group, metric, counts, self.ancestors_CL) for counts in population.files]
             for top in tops:
                 row = Row(group.section, group.name, group.level, metric, top, total_classes, tested=tested_in(strata))
                 rows.append(self.fill(row, Accuracy(population, (group.level, top), strata)))

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
+from prodrec.eval.report.class_counts import ProductCounts
 from prodrec.eval.report.end_classes import EndClasses
+from prodrec.eval.report.pooled_chunks import pooled_chunks
 from prodrec.eval.report.positions import (
     LevelSegments,
     segment_level,
@@ -82,6 +84,7 @@ def evaluate_rows(
     *,
     attributes: Sequence[str] = (),
     tree_measures: bool = False,
+    pooled: ProductCounts | None = None,
     rows_per_chunk: int | None = None,
 ) -> Iterator[RowResults]:
     """Yield the results of the rows of `split`, chunk by chunk.
@@ -90,6 +93,8 @@ def evaluate_rows(
                 is log Σ exp over the classes below it; in a top-k file only over the stored ones, and a class without
                 any comes last.
     attributes: names of the attributes to evaluate.
+    pooled:     if given, a row is a product with the mean scores of its photos (see pooled_chunks.py); the products are
+                counted here.
     Raise the errors of `Scores.chunks`.
     """
     sources = {level: source for level in levels if (source := source_level(scores, level)) is not None}
@@ -100,13 +105,16 @@ def evaluate_rows(
     segments = {level: segment_level(ancestor_C) for level, ancestor_C in ancestors.items() if scores.top_k is None}
     scored_attributes = [name for name in scores.scored_attributes if name in attributes]
     end_classes = EndClasses(scores.taxonomy)
-    for chunk in scores.chunks(
-        split,
-        levels=levels_read,
-        rows=rows_per_chunk,
-        attributes=bool(attributes),
-        attribute_scores=bool(scored_attributes),
-    ):
+    columns: dict[str, Any] = {
+        "levels": levels_read,
+        "rows": rows_per_chunk,
+        "attributes": bool(attributes),
+        "attribute_scores": bool(scored_attributes),
+    }
+    chunks = (
+        scores.chunks(split, **columns) if pooled is None else pooled_chunks(scores, split, counts=pooled, **columns)
+    )
+    for chunk in chunks:
         positions: dict[str, NDArray[np.int64]] = {}
         for level, source in sources.items():
             label_R = chunk.labels_RL[:, scores.levels.index(level)].astype(np.int64)

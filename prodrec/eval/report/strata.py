@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from prodrec.eval.report.intervals import Interval, accuracy_interval, paired_gain_interval
 
 if TYPE_CHECKING:
+    from prodrec.eval.report.class_counts import ClassCounts
     from prodrec.eval.report.leaf_groups import LeafGroup
 
 ACC, MACC, MACRO = "ACC", "MACC", "macro"
@@ -33,20 +34,27 @@ class Strata:
     members:   the end classes (or states) with test images, int64.
     stratum:   the stratum of each member, int64.
     weights_S: weights of the strata, with sum 1.
-    images_C:  test images of all end classes (or states).
+    counts:    counts of all end classes (or states).
     classes:   number of classes of the evaluated level to which the members belong.
     """
 
     members: NDArray[np.int64]
     stratum: NDArray[np.int64]
     weights_S: NDArray[np.float64]
-    images_C: NDArray[np.int64]
+    counts: ClassCounts
     classes: int
 
     @cached_property
     def images_S(self) -> NDArray[np.int64]:
         """Test images of every stratum."""
-        return self.sum(self.images_C)
+        return self.sum(self.counts.images_C)
+
+    @cached_property
+    def independent_S(self) -> NDArray[np.float64]:
+        """The share of the images of every stratum that counts as independent; see product_squares.py."""
+        if self.counts.squares_C is None:
+            return np.ones(len(self.weights_S))
+        return self.images_S / self.sum(self.counts.squares_C)
 
     @property
     def images(self) -> int:
@@ -63,21 +71,22 @@ class Strata:
         """Return the accuracy and its interval."""
         correct_S = self.sum(correct_C)
         value = float((self.weights_S * correct_S / self.images_S).sum())
-        return value, accuracy_interval(correct_S, self.images_S, self.weights_S)
+        share_S = self.independent_S
+        return value, accuracy_interval(correct_S * share_S, self.images_S * share_S, self.weights_S)
 
     def paired_gain_interval(self, better_C: NDArray[np.int64], worse_C: NDArray[np.int64]) -> Interval:
         """Return the interval of the gain between two runs that were evaluated on the same images."""
-        return paired_gain_interval(self.sum(better_C), self.sum(worse_C), self.images_S, self.weights_S)
+        share_S = self.independent_S
+        better_S, worse_S = self.sum(better_C) * share_S, self.sum(worse_C) * share_S
+        return paired_gain_interval(better_S, worse_S, self.images_S * share_S, self.weights_S)
 
 
-def leaf_strata(
-    group: LeafGroup, metric: str, images_C: NDArray[np.int64], ancestors_CL: NDArray[np.int32]
-) -> Strata | None:
+def leaf_strata(group: LeafGroup, metric: str, counts: ClassCounts, ancestors_CL: NDArray[np.int32]) -> Strata | None:
     """Return the strata of `group` for `metric`; None if the group has no test image.
 
-    images_C: test images of every end class; ancestors_CL: the class of every end class at every level.
+    counts: counts of every end class; ancestors_CL: the class of every end class at every level.
     """
-    members = group.members[images_C[group.members] > 0]
+    members = group.members[counts.images_C[group.members] > 0]
     if not len(members):
         return None
     if metric == ACC:
@@ -92,17 +101,17 @@ def leaf_strata(
             ancestors_CL[members, 0], return_inverse=True, return_counts=True
         )
         stratum, weights_S = np.arange(len(members)), 1 / (len(roots) * leaves_per_root[root_index])
-    return Strata(members, stratum, weights_S, images_C, count_classes(group, members, ancestors_CL))
+    return Strata(members, stratum, weights_S, counts, count_classes(group, members, ancestors_CL))
 
 
-def state_strata(metric: str, images_M: NDArray[np.int64]) -> Strata | None:
-    """Return the strata of an attribute's states for ACC or MACC, given their test images; None if there are none."""
-    states = np.flatnonzero(images_M)
+def state_strata(metric: str, counts: ClassCounts) -> Strata | None:
+    """Return the strata of an attribute's states for ACC or MACC, given their counts; None without test images."""
+    states = np.flatnonzero(counts.images_C)
     if not len(states):
         return None
     stratum = np.zeros(len(states), dtype=np.int64) if metric == ACC else np.arange(len(states))
     weights_S = np.full(stratum[-1] + 1, 1 / (stratum[-1] + 1))
-    return Strata(states, stratum, weights_S, images_M, len(states))
+    return Strata(states, stratum, weights_S, counts, len(states))
 
 
 def count_classes(group: LeafGroup, members: NDArray[np.int64], ancestors_CL: NDArray[np.int32]) -> int:
