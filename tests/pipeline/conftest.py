@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import Result
 
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
@@ -78,3 +81,61 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr("prodrec.core.data.prepare.write.plot_long_tail", lambda *_, **__: None)
     (tmp_path / "photos").mkdir()
     return Shop(tmp_path)
+
+
+@dataclass
+class Export:
+    """What a shop exports: photos in photos/ and a file. `train` goes from there to a trained model."""
+
+    shop: Shop
+    prodrec: Callable[[str], Result]
+
+    def photos(self, *names: str) -> None:
+        for name in names:
+            self.shop.photo(name)
+
+    def csv(self, header: str, rows: Sequence[Mapping[str, str]], name: str = "products.csv") -> str:
+        """Write a table with all columns of `header`, of which `rows` contain some; return its name."""
+        columns = next(csv.reader([header]))
+        with (self.shop.directory / name).open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, restval="", delimiter="\t" if name.endswith("tsv") else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+        return name
+
+    def json_lines(self, records: Sequence[Mapping[str, Any]], name: str = "products.jsonl") -> str:
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        (self.shop.directory / name).write_text(text, "utf-8")
+        return name
+
+    def train(self, files: str, images: str = "photos") -> Dataset:
+        """Prepare a dataset with no option but --images, train a model for one epoch, and return the dataset."""
+        for line in (f"prodrec prepare {files} --images {images}", "prodrec train visual"):
+            result = self.prodrec(line)
+            assert result.exit_code == 0, f"{line}: {result.output}{result.exception!r}"
+        dataset = open_dataset(self.shop.directory / "dataset")
+        splits = {(int(product), int(split)) for product, split in zip(dataset.product_N, dataset.split_N, strict=True)}
+        assert len(splits) == dataset.product_count, "a product is in two splits"
+        assert list(self.shop.directory.glob("runs/*/model.safetensors"))
+        return dataset
+
+    def paths(self, dataset: Dataset) -> set[tuple[str, ...]]:
+        """Return the category paths of the rows; a path that ends early is shorter."""
+        return {
+            tuple(names[code] for names, code in zip(dataset.taxonomy.names, row, strict=True) if code >= 0)
+            for row in dataset.labels_NL.tolist()
+        }
+
+    def rejected(self) -> list[tuple[str, str]]:
+        """Return the row number and the reason of every rejected row."""
+        with (self.shop.directory / "dataset" / "rejected.csv").open(encoding="utf-8", newline="") as stream:
+            return [(row["row"], row["reason"]) for row in csv.DictReader(stream)]
+
+
+@pytest.fixture
+def export(
+    shop: Shop, prodrec: Callable[[str], Result], small_families: Callable[[Path], AbstractContextManager[None]]
+) -> Iterator[Export]:
+    """An empty export, in a working directory where models train in a second."""
+    with small_families(shop.directory):
+        yield Export(shop, prodrec)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
-from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.catalogue_files import CHUNK_ROWS, CatalogueFiles
 from prodrec.core.data.tables.category_columns import find_categories
 from prodrec.core.data.tables.category_levels import add_levels
@@ -33,9 +32,11 @@ from prodrec.core.data.tables.columns import (
 )
 from prodrec.core.data.tables.malformed_rows import refuse_if_mostly_malformed
 from prodrec.core.data.tables.open_table import TableDescription, describe_table, open_table
+from prodrec.core.data.tables.product_columns import find_products
 from prodrec.core.data.tables.product_ids import complete_products
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.roles import select_roles
+from prodrec.core.data.tables.split_names import splits_of_tables
 
 if TYPE_CHECKING:
     import polars as pl
@@ -126,20 +127,22 @@ def read_catalogue(
     opened = _open_tables(tables, requested, encoding=encoding, needs_image=needs_image, max_rows=max_rows)
     columns = opened[0][1]
     files = CatalogueFiles(scratch)
+    table_splits = None if columns.split else splits_of_tables(tables)
     parts = []
     for number, (table, own_columns) in enumerate(opened):
         size = table.path.stat().st_size
         if size > LARGE_TABLE_BYTES and max_rows is None:
             console.info(f"reading {table.path}, {size / 1e9:.1f} GB")
+        split = table_splits[number] if table_splits else None
         parts += [
-            files.store(select_roles(chunk, own_columns, number, ("", *missing_values)))
+            files.store(select_roles(chunk, own_columns, number, ("", *missing_values), split=split))
             for chunk in _limited(table.chunks(own_columns.to_read()), max_rows)
         ]
-    if not parts:
-        raise BadTable(f"{', '.join(map(str, tables))}: zero rows of products; expected one row for each product.")
     frame = files.join(parts)
     row_count, table_rows = refuse_if_mostly_malformed(frame, tables)
     notes = [note for table, _ in opened for note in table.notes]
+    if table_splits:
+        notes.append("the tables are splits by their names: " + ", ".join(sorted(set(table_splits))))
     frame, has_products = complete_products(frame, columns, requested, files, notes)
     frame, levels = add_levels(frame, columns, requested.levels, missing_values, files, notes)
     return Catalogue(
@@ -150,7 +153,7 @@ def read_catalogue(
         levels=levels,
         attributes=columns.attributes,
         has_products=has_products,
-        has_split=columns.split is not None,
+        has_split=columns.split is not None or table_splits is not None,
         column_summary=columns.describe(),
         notes=tuple(notes),
         photo_tables=tuple(
@@ -176,8 +179,9 @@ def _open_tables(
         else:
             photo_columns = table.photo_columns if isinstance(table, ColumnarTable) else ()
             categories = find_categories(table, header, requested)
+            products = find_products(table, header, requested)
             columns = resolve_columns(
-                header, requested, categories, photo_columns=photo_columns, needs_image=needs_image
+                header, requested, categories, products, photo_columns=photo_columns, needs_image=needs_image
             )
         opened.append((table, columns))
     return opened

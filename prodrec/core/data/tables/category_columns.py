@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.category_text import detect_path_format
-from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames, Header, normalise
+from prodrec.core.data.tables.column_names import MAGENTO_1_CATEGORY, is_woocommerce, normalise
+from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames, Header
 from prodrec.core.data.tables.records import Table
+from prodrec.core.data.tables.table_sample import read_sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,14 +30,25 @@ SINGLE_NAMES = (
     *("leaf", "root", "middle", "mastercategory", "articletype", "subcategory"),
     *("productcategory", "googleproductcategory", "categorypath", "categorytree", "productcategorytree"),
     *("breadcrumbs", "breadcrumb", "categories", "producttype", "category", "leafcategory", "label", "labels", "class"),
-    *("type", "customproducttype", "maincategory", "categoryname", "topcategory"),
+    *(
+        "type",
+        "customproducttype",
+        "feedproducttype",
+        "itemtype",
+        "collection",
+        "categoriesxyz",
+        "maincategory",
+        "categoryname",
+        "topcategory",
+    ),
 )
 """Columns that contain a class or a whole path. The first one in the table with paths is used, or else the first."""
 
 SLASH_PATHS = ("categorypath", "categorytree", "productcategorytree", "breadcrumbs", "breadcrumb", "categories")
 """Columns whose paths may be cut at `/` or `|`, as Magento writes them."""
 
-SAMPLE_ROWS = 2_000
+WOOCOMMERCE_JOINER = ","
+"""WooCommerce writes a backslash before the commas of names, so all others stand between two paths."""
 
 _MIN_FILLED = 0.5
 """A column is considered if it has values in at least this share of the rows of the fullest one."""
@@ -48,11 +61,15 @@ def find_categories(table: Table, header: Header, requested: ColumnNames) -> Cat
 
     Raise BadTable if a requested column is missing, or if no column is found.
     """
+    woocommerce_path = header.by_normalised["categories"] if is_woocommerce(header.by_normalised) else None
     if requested.path:
         path = header.exact(requested.path, "--path-column")
-        return CategoryColumns((), path, requested.separator)
+        joiner = WOOCOMMERCE_JOINER if path == woocommerce_path else None
+        return CategoryColumns((), path, requested.separator, joiner)
     if requested.levels:
         return CategoryColumns(tuple(header.exact(name, "--levels") for name in requested.levels))
+    if woocommerce_path:
+        return CategoryColumns((), woocommerce_path, ">", WOOCOMMERCE_JOINER)
     levels = _by_name(header)
     if len(levels) > 1:
         return CategoryColumns(levels)
@@ -62,7 +79,7 @@ def find_categories(table: Table, header: Header, requested: ColumnNames) -> Cat
             f"{header.table} has no category column; name them with --levels, or one of whole paths with "
             f"--path-column: the columns are {header}."
         )
-    return _choose(candidates, _sample(table, candidates))
+    return _choose(candidates, read_sample(table, candidates))
 
 
 def _by_name(header: Header) -> tuple[str, ...]:
@@ -80,16 +97,6 @@ def _by_name(header: Header) -> tuple[str, ...]:
     return next((levels for levels in sets if len(levels) > 1), ())
 
 
-def _sample(table: Table, columns: Sequence[str]) -> pl.DataFrame:
-    """Return `columns` of the first rows."""
-    import polars as pl
-
-    first = next(iter(table.chunks(columns)), None)
-    if first is None:
-        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-    return first.head(SAMPLE_ROWS).select(columns).collect()
-
-
 def _choose(candidates: Sequence[str], sample: pl.DataFrame) -> CategoryColumns:
     """Return the first column of paths, or else the first column; those with few values are not considered."""
     texts = {name: [text.strip() for text in sample[name].drop_nulls() if text.strip()] for name in candidates}
@@ -98,7 +105,8 @@ def _choose(candidates: Sequence[str], sample: pl.DataFrame) -> CategoryColumns:
     numbers = [name for name in considered if texts[name] and all(text.isdecimal() for text in set(texts[name]))]
     considered = [name for name in considered if name not in numbers] or considered
     for name in considered:
-        path_format = detect_path_format(set(texts[name]), slashes=normalise(name) in SLASH_PATHS)
+        slashes = name == MAGENTO_1_CATEGORY or normalise(name) in SLASH_PATHS
+        path_format = detect_path_format(set(texts[name]), slashes=slashes)
         if path_format is not None:
             return CategoryColumns((), name, path_format.separator)
     return CategoryColumns((considered[0],))

@@ -37,7 +37,8 @@ def add_levels(
     """
     if columns.path:
         counts = count_texts(frame, "path")
-        path_format = detect_path_format(counts, columns.separator, slashes=True) or PathFormat(">")
+        path_format = detect_path_format(counts, columns.separator, slashes=True, joiner=columns.joiner)
+        path_format = path_format or PathFormat(">", joiner=columns.joiner)
         return add_path_levels(frame, counts, path_format, names, missing_values, files, notes)
     texts = [count_texts(frame, f"level_{i}") for i in range(len(columns.levels))]
     cleaned = [{text: name for text in counts if (name := _clean(text, missing_values)) != text} for counts in texts]

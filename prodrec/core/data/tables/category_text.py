@@ -52,11 +52,13 @@ class PathFormat:
     """How the cells of a column contain category paths.
 
     separator: the text between two levels
-    roots:     the first levels of the cells that contain one path; with them, several paths in a cell are recognised
+    roots:     the first levels of the cells; with them, several paths in a cell are recognised
+    joiner:    the text that always stands between two paths, or None
     """
 
     separator: str
     roots: frozenset[str] = frozenset()
+    joiner: str | None = None
 
     def parse(self, text: str) -> list[tuple[str, ...]]:
         """Return the paths of a cell; a path has no empty levels.
@@ -83,16 +85,13 @@ class PathFormat:
     def _split_paths(self, text: str) -> list[str]:
         """Return the paths of a cell as text.
 
-        Names may contain a comma, `Food, Beverages & Tobacco > Tea`. So a cell is only cut if all its parts begin
-        with a known root, or all of them are paths of several levels.
+        Names may contain a comma: `Food, Beverages & Tobacco > Tea`, `Toys > Dolls, Playsets & Figures > Dolls`. So a
+        cell is only cut if each of its parts begins with the root of some cell.
         """
         for joiner in JOINERS:
             if joiner in text and joiner != self.separator:
                 parts = [part.strip() for part in _split_unescaped(text, joiner) if part.strip()]
-                if len(parts) > 1 and (
-                    all(self._root(part) in self.roots for part in parts)
-                    or all(self._contains_separator(part) for part in parts)
-                ):
+                if joiner == self.joiner or (len(parts) > 1 and all(self._root(part) in self.roots for part in parts)):
                     return parts
         return [text]
 
@@ -108,12 +107,13 @@ class PathFormat:
 
 
 def detect_path_format(
-    texts: Iterable[str], separator: str | None = None, *, slashes: bool = False
+    texts: Iterable[str], separator: str | None = None, *, slashes: bool = False, joiner: str | None = None
 ) -> PathFormat | None:
     """Return how the distinct cells of a column contain paths, or None if they contain none.
 
     separator: the separator that the user named
     slashes:   whether `|` and `/` count as separators
+    joiner:    the text that always stands between two paths, or None
     """
     cells = [html.unescape(text.strip()) for text in texts if text]
     if separator is None:
@@ -122,8 +122,7 @@ def detect_path_format(
         return None
     separator = separator.strip() or separator
     simple = PathFormat(separator)
-    single = (cell for cell in cells if not any(joiner in cell for joiner in JOINERS) and not cell.startswith("["))
-    return PathFormat(separator, frozenset(simple._root(cell) for cell in single))
+    return PathFormat(separator, frozenset(simple._root(cell) for cell in cells if not cell.startswith("[")), joiner)
 
 
 def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:

@@ -15,6 +15,8 @@ PHOTO_KEYS = ("hi_res", "large", "url", "src", "link", "path", "image", "file_na
 """The keys under which an object in a list of photos names its photo, the best resolution first."""
 
 _LIST_SEPARATOR = re.compile(r"\s*[,;|\n]\s*")
+_ADDRESS_SEPARATOR = re.compile(r"[\s,;|]+(?=(?:https?:)?//)", re.IGNORECASE)
+"""Before the next web address; addresses may contain commas, as those of Cloudinary do."""
 
 
 def parse_list(text: str) -> list[Any] | None:
@@ -35,7 +37,7 @@ def parse_list(text: str) -> list[Any] | None:
 def split_photos(text: str) -> list[str]:
     """Return the names of the photos in a cell: a list, or names between `,` `;` `|` or line ends.
 
-    A cell is cut only if every part is a web address, or every part ends as photo files do: names may contain commas.
+    Names may contain such signs. So a cell is cut only before web addresses, or if every part ends as photo files do.
     """
     values = parse_list(text) if text.startswith("[") else None
     if values is not None:
@@ -45,12 +47,15 @@ def split_photos(text: str) -> list[str]:
             return list(_photo_names(json.loads(text)))
         except ValueError:
             return [text]
+    if WEB_ADDRESS.match(text):
+        addresses = [address.strip(" ,;|\n") for address in _ADDRESS_SEPARATOR.split(text)]
+        if len(addresses) > 1 or text[-1] in ",;|":
+            return addresses
     if _LIST_SEPARATOR.search(text) is None:
         return [text]
     parts = [part for part in _LIST_SEPARATOR.split(text.strip()) if part]
-    for pattern in (WEB_ADDRESS.match, PHOTO_ENDING.search):
-        if all(pattern(part) for part in parts):
-            return parts or [text]
+    if parts and all(PHOTO_ENDING.search(part) for part in parts):
+        return parts
     return [text]
 
 

@@ -1,11 +1,10 @@
 """The columns of a table by their role: id, image, title, split, attributes; detected by name or named by an option.
 
-Names are compared without case, spaces, underscores and other punctuation. `category_columns` finds the categories.
+`column_names` has the usual names, `category_columns` finds the categories, and `product_columns` the products.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +12,14 @@ from typing import NamedTuple
 
 from prodrec.core.base.errors import BadOption, BadTable, did_you_mean
 from prodrec.core.base.options import option
-
-ID_NAMES = (
-    *("id", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid"),
-    *("handle", "parentasin", "uniqid", "pid", "productcode"),
+from prodrec.core.data.tables.column_names import (
+    FURTHER_IMAGE_NAMES,
+    ID_NAMES,
+    IMAGE_NAMES,
+    NUMBERED_IMAGE,
+    TITLE_NAMES,
+    normalise,
 )
-IMAGE_NAMES = (
-    *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
-    *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurl", "photourl"),
-    *("imagesrc", "imagelink", "baseimage", "imurl", "imageurlhighres", "imageurls", "mainimage", "primaryimage"),
-)
-FURTHER_IMAGE_NAMES = (
-    *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "furtherimages"),
-    *("galleryimages", "mediagallery", "mediaimage"),
-)
-TITLE_NAMES = ("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname")
-GROUP_NAMES = ("itemgroupid", "parentasin", "parentsku", "parent", "parentid")
-"""Columns that name the product of which a row is a variant. Shops number variants as products of their own."""
 
 NO_GROUPS = "none"
 """The value of --group-by that makes every row a product of its own."""
@@ -96,11 +86,19 @@ class ColumnNames:
 
 
 class CategoryColumns(NamedTuple):
-    """The columns of the levels, or the column of whole paths and the text between its levels (None: detected)."""
+    """The columns of the levels, or the column of whole paths; see `TableColumns`."""
 
     levels: tuple[str, ...]
     path: str | None = None
     separator: str | None = None
+    joiner: str | None = None
+
+
+class ProductColumns(NamedTuple):
+    """The column that names the product of a row, and a second id of products; see `TableColumns`."""
+
+    group: str | None = None
+    second_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,9 @@ class TableColumns:
     levels:    the category columns, shallowest first; empty if `path` is given
     path:      the column of whole category paths
     separator: the text between two levels in `path`; None if it is detected from all values
+    joiner:    the text that always stands between two paths; None if names may contain such texts
     group:     the column whose value identifies the product; None is the id
+    second_id: another column of ids, by which `group` may name a product
     """
 
     id: str | None
@@ -123,11 +123,21 @@ class TableColumns:
     separator: str | None
     attributes: tuple[str, ...]
     split: str | None
+    joiner: str | None = None
+    second_id: str | None = None
 
     def to_read(self) -> list[str]:
         """Return every column that has a role, once."""
-        single = [name for name in (self.id, self.group, self.title, self.split, self.path) if name]
+        roles = (self.id, self.second_id, self.group, self.title, self.split, self.path)
+        single = [name for name in roles if name]
         return list(dict.fromkeys([*single, *self.images, *self.levels, *self.attributes]))
+
+    def by_role(self) -> dict[str, list[str]]:
+        """Return the columns of every role; empty for a role without a column."""
+        single = {"id": self.id, "product": self.group, "title": self.title, "split": self.split}
+        roles = {role: [name] if name else [] for role, name in single.items()}
+        categories = [self.path] if self.path else list(self.levels)
+        return roles | {"images": list(self.images), "categories": categories, "attributes": list(self.attributes)}
 
     def describe(self) -> str:
         """Return one line for the user: `id: sku · image: photo · …`."""
@@ -189,6 +199,7 @@ def resolve_columns(
     header: Header,
     requested: ColumnNames,
     categories: CategoryColumns,
+    products: ProductColumns,
     *,
     photo_columns: Sequence[str] = (),
     needs_image: bool = True,
@@ -201,29 +212,41 @@ def resolve_columns(
     Raise BadTable if a requested column is missing or ambiguous, or no column of categories or images is found.
     """
     id_column = header.find(requested.id, "--id", ID_NAMES)
-    image = header.find(requested.image, "--image", [*map(normalise, photo_columns), *IMAGE_NAMES])
+    numbered = _numbered_images(header)
+    usual_images = [*map(normalise, photo_columns), *IMAGE_NAMES, *map(normalise, numbered[:1])]
+    image = header.find(requested.image, "--image", usual_images)
     if image is None and needs_image:
         image = id_column
     if image is None and needs_image:
         raise BadTable(f"{header.table} has no image column; name it with --image: the columns are {header}.")
     further = tuple(header.exact(name, "--further-images") for name in requested.further_images)
     if not further and requested.image is None and image is not None:
-        detected = [header.by_normalised[name] for name in FURTHER_IMAGE_NAMES if name in header.by_normalised]
-        further = tuple(name for name in detected if name != image)
-    group = None
-    if requested.group_by != NO_GROUPS:
-        group = header.find(requested.group_by, "--group-by", GROUP_NAMES)
+        further = tuple(name for name in _further_images(header) if name != image)
     return TableColumns(
         id=id_column,
         images=() if image is None or not needs_image else (image, *further),
-        group=None if group == id_column else group,
+        group=None if products.group == id_column else products.group,
         title=header.find(requested.title, "--title", TITLE_NAMES),
         levels=categories.levels,
         path=categories.path,
         separator=categories.separator,
+        joiner=categories.joiner,
+        second_id=products.second_id,
         attributes=tuple(header.exact(name, "--attributes") for name in requested.attributes),
         split=header.find(requested.split, "--split-column"),
     )
+
+
+def _further_images(header: Header) -> list[str]:
+    """Return the columns of further photos with usual names, and numbered ones."""
+    usual = [header.by_normalised[name] for name in FURTHER_IMAGE_NAMES if name in header.by_normalised]
+    return [*usual, *_numbered_images(header)]
+
+
+def _numbered_images(header: Header) -> list[str]:
+    """Return the columns `image1`, `image2`, … in numeric order."""
+    matches = [(NUMBERED_IMAGE.fullmatch(name), column) for name, column in header.by_normalised.items()]
+    return [column for _, column in sorted((int(match[1]), column) for match, column in matches if match)]
 
 
 def match_columns(header: Header, columns: TableColumns) -> TableColumns:
@@ -243,11 +266,8 @@ def match_columns(header: Header, columns: TableColumns) -> TableColumns:
         levels=exact_all(columns.levels),
         path=exact(columns.path),
         separator=columns.separator,
+        joiner=columns.joiner,
+        second_id=exact(columns.second_id),
         attributes=exact_all(columns.attributes),
         split=exact(columns.split),
     )
-
-
-def normalise(name: str) -> str:
-    """Return a column name as it is compared with usual names: lower case, letters and digits only."""
-    return re.sub(r"[\W_]", "", name.casefold())

@@ -12,12 +12,10 @@ from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
 from prodrec.core.data.tables.category_levels import add_path_levels, count_texts
 from prodrec.core.data.tables.category_text import PathFormat
+from prodrec.core.data.tables.split_names import are_splits
 
 if TYPE_CHECKING:
     import polars as pl
-
-SPLIT_FOLDERS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
-"""Folder names, in lower case, that mean a split if all folders at the top are such."""
 
 
 def catalogue_from_folders(
@@ -91,7 +89,7 @@ def _read_split_folders(photos: pl.DataFrame, folder: Path, notes: list[str]) ->
 
     top = pl.col("path").str.extract(r"^([^/]*)").str.to_lowercase()
     tops = set(photos.select(top.alias("top"))["top"].drop_nulls())
-    if not tops or not tops <= set(SPLIT_FOLDERS) or not tops & {"train", "training"} or len(tops) < 2:
+    if not are_splits(tops):
         return photos
     names = ", ".join(sorted(tops))
     notes.append(f"the folders {names} in {folder} are the splits of their photos, not categories")

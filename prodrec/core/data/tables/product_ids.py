@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
+from prodrec.core.data.tables.column_names import MAGENTO_1_CATEGORY
 from prodrec.core.data.tables.columns import NO_GROUPS, ColumnNames, TableColumns
+from prodrec.core.data.tables.csv_records import BLANK
+from prodrec.core.data.tables.product_columns import WOOCOMMERCE_ID
 
 if TYPE_CHECKING:
     import polars as pl
-
-WOOCOMMERCE_ID = "id:"
-"""WooCommerce writes the parent of a variant as `id:123` if the parent has no SKU."""
 
 
 def complete_products(
@@ -29,29 +29,13 @@ def complete_products(
     import polars as pl
 
     categories = ["path"] if columns.path else [f"level_{i}" for i in range(len(columns.levels))]
-    category_is_null = pl.all_horizontal(pl.col(name).is_null() for name in categories)
-    is_usable = pl.col("problem").is_null()
-    is_only_photo = (
-        is_usable
-        & pl.col("image").is_not_null()
-        & category_is_null
-        & pl.col("title").is_null()
-        & (pl.col("id").is_null() if columns.id else pl.lit(False))
-    )
-    if columns.id and columns.images != (columns.id,) and _count(frame, is_only_photo):
-        previous = pl.col("id").forward_fill().over("table") if len(columns.images) else pl.col("id")
-        frame = files.store(frame.with_columns(pl.when(is_only_photo).then(previous).otherwise("id").alias("id")))
-        count = _count(frame, is_usable & category_is_null & pl.col("title").is_null() & pl.col("id").is_not_null())
-        notes.append(f"{count:,} rows with nothing but a photo are further photos of the product above them")
+    frame = _take_ids_from_above(frame, columns, categories, files, notes)
     has_products = requested.group_by != NO_GROUPS and (columns.id is not None or columns.group is not None)
-    key = pl.coalesce("product", "id") if columns.group else pl.col("id")
-    if columns.group and columns.group.lower() == "parent":
-        key = pl.coalesce(pl.col("product").str.strip_prefix(WOOCOMMERCE_ID), "id")
-    frame = frame.with_columns(product=key)
+    frame = _name_products(frame, columns)
     if has_products:
         frame = _fill_down(frame, categories, files, notes)
     if columns.id:
-        blank = _count(frame, pl.col("id").is_null() & is_usable)
+        blank = _count(frame, pl.col("id").is_null() & pl.col("problem").is_null())
         if blank:
             notes.append(f"{blank:,} rows have no id; it is the photo's name, or else the number of the row")
     row_name = pl.concat_str(pl.lit("row "), pl.col("table_row").cast(pl.String))
@@ -60,6 +44,59 @@ def complete_products(
         id_ = pl.col("table_row").cast(pl.String)
     frame = frame.with_columns(id=id_)
     return frame.with_columns(product=pl.coalesce("product", "id")), has_products
+
+
+def _take_ids_from_above(
+    frame: pl.LazyFrame, columns: TableColumns, categories: list[str], files: CatalogueFiles, notes: list[str]
+) -> pl.LazyFrame:
+    """Give rows with nothing but a photo the id of the row above.
+
+    Below a malformed row they get none, since it may be the first row of their product.
+    """
+    import polars as pl
+
+    if not columns.id or not columns.title or not columns.images or columns.images == (columns.id,):
+        return frame  # without titles, such a row may as well be a product that lacks its id and its category
+    has_no_category = pl.all_horizontal(pl.col(name).is_null() for name in categories)
+    if columns.path == MAGENTO_1_CATEGORY or columns.levels == (MAGENTO_1_CATEGORY,):
+        has_no_category = pl.lit(True)
+    lacks_all = pl.col("problem").is_null() & pl.col("id").is_null() & pl.col("title").is_null() & has_no_category
+    is_only_photo = lacks_all & pl.col("image").is_not_null()
+    if not _count(frame, is_only_photo):
+        return frame
+    is_malformed = pl.col("problem").is_not_null() & ~pl.col("problem").str.ends_with(f": {BLANK}")
+    above = pl.when(is_malformed).then(pl.lit("")).otherwise("id").forward_fill().over("table").replace("", None)
+    filled = files.store(frame.with_columns(above=above))
+    takes_id = is_only_photo & pl.col("above").is_not_null()
+    count = _count(filled, takes_id)
+    if count:
+        notes.append(f"{count:,} rows with nothing but a photo are further photos of the product above them")
+    return filled.with_columns(
+        pl.when(takes_id).then("above").otherwise("id").alias("id"),
+        *(pl.when(~takes_id).then(name).alias(name) for name in categories),
+    ).drop("above")
+
+
+def _name_products(frame: pl.LazyFrame, columns: TableColumns) -> pl.LazyFrame:
+    """Set `product` to the id of the parent that the row names, or else to the id of the row."""
+    import polars as pl
+
+    if not columns.group:
+        return frame.with_columns(product=pl.col("id"))
+    if not columns.second_id:
+        return frame.with_columns(product=pl.coalesce(pl.col("product").str.strip_prefix(WOOCOMMERCE_ID), "id"))
+    named = frame.select("product").drop_nulls().unique()
+    parents = (
+        frame.select(pl.col("second_id").alias("product"), pl.col("id").alias("parent"))
+        .drop_nulls()
+        .join(named, on="product", how="semi")
+        .unique("product", keep="first", maintain_order=True)
+        .collect()
+    )
+    joined = frame.join(parents.lazy(), on="product", how="left", maintain_order="left")
+    return joined.with_columns(
+        product=pl.coalesce("parent", pl.col("product").str.strip_prefix(WOOCOMMERCE_ID), "id")
+    ).drop("parent", "second_id")
 
 
 def _fill_down(frame: pl.LazyFrame, categories: list[str], files: CatalogueFiles, notes: list[str]) -> pl.LazyFrame:

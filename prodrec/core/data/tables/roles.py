@@ -13,16 +13,24 @@ from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN
 if TYPE_CHECKING:
     import polars as pl
 
-_MAY_BE_LIST = r"[,;|\n]|^\s*[\[{]"
+_MAY_BE_LIST = r"[,;|\n]|^\s*[\[{]|\s(?:https?:)?//"
 
 
-def select_roles(frame: pl.LazyFrame, columns: TableColumns, table: int, missing_values: Sequence[str]) -> pl.LazyFrame:
+def select_roles(
+    frame: pl.LazyFrame,
+    columns: TableColumns,
+    table: int,
+    missing_values: Sequence[str],
+    *,
+    split: str | None = None,
+) -> pl.LazyFrame:
     """Return the columns of `Catalogue.frame` before ids and categories are completed, one row for every photo.
 
     Values are stripped of blanks, and missing values are null. A title has no HTML. The category is `path`, or
     `level_0` ….
 
     table: the number of the table
+    split: the split of all its rows, if it has no column of splits
     """
     import polars as pl
 
@@ -38,8 +46,9 @@ def select_roles(frame: pl.LazyFrame, columns: TableColumns, table: int, missing
         pl.col(PROBLEM_COLUMN).alias("problem"),
         text(columns.id, "id"),
         text(columns.group, "product"),
+        *([text(columns.second_id, "second_id")] if columns.second_id else []),
         *(text(column, f"image_{i}") for i, column in enumerate(columns.images)),
-        text(columns.split, "split"),
+        text(columns.split, "split") if columns.split else pl.lit(split, pl.String).alias("split"),
         *([text(columns.path, "path")] if columns.path else []),
         *(text(column, f"level_{i}") for i, column in enumerate(columns.levels)),
         *(text(column, f"attribute_{i}") for i, column in enumerate(columns.attributes)),
@@ -64,22 +73,32 @@ def _one_row_per_photo(rows: pl.LazyFrame, image_columns: int) -> pl.LazyFrame:
     if not image_columns:
         return rows.with_columns(image=pl.lit(None, pl.String))
 
-    def expand(chunk: pl.DataFrame) -> pl.DataFrame:
-        cells = [chunk[f"image_{i}"] for i in range(image_columns)]
-        chunk = chunk.drop(f"image_{i}" for i in range(image_columns))
-        if image_columns == 1 and not cells[0].str.contains(_MAY_BE_LIST).any():
-            return chunk.with_columns(cells[0].alias("image"))
-        photos: list[list[str | None]] = [
-            [*dict.fromkeys(name for cell in row if cell for name in split_photos(cell))] or [None]
-            for row in zip(*(cell.to_list() for cell in cells), strict=True)
-        ]
-        return chunk.with_columns(pl.Series("image", photos, dtype=pl.List(pl.String))).explode("image")
-
     schema = rows.collect_schema()
-    columns = [name for name in schema if not name.startswith("image_")]
+    new_schema = {name: dtype for name, dtype in schema.items() if not name.startswith("image_")} | {"image": pl.String}
+    columns_of_catalogue = list(new_schema)
+
+    def expand(chunk: pl.DataFrame) -> pl.DataFrame:
+        cells = [f"image_{i}" for i in range(image_columns)]
+        if image_columns == 1 and not chunk["image_0"].str.contains(_MAY_BE_LIST).any():
+            return chunk.rename({"image_0": "image"}).select(columns_of_catalogue)
+        chunk = chunk.with_row_index("row")
+        named = chunk.select("row", image=pl.concat_list(cells)).explode("image").drop_nulls("image")
+        named = named.with_row_index("order")
+        lists = named.filter(pl.col("image").str.contains(_MAY_BE_LIST))
+        split = pl.Series("image", [split_photos(text) for text in lists["image"]], dtype=pl.List(pl.String))
+        photos = pl.concat(
+            [
+                named.filter(~pl.col("image").str.contains(_MAY_BE_LIST)),
+                lists.with_columns(split).explode("image").drop_nulls("image"),
+            ]
+        )
+        photos = photos.sort("order", maintain_order=True).unique(["row", "image"], keep="first", maintain_order=True)
+        joined = chunk.drop(cells).join(photos, on="row", how="left", maintain_order="left_right")
+        return joined.select(columns_of_catalogue)
+
     return rows.map_batches(
         expand,
-        schema={**{name: schema[name] for name in columns}, "image": pl.String},
+        schema=new_schema,
         streamable=True,
         predicate_pushdown=False,
         projection_pushdown=False,

@@ -1,0 +1,49 @@
+"""Find the columns that name the product of a row, from their names and values."""
+
+from __future__ import annotations
+
+from prodrec.core.data.tables.column_names import GROUP_NAMES, ID_NAMES, PARENT_NAMES, is_woocommerce
+from prodrec.core.data.tables.columns import NO_GROUPS, ColumnNames, Header, ProductColumns
+from prodrec.core.data.tables.records import Table
+from prodrec.core.data.tables.table_sample import read_sample
+
+WOOCOMMERCE_ID = "id:"
+"""WooCommerce names the parent of a variant by its SKU, or as `id:123` if it has none."""
+
+
+def find_products(table: Table, header: Header, requested: ColumnNames) -> ProductColumns:
+    """Return the requested column of products, or the one that names and values suggest; without any, it is the id.
+
+    A column such as `Parent` names products only if some of its values are ids. Otherwise it is taken for the parent of
+    a category. Raise BadTable if a requested column is missing.
+    """
+    if requested.group_by == NO_GROUPS:
+        return ProductColumns()
+    id_column = header.find(requested.id, "--id", ID_NAMES)
+    second_id = _second_id(header, id_column)
+    if requested.group_by:
+        group = header.exact(requested.group_by, "--group-by")
+        return ProductColumns(group, second_id if group == header.find(None, "", PARENT_NAMES) else None)
+    group_column = header.find(None, "", GROUP_NAMES)
+    if group_column:
+        return ProductColumns(group_column)
+    parent = header.find(None, "", PARENT_NAMES)
+    if parent is None or id_column is None or parent == id_column:
+        return ProductColumns()
+    if is_woocommerce(header.by_normalised) or _names_products(table, parent, id_column, second_id):
+        return ProductColumns(parent, second_id)
+    return ProductColumns()
+
+
+def _second_id(header: Header, id_column: str | None) -> str | None:
+    """Return the SKU if it is not the id."""
+    sku = header.by_normalised.get("sku")
+    return None if sku == id_column else sku
+
+
+def _names_products(table: Table, parent: str, id_column: str, second_id: str | None) -> bool:
+    columns = [id_column, *([second_id] if second_id else [])]
+    sample = read_sample(table, [parent, *columns])
+    ids = {text.strip() for name in columns for text in sample[name].drop_nulls()} - {""}
+    parents = {text.strip().removeprefix(WOOCOMMERCE_ID) for text in sample[parent].drop_nulls()}
+    return not ids.isdisjoint(parents)
