@@ -5,6 +5,8 @@ Shapes: M rows of all tables, C classes of one level.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,15 +45,17 @@ def doubtful_names(level: str, names: Texts, code_M: NDArray[np.int32]) -> list[
         pairs = variants.group_by("lower", maintain_order=True).agg("name").head(_EXAMPLES)["name"].to_list()
         examples = ", ".join(" and ".join(repr(name) for name in pair) for pair in pairs)
         notes.append(
-            f"{variants['lower'].n_unique():,} classes of {level} have several spellings that differ in case only, "
-            f"such as {examples}; --ignore-case makes each of them one class"
+            f"{_classes(variants['lower'].n_unique(), level)} several spellings that differ in case only, such as "
+            f"{examples}; --ignore-case merges the spellings of a class"
         )
     missing = table.with_row_index("code").filter(pl.col("lower").is_in(list(MISSING_WORDS)))
     if missing.height:
         rows = int(np.isin(code_M, missing["code"].to_numpy()).sum())
         values = ",".join(missing["name"])
-        notes.append(
-            f"{rows:,} rows have the {level} {values}: if it means that the category is missing, add --missing-values "
-            f"{values}"
-        )
+        flag = f"--missing-values{'=' if values.startswith('-') else ' '}{shlex.quote(values)}"
+        notes.append(f"{rows:,} rows have the {level} {values}: if it means that the category is missing, add {flag}")
     return notes
+
+
+def _classes(count: int, level: str) -> str:
+    return f"1 class of {level} has" if count == 1 else f"{count:,} classes of {level} have"

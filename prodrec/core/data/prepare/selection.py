@@ -81,10 +81,12 @@ def encode_categories(
 
 
 def _escaped(column: str) -> pl.Expr:
-    """Double the slashes of a name that stand between blanks, so that different paths never have the same text."""
+    """Double the slashes of names in which one stands between blanks, so that different paths have different texts."""
     import polars as pl
 
-    return pl.col(column).str.replace_all(r"(^|\s)(/+)(\s|$)", "${1}${2}${2}${3}")
+    name = pl.col(column)
+    doubled = name.str.replace_all("/", "//", literal=True)
+    return pl.when(name.str.contains(r"(?:^|\s)/+(?:\s|$)")).then(doubled).otherwise(name)
 
 
 def _reject_empty_levels(

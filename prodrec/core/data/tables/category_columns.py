@@ -57,29 +57,43 @@ _MIN_FILLED = 0.5
 def find_categories(table: Table, header: Header, requested: ColumnNames) -> CategoryColumns:
     """Return the requested category columns, or those that names and values suggest.
 
-    A single column whose values are paths at arrows (`A > B`), or lists, is a column of paths.
+    A single column whose values are paths at arrows (`A > B`), or lists, is a column of paths. Requested levels that
+    are no columns are names for the levels of such a column.
 
     Raise BadTable if a requested column is missing, or if no column is found.
     """
-    woocommerce_path = header.by_normalised["categories"] if is_woocommerce(header.by_normalised) else None
     if requested.path:
         path = header.exact(requested.path, "--path-column")
-        joiner = WOOCOMMERCE_JOINER if path == woocommerce_path else None
+        joiner = WOOCOMMERCE_JOINER if path == _woocommerce_path(header) else None
         return CategoryColumns((), path, requested.separator, joiner)
-    if requested.levels:
+    detected = None
+    if not requested.levels or not {name.lower() for name in header.names} & {n.lower() for n in requested.levels}:
+        detected = _detect(table, header)
+    if requested.levels and (detected is None or detected.path is None):
         return CategoryColumns(tuple(header.exact(name, "--levels") for name in requested.levels))
+    if detected is None:
+        raise BadTable(
+            f"{header.table} has no category column; name them with --levels, or one of whole paths with "
+            f"--path-column: the columns are {header}."
+        )
+    return detected if requested.separator is None else detected._replace(separator=requested.separator)
+
+
+def _detect(table: Table, header: Header) -> CategoryColumns | None:
+    """Return the category columns that names and values suggest, or None."""
+    woocommerce_path = _woocommerce_path(header)
     if woocommerce_path:
         return CategoryColumns((), woocommerce_path, ">", WOOCOMMERCE_JOINER)
     levels = _by_name(header)
     if len(levels) > 1:
         return CategoryColumns(levels)
     candidates = [header.by_normalised[name] for name in SINGLE_NAMES if name in header.by_normalised] or list(levels)
-    if not candidates:
-        raise BadTable(
-            f"{header.table} has no category column; name them with --levels, or one of whole paths with "
-            f"--path-column: the columns are {header}."
-        )
-    return _choose(candidates, read_sample(table, candidates))
+    return _choose(candidates, read_sample(table, candidates)) if candidates else None
+
+
+def _woocommerce_path(header: Header) -> str | None:
+    """Return the column of categories if the table is a WooCommerce export."""
+    return header.by_normalised["categories"] if is_woocommerce(header.by_normalised) else None
 
 
 def _by_name(header: Header) -> tuple[str, ...]:

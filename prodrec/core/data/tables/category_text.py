@@ -33,17 +33,26 @@ MIN_SHARE_OF_PATHS = 0.2
 _INVISIBLE = dict.fromkeys(
     map(ord, "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"), ""
 )
-_JOINERS = {0x200C: "", 0x200D: ""}  # meaningful in Arabic and Indic scripts, from U+0600 on, and in emoji
-_FIRST_WITH_JOINERS = "\u0600"
+_MEANINGLESS_JOINERS = re.compile(
+    "(?<![\u0600-\u1aff\u2600-\u27bf\ufe0f\U0001f000-\U0001ffff])[\u200c\u200d]+|[\u200c\u200d]+(?=\\s|$)"
+)
+"""Zero-width joiners and non-joiners mean something within words of Arabic and Indic scripts, and in emoji."""
 
 
 def clean_name(text: str) -> str:
-    """Return the name of a category without HTML, invisible signs and superfluous blanks, in Unicode form NFC."""
+    """Return the name of a category without HTML, invisible signs and superfluous blanks, in Unicode form NFC.
+
+    Cleaning a clean name changes nothing.
+    """
     if text.isascii() and "&" not in text and "<" not in text:
         return text if "  " not in text and text.isprintable() and text == text.strip() else " ".join(text.split())
-    text = clean_title(text).translate(_INVISIBLE)
-    if max(text.translate(_JOINERS), default="") < _FIRST_WITH_JOINERS:
-        text = text.translate(_JOINERS)
+    while (cleaned := _clean_once(text)) != text:  # what one step removes may have hidden another entity
+        text = cleaned
+    return text
+
+
+def _clean_once(text: str) -> str:
+    text = _MEANINGLESS_JOINERS.sub("", clean_title(text).translate(_INVISIBLE))
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

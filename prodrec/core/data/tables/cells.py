@@ -68,10 +68,11 @@ def _photo_names(value: Any) -> Iterator[str]:
         for item in value:
             yield from _photo_names(item)
     elif isinstance(value, dict):
-        named = next((value[key] for key in PHOTO_KEYS if value.get(key)), None)
-        if named is not None:
-            yield from _photo_names(named)
-        elif value and all(isinstance(item, list) for item in value.values()):
+        if value and all(isinstance(item, list) for item in value.values()):
             # columns instead of rows: {"hi_res": [null, …], "large": ["…", …]}
             rows = zip(*value.values(), strict=False)
             yield from _photo_names([dict(zip(value, row, strict=True)) for row in rows])
+            return
+        named = next((value[key] for key in PHOTO_KEYS if value.get(key)), None)
+        if named is not None:
+            yield from _photo_names(named)

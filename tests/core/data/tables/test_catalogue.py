@@ -1,3 +1,5 @@
+"""Tables of any format become one catalogue: a row for every photo, with the categories as levels."""
+
 from __future__ import annotations
 
 import tempfile
@@ -8,68 +10,8 @@ import numpy as np
 import pytest
 
 from prodrec.core.base.errors import BadOption, BadTable
-from prodrec.core.data.tables.catalogue import Catalogue, catalogue_from_folders, read_catalogue
-from prodrec.core.data.tables.columns import ColumnNames, resolve_columns
-
-TABLE = Path("t.csv")
-
-
-@pytest.mark.parametrize(
-    ("header", "image", "id_", "title", "levels"),
-    [
-        ("id,image,title,root,middle,leaf", "image", "id", "title", ("root", "middle", "leaf")),
-        ("SKU,Photo,Name,leaf", "Photo", "SKU", "Name", ("leaf",)),
-        (
-            "id,gender,masterCategory,subCategory,articleType,productDisplayName,filename",
-            *("filename", "id", "productDisplayName", ("masterCategory", "subCategory", "articleType")),
-        ),
-        (
-            "image path,category_10,category_2,category_1",
-            "image path",
-            None,
-            None,
-            ("category_1", "category_2", "category_10"),
-        ),
-        ("Image_File,Product ID,Category", "Image_File", "Product ID", None, ("Category",)),
-        ("file,label", "file", None, None, ("label",)),
-    ],
-)
-def test_columns_are_detected_by_name(
-    header: str, image: str, id_: str | None, title: str | None, levels: tuple[str, ...]
-) -> None:
-    columns = resolve_columns(header.split(","), ColumnNames(), table=TABLE)
-    assert (columns.image, columns.id, columns.title, columns.levels) == (image, id_, title, levels)
-
-
-def test_options_override_detection() -> None:
-    header = ["id", "image", "title", "leaf", "ean", "back", "Kind", "colour"]
-    requested = ColumnNames(id="ean", image="BACK", levels=("Kind",), attributes=("colour",))
-    columns = resolve_columns(header, requested, table=TABLE)
-    assert columns == ColumnNames(id="ean", image="back", title="title", levels=("Kind",), attributes=("colour",))
-    assert columns.columns_to_read() == ["ean", "back", "title", "Kind", "colour"]
-
-
-@pytest.mark.parametrize(
-    ("header", "requested", "words"),
-    [
-        ("id,title,leaf", ColumnNames(), ["no image column", "--image", "id, title, leaf"]),
-        ("id,image,title", ColumnNames(), ["no category column", "--levels"]),
-        ("id,image,leaf", ColumnNames(levels=("root", "leaf")), ["no column 'root'", "--levels"]),
-        (
-            "id,image,leaf,colour",
-            ColumnNames(attributes=("color",)),
-            ["'color'", "--attributes", "did you mean colour?"],
-        ),
-        ("id,image,leaf", ColumnNames(split="fold"), ["'fold'", "--split-column"]),
-        ("id,image,leaf", ColumnNames(path="category"), ["'category'", "--path-column"]),
-        ("id,image,leaf,id", ColumnNames(id="id"), ["2 columns that match 'id' (--id): id, id", "rename"]),
-        ("Id,iD,image,leaf", ColumnNames(id="ID"), ["2 columns that match 'ID' (--id): Id, iD", "rename"]),
-    ],
-)
-def test_missing_and_ambiguous_columns(header: str, requested: ColumnNames, words: list[str]) -> None:
-    with pytest.raises(BadTable) as error:
-        resolve_columns(header.split(","), requested, table=TABLE)
-    assert all(word in str(error.value) for word in ["t.csv", *words]), error.value
+from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.tables.columns import ColumnNames
 
 
 def write(path: Path, text: str) -> Path:
@@ -114,15 +56,16 @@ def test_several_tables(tmp_path: Path) -> None:
 
 
 def test_chunks_do_not_change_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither for a table that polars reads nor for one that Python's own reader must read."""
+    """Neither of plain fields nor of quoted ones."""
     tables = [
         write(tmp_path / "a.csv", "id,image,category\n" + "".join(f"{i},{i}.jpg,A > {i % 3}\n" for i in range(9))),
-        write(tmp_path / "b.csv", "id,image,category\n" + "".join(f'{i},{i}.jpg,A" > {i % 3}\n' for i in range(8))),
+        write(tmp_path / "b.csv", "id,image,category\n" + "".join(f'{i},{i}.jpg,"A > {i % 3}"\n' for i in range(8))),
     ]
     requested = ColumnNames(path="category")
     whole = read(tables, requested)
-    monkeypatch.setattr("prodrec.core.data.tables.catalogue.CHUNK_ROWS", 4)
-    monkeypatch.setattr("prodrec.core.data.tables.files._CHUNK_ROWS", 3)
+    for module in ("catalogue", "catalogue_files"):
+        monkeypatch.setattr(f"prodrec.core.data.tables.{module}.CHUNK_ROWS", 4)
+    monkeypatch.setattr("prodrec.core.data.tables.text_file.BLOCK_BYTES", 40)
     chunked = read(tables, requested)
     assert chunked.row_count == 17 and chunked.levels == whole.levels
     assert chunked.frame.collect().equals(whole.frame.collect())
@@ -150,46 +93,75 @@ def test_paths_in_one_column(tmp_path: Path, separator: str, joined: str) -> Non
     table = write(tmp_path / "t.csv", "image,category\n" + lines)
     catalogue = read([table], ColumnNames(path="category", separator=separator))
     assert catalogue.levels == ("level1", "level2", "leaf")
-    assert catalogue.frame.collect().select("level_0", "level_1", "level_2", "depth").rows() == [
-        ("A", "B", "C", 3),
-        (None, None, None, 2),
-        ("A", "B2", "D", 3),
-        ("A", None, "E", 3),
-        (None, None, None, None),
+    assert catalogue.frame.collect().select("level_0", "level_1", "level_2").rows() == [
+        ("A", "B", "C"),
+        ("A", "B", None),
+        ("A", "B2", "D"),
+        ("A", "E", None),  # empty levels do not count
+        (None, None, None),
     ]
     named = read([table], ColumnNames(path="category", separator=separator, levels=("department", "kind")))
     assert named.levels == ("department", "kind")
-    assert named.frame.collect()["level_1"].to_list() == [None, "B", None, None, None]
+    assert named.frame.collect()["level_1"].to_list() == ["B", "B", "B2", "E", None]
 
 
 @pytest.mark.parametrize(
-    ("values", "suggested"),
-    [(["A > B", "A > C", "D"], "' > '"), (["A/B", "A/C"], "'/'"), (["A", "B", "T-shirts/Tops"], None)],
+    ("values", "levels", "suggested"),
+    [
+        (["A > B", "A > C", "D"], ("level1", "leaf"), None),  # arrows are cut without being asked
+        (["A/B", "A/C"], ("category",), "'/'"),
+        (["A", "B", "T-shirts/Tops"], ("category",), None),
+    ],
 )
-def test_a_column_of_whole_paths_is_pointed_out(tmp_path: Path, values: list[str], suggested: str | None) -> None:
+def test_a_column_of_whole_paths_is_pointed_out(
+    tmp_path: Path, values: list[str], levels: tuple[str, ...], suggested: str | None
+) -> None:
     table = write(tmp_path / "t.csv", "image,category\n" + "".join(f"x.jpg,{value}\n" for value in values))
     catalogue = read([table], ColumnNames())
-    assert catalogue.levels == ("category",)
-    assert ("--path-column" in catalogue.column_summary) == (suggested is not None)
-    assert suggested is None or f"--path-separator {suggested}" in catalogue.column_summary
+    assert catalogue.levels == levels
+    notes = " ".join(catalogue.notes)
+    assert ("--path-column category" in notes) == (suggested is not None)
+    assert suggested is None or f"--path-separator {suggested}" in notes
 
 
-def test_folders() -> None:
-    names = ["A/B/1.jpg", "A/C/2.jpg", "A/3.jpg", "4.jpg"]
-    catalogue = catalogue_from_folders(names, Path("photos"))
-    assert catalogue.levels == ("level1", "leaf")
-    assert catalogue.frame.collect().select("id", "level_0", "level_1").rows() == [
-        ("A/B/1.jpg", "A", "B"),
-        ("A/C/2.jpg", "A", "C"),
-        ("A/3.jpg", None, None),
-        ("4.jpg", None, None),
+def test_one_row_for_every_photo(tmp_path: Path) -> None:
+    lines = [
+        '1,"a.jpg, b.jpg",c.jpg,Shirts',
+        "2,,,Hats",
+        "3,d.jpg,d.jpg,Hats",
+        '4,"[""e.jpg""]",,Hats',
+        "5,,f.jpg,Hats",
     ]
-    assert catalogue_from_folders(names, Path("photos"), ["kind"]).frame.collect()["level_0"].to_list() == [
-        None,
-        None,
-        "A",
-        None,
+    table = write(tmp_path / "t.csv", "id,image,back,leaf\n" + "\n".join(lines) + "\n")
+    catalogue = read([table], ColumnNames(further_images=("back",)))
+    assert catalogue.frame.collect().select("table_row", "id", "product", "image").rows() == [
+        *((2, "1", "1", name) for name in ("a.jpg", "b.jpg", "c.jpg")),
+        (3, "2", "2", None),
+        (4, "3", "3", "d.jpg"),
+        (5, "4", "4", "e.jpg"),
+        (6, "5", "5", "f.jpg"),
     ]
-    for without_folders in ([], ["1.jpg"]):
-        with pytest.raises(BadTable, match="root/…/leaf"):
-            catalogue_from_folders(without_folders, Path("photos"))
+    assert (catalogue.row_count, catalogue.table_rows) == (7, 5)
+
+
+def test_malformed_rows_have_no_values(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "id,image,leaf\n1,a.jpg,Shirts\n2,b.jpg,Hats,x\n\n3,c.jpg,Hats\n")
+    frame = read([table], ColumnNames()).frame.collect()
+    assert frame["table_row"].to_list() == [2, 3, 4, 5]
+    assert frame["problem"].is_null().to_list() == [True, False, False, True]
+    assert frame["image"].to_list() == ["a.jpg", None, None, "c.jpg"]
+
+
+def test_tables_named_as_splits(tmp_path: Path) -> None:
+    tables = [
+        write(tmp_path / f"{name}.csv", "image,leaf\na.jpg,Shirts\n") for name in ("train-0", "train-1", "shop_test")
+    ]
+    catalogue = read(tables, ColumnNames())
+    assert catalogue.has_split and catalogue.frame.collect()["split"].to_list() == ["train", "train", "test"]
+    assert any("test, train" in note for note in catalogue.notes)
+    assert not read(tables[:2], ColumnNames()).has_split
+
+
+def test_a_preview_reads_the_first_rows(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "image,leaf\n" + "".join(f"{i}.jpg,Shirts\n" for i in range(9)))
+    assert read([table], ColumnNames(), max_rows=4).frame.collect()["image"].to_list() == [f"{i}.jpg" for i in range(4)]

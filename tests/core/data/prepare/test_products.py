@@ -1,0 +1,36 @@
+"""Rows with the same id are one product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prodrec.core.data.prepare.products import large_product_notes, product_groups
+from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.tables.columns import ColumnNames
+
+
+def read(folder: Path, ids: list[str], requested: ColumnNames | None = None) -> Catalogue:
+    path = folder / "t.csv"
+    path.write_text("id,image,leaf\n" + "".join(f"{id_},{i}.jpg,Boots\n" for i, id_ in enumerate(ids)), "utf-8")
+    return read_catalogue([path], requested or ColumnNames(), scratch=folder)
+
+
+def test_products_are_numbered_in_order_of_their_first_rows(tmp_path: Path) -> None:
+    catalogue = read(tmp_path, ["b", "a", "b", "c", "a"])
+    assert product_groups(catalogue, np.arange(5)).tolist() == [0, 1, 0, 2, 1]
+    assert product_groups(catalogue, np.array([1, 3, 4])).tolist() == [0, 1, 0]
+    assert product_groups(read(tmp_path, ["b", "a"]), np.arange(2)).tolist() == [0, 1]
+    alone = read(tmp_path, ["b", "b"], ColumnNames(group_by="none"))
+    assert product_groups(alone, np.arange(2)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(100, False), (101, True)])
+def test_a_value_on_very_many_rows_is_reported(tmp_path: Path, rows: int, reported: bool) -> None:
+    catalogue = read(tmp_path, ["x"] * rows + [f"{i}" for i in range(50)])
+    all_rows = np.arange(rows + 50)
+    notes = large_product_notes(catalogue, all_rows, product_groups(catalogue, all_rows))
+    assert len(notes) == reported
+    assert not notes or ("'x'" in notes[0] and "--group-by none" in notes[0])

@@ -1,0 +1,40 @@
+"""Folders and tables are splits if all of them are named so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodrec.core.data.tables.split_names import are_splits, splits_of_tables
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"train", "test"}, True),
+        ({"training", "valid", "testing"}, True),
+        ({"train"}, False),
+        ({"train", "training"}, False),
+        ({"test", "val"}, False),
+        ({"train", "test", "shoes"}, False),
+        (set(), False),
+    ],
+)
+def test_names_of_splits(names: set[str], expected: bool) -> None:
+    assert are_splits(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        (["train.csv", "test.csv"], ["train", "test"]),
+        (["Train-0-of-2.parquet", "train-1-of-2.parquet", "validation-0.parquet"], ["train", "train", "validation"]),
+        (["shop_train.csv.gz", "shop_val.csv.gz"], ["train", "val"]),
+        (["train_shoes.csv", "hats.csv"], None),
+        (["train.csv"], None),
+        (["training_shoes.csv", "trainers.csv"], None),
+    ],
+)
+def test_tables(tables: list[str], expected: list[str] | None) -> None:
+    assert splits_of_tables([Path("data", table) for table in tables]) == expected
