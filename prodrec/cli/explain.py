@@ -18,6 +18,7 @@ Examples:
 
 - `prodrec explain sicot shoe.jpg` prints the five best classes of every level
 - `prodrec explain ssmtl-ca photos/*.jpg --saliency --out look/` draws where the network looks, for each photo
+- `prodrec explain sicot front.jpg side.jpg sole.jpg --pool` recognises one product by three photos
 - `prodrec explain runs/sicot shoe.jpg --title "Nike Air Max"` shows the weight of each word of the title
 - `prodrec explain sicot shoe.jpg --title "Nike Air Max" --with-titles --top 3 --json` uses the title too
 """
@@ -33,6 +34,9 @@ def explain_command(
     title: Annotated[str | None, typer.Option(help="Title of the product; prints the weight of each word.")] = None,
     with_titles: Annotated[
         bool, typer.Option("--with-titles", help="Use the title too, to predict the deepest level; needs --title.")
+    ] = False,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="The photos show one product: one result, from the mean of their scores.")
     ] = False,
     top: Annotated[int, typer.Option(min=1, help="Number of best classes to print for every level.")] = 5,
     out: Annotated[
@@ -54,6 +58,7 @@ def explain_command(
         saliency=saliency,
         title=title,
         with_titles=with_titles,
+        pool=pool,
         top=top,
         out=out,
         device=device,
@@ -69,7 +74,12 @@ def _print_explanation(explanation: Explanation) -> None:
     from prodrec.eval.plots.contact_sheet import format_probability
 
     recognised = explanation.recognised
-    console.print(str(explanation.photo))
+    if explanation.pooled:
+        count = len(explanation.pooled)
+        pooled = f"{count} photos pooled" if count > 1 else "1 photo pooled"
+        console.print(f"{pooled}: {', '.join(map(str, explanation.pooled))}")
+    else:
+        console.print(str(explanation.photo))
     for level, predictions in recognised.levels.items():
         console.print(f"  {level}")
         for prediction in predictions:

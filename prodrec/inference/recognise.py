@@ -7,7 +7,7 @@ T words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption, BadPhoto
-from prodrec.core.data.titles.markup import clean_title
+from prodrec.core.data.tables.markup import clean_title
 from prodrec.core.data.titles.tokenizer import recorded_tokenizer
+from prodrec.inference.mean_scores import MeanScores
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
-from prodrec.inference.protocols import BatchScores, RecognisingNetwork
+from prodrec.inference.protocols import RecognisingNetwork
 from prodrec.inference.results import Prediction, Recognised, Saliency, Word
 
 if TYPE_CHECKING:
@@ -51,15 +52,19 @@ class Recogniser:
         *,
         titles: str | Sequence[str] | None = None,
         with_titles: bool = False,
+        pool: bool = False,
         top: int = 5,
         batch_size: int = 32,
     ) -> list[Recognised]:
         """Recognise one photo or several and return a result for each.
 
+        With `pool`, the photos show one product, and the list has one result: that of the mean of their scores.
+
         Args:
             photos: paths, bytes of image files, Pillow images or arrays (uint8 [H, W, 3], red first).
-            titles: title of each product; the result has the weight of each word.
+            titles: title of each product, one for all photos with `pool`; the result has the weight of each word.
             with_titles: use the titles to score the deepest level.
+            pool: treat the photos as photos of one product.
             top: number of classes of every level and of states of every attribute, most probable first.
             batch_size: photos per batch.
 
@@ -67,13 +72,19 @@ class Recogniser:
             NotFound: if a file does not exist.
             BadPhoto: if a photo cannot be read or decoded, or an array is not a photo; the message has its number or
                 its path.
-            BadOption: if titles are passed to a run without titles, if `titles` has another length than `photos` or is
-                missing with `with_titles`, or if `top` or `batch_size` is below 1.
+            BadOption: if titles are passed to a run without titles, if `titles` has another length than `photos` (with
+                `pool`, than 1) or is missing with `with_titles`, if there is no photo to pool, or if `top` or
+                `batch_size` is below 1.
         """
         inputs = as_list(photos)
         texts: list[str | None] = [None] * len(inputs)
         if titles is not None:
             texts = [titles] if isinstance(titles, str) else list(titles)
+            if pool and len(texts) != 1:
+                raise BadOption(f"{len(texts):,} titles for the photos of one product; give one title with pool=True.")
+            texts = texts * len(inputs) if pool else texts
+        if pool and not inputs:
+            raise BadOption("there is no photo to pool; give at least one photo of the product.")
         if len(texts) != len(inputs):
             raise BadOption(f"{len(texts):,} titles for {len(inputs):,} photos; give one title for each photo.")
         if batch_size < 1 or top < 1:
@@ -81,11 +92,20 @@ class Recogniser:
         if with_titles and titles is None:
             raise BadOption("with_titles needs titles; give one for each photo.")
         results: list[Recognised] = []
+        mean = MeanScores() if pool else None
         for first in range(0, len(inputs), batch_size):
             chunk = slice(first, first + batch_size)
             decoded = [self._decode(photo, first + i) for i, photo in enumerate(inputs[chunk])]
-            results += self._recognise(decoded, texts[chunk], with_titles=with_titles, top=top, saliency=False)
-        return results
+            results += self._recognise(
+                decoded, texts[chunk], with_titles=with_titles, top=top, saliency=False, mean=mean
+            )
+            if mean is not None:
+                del results[1:]  # with the photos that they contain
+        if mean is None:
+            return results
+        levels = self._level_predictions(mean.scores, 0, top)
+        attributes = self._attribute_predictions(mean.attribute_scores, 0, top)
+        return [replace(results[0], levels=levels, attributes=attributes, pooled=mean.photos)]
 
     def recognise(
         self,
@@ -117,9 +137,16 @@ class Recogniser:
             raise BadPhoto(f"{name}: {error}") from error
 
     def _recognise(
-        self, photos: list[Tensor], titles: Sequence[str | None], *, with_titles: bool, top: int, saliency: bool
+        self,
+        photos: list[Tensor],
+        titles: Sequence[str | None],
+        *,
+        with_titles: bool,
+        top: int,
+        saliency: bool,
+        mean: MeanScores | None = None,
     ) -> list[Recognised]:
-        """Recognise photos, uint8 [3, H, W] of any sizes, in one batch."""
+        """Recognise photos, uint8 [3, H, W] of any sizes, in one batch. Their scores are added to `mean`."""
         import torch
 
         from prodrec.core.data.photos.views import centre_crop
@@ -132,6 +159,8 @@ class Recogniser:
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
         ):
             scored = self.network.score(batch, with_titles=with_titles)
+            if mean is not None:
+                mean.add(scored)
             if saliency:
                 saliency_Bhw = self.network.saliency(batch.inputs).float().cpu().numpy()
             if any(title_words is not None for title_words in words):
@@ -146,8 +175,8 @@ class Recogniser:
                 saliency_map = Saliency(saliency_Bhw[row], *centre_crop(photo_CHW.shape[1:], self.photos))
             result = Recognised(
                 photo_CHW=photo_CHW.numpy(),
-                levels=self._level_predictions(scored, row, top),
-                attributes=self._attribute_predictions(scored, row, top),
+                levels=self._level_predictions(scored.scores, row, top),
+                attributes=self._attribute_predictions(scored.attribute_scores, row, top),
                 words=word_weights,
                 saliency=saliency_map,
             )
@@ -159,17 +188,17 @@ class Recogniser:
         vocabulary = self.run.vocabulary
         return recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)(clean_title(title))
 
-    def _level_predictions(self, scored: BatchScores, row: int, top: int) -> dict[str, list[Prediction]]:
+    def _level_predictions(self, scores: dict[str, Tensor], row: int, top: int) -> dict[str, list[Prediction]]:
         return {
             level: [Prediction(self.run.taxonomy.path(i, level), p) for i, p in _top_probabilities(scores_BC[row], top)]
-            for level, scores_BC in scored.scores.items()
+            for level, scores_BC in scores.items()
         }
 
-    def _attribute_predictions(self, scored: BatchScores, row: int, top: int) -> dict[str, list[Prediction]]:
+    def _attribute_predictions(self, scores: dict[str, Tensor], row: int, top: int) -> dict[str, list[Prediction]]:
         states = {attribute.name: attribute.states for attribute in self.run.attributes}
         return {
             name: [Prediction((states[name][i],), p) for i, p in _top_probabilities(scores_BC[row], top)]
-            for name, scores_BC in scored.attribute_scores.items()
+            for name, scores_BC in scores.items()
         }
 
     def _batch(self, photos: list[Tensor], titles: list[NDArray[np.int32]]) -> Batch:

@@ -52,12 +52,13 @@ class Saliency:
 
 @dataclass(frozen=True, repr=False)
 class Recognised:
-    """The predictions for a photo.
+    """The predictions for a photo, or for several photos of one product.
 
-    photo_CHW:          the photo as decoded, uint8 [3, H, W], upright
+    photo_CHW:          the photo as decoded, uint8 [3, H, W], upright; of several, the first
     levels, attributes: predictions by name, most probable first
     words:              words of the title, or None without a title
     saliency:           None unless it was requested
+    pooled:             number of photos whose scores were averaged; None if the photo was recognised by itself
     """
 
     photo_CHW: NDArray[np.uint8]
@@ -65,11 +66,13 @@ class Recognised:
     attributes: dict[str, list[Prediction]]
     words: list[Word] | None = None
     saliency: Saliency | None = None
+    pooled: int | None = None
 
     def __repr__(self) -> str:
         """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1%`."""
         best = {**self.levels, **self.attributes}
-        texts = (f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items())
+        texts = [f"{name}: {first.name} {first.confidence:.1%}" for name, (first, *_) in best.items()]
+        texts += [] if self.pooled is None else [f"{self.pooled} photos pooled"]
         return f"Recognised({', '.join(texts)})"
 
     def as_json(self) -> dict[str, Any]:
@@ -84,6 +87,8 @@ class Recognised:
                 for name, best in self.attributes.items()
             },
         }
+        if self.pooled is not None:
+            values["photos_pooled"] = self.pooled
         if self.words is not None:
             values["words"] = [vars(word) for word in self.words]
         if self.saliency is not None:

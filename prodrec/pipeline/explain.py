@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The predictions of a run for one photo file. `picture` is the file with its saliency, or None."""
+    """The predictions of a run for one photo file, or for several photos of one product.
+
+    photo:   the file; of several, the first
+    picture: the file with its saliency, or None
+    pooled:  the files whose scores were averaged; empty for a photo by itself
+    """
 
     photo: Path
     recognised: Recognised
     picture: Path | None
+    pooled: tuple[Path, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `prodrec explain --json` prints them."""
         picture = {} if self.picture is None else {"picture": str(self.picture)}
-        return {"photo": str(self.photo), **self.recognised.as_json(), **picture}
+        pooled = {"pooled": [str(photo) for photo in self.pooled]} if self.pooled else {}
+        return {"photo": str(self.photo), **pooled, **self.recognised.as_json(), **picture}
 
 
 def explain(
@@ -35,6 +42,7 @@ def explain(
     saliency: bool = False,
     title: str | None = None,
     with_titles: bool = False,
+    pool: bool = False,
     top: int = 5,
     out: str | Path | None = None,
     device: str = "auto",
@@ -50,6 +58,7 @@ def explain(
         saliency: draw the weights of the spatial attention over each photo.
         title: title of the product; the result has the weight of each word.
         with_titles: use the title too, to predict the deepest level; needs `title`.
+        pool: treat the photos as photos of one product: one explanation, of the mean of their scores.
         top: number of best classes of every level.
         out: directory for the pictures of `saliency`; by default `explain`.
         device: auto, cpu, cuda or cuda:N.
@@ -71,6 +80,8 @@ def explain(
         raise BadOption(f"--out {out} is the place for the pictures of --saliency; add it, or omit --out.")
     if with_titles and title is None:
         raise BadOption('--with-titles needs the title: give it with --title "…".')
+    if pool and saliency:
+        raise BadOption("--pool gives one result and --saliency a picture of each photo; omit one of them.")
     run = find_run(Path(run))
     files = [Path(photo) for photo in photos]
     pictures = _picture_names(files, Path(out or "explain")) if saliency else [None] * len(files)
@@ -81,6 +92,9 @@ def explain(
         if not file.is_file():
             read_bytes(file)  # raises, before the network is loaded
     recogniser = load(run, device=device, titles=title is not None, saliency=saliency)
+    if pool:
+        (recognised,) = recogniser.predict(files, titles=title, with_titles=with_titles, pool=True, top=top)
+        return [Explanation(files[0], recognised, None, tuple(files))]
     results = []
     with console.progress("recognising photos", total=len(files), unit="photos") as advance:
         for file in files:

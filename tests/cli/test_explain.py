@@ -145,6 +145,9 @@ def test_what_the_run_does_not_have(folder: Path) -> None:
 def test_options_that_would_do_nothing(folder: Path) -> None:
     wrong(call("explain", "all", photos()[0], "--out", "look"), "--saliency")
     wrong(call("explain", "all", photos()[0], "--with-titles"), "--title")
+    wrong(call("explain", "all", photos()[0], "--pool", "--saliency"), "--pool gives one result", "omit one of them")
+    for option in ("--pool", "--saliency"):
+        assert call("explain", "all", photos()[0], option).exit_code == 0
 
 
 def test_runs_that_are_none(folder: Path) -> None:
