@@ -95,14 +95,23 @@ class PathFormat:
         """Return the paths of a cell as text.
 
         Names may contain a comma: `Food, Beverages & Tobacco > Tea`, `Toys > Dolls, Playsets & Figures > Dolls`. So a
-        cell is only cut if each of its parts begins with the root of some cell.
+        cell is only cut where the root of some cell begins, and if its first path begins with one as well.
         """
         for joiner in JOINERS:
             if joiner in text and joiner != self.separator:
-                parts = [part.strip() for part in _split_unescaped(text, joiner) if part.strip()]
-                if joiner == self.joiner or (len(parts) > 1 and all(self._root(part) in self.roots for part in parts)):
+                parts = _split_unescaped(text, joiner)
+                if joiner == self.joiner:
                     return parts
+                starts = [i for i in range(1, len(parts)) if self._begins_with_root(parts[i:], joiner)]
+                bounds = list(zip([0, *starts], [*starts, len(parts)], strict=True))
+                paths = [joiner.join(parts[start:end]) for start, end in bounds]
+                if starts and self._root(paths[0]) in self.roots:
+                    return paths
         return [text]
+
+    def _begins_with_root(self, parts: Sequence[str], joiner: str) -> bool:
+        """Return whether the first part, or all parts up to a separator, begin with a known root."""
+        return self._root(parts[0]) in self.roots or self._root(joiner.join(parts)) in self.roots
 
     def _root(self, text: str) -> str:
         return next(iter(self._split(text)), "")

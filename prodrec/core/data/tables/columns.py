@@ -21,8 +21,8 @@ from prodrec.core.data.tables.column_names import (
     normalise,
 )
 
-NO_GROUPS = "none"
-"""The value of --group-by that makes every row a product of its own."""
+AUTO_GROUPS, NO_GROUPS = "auto", "none"
+"""Values of --group-by that detect the column, and that make every row a product of its own."""
 
 COLUMNS = "Columns"
 """Heading of these options in the help of `prodrec prepare`."""
@@ -46,10 +46,10 @@ class ColumnNames:
     id: str | None = option(
         None, "The product's id; the photo's name if there is none.", group=COLUMNS, metavar="COLUMN"
     )
-    group_by: str | None = option(
-        None,
-        "Rows with the same value are one product, whose photos stay in one split; none makes every row a product. "
-        "[default: the id, and the parent that shops name for variants]",
+    group_by: str = option(
+        AUTO_GROUPS,
+        "Rows with the same value are one product, whose photos stay in one split. auto is the id, and the parent that "
+        "shops name for variants; none makes every row a product.",
         group=COLUMNS,
         metavar="COLUMN",
     )

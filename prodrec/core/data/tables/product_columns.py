@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prodrec.core.data.tables.column_names import GROUP_NAMES, ID_NAMES, PARENT_NAMES, is_woocommerce
-from prodrec.core.data.tables.columns import NO_GROUPS, ColumnNames, Header, ProductColumns
+from prodrec.core.data.tables.columns import AUTO_GROUPS, NO_GROUPS, ColumnNames, Header, ProductColumns
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.table_sample import read_sample
 
@@ -21,7 +21,7 @@ def find_products(table: Table, header: Header, requested: ColumnNames) -> Produ
         return ProductColumns()
     id_column = header.find(requested.id, "--id", ID_NAMES)
     second_id = _second_id(header, id_column)
-    if requested.group_by:
+    if requested.group_by != AUTO_GROUPS:
         group = header.exact(requested.group_by, "--group-by")
         return ProductColumns(group, second_id if group == header.find(None, "", PARENT_NAMES) else None)
     group_column = header.find(None, "", GROUP_NAMES)

@@ -1,0 +1,118 @@
+"""Every row gets an id and a product, and the title and categories of its product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.tables.columns import ColumnNames
+
+
+def read(folder: Path, *lines: str, requested: ColumnNames | None = None) -> Catalogue:
+    path = folder / "t.csv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return read_catalogue([path], requested or ColumnNames(), scratch=folder)
+
+
+def rows(catalogue: Catalogue, *columns: str) -> list[tuple[str | None, ...]]:
+    return catalogue.frame.select(columns).collect().rows()
+
+
+def test_blank_ids_are_replaced(tmp_path: Path) -> None:
+    catalogue = read(tmp_path, "id,image,leaf", "1,a.jpg,Boots", " ,b.jpg,Boots", ",,Hats")
+    assert rows(catalogue, "id", "product") == [("1", "1"), ("b.jpg", "b.jpg"), ("row 4", "row 4")]
+    assert [note for note in catalogue.notes if note.startswith("2 rows have no id")]
+
+
+def test_a_table_without_ids_and_photos(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("title,leaf\nRed,Boots\nBlue,Boots\n", "utf-8")
+    catalogue = read_catalogue([path], ColumnNames(), scratch=tmp_path, needs_image=False)
+    assert rows(catalogue, "id", "product") == [("2", "2"), ("3", "3")] and not catalogue.has_products
+
+
+def test_a_row_takes_what_it_lacks_from_the_first_row_of_its_product(tmp_path: Path) -> None:
+    """But what it has stays, and rows of a product need not follow each other."""
+    catalogue = read(
+        tmp_path,
+        *("id,image,title,category,colour,fold", "1,a.jpg,,,,", "2,b.jpg,Hat,Hats,red,test"),
+        *("1,c.jpg,Boot,Shoes > Boots,blue,train", "1,d.jpg,Other,,,test", "1,e.jpg,,Shoes,,", "3,f.jpg,,,,"),
+        requested=ColumnNames(path="category", attributes=("colour",), split="fold"),
+    )
+    assert rows(catalogue, "id", "title", "level_0", "level_1", "attribute_0", "split") == [
+        ("1", "Boot", "Shoes", "Boots", "blue", "train"),
+        ("2", "Hat", "Hats", None, "red", "test"),
+        ("1", "Boot", "Shoes", "Boots", "blue", "train"),
+        ("1", "Other", "Shoes", "Boots", "blue", "test"),
+        ("1", None, "Shoes", None, None, None),
+        ("3", None, None, None, None, None),
+    ]
+    assert [note for note in catalogue.notes if note.startswith("2 rows have no category; it is that of the first")]
+
+
+SIMPLE = "sku,name,image,category"
+
+
+def test_rows_with_nothing_but_a_photo_belong_to_the_row_above(tmp_path: Path) -> None:
+    catalogue = read(tmp_path, SIMPLE, "1,Boot,a.jpg,Boots", ",,b.jpg,", "", ",,c.jpg,", "2,Hat,d.jpg,Hats", ",,e.jpg,")
+    filled = [row for row in rows(catalogue, "product", "level_0", "title") if row[1]]  # without the blank row
+    assert filled == [("1", "Boots", "Boot")] * 3 + [("2", "Hats", "Hat")] * 2
+    assert [note for note in catalogue.notes if note.startswith("3 rows with nothing but a photo")]
+
+
+@pytest.mark.parametrize("malformed", ["2,Hat,d.jpg,Hats,x", '2,Hat"'])
+def test_photos_below_a_malformed_row_are_not_those_of_the_product_above_it(tmp_path: Path, malformed: str) -> None:
+    catalogue = read(tmp_path, SIMPLE, "1,Boot,a.jpg,Boots", malformed, ",,e.jpg,", "3,Cap,f.jpg,Caps", ",,g.jpg,")
+    assert rows(catalogue, "image", "product", "level_0") == [
+        ("a.jpg", "1", "Boots"),
+        (None, "row 3", None),
+        ("e.jpg", "e.jpg", None),
+        ("f.jpg", "3", "Caps"),
+        ("g.jpg", "3", "Caps"),
+    ]
+
+
+def test_a_product_without_id_is_not_the_one_above(tmp_path: Path) -> None:
+    """It has a title or a category, or the table has no titles."""
+    catalogue = read(tmp_path, SIMPLE, "1,Boot,a.jpg,Boots", ",Hat,b.jpg,", ",,c.jpg,Hats")
+    assert rows(catalogue, "product") == [("1",), ("b.jpg",), ("c.jpg",)]
+    catalogue = read(tmp_path, "sku,image,category", "1,a.jpg,Boots", ",b.jpg,")
+    assert rows(catalogue, "product", "level_0") == [("1", "Boots"), ("b.jpg", None)]
+
+
+def test_the_first_row_of_a_table_has_no_row_above(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    first.write_text(f"{SIMPLE}\n1,Boot,a.jpg,Boots\n", "utf-8")
+    second.write_text(f"{SIMPLE}\n,,b.jpg,\n", "utf-8")
+    catalogue = read_catalogue([first, second], ColumnNames(), scratch=tmp_path)
+    assert rows(catalogue, "product") == [("1",), ("b.jpg",)]
+
+
+WOOCOMMERCE = "ID,Type,SKU,Name,Categories,Images,Parent"
+
+
+def test_parents_by_id_or_sku(tmp_path: Path) -> None:
+    catalogue = read(
+        tmp_path,
+        *(WOOCOMMERCE, "21,variation,x-red,X,,a.jpg,x", "11,variable,x,X,Boots,b.jpg,", "12,variable,,Y,Hats,c.jpg,"),
+        *("22,variation,,Y,,d.jpg,id:12", "23,variation,12,Z,Caps,e.jpg,gone", "24,simple,z,Z,Caps,f.jpg,"),
+    )
+    assert rows(catalogue, "id", "product", "level_0") == [
+        ("21", "11", "Boots"),
+        ("11", "11", "Boots"),
+        ("12", "12", "Hats"),
+        ("22", "12", "Hats"),
+        ("23", "gone", "Caps"),
+        ("24", "24", "Caps"),
+    ]
+    assert catalogue.has_products
+
+
+def test_grouping_by_another_column(tmp_path: Path) -> None:
+    lines = ("id,image,model,leaf", "1,a.jpg,m,Boots", "2,b.jpg,m,Boots", "3,c.jpg,,Boots", "1,d.jpg,n,Boots")
+    model = read(tmp_path, *lines, requested=ColumnNames(group_by="model"))
+    assert rows(model, "product") == [("m",), ("m",), ("3",), ("n",)]
+    assert rows(read(tmp_path, *lines), "product") == [("1",), ("2",), ("3",), ("1",)]
+    assert not read(tmp_path, *lines, requested=ColumnNames(group_by="none")).has_products
