@@ -29,7 +29,7 @@ from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.product_labels import most_frequent, product_states
 from prodrec.eval.report.product_rows import find_product_rows
 
-MAX_BAND_BYTES = 128 * 2**20
+MAX_BAND_BYTES = 64 * 2**20
 """Bytes of the sums of scores, and of the entries of top-k lists, that are in memory at a time."""
 
 ENTRY_BYTES = 96
@@ -153,7 +153,10 @@ class _Band:
         sums[name][products] += np.add.reduceat(values[order_R], starts, axis=0)
 
     def pooled(self) -> tuple[ScoreChunk, int]:
-        """Return the products as a chunk, and the number of products whose photos have different labels."""
+        """Return the products as a chunk, and the number of products whose photos have different labels.
+
+        The sums become means; the band cannot be used afterwards.
+        """
         chunks = [chunk for _, chunk in self.rows]
         product_R = np.concatenate([products for products, _ in self.rows])
         labels_RL = np.concatenate([chunk.labels_RL for chunk in chunks])
@@ -161,7 +164,9 @@ class _Band:
         chosen_P, distinct_P = most_frequent(product_R, end_R)
         first_P = np.unique(product_R, return_index=True)[1]  # the rows are in file order
         codes = [chunk.attributes_RA for chunk in chunks if chunk.attributes_RA is not None]
-        scores, classes = self._means(self.sums), {}
+        for sums_PC in (*self.sums.values(), *self.states.values()):
+            sums_PC /= self.photos_P[:, None].astype(np.float32)  # in place: they are the largest arrays
+        scores, classes = self.sums, {}
         for level in self.entries:
             scores[level], classes[level] = self._top_k_means(level)
         pooled = ScoreChunk(
@@ -174,12 +179,9 @@ class _Band:
             scores=scores,
             classes=None if self.scores.top_k is None else classes,
             attributes_RA=product_states(product_R, np.concatenate(codes), len(self.first_P)) if codes else None,
-            attribute_scores=self._means(self.states),
+            attribute_scores=self.states,
         )
         return pooled, int((distinct_P > 1).sum())
-
-    def _means(self, sums: Sums) -> Sums:
-        return {name: np.divide(values, self.photos_P[:, None], dtype=np.float32) for name, values in sums.items()}
 
     def _top_k_means(self, level: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Return the K largest means of every product, in descending order, and their classes, [P, K] each."""
