@@ -5,9 +5,10 @@ the tutorial leaves it. Blocks of a page run in order:
 
     ```python         runs; all Python blocks of a page share their names
     ```console        the lines that begin with `$ ` run; those of prodrec must end with exit code 0
-    ```toml title=F   is written to the file F
+    ```toml title=F   is written to the file F, as is a block of any other language with a title
 
-Everything else, such as ```text and ```json, is not run.
+Everything else, such as ```text and ```json, is not run. A page may prepare its files in a ```python block within an HTML
+comment, which readers do not see.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def run_page(page: Path, prodrec: Callable[[str], Result]) -> None:
         where = f"{page.relative_to(DOCS)}, line {block.line}"
         if block.language == "python":
             exec(compile(block.text, where, "exec"), names)
-        elif block.language == "toml" and block.title:
+        elif block.title:
             Path(block.title).write_text(block.text, "utf-8")
         elif block.language == "console":
             for line in block.text.replace("\\\n", " ").splitlines():
