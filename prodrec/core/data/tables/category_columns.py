@@ -20,11 +20,14 @@ LEVEL_NAMES = (
     ("root", "middle", "leaf"),
     ("mastercategory", "subcategory", "articletype"),
     ("category", "subcategory", "subsubcategory"),
+    ("maincategory", "subcategory", "subsubcategory"),
 )
 """Sets of category columns, shallowest level first. A set with several columns in the table is used."""
 
-NUMBERED_LEVEL = re.compile(r"(?:category|categorylevel|level|cat|lvl)(\d+)")
-"""A level by its depth: category1, level_2, lvl3."""
+NUMBERED_LEVEL = re.compile(
+    r"(?:product|item)?(?:(?:category|cat)(?:level|lvl|l)?|level|lvl)(\d+)(?:name|category|cat)?"
+)
+"""A level by its depth: category1, level_2, lvl3, Category L1 Name."""
 
 SINGLE_NAMES = (
     *("leaf", "root", "middle", "mastercategory", "articletype", "subcategory"),

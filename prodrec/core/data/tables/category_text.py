@@ -5,7 +5,6 @@ Names that look the same become the same: HTML entities, Unicode composition (NF
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -74,7 +73,7 @@ class PathFormat:
 
         A list of names without separators is one path. A separator or a comma after a backslash is part of a name.
         """
-        text = html.unescape(text) if "&" in text else text  # `A &gt; B`
+        text = _without_markup(text)
         values = parse_list(text) if text.lstrip().startswith("[") else None
         if values is None:
             return [path for part in self._split_paths(text) if (path := self._split(part))]
@@ -95,12 +94,16 @@ class PathFormat:
         """Return the paths of a cell as text.
 
         Names may contain a comma: `Food, Beverages & Tobacco > Tea`, `Toys > Dolls, Playsets & Figures > Dolls`. So a
-        cell is only cut where the root of some cell begins, and if its first path begins with one as well.
+        cell is only cut where the root of some cell begins, and if its first path begins with one as well. At `|` and
+        line ends it is also cut if all parts have several levels.
         """
         for joiner in JOINERS:
             if joiner in text and joiner != self.separator:
                 parts = _split_unescaped(text, joiner)
-                if joiner == self.joiner:
+                paths_alone = (
+                    joiner in "|\n" and self.roots and all(map(self._contains_separator, filter(str.strip, parts)))
+                )
+                if joiner == self.joiner or paths_alone:
                     return parts
                 starts = [i for i in range(1, len(parts)) if self._begins_with_root(parts[i:], joiner)]
                 bounds = list(zip([0, *starts], [*starts, len(parts)], strict=True))
@@ -133,7 +136,7 @@ def detect_path_format(
     slashes:   whether `|` and `/` count as separators
     joiner:    the text that always stands between two paths, or None
     """
-    cells = [html.unescape(text.strip()) for text in texts if text]
+    cells = [_without_markup(text.strip()) for text in texts if text]
     if separator is None:
         separator = _detect_separator(cells, slashes=slashes)
     if separator is None:
@@ -156,8 +159,21 @@ def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:
 
 
 def suggest_slash(cells: Sequence[str]) -> str | None:
-    """Return the separator of SLASHES that more than half of the distinct cells contain, or None."""
-    return next((slash for slash in SLASHES if sum(slash in cell for cell in cells) > 0.5 * len(cells)), None)
+    """Return the separator of SLASHES that more than half of the distinct cells contain, or None.
+
+    In `A/B|A/C`, `|` stands between two paths.
+    """
+    frequent = [slash for slash in SLASHES if sum(slash in cell for cell in cells) > 0.5 * len(cells)]
+    if frequent[:1] == ["|"] and len(frequent) > 1:
+        several = [cell.split("|") for cell in cells if "|" in cell]
+        if sum(all(frequent[1] in part for part in parts) for parts in several) > 0.5 * len(several):
+            return frequent[1]
+    return next(iter(frequent), None)
+
+
+def _without_markup(text: str) -> str:
+    """Return a cell without HTML, whose tags contain `>`; `A &gt; B` is a path."""
+    return clean_title(text) if "<" in text or "&" in text else text
 
 
 def _split_unescaped(text: str, separator: str) -> list[str]:

@@ -49,6 +49,19 @@ def test_slashes_separate_in_known_columns(tmp_path: Path, name: str, is_path: b
     assert (find(tmp_path, f"sku|{name}", ["1|A/B", "2|A/C"]).separator == "/") == is_path
 
 
+@pytest.mark.parametrize(
+    ("header", "levels"),
+    [
+        ("main_category|sub_category", ("main_category", "sub_category")),
+        ("category_l2|category_l1", ("category_l1", "category_l2")),
+        ("Level 1 Category|Level 2 Category", ("Level 1 Category", "Level 2 Category")),
+        ("lvl1|lvl2|l3|1", ("lvl1", "lvl2")),
+    ],
+)
+def test_one_column_for_each_level(tmp_path: Path, header: str, levels: tuple[str, ...]) -> None:
+    assert find(tmp_path, f"image|{header}", []).levels == levels
+
+
 def test_levels_name_the_levels_of_detected_paths(tmp_path: Path) -> None:
     requested = ColumnNames(levels=("department", "kind"))
     assert find(tmp_path, "image|category", ["x.jpg|A > B > C"], requested).path == "category"

@@ -114,6 +114,11 @@ def test_several_paths_in_a_cell_come_back(joiner: str) -> None:
         (['[["Sports", "Dance"], ["Clothing", "Girls", "Skirts"]]'], [2, 3]),
         (['["A > B", "C"]'], [2, 1]),
         (["A &gt; B &amp; C"], [2]),
+        (["<b>A</b> > <i>B", "A > C"], [2]),
+        (["Default Category/Gear|Default Category/Gear/Bags", "Default Category/A|Default Category/A/B"], [2, 3]),
+        (["A > B|C > D", "A > B"], [2, 2]),
+        (["A > B\nC > D", "A > B"], [2, 2]),
+        (["A > Dolls; Toys", "A > B"], [2]),
         (["A > B > ", "> A"], [2]),
         (["[]", "A > B"], []),
         (["", "A > B"], []),
@@ -138,6 +143,7 @@ def test_every_comma_separates_paths_of_woocommerce() -> None:
         (["A/B", "A/C"], "/"),
         (["A / B", "A / C"], " / "),
         (["A|B", "C|D", "E"], "|"),
+        (["A/B|A/C", "D/E|D/F"], "/"),
         (["A", "B", "T-shirts/Tops"], None),
     ],
 )
@@ -149,3 +155,4 @@ def test_columns_without_paths() -> None:
     assert detect_path_format([]) is None
     assert detect_path_format(["Shoes", "Boots", "A/B"]) is None
     assert detect_path_format(["Size > 40", *"ABCDE"]) is None
+    assert detect_path_format(["<b>Shoes</b>", "<p>Boots"]) is None

@@ -33,7 +33,7 @@ def test_folders(tmp_path: Path) -> None:
 
 
 def test_names_of_folders_are_cleaned_but_not_cut(tmp_path: Path) -> None:
-    names = ["Décor, Lamps > Desk/1.jpg", "De\u0301cor, Lamps > Desk/2.jpg", "H&amp;M;B|C/3.jpg", "[x]/4.jpg"]
+    names = ["Décor, Lamps > Desk/1.jpg", "De\u0301cor, Lamps > Desk/2.jpg", "H&amp;M;B|C/D|E/3.jpg", "[x]/4.jpg"]
     frame = read(names, tmp_path).frame.collect()
     assert frame["level_0"].to_list() == ["Décor, Lamps > Desk", "Décor, Lamps > Desk", "H&M;B|C", "[x]"]
 
