@@ -128,6 +128,16 @@ def test_remedies_do_what_they_promise(
     assert set(paths(open_dataset(shop.directory / "d"))) == expected
 
 
+def test_a_remedy_quotes_the_name_of_a_column(shop: Shop, prodrec: Prodrec) -> None:
+    texts = ["A\\B", "A\\C"]
+    table = shop.table([{"image": shop.photo(f"{i}.png"), "Product Type": text} for i, text in enumerate(texts)])
+    line = f"prodrec prepare {table} --images {shop.photos} --out {shop.directory / 'd'} --force"
+    match = re.search(r"--path-column 'Product Type' --path-separator '\\'", first := printed(prodrec(line)))
+    assert match, first
+    printed(prodrec(f"{line} {match[0]}"))
+    assert paths(open_dataset(shop.directory / "d")) == [("A", "B"), ("A", "C")]
+
+
 @pytest.mark.parametrize(("remedy", "products"), [("--group-by none", 130), ("--group-by sku", 130)])
 def test_remedies_for_a_column_that_is_no_product(shop: Shop, prodrec: Prodrec, remedy: str, products: int) -> None:
     photo = shop.photo("0.png")

@@ -142,7 +142,8 @@ def read_catalogue(
     row_count, table_rows = refuse_if_mostly_malformed(frame, tables)
     notes = [note for table, _ in opened for note in table.notes]
     if table_splits:
-        notes.append("the tables are splits by their names: " + ", ".join(sorted(set(table_splits))))
+        splits = ", ".join(sorted(set(table_splits)))
+        notes.append(f"the tables are splits by their names: {splits}; --split and --balanced-test have no effect")
     frame, has_products = complete_products(frame, columns, requested, files, notes)
     frame, levels = add_levels(frame, columns, requested.levels, missing_values, files, notes)
     return Catalogue(

@@ -96,7 +96,7 @@ def _detect(table: Table, header: Header) -> CategoryColumns | None:
 
 def _woocommerce_path(header: Header) -> str | None:
     """Return the column of categories if the table is a WooCommerce export."""
-    return header.by_normalised["categories"] if is_woocommerce(header.by_normalised) else None
+    return "Categories" if is_woocommerce(header.names) else None
 
 
 def _by_name(header: Header) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ A path that is deeper than the levels is cut, and one that is shorter ends early
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -47,9 +48,10 @@ def add_levels(
         rows = sum(counts[text] for counts, changed in zip(texts, cleaned, strict=True) for text in changed)
         notes.append(f"{rows:,} names of categories were cleaned of invisible signs, HTML or superfluous blanks")
     if len(columns.levels) == 1 and (slash := suggest_slash(list(texts[0]))):
+        column = columns.levels[0]
         notes.append(
-            f"the names in {columns.levels[0]} look like whole paths: --path-column {columns.levels[0]} "
-            f"--path-separator {slash!r} cuts them"
+            f"the names in {column} look like whole paths: --path-column {shlex.quote(column)} "
+            f"--path-separator '{slash}' cuts them"
         )
     return frame, columns.levels
 

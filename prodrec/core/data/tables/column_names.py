@@ -37,8 +37,8 @@ GROUP_NAMES = ("itemgroupid", "parentasin", "parentsku")
 PARENT_NAMES = ("parent", "parentid")
 """Columns that may name such a product, or else the parent of a category."""
 
-WOOCOMMERCE_NAMES = frozenset({"type", "categories", "images"})
-"""Columns of every WooCommerce export with categories and photos, besides `parent` or `sku`."""
+WOOCOMMERCE_NAMES = frozenset({"Type", "Categories", "Images"})
+"""Columns of every WooCommerce export with categories and photos, besides `Parent` or `SKU`."""
 
 MAGENTO_1_CATEGORY = "_category"
 """Magento 1 exports further categories of a product, as further photos, in rows that have no SKU."""
@@ -49,7 +49,6 @@ def normalise(name: str) -> str:
     return re.sub(r"[\W_]", "", name.casefold())
 
 
-def is_woocommerce(normalised_names: Collection[str]) -> bool:
-    """Return whether a table with these columns is a WooCommerce export."""
-    names = set(normalised_names)
-    return names >= WOOCOMMERCE_NAMES and bool(names & {"parent", "sku"})
+def is_woocommerce(names: Collection[str]) -> bool:
+    """Return whether a table with columns of these names is a WooCommerce export."""
+    return WOOCOMMERCE_NAMES.issubset(names) and not {"Parent", "SKU"}.isdisjoint(names)

@@ -92,7 +92,10 @@ def _read_split_folders(photos: pl.DataFrame, folder: Path, notes: list[str]) ->
     if not are_splits(tops):
         return photos
     names = ", ".join(sorted(tops))
-    notes.append(f"the folders {names} in {folder} are the splits of their photos, not categories")
+    notes.append(
+        f"the folders {names} in {folder} are the splits of their photos, not categories; --split and --balanced-test "
+        "have no effect"
+    )
     return photos.with_columns(
         split=top, path=pl.when(pl.col("path").str.contains("/")).then(pl.col("path").str.replace(r"^[^/]*/", ""))
     )

@@ -30,7 +30,7 @@ def find_products(table: Table, header: Header, requested: ColumnNames) -> Produ
     parent = header.find(None, "", PARENT_NAMES)
     if parent is None or id_column is None or parent == id_column:
         return ProductColumns()
-    if is_woocommerce(header.by_normalised) or _names_products(table, parent, id_column, second_id):
+    if is_woocommerce(header.names) or _names_products(table, parent, id_column, second_id):
         return ProductColumns(parent, second_id)
     return ProductColumns()
 

@@ -62,6 +62,12 @@ def test_one_column_for_each_level(tmp_path: Path, header: str, levels: tuple[st
     assert find(tmp_path, f"image|{header}", []).levels == levels
 
 
+def test_only_exports_of_woocommerce_are_cut_at_every_comma(tmp_path: Path) -> None:
+    rows = ["1|simple|A/B,A/C|1.jpg"]
+    assert find(tmp_path, "SKU|Type|Categories|Images", rows).joiner == ","
+    assert find(tmp_path, "sku|type|categories|images", rows) == CategoryColumns((), "categories", "/")
+
+
 def test_levels_name_the_levels_of_detected_paths(tmp_path: Path) -> None:
     requested = ColumnNames(levels=("department", "kind"))
     assert find(tmp_path, "image|category", ["x.jpg|A > B > C"], requested).path == "category"
