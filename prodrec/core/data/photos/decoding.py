@@ -37,6 +37,20 @@ MIN_PHOTOS_FOR_WORKERS = 1000
 
 
 @dataclass(frozen=True, eq=False)
+class FoundPhotos:
+    """The W rows whose photo is listed and readable.
+
+    rows_W:   int64, the rows of the catalogue
+    source_W: int64, the index of the photo in the PhotoSource
+    counts:   names with a photo, by how they were matched
+    """
+
+    rows_W: NDArray[np.int64]
+    source_W: NDArray[np.int64]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
 class DecodedPhotos:
     """The P distinct photos that a catalogue shows, in order of their names.
 
@@ -72,8 +86,11 @@ def decode_photos(
 
     Raise NotFound or ProdrecError if a rank cannot read the photos or cannot access the directory.
     """
-    rows_W, source_W = _find_photos(source, names_M, rejected)
-    source_P, photo_W = np.unique(source_W, return_inverse=True)
+    found = find_photos(source, names_M, rejected)
+    if loose := [f"{count:,} {rule}" for rule, count in found.counts.items() if rule != RULES[EXACT]]:
+        console.info(f"names matched with photos {', '.join(loose)}")
+    rows_W = found.rows_W
+    source_P, photo_W = np.unique(found.source_W, return_inverse=True)
     photo_M = np.full(len(names_M), -1, np.int64)
     photo_M[rows_W] = photo_W
 
@@ -96,21 +113,17 @@ def decode_shard(*, workers: int) -> None:
     dist.gather(_decode(dist.scatter(None), workers))
 
 
-def _find_photos(
-    source: PhotoSource, names_M: pl.Series, rejected: Rejects
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows whose photo is listed and readable, and the photo's index in the source. Reject other rows."""
+def find_photos(source: PhotoSource, names_M: pl.Series, rejected: Rejects) -> FoundPhotos:
+    """Look up the photo of every row that is not rejected yet; reject the rows whose photo is missing or unreadable."""
     rows_W = rejected.kept_rows
     matches = match_names(source, names_M.gather(rows_W))
-    if loose := [f"{count:,} {rule}" for rule, count in matches.counts.items() if rule != RULES[EXACT]]:
-        console.info(f"names matched with photos {', '.join(loose)}")
     missing_W = matches.photo_W == NO_MATCH
     rejected.add(MISSING_PHOTO, rows_W[missing_W], matches.reasons, matches.reason_W[missing_W])
     rows_W, source_W = rows_W[~missing_W], matches.photo_W[~missing_W]
     unreadable_W = source.unreadable_P[source_W]
     is_readable_W = unreadable_W == READABLE
     rejected.add(UNDECODABLE, rows_W[~is_readable_W], UNREADABLE_REASONS, unreadable_W[~is_readable_W])
-    return rows_W[is_readable_W], source_W[is_readable_W]
+    return FoundPhotos(rows_W[is_readable_W], source_W[is_readable_W], matches.counts)
 
 
 def _decode(task: DecodeTask, workers: int) -> tuple[PhotoTable, list[Path]]:

@@ -60,15 +60,18 @@ class FeatureFile:
             yield rows_r, vectors_rD
 
 
-def open_features(path: Path, *, rows: int, tables: str) -> FeatureFile:
-    """Open the vectors of a catalogue of `rows` rows; messages name its `tables`. Raise NotFound or BadFeatures."""
+def open_features(path: Path, *, rows: int | None, tables: str) -> FeatureFile:
+    """Open the vectors of a catalogue; messages name its `tables`. Raise NotFound or BadFeatures.
+
+    rows: the number of rows of the catalogue; None if it is not known
+    """
     if not path.exists():
         raise NotFound(f"--features {path} does not exist; {_EXPECTED}.")
     with _open_vectors(path) as vectors_MD:
         shape, dtype = tuple(vectors_MD.shape), str(vectors_MD.dtype)
     if len(shape) != 2 or 0 in shape[1:] or dtype not in _DTYPES:
         raise BadFeatures(f"--features {path} contains {dtype} {list(shape)}; {_EXPECTED}.")
-    if shape[0] != rows:
+    if rows is not None and shape[0] != rows:
         raise BadFeatures(
             f"--features {path} contains {shape[0]:,} vectors and {tables} {rows:,} rows; expected one for every row, "
             "in the order of the tables."

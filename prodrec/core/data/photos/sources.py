@@ -11,7 +11,6 @@ import bz2
 import gzip
 import lzma
 import os
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -38,6 +37,7 @@ _DECOMPRESSORS: dict[bytes, Callable[[Path], Any]] = {  # by the first bytes of 
     b"\xfd7zXZ": lzma.open,
 }
 
+_UNPACKED_BYTES = 1 << 20
 
 NOT_UTF8, REPLACED = "its name is not UTF-8", "a later file of the archive has the same name"
 """Why a file is not listed."""
@@ -96,7 +96,7 @@ def open_photos(path: Path, *, unpack_into: Path | None) -> PhotoSource:
     if not path.exists():
         raise NotFound(f"--images {path} does not exist; expected a folder, a tar or a zip file of photos.")
     if path.is_dir():
-        return _sorted_source(path, None, folder_members(path))
+        return sorted_source(path, None, folder_members(path))
     if zipfile.is_zipfile(path):
         return _open_zip(path)
     return _open_tar(_uncompressed(path, unpack_into), path)
@@ -104,20 +104,38 @@ def open_photos(path: Path, *, unpack_into: Path | None) -> PhotoSource:
 
 def _uncompressed(path: Path, unpack_into: Path | None) -> Path:
     """Return `path`, or if it is compressed, the file in `unpack_into` that it is unpacked to."""
-    with path.open("rb") as stream:
-        start = stream.read(6)
-    decompress = next((opener for magic, opener in _DECOMPRESSORS.items() if start.startswith(magic)), None)
-    if decompress is None:
+    if not is_compressed(path):
         return path
     if unpack_into is None:
         raise BadOption(f"--in-place cannot use the compressed {path}: unpack it, or omit --in-place.")
     archive = unpack_into / "photos.tar"
+    with archive.open("wb") as unpacked:
+        for data in decompressed_chunks(path):
+            unpacked.write(data)
+    return archive
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether a file begins as one that `decompressed_chunks` reads."""
+    return _decompressor(path) is not None
+
+
+def _decompressor(path: Path) -> Callable[[Path], Any] | None:
+    with path.open("rb") as stream:
+        start = stream.read(6)
+    return next((opener for magic, opener in _DECOMPRESSORS.items() if start.startswith(magic)), None)
+
+
+def decompressed_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the contents of a compressed file. Raise BadOption if it is broken."""
+    decompress = _decompressor(path)
+    assert decompress is not None
     try:
-        with decompress(path) as packed, archive.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked, 1 << 20)
+        with decompress(path) as packed:
+            while data := packed.read(_UNPACKED_BYTES):
+                yield data
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise BadOption(f"--images {path} cannot be unpacked ({error}); it is broken or truncated.") from error
-    return archive
 
 
 def _open_zip(path: Path) -> PhotoSource:
@@ -126,7 +144,7 @@ def _open_zip(path: Path) -> PhotoSource:
     except zipfile.BadZipFile as error:
         raise BadOption(f"--images {path} is not a readable zip file ({error}).") from error
     with archive, path.open("rb") as stream:
-        source = _sorted_source(path, path, zip_members(archive, stream))
+        source = sorted_source(path, path, zip_members(archive, stream))
     return source if source.unflagged is None else source.decode_names(source.unflagged.choose_encoding())
 
 
@@ -135,7 +153,7 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
     hard_links: dict[str, str] = {}
     try:
         with tarfile.open(archive, "r:") as tar:
-            files = _sorted_source(archive, archive, tar_members(tar, hard_links))
+            files = sorted_source(archive, archive, tar_members(tar, hard_links))
     except (tarfile.TarError, EOFError) as error:
         raise BadOption(f"--images {path} is neither a folder nor a readable tar or zip file ({error}).") from error
     if not hard_links:
@@ -147,10 +165,10 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
         for name, target in zip(hard_links, targets, strict=True)
         if target >= 0
     )
-    return _sorted_source(archive, archive, ((*entry, False, READABLE) for entry in chain(entries, links)))
+    return sorted_source(archive, archive, ((*entry, False, READABLE) for entry in chain(entries, links)))
 
 
-def _sorted_source(path: Path, archive: Path | None, members: Iterable[Member | ZipMember]) -> PhotoSource:
+def sorted_source(path: Path, archive: Path | None, members: Iterable[Member | ZipMember]) -> PhotoSource:
     """Return the members in order of their names. If a name occurs several times, only its last member is listed."""
     numbers = array("q")  # those of all members, in the order of Member or ZipMember
     bad_names: list[str] = []

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HEADER_BYTES = 64 << 20
 """The keys of the objects in this many bytes, at least, are the columns of a JSON lines table."""
 
+PREVIEW_HEADER_BYTES = 16 << 20
+"""The same for a preview."""
+
 _CHUNK_ROWS = 50_000
 _EXACT_FLOATS = 2**53
 """Every whole number below this is exact as a 64-bit float."""
@@ -83,8 +86,8 @@ class JsonArrayTable:
             yield number_rows(frame_of_rows(values, len(records), problems), start + 1).lazy()
 
 
-def open_json_lines(file: TextFile) -> JsonLinesTable:
-    """Read the column names of a JSON lines table. Raise BadTable if no line is an object."""
+def open_json_lines(file: TextFile, header_bytes: int = HEADER_BYTES) -> JsonLinesTable:
+    """Read the column names of a JSON lines table from its first bytes. Raise BadTable if no line is an object."""
     names: dict[str, None] = {}
     read, first_problem = 0, ""
     for block in file.blocks():
@@ -94,7 +97,7 @@ def open_json_lines(file: TextFile) -> JsonLinesTable:
             if problem and not first_problem:
                 first_problem = f"line {block.first_line + i}: {problem}"
         read += len(block.data)
-        if read > HEADER_BYTES and names:
+        if read >= header_bytes and names:
             break
     if not names:
         raise BadTable(f"{file.path}, {first_problem or 'no line'}; expected JSON lines: one object per line.")

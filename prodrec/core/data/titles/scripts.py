@@ -82,6 +82,13 @@ def warn_of_uncut(counts: Mapping[str, int], titles: int, cut: Iterable[str]) ->
 
     counts: the number of titles with each script
     """
+    for note in uncut_notes(counts, titles, cut):
+        console.warn(f"{note}.")
+
+
+def uncut_notes(counts: Mapping[str, int], titles: int, cut: Iterable[str]) -> list[str]:
+    """Return the warnings of `warn_of_uncut`."""
+    notes = []
     for script, count in counts.items():
         if script in cut or count < MIN_SHARE_TO_WARN * titles:
             continue
@@ -91,7 +98,8 @@ def warn_of_uncut(counts: Mapping[str, int], titles: int, cut: Iterable[str]) ->
             remedy = "separate the words by blanks in the table if their words matter"
         else:
             remedy = f"{library.remedy} and prepare again"
-        console.warn(f"{subject} {script} text, which is not cut into words; {remedy}.")
+        notes.append(f"{subject} {script} text, which is not cut into words; {remedy}")
+    return notes
 
 
 def _load_sudachi() -> Callable[[str], Iterable[str]]:
