@@ -19,6 +19,7 @@ COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-define
 
 # Options of a command that are another function, or output of the command line alone.
 COMMAND_ONLY = {
+    "prepare": {"dry_run"},  # prodrec.pipeline.preview.preview; prepare itself always returns a Dataset
     "train": {"plan", "settings"},
     "pretrain_embeddings": {"words", "top"},
 }

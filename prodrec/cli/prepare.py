@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from prodrec.cli.command import command
-from prodrec.core.base import console
+from prodrec.core.base import console, dist
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
 
@@ -46,6 +46,14 @@ def prepare_command(
             min=1, help="Processes of each rank that decode photos; the result is the same. [default: all cores]"
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read the first 10,000 rows of every table, print what is understood and what would be rejected, and "
+            "write nothing.",
+        ),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with options of the panels below; options on the command line win over it."),
@@ -62,6 +70,8 @@ def prepare_command(
 
     **Example**
 
+        prodrec prepare products.csv --images photos/ --dry-run
+
         prodrec prepare products.csv --images photos/
 
         prodrec prepare shop.jsonl --images photos.zip --path-column category --attributes colour,season --out shop
@@ -73,6 +83,18 @@ def prepare_command(
     from prodrec.cli.dataset_summary import print_dataset, summary_json
     from prodrec.pipeline.prepare import prepare_dataset, read_prepare_options
 
+    if dry_run:
+        return _dry_run(
+            tables or [],
+            images=images,
+            features=features,
+            no_images=no_images,
+            out=out,
+            config=config,
+            workers=workers,
+            force=force,
+            **options,
+        )
     settings = read_prepare_options(options, config=config, no_images=no_images, features=features)
     header = prepare_dataset(
         tables or [], images=images, features=features, out=out, options=settings, workers=workers, force=force
@@ -81,3 +103,14 @@ def prepare_command(
     next_command = "pretrain-embeddings" if no_images else "train visual"
     console.info(f"wrote {out}; next: prodrec {next_command}" + ("" if out == Path("dataset") else f" {out}"))
     return summary_json(header, out)
+
+
+def _dry_run(tables: list[Path], **arguments: Any) -> dict[str, Any]:
+    """Print the preview on rank 0, and return it as plain values."""
+    from prodrec.pipeline.preview import preview
+
+    if not dist.is_main():
+        return {}
+    result = preview(tables, **arguments)
+    console.print(str(result))
+    return result.as_json()

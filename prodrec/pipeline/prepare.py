@@ -24,6 +24,9 @@ from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
+DEFAULT_OUT = "dataset"
+"""The directory that is written by default."""
+
 
 @with_options(ColumnNames, PrepareOptions)
 def prepare(
@@ -32,7 +35,7 @@ def prepare(
     images: str | Path | None = None,
     features: str | Path | None = None,
     no_images: bool = False,
-    out: str | Path = "dataset",
+    out: str | Path = DEFAULT_OUT,
     config: str | Path | None = None,
     workers: int | None = None,
     force: bool = False,
@@ -113,7 +116,7 @@ def prepare_dataset(
     if features is not None:
         options = replace(options, inputs="features")
     tables = [Path(table) for table in tables]
-    _refuse_contradictions(tables, images, options)
+    refuse_contradictions(tables, images, options)
     source = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
@@ -147,7 +150,8 @@ def _prepare(
         return write_dataset(directory, contents)
 
 
-def _refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
+def refuse_contradictions(tables: Sequence[Path], images: Path | None, options: PrepareOptions) -> None:
+    """Raise BadOption if tables, photos and options exclude each other, or there is nothing to prepare."""
     if options.inputs != "photos" and images is not None:
         option = WITHOUT_PHOTOS[options.inputs]
         raise BadOption(f"--images {images} and {option} exclude each other; omit one of them.")

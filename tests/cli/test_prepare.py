@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,6 +143,44 @@ def test_bad_input_is_one_sentence(
     assert message.startswith("error: ") and message.endswith(".") and "Traceback" not in result.output
     assert all(word in message for word in words), message
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_dry_run_writes_nothing_and_names_the_command(
+    drawn_dozen: DrawnCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop.toml").write_text('attributes = ["colour"]\n')
+    line = ("prepare", drawn_dozen.table, "--images", drawn_dozen.photos, "--config", "shop.toml")
+    options = ("--split", "1:1:0", "--levels", "root,leaf", "--path-identity", "--out", "new shop", "--workers", 1)
+    shown = run(*line, *options, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.toml"]
+    assert "12 rows = 12 kept + 0 rejected" in shown.stdout and "split       1:1:0" in shown.stdout
+    command = shlex.split(shown.stdout.splitlines()[-1].removeprefix("next"))
+    assert command[:2] == ["prodrec", "prepare"] and set(map(str, options)) <= set(command)
+    result = run(*command[1:])
+    assert result.exit_code == 0, result.output
+    assert len(open_dataset(Path("new shop"))) == 12
+
+    found = json.loads(run(*line, *options, "--dry-run", "--json").stdout)
+    assert found["next_command"] == shlex.join(command) and "exists already" in found["notes"][-1]
+    assert found["kept"] == 12 and [level["name"] for level in found["levels"]] == ["root", "leaf"]
+    assert [attribute["name"] for attribute in found["attributes"]] == ["colour"]
+
+
+def test_dry_run_raises_the_errors_of_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("products.csv").write_text("id,image,leaf\n1,a.jpg,Shirts\n")
+    for options in (
+        ("--images", "gone"),
+        ("--levels", "kind"),
+        ("--features", "v.npy", "--no-images"),
+        ("--size", "8"),
+    ):
+        dry, real = (run("prepare", "products.csv", *options, *more) for more in (("--dry-run",), ()))
+        assert dry.exit_code == real.exit_code == 2 and dry.stderr == real.stderr, options
+    lost = run("prepare", "products.csv", "--dry-run")
+    assert lost.exit_code == 0 and "next        none of these rows can be used" in lost.stdout
 
 
 def test_without_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
