@@ -1,19 +1,17 @@
-"""CSV and TSV tables. Blocks of lines that contain nothing but plain fields are parsed by polars, which is faster.
-
-Such a block has no quotes and no blank lines, and each of its lines has as many fields as the header. The rules of
-`csv_records` then amount to splitting at separators.
-"""
+"""CSV and TSV tables: the header, and the rows by the rule of `csv_records`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.data.tables.csv_blocks import CsvLayout, parse_block
 from prodrec.core.data.tables.csv_records import read_record
-from prodrec.core.data.tables.records import add_problems, frame_of_rows, number_rows
+from prodrec.core.data.tables.records import number_rows, refuse_repeated_columns
 from prodrec.core.data.tables.text_file import LineBlock, TextFile
 
 if TYPE_CHECKING:
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t|"
 
 _LINES_IN_NOTE = 3
+_SAMPLE_LINES = 20
+_NAMED_SEPARATOR = re.compile(f"sep=([{SEPARATORS}])", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"?')
 
 
 @dataclass
@@ -47,25 +48,19 @@ class CsvTable:
 
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """Yield the rows; see `records.Table`. Raise BadTable if one of `columns` occurs twice in the header."""
-        for name in columns:
-            if self.header.count(name) > 1:
-                raise BadTable(f"{self.path} has the column {name!r} twice; rename one of them.")
-        positions = {name: self.header.index(name) for name in columns}
+        refuse_repeated_columns(self.path, self.header, columns)
+        layout = CsvLayout(self.separator, len(self.header), {name: self.header.index(name) for name in columns})
         row, unread, lone_quotes = self.first_row, LineBlock(1, b""), list[int]()
         self._note_lone_quotes(lone_quotes)
         for block, is_last in _with_is_last(self.file.blocks()):
-            if block.first_line == 1:
-                block = block.from_line(self.header_lines)
-            block, unread = unread.join(block), LineBlock(1, b"")
-            frame = _parse_plain(block, len(self.header), self.separator, positions)
-            if frame is None:
-                frame, unread = _parse(
-                    block, len(self.header), self.separator, positions, lone_quotes, is_complete=is_last
-                )
-                self._note_lone_quotes(lone_quotes)  # now, since a caller may read no more than some rows
-            if frame.height:
-                yield number_rows(frame, row).lazy()
-            row += frame.height
+            rows = block.from_line(max(0, self.header_lines + 1 - block.first_line))
+            parsed = parse_block(unread.join(rows), layout, is_complete=is_last)
+            unread = parsed.unread
+            lone_quotes += parsed.lone_quotes
+            self._note_lone_quotes(lone_quotes)  # now, since a caller may read no more than some rows
+            if parsed.frame.height or (is_last and row == self.first_row):
+                yield number_rows(parsed.frame, row).lazy()
+            row += parsed.frame.height
 
     def _note_lone_quotes(self, lines: Sequence[int]) -> None:
         """Replace the note on the lines in which a quote is not closed."""
@@ -81,20 +76,38 @@ class CsvTable:
 
 
 def open_csv(file: TextFile, separator: str | None) -> CsvTable:
-    """Read the header. Without a `separator`, the most frequent of `,` `;` tab `|` in the header is taken.
+    """Read the header. A first line such as `sep=;`, which Excel writes, names the separator.
+
+    Without it or if `separator` does not occur in the header, the most frequent of `,` `;` tab `|` is taken.
 
     Raise BadTable if the file has no line with text.
     """
-    for block in file.blocks():
-        lines = block.lines()
-        start = next((i for i, line in enumerate(lines) if line.strip()), None)
-        if start is not None:
-            separator = separator or max(SEPARATORS, key=lines[start].count)
-            record = read_record(lines, start, separator, None, is_complete=True)
-            assert record is not None  # a complete record is never continued
-            names = [name.strip() for name in record.fields]
-            return CsvTable(file, names, separator, block.first_line - 1 + start + record.lines, start + 2)
+    beginning = LineBlock(1, b"")
+    for block, is_last in _with_is_last(file.blocks()):
+        beginning = beginning.join(block)
+        lines = beginning.lines()
+        filled = (i for i, line in enumerate(lines) if line.strip())
+        start = next(filled, None)
+        named = None if start is None else _NAMED_SEPARATOR.fullmatch(lines[start].strip(" "))
+        if named:
+            start = next(filled, None)
+        if start is None or (start + _SAMPLE_LINES > len(lines) and not is_last):
+            continue
+        if named:
+            separator = named[1]
+        elif separator is None or separator not in lines[start]:
+            separator = _detect_separator(lines[start : start + _SAMPLE_LINES])
+        record = read_record(lines, start, separator, None, is_complete=True)
+        assert record is not None  # a complete record is never continued
+        names = [name.strip() for name in record.fields]
+        return CsvTable(file, names, separator, start + record.lines, start + 2 - bool(named))
     raise BadTable(f"{file.path} is empty; expected a table with a header and rows.")
+
+
+def _detect_separator(lines: Sequence[str]) -> str:
+    """Return the separator that is most frequent outside quotes in the header, and of equals in the lines below."""
+    header, *rows = (_QUOTED.sub("", line) for line in lines)
+    return max(SEPARATORS, key=lambda separator: (header.count(separator), sum(row.count(separator) for row in rows)))
 
 
 def _with_is_last(blocks: Iterator[LineBlock]) -> Iterator[tuple[LineBlock, bool]]:
@@ -104,72 +117,3 @@ def _with_is_last(blocks: Iterator[LineBlock]) -> Iterator[tuple[LineBlock, bool
         following = next(blocks, None)
         yield block, following is None
         block = following
-
-
-def _parse_plain(block: LineBlock, width: int, separator: str, positions: Mapping[str, int]) -> pl.DataFrame | None:
-    """Parse a block of plain fields; return None if it contains anything else.
-
-    polars refuses a line with too many fields. If there are as many separators as complete lines have, no line has too
-    few fields either.
-    """
-    import polars as pl
-
-    data = block.data
-    if block.undecodable or b'"' in data or width == 1 or data.startswith(b"\n") or b"\n\n" in data:
-        return None
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    if not data or data.count(separator.encode()) != lines * (width - 1):
-        return None
-    names = [str(i) for i in range(width)]
-    try:
-        frame = pl.read_csv(
-            data,
-            has_header=False,
-            separator=separator,
-            quote_char=None,
-            schema=dict.fromkeys(names, pl.String),
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    return frame.select(pl.col(str(position)).alias(name) for name, position in positions.items()).pipe(add_problems)
-
-
-def _parse(
-    block: LineBlock,
-    width: int,
-    separator: str,
-    positions: Mapping[str, int],
-    lone_quotes: list[int],
-    *,
-    is_complete: bool,
-) -> tuple[pl.DataFrame, LineBlock]:
-    """Parse a block record by record. Return the rows, and the lines of a record that continues beyond the block.
-
-    The numbers of lines with an unclosed quote are appended to `lone_quotes`.
-    """
-    lines = block.lines()
-    values: list[list[str | None]] = [[] for _ in positions]
-    problems: dict[int, str] = {}
-    places = list(positions.values())
-    line = row = 0
-    while line < len(lines):
-        text = lines[line]
-        if '"' not in text and text.count(separator) == width - 1 and width > 1:
-            fields, taken, problem = text.split(separator), 1, None
-        else:
-            record = read_record(lines, line, separator, width, is_complete=is_complete)
-            if record is None:
-                break
-            fields, taken, problem = record.fields, record.lines, record.problem
-            if record.has_lone_quote:
-                lone_quotes.append(block.first_line + line)
-        if block.undecodable:
-            problem = next((block.undecodable[i] for i in range(line, line + taken) if i in block.undecodable), problem)
-        if problem is not None:
-            problems[row] = f"line {block.first_line + line}: {problem}"
-        for column, place in zip(values, places, strict=True):
-            column.append(None if problem else fields[place])
-        line += taken
-        row += 1
-    frame = frame_of_rows(dict(zip(positions, values, strict=True)), row, problems)
-    return frame, block.from_line(line)

@@ -8,9 +8,16 @@ from pathlib import Path
 from prodrec.core.base.errors import BadOption, BadTable, NotFound
 from prodrec.core.data.tables.columnar_table import ColumnarTable, open_excel, open_parquet
 from prodrec.core.data.tables.csv_table import CsvTable, open_csv
-from prodrec.core.data.tables.json_table import JsonLinesTable, open_json_array, open_json_lines
+from prodrec.core.data.tables.decompress import zipped_table
+from prodrec.core.data.tables.json_table import (
+    HEADER_BYTES,
+    PREVIEW_HEADER_BYTES,
+    JsonLinesTable,
+    open_json_array,
+    open_json_lines,
+)
 from prodrec.core.data.tables.records import Table
-from prodrec.core.data.tables.text_file import open_text, zipped_table
+from prodrec.core.data.tables.text_file import open_text
 from prodrec.core.data.tables.xml_table import XmlTable, open_xml
 
 FORMATS = {
@@ -78,7 +85,7 @@ def open_table(path: Path, encoding: str | None = None, *, max_rows: int | None 
     """Open a table and read its column names.
 
     encoding: of a text table; None is a guess, see `text_file.open_text`
-    max_rows: rows that will be read; the column names of XML are searched in no more of them
+    max_rows: rows that will be read; the column names of XML and JSON lines are then searched in the first rows only
 
     Raise NotFound if the file does not exist, BadTable if it is not readable as a table, and BadOption for an encoding
     that is unknown or of no use for the format.
@@ -95,7 +102,7 @@ def open_table(path: Path, encoding: str | None = None, *, max_rows: int | None 
     file, note = open_text(path, encoding)
     table: Table
     if file_format == "jsonl":
-        table = open_json_lines(file)
+        table = open_json_lines(file, HEADER_BYTES if max_rows is None else PREVIEW_HEADER_BYTES)
     elif file_format == "json":
         table = open_json_array(file)
     else:

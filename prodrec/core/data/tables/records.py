@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from prodrec.core.base.errors import BadTable
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -41,35 +43,35 @@ class Table(Protocol):
         ...
 
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
-        """Yield the rows with `columns` as text, ROW_COLUMN and PROBLEM_COLUMN.
+        """Yield the rows with `columns` as text, ROW_COLUMN and PROBLEM_COLUMN; one empty chunk if there are no rows.
 
         Empty values are null or "". A list or an object is JSON text.
         """
         ...
 
 
-def frame_of_rows(values: Mapping[str, Sequence[str | None]], height: int, problems: Mapping[int, str]) -> pl.DataFrame:
-    """Return a chunk of rows.
+def refuse_repeated_columns(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise BadTable if one of `columns` occurs more than once in the header."""
+    for name in columns:
+        if header.count(name) > 1:
+            raise BadTable(f"{path} has the column {name!r} {header.count(name)} times; rename all but one.")
+
+
+def frame_of_rows(
+    values: Mapping[str, Sequence[str | None] | pl.Series], height: int, problems: Mapping[int, str]
+) -> pl.DataFrame:
+    """Return a chunk of rows with PROBLEM_COLUMN.
 
     values:   the text of every column
     problems: by position in the chunk, why the row is malformed
     """
     import polars as pl
 
-    frame = pl.DataFrame(dict(values), schema=dict.fromkeys(values, pl.String), height=height) if values else None
-    if frame is None:
-        frame = pl.DataFrame(height=height)
-    return add_problems(frame, problems)
-
-
-def add_problems(frame: pl.DataFrame, problems: Mapping[int, str] | None = None) -> pl.DataFrame:
-    """Return the frame with PROBLEM_COLUMN; `problems` are by position."""
-    import polars as pl
-
-    if not problems:
-        return frame.with_columns(pl.lit(None, pl.String).alias(PROBLEM_COLUMN))
-    texts = [problems.get(i) for i in range(frame.height)]
-    return frame.with_columns(pl.Series(PROBLEM_COLUMN, texts, dtype=pl.String))
+    texts = (
+        [problems.get(i) for i in range(height)] if problems else pl.repeat(None, height, dtype=pl.String, eager=True)
+    )
+    columns = {**values, PROBLEM_COLUMN: texts}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
 def number_rows(frame: pl.DataFrame, first_row: int) -> pl.DataFrame:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.data.tables.decompress import open_decompressed
 from prodrec.core.data.tables.records import frame_of_rows, number_rows
-from prodrec.core.data.tables.text_file import open_decompressed
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,0 +1,99 @@
+"""The text encoding of a table: named by the user, marked in the file, or guessed."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""UTF-32 comes first: its little-endian mark begins with that of UTF-16."""
+
+MARK_UNDECODABLE = "prodrec.mark-undecodable"
+"""An error handler of Python that replaces bytes that are not text by a lone surrogate, which no text contains."""
+
+MAX_CONTROL_SHARE = 0.05
+"""Binary data has a larger share of control characters; text has almost none."""
+
+_CONTROL_BYTES = bytes(i for i in range(32) if i not in b"\t\n\r\f\x1a\x1b")
+_WIDE_SHARE = 0.4
+"""Text in UTF-16 that is mostly ASCII has more NUL bytes than this at every second place."""
+
+_NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+"""Encodings of Python for host names and source code."""
+
+_LIKELY_ENCODINGS = (
+    *("gb18030", "big5", "shift_jis", "euc_kr", "euc_jp"),
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp874"),
+)
+"""The encodings of shop exports that are guessed; with more of them, short samples are mistaken more often."""
+
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "cp950", "shift_jis": "cp932", "euc_kr": "cp949"}
+"""Encodings of which a larger one is in use."""
+
+codecs.register_error(MARK_UNDECODABLE, lambda error: ("\udfff", getattr(error, "end", 0)))
+
+
+def named_encoding(name: str) -> str:
+    """Return Python's name of a text encoding. Raise LookupError if there is none."""
+    info = codecs.lookup(name)
+    if not getattr(info, "_is_text_encoding", True) or info.name in _NOT_FOR_FILES:
+        raise LookupError(f"{name} is not an encoding of text files")
+    return "utf-8" if info.name == "utf-8-sig" else info.name
+
+
+def marked_encoding(sample: bytes) -> str | None:
+    """Return the encoding that a byte order mark at the start shows, if there is one."""
+    return next((name for mark, name in BYTE_ORDER_MARKS if sample.startswith(mark)), None)
+
+
+def wide_encoding(sample: bytes) -> str | None:
+    """Return UTF-16-LE or UTF-16-BE if the places of NUL bytes show that the sample is such text."""
+    half = len(sample) // 2
+    for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        at_place, elsewhere = sample[start::2].count(0), sample[1 - start :: 2].count(0)
+        if at_place > _WIDE_SHARE * half and elsewhere * 10 < at_place:
+            return name
+    return None
+
+
+def is_wide(encoding: str) -> bool:
+    """Return whether a line end is more than the byte 0x0a, so that bytes cannot be cut at it."""
+    return "\n".encode(encoding) != b"\n"
+
+
+def is_binary(sample: bytes) -> bool:
+    """Return whether bytes are no text of any encoding in which ASCII characters are single bytes."""
+    return len(sample) - len(sample.translate(None, _CONTROL_BYTES)) > MAX_CONTROL_SHARE * len(sample)
+
+
+def guess_encoding(sample: bytes, *, is_whole: bool) -> str:
+    """Return the encoding of text: UTF-8 if at least half of its lines beyond ASCII are, else a statistical guess.
+
+    is_whole: whether `sample` is the whole file; otherwise its last line is incomplete
+    """
+    lines = re.split(rb"[\r\n]", sample)
+    if not is_whole and len(lines) > 1:
+        del lines[-1]
+    beyond_ascii = [line for line in lines if not line.isascii()]
+    not_utf8 = [line for line in beyond_ascii if not _is_utf8(line)]
+    if len(not_utf8) * 2 <= len(beyond_ascii):
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(b"\n".join(not_utf8)[: 1 << 18], cp_isolation=list(_LIKELY_ENCODINGS)).best()
+    encoding = "cp1252" if best is None else best.encoding
+    return _SUPERSETS.get(encoding, encoding)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
