@@ -1,12 +1,14 @@
 """JSON lines, and JSON files that contain an array of objects.
 
-Values become text: a list or an object is JSON text, NaN and null are missing, and a whole number has no `.0`.
+Values become text: a list or an object is JSON text; null, NaN and infinite numbers are missing; a whole number has no
+`.0`. Of equal keys in an object the last one counts.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,10 @@ HEADER_BYTES = 64 << 20
 
 PREVIEW_HEADER_BYTES = 16 << 20
 """The same for a preview."""
+
+_LONE_SURROGATE = "half of a surrogate pair, which is not a character"
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_TOO_DEEP = "nested too deeply"
 
 _CHUNK_ROWS = 50_000
 _EXACT_FLOATS = 2**53
@@ -47,17 +53,16 @@ class JsonLinesTable:
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """Yield the rows; see `records.Table`."""
         for block in self.file.blocks():
-            values: dict[str, list[str | None]] = {name: [] for name in columns}
-            problems: dict[int, str] = {}
             lines = block.lines()
+            texts: list[list[str | None]] = []
+            problems: dict[int, str] = {}
             for i, line in enumerate(lines):
                 record, problem = _parse_line(line)
-                problem = block.undecodable.get(i, problem)
+                row, problem = _row(record, columns, block.undecodable.get(i, problem))
                 if problem:
                     problems[i] = f"line {block.first_line + i}: {problem}"
-                for name, column in values.items():
-                    column.append(None if problem else as_text(record.get(name)))
-            yield number_rows(frame_of_rows(values, len(lines), problems), block.first_line).lazy()
+                texts.append(row)
+            yield number_rows(_frame(texts, columns, problems), block.first_line).lazy()
 
 
 @dataclass
@@ -70,31 +75,45 @@ class JsonArrayTable:
     path: Path
     records: list[Any]
     header: list[str]
+    has_undecodable: bool = False
     notes: list[str] = field(default_factory=list)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """Yield the rows; see `records.Table`."""
         for start in range(0, len(self.records), _CHUNK_ROWS):
-            records = self.records[start : start + _CHUNK_ROWS]
-            problems = {
-                i: f"element {start + i + 1}: not a JSON object"
-                for i, record in enumerate(records)
-                if not isinstance(record, dict)
-            }
-            objects = [record if isinstance(record, dict) else {} for record in records]
-            values = {name: [as_text(record.get(name)) for record in objects] for name in columns}
-            yield number_rows(frame_of_rows(values, len(records), problems), start + 1).lazy()
+            texts: list[list[str | None]] = []
+            problems: dict[int, str] = {}
+            for i, record in enumerate(self.records[start : start + _CHUNK_ROWS]):
+                row, problem = _row(record, columns, _problem(record, has_undecodable=self.has_undecodable))
+                if problem:
+                    problems[i] = f"element {start + i + 1}: {problem}"
+                texts.append(row)
+            yield number_rows(_frame(texts, columns, problems), start + 1).lazy()
 
 
-def open_json_lines(file: TextFile, header_bytes: int = HEADER_BYTES) -> JsonLinesTable:
-    """Read the column names of a JSON lines table from its first bytes. Raise BadTable if no line is an object."""
+def open_json_lines(file: TextFile, header_bytes: int = HEADER_BYTES) -> JsonLinesTable | JsonArrayTable:
+    """Read the column names of a JSON lines table from its first bytes; a JSON array is recognised too.
+
+    Raise BadTable if no line is an object.
+    """
+    block = next(file.blocks())
+    if block.data.lstrip().startswith(b"["):
+        try:
+            return open_json_array(file)
+        except BadTable:
+            return _open_lines(file, header_bytes)
+    return _open_lines(file, header_bytes)
+
+
+def _open_lines(file: TextFile, header_bytes: int = HEADER_BYTES) -> JsonLinesTable:
+    """Read the column names of a JSON lines table. Raise BadTable if no line is an object."""
     names: dict[str, None] = {}
     read, first_problem = 0, ""
     for block in file.blocks():
         for i, line in enumerate(block.lines()):
             record, problem = _parse_line(line)
             names |= dict.fromkeys(record)
-            if problem and not first_problem:
+            if problem and problem != BLANK and not first_problem:
                 first_problem = f"line {block.first_line + i}: {problem}"
         read += len(block.data)
         if read >= header_bytes and names:
@@ -106,24 +125,83 @@ def open_json_lines(file: TextFile, header_bytes: int = HEADER_BYTES) -> JsonLin
 
 def open_json_array(file: TextFile) -> JsonArrayTable | JsonLinesTable:
     """Read a JSON array of objects; JSON lines are recognised too. Raise BadTable for other content."""
-    text = b"".join(block.data for block in file.blocks())
+    blocks = list(file.blocks())
+    text = b"".join(block.data for block in blocks)
     try:
         content = json.loads(text)
+    except RecursionError as error:
+        raise BadTable(f"{file.path} is {_TOO_DEEP}; expected an array of objects.") from error
     except ValueError as error:
-        if "Extra data" in str(error):  # a second value: one object per line
-            return open_json_lines(file)
+        if text.lstrip().startswith(b"{"):  # one object per line, the first of which may be malformed
+            try:
+                return _open_lines(file)
+            except BadTable:
+                pass
         raise BadTable(
             f"{file.path} is not JSON ({error}); expected an array of objects, or one object per line."
         ) from error
-    if isinstance(content, dict):
-        arrays = [
-            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
-        ]
-        content = arrays[0] if len(arrays) == 1 else [content]
-    if not isinstance(content, list) or not any(isinstance(record, dict) for record in content):
+    records = _find_records(content)
+    if not any(isinstance(record, dict) for record in records):
         raise BadTable(f"{file.path} contains no array of objects; expected one object for each product.")
-    names = dict.fromkeys(name for record in content if isinstance(record, dict) for name in record)
-    return JsonArrayTable(file.path, content, list(names))
+    names = dict.fromkeys(
+        name for record in records if isinstance(record, dict) and not _has_lone_surrogate(record) for name in record
+    )
+    return JsonArrayTable(file.path, records, list(names), any(block.undecodable for block in blocks))
+
+
+def _find_records(content: Any) -> list[Any]:
+    """Return the array of objects in the content of a file; a single object is an array of one.
+
+    The array may be in an object, and pandas writes an object for each column, with the row numbers as keys.
+    """
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        return []
+    arrays = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    if len(arrays) == 1:
+        return list(arrays[0])
+    columns = [value for value in content.values() if isinstance(value, dict) and value]
+    if len(columns) == len(content) > 1 and all(key.isdecimal() for column in columns for key in column):
+        rows = dict.fromkeys(row for column in columns for row in column)
+        return [{name: column.get(row) for name, column in content.items()} for row in rows]
+    return [content]
+
+
+def _frame(texts: Sequence[Sequence[str | None]], columns: Sequence[str], problems: dict[int, str]) -> pl.DataFrame:
+    """Return a chunk from the texts of its rows."""
+    values = dict(zip(columns, zip(*texts, strict=True), strict=True)) if texts else dict.fromkeys(columns, ())
+    return frame_of_rows(values, len(texts), problems)
+
+
+def _row(record: Any, columns: Sequence[str], problem: str | None) -> tuple[list[str | None], str | None]:
+    """Return the texts of a record, which are None if there is a problem, and the problem."""
+    if problem is None:
+        try:
+            return [as_text(record.get(name)) for name in columns], None
+        except RecursionError:
+            problem = _TOO_DEEP
+    return [None] * len(columns), problem
+
+
+def _problem(record: Any, *, has_undecodable: bool) -> str | None:
+    """Return why an element of an array is malformed."""
+    if not isinstance(record, dict):
+        return "not a JSON object"
+    if _has_lone_surrogate(record):
+        return _LONE_SURROGATE
+    if has_undecodable and "\ufffd" in _ENCODER.encode(_finite(record)):
+        return "bytes that are not text in the encoding of the file"
+    return None
+
+
+def _has_lone_surrogate(value: Any) -> bool:
+    """Return whether a text or a key in `value` cannot be written in UTF-8."""
+    if isinstance(value, str):
+        return not value.isascii() and re.search("[\ud800-\udfff]", value) is not None
+    if isinstance(value, dict):
+        return any(_has_lone_surrogate(key) or _has_lone_surrogate(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_has_lone_surrogate, value))
 
 
 def _parse_line(line: str) -> tuple[dict[str, Any], str | None]:
@@ -135,29 +213,39 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str | None]:
     except ValueError as error:
         return {}, f"not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
     except RecursionError:
-        return {}, "not JSON (nested too deeply)"
-    return (record, None) if isinstance(record, dict) else ({}, "not a JSON object")
+        return {}, f"not JSON ({_TOO_DEEP})"
+    if not isinstance(record, dict):
+        return {}, "not a JSON object"
+    if "\\u" in line and _SURROGATE_ESCAPE.search(line) and _has_lone_surrogate(record):
+        return {}, _LONE_SURROGATE
+    return record, None
 
 
 def as_text(value: Any) -> str | None:
-    """Return a value of JSON as text; null and NaN are None."""
+    """Return a value of JSON as text; null, NaN and infinite numbers are None."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        if math.isnan(value):
+        if not math.isfinite(value):
             return None
         return str(int(value)) if value.is_integer() and abs(value) < _EXACT_FLOATS else str(value)
     if isinstance(value, int):
         return str(value)
-    return json.dumps(_without_nan(value), ensure_ascii=False)
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:
+        return _ENCODER.encode(_finite(value))
 
 
-def _without_nan(value: Any) -> Any:
-    """Return a list or an object with null in place of NaN, which is not JSON."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """Return a list or an object with null in place of NaN and infinite numbers, which are not JSON."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
