@@ -178,7 +178,8 @@ def _row(record: Any, columns: Sequence[str], problem: str | None) -> tuple[list
     """Return the texts of a record, which are None if there is a problem, and the problem."""
     if problem is None:
         try:
-            return [as_text(record.get(name)) for name in columns], None
+            values = [record.get(name) for name in columns]
+            return [value if type(value) is str else as_text(value) for value in values], None
         except RecursionError:
             problem = _TOO_DEEP
     return [None] * len(columns), problem
@@ -209,7 +210,7 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str | None]:
     if not line.strip():
         return {}, BLANK
     try:
-        record = json.loads(line)
+        record = _decode(line)
     except ValueError as error:
         return {}, f"not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
     except RecursionError:
@@ -239,6 +240,7 @@ def as_text(value: Any) -> str | None:
         return _ENCODER.encode(_finite(value))
 
 
+_decode = json.JSONDecoder().decode  # json.loads looks at its options and at byte order marks each time
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str)
 
 
