@@ -7,8 +7,8 @@ the tutorial leaves it. Blocks of a page run in order:
     ```console        the lines that begin with `$ ` run; those of prodrec must end with exit code 0
     ```toml title=F   is written to the file F, as is a block of any other language with a title
 
-Everything else, such as ```text and ```json, is not run. A page may prepare its files in a ```python block within an HTML
-comment, which readers do not see.
+Everything else, such as ```text and ```json, is not run. A page may prepare its files in a ```python block within an
+HTML comment, which readers do not see.
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     yield "", _near_duplicates(duplicates)
     if duplicates["all"]["groups"]:
         yield "", f"no group is in two splits; all are in {path / 'duplicates.csv'}"
-        yield "", f"{duplicates['leaks_avoided']:,} test and validation {plural} would have had a duplicate in train"
+    if duplicates["leaks_avoided"]:
+        or_view = " or another photo of their product" if products["with_several_photos"] else ""
+        leaks = f"{duplicates['leaks_avoided']:,} test and validation {plural}"
+        yield "", f"{leaks} would have had a duplicate{or_view} in train"
     if duplicates["rows_moved_to_train"]:
         yield (
             "",
