@@ -53,6 +53,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "sudachipy": ("core.data.titles.scripts",),
     "pythainlp": ("core.data.titles.scripts",),
     "charset_normalizer": ("core.data",),
+    "fastexcel": ("core.data.tables",),  # polars loads it
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
     "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prodrec.core.base.errors import BadOption, BadTable, NotFound
-from prodrec.core.data.tables.columnar_table import ColumnarTable, open_excel, open_parquet
+from prodrec.core.data.tables.columnar_table import ColumnarTable, open_parquet
 from prodrec.core.data.tables.csv_table import CsvTable, open_csv
 from prodrec.core.data.tables.decompress import zipped_table
+from prodrec.core.data.tables.excel_table import open_excel
 from prodrec.core.data.tables.json_table import (
     HEADER_BYTES,
     PREVIEW_HEADER_BYTES,
