@@ -192,7 +192,7 @@ def open_text(path: Path, encoding: str | None = None) -> tuple[TextFile, str | 
         start = sample[: 1 << 16]
         encoding = wide_encoding(start)
         if encoding is None and is_binary(start):
-            raise BadTable(f"{path} contains binary data; expected a text table.")
+            raise BadTable(f"{path} is not a text table: it contains binary data; expected CSV, TSV or JSON.")
         encoding = encoding or guess_encoding(sample, is_whole=len(sample) < SAMPLE_BYTES)
         guessed = encoding != "utf-8"
     note = f"{path} is not UTF-8; it is read as {encoding.upper()} (--encoding names another one)" if guessed else None
