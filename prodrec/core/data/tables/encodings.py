@@ -27,14 +27,17 @@ _WIDE_SHARE = 0.4
 _NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 """Encodings of Python for host names and source code."""
 
-_LIKELY_ENCODINGS = (
-    *("gb18030", "big5", "shift_jis", "euc_kr", "euc_jp"),
-    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp874"),
-)
+_ASIAN = ("gb18030", "big5hkscs", "cp949", "cp932", "euc_jis_2004")
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
+_OTHER = ("cp1251", "cp1253", "cp874")
 """The encodings of shop exports that are guessed; with more of them, short samples are mistaken more often."""
 
-_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "cp950", "shift_jis": "cp932", "euc_kr": "cp949"}
-"""Encodings of which a larger one is in use."""
+_USUAL = "cp1252"
+_CLOSE = 0.9
+"""Western European is the guess if it is this close to the best one; others need more text to be distinguished."""
+
+_GUESS_BYTES = 1 << 18
+_LETTERS_BEYOND_ASCII = re.compile(rb"([A-Za-z])?[\x80-\xff]+([A-Za-z])?")
 
 codecs.register_error(MARK_UNDECODABLE, lambda error: ("\udfff", getattr(error, "end", 0)))
 
@@ -84,11 +87,26 @@ def guess_encoding(sample: bytes, *, is_whole: bool) -> str:
     not_utf8 = [line for line in beyond_ascii if not _is_utf8(line)]
     if len(not_utf8) * 2 <= len(beyond_ascii):
         return "utf-8"
-    from charset_normalizer import from_bytes
+    text = b"\n".join(not_utf8)[:_GUESS_BYTES]
+    best = _most_likely(text, (*_ASIAN, *_LATIN, *_OTHER))
+    runs = [match[1] is not None or match[2] is not None for match in _LETTERS_BEYOND_ASCII.finditer(text)]
+    if best in _OTHER and sum(runs) * 2 > len(runs):  # "café": words of other scripts have no Latin letters
+        best = _most_likely(text, (*_ASIAN, *_LATIN))
+    return best
 
-    best = from_bytes(b"\n".join(not_utf8)[: 1 << 18], cp_isolation=list(_LIKELY_ENCODINGS)).best()
-    encoding = "cp1252" if best is None else best.encoding
-    return _SUPERSETS.get(encoding, encoding)
+
+def _most_likely(text: bytes, encodings: tuple[str, ...]) -> str:
+    """Return the encoding that chardet finds most likely."""
+    from chardet import detect_all
+
+    guesses = detect_all(
+        text, ignore_threshold=True, max_bytes=_GUESS_BYTES, prefer_superset=True, include_encodings=encodings
+    )
+    likely = {codecs.lookup(guess["encoding"]).name: guess["confidence"] for guess in guesses if guess["encoding"]}
+    best = next(iter(likely), None)
+    if best is None or (best in _LATIN and likely.get(_USUAL, 0) >= _CLOSE * likely[best]):
+        return _USUAL
+    return best
 
 
 def _is_utf8(line: bytes) -> bool:

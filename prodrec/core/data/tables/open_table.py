@@ -42,6 +42,9 @@ FORMATS = {
 }
 """Formats by the ending of the name, without `.gz` or `.zip`."""
 
+COMPRESSED = (".gz", ".zip")
+"""Endings of compressed files."""
+
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "json")
 """Formats that may be compressed and may have another encoding than UTF-8."""
 
@@ -119,13 +122,20 @@ def table_format(path: Path) -> str:
         raise NotFound(f"table {path} does not exist.")
     if path.is_dir():
         raise BadTable(f"{path} is a directory, not a table; {EXPECTED}.")
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".zip")]
-    if path.suffix.lower() == ".zip" and (not suffixes or suffixes[-1] not in FORMATS):
-        suffixes = [Path(zipped_table(path)).suffix.lower()]
-    file_format = FORMATS.get(suffixes[-1]) if suffixes else None
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_zip, is_compressed = suffixes[-1:] == [".zip"], path.suffix.lower() in COMPRESSED
+    endings = [suffix for suffix in suffixes if suffix not in COMPRESSED]
+    file_format = FORMATS.get(endings[-1]) if endings else None
+    found = str(path)
+    if is_zip:
+        member = zipped_table(path)
+        ending = Path(member).suffix.lower()
+        found = f"{path} contains {member}, which"
+        if ending in COMPRESSED:
+            raise BadTable(f"{found} is compressed itself; unpack it and name the table.")
+        file_format = FORMATS.get(ending, file_format)
     if file_format is None:
-        raise BadTable(f"{path} is not a table that prodrec reads; {EXPECTED}.")
-    is_compressed = path.suffix.lower() in (".gz", ".zip")
+        raise BadTable(f"{found} is not a table that prodrec reads; {EXPECTED}.")
     if is_compressed and file_format in ("parquet", "excel"):
         raise BadTable(f"{path} is a compressed {file_format.capitalize()} file; unpack it first.")
     return file_format

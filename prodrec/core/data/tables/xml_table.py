@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from xml.etree import ElementTree
 
 from prodrec.core.base.errors import BadTable
@@ -81,13 +81,13 @@ def open_xml(path: Path, max_products: int | None = None) -> XmlTable:
 
 def _products(path: Path) -> Iterator[dict[str, list[str]]]:
     """Yield the texts of every product by element name."""
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser: ElementTree.XMLPullParser[ElementTree.Element] = ElementTree.XMLPullParser(("start", "end"))
     opened: list[ElementTree.Element] = []
     product: ElementTree.Element | None = None
     try:
         for text in _read_text(path):
             parser.feed(text)
-            for event, element in parser.read_events():
+            for event, element in cast("Iterator[tuple[str, ElementTree.Element]]", parser.read_events()):
                 if event == "start":
                     opened.append(element)
                     if product is None and _local_name(element.tag).lower() in PRODUCT_ELEMENTS:
