@@ -19,8 +19,8 @@ def prepare_command(
         list[Path] | None,
         typer.Argument(
             metavar="TABLE",
-            help="CSV, TSV, JSON lines or Parquet; several need the same columns. Without a table, the folders of "
-            "--images name the categories: root/…/leaf/photo.jpg.",
+            help="CSV, TSV, JSON, XML, Parquet or Excel; several need the same columns. Without a table, the folders "
+            "of --images name the categories: root/…/leaf/photo.jpg.",
         ),
     ] = None,
     images: Annotated[

@@ -47,8 +47,8 @@ def prepare(
     are in one split.
 
     Args:
-        tables: CSV, TSV, JSON lines or Parquet files; several need the same columns. Without a table, the folders of
-            `images` name the categories: root/…/leaf/photo.jpg.
+        tables: CSV, TSV, JSON, XML, Parquet or Excel files; several need the same columns. Without a table, the folders
+            of `images` name the categories: root/…/leaf/photo.jpg.
         images: folder, tar or zip of photos; by default the folder of the first table.
         features: file of vectors in place of photos, one for every row: .npy, or .h5 with a dataset `features`.
         no_images: use titles and categories alone, to train word vectors.

@@ -89,9 +89,8 @@ def alone(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return run_cases(tuple(CASES), dataset, tmp_path_factory.mktemp("alone"))
 
 
-@pytest.mark.parametrize(
-    ("ranks", "names"), [(2, tuple(CASES)), pytest.param(3, ON_THREE, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("ranks", "names"), [(2, tuple(CASES)), (3, ON_THREE)])
 def test_ranks_equal_one_process(
     ranks: int,
     names: tuple[str, ...],

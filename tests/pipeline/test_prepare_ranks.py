@@ -64,6 +64,7 @@ def assert_same_content(one: Dataset, other: Dataset) -> None:
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
 
 
+@pytest.mark.exhaustive
 def test_ranks_give_the_dataset_of_one_process(
     drawn: DrawnCatalogue, sources: dict[str, Path], tmp_path: Path, on_ranks: OnRanks
 ) -> None:
