@@ -203,7 +203,14 @@ def test_stopped_in_the_middle(tmp_path: Path, signal_number: signal.Signals) ->
         names.append(f"{i}.png")
     (tmp_path / "products.csv").write_text("image,leaf\n" + "".join(f"{name},a\n" for name in names))
     command = [sys.executable, "-m", "prodrec", "prepare", "products.csv", "--images", "photos", "--workers", "2"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it in background jobs
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".dataset.partial-*/photos")) and time.monotonic() < deadline:
         time.sleep(0.05)

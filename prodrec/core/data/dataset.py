@@ -41,14 +41,11 @@ class Dataset:
     """The dataset directory that `prodrec prepare` wrote. All arrays are memory-mapped.
 
     header:        dataset.json
-    labels_NL:     int32, the class of every row at every level; -1 at the levels below the end of its category path.
-                   Every row has a class at the first level
+    labels_NL:     int32, the class of every row at every level; -1 below the end of its path, never at the first level
     attributes_NA: int32, 0 for an absent attribute, else 1 + its state
     split_N:       uint8, an index into SPLITS
-    group_N:       int64, the duplicate group of every row, which joins all photos of a product; a row without
-                   duplicates has a group of its own
-    product_N:     int64, the product of every row: several rows are one product with several photos. Products are
-                   numbered in order of their first rows
+    group_N:       int64, the group of every row: duplicates, and all photos of a product, are in one group
+    product_N:     int64, the product of every row; products are numbered in order of their first rows
     tokens:        ids of the words of every title, from 1 for the most frequent word
     photos:        the photos, or None
     features_ND:   float16, feature vectors in place of photos, or None. A dataset may have neither.
