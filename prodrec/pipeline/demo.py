@@ -49,10 +49,10 @@ FULL = DemoPreset(
     pixels=96,
     settings={
         **COMMON_SETTINGS,
-        "image_size": "56",
+        "image_size": "64",
         "lr": 0.004,
         "batch_size": 64,
-        "epochs": 10,
+        "epochs": 16,
         "warmup_epochs": 1,
     },
 )
