@@ -82,10 +82,10 @@ def group_sizes(group_N: NDArray[np.int64]) -> NDArray[np.int64]:
 def merge_groups(first_N: NDArray[np.int64], second_N: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the groups of rows that are connected by either of two groupings, int64 [N].
 
-    Both number their groups from 0 on.
+    Both number their groups from 0 on, without gaps.
     """
     rows = len(first_N)
-    if len(np.unique(second_N)) == rows:  # every row is a group of its own
+    if int(second_N.max(initial=-1)) + 1 == rows:  # every row is a group of its own
         return renumber_groups(first_N)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

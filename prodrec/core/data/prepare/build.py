@@ -21,7 +21,6 @@ from prodrec.core.data.photos.blobs import photos_from_blobs
 from prodrec.core.data.photos.decoding import decode_photos
 from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
-from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.sources import PhotoSource, open_photos
 from prodrec.core.data.prepare import selection, splits
 from prodrec.core.data.prepare.contents import DatasetContents
@@ -30,9 +29,9 @@ from prodrec.core.data.prepare.labels import build_taxonomy
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.prepare.products import large_product_notes, product_groups
 from prodrec.core.data.prepare.row_labels import read_labels
+from prodrec.core.data.prepare.sources import open_folders, read_tables
 from prodrec.core.data.tables import rejects
-from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
-from prodrec.core.data.tables.folder_catalogue import catalogue_from_folders
+from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.encode import encode_titles
 from prodrec.core.data.titles.tokenizer import Tokenizer
@@ -145,19 +144,12 @@ def _open_sources(
     tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions
 ) -> tuple[Catalogue, PhotoSource | None]:
     """Return the catalogue of the tables, or of the folders, and the listed photos; None without photos."""
-    scratch, uses_photos = workspace.scratch, options.inputs == "photos"
+    scratch = workspace.scratch
     if not tables:
         photos = open_photos(source_path, unpack_into=None if options.in_place else scratch)
         return open_folders(photos, source_path, options.columns.levels, scratch), photos
-    catalogue = read_catalogue(
-        tables,
-        options.columns,
-        scratch=scratch,
-        encoding=options.encoding,
-        missing_values=options.missing_values,
-        needs_image=uses_photos,
-    )
-    if not uses_photos:
+    catalogue = read_tables(tables, options, scratch)
+    if options.inputs != "photos":
         return catalogue, None
     if catalogue.photo_tables:
         if options.in_place:
@@ -166,19 +158,6 @@ def _open_sources(
             )
         return catalogue, _photos_in_tables(catalogue, scratch / PHOTOS_FROM_TABLES)
     return catalogue, open_photos(source_path, unpack_into=None if options.in_place else scratch)
-
-
-def open_folders(photos: PhotoSource, source_path: Path, levels: Sequence[str], scratch: Path) -> Catalogue:
-    """Return the catalogue of photos in folders, with the files that are no photos."""
-    folder_photos = find_folder_photos(photos)
-    return catalogue_from_folders(
-        folder_photos.names,
-        source_path,
-        levels,
-        scratch=scratch,
-        skipped=list(folder_photos.skipped_S),
-        skip_reasons=[folder_photos.skip_reasons[reason] for reason in folder_photos.skip_reason_S.tolist()],
-    )
 
 
 def _photos_in_tables(catalogue: Catalogue, archive: Path) -> PhotoSource:

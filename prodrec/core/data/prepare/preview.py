@@ -22,7 +22,6 @@ from prodrec.core.data.duplicates.groups import group_sizes
 from prodrec.core.data.photos.features import open_features
 from prodrec.core.data.photos.partial_listing import PartialListing, list_for, list_for_names, named_photos
 from prodrec.core.data.prepare import selection
-from prodrec.core.data.prepare.build import open_folders
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.prepare.preview_photos import PhotoLookup, find_listed_photos
 from prodrec.core.data.prepare.preview_result import (
@@ -36,7 +35,8 @@ from prodrec.core.data.prepare.preview_result import (
 )
 from prodrec.core.data.prepare.products import large_product_notes, product_groups
 from prodrec.core.data.prepare.row_labels import read_labels
-from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.prepare.sources import open_folders, read_tables
+from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.scripts import scripts_of, uncut_notes
 from prodrec.core.data.titles.tokenizer import Tokenizer, normalise_text
@@ -138,15 +138,7 @@ def _open_sources(
         listing = list_for(LISTING_SECONDS, source_path, scratch=None if options.in_place else scratch)
         catalogue = open_folders(listing.source, source_path, options.columns.levels, scratch)
         return _Sources(catalogue, listing.is_complete, listing)
-    catalogue = read_catalogue(
-        tables,
-        options.columns,
-        scratch=scratch,
-        encoding=options.encoding,
-        missing_values=options.missing_values,
-        needs_image=options.inputs == "photos",
-        max_rows=max_rows,
-    )
+    catalogue = read_tables(tables, options, scratch, max_rows=max_rows)
     rows_by_table = catalogue.frame.select("table", "table_row").unique().collect()["table"].value_counts()
     is_whole = int(rows_by_table["count"].max() or 0) < max_rows  # type: ignore[arg-type]  # a number
     return _Sources(catalogue, is_whole)
