@@ -55,7 +55,7 @@ OnRanks = Callable[..., list[Any]]
 def on_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OnRanks:
     """`on_ranks(n, function, *args)`: what `function(*args)` returns on each of n connected ranks, one thread each.
 
-    The function stands at the top of its module; its results are pickled (numbers, NumPy arrays). The processes are
+    The function is defined at the top of its module; its results are pickled (numbers, NumPy arrays). The processes are
     forked from one that has imported PyTorch, which saves seconds for each of them.
     """
     import multiprocessing

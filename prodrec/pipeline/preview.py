@@ -47,7 +47,7 @@ def preview(
         images: as for `prepare`.
         features: as for `prepare`.
         no_images: as for `prepare`.
-        out: the directory that `prepare` will write; a note says if it exists.
+        out: the directory that `prepare` will write; a note reports if it exists.
         config: as for `prepare`.
         workers: as for `prepare`; it only appears in the next command.
         force: as for `prepare`.

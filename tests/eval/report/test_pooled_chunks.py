@@ -1,4 +1,4 @@
-"""Pooling of the photos of a product: hand-computed means, plain loops, any order of rows, and what the report says."""
+"""Pooling of the photos of a product: hand-computed means, plain loops, any order of rows, and notes of the report."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def match_folders(
 
 
 def find_rivals(shared: pl.DataFrame) -> pl.DataFrame:
-    """Return the names that must not have their photo, because it is another name's or it cannot be said whose it is.
+    """Return the names that must not have their photo, because it belongs to another name or its owner is unclear.
 
     shared: names with the same photo, with the columns `photo_name` and is_loose: whether not the whole name matched
 

@@ -109,7 +109,7 @@ def named_photos(path: Path, names: Iterable[str]) -> PhotoSource:
 def list_for_names(seconds: float, path: Path, names: pl.Series, *, scratch: Path | None) -> PartialListing:
     """List the photos of a source for some seconds, so that `names` find theirs.
 
-    In a folder, every name is looked up as it is written, without query and host, and by its base name, before anything
+    In a folder, every name is looked up unchanged, without query and host, and by its base name, before anything
     is listed: if all photos are there, nothing else is needed. Otherwise those that are there are added to what is
     listed. Each takes no more than these seconds.
 

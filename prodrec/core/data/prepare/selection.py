@@ -81,7 +81,7 @@ def encode_categories(
 
 
 def _escaped(column: str) -> pl.Expr:
-    """Double the slashes of names in which one stands between blanks, so that different paths have different texts."""
+    """Double the slashes of names with a slash between blanks. Different paths then have different texts."""
     import polars as pl
 
     name = pl.col(column)

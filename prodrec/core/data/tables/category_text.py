@@ -61,7 +61,7 @@ class PathFormat:
 
     separator: the text between two levels
     roots:     the first levels of the cells; with them, several paths in a cell are recognised
-    joiner:    the text that always stands between two paths, or None
+    joiner:    the text that always separates two paths, or None
     """
 
     separator: str
@@ -134,7 +134,7 @@ def detect_path_format(
 
     separator: the separator that the user named
     slashes:   whether `|` and `/` count as separators
-    joiner:    the text that always stands between two paths, or None
+    joiner:    the text that always separates two paths, or None
     """
     cells = [_without_markup(text.strip()) for text in texts if text]
     if separator is None:
@@ -161,7 +161,7 @@ def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:
 def suggest_slash(cells: Sequence[str]) -> str | None:
     """Return the separator of SLASHES that more than half of the distinct cells contain, or None.
 
-    In `A/B|A/C`, `|` stands between two paths.
+    In `A/B|A/C`, `|` separates two paths.
     """
     frequent = [slash for slash in SLASHES if sum(slash in cell for cell in cells) > 0.5 * len(cells)]
     if frequent[:1] == ["|"] and len(frequent) > 1:

@@ -109,7 +109,7 @@ class TableColumns:
     levels:    the category columns, shallowest first; empty if `path` is given
     path:      the column of whole category paths
     separator: the text between two levels in `path`; None if it is detected from all values
-    joiner:    the text that always stands between two paths; None if names may contain such texts
+    joiner:    the text that always separates two paths; None if names may contain such texts
     group:     the column whose value identifies the product; None is the id
     second_id: another column of ids, by which `group` may name a product
     """

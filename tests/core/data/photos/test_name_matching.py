@@ -39,7 +39,7 @@ def match(listed: list[str], names: list[str]) -> list[str]:
         ("HTTPS://SHOP.example/A/SHIRT.JPG", "shirt.jpg"),
         ("https://shop.example/red%20shirt.jpg", "red shirt.jpg"),
         ("https://shop.example/caf%C3%A9.jpg", "café.jpg"),
-        ("https://shop.example/caf%E9.jpg", "caf%E9.jpg"),  # Latin-1, which curl writes as it is
+        ("https://shop.example/caf%E9.jpg", "caf%E9.jpg"),  # Latin-1, which curl writes unchanged
         ("https://shop.example/as%20is.jpg", "as%20is.jpg"),
         ("https://shop.example/x.jpg?v=1", "x.jpg?v=1"),  # as wget writes it
         ("https://shop.example/only.jpg", "only.jpg?v=7"),
