@@ -24,12 +24,12 @@ from prodrec.core.data.tables.category_levels import add_levels
 from prodrec.core.data.tables.columnar_table import ColumnarTable
 from prodrec.core.data.tables.columns import (
     ColumnNames,
-    Header,
     TableColumns,
     match_columns,
     refuse_repeated_names,
     resolve_columns,
 )
+from prodrec.core.data.tables.header import Header
 from prodrec.core.data.tables.malformed_rows import refuse_if_mostly_malformed
 from prodrec.core.data.tables.open_table import TableDescription, describe_table, open_table
 from prodrec.core.data.tables.product_columns import find_products
@@ -37,6 +37,7 @@ from prodrec.core.data.tables.product_ids import complete_products
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.roles import select_roles
 from prodrec.core.data.tables.split_names import splits_of_tables
+from prodrec.core.data.tables.table_sample import take_sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -179,8 +180,9 @@ def _open_tables(
             columns = match_columns(header, opened[0][1])
         else:
             photo_columns = table.photo_columns if isinstance(table, ColumnarTable) else ()
-            categories = find_categories(table, header, requested)
-            products = find_products(table, header, requested)
+            sample = take_sample(table, header, requested)
+            categories = find_categories(sample, header, requested)
+            products = find_products(sample, header, requested)
             columns = resolve_columns(
                 header, requested, categories, products, photo_columns=photo_columns, needs_image=needs_image
             )

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.category_text import detect_path_format
-from prodrec.core.data.tables.column_names import MAGENTO_1_CATEGORY, is_woocommerce, normalise
-from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames, Header
-from prodrec.core.data.tables.records import Table
-from prodrec.core.data.tables.table_sample import read_sample
-
-if TYPE_CHECKING:
-    import polars as pl
-
-LEVEL_NAMES = (
-    ("root", "middle", "leaf"),
-    ("mastercategory", "subcategory", "articletype"),
-    ("category", "subcategory", "subsubcategory"),
-    ("maincategory", "subcategory", "subsubcategory"),
+from prodrec.core.data.tables.column_names import (
+    LEVEL_NAMES,
+    MAGENTO_1_CATEGORY,
+    MAGENTO_1_JOINER,
+    NUMBERED_LEVEL,
+    SINGLE_NAMES,
+    SLASH_PATHS,
+    normalise,
+    woocommerce_categories,
 )
-"""Sets of category columns, shallowest level first. A set with several columns in the table is used."""
-
-NUMBERED_LEVEL = re.compile(
-    r"(?:product|item)?(?:(?:category|cat)(?:level|lvl|l)?|level|lvl)(\d+)(?:name|category|cat)?"
-)
-"""A level by its depth: category1, level_2, lvl3, Category L1 Name."""
-
-SINGLE_NAMES = (
-    *("leaf", "root", "middle", "mastercategory", "articletype", "subcategory"),
-    *("productcategory", "googleproductcategory", "categorypath", "categorytree", "productcategorytree"),
-    *("breadcrumbs", "breadcrumb", "categories", "producttype", "category", "leafcategory", "label", "labels", "class"),
-    *(
-        "type",
-        "customproducttype",
-        "feedproducttype",
-        "itemtype",
-        "collection",
-        "categoriesxyz",
-        "maincategory",
-        "categoryname",
-        "topcategory",
-    ),
-)
-"""Columns that contain a class or a whole path. The first one in the table with paths is used, or else the first."""
-
-SLASH_PATHS = ("categorypath", "categorytree", "productcategorytree", "breadcrumbs", "breadcrumb", "categories")
-"""Columns whose paths may be cut at `/` or `|`, as Magento writes them."""
+from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames
+from prodrec.core.data.tables.header import Header
+from prodrec.core.data.tables.table_sample import TableSample
 
 WOOCOMMERCE_JOINER = ","
 """WooCommerce writes a backslash before the commas of names, so all others stand between two paths."""
@@ -57,7 +27,7 @@ _MIN_FILLED = 0.5
 """A column is considered if it has values in at least this share of the rows of the fullest one."""
 
 
-def find_categories(table: Table, header: Header, requested: ColumnNames) -> CategoryColumns:
+def find_categories(sample: TableSample, header: Header, requested: ColumnNames) -> CategoryColumns:
     """Return the requested category columns, or those that names and values suggest.
 
     A single column whose values are paths at arrows (`A > B`), or lists, is a column of paths. Requested levels that
@@ -67,11 +37,10 @@ def find_categories(table: Table, header: Header, requested: ColumnNames) -> Cat
     """
     if requested.path:
         path = header.exact(requested.path, "--path-column")
-        joiner = WOOCOMMERCE_JOINER if path == _woocommerce_path(header) else None
-        return CategoryColumns((), path, requested.separator, joiner)
+        return CategoryColumns((), path, requested.separator, _joiner(path, header))
     detected = None
     if not requested.levels or not {name.lower() for name in header.names} & {n.lower() for n in requested.levels}:
-        detected = _detect(table, header)
+        detected = _detect(sample, header)
     if requested.levels and (detected is None or detected.path is None):
         return CategoryColumns(tuple(header.exact(name, "--levels") for name in requested.levels))
     if detected is None:
@@ -82,21 +51,23 @@ def find_categories(table: Table, header: Header, requested: ColumnNames) -> Cat
     return detected if requested.separator is None else detected._replace(separator=requested.separator)
 
 
-def _detect(table: Table, header: Header) -> CategoryColumns | None:
+def _detect(sample: TableSample, header: Header) -> CategoryColumns | None:
     """Return the category columns that names and values suggest, or None."""
-    woocommerce_path = _woocommerce_path(header)
+    woocommerce_path = woocommerce_categories(header.names)
     if woocommerce_path:
         return CategoryColumns((), woocommerce_path, ">", WOOCOMMERCE_JOINER)
     levels = _by_name(header)
     if len(levels) > 1:
         return CategoryColumns(levels)
     candidates = [header.by_normalised[name] for name in SINGLE_NAMES if name in header.by_normalised] or list(levels)
-    return _choose(candidates, read_sample(table, candidates)) if candidates else None
+    return _choose(candidates, sample, header) if candidates else None
 
 
-def _woocommerce_path(header: Header) -> str | None:
-    """Return the column of categories if the table is a WooCommerce export."""
-    return "Categories" if is_woocommerce(header.names) else None
+def _joiner(path: str, header: Header) -> str | None:
+    """Return the text that always separates two paths in the column `path`, or None."""
+    if path == MAGENTO_1_CATEGORY:
+        return MAGENTO_1_JOINER
+    return WOOCOMMERCE_JOINER if path == woocommerce_categories(header.names) else None
 
 
 def _by_name(header: Header) -> tuple[str, ...]:
@@ -114,16 +85,18 @@ def _by_name(header: Header) -> tuple[str, ...]:
     return next((levels for levels in sets if len(levels) > 1), ())
 
 
-def _choose(candidates: Sequence[str], sample: pl.DataFrame) -> CategoryColumns:
+def _choose(candidates: Sequence[str], sample: TableSample, header: Header) -> CategoryColumns:
     """Return the first column of paths, or else the first column; those with few values are not considered."""
-    texts = {name: [text.strip() for text in sample[name].drop_nulls() if text.strip()] for name in candidates}
+    texts = {name: sample.values(name) for name in candidates}
     fullest = max(len(values) for values in texts.values())
     considered = [name for name in candidates if len(texts[name]) >= _MIN_FILLED * fullest]
     numbers = [name for name in considered if texts[name] and all(text.isdecimal() for text in set(texts[name]))]
     considered = [name for name in considered if name not in numbers] or considered
     for name in considered:
-        slashes = name == MAGENTO_1_CATEGORY or normalise(name) in SLASH_PATHS
+        if name == MAGENTO_1_CATEGORY:
+            return CategoryColumns((), name, "/", MAGENTO_1_JOINER)
+        slashes = normalise(name) in SLASH_PATHS
         path_format = detect_path_format(set(texts[name]), slashes=slashes)
         if path_format is not None:
-            return CategoryColumns((), name, path_format.separator)
+            return CategoryColumns((), name, path_format.separator, _joiner(name, header))
     return CategoryColumns((considered[0],))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from prodrec.core.base.errors import BadOption, BadTable, did_you_mean
+from prodrec.core.base.errors import BadOption, BadTable
 from prodrec.core.base.options import option
 from prodrec.core.data.tables.column_names import (
     FURTHER_IMAGE_NAMES,
@@ -20,6 +19,7 @@ from prodrec.core.data.tables.column_names import (
     TITLE_NAMES,
     normalise,
 )
+from prodrec.core.data.tables.header import Header
 
 AUTO_GROUPS, NO_GROUPS = "auto", "none"
 """Values of --group-by that detect the column, and that make every row a product of its own."""
@@ -155,39 +155,6 @@ class TableColumns:
         return " · ".join(f"{role}: {column}" for role, column in columns.items() if column)
 
 
-class Header:
-    """The column names of a table, found exactly or by usual names."""
-
-    def __init__(self, names: Sequence[str], table: Path) -> None:
-        self.names = list(names)
-        self.table = table
-        self.by_normalised = {normalise(name): name for name in reversed(self.names)}  # of equal names the first counts
-
-    def exact(self, name: str, flag: str) -> str:
-        """Return the column called `name`, ignoring case if no other one is equal. Raise BadTable."""
-        matches = [column for column in self.names if column == name] or [
-            column for column in self.names if column.lower() == name.lower()
-        ]
-        if not matches:
-            hint = did_you_mean(name, self.names)
-            raise BadTable(f"{self.table} has no column {name!r} ({flag}){hint}; its columns are {self}.")
-        if len(matches) > 1:
-            raise BadTable(
-                f"{self.table} has {len(matches)} columns that match {name!r} ({flag}): {', '.join(matches)}; "
-                "rename all but one."
-            )
-        return matches[0]
-
-    def find(self, requested: str | None, flag: str, usual_names: Sequence[str] = ()) -> str | None:
-        """Return the requested column, or else the first usual name that the table has, or None. Raise BadTable."""
-        if requested:
-            return self.exact(requested, flag)
-        return next((self.by_normalised[usual] for usual in usual_names if usual in self.by_normalised), None)
-
-    def __str__(self) -> str:
-        return ", ".join(self.names)
-
-
 def refuse_repeated_names(requested: ColumnNames) -> None:
     """Raise BadOption if an option names a column twice."""
     for flag, names in (("--levels", requested.levels), ("--attributes", requested.attributes)):
@@ -213,7 +180,7 @@ def resolve_columns(
     """
     id_column = header.find(requested.id, "--id", ID_NAMES)
     numbered = _numbered_images(header)
-    usual_images = [*map(normalise, photo_columns), *IMAGE_NAMES, *map(normalise, numbered[:1])]
+    usual_images = [*map(normalise, photo_columns), *IMAGE_NAMES, *map(normalise, numbered[:1]), *FURTHER_IMAGE_NAMES]
     image = header.find(requested.image, "--image", usual_images)
     if image is None and needs_image:
         image = id_column

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.csv_blocks import CsvLayout, parse_block
+from prodrec.core.data.tables.csv_header import SAMPLE_LINES, SPACES, find_header
 from prodrec.core.data.tables.csv_records import read_record
 from prodrec.core.data.tables.records import number_rows, refuse_repeated_columns
 from prodrec.core.data.tables.text_file import LineBlock, TextFile
@@ -17,12 +18,7 @@ from prodrec.core.data.tables.text_file import LineBlock, TextFile
 if TYPE_CHECKING:
     import polars as pl
 
-SEPARATORS = ",;\t|"
-
 _LINES_IN_NOTE = 3
-_SAMPLE_LINES = 20
-_NAMED_SEPARATOR = re.compile(f"sep=([{SEPARATORS}])", re.IGNORECASE)
-_QUOTED = re.compile(r'"[^"]*"?')
 
 
 @dataclass
@@ -54,6 +50,8 @@ class CsvTable:
         self._note_lone_quotes(lone_quotes)
         for block, is_last in _with_is_last(self.file.blocks()):
             rows = block.from_line(max(0, self.header_lines + 1 - block.first_line))
+            if self.separator == SPACES:
+                rows = _without_runs(rows)
             parsed = parse_block(unread.join(rows), layout, is_complete=is_last)
             unread = parsed.unread
             lone_quotes += parsed.lone_quotes
@@ -76,38 +74,32 @@ class CsvTable:
 
 
 def open_csv(file: TextFile, separator: str | None) -> CsvTable:
-    """Read the header. A first line such as `sep=;`, which Excel writes, names the separator.
-
-    Without it or if `separator` does not occur in the header, the most frequent of `,` `;` tab `|` is taken.
-
-    Raise BadTable if the file has no line with text.
-    """
+    """Read the header; see `csv_header.find_header`. Raise BadTable if the file has no line with text."""
     beginning = LineBlock(1, b"")
     for block, is_last in _with_is_last(file.blocks()):
         beginning = beginning.join(block)
         lines = beginning.lines()
-        filled = (i for i, line in enumerate(lines) if line.strip())
-        start = next(filled, None)
-        named = None if start is None else _NAMED_SEPARATOR.fullmatch(lines[start].strip(" "))
-        if named:
-            start = next(filled, None)
-        if start is None or (start + _SAMPLE_LINES > len(lines) and not is_last):
+        found = find_header(lines, separator)
+        if found is None or (found.line + SAMPLE_LINES > len(lines) and not is_last):
             continue
-        if named:
-            separator = named[1]
-        elif separator is None or separator not in lines[start]:
-            separator = _detect_separator(lines[start : start + _SAMPLE_LINES])
-        record = read_record(lines, start, separator, None, is_complete=True)
+        if found.separator == SPACES:
+            lines = _without_runs(beginning).lines()
+        record = read_record(lines, found.line, found.separator, None, is_complete=True)
         assert record is not None  # a complete record is never continued
         names = [name.strip() for name in record.fields]
-        return CsvTable(file, names, separator, start + record.lines, start + 2 - bool(named))
+        first_row = found.line + 2 - found.names_separator
+        table = CsvTable(file, names, found.separator, found.line + record.lines, first_row)
+        if found.above:
+            lines_above = f"line {found.line}" if found.above == 1 else f"{found.above} lines up to line {found.line}"
+            table.notes.append(f"{file.path}: {lines_above} above the header is no row of the table")
+        return table
     raise BadTable(f"{file.path} is empty; expected a table with a header and rows.")
 
 
-def _detect_separator(lines: Sequence[str]) -> str:
-    """Return the separator that is most frequent outside quotes in the header, and of equals in the lines below."""
-    header, *rows = (_QUOTED.sub("", line) for line in lines)
-    return max(SEPARATORS, key=lambda separator: (header.count(separator), sum(row.count(separator) for row in rows)))
+def _without_runs(block: LineBlock) -> LineBlock:
+    """Return a block with one blank in place of several, and none at the ends of lines."""
+    data = re.sub(rb"[ \t]+", b" ", block.data)
+    return LineBlock(block.first_line, re.sub(rb"(?m)^ | $", b"", data), block.undecodable)
 
 
 def _with_is_last(blocks: Iterator[LineBlock]) -> Iterator[tuple[LineBlock, bool]]:

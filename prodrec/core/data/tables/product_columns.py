@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from prodrec.core.data.tables.column_names import GROUP_NAMES, ID_NAMES, PARENT_NAMES, is_woocommerce
-from prodrec.core.data.tables.columns import AUTO_GROUPS, NO_GROUPS, ColumnNames, Header, ProductColumns
-from prodrec.core.data.tables.records import Table
-from prodrec.core.data.tables.table_sample import read_sample
+from prodrec.core.data.tables.column_names import (
+    GROUP_NAMES,
+    ID_NAMES,
+    PARENT_NAMES,
+    SKU_NAMES,
+    woocommerce_categories,
+)
+from prodrec.core.data.tables.columns import AUTO_GROUPS, NO_GROUPS, ColumnNames, ProductColumns
+from prodrec.core.data.tables.header import Header
+from prodrec.core.data.tables.table_sample import TableSample
 
 WOOCOMMERCE_ID = "id:"
 """WooCommerce names the parent of a variant by its SKU, or as `id:123` if it has none."""
 
 
-def find_products(table: Table, header: Header, requested: ColumnNames) -> ProductColumns:
+def find_products(sample: TableSample, header: Header, requested: ColumnNames) -> ProductColumns:
     """Return the requested column of products, or the one that names and values suggest; without any, it is the id.
 
     A column such as `Parent` names products only if some of its values are ids. Otherwise it is taken for the parent of
@@ -30,20 +36,18 @@ def find_products(table: Table, header: Header, requested: ColumnNames) -> Produ
     parent = header.find(None, "", PARENT_NAMES)
     if parent is None or id_column is None or parent == id_column:
         return ProductColumns()
-    if is_woocommerce(header.names) or _names_products(table, parent, id_column, second_id):
+    if woocommerce_categories(header.names) or _names_products(sample, parent, id_column, second_id):
         return ProductColumns(parent, second_id)
     return ProductColumns()
 
 
 def _second_id(header: Header, id_column: str | None) -> str | None:
     """Return the SKU if it is not the id."""
-    sku = header.by_normalised.get("sku")
+    sku = header.find(None, "", SKU_NAMES)
     return None if sku == id_column else sku
 
 
-def _names_products(table: Table, parent: str, id_column: str, second_id: str | None) -> bool:
-    columns = [id_column, *([second_id] if second_id else [])]
-    sample = read_sample(table, [parent, *columns])
-    ids = {text.strip() for name in columns for text in sample[name].drop_nulls()} - {""}
-    parents = {text.strip().removeprefix(WOOCOMMERCE_ID) for text in sample[parent].drop_nulls()}
-    return not ids.isdisjoint(parents)
+def _names_products(sample: TableSample, parent: str, id_column: str, second_id: str | None) -> bool:
+    """Return whether some values of `parent` are ids."""
+    ids = {text for name in (id_column, second_id) if name for text in sample.values(name)}
+    return not ids.isdisjoint(text.removeprefix(WOOCOMMERCE_ID) for text in sample.values(parent))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prodrec.core.base.wording import counted
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
-from prodrec.core.data.tables.column_names import MAGENTO_1_CATEGORY
+from prodrec.core.data.tables.column_names import MAGENTO_1_CATEGORY, MAGENTO_1_JOINER
 from prodrec.core.data.tables.columns import NO_GROUPS, ColumnNames, TableColumns
 from prodrec.core.data.tables.csv_records import BLANK
 from prodrec.core.data.tables.product_columns import WOOCOMMERCE_ID
@@ -31,13 +32,14 @@ def complete_products(
     categories = ["path"] if columns.path else [f"level_{i}" for i in range(len(columns.levels))]
     frame = _take_ids_from_above(frame, columns, categories, files, notes)
     has_products = requested.group_by != NO_GROUPS and (columns.id is not None or columns.group is not None)
-    frame = _name_products(frame, columns)
+    frame = _name_products(frame, columns, files)
     if has_products:
         frame = _fill_down(frame, categories, files, notes)
     if columns.id:
         blank = _count(frame, pl.col("id").is_null() & pl.col("problem").is_null())
         if blank:
-            notes.append(f"{blank:,} rows have no id; it is the photo's name, or else the number of the row")
+            rows = counted(blank, "row has", "rows have")
+            notes.append(f"{rows} no id; it is the photo's name, or else the number of the row")
     row_name = pl.concat_str(pl.lit("row "), pl.col("table_row").cast(pl.String))
     id_ = pl.coalesce("id", "image", row_name) if columns.id else pl.coalesce("image", row_name)
     if not columns.id and not columns.images:
@@ -51,52 +53,76 @@ def _take_ids_from_above(
 ) -> pl.LazyFrame:
     """Give rows with nothing but a photo the id of the row above.
 
-    Below a malformed row they get none, since it may be the first row of their product.
+    Below a malformed row they get none, since it may be the first row of their product. In Magento 1, such a row may
+    also have a further category of the product.
     """
     import polars as pl
 
     if not columns.id or not columns.title or not columns.images or columns.images == (columns.id,):
         return frame  # without titles, such a row may as well be a product that lacks its id and its category
-    has_no_category = pl.all_horizontal(pl.col(name).is_null() for name in categories)
-    if columns.path == MAGENTO_1_CATEGORY or columns.levels == (MAGENTO_1_CATEGORY,):
-        has_no_category = pl.lit(True)
+    is_magento_1 = categories == ["path"] and columns.path == MAGENTO_1_CATEGORY
+    has_no_category = pl.all_horizontal(pl.col(name).is_null() for name in categories) | pl.lit(is_magento_1)
     lacks_all = pl.col("problem").is_null() & pl.col("id").is_null() & pl.col("title").is_null() & has_no_category
-    is_only_photo = lacks_all & pl.col("image").is_not_null()
-    if not _count(frame, is_only_photo):
+    continues = lacks_all & (pl.col("image").is_not_null() | pl.lit(is_magento_1))
+    if not _count(frame, continues):
         return frame
     is_malformed = pl.col("problem").is_not_null() & ~pl.col("problem").str.ends_with(f": {BLANK}")
     above = pl.when(is_malformed).then(pl.lit("")).otherwise("id").forward_fill().over("table").replace("", None)
     filled = files.store(frame.with_columns(above=above))
-    takes_id = is_only_photo & pl.col("above").is_not_null()
-    count = _count(filled, takes_id)
-    if count:
-        notes.append(f"{count:,} rows with nothing but a photo are further photos of the product above them")
-    return filled.with_columns(
-        pl.when(takes_id).then("above").otherwise("id").alias("id"),
-        *(pl.when(~takes_id).then(name).alias(name) for name in categories),
-    ).drop("above")
+    takes_id = continues & pl.col("above").is_not_null()
+    photos = _count(filled, takes_id & pl.col("image").is_not_null())
+    if photos:
+        rows = counted(
+            photos,
+            "row with nothing but a photo is a further photo",
+            "rows with nothing but a photo are further photos",
+        )
+        notes.append(f"{rows} of the product above")
+    filled = filled.with_columns(is_further=takes_id, id=pl.when(takes_id).then("above").otherwise("id"))
+    return files.store(_join_paths(filled) if is_magento_1 else filled).drop("above", "is_further")
 
 
-def _name_products(frame: pl.LazyFrame, columns: TableColumns) -> pl.LazyFrame:
-    """Set `product` to the id of the parent that the row names, or else to the id of the row."""
+def _join_paths(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Bring the category paths of all rows of a product of Magento 1 into the first one, one a line."""
+    import polars as pl
+
+    paths = (
+        frame.filter(pl.col("id").is_not_null() & pl.col("path").is_not_null())
+        .group_by("id", maintain_order=True)
+        .agg(paths=pl.col("path").unique(maintain_order=True).str.join(MAGENTO_1_JOINER))
+    )
+    joined = frame.join(paths, on="id", how="left", maintain_order="left")
+    return joined.with_columns(path=pl.when(~pl.col("is_further")).then(pl.coalesce("paths", "path"))).drop("paths")
+
+
+def _name_products(frame: pl.LazyFrame, columns: TableColumns, files: CatalogueFiles) -> pl.LazyFrame:
+    """Set `product` to the id of the parent that the row names, or else another row with its id; or else to its id.
+
+    Some shops name the parent in the first row of an id only.
+    """
     import polars as pl
 
     if not columns.group:
         return frame.with_columns(product=pl.col("id"))
+    product = pl.col("product").str.strip_prefix(WOOCOMMERCE_ID)
     if not columns.second_id:
-        return frame.with_columns(product=pl.coalesce(pl.col("product").str.strip_prefix(WOOCOMMERCE_ID), "id"))
-    named = frame.select("product").drop_nulls().unique()
-    parents = (
-        frame.select(pl.col("second_id").alias("product"), pl.col("id").alias("parent"))
-        .drop_nulls()
-        .join(named, on="product", how="semi")
-        .unique("product", keep="first", maintain_order=True)
-        .collect()
-    )
-    joined = frame.join(parents.lazy(), on="product", how="left", maintain_order="left")
-    return joined.with_columns(
-        product=pl.coalesce("parent", pl.col("product").str.strip_prefix(WOOCOMMERCE_ID), "id")
-    ).drop("parent", "second_id")
+        frame = frame.with_columns(product)
+    else:
+        parents = _first_by(frame, "second_id", "id", rows_of=frame.select(second_id="product"))
+        frame = frame.join(parents, left_on="product", right_on="second_id", how="left", maintain_order="left")
+        frame = frame.with_columns(product=pl.coalesce("first", product)).drop("first", "second_id")
+    unnamed = frame.filter(pl.col("product").is_null()).select("id")
+    frame = frame.join(_first_by(frame, "id", "product", rows_of=unnamed), on="id", how="left", maintain_order="left")
+    return files.store(frame.with_columns(product=pl.coalesce("product", "first", "id")).drop("first"))
+
+
+def _first_by(frame: pl.LazyFrame, key: str, value: str, *, rows_of: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the first `value` of every `key` that `rows_of` contains, as the columns `key` and "first"."""
+    import polars as pl
+
+    pairs = frame.select(key, pl.col(value).alias("first")).drop_nulls()
+    wanted = rows_of.drop_nulls().unique()
+    return pairs.join(wanted, on=key, how="semi").unique(key, keep="first", maintain_order=True).collect().lazy()
 
 
 def _fill_down(frame: pl.LazyFrame, categories: list[str], files: CatalogueFiles, notes: list[str]) -> pl.LazyFrame:
@@ -120,7 +146,8 @@ def _fill_down(frame: pl.LazyFrame, categories: list[str], files: CatalogueFiles
     if not firsts.height:
         return frame
     count = frame.filter(lacks).join(firsts.lazy(), on="product", how="semi").select(pl.len()).collect().item()
-    notes.append(f"{count:,} rows have no category; it is that of the first row of their product, as is the title")
+    rows = counted(count, "row has", "rows have")
+    notes.append(f"{rows} no category; it is that of the first row of the product, as is the title")
     in_order = frame.join(firsts.lazy(), on="product", how="left", suffix="_first", maintain_order="left")
     return files.store(
         in_order.with_columns(

@@ -8,15 +8,18 @@ import pytest
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.category_columns import find_categories
-from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames, Header
+from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames
+from prodrec.core.data.tables.header import Header
 from prodrec.core.data.tables.open_table import open_table
+from prodrec.core.data.tables.table_sample import take_sample
 
 
 def find(folder: Path, header: str, rows: list[str], requested: ColumnNames | None = None) -> CategoryColumns:
     path = folder / "t.tsv"
     path.write_text("\n".join(line.replace("|", "\t") for line in [header, *rows]) + "\n", "utf-8")
     table = open_table(path)
-    return find_categories(table, Header(table.header, path), requested or ColumnNames())
+    header, options = Header(table.header, path), requested or ColumnNames()
+    return find_categories(take_sample(table, header, options), header, options)
 
 
 @pytest.mark.parametrize(

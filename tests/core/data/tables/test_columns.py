@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.category_columns import find_categories
-from prodrec.core.data.tables.columns import ColumnNames, Header, TableColumns, match_columns, resolve_columns
+from prodrec.core.data.tables.columns import ColumnNames, TableColumns, match_columns, resolve_columns
+from prodrec.core.data.tables.csv_table import CsvTable
+from prodrec.core.data.tables.header import Header
 from prodrec.core.data.tables.open_table import open_table
 from prodrec.core.data.tables.product_columns import find_products
+from prodrec.core.data.tables.table_sample import take_sample
 
 Resolve = Callable[..., TableColumns]
 
@@ -25,8 +29,9 @@ def resolve(tmp_path: Path) -> Resolve:
         path.write_text("\n".join([header, *rows]) + "\n", "utf-8")
         table = open_table(path)
         names, options = Header(table.header, path), requested or ColumnNames()
+        sample = take_sample(table, names, options)
         return resolve_columns(
-            names, options, find_categories(table, names, options), find_products(table, names, options)
+            names, options, find_categories(sample, names, options), find_products(sample, names, options)
         )
 
     return resolve_
@@ -155,3 +160,65 @@ def test_the_summary_names_every_column(resolve: Resolve) -> None:
         "id: id · image: image · product: parent_sku · title: title · levels: category · attributes: (none) · "
         "split: fold"
     )
+
+
+@pytest.mark.parametrize("header", ["sku,title,leaf,additional_images", "sku,title,leaf,_media_image"])
+def test_a_column_of_further_photos_is_the_main_one_if_there_is_no_other(resolve: Resolve, header: str) -> None:
+    """Not the id, as in tables without any column of photos."""
+    assert resolve(header).images == (header.split(",")[-1],)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ID,Typ,Artikelnummer,Name,Kategorien,Bilder,Übergeordnetes Produkt",
+        "ID,Type,UGS,Nom,Catégories,Images,Parent",
+        "ID,Tipo,SKU,Nombre,Categorías,Imágenes,Superior",
+        "ID,Tipo,COD,Nome,Categorie,Immagini,Genitore",
+        "ID,Type,Artikelnummer,Naam,Categorieën,Afbeeldingen,Hoofd",
+        "ID,Tipo,REF,Nome,Categorias,Imagens,Ascendente",
+        "ID,Rodzaj,SKU,Nazwa,Kategorie,Obrazki,Nadrzędny",
+        "ID,Typ,Artikelnummer,Namn,Kategorier,Bilder,Överordnad",
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_woocommerce_exports_in_other_languages(resolve: Resolve, header: str, form: str) -> None:
+    """The language of the shop translates the header, and a file system or an editor may decompose its letters."""
+    header = unicodedata.normalize(form, header)
+    id_, _, sku, title, categories, images, parent = header.split(",")
+    columns = resolve(header, rows=('1,variable,x,Boot,"A > B, A",1.jpg,', "2,variation,x-1,Boot,,2.jpg,x"))
+    assert (columns.id, columns.second_id, columns.title, columns.group) == (id_, sku, title, parent)
+    assert (columns.path, columns.separator, columns.joiner, columns.images) == (categories, ">", ",", (images,))
+
+
+@pytest.mark.parametrize(
+    ("header", "id_", "images", "title", "levels"),
+    [
+        (
+            "Artikelnummer,Artikelname,Kategorie Ebene 1,Kategorie Ebene 2,Bild 1,Bild 2",
+            *("Artikelnummer", ("Bild 1", "Bild 2"), "Artikelname", ("Kategorie Ebene 1", "Kategorie Ebene 2")),
+        ),
+        ("ID produit,Nom,Catégorie,URL des images", "ID produit", ("URL des images",), "Nom", ("Catégorie",)),
+        (
+            "Código,Título,Categoría,Subcategoría,Imagen",
+            *("Código", ("Imagen",), "Título", ("Categoría", "Subcategoría")),
+        ),
+        ("Art.-Nr.,Bezeichnung,Warengruppe,Foto", "Art.-Nr.", ("Foto",), "Bezeichnung", ("Warengruppe",)),
+        ("Type,Productnummer,Naam,Categorie,Afbeelding", "Productnummer", ("Afbeelding",), "Naam", ("Categorie",)),
+    ],
+)
+def test_usual_names_in_other_languages(
+    resolve: Resolve, header: str, id_: str, images: tuple[str, ...], title: str, levels: tuple[str, ...]
+) -> None:
+    columns = resolve(header)
+    assert (columns.id, columns.images, columns.title, columns.levels) == (id_, images, title, levels)
+
+
+def test_the_table_is_read_once_to_detect_roles(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    chunks = CsvTable.chunks
+    monkeypatch.setattr(CsvTable, "chunks", lambda self, names: reads.append(names) or chunks(self, names))
+    resolve("id,image,category,parent", rows=("1,1.jpg,A > B,", "2,2.jpg,A > B,1"))
+    assert len(reads) == 1
+    resolve("id,image,root,leaf", rows=("1,1.jpg,A,B",))
+    assert len(reads) == 1

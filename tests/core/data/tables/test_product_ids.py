@@ -116,3 +116,48 @@ def test_grouping_by_another_column(tmp_path: Path) -> None:
     assert rows(model, "product") == [("m",), ("m",), ("3",), ("n",)]
     assert rows(read(tmp_path, *lines), "product") == [("1",), ("2",), ("3",), ("1",)]
     assert not read(tmp_path, *lines, requested=ColumnNames(group_by="none")).has_products
+
+
+def test_a_row_without_a_parent_has_that_of_another_row_with_its_id(tmp_path: Path) -> None:
+    """Feeds repeat nothing but the id in the rows of further photos. Otherwise one id would be two products."""
+    catalogue = read(
+        tmp_path,
+        *(
+            "id,image,model,leaf",
+            "1,a.jpg,m,Boots",
+            "2,b.jpg,m,Boots",
+            "1,c.jpg,,Boots",
+            "3,d.jpg,,Hats",
+            ",e.jpg,,Hats",
+        ),
+        requested=ColumnNames(group_by="model"),
+    )
+    assert rows(catalogue, "product") == [("m",), ("m",), ("m",), ("3",), ("e.jpg",)]
+
+
+MAGENTO_1 = "sku,_type,_category,_root_category,name,_media_image,colour"
+
+
+def test_further_categories_of_magento_1_count_whether_they_are_beside_a_photo_or_not(tmp_path: Path) -> None:
+    """The deepest of the paths of a product is taken, whatever row it is in."""
+    catalogue = read(
+        tmp_path,
+        *(MAGENTO_1, "A,simple,Gear,Default Category,Bag,a.jpg,red", ",,Gear/Bags,Default Category,,b.jpg,"),
+        *(",,Gear/Bags/Big,Default Category,,,", ",,,,,c.jpg,"),
+        *("B,simple,Tops,Default Category,Tee,d.jpg,", ",,Sale,Default Category,,,"),
+        requested=ColumnNames(attributes=("colour",)),
+    )
+    big = ("A", "Bag", "Gear", "Bags", "Big", "red")
+    columns = ("product", "title", "level_0", "level_1", "level_2", "attribute_0")
+    tops = ("B", "Tee", "Tops", None, None, None)
+    assert rows(catalogue, *columns) == [big] * 4 + [tops] * 2
+    assert [note for note in catalogue.notes if note.startswith("2 rows with nothing but a photo are further")]
+
+
+def test_notes_on_one_row_are_in_the_singular(tmp_path: Path) -> None:
+    catalogue = read(tmp_path, SIMPLE, "1,Boot,a.jpg,Boots", ",,b.jpg,", "1,,c.jpg,", ",Hat,d.jpg,Hats")
+    assert [note.partition(";")[0] for note in catalogue.notes] == [
+        "1 row with nothing but a photo is a further photo of the product above",
+        "2 rows have no category",
+        "1 row has no id",
+    ]
