@@ -17,16 +17,16 @@ _NAMED_SEPARATOR = re.compile(f"sep=([{SEPARATORS}])", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
 _COMMENT = re.compile(r'"?#\s?(?:info|required|optional)\b', re.IGNORECASE)
 _AMAZON_TEMPLATE = re.compile(r'"?TemplateType=')
-_CODE_NAMES = re.compile(r'[a-z][a-z0-9_-]*')
+_CODE_NAMES = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class HeaderPosition:
     """Where the header of a table is.
 
-    line:        its position in the lines
-    separator:   the text between two fields
-    above:       the number of lines above it that are neither blank nor name the separator
+    line:            its position in the lines
+    separator:       the text between two fields
+    above:           the number of lines above it that are neither blank nor name the separator
     names_separator: whether a line above it names the separator; spreadsheets do not show this line
     """
 
@@ -70,8 +70,7 @@ def _lines_above(lines: Sequence[str]) -> int:
     if _AMAZON_TEMPLATE.match(lines[0]):
         names = [name for name in lines[2].split("\t") if name.strip()] if len(lines) > 2 else []
         return 2 if names and all(map(_CODE_NAMES.fullmatch, names)) else min(1, len(lines) - 1)
-    is_count = lines[0].strip().isdecimal() and len(lines) > 2
-    return int(is_count and not lines[1].strip().isdecimal())
+    return int(lines[0].strip().isdecimal() and len(lines) > 1 and len(re.split(rf"[{SEPARATORS}\s]+", lines[1])) > 1)
 
 
 def _detect_separator(lines: Sequence[str]) -> str:
