@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.base.taxonomy import Attribute
+from prodrec.models.classifier.block_top_k import TopK
 from prodrec.models.classifier.classifier import Classifier, at_least_float32
 
 
@@ -58,13 +59,27 @@ class LevelHead(nn.Module):
         )
         return loss, torch.where(has_label_B, cross_entropy_B, 0)
 
-    def scores(self, features_BD: Tensor) -> Tensor:
-        """Return unnormalised scores B×C."""
-        return self.classifier.scores(self.private(features_BD))
+    def scores(self, features_BD: Tensor, *, tau: float | None = None) -> Tensor:
+        """Return unnormalised scores B×C; `tau` is that of `Classifier.adjusted_bias`."""
+        return self.classifier.scores(self.private(features_BD), tau=tau)
 
-    def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k best scores and classes B×K, or those of all classes if there are fewer than k."""
-        return self.classifier.top_k(self.private(features_BD), min(k, self.classifier.classes))
+    def top_k(
+        self,
+        features_BD: Tensor,
+        k: int,
+        *,
+        tau: float | None = None,
+        logsumexp: bool = False,
+        also_BJ: Tensor | None = None,
+    ) -> TopK:
+        """Return the result of `Classifier.top_k` after the private layers; with k > C, that of all classes."""
+        return self.classifier.top_k(
+            self.private(features_BD),
+            min(k, self.classifier.classes),
+            tau=tau,
+            logsumexp=logsumexp,
+            also_BJ=also_BJ,
+        )
 
 
 def _substitute_label(labels_B: Tensor) -> Tensor:

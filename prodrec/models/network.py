@@ -14,10 +14,11 @@ Shapes: B rows, C=3 channels, H×W photo, h×w feature map, D feature, T words, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.base.dist import Shard
@@ -31,6 +32,9 @@ from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from prodrec.core.data.batches import Batch
 
 
@@ -156,20 +160,57 @@ class RecognitionNetwork(nn.Module):
 
         With titles, the deepest level is scored from the mixed features.
         """
-        features = self.features(batch, with_titles=with_titles)
-        scores = {head.level: head.scores(inputs_BD) for head, inputs_BD in self._head_inputs(features)}
-        return BatchScores(features.deepest_level_BD.float(), scores, self._attribute_scores(features))
+        return self.scores_of(self.features(batch, with_titles=with_titles))
 
     def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> BatchTopK:
         """Return features and the k largest scores of every level. Raise BadOption as `features` does."""
-        features = self.features(batch, with_titles=with_titles)
-        best = {head.level: head.top_k(inputs_BD, k) for head, inputs_BD in self._head_inputs(features)}
+        return self.top_k_of(self.features(batch, with_titles=with_titles), k)
+
+    def scores_of(self, features: Features, *, tau: float | None = None) -> BatchScores:
+        """Return unnormalised scores of all classes, with logit adjustment `tau` (`Classifier.adjusted_bias`)."""
+        scores = {head.level: head.scores(inputs_BD, tau=tau) for head, inputs_BD in self._head_inputs(features)}
+        return BatchScores(features.deepest_level_BD.float(), scores, self._attribute_scores(features))
+
+    def top_k_of(
+        self,
+        features: Features,
+        k: int,
+        *,
+        tau: float | None = None,
+        logsumexp: bool = False,
+        also_BJ: Tensor | None = None,
+    ) -> BatchTopK:
+        """Return the k largest scores of every level, with logit adjustment `tau`.
+
+        logsumexp: return log Σ_c exp(score_c) of the deepest level too
+        also_BJ:   classes of the deepest level whose scores are returned too; -1 is no class
+        """
+        best = {}
+        for head, inputs_BD in self._head_inputs(features):
+            is_deepest = head is self.level_heads[-1]
+            best[head.level] = head.top_k(
+                inputs_BD,
+                k,
+                tau=tau,
+                logsumexp=logsumexp and is_deepest,
+                also_BJ=also_BJ if is_deepest else None,
+            )
+        deepest = next(reversed(best.values()), None)
         return BatchTopK(
             features.deepest_level_BD.float(),
-            {level: scores_BK for level, (scores_BK, _) in best.items()},
-            {level: classes_BK for level, (_, classes_BK) in best.items()},
+            {level: level_best.scores_BK for level, level_best in best.items()},
+            {level: level_best.classes_BK for level, level_best in best.items()},
             self._attribute_scores(features),
+            None if deepest is None else deepest.logsumexp_B,
+            None if deepest is None else deepest.also_BJ,
         )
+
+    def search_vectors(self, features: Features) -> Tensor:
+        """Return the vectors by which photos are compared, B×D float32 of length 1.
+
+        They are the inputs of the deepest level's classifier, from the photos alone.
+        """
+        return F.normalize(self.level_heads[-1].private(features.visual_BD).float(), dim=1)
 
     def _head_inputs(self, features: Features) -> list[tuple[LevelHead, Tensor]]:
         """Return the head of every level with the features that it scores."""
@@ -204,6 +245,11 @@ class RecognitionNetwork(nn.Module):
     def level_heads(self) -> list[LevelHead]:
         """The heads of the levels, shallowest level first."""
         return list(self.heads.values())  # type: ignore[arg-type]
+
+    def set_train_images(self, train_images: Mapping[str, NDArray[np.int64]]) -> None:
+        """Set the number of training images of every class, by level, which logit adjustment needs."""
+        for head in self.level_heads:
+            head.classifier.set_prior(torch.from_numpy(train_images[head.level]))
 
     def classifiers(self) -> dict[str, Classifier]:
         """Return the classifier of every level by its module name."""

@@ -55,9 +55,14 @@ class BatchTopK:
     """Features (float32), and by level the K largest scores B×K in decreasing order and their classes B×K (int64).
 
     A level with fewer than K classes has one column per class. The scores of an attribute cover all its states, B×m.
+
+    logsumexp_B: log Σ_c exp(score_c) over all classes of the deepest level; None unless requested
+    also_BJ:     scores of the classes of the deepest level that were requested in addition; None if there were none
     """
 
     features_BD: Tensor
     scores: dict[str, Tensor]
     classes: dict[str, Tensor]
     attribute_scores: dict[str, Tensor]
+    logsumexp_B: Tensor | None = None
+    also_BJ: Tensor | None = None

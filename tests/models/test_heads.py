@@ -80,7 +80,7 @@ def test_a_level_goes_through_its_private_layers() -> None:
     torch.testing.assert_close(head.scores(features_BD), scores_BC)
     torch.testing.assert_close(head.loss(features_BD, labels_B)[0], F.cross_entropy(scores_BC, labels_B))
     best = head.top_k(features_BD, 9)
-    assert best[0].shape == (5, 7) and torch.equal(best[1][:, 0], scores_BC.argmax(1))
+    assert best.scores_BK.shape == (5, 7) and torch.equal(best.classes_BK[:, 0], scores_BC.argmax(1))
 
 
 @pytest.mark.parametrize("level", ["type", "keys", "a.b", "%2E", "根"])

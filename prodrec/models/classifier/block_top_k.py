@@ -2,39 +2,85 @@
 
 The K best classes are in the K blocks with the largest maxima, so no other block is searched.
 
-Shapes: B rows, R of them at a time, D features, N classes, b blocks, S classes of a block, n of a chunk, K best.
+Shapes: B rows, R of them at a time, D features, N classes, b blocks, S classes of a block, n of a chunk, K best, J
+other classes.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from prodrec.core.base import dist
 from prodrec.models.classifier.chunks import ClassChunks
 
 BLOCK_SIZE = 256
 """Classes of a block."""
 
 
-def top_k(chunks: ClassChunks, features_BD: Tensor, k: int, *, rows_at_once: int) -> tuple[Tensor, Tensor]:
-    """Return the k ≤ N largest scores B×K in decreasing order, and their classes B×K (int64).
+class TopK(NamedTuple):
+    """The K largest scores of every row, and what turns scores into probabilities.
+
+    scores_BK, classes_BK: the scores in decreasing order, and their classes (int64)
+    logsumexp_B:           log Σ_c exp(score_c) over all classes; None unless it was requested
+    also_BJ:               scores of the classes that were requested in addition; None if there were none
+    """
+
+    scores_BK: Tensor
+    classes_BK: Tensor
+    logsumexp_B: Tensor | None = None
+    also_BJ: Tensor | None = None
+
+
+def top_k(
+    chunks: ClassChunks,
+    features_BD: Tensor,
+    k: int,
+    *,
+    rows_at_once: int,
+    logsumexp: bool = False,
+    also_BJ: Tensor | None = None,
+) -> TopK:
+    """Return the k ≤ N largest scores of every row.
+
+    logsumexp: return log Σ_c exp(score_c) too
+    also_BJ:   classes whose scores are returned too, -1 for none; such a score is −∞
 
     `rows_at_once`×N scores are in memory at a time. The weights are read once for every `rows_at_once` rows.
     """
-    best = [_top_k(chunks, features_RD, k) for features_RD in torch.split(features_BD, max(1, rows_at_once))]
-    scores, classes = zip(*best, strict=True)
-    return torch.cat(scores), torch.cat(classes)
+    rows_at_once = max(1, rows_at_once)
+    best = []
+    for start in range(0, max(1, len(features_BD)), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        scores_RN = _scores(chunks, features_BD[rows])
+        scores_RK, classes_RK = _best_of_blocks(scores_RN, chunks.active_count, k)
+        also_RJ = None
+        if also_BJ is not None:
+            missing_RJ = also_BJ[rows] < 0
+            also_RJ = scores_RN.gather(1, also_BJ[rows].clamp(min=0)).masked_fill_(missing_RJ, -torch.inf)
+        best.append((scores_RK, classes_RK, scores_RN.logsumexp(1) if logsumexp else None, also_RJ))
+    return TopK(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*best, strict=True)))  # type: ignore[arg-type]
 
 
-def _top_k(chunks: ClassChunks, features_RD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _scores(chunks: ClassChunks, features_RD: Tensor) -> Tensor:
+    """Return the scores of all classes, padded with −∞ to whole blocks."""
     classes, rows = chunks.active_count, len(features_RD)
-    blocks = -(-classes // BLOCK_SIZE)
+    blocks = max(1, -(-classes // BLOCK_SIZE))  # a rank may have no class
     scores_RN = features_RD.new_empty((rows, blocks * BLOCK_SIZE))
     scores_RN[:, classes:] = -torch.inf
     for chunk in chunks:
         scores_Rn = scores_RN[:, chunk.start : chunk.stop]
         chunk.products(features_RD, out=scores_Rn)
         scores_Rn.add_(chunk.bias_n)
+    return scores_RN
+
+
+def _best_of_blocks(scores_RN: Tensor, classes: int, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of the first `classes` scores of every row, and their classes, R×K each."""
+    rows, blocks = len(scores_RN), scores_RN.shape[1] // BLOCK_SIZE
     if blocks < 2 * k:  # too few blocks to gain anything
         best = scores_RN[:, :classes].topk(k, dim=1)
         return best.values, best.indices
@@ -43,3 +89,27 @@ def _top_k(chunks: ClassChunks, features_RD: Tensor, k: int) -> tuple[Tensor, Te
     candidates_RKS = scores_RbS.gather(1, block_RK.unsqueeze(2).expand(-1, -1, BLOCK_SIZE))
     best = candidates_RKS.flatten(1).topk(k, dim=1)
     return best.values, block_RK.gather(1, best.indices // BLOCK_SIZE) * BLOCK_SIZE + best.indices % BLOCK_SIZE
+
+
+def best_over_ranks(best: TopK, first_class: int, k: int, row_counts: list[int]) -> TopK:
+    """Return the k best scores of this rank's rows over the classes of all ranks, from those over this rank's classes.
+
+    A rank may have fewer than k classes; missing ones are −∞.
+    """
+    missing = (0, k - best.scores_BK.shape[1])
+
+    def of_all_ranks(values_AJ: Tensor) -> tuple[Tensor, ...]:
+        """Return the values of this rank's rows [B, J] that every rank computed."""
+        gathered_AJ = dist.all_gather_rows(values_AJ, [len(values_AJ)] * len(row_counts))
+        chunks = gathered_AJ.chunk(len(row_counts))
+        return tuple(torch.split(chunk, row_counts)[dist.rank()] for chunk in chunks)
+
+    scores_BK = torch.cat(of_all_ranks(F.pad(best.scores_BK, missing, value=-torch.inf)), dim=1)
+    classes_BK = torch.cat(of_all_ranks(F.pad(best.classes_BK + first_class, missing)), dim=1)
+    top = scores_BK.topk(k, dim=1)
+    logsumexp_B = also_BJ = None
+    if best.logsumexp_B is not None:
+        logsumexp_B = torch.stack(of_all_ranks(best.logsumexp_B)).logsumexp(0)
+    if best.also_BJ is not None:
+        also_BJ = torch.stack(of_all_ranks(best.also_BJ)).amax(0)
+    return TopK(top.values, classes_BK.gather(1, top.indices), logsumexp_B, also_BJ)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.base import dist
-from prodrec.models.classifier.block_top_k import top_k
+from prodrec.models.classifier.block_top_k import TopK, best_over_ranks, top_k
 from prodrec.models.classifier.chunks import ClassChunks
 from prodrec.models.classifier.row_optimizers import RowOptimizer, row_optimizer_for
 from prodrec.models.classifier.score_buffer import ScoreBuffer
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
                       scores fewer rows at once
     logit_adjustment: τ > 0 adds τ·log π_c to the scores in the loss only (Menon et al. 2021, "Long-tail learning via
                       logit adjustment", eq. 10); π_c is the share of class c in training
-    train_images_C:   number of training images of every class, needed for logit adjustment; 0 counts as 1
+    train_images_C:   number of training images of every class, needed for any logit adjustment; see `set_prior`
 
     The initial weights do not depend on the number of ranks.
     """
@@ -68,11 +68,9 @@ class Classifier(nn.Module):
         self.weight = nn.Parameter(torch.empty(local.stop - local.start, features))
         self.bias = nn.Parameter(torch.zeros(local.stop - local.start))
         self._initialise_weights(local)
-        log_prior_N = None
-        if logit_adjustment and train_images_C is not None:
-            images_C = train_images_C.to(torch.float64).clamp(min=1)
-            log_prior_N = (images_C / images_C.sum()).log().float()[local]
-        self.register_buffer("log_prior_N", log_prior_N, persistent=False)
+        self.register_buffer("log_prior_N", None, persistent=False)
+        if train_images_C is not None:
+            self.set_prior(train_images_C)
         self._buffer = ScoreBuffer()
         self._row_optimizer: RowOptimizer | None = None
 
@@ -94,6 +92,12 @@ class Classifier(nn.Module):
                 continue
             drawn_nD = torch.empty(last - first, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
             local_nD.copy_(drawn_nD[start - first : stop - first])
+
+    def set_prior(self, train_images_C: Tensor) -> None:
+        """Set log π of the classes from their numbers of training images; 0 images count as 1."""
+        images_C = train_images_C.to(torch.float64).clamp(min=1)
+        local = slice(self.first_class, self.first_class + len(self.weight))
+        self.log_prior_N = (images_C / images_C.sum()).log().float()[local].to(self.bias.device)
 
     @property
     def first_class(self) -> int:
@@ -192,35 +196,72 @@ class Classifier(nn.Module):
 
     # --- scores
 
-    def scores(self, features_BD: Tensor) -> Tensor:
+    def scores(self, features_BD: Tensor, *, tau: float | None = None) -> Tensor:
         """Return unnormalised scores B×C, in float32 even under autocast, because bfloat16 would make ties.
+
+        tau: post-hoc logit adjustment, see `adjusted_bias`
 
         All classes must be on this rank.
         """
         assert not self.is_distributed, "no rank has all classes; use top_k"
         with torch.autocast(features_BD.device.type, enabled=False):
-            return F.linear(at_least_float32(features_BD), self.weight, self.bias)
+            return F.linear(at_least_float32(features_BD), self.weight, self.adjusted_bias(tau))
+
+    def adjusted_bias(self, tau: float | None) -> Tensor:
+        """Return the bias for scores with post-hoc logit adjustment by τ (Menon et al. 2021, eq. 9): b − τ·log π.
+
+        τ=0 is for images that are distributed as in training, τ=1 for classes that are equally frequent. Training with
+        logit adjustment has already subtracted its own τ, so that only the difference is subtracted here. None is the
+        τ of training, and returns the bias itself.
+        """
+        if tau is None or tau == self.logit_adjustment:
+            return self.bias
+        assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"
+        return self.bias + (self.logit_adjustment - tau) * self.log_prior_N
 
     @torch.no_grad()
-    def top_k(self, features_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k ≤ C largest scores B×K in decreasing order, as exact as `scores`, and their classes B×K (int64).
+    def top_k(
+        self,
+        features_BD: Tensor,
+        k: int,
+        *,
+        tau: float | None = None,
+        logsumexp: bool = False,
+        also_BJ: Tensor | None = None,
+    ) -> TopK:
+        """Return the k ≤ C largest scores, as exact as `scores`.
+
+        tau:       post-hoc logit adjustment, see `adjusted_bias`
+        logsumexp: return log Σ_c exp(score_c) over all classes too
+        also_BJ:   classes whose scores are returned too, int64; -1 is no class and has the score −∞
 
         If the classes are on several ranks, all ranks must call this, with any number of rows each.
         """
-        x_AD, row_counts = at_least_float32(features_BD), None
+        x_AD, also_AJ, row_counts = at_least_float32(features_BD), also_BJ, None
         if self.is_distributed:
             row_counts = dist.row_counts(x_AD)
             x_AD = dist.all_gather_rows(x_AD, row_counts)
+            also_AJ = None if also_BJ is None else self._local_classes(dist.all_gather_rows(also_BJ, row_counts))
         classes = len(self.weight)
         self._buffer.free()
         rows_in_buffer = int(self.buffer_gib * 2**30 / max(1, classes * x_AD.element_size()))
         rows_at_once = max(MIN_TOP_K_ROWS, rows_in_buffer)
         with torch.autocast(x_AD.device.type, enabled=False):
-            chunks = ClassChunks(self.weight, self.bias, min(rows_at_once, len(x_AD)))
-            scores_AK, classes_AK = top_k(chunks, x_AD, min(k, classes), rows_at_once=rows_at_once)
-        if row_counts is None:
-            return scores_AK, classes_AK
-        return _best_over_ranks(scores_AK, classes_AK + self.first_class, k, row_counts)
+            chunks = ClassChunks(self.weight, self.adjusted_bias(tau), min(rows_at_once, len(x_AD)))
+            best = top_k(
+                chunks,
+                x_AD,
+                min(k, classes),
+                rows_at_once=rows_at_once,
+                logsumexp=logsumexp,
+                also_BJ=also_AJ,
+            )
+        return best if row_counts is None else best_over_ranks(best, self.first_class, k, row_counts)
+
+    def _local_classes(self, classes_AJ: Tensor) -> Tensor:
+        """Return the indices of classes among those of this rank, -1 for classes of other ranks."""
+        local_AJ = classes_AJ - self.first_class
+        return torch.where((classes_AJ >= 0) & (local_AJ >= 0) & (local_AJ < len(self.weight)), local_AJ, -1)
 
     # --- memory
 
@@ -247,23 +288,6 @@ class Classifier(nn.Module):
 
     def _fits_buffer(self, scores_bytes: float) -> bool:
         return scores_bytes <= self.buffer_gib * 2**30
-
-
-def _best_over_ranks(scores_AK: Tensor, classes_AK: Tensor, k: int, row_counts: list[int]) -> tuple[Tensor, Tensor]:
-    """Return the k best scores and classes of this rank's rows, from the best of every rank's classes.
-
-    A rank may have fewer than k classes; missing ones are −∞.
-    """
-    missing = (0, k - scores_AK.shape[1])
-    padded = F.pad(scores_AK, missing, value=-torch.inf), F.pad(classes_AK, missing)
-    gathered = (dist.all_gather_rows(values_AK, [len(values_AK)] * len(row_counts)) for values_AK in padded)
-    rank = dist.rank()
-    scores_BK, classes_BK = (  # k columns from every rank
-        torch.cat([torch.split(values_AK, row_counts)[rank] for values_AK in values.chunk(len(row_counts))], dim=1)
-        for values in gathered
-    )
-    best = scores_BK.topk(k, dim=1)
-    return best.values, classes_BK.gather(1, best.indices)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

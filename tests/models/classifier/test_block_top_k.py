@@ -25,18 +25,26 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> None:
     weight_CD, bias_C = torch.randn(classes, D).double(), torch.randn(classes).double()
     features_BD = torch.randn(B, D).double()
-    scores_BK, classes_BK = top_k(ClassChunks(weight_CD, bias_C, B), features_BD, k, rows_at_once=rows_at_once)
-    expected = F.linear(features_BD, weight_CD, bias_C).sort(dim=1, descending=True)
-    torch.testing.assert_close(scores_BK, expected.values[:, :k], **EXACT)
-    assert torch.equal(classes_BK, expected.indices[:, :k])
+    also_BJ = torch.randint(-1, classes, (B, 4))
+    chunks = ClassChunks(weight_CD, bias_C, B)
+    best = top_k(chunks, features_BD, k, rows_at_once=rows_at_once, logsumexp=True, also_BJ=also_BJ)
+    scores_BC = F.linear(features_BD, weight_CD, bias_C)
+    expected = scores_BC.sort(dim=1, descending=True)
+    torch.testing.assert_close(best.scores_BK, expected.values[:, :k], **EXACT)
+    assert torch.equal(best.classes_BK, expected.indices[:, :k])
+    torch.testing.assert_close(best.logsumexp_B, scores_BC.logsumexp(1), **EXACT)
+    also_scores_BJ = torch.where(also_BJ < 0, -torch.inf, scores_BC.gather(1, also_BJ.clamp(min=0)))
+    torch.testing.assert_close(best.also_BJ, also_scores_BJ, **EXACT)
+    plain = top_k(chunks, features_BD, k, rows_at_once=rows_at_once)
+    assert torch.equal(plain.scores_BK, best.scores_BK) and plain.logsumexp_B is None and plain.also_BJ is None
 
 
 def test_top_k_scores_many_rows_at_once_even_without_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
 
-    def record(*args: Any, rows_at_once: int) -> Any:
+    def record(*args: Any, rows_at_once: int, **options: Any) -> Any:
         rows.append(rows_at_once)
-        return top_k(*args, rows_at_once=rows_at_once)
+        return top_k(*args, rows_at_once=rows_at_once, **options)
 
     monkeypatch.setattr(classifier, "top_k", record)
     Classifier(D, C, buffer_gib=0.0).double().top_k(torch.randn(B, D).double(), 3)

@@ -91,10 +91,28 @@ def test_float32_sums_and_scores_under_autocast() -> None:
     torch.testing.assert_close(scores_BC, classifier.scores(features_BD.bfloat16().float()))
 
 
+def test_adjusted_scores_subtract_the_prior_that_training_did_not(rows: tuple[Tensor, Tensor]) -> None:
+    features_BD, _ = rows
+    images_C = torch.tensor([50, 30, 15, 5, 0])
+    prior_C = torch.tensor([50, 30, 15, 5, 1], dtype=torch.float64) / 101
+    for tau_of_training in (0.0, 0.7):
+        classifier = Classifier(D, C, logit_adjustment=tau_of_training, train_images_C=images_C).double()
+        classifier.set_prior(images_C)
+        plain_BC = classifier.scores(features_BD)
+        for tau in (0.0, 0.7, 1.0):
+            # Menon et al. 2021, eq. 9, from the scores for images as in training
+            expected_BC = plain_BC + tau_of_training * prior_C.log() - tau * prior_C.log()
+            scores_BC = classifier.scores(features_BD, tau=tau)
+            torch.testing.assert_close(scores_BC, expected_BC, rtol=0, atol=1e-6)
+            best = classifier.top_k(features_BD, 2, tau=tau)
+            torch.testing.assert_close(best.scores_BK, scores_BC.topk(2).values)
+        assert torch.equal(classifier.scores(features_BD, tau=tau_of_training), plain_BC)
+
+
 def test_top_k_in_decreasing_order(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, _ = rows
     classifier = Classifier(D, C).double()
-    scores_BK, classes_BK = classifier.top_k(features_BD, 3)
+    scores_BK, classes_BK, *_ = classifier.top_k(features_BD, 3)
     order_BC = classifier.scores(features_BD).argsort(dim=1, descending=True)
     assert torch.equal(classes_BK, order_BC[:, :3]) and classes_BK.dtype == torch.int64
     assert (scores_BK.diff(dim=1) <= 0).all()

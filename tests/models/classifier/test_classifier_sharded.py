@@ -72,8 +72,10 @@ def train(case: str, *, sharded: bool) -> Results:
     results["weight"], results["bias"] = model.weight.detach().numpy(), model.bias.detach().numpy()
     results["momentum"] = optimizer.state[model.weight]["momentum_buffer"].numpy()
     query_BD = make_batch(9, model.classes)[0][: dist.rank() * 4 if sharded else None]  # rank 0 has no rows
-    best = model.top_k(query_BD, min(3, model.classes))
-    results["best scores"], results["best classes"] = (values.numpy() for values in best)
+    also_BJ = torch.arange(-1, 3).clamp(max=model.classes - 1).repeat(len(query_BD), 1)
+    tau = 0.2 if model.log_prior_N is not None else None
+    best = model.top_k(query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ)
+    results |= {f"best {name}": values.numpy() for name, values in best._asdict().items()}
     return results
 
 
@@ -144,8 +146,8 @@ def test_sharded_equals_dense(on_ranks: Callable[..., list[Any]], ranks: int, mo
         for key in (*by_row, *(f"gradient {s}" for s in range(STEPS))):
             assert_close(np.concatenate([results[key] for results in sharded]), dense[key])
         for rank, results in enumerate(sharded):
-            assert_close(results["best scores"], dense["best scores"][: rank * 4])
-            assert np.array_equal(results["best classes"], dense["best classes"][: rank * 4])
+            for key in ("best scores_BK", "best classes_BK", "best logsumexp_B", "best also_BJ"):
+                assert_close(results[key], dense[key][: rank * 4])
     torch.manual_seed(1)
     dense_classifier = Classifier(D, 5).double()
     features_BD, _, weights_B = make_batch(0, 5)
