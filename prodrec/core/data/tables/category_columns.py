@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.category_text import detect_path_format
 from prodrec.core.data.tables.column_names import (
     LEVEL_NAMES,
-    MAGENTO_1_CATEGORY,
-    MAGENTO_1_JOINER,
     NUMBERED_LEVEL,
     SINGLE_NAMES,
     SLASH_PATHS,
     normalise,
-    woocommerce_categories,
 )
 from prodrec.core.data.tables.columns import CategoryColumns, ColumnNames
 from prodrec.core.data.tables.header import Header
+from prodrec.core.data.tables.shop_categories import shop_categories
 from prodrec.core.data.tables.table_sample import TableSample
-
-WOOCOMMERCE_JOINER = ","
-"""WooCommerce writes a backslash before the commas of names, so all others stand between two paths."""
 
 _MIN_FILLED = 0.5
 """A column is considered if it has values in at least this share of the rows of the fullest one."""
@@ -36,8 +31,11 @@ def find_categories(sample: TableSample, header: Header, requested: ColumnNames)
     Raise BadTable if a requested column is missing, or if no column is found.
     """
     if requested.path:
-        path = header.exact(requested.path, "--path-column")
-        return CategoryColumns((), path, requested.separator, _joiner(path, header))
+        named = CategoryColumns((), header.exact(requested.path, "--path-column"))
+        of_shop = shop_categories(header)
+        if of_shop and of_shop.path == named.path:
+            named = of_shop
+        return named if requested.separator is None else named._replace(separator=requested.separator)
     detected = None
     if not requested.levels or not {name.lower() for name in header.names} & {n.lower() for n in requested.levels}:
         detected = _detect(sample, header)
@@ -53,21 +51,14 @@ def find_categories(sample: TableSample, header: Header, requested: ColumnNames)
 
 def _detect(sample: TableSample, header: Header) -> CategoryColumns | None:
     """Return the category columns that names and values suggest, or None."""
-    woocommerce_path = woocommerce_categories(header.names)
-    if woocommerce_path:
-        return CategoryColumns((), woocommerce_path, ">", WOOCOMMERCE_JOINER)
+    of_shop = shop_categories(header)
+    if of_shop:
+        return of_shop
     levels = _by_name(header)
     if len(levels) > 1:
         return CategoryColumns(levels)
     candidates = [header.by_normalised[name] for name in SINGLE_NAMES if name in header.by_normalised] or list(levels)
-    return _choose(candidates, sample, header) if candidates else None
-
-
-def _joiner(path: str, header: Header) -> str | None:
-    """Return the text that always separates two paths in the column `path`, or None."""
-    if path == MAGENTO_1_CATEGORY:
-        return MAGENTO_1_JOINER
-    return WOOCOMMERCE_JOINER if path == woocommerce_categories(header.names) else None
+    return _choose(candidates, sample) if candidates else None
 
 
 def _by_name(header: Header) -> tuple[str, ...]:
@@ -85,18 +76,27 @@ def _by_name(header: Header) -> tuple[str, ...]:
     return next((levels for levels in sets if len(levels) > 1), ())
 
 
-def _choose(candidates: Sequence[str], sample: TableSample, header: Header) -> CategoryColumns:
-    """Return the first column of paths, or else the first column; those with few values are not considered."""
+def _choose(candidates: Sequence[str], sample: TableSample) -> CategoryColumns:
+    """Return the first column of paths, or else the first column.
+
+    Columns with few values are not considered, and those with only numbers or with one value only if there is no other.
+    """
     texts = {name: sample.values(name) for name in candidates}
     fullest = max(len(values) for values in texts.values())
     considered = [name for name in candidates if len(texts[name]) >= _MIN_FILLED * fullest]
-    numbers = [name for name in considered if texts[name] and all(text.isdecimal() for text in set(texts[name]))]
-    considered = [name for name in considered if name not in numbers] or considered
+    for is_class in (_are_not_numbers, _are_several):
+        considered = [name for name in considered if is_class(set(texts[name]))] or considered
     for name in considered:
-        if name == MAGENTO_1_CATEGORY:
-            return CategoryColumns((), name, "/", MAGENTO_1_JOINER)
         slashes = normalise(name) in SLASH_PATHS
         path_format = detect_path_format(set(texts[name]), slashes=slashes)
         if path_format is not None:
-            return CategoryColumns((), name, path_format.separator, _joiner(name, header))
+            return CategoryColumns((), name, path_format.separator)
     return CategoryColumns((considered[0],))
+
+
+def _are_not_numbers(texts: Collection[str]) -> bool:
+    return not texts or not all(text.isdecimal() for text in texts)
+
+
+def _are_several(texts: Collection[str]) -> bool:
+    return len(texts) > 1

@@ -11,36 +11,46 @@ import unicodedata
 from collections.abc import Collection
 
 ID_NAMES = (
-    *("id", "handle", "urlhandle", "handleid", "sku", "skuid", "productid", "itemid", "asin", "uid", "articleid"),
+    *("id", "handle", "urlhandle", "handleid", "productidnoneditable", "productid", "sku", "skuid", "itemid", "asin"),
+    *("uid", "articleid", "productinternalid", "salsifyid", "customlabel", "customlabelsku", "itemnumber"),
     *("parentasin", "itemsku", "uniqid", "pid", "productcode", "ugs", "artikelnummer", "artikelnr", "artnr", "cod"),
     *("artikelid", "produktid", "produktnummer", "productnummer", "idproduit", "idproducto", "idprodotto"),
     *("referencia", "riferimento", "codigo", "codice", "identifikator"),
+    *("externalid", "internalreference", "defaultcode", "productsku", "key"),
 )
-"""The handle is before the SKU: Shopify numbers the variants of a product by SKU, and its photos by none."""
+"""The handle and the product's id are before the SKU: Shopify and Squarespace number the variants of a product by SKU,
+and the photos by none."""
 
 IMAGE_NAMES = (
     *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurlhighres", "imageurl", "photourl"),
-    *("imagesrc", "imagelink", "baseimage", "imurl", "imageurls", "imageurlsxyz", "mainimage", "primaryimage"),
+    *("imagesrc", "imagelink", "baseimage", "imurl", "imageurls", "imageurlsxyz", "salsifydigitalassets", "mainimage"),
+    *("primaryimage", "picurl", "itemphotourl", "internalimageurlexport", "productmediamainimageurl"),
     *("mainimageurl", "productimageurl", "hostedimageurls", "bild", "bilder", "bildurl", "bilderurl", "bildname"),
     *("bilddatei", "hauptbild", "produktbild", "foto", "fotos", "imagen", "imagenes", "immagine", "immagini"),
     *("afbeelding", "afbeeldingen", "imagem", "imagens", "obrazki", "billeder", "urldesimages", "urlimage"),
+    *("media",),
 )
 FURTHER_IMAGE_NAMES = (
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "variantimageurl"),
     *("furtherimages", "galleryimages", "mediagallery", "mediaimage", "weiterebilder", "zusatzbilder"),
 )
 NUMBERED_IMAGE = re.compile(
-    r"(?:(?:additional|other|main|product)?(?:image|photo|picture)(?:url|link|src)?|additionalimagelink"
+    r"(?:(?:additional|other|main|product|productmediagallery)?(?:image|photo|picture)(?:url|link|src|file|path)?"
+    r"|additionalimagelink"
     r"|(?:bild|foto|imagen|immagine|afbeelding)(?:url|link)?)(\d+)"
 )
-"""One of several columns of photos: image1, Other Image URL 2."""
+"""One of several columns of photos: image1, Other Image URL 2, Product Image File - 3."""
 
 TITLE_NAMES = (
     *("title", "name", "productname", "productdisplayname", "producttitle", "itemname", "displayname"),
+    *("prodname", "text", "caption"),
     *("titel", "titre", "titulo", "titolo", "nom", "nombre", "nome", "naam", "namn", "navn", "nazwa"),
     *("bezeichnung", "artikelbezeichnung", "artikelname", "produktname", "designation", "nomduproduit", "productnaam"),
 )
+
+LOCAL_TITLE = re.compile(r"(?:product[ _-]?)?(?:name|title)[ _-]?\(?([a-z]{2})(?:[_-][a-z]{2,4})?\)?", re.IGNORECASE)
+"""A title in one of several languages: name-en_US, name(en-gb), title_de."""
 
 LEVEL_NAMES = (
     ("root", "middle", "leaf"),
@@ -54,6 +64,9 @@ LEVEL_NAMES = (
     ("categoria", "sottocategoria"),
     ("hoofdcategorie", "subcategorie"),
     ("categorie", "subcategorie"),
+    ("productgroupname", "producttypename"),
+    ("superclassid", "classid"),
+    ("group", "class"),
 )
 """Sets of category columns, shallowest level first. A set with several columns in the table is used."""
 
@@ -70,7 +83,8 @@ SINGLE_NAMES = (
     *("kategoriepfad", "kategorien", "kategorie", "produktkategorie", "warengruppe", "categorias", "categoria"),
     *("categorieen", "categorie", "kategorier"),
     *("type", "customproducttype", "feedproducttype", "itemtype", "collection", "categoriesxyz", "maincategory"),
-    *("categoryname", "topcategory"),
+    *("categoryname", "topcategory", "categid", "ebaycategory1name", "family", "labelgroup", "categorylabel"),
+    *("categoryid",),
 )
 """Columns that contain a class or a whole path. The first one in the table with paths is used, or else the first."""
 
@@ -83,7 +97,7 @@ SLASH_PATHS = (
 SPLIT_COLUMN_NAMES = ("split", "subset", "partition", "datasplit", "set", "fold", "evaluationstatus")
 """Columns that may contain the split of a row. They are used only if the user names them."""
 
-GROUP_NAMES = ("itemgroupid", "parentasin", "parentsku")
+GROUP_NAMES = ("itemgroupid", "parentasin", "parentsku", "productcode")
 """Columns that name the product of which a row is a variant. Shops number variants as products of their own."""
 
 PARENT_NAMES = (
@@ -91,6 +105,9 @@ PARENT_NAMES = (
     *("nadrzedny", "overordnad"),
 )
 """Columns that may name such a product, or else the parent of a category."""
+
+AKENEO_NAMES = frozenset({"sku", "family", "parent"})
+"""Columns of an export of Akeneo's products, whose parents are in a table of their own."""
 
 SKU_NAMES = ("sku", "ugs", "artikelnummer", "cod", "ref")
 """Columns with a second id, by which WooCommerce names a parent."""

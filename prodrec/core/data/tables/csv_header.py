@@ -39,8 +39,8 @@ class HeaderPosition:
 def find_header(lines: Sequence[str], separator: str | None) -> HeaderPosition | None:
     """Return the position of the header, or None if no line has text.
 
-    A first line such as `sep=;`, which Excel writes, names the separator. Without it or if `separator` does not occur in
-    the header, the most frequent of `,` `;` tab `|` is taken.
+    A first line such as `sep=;`, which Excel writes, names the separator. Without it or if `separator` does not occur
+    in the header, the most frequent of `,` `;` tab `|` is taken.
 
     Lines above the header are skipped: the comments of eBay and Meta, the first rows of Amazon's templates, and the
     number of rows with which the lists of research datasets begin.
