@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.base.wording import counted
 from prodrec.core.data.tables.csv_blocks import CsvLayout, parse_block
 from prodrec.core.data.tables.csv_header import SAMPLE_LINES, SPACES, find_header
 from prodrec.core.data.tables.csv_records import read_record
@@ -90,8 +91,8 @@ def open_csv(file: TextFile, separator: str | None) -> CsvTable:
         first_row = found.line + 2 - found.names_separator
         table = CsvTable(file, names, found.separator, found.line + record.lines, first_row)
         if found.above:
-            lines_above = f"line {found.line}" if found.above == 1 else f"{found.above} lines up to line {found.line}"
-            table.notes.append(f"{file.path}: {lines_above} above the header is no row of the table")
+            above = counted(found.above, "line above it is skipped", "lines above it are skipped")
+            table.notes.append(f"{file.path}: the header is line {found.line + 1}; {above}")
         return table
     raise BadTable(f"{file.path} is empty; expected a table with a header and rows.")
 

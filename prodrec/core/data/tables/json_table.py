@@ -6,6 +6,7 @@ Values become text: a list or an object is JSON text; null, NaN and infinite num
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.csv_records import BLANK
+from prodrec.core.data.tables.json_records import find_records
 from prodrec.core.data.tables.records import frame_of_rows, number_rows
 from prodrec.core.data.tables.text_file import TextFile
 
@@ -140,32 +142,13 @@ def open_json_array(file: TextFile) -> JsonArrayTable | JsonLinesTable:
         raise BadTable(
             f"{file.path} is not JSON ({error}); expected an array of objects, or one object per line."
         ) from error
-    records = _find_records(content)
+    records = find_records(content, file.path)
     if not any(isinstance(record, dict) for record in records):
         raise BadTable(f"{file.path} contains no array of objects; expected one object for each product.")
     names = dict.fromkeys(
         name for record in records if isinstance(record, dict) and not _has_lone_surrogate(record) for name in record
     )
     return JsonArrayTable(file.path, records, list(names), any(block.undecodable for block in blocks))
-
-
-def _find_records(content: Any) -> list[Any]:
-    """Return the array of objects in the content of a file; a single object is an array of one.
-
-    The array may be in an object, and pandas writes an object for each column, with the row numbers as keys.
-    """
-    if isinstance(content, list):
-        return content
-    if not isinstance(content, dict):
-        return []
-    arrays = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    if len(arrays) == 1:
-        return list(arrays[0])
-    columns = [value for value in content.values() if isinstance(value, dict) and value]
-    if len(columns) == len(content) > 1 and all(key.isdecimal() for column in columns for key in column):
-        rows = dict.fromkeys(row for column in columns for row in column)
-        return [{name: column.get(row) for name, column in content.items()} for row in rows]
-    return [content]
 
 
 def _frame(texts: Sequence[Sequence[str | None]], columns: Sequence[str], problems: dict[int, str]) -> pl.DataFrame:
@@ -210,7 +193,7 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str | None]:
     if not line.strip():
         return {}, BLANK
     try:
-        record = _decode(line)
+        record = _parse_python(line) or _decode(line)
     except ValueError as error:
         return {}, f"not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
     except RecursionError:
@@ -220,6 +203,16 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str | None]:
     if "\\u" in line and _SURROGATE_ESCAPE.search(line) and _has_lone_surrogate(record):
         return {}, _LONE_SURROGATE
     return record, None
+
+
+def _parse_python(line: str) -> Any:
+    """Return the dict that Python prints, as in the Amazon reviews of 2014; None if the line is no such text."""
+    if not line.startswith("{'"):
+        return None
+    try:
+        return ast.literal_eval(line)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
 
 
 def as_text(value: Any) -> str | None:

@@ -41,7 +41,7 @@ def test_lines_above_the_header_are_no_rows(
     assert frame[ROW_COLUMN].to_list() == list(range(first_row, first_row + len(rows.splitlines())))
     assert frame.null_count().sum_horizontal().item() == frame.height, "the problem of every row"
     assert frame[table.header[2]][0] == re.split(r"[,;\s]", rows.splitlines()[0].strip())[-1]
-    assert any("above the header" in note for note in table.notes) == (bool(above) and not above.startswith("sep"))
+    assert any("above it" in note for note in table.notes) == (bool(above) and not above.startswith("sep"))
 
 
 def test_a_column_of_numbers_keeps_its_header(tmp_path: Path) -> None:

@@ -181,3 +181,15 @@ def test_mangled_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for i, line in enumerate(lines):
             if i not in mangled:
                 assert results[0][i][1:] == (None, str(i), json.loads(line)["title"])
+
+
+def test_lines_that_python_printed(tmp_path: Path) -> None:
+    """The Amazon reviews of 2014 are dicts of Python; `{'` never begins JSON."""
+    lines = """{'asin': "1", 'title': "It's", 'price': 3.5, 'none': None}\n{'asin': nan}\n{"asin": "3"}\n"""
+    table = open_lines(tmp_path / "t.json", lines)
+    assert [(row[0], *row[2:]) for row in read(table, "asin", "title")] == [
+        (1, "1", "It's"),
+        (2, None, None),
+        (3, "3", None),
+    ]
+    assert [row[1] is not None for row in read(table, "asin")] == [False, True, False]
