@@ -52,8 +52,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "rjieba": ("core.data.titles.tokenizer",),
     "sudachipy": ("core.data.titles.scripts",),
     "pythainlp": ("core.data.titles.scripts",),
-    "chardet": ("core.data.tables.encodings",),
-    "charset_normalizer": ("core.data.photos.zip_names",),
+    "chardet": ("core.data.photos.zip_names", "core.data.tables.encodings"),
     "fastexcel": ("core.data.tables",),  # polars loads it
     "gensim": ("core.data.titles",),
     "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodrec.core.data.photos.folder_photos import photo_names
+from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.name_matching import match_names
 from prodrec.core.data.photos.sources import PhotoSource, open_photos
 from prodrec.core.data.photos.zip_names import ENCODINGS
@@ -24,6 +24,7 @@ NAMES = {
     "cp950": ["連衣裙-{}.jpg", "女裝/襯衫{}.jpg", "功能-{}.jpg"],
     "cp949": ["원피스/빨강{}.jpg", "신발-{}.jpg"],
     "cp437": ["café-{}.jpg", "Schürze/größe{}.jpg"],
+    "cp850": ["calção-{}.jpg", "maçã/botão{}.jpg"],
     "cp1252": ["café-{}.jpg", "Schürze/größe{}.jpg"],
     "cp1251": ["платье/красное{}.jpg", "обувь{}.jpg"],
     "cp866": ["платье/красное{}.jpg", "обувь{}.jpg"],
@@ -85,11 +86,12 @@ def test_a_table_decides_the_encoding(
     assert f"are not marked as UTF-8 · read as {ENCODINGS[encoding]}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "cp932", "cp950", "cp949", "cp437", "cp1251", "cp866"])
-def test_without_a_table_the_most_plausible_encoding_is_taken(tmp_path: Path, encoding: str) -> None:
-    names = drawn(encoding, 12)
+@pytest.mark.parametrize("encoding", list(NAMES))
+@pytest.mark.parametrize("count", [3, 12])
+def test_without_a_table_the_most_plausible_encoding_is_taken(tmp_path: Path, encoding: str, count: int) -> None:
+    names = drawn(encoding, count)
     source = open_photos(write_unflagged(tmp_path / "p.zip", [n.encode(encoding) for n in names]), unpack_into=None)
-    assert photo_names(source) == names
+    assert find_folder_photos(source).names == names
     assert matched(source, names) == [name.encode(encoding) for name in names]
 
 
