@@ -3,7 +3,7 @@
 With several ranks, rank 0 finds the photos and scatters their locations. Every rank decodes one shard of the photos and
 writes it to its own files in a directory that all ranks share. Rank 0 gathers the ranks' tables and renames the files.
 
-Shapes: M rows of all tables, P distinct photos, W rows whose photo is looked up.
+Shapes: M rows of all tables, P distinct photos, W rows whose photo is looked up, w some of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FoundPhotos:
 
     rows_W:   int64, the rows of the catalogue
     source_W: int64, the index of the photo in the PhotoSource
-    counts:   names with a photo, by how they were matched
+    counts:   these rows, by how the names of their photos were matched
     """
 
     rows_W: NDArray[np.int64]
@@ -117,13 +117,14 @@ def find_photos(source: PhotoSource, names_M: pl.Series, rejected: Rejects) -> F
     """Look up the photo of every row that is not rejected yet; reject the rows whose photo is missing or unreadable."""
     rows_W = rejected.kept_rows
     matches = match_names(source, names_M.gather(rows_W))
-    missing_W = matches.photo_W == NO_MATCH
-    rejected.add(MISSING_PHOTO, rows_W[missing_W], matches.reasons, matches.reason_W[missing_W])
-    rows_W, source_W = rows_W[~missing_W], matches.photo_W[~missing_W]
-    unreadable_W = source.unreadable_P[source_W]
-    is_readable_W = unreadable_W == READABLE
-    rejected.add(UNDECODABLE, rows_W[~is_readable_W], UNREADABLE_REASONS, unreadable_W[~is_readable_W])
-    return FoundPhotos(rows_W[is_readable_W], source_W[is_readable_W], matches.counts)
+    is_missing_W = matches.photo_W == NO_MATCH
+    rejected.add(MISSING_PHOTO, rows_W[is_missing_W], matches.reasons, matches.reason_W[is_missing_W])
+    listed_w = np.flatnonzero(~is_missing_W)
+    unreadable_w = source.unreadable_P[matches.photo_W[listed_w]]
+    is_readable_w = unreadable_w == READABLE
+    rejected.add(UNDECODABLE, rows_W[listed_w[~is_readable_w]], UNREADABLE_REASONS, unreadable_w[~is_readable_w])
+    found_w = listed_w[is_readable_w]
+    return FoundPhotos(rows_W[found_w], matches.photo_W[found_w], matches.counts(found_w))
 
 
 def _decode(task: DecodeTask, workers: int) -> tuple[PhotoTable, list[Path]]:

@@ -24,9 +24,12 @@ PHOTO_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "
 
 HIDDEN, SYSTEM = "hidden file or folder", "system file"
 NOT_A_PHOTO = "neither the ending nor the first bytes of a photo"
+UNSUPPORTED = "its format is not supported; convert it to JPEG or PNG"
 
 _SYSTEM_NAMES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir")
 """Files and folders that Windows, macOS and Synology write beside photos, in lower case."""
+
+_UNSUPPORTED_EXTENSIONS = ("heic", "heif", "jxl", "jp2", "psd", "tga", "ico", "svg")
 
 _START_BYTES = 32
 
@@ -46,22 +49,6 @@ class FolderPhotos:
     skip_reason_S: NDArray[np.uint8]
     skip_reasons: tuple[str, ...]
 
-    def skip_counts(self) -> dict[str, int]:
-        """Return the number of skipped files by reason, most frequent first."""
-        counts = np.bincount(self.skip_reason_S, minlength=len(self.skip_reasons)).tolist()
-        by_reason = {reason: count for reason, count in zip(self.skip_reasons, counts, strict=True) if count}
-        return dict(sorted(by_reason.items(), key=lambda item: -item[1]))
-
-    def skip_summary(self) -> str:
-        """Return one sentence on the skipped files, with an example for each reason; empty if there are none."""
-        if not len(self.skipped_S):
-            return ""
-        parts = []
-        for reason, count in self.skip_counts().items():
-            first = int(np.argmax(self.skip_reason_S == self.skip_reasons.index(reason)))
-            parts.append(f"{count:,} {reason}, such as {self.skipped_S[first]}")
-        return f"{len(self.skipped_S):,} files are skipped: {'; '.join(parts)}"
-
 
 def find_folder_photos(source: PhotoSource) -> FolderPhotos:
     """Return the photos in `source` and the skipped files.
@@ -76,19 +63,25 @@ def find_folder_photos(source: PhotoSource) -> FolderPhotos:
     names = pl.DataFrame({"name": source.names_P.to_polars()})
     part = pl.col("name").str.to_lowercase()
     system = "|".join(pl.select(pl.lit(name).str.escape_regex()).item() for name in _SYSTEM_NAMES)
+    ending = part.str.extract(r"\.([a-z0-9]+)$")
     flags = names.select(
         system=part.str.contains(rf"(?:^|/)(?:{system})(?:/|$)|(?:^|/)(?:\._|\.ds_store$)"),
         hidden=hidden_name("name"),
-        ending=part.str.extract(r"\.([a-z]+)$").is_in(PHOTO_EXTENSIONS).fill_null(value=False),
+        ending=ending.is_in(PHOTO_EXTENSIONS).fill_null(value=False),
+        unsupported=ending.is_in(_UNSUPPORTED_EXTENSIONS).fill_null(value=False),
     )
-    is_system_P, is_hidden_P, has_ending_P = (flags[name].to_numpy() for name in ("system", "hidden", "ending"))
-    reasons = [HIDDEN, SYSTEM, NOT_A_PHOTO, UNREADABLE_REASONS[CLOSED_FOLDER]]
+    is_system_P, is_hidden_P, has_ending_P, is_unsupported_P = (flags[name].to_numpy() for name in flags.columns)
+    reasons = [HIDDEN, SYSTEM, NOT_A_PHOTO, UNSUPPORTED, *UNREADABLE_REASONS]
     reason_P = np.full(len(source), -1, np.int64)  # -1 for a photo
-    reason_P[is_hidden_P] = 0
-    reason_P[is_system_P] = 1
-    reason_P[source.unreadable_P == CLOSED_FOLDER] = 3
-    unclear = np.flatnonzero((reason_P < 0) & ~has_ending_P)
-    reason_P[unclear[~_begin_as_photos(source, unclear)]] = 2
+    reason_P[is_hidden_P] = reasons.index(HIDDEN)
+    reason_P[is_system_P] = reasons.index(SYSTEM)
+    is_unclear_P = (reason_P < 0) & ~has_ending_P
+    is_unreadable_P = source.unreadable_P == CLOSED_FOLDER
+    is_unreadable_P |= is_unclear_P & (source.unreadable_P != READABLE)
+    reason_P[is_unreadable_P] = reasons.index(UNREADABLE_REASONS[READABLE]) + source.unreadable_P[is_unreadable_P]
+    unclear = np.flatnonzero(is_unclear_P & ~is_unreadable_P)
+    others = unclear[~_begin_as_photos(source, unclear)]
+    reason_P[others] = np.where(is_unsupported_P[others], reasons.index(UNSUPPORTED), reasons.index(NOT_A_PHOTO))
 
     skipped, codes = [source.names_P.take(np.flatnonzero(reason_P >= 0))], [reason_P[reason_P >= 0]]
     for reason, not_listed in source.not_listed.items():
@@ -105,11 +98,6 @@ def find_folder_photos(source: PhotoSource) -> FolderPhotos:
     )
 
 
-def photo_names(source: PhotoSource) -> Texts:
-    """Return the names of the photos in `source`, for a catalogue without tables."""
-    return find_folder_photos(source).names
-
-
 def hidden_name(column: str) -> pl.Expr:
     """Return whether a name is hidden: the file, or a folder that it is in, begins with a dot."""
     import polars as pl
@@ -118,14 +106,13 @@ def hidden_name(column: str) -> pl.Expr:
 
 
 def _begin_as_photos(source: PhotoSource, photo_p: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether each of the files begins as a photo of a supported format: bool [p]."""
+    """Return whether each of the readable files begins as a photo of a supported format: bool [p]."""
     if not len(photo_p):
         return np.zeros(0, bool)
     from prodrec.core.data.photos.upright import is_photo
 
-    is_readable_p = source.unreadable_P[photo_p] == READABLE
     begins_p = np.zeros(len(photo_p), bool)
-    for i, location in zip(np.flatnonzero(is_readable_p), source.locations(photo_p[is_readable_p]), strict=True):
+    for i, location in enumerate(source.locations(photo_p)):
         try:
             start = location.read_start(_START_BYTES)
         except PermissionError:

@@ -33,10 +33,13 @@ UNREADABLE_REASONS = (
     "it is a link that leads nowhere",
     "it is a symbolic link in the tar file; unpack the tar file and give its folder",
     "it is a folder without permission to read it",
+    "it is a pipe, a socket or a device",
 )
 """Why a listed photo cannot be read, as in rejected.csv. The first entry is for a readable photo."""
 
-READABLE, ENCRYPTED, UNKNOWN_COMPRESSION, BROKEN_LINK, TAR_LINK, CLOSED_FOLDER = range(len(UNREADABLE_REASONS))
+READABLE, ENCRYPTED, UNKNOWN_COMPRESSION, BROKEN_LINK, TAR_LINK, CLOSED_FOLDER, NOT_A_FILE = range(
+    len(UNREADABLE_REASONS)
+)
 
 _ZIP_HEADER_BYTES = 30  # of a local file header, without the name and the extra field that follow
 _ZIP_LENGTHS_OFFSET = 26  # in that header: the lengths of the name and of the extra field, two bytes each
@@ -69,8 +72,7 @@ def folder_members(folder: Path) -> Iterator[Member]:
                 if _is_folder(entry):
                     subfolders.append((entry.path, f"{name}/"))
                 else:
-                    is_broken = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 - runs for every photo
-                    yield name, 0, WHOLE_FILE, False, BROKEN_LINK if is_broken else READABLE
+                    yield name, 0, WHOLE_FILE, False, _problem(entry)
         folders += reversed(subfolders)
 
 
@@ -79,6 +81,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def _problem(entry: os.DirEntry[str]) -> int:
+    """Return why an entry that is no folder cannot be read. Opening a pipe would wait until someone writes to it."""
+    try:
+        if entry.is_file():
+            return READABLE
+    except OSError:  # a link to itself
+        return BROKEN_LINK
+    return BROKEN_LINK if entry.is_symlink() and not os.path.exists(entry.path) else NOT_A_FILE  # noqa: PTH110 - see folder_members
 
 
 def tar_members(tar: tarfile.TarFile, hard_links: dict[str, str]) -> Iterator[Member]:

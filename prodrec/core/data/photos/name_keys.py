@@ -29,8 +29,8 @@ def table_keys(names: pl.DataFrame, folder: Path) -> pl.DataFrame:
     full:      of a web address, all but scheme and fragment; of another name, the path relative to `folder`
     path:      of a web address, the path without host and query, decoded; of another name, `full` without a query
     with_query: base name and query
-    identity:  equal for names that mean the same photo: of an address, host and path, and the query unless the path
-               ends as a photo does, where it only states a version or a size
+    identity:  equal for names that mean the same photo: of an address, host and path, decoded, and the query unless the
+               path ends as a photo does, where it only states a version or a size
     """
     import polars as pl
 
@@ -65,7 +65,7 @@ def _web_keys(names: pl.DataFrame) -> pl.DataFrame:
     names = names.with_columns(full=pl.col("name").str.replace(WEB_ADDRESS, "").str.replace(r"#.*$", ""))
     path = pl.col("full").str.replace(r"[?].*$", "").str.replace(r"^[^/]*/?", "").str.replace(r"/+$", "")
     names = names.with_columns(path=path, query=pl.col("full").str.extract(r"([?].*)$").fill_null(""))
-    names = names.with_columns(names["full"].alias("identity"), decode_percent(names["path"]))
+    names = names.with_columns(decode_percent(names["full"]).alias("identity"), decode_percent(names["path"]))
     identity = pl.col("identity").str.replace(_QUERY_AFTER_ENDING, "${1}").str.replace(_SHARD_OF_HOST, "${1}.")
     return names.with_columns(
         full=pl.col("full").str.normalize("NFC"), identity=identity, with_query=base_name("path") + pl.col("query")

@@ -7,7 +7,7 @@ is downloaded, and another ending is never tried.
 Where several photos have the base name, the folders that precede it decide, and where they decide nothing, the name is
 ambiguous. So are several names with different folders that have only one photo.
 
-Shapes: W names from the tables.
+Shapes: W names from the tables, w some of them.
 """
 
 from __future__ import annotations
@@ -47,13 +47,18 @@ class NameMatches:
     photo_W:  int64, position in the source, or NO_MATCH
     reason_W: int32, the index in `reasons` of why a name has no photo; undefined for a name with a photo
     reasons:  every distinct reason
-    counts:   names with a photo, by how they were matched
+    rule_W:   int8, the index in RULES of how a name was matched; undefined for a name without a photo
     """
 
     photo_W: NDArray[np.int64]
     reason_W: NDArray[np.int32]
     reasons: pl.Series
-    counts: dict[str, int]
+    rule_W: NDArray[np.int8]
+
+    def counts(self, found_w: NDArray[np.int64]) -> dict[str, int]:
+        """Return how many of the names at positions `found_w`, which have a photo, were matched by each rule."""
+        counts = np.bincount(self.rule_W[found_w], minlength=len(RULES)).tolist()
+        return {rule: count for rule, count in zip(RULES, counts, strict=True) if count}
 
 
 def match_names(source: PhotoSource, names: pl.Series) -> NameMatches:
@@ -82,9 +87,7 @@ def match_names(source: PhotoSource, names: pl.Series) -> NameMatches:
     codes = pl.Series(np.arange(len(reasons), dtype=np.int32))
     reason_W = np.zeros(len(names), np.int32)
     reason_W[failed["position"].to_numpy()] = failed["reason"].replace_strict(reasons, codes).to_numpy()
-    counts = np.bincount(search.rule_W[search.photo_W != NO_MATCH], minlength=len(RULES)).tolist()
-    matched = {rule: count for rule, count in zip(RULES, counts, strict=True) if count}
-    return NameMatches(search.photo_W, reason_W, reasons, matched)
+    return NameMatches(search.photo_W, reason_W, reasons, search.rule_W)
 
 
 def _choose_encoding(source: PhotoSource, names: pl.Series) -> PhotoSource:

@@ -34,6 +34,8 @@ _TURNS = {
 }
 """What makes a photo upright, by its orientation."""
 
+_HEIC_TYPES = {b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc", b"ftypmif1", b"ftypmsf1"}
+
 _BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
 """Lengths of the second header of a BMP file, which it begins with."""
 
@@ -77,13 +79,21 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
     except PhotoRejected:
         raise
     except UnidentifiedImageError as error:
-        raise PhotoRejected(UNDECODABLE, "not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF photo") from error
+        detail = f"not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF photo{_other_format(data)}"
+        raise PhotoRejected(UNDECODABLE, detail) from error
     except Image.DecompressionBombError as error:
         raise PhotoRejected(OVER_LIMIT, str(error)) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         text = str(error) or type(error).__name__
         reason = TRUNCATED if "truncated" in text.lower() or isinstance(error, EOFError) else UNDECODABLE
         raise PhotoRejected(reason, text) from error
+
+
+def _other_format(data: bytes) -> str:
+    """Return what a file is instead of a photo, for the two that are most often named as one; empty for others."""
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return " but a web page; fetch it again"
+    return " but HEIC; convert it to JPEG" if data[4:12] in _HEIC_TYPES else ""
 
 
 def is_photo(start: bytes) -> bool:

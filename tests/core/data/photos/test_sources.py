@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from prodrec.core.base.errors import BadOption, NotFound
-from prodrec.core.data.photos.folder_photos import find_folder_photos, photo_names
+from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.listing import UNKNOWN_COMPRESSION, UNREADABLE_REASONS
 from prodrec.core.data.photos.name_matching import match_names
 from prodrec.core.data.photos.name_search import NO_MATCH
@@ -67,7 +67,7 @@ def test_names_and_bytes(source: PhotoSource) -> None:
     assert source.names_P == sorted(everything)
     for photo, name in enumerate(source.names_P):
         assert [location.read() for location in source.locations(np.array([photo]))] == [everything[name]]
-    assert photo_names(source) == sorted(FILES)
+    assert find_folder_photos(source).names == sorted(FILES)
 
 
 def test_names_are_matched_exactly_then_ignoring_case_then_by_base_name(source: PhotoSource) -> None:
@@ -83,7 +83,7 @@ def test_names_are_matched_exactly_then_ignoring_case_then_by_base_name(source: 
     }
     matches = match_names(source, pl.Series(list(photos)))
     assert [source.names_P[photo] for photo in matches.photo_W] == list(photos.values())
-    assert matches.counts == {"as listed": 4, "ignoring case": 2, "by base name": 2}
+    assert matches.counts(np.arange(8)) == {"as listed": 4, "ignoring case": 2, "by base name": 2}
 
 
 def test_names_without_a_photo(source: PhotoSource) -> None:
@@ -152,7 +152,7 @@ def test_names_that_are_not_utf_8_are_skipped(tmp_path: Path, capsys: pytest.Cap
     assert "1 files in" in capsys.readouterr().err
     found = find_folder_photos(source)
     assert found.names == ["a.jpg"] and found.skipped_S == ["caf\\udce9.jpg"]
-    assert found.skip_counts() == {"its name is not UTF-8": 1}
+    assert [found.skip_reasons[code] for code in found.skip_reason_S] == ["its name is not UTF-8"]
 
 
 def test_the_last_of_two_tar_members_with_one_name_is_listed(tmp_path: Path) -> None:
@@ -163,7 +163,10 @@ def test_the_last_of_two_tar_members_with_one_name_is_listed(tmp_path: Path) -> 
             archive.addfile(member, io.BytesIO(data))
     source = open_photos(tmp_path / "p.tar", unpack_into=None)
     assert [location.read() for location in source.locations(np.arange(len(source)))] == [b"newer", b"b"]
-    assert find_folder_photos(source).skip_counts() == {"a later file of the archive has the same name": 1}
+    found = find_folder_photos(source)
+    assert [found.skip_reasons[code] for code in found.skip_reason_S] == [
+        "a later file of the archive has the same name"
+    ]
 
 
 def test_hard_links_in_a_tar(tmp_path: Path) -> None:

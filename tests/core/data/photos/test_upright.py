@@ -205,3 +205,17 @@ def test_threads_decode_at_once() -> None:
     data, expected = encode(PICTURE), np.asarray(PICTURE)
     with ThreadPoolExecutor(8) as pool:
         assert all(np.array_equal(decoded, expected) for decoded in pool.map(pixels, [data] * 200))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><title>404</title>", "but a web page; fetch it again"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "but a web page"),
+        (b"\0\0\0\x24ftypheic" + bytes(100), "but HEIC; convert it to JPEG"),
+        (b"text", "AVIF photo"),
+    ],
+)
+def test_what_is_often_named_as_a_photo(data: bytes, words: str) -> None:
+    with pytest.raises(PhotoRejected, match=rf"{words}$|{words}; "):
+        open_upright(data)
