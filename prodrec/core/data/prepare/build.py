@@ -5,7 +5,6 @@ Shapes: M rows of all tables, N kept rows, K rows with conflicting labels, L lev
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
-from prodrec.core.base.errors import BadOption
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.duplicates.groups import conflicting_rows, merge_groups, renumber_groups
 from prodrec.core.data.photos.blobs import photos_from_blobs
@@ -27,9 +25,9 @@ from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.inputs import ModelInputs, NoInputs, PhotoInputs
 from prodrec.core.data.prepare.labels import build_taxonomy
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.prepare.products import large_product_notes, product_groups
+from prodrec.core.data.prepare.products import find_products
 from prodrec.core.data.prepare.row_labels import read_labels
-from prodrec.core.data.prepare.sources import open_folders, read_tables
+from prodrec.core.data.prepare.sources import open_folders, photo_folder, photos_in_tables, read_tables
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
@@ -61,12 +59,16 @@ class Workspace:
 
 
 def build(
-    tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions, tokenizer: Tokenizer
+    tables: Sequence[Path],
+    source_path: Path | None,
+    workspace: Workspace,
+    options: PrepareOptions,
+    tokenizer: Tokenizer,
 ) -> DatasetContents:
     """Compute the contents of the dataset. Write its photos to `workspace.directory`/photos, and no other file.
 
     tables:      the product tables; without any, the folders of the photos are the categories
-    source_path: the folder or archive of photos, or the file of feature vectors
+    source_path: the folder or archive of photos, or the file of feature vectors; None is the folder of the first table
 
     Raise NotFound, BadTable, BadFeatures or BadOption if an input cannot be used or no row is left.
     """
@@ -95,8 +97,7 @@ def build(
     class_N, class_names = selection.deepest_classes(codes_ML[rows_N], names)
     identical_N = inputs.identical_groups(rows_N)
     duplicate_N, near_duplicates = inputs.duplicate_groups(rows_N, identical_N, class_N, options.near_duplicates)
-    product_N = product_groups(catalogue, rows_N)
-    product_notes = large_product_notes(catalogue, rows_N, product_N)
+    product_N, product_notes = find_products(catalogue, rows_N, class_N, group_by=options.columns.group_by)
     for note in product_notes:
         console.warn(note)
     group_N = merge_groups(duplicate_N, product_N)
@@ -141,35 +142,28 @@ def build(
 
 
 def _open_sources(
-    tables: Sequence[Path], source_path: Path, workspace: Workspace, options: PrepareOptions
+    tables: Sequence[Path], source_path: Path | None, workspace: Workspace, options: PrepareOptions
 ) -> tuple[Catalogue, PhotoSource | None]:
     """Return the catalogue of the tables, or of the folders, and the listed photos; None without photos."""
     scratch = workspace.scratch
+    unpack_into = None if options.in_place else scratch
     if not tables:
-        photos = open_photos(source_path, unpack_into=None if options.in_place else scratch)
-        return open_folders(photos, source_path, options.columns.levels, scratch), photos
+        folder = photo_folder(tables, source_path)
+        listed = open_photos(folder, unpack_into=unpack_into)
+        return open_folders(listed, folder, options.columns, scratch), listed
     catalogue = read_tables(tables, options, scratch)
     if options.inputs != "photos":
         return catalogue, None
-    if catalogue.photo_tables:
-        if options.in_place:
-            raise BadOption(
-                f"{catalogue.tables[0]} contains the photos themselves, which --in-place cannot use; omit --in-place."
-            )
-        return catalogue, _photos_in_tables(catalogue, scratch / PHOTOS_FROM_TABLES)
-    return catalogue, open_photos(source_path, unpack_into=None if options.in_place else scratch)
-
-
-def _photos_in_tables(catalogue: Catalogue, archive: Path) -> PhotoSource:
-    """Write the photos that tables contain to `archive`."""
-    named = (pair for table, column in catalogue.photo_tables for pair in table.photos(column))
-    for_names, for_blobs = itertools.tee(named)
-    return photos_from_blobs((name for name, _ in for_names), (data for _, data in for_blobs), archive)
+    if photos_in_tables(catalogue, source_path, options) is not None:
+        photos = (photo for table, column in catalogue.photo_tables for photo in table.photos(column))
+        path = catalogue.photo_tables[0][0].path
+        return catalogue, photos_from_blobs(photos, scratch / PHOTOS_FROM_TABLES, path=path)
+    return catalogue, open_photos(photo_folder(tables, source_path), unpack_into=unpack_into)
 
 
 def _read_inputs(
     photos: PhotoSource | None,
-    source_path: Path,
+    source_path: Path | None,
     catalogue: Catalogue,
     rejected: Rejects,
     workspace: Workspace,
@@ -179,6 +173,7 @@ def _read_inputs(
     if options.inputs == "nothing":
         return NoInputs()
     if photos is None:
+        assert source_path is not None
         tables = ", ".join(Path(table).name for table in catalogue.tables)
         features = open_features(source_path, rows=catalogue.row_count, tables=tables)
         return read_features(features, rejected.kept_rows, catalogue)

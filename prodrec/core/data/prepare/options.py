@@ -10,7 +10,7 @@ from typing import Literal
 
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.options import check_ranges, option
-from prodrec.core.data.tables.columns import COLUMNS, ColumnNames
+from prodrec.core.data.tables.columns import COLUMNS, NO_SPLITS, ColumnNames
 
 PHOTO_OPTIONS = ("size", "pixel_limit", "in_place", "near_duplicates")
 """Options that have no effect on a dataset without photos."""
@@ -121,10 +121,12 @@ class PrepareOptions:
         from prodrec.core.data.titles.vocabulary import check_trim_shares
 
         check_ranges(self)
-        if self.balanced_test is not None and self.columns.split:
-            raise BadOption(
-                "--balanced-test computes a split and --split-column reads it from the table; use one of them."
-            )
+        if self.columns.split not in (None, NO_SPLITS):
+            for flag, is_given in (("--balanced-test", self.balanced_test is not None), ("--split", self.has_ratios)):
+                if is_given:
+                    raise BadOption(
+                        f"{flag} computes a split and --split-column reads it from the table; use one of them."
+                    )
         if self.only_with_attributes and not self.columns.attributes:
             raise BadOption("--only-with-attributes needs --attributes.")
         if self.min_attribute_images > 1 and not self.columns.attributes:
@@ -134,6 +136,11 @@ class PrepareOptions:
         parse_ratios(self.split)
         parse_near_duplicates(self.near_duplicates)
         check_trim_shares(self.drop_frequent, self.drop_rare, self.trim_by)
+
+    @property
+    def has_ratios(self) -> bool:
+        """Whether --split differs from its default."""
+        return self.split != type(self).split
 
     def _refuse_photo_options(self) -> None:
         """Raise BadOption if an option for photos is set but the dataset has no photos."""

@@ -12,30 +12,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.data.duplicates.groups import group_sizes
-from prodrec.core.data.photos.features import open_features
-from prodrec.core.data.photos.partial_listing import PartialListing, list_for, list_for_names, named_photos
+from prodrec.core.data.photos.partial_listing import PartialListing, list_for
 from prodrec.core.data.prepare import selection
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.prepare.preview_photos import PhotoLookup, find_listed_photos
+from prodrec.core.data.prepare.preview_inputs import LISTING_SECONDS, PhotoLookup, read_inputs
 from prodrec.core.data.prepare.preview_result import (
     AttributePreview,
     ExampleRow,
-    InputsPreview,
     LevelPreview,
     Preview,
     RejectPreview,
     SplitPreview,
 )
-from prodrec.core.data.prepare.products import large_product_notes, product_groups
+from prodrec.core.data.prepare.products import find_products
 from prodrec.core.data.prepare.row_labels import read_labels
-from prodrec.core.data.prepare.sources import open_folders, read_tables
+from prodrec.core.data.prepare.sources import open_folders, photo_folder, read_tables
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.scripts import scripts_of, uncut_notes
@@ -43,9 +41,6 @@ from prodrec.core.data.titles.tokenizer import Tokenizer, normalise_text
 
 if TYPE_CHECKING:
     import polars as pl
-
-LISTING_SECONDS = 2.0
-"""Seconds in which photos are listed: about 400,000 of a folder on a local disk, 40,000 of a tar file."""
 
 EXAMPLES = 5
 EXAMPLES_OF_REJECTS = 3
@@ -67,7 +62,7 @@ class _Sources:
 
 def build_preview(
     tables: Sequence[Path],
-    source_path: Path,
+    source_path: Path | None,
     options: PrepareOptions,
     tokenizer: Tokenizer,
     *,
@@ -82,7 +77,9 @@ def build_preview(
     catalogue = sources.catalogue
     labels = read_labels(catalogue, options, from_folders=not tables)
     rejected, notes = labels.rejected, [*labels.notes]
-    inputs, lookup = _read_inputs(sources, source_path, rejected, options, scratch)
+    inputs, lookup = read_inputs(
+        tables, source_path, catalogue, rejected, options, scratch, listing=sources.photos, is_whole=sources.is_whole
+    )
     is_whole = sources.is_whole and not inputs.not_reached
     if is_whole:
         leaf_M, leaves = labels.codes_ML[:, -1], labels.names[-1]
@@ -92,8 +89,9 @@ def build_preview(
     notes += [f"the attribute {name} is omitted: only {images:,} rows have it" for name, images in dropped.items()]
 
     rows_N = rejected.kept_rows
-    product_N = product_groups(catalogue, rows_N)
-    notes += large_product_notes(catalogue, rows_N, product_N)
+    class_N, _ = selection.deepest_classes(labels.codes_ML[rows_N], labels.names)
+    product_N, product_notes = find_products(catalogue, rows_N, class_N, group_by=options.columns.group_by)
+    notes += product_notes
     notes += _uncut_titles(catalogue, rows_N, tokenizer)
     levels = tuple(
         LevelPreview(name, len(np.unique(code_N[code_N >= 0])), int((code_N >= 0).sum()))
@@ -121,7 +119,7 @@ def build_preview(
             "count": int(product_N.max(initial=-1)) + 1,
             "with_several_photos": len(np.unique(product_N[group_sizes(product_N) > 1])),
         },
-        split=_split(labels.split_M, rows_N, options, from_folders=not tables),
+        split=_split(labels.split_M, rows_N, catalogue, options),
         inputs=inputs,
         examples=_examples(catalogue, rows_N, lookup),
         notes=tuple(notes),
@@ -132,50 +130,17 @@ def build_preview(
 
 
 def _open_sources(
-    tables: Sequence[Path], source_path: Path, options: PrepareOptions, scratch: Path, max_rows: int
+    tables: Sequence[Path], source_path: Path | None, options: PrepareOptions, scratch: Path, max_rows: int
 ) -> _Sources:
     if not tables:
-        listing = list_for(LISTING_SECONDS, source_path, scratch=None if options.in_place else scratch)
-        catalogue = open_folders(listing.source, source_path, options.columns.levels, scratch)
+        folder = photo_folder(tables, source_path)
+        listing = list_for(LISTING_SECONDS, folder, scratch=None if options.in_place else scratch)
+        catalogue = open_folders(listing.source, folder, options.columns, scratch)
         return _Sources(catalogue, listing.is_complete, listing)
     catalogue = read_tables(tables, options, scratch, max_rows=max_rows)
     rows_by_table = catalogue.frame.select("table", "table_row").unique().collect()["table"].value_counts()
     is_whole = int(rows_by_table["count"].max() or 0) < max_rows  # type: ignore[arg-type]  # a number
     return _Sources(catalogue, is_whole)
-
-
-def _read_inputs(
-    sources: _Sources, source_path: Path, rejected: Rejects, options: PrepareOptions, scratch: Path
-) -> tuple[InputsPreview, PhotoLookup | None]:
-    """Look up the photos of the kept rows, or open the vectors; reject rows without a photo."""
-    catalogue = sources.catalogue
-    if options.inputs == "nothing":
-        return InputsPreview("nothing"), None
-    if options.inputs == "features":
-        tables = ", ".join(Path(table).name for table in catalogue.tables)
-        rows = catalogue.row_count if sources.is_whole else None
-        file = open_features(source_path, rows=rows, tables=tables)
-        return InputsPreview("features", str(source_path), file.rows, width=file.width), None
-    names_M = catalogue.read_column("image")
-    listing = sources.photos
-    if catalogue.photo_tables:
-        listing = PartialListing(named_photos(source_path, names_M.drop_nulls().unique()), is_complete=True)
-    elif listing is None:
-        names = names_M.gather(rejected.kept_rows)
-        unpack_into = None if options.in_place else scratch
-        listing = list_for_names(LISTING_SECONDS, source_path, names, scratch=unpack_into)
-    lookup = find_listed_photos(listing, names_M, rejected)
-    preview = InputsPreview(
-        "photos",
-        None if catalogue.photo_tables else str(source_path),
-        len(listing.source),
-        is_complete=listing.is_complete,
-        found=int(lookup.is_found_M.sum()),
-        missing=lookup.missing,
-        not_reached=int(lookup.is_unknown_M.sum()),
-        matched=lookup.counts,
-    )
-    return preview, lookup
 
 
 def _uncut_titles(catalogue: Catalogue, rows_N: NDArray[np.int64], tokenizer: Tokenizer) -> list[str]:
@@ -200,12 +165,15 @@ def _path(names: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def _split(
-    split_M: NDArray[np.uint8] | None, rows_N: NDArray[np.int64], options: PrepareOptions, *, from_folders: bool
+    split_M: NDArray[np.uint8] | None, rows_N: NDArray[np.int64], catalogue: Catalogue, options: PrepareOptions
 ) -> SplitPreview:
     if split_M is None:
         return SplitPreview("ratios", options.split)
     counts = np.bincount(split_M[rows_N], minlength=len(SPLITS)).tolist()
-    return SplitPreview("folders" if from_folders else "column", rows=dict(zip(SPLITS, counts, strict=True)))
+    columns = catalogue.columns
+    source: Literal["folders", "column", "tables"]
+    source = "folders" if columns is None else "column" if columns.split else "tables"
+    return SplitPreview(source, rows=dict(zip(SPLITS, counts, strict=True)))
 
 
 def _examples(catalogue: Catalogue, rows_N: NDArray[np.int64], lookup: PhotoLookup | None) -> tuple[ExampleRow, ...]:

@@ -5,16 +5,45 @@ Shapes: N kept rows.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.texts import factorize
 from prodrec.core.data.duplicates.groups import group_sizes, renumber_groups
+from prodrec.core.data.prepare.majority import count_pairs
 from prodrec.core.data.tables.catalogue import Catalogue
+from prodrec.core.data.tables.columns import AUTO_GROUPS
 
 LARGE_PRODUCT_ROWS = 100
 LARGE_PRODUCT_SHARE = 0.01
 """A value on more rows than both numbers allow is hardly the id of one product."""
+
+ROWS_OF_CLASS_ID = 10
+"""Values with at least so many rows on average, of which each class has only one, are ids of classes."""
+
+
+def find_products(
+    catalogue: Catalogue, rows_N: NDArray[np.int64], class_N: NDArray[np.int32], *, group_by: str
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the number of the product of every row, in order of first rows, int64 [N], and sentences about doubts.
+
+    If the ids that were found by name are those of classes, every row is a product: otherwise all rows of a class would
+    be in one split.
+
+    class_N:  the deepest class of every row
+    group_by: the value of --group-by
+    """
+    product_N = product_groups(catalogue, rows_N)
+    if group_by == AUTO_GROUPS and catalogue.columns and are_classes(product_N, class_N):
+        column = catalogue.columns.group or catalogue.columns.id or ""
+        note = (
+            f"every class has one value of {column} only, so these are classes and no products: rows with the same "
+            f"value are split apart; --group-by {shlex.quote(column)} keeps them together"
+        )
+        return np.arange(len(rows_N), dtype=np.int64), [note]
+    return product_N, large_product_notes(catalogue, rows_N, product_N)
 
 
 def product_groups(catalogue: Catalogue, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -25,6 +54,15 @@ def product_groups(catalogue: Catalogue, rows_N: NDArray[np.int64]) -> NDArray[n
     if products.n_unique() == len(rows_N):
         return np.arange(len(rows_N), dtype=np.int64)
     return renumber_groups(factorize(products)[1].astype(np.int64))
+
+
+def are_classes(product_N: NDArray[np.int64], class_N: NDArray[np.int32]) -> bool:
+    """Return whether each of several classes has one product only, and products have many rows."""
+    products = int(product_N.max(initial=-1)) + 1
+    if products < 2 or len(product_N) < ROWS_OF_CLASS_ID * products:
+        return False
+    pairs = count_pairs(class_N, product_N, products)
+    return len(pairs.key_P) == int(pairs.is_majority_P.sum())
 
 
 def large_product_notes(catalogue: Catalogue, rows_N: NDArray[np.int64], product_N: NDArray[np.int64]) -> list[str]:

@@ -16,6 +16,7 @@ from prodrec.core.data.prepare.category_names import doubtful_names
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
+from prodrec.core.data.tables.split_names import refuse_options_of_new_splits
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,13 @@ def read_labels(catalogue: Catalogue, options: PrepareOptions, *, from_folders: 
     """Return the labels of all rows.
 
     from_folders: whether the catalogue is one of photos in folders, without a table
+
+    Raise BadOption if an option would split rows anew that are splits by the names of their tables or folders.
     """
+    if catalogue.has_split and options.columns.split is None:
+        refuse_options_of_new_splits(
+            split=options.split if options.has_ratios else None, balanced_test=options.balanced_test
+        )
     rejected = Rejects.for_rows(catalogue.row_count)
     selection.reject_malformed_rows(catalogue, rejected, from_folders=from_folders)
     names, codes_ML = selection.encode_categories(catalogue, rejected, options)

@@ -1,15 +1,50 @@
-"""Open the catalogue of tables or of folders with the options of `prepare`, for a dataset and for its preview."""
+"""Open the catalogue of tables or of folders with the options of `prepare`, for a dataset and for its preview.
+
+Shapes: M rows of all tables.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from prodrec.core.base.errors import BadOption
 from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.sources import PhotoSource
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
+from prodrec.core.data.tables.columns import NO_SPLITS, ColumnNames
 from prodrec.core.data.tables.folder_catalogue import catalogue_from_folders
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def photo_folder(tables: Sequence[Path], images: Path | None) -> Path:
+    """Return where photos are looked for: `images`, or the folder of the first table."""
+    return images or tables[0].parent
+
+
+def photos_in_tables(catalogue: Catalogue, images: Path | None, options: PrepareOptions) -> pl.Series | None:
+    """Return the names of the photos that the tables contain, or None if they only name photos that are files.
+
+    Raise BadOption if the tables contain photos and the options name others or leave them in place.
+    """
+    import polars as pl
+
+    if not catalogue.photo_tables:
+        return None
+    names_M = catalogue.read_column("image")
+    inside = pl.concat([names_M.filter(table.contains_photos(names_M)) for table, _ in catalogue.photo_tables])
+    if not len(inside):  # paths without bytes, as Hugging Face writes photos that are not embedded
+        return None
+    table = catalogue.photo_tables[0][0].path
+    if images is not None:
+        raise BadOption(f"{table} contains the photos themselves, so --images {images} has no effect; omit --images.")
+    if options.in_place:
+        raise BadOption(f"{table} contains the photos themselves, which --in-place cannot use; omit --in-place.")
+    return inside.unique()
 
 
 def read_tables(
@@ -27,14 +62,15 @@ def read_tables(
     )
 
 
-def open_folders(photos: PhotoSource, source_path: Path, levels: Sequence[str], scratch: Path) -> Catalogue:
+def open_folders(photos: PhotoSource, source_path: Path, columns: ColumnNames, scratch: Path) -> Catalogue:
     """Return the catalogue of photos in folders, with the files that are no photos."""
     folder_photos = find_folder_photos(photos)
     return catalogue_from_folders(
         folder_photos.names,
         source_path,
-        levels,
+        columns.levels,
         scratch=scratch,
+        ignore_splits=columns.split == NO_SPLITS,
         skipped=list(folder_photos.skipped_S),
         skip_reasons=[folder_photos.skip_reasons[reason] for reason in folder_photos.skip_reason_S.tolist()],
     )

@@ -36,7 +36,7 @@ from prodrec.core.data.tables.product_columns import find_products
 from prodrec.core.data.tables.product_ids import complete_products
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.roles import select_roles
-from prodrec.core.data.tables.split_names import splits_of_tables
+from prodrec.core.data.tables.split_names import split_column_notes, split_note, splits_of_tables
 from prodrec.core.data.tables.table_sample import take_sample
 
 if TYPE_CHECKING:
@@ -125,10 +125,11 @@ def read_catalogue(
     Raise NotFound or BadTable if a table cannot be used, and BadOption if `requested` names a column twice.
     """
     refuse_repeated_names(requested)
-    opened = _open_tables(tables, requested, encoding=encoding, needs_image=needs_image, max_rows=max_rows)
+    notes: list[str] = []
+    opened = _open_tables(tables, requested, notes, encoding=encoding, needs_image=needs_image, max_rows=max_rows)
     columns = opened[0][1]
     files = CatalogueFiles(scratch)
-    table_splits = None if columns.split else splits_of_tables(tables)
+    table_splits = None if requested.split else splits_of_tables(tables)
     parts = []
     for number, (table, own_columns) in enumerate(opened):
         size = table.path.stat().st_size
@@ -141,10 +142,9 @@ def read_catalogue(
         ]
     frame = files.join(parts)
     row_count, table_rows = refuse_if_mostly_malformed(frame, tables)
-    notes = [note for table, _ in opened for note in table.notes]
+    notes += [note for table, _ in opened for note in table.notes]
     if table_splits:
-        splits = ", ".join(sorted(set(table_splits)))
-        notes.append(f"the tables are splits by their names: {splits}; --split and --balanced-test have no effect")
+        notes.append(split_note("the tables", set(table_splits)))
     frame, has_products = complete_products(frame, columns, requested, files, notes)
     frame, levels = add_levels(frame, columns, requested.levels, missing_values, files, notes)
     return Catalogue(
@@ -169,9 +169,15 @@ def read_catalogue(
 
 
 def _open_tables(
-    paths: Sequence[Path], requested: ColumnNames, *, encoding: str | None, needs_image: bool, max_rows: int | None
+    paths: Sequence[Path],
+    requested: ColumnNames,
+    notes: list[str],
+    *,
+    encoding: str | None,
+    needs_image: bool,
+    max_rows: int | None,
 ) -> list[tuple[Table, TableColumns]]:
-    """Return every table with its columns."""
+    """Return every table with its columns. Sentences about the columns are appended to `notes`."""
     opened: list[tuple[Table, TableColumns]] = []
     for path in paths:
         table = open_table(path, encoding, max_rows=max_rows)
@@ -186,6 +192,8 @@ def _open_tables(
             columns = resolve_columns(
                 header, requested, categories, products, photo_columns=photo_columns, needs_image=needs_image
             )
+            if requested.split is None and splits_of_tables(paths) is None:
+                notes += split_column_notes(header, sample)
         opened.append((table, columns))
     return opened
 

@@ -17,10 +17,10 @@ from prodrec.core.data.tables.markup import clean_title
 MISSING_WORDS = frozenset({"null", "nan", "n/a", "#n/a", "na", "none", "nil", "undefined", "-", "--", "?", "(blank)"})
 """Class names, in lower case, that usually mean that the category is missing."""
 
-ARROWS = (">>", ">", "»", "›", "→", "::")
+ARROWS = (">>", "->", "=>", ">", "»", "›", "→", "❯", "▸", "＞", "::")
 """Separators of levels that hardly occur in names of categories, so a column with them is cut without being asked."""
 
-SLASHES = ("|", " / ", "/", "\\")
+SLASHES = ("|", "｜", " / ", "/", "／", "\\")
 """Separators that also occur within names, `Tops/Tees`; they are suggested, and cut where the column is known."""
 
 JOINERS = (",", "|", ";", "\n")
@@ -154,7 +154,7 @@ def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:
             return arrow
     lists = sum(parse_list(cell) is not None for cell in cells if cell.lstrip().startswith("["))
     if lists > 0.5 * len(cells):
-        return ARROWS[1]
+        return ">"
     return suggest_slash(cells) if slashes else None
 
 

@@ -24,6 +24,9 @@ from prodrec.core.data.tables.header import Header
 AUTO_GROUPS, NO_GROUPS = "auto", "none"
 """Values of --group-by that detect the column, and that make every row a product of its own."""
 
+NO_SPLITS = "off"
+"""Value of --split-column that ignores tables and folders that are named as splits."""
+
 COLUMNS = "Columns"
 """Heading of these options in the help of `prodrec prepare`."""
 
@@ -65,7 +68,7 @@ class ColumnNames:
     split: str | None = option(
         None,
         "The split of each row: train, test, validation (val, valid, dev). Duplicates in several splits all go to "
-        "train.",
+        "train. off splits all rows anew, whatever the names of tables and folders.",
         name="split_column",
         group=COLUMNS,
         metavar="COLUMN",
@@ -200,7 +203,7 @@ def resolve_columns(
         joiner=categories.joiner,
         second_id=products.second_id,
         attributes=tuple(header.exact(name, "--attributes") for name in requested.attributes),
-        split=header.find(requested.split, "--split-column"),
+        split=None if requested.split == NO_SPLITS else header.find(requested.split, "--split-column"),
     )
 
 

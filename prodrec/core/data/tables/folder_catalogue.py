@@ -12,7 +12,7 @@ from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
 from prodrec.core.data.tables.category_levels import add_path_levels, count_texts
 from prodrec.core.data.tables.category_text import PathFormat
-from prodrec.core.data.tables.split_names import are_splits
+from prodrec.core.data.tables.split_names import SPLIT_NAMES, are_splits, split_note
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,18 +24,21 @@ def catalogue_from_folders(
     levels: Sequence[str] = (),
     *,
     scratch: Path,
+    ignore_splits: bool = False,
     skipped: Sequence[str] = (),
     skip_reasons: Sequence[str] = (),
 ) -> Catalogue:
     """Return the catalogue of photos in folders. Each photo is a product, and the folders above it are its categories.
 
-    If all folders at the top are named as splits, at least one of them `train`, they are the splits of the photos.
+    If all folders of one depth are named as splits, at least one of them `train`, they are the splits of the photos:
+    `train/boot/1.jpg`, `shop/train/boot/1.jpg`, `boot/train/1.jpg`.
 
-    names:        the photos, relative to `folder`
-    levels:       names for the levels; without them they are level1, level2, …, leaf
-    scratch:      a directory for the Parquet files of the catalogue
-    skipped:      files that are no photos; they become malformed rows
-    skip_reasons: why each of them is skipped
+    names:         the photos, relative to `folder`
+    levels:        names for the levels; without them they are level1, level2, …, leaf
+    scratch:       a directory for the Parquet files of the catalogue
+    ignore_splits: whether such folders are neither splits nor categories
+    skipped:       files that are no photos; they become malformed rows
+    skip_reasons:  why each of them is skipped
 
     Raise BadTable if there are no photos or none is inside a folder.
     """
@@ -52,7 +55,7 @@ def catalogue_from_folders(
     if photos["path"].null_count() == photos.height:
         raise BadTable(f"{folder}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
     notes: list[str] = []
-    photos = _read_split_folders(photos, folder, notes)
+    photos = _read_split_folders(photos, notes, ignore=ignore_splits)
     others = pl.DataFrame(
         {"image": list(skipped), "problem": list(skip_reasons)}, schema={"image": pl.String, "problem": pl.String}
     )
@@ -78,24 +81,51 @@ def catalogue_from_folders(
         attributes=(),
         has_products=False,
         has_split=has_split,
-        column_summary=summary + (" · split: the folders at the top" if has_split else ""),
+        column_summary=summary + (" · split: the folders that are named so" if has_split else ""),
         notes=tuple(notes),
     )
 
 
-def _read_split_folders(photos: pl.DataFrame, folder: Path, notes: list[str]) -> pl.DataFrame:
-    """Take the folders at the top as splits and not as categories if all of them are named so."""
+def _read_split_folders(photos: pl.DataFrame, notes: list[str], *, ignore: bool) -> pl.DataFrame:
+    """Take folders that are named as splits out of `path`, and into `split` unless `ignore` is set."""
     import polars as pl
 
-    top = pl.col("path").str.extract(r"^([^/]*)").str.to_lowercase()
-    tops = set(photos.select(top.alias("top"))["top"].drop_nulls())
-    if not are_splits(tops):
-        return photos
-    names = ", ".join(sorted(tops))
-    notes.append(
-        f"the folders {names} in {folder} are the splits of their photos, not categories; --split and --balanced-test "
-        "have no effect"
-    )
-    return photos.with_columns(
-        split=top, path=pl.when(pl.col("path").str.contains("/")).then(pl.col("path").str.replace(r"^[^/]*/", ""))
-    )
+    photos = photos.with_columns(folders=pl.col("path").str.split("/"))
+    depth = _depth_of_splits(photos["folders"].drop_nulls())
+    if depth is None:
+        return photos.drop("folders")
+    folders = pl.col("folders")
+    above = folders.list.head(folders.list.len() - 1 if depth < 0 else depth)
+    below = folders.list.slice(depth + 1) if depth >= 0 else None
+    if below is None:
+        kept = above
+    elif photos.select(above.list.join("/").drop_nulls().n_unique()).item() == 1:
+        kept = below  # the folder above is the name of a dataset or an archive
+    else:
+        kept = pl.concat_list(above, below)
+    photos = photos.with_columns(
+        path=kept.list.join("/").replace("", None),
+        split=folders.list.get(depth, null_on_oob=True).str.to_lowercase(),
+    ).drop("folders")
+    names = set(photos["split"].drop_nulls())
+    if ignore or not are_splits(names):
+        notes.append(f"the folders {', '.join(sorted(names))} are not categories; all photos are split anew")
+        return photos.with_columns(split=pl.lit(None, pl.String))
+    notes.append(split_note("the folders", names))
+    return photos
+
+
+def _depth_of_splits(folders: pl.Series) -> int | None:
+    """Return the index of the folder of every photo that is named as a split, or None: 0 is at the top, -1 the last.
+
+    At the top, such folders are no categories even if they are no complete set of splits, such as `train/` alone.
+    """
+    lengths = folders.list.len().to_list()
+
+    def names(depth: int) -> set[str]:
+        return set(folders.list.get(depth).str.to_lowercase())
+
+    if are_splits(names(0)) or (max(lengths) > 1 and names(0) <= SPLIT_NAMES):
+        return 0
+    deeper = [*range(1, min(lengths)), -1] if min(lengths) > 1 else []
+    return next((depth for depth in deeper if are_splits(names(depth))), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prodrec.core.data.prepare.products import large_product_notes, product_groups
+from prodrec.core.data.prepare.products import are_classes, find_products, large_product_notes, product_groups
 from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
 from prodrec.core.data.tables.columns import ColumnNames
 
@@ -34,3 +34,30 @@ def test_a_value_on_very_many_rows_is_reported(tmp_path: Path, rows: int, report
     notes = large_product_notes(catalogue, all_rows, product_groups(catalogue, all_rows))
     assert len(notes) == reported
     assert not notes or ("'x'" in notes[0] and "--group-by none" in notes[0])
+
+
+CLASSES = [f"{i % 3}" for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "classes", "expected"),
+    [
+        (CLASSES, CLASSES, True),
+        ([f"{int(c) // 2}" for c in CLASSES], CLASSES, True),  # ids of categories above
+        (CLASSES[:29], CLASSES[:29], False),  # fewer rows of a value, as of a product that is a class
+        (CLASSES, ["0"] * 30, False),  # three products of one class
+        (["0"] * 30, CLASSES, False),  # a single value
+        ([*CLASSES[:-1], "x"], CLASSES, False),
+    ],
+)
+def test_ids_of_classes(ids: list[str], classes: list[str], expected: bool) -> None:
+    product_N = np.array([sorted(set(ids)).index(id_) for id_ in ids])
+    assert are_classes(product_N, np.array(classes, dtype=np.int32)) == expected
+
+
+def test_rows_of_class_ids_are_split_apart_unless_they_are_named(tmp_path: Path) -> None:
+    catalogue, rows_N, class_N = read(tmp_path, CLASSES), np.arange(30), np.array(CLASSES, dtype=np.int32)
+    product_N, notes = find_products(catalogue, rows_N, class_N, group_by="auto")
+    assert product_N.tolist() == list(range(30)) and "--group-by id keeps them together" in notes[0]
+    product_N, notes = find_products(catalogue, rows_N, class_N, group_by="id")
+    assert product_N.tolist() == class_N.tolist() and not notes

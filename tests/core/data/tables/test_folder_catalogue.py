@@ -52,8 +52,6 @@ def test_files_that_are_no_photos_are_rows_with_a_problem(tmp_path: Path) -> Non
         (["train", "test"], True),
         (["Train", "VAL", "test"], True),
         (["training", "validation"], True),
-        (["train"], False),
-        (["test", "val"], False),
         (["train", "test", "shoes"], False),
     ],
 )
@@ -65,3 +63,36 @@ def test_split_folders(tmp_path: Path, folders: list[str], splits: bool) -> None
     assert frame["split"].to_list() == [folder.lower() if splits else None for folder in folders for _ in "ab"]
     assert frame["image"][0] == f"{folders[0]}/a/1.jpg"
     assert any("splits" in note for note in catalogue.notes) == splits
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["ds/train/a/1.jpg", "ds/test/a/2.jpg"], [("train", "a"), ("test", "a")]),  # the folder of an archive
+        (["a/train/1.jpg", "a/test/2.jpg", "b/train/3.jpg"], [("train", "a"), ("test", "a"), ("train", "b")]),
+        (["a/b/train/1.jpg", "a/b/test/2.jpg", "c/train/3.jpg"], [("train", "a/b"), ("test", "a/b"), ("train", "c")]),
+        (["a/train/x/1.jpg", "b/test/x/2.jpg"], [("train", "a/x"), ("test", "b/x")]),
+        (["a/train/1.jpg", "a/test/2.jpg", "b/x/3.jpg"], [(None, "a/train"), (None, "a/test"), (None, "b/x")]),
+        (["train/1.jpg", "test/2.jpg"], [("train", ""), ("test", "")]),  # without categories
+    ],
+)
+def test_split_folders_below_others(tmp_path: Path, names: list[str], expected: list[tuple[str | None, str]]) -> None:
+    catalogue = read(names, tmp_path)
+    frame = catalogue.frame.collect()
+    levels = [f"level_{i}" for i in range(len(catalogue.levels))]
+    paths = ["/".join(name for name in row if name) for row in frame.select(levels).rows()]
+    assert list(zip(frame["split"], paths, strict=True)) == expected
+
+
+@pytest.mark.parametrize("folders", [["train"], ["test", "val"]])
+def test_folders_of_some_splits_are_not_categories(tmp_path: Path, folders: list[str]) -> None:
+    """There is no train or nothing else, so all photos are split anew."""
+    catalogue = read([f"{folder}/{leaf}/1.jpg" for folder in folders for leaf in "ab"], tmp_path)
+    assert not catalogue.has_split and catalogue.levels == ("leaf",)
+    assert "are not categories" in " ".join(catalogue.notes)
+
+
+def test_split_folders_can_be_ignored(tmp_path: Path) -> None:
+    """They are no categories then either."""
+    catalogue = read(["train/a/1.jpg", "test/a/2.jpg"], tmp_path, ignore_splits=True)
+    assert not catalogue.has_split and catalogue.frame.collect()["level_0"].to_list() == ["a", "a"]

@@ -38,3 +38,12 @@ def test_names_of_splits(names: set[str], expected: bool) -> None:
 )
 def test_tables(tables: list[str], expected: list[str] | None) -> None:
     assert splits_of_tables([Path("data", table) for table in tables]) == expected
+
+
+def test_tables_in_folders() -> None:
+    assert splits_of_tables([Path("train/a.csv"), Path("train/b.csv"), Path("Test/a.csv")]) == [
+        "train",
+        "train",
+        "test",
+    ]
+    assert splits_of_tables([Path("train/a.csv"), Path("other/a.csv")]) is None
