@@ -94,11 +94,15 @@ class Export:
         for name in names:
             self.shop.photo(name)
 
-    def csv(self, header: str, rows: Sequence[Mapping[str, str]], name: str = "products.csv") -> str:
-        """Write a table with all columns of `header`, of which `rows` contain some; return its name."""
-        columns = next(csv.reader([header]))
+    def csv(
+        self, header: str, rows: Sequence[Mapping[str, str]], name: str = "products.csv", *, above: str = ""
+    ) -> str:
+        """Write a table with all columns of `header`, of which `rows` contain some, below lines; return its name."""
+        separator = "\t" if name.endswith("tsv") else next((sign for sign in ";\t" if sign in header), ",")
+        columns = next(csv.reader([header], delimiter="," if name.endswith("tsv") else separator))
         with (self.shop.directory / name).open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, columns, restval="", delimiter="\t" if name.endswith("tsv") else ",")
+            stream.write(above)
+            writer = csv.DictWriter(stream, columns, restval="", delimiter=separator)
             writer.writeheader()
             writer.writerows(rows)
         return name
@@ -108,14 +112,24 @@ class Export:
         (self.shop.directory / name).write_text(text, "utf-8")
         return name
 
-    def train(self, files: str, images: str = "photos") -> Dataset:
-        """Prepare a dataset with no option but --images, train a model for one epoch, and return the dataset."""
-        for line in (f"prodrec prepare {files} --images {images}", "prodrec train visual"):
-            result = self.prodrec(line)
-            assert result.exit_code == 0, f"{line}: {result.output}{result.exception!r}"
+    def run(self, line: str) -> str:
+        """Run a command line that succeeds, and return what it printed."""
+        result = self.prodrec(line)
+        assert result.exit_code == 0, f"{line}: {result.output}{result.exception!r}"
+        return result.output
+
+    def prepare(self, files: str, images: str = "photos") -> Dataset:
+        """Prepare a dataset with no option but --images, and return it."""
+        self.run(f"prodrec prepare {files} --images {images}")
         dataset = open_dataset(self.shop.directory / "dataset")
         splits = {(int(product), int(split)) for product, split in zip(dataset.product_N, dataset.split_N, strict=True)}
         assert len(splits) == dataset.product_count, "a product is in two splits"
+        return dataset
+
+    def train(self, files: str, images: str = "photos") -> Dataset:
+        """Prepare a dataset, train a model for one epoch, and return the dataset."""
+        dataset = self.prepare(files, images)
+        self.run("prodrec train visual")
         assert list(self.shop.directory.glob("runs/*/model.safetensors"))
         return dataset
 

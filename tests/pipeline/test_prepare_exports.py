@@ -118,7 +118,8 @@ def test_magento_2(export: Export) -> None:
     header = (
         "sku,store_view_code,attribute_set_code,product_type,categories,product_websites,name,description,"
         "short_description,weight,product_online,visibility,price,url_key,base_image,base_image_label,small_image,"
-        "thumbnail_image,swatch_image,created_at,additional_attributes,qty,additional_images,additional_image_labels"
+        "thumbnail_image,swatch_image,created_at,additional_attributes,qty,additional_images,additional_image_labels,"
+        "configurable_variations,configurable_variation_labels"
     )
     rows = []
     for i in range(12):
@@ -140,11 +141,13 @@ def test_magento_2(export: Export) -> None:
             }
         )
         export.photos(*(name.lstrip("/") for name in extra))
+    variants = "|".join(f"sku=24-MB{i:02},size=S,color=Red" for i in (9, 10, 11))
+    rows.append({"sku": "24-MB", "product_type": "configurable", "configurable_variations": variants})
     rows.append({"sku": "24-MB00", "store_view_code": "german", "name": "Joust 0 (de)"})
     dataset = export.train(export.csv(header, rows))
     assert export.paths(dataset) == {("Gear", "Bags"), ("Gear", "Watches"), ("Women", "Tops")}
-    assert dataset.product_count == 12 and len(dataset) == 24
-    assert export.rejected() == [("14", "missing photo")]
+    assert dataset.product_count == 10 and len(dataset) == 24, "three rows are variants of one product"
+    assert export.rejected() == [("14", "missing photo"), ("15", "missing photo")]
 
 
 def test_magento_1(export: Export) -> None:

@@ -17,7 +17,10 @@ from prodrec.core.data.tables.columns import TableColumns
 if TYPE_CHECKING:
     import polars as pl
 
-TECHNICAL_ROOTS = frozenset({"default category", "root catalog", "root category", "root", "home", "all categories"})
+TECHNICAL_ROOTS = frozenset(
+    {"default category", "root catalog", "root category", "root", "home", "all categories", "all", "shop all"}
+    | {"all products", "accueil", "startseite", "inicio"}
+)
 """Names, in lower case, of a first level that all products of a shop share."""
 
 

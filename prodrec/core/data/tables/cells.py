@@ -11,7 +11,9 @@ from typing import Any
 PHOTO_ENDING = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|heic)(?:[?#].*)?$", re.IGNORECASE)
 WEB_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
-PHOTO_KEYS = ("hi_res", "large", "url", "src", "link", "path", "image", "file_name", "filename", "thumb")
+PHOTO_KEYS = (
+    *("hi_res", "large", "url", "src", "link", "path", "image", "file_name", "filename", "salsify:url", "thumb"),
+)
 """The keys under which an object in a list of photos names its photo, the best resolution first."""
 
 _LIST_SEPARATOR = re.compile(r"\s*[,;|\n]\s*")

@@ -33,7 +33,8 @@ IMAGE_NAMES = (
 )
 FURTHER_IMAGE_NAMES = (
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "variantimageurl"),
-    *("furtherimages", "galleryimages", "mediagallery", "mediaimage", "weiterebilder", "zusatzbilder"),
+    *("furtherimages", "images", "photos", "galleryimages", "mediagallery", "mediaimage", "weiterebilder"),
+    *("zusatzbilder",),
 )
 NUMBERED_IMAGE = re.compile(
     r"(?:(?:additional|other|main|product|productmediagallery)?(?:image|photo|picture)(?:url|link|src|file|path)?"
@@ -126,6 +127,15 @@ WOOCOMMERCE_NAMES = (
 )
 """Columns of type, categories and photos of a WooCommerce export, which the language of the shop translates: English,
 German, French, Spanish, Italian, Dutch, Portuguese, Polish, Swedish. One of a parent or an SKU is there as well."""
+
+MAGENTO_2_VARIANTS = "configurable_variations"
+"""Of Magento 2, `sku=A-S,size=S|sku=A-M,size=M`: the variants of a product, which are rows of their own."""
+
+KIND_NAMES = {"item": "internalimageurlexport", "relationship": "relationshipdetails"}
+"""The columns with the kind of a row of BigCommerce and eBay, with another column by which they are recognised."""
+
+CONTINUATIONS = ("variant", "image", "video", "variation")
+"""Kinds, in lower case, of rows that belong to the product above, although they have an id of their own."""
 
 MAGENTO_1_CATEGORY = "_category"
 """Magento 1 exports further categories of a product, as further photos, in rows that have no SKU."""

@@ -15,6 +15,7 @@ from prodrec.core.data.tables.column_names import (
     FURTHER_IMAGE_NAMES,
     ID_NAMES,
     IMAGE_NAMES,
+    LOCAL_TITLE,
     NUMBERED_IMAGE,
     TITLE_NAMES,
     normalise,
@@ -98,10 +99,12 @@ class CategoryColumns(NamedTuple):
 
 
 class ProductColumns(NamedTuple):
-    """The column that names the product of a row, and a second id of products; see `TableColumns`."""
+    """The columns by which rows belong to a product; see `TableColumns`."""
 
     group: str | None = None
     second_id: str | None = None
+    variants: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class TableColumns:
     joiner:    the text that always separates two paths; None if names may contain such texts
     group:     the column whose value identifies the product; None is the id
     second_id: another column of ids, by which `group` may name a product
+    variants:  the column in which a product of Magento 2 lists its variants, which are rows of their own
+    kind:      the column with the kind of a row, by which shops mark the variants and photos of the product above
     """
 
     id: str | None
@@ -128,10 +133,12 @@ class TableColumns:
     split: str | None
     joiner: str | None = None
     second_id: str | None = None
+    variants: str | None = None
+    kind: str | None = None
 
     def to_read(self) -> list[str]:
         """Return every column that has a role, once."""
-        roles = (self.id, self.second_id, self.group, self.title, self.split, self.path)
+        roles = (self.id, self.second_id, self.variants, self.kind, self.group, self.title, self.split, self.path)
         single = [name for name in roles if name]
         return list(dict.fromkeys([*single, *self.images, *self.levels, *self.attributes]))
 
@@ -185,6 +192,8 @@ def resolve_columns(
     numbered = _numbered_images(header)
     usual_images = [*map(normalise, photo_columns), *IMAGE_NAMES, *map(normalise, numbered[:1]), *FURTHER_IMAGE_NAMES]
     image = header.find(requested.image, "--image", usual_images)
+    title = header.find(requested.title, "--title", TITLE_NAMES) or _local_title(header)
+    title = None if title == image and requested.title is None else title
     if image is None and needs_image:
         image = id_column
     if image is None and needs_image:
@@ -196,15 +205,23 @@ def resolve_columns(
         id=id_column,
         images=() if image is None or not needs_image else (image, *further),
         group=None if products.group == id_column else products.group,
-        title=header.find(requested.title, "--title", TITLE_NAMES),
+        title=title,
         levels=categories.levels,
         path=categories.path,
         separator=categories.separator,
         joiner=categories.joiner,
         second_id=products.second_id,
+        variants=products.variants,
+        kind=products.kind,
         attributes=tuple(header.exact(name, "--attributes") for name in requested.attributes),
         split=None if requested.split == NO_SPLITS else header.find(requested.split, "--split-column"),
     )
+
+
+def _local_title(header: Header) -> str | None:
+    """Return the title in English if there are titles in several languages, or else the first one."""
+    titles = {match[1].lower(): name for name in reversed(header.names) if (match := LOCAL_TITLE.fullmatch(name))}
+    return titles.get("en") or next(reversed(titles.values()), None)
 
 
 def _further_images(header: Header) -> list[str]:
@@ -238,6 +255,8 @@ def match_columns(header: Header, columns: TableColumns) -> TableColumns:
         separator=columns.separator,
         joiner=columns.joiner,
         second_id=exact(columns.second_id),
+        variants=exact(columns.variants),
+        kind=exact(columns.kind),
         attributes=exact_all(columns.attributes),
         split=exact(columns.split),
     )

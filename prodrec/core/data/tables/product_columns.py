@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from prodrec.core.data.tables.column_names import (
+    AKENEO_NAMES,
     GROUP_NAMES,
     ID_NAMES,
+    KIND_NAMES,
+    MAGENTO_2_VARIANTS,
     PARENT_NAMES,
     SKU_NAMES,
     woocommerce_categories,
@@ -23,6 +26,8 @@ def find_products(sample: TableSample, header: Header, requested: ColumnNames) -
     A column such as `Parent` names products only if some of its values are ids. Otherwise it is taken for the parent of
     a category. Raise BadTable if a requested column is missing.
     """
+    names = header.by_normalised
+    kind = next((names[name] for name, other in KIND_NAMES.items() if name in names and other in names), None)
     if requested.group_by == NO_GROUPS:
         return ProductColumns()
     id_column = header.find(requested.id, "--id", ID_NAMES)
@@ -32,13 +37,19 @@ def find_products(sample: TableSample, header: Header, requested: ColumnNames) -
         return ProductColumns(group, second_id if group == header.find(None, "", PARENT_NAMES) else None)
     group_column = header.find(None, "", GROUP_NAMES)
     if group_column:
-        return ProductColumns(group_column)
+        return ProductColumns(group_column, kind=kind)
+    if MAGENTO_2_VARIANTS in header.names:
+        return ProductColumns(variants=MAGENTO_2_VARIANTS)
     parent = header.find(None, "", PARENT_NAMES)
     if parent is None or id_column is None or parent == id_column:
-        return ProductColumns()
-    if woocommerce_categories(header.names) or _names_products(sample, parent, id_column, second_id):
-        return ProductColumns(parent, second_id)
-    return ProductColumns()
+        return ProductColumns(kind=kind)
+    if (
+        woocommerce_categories(header.names)
+        or names.keys() >= AKENEO_NAMES
+        or _names_products(sample, parent, id_column, second_id)
+    ):
+        return ProductColumns(parent, second_id, kind=kind)
+    return ProductColumns(kind=kind)
 
 
 def _second_id(header: Header, id_column: str | None) -> str | None:

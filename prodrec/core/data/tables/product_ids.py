@@ -102,6 +102,8 @@ def _name_products(frame: pl.LazyFrame, columns: TableColumns, files: CatalogueF
     """
     import polars as pl
 
+    if columns.variants:
+        return files.store(_parents_of_variants(frame))
     if not columns.group:
         return frame.with_columns(product=pl.col("id"))
     product = pl.col("product").str.strip_prefix(WOOCOMMERCE_ID)
@@ -114,6 +116,23 @@ def _name_products(frame: pl.LazyFrame, columns: TableColumns, files: CatalogueF
     unnamed = frame.filter(pl.col("product").is_null()).select("id")
     frame = frame.join(_first_by(frame, "id", "product", rows_of=unnamed), on="id", how="left", maintain_order="left")
     return files.store(frame.with_columns(product=pl.coalesce("product", "first", "id")).drop("first"))
+
+
+def _parents_of_variants(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Set `product` to the id of the product that lists the row as its variant, or else to the id of the row."""
+    import polars as pl
+
+    listed = pl.col("variants").str.extract_all(r"(?:^|\|)\s*sku=[^,|]+")
+    parents = (
+        frame.select(first="id", id=listed)
+        .explode("id")
+        .drop_nulls()
+        .with_columns(pl.col("id").str.replace(r"^\|?\s*sku=", "").str.strip_chars())
+        .unique("id", keep="first", maintain_order=True)
+        .collect()
+    )
+    joined = frame.join(parents.lazy(), on="id", how="left", maintain_order="left")
+    return joined.with_columns(product=pl.coalesce("first", "id")).drop("first", "variants")
 
 
 def _first_by(frame: pl.LazyFrame, key: str, value: str, *, rows_of: pl.LazyFrame) -> pl.LazyFrame:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prodrec.core.data.tables.cells import split_photos
+from prodrec.core.data.tables.column_names import CONTINUATIONS
 from prodrec.core.data.tables.columns import TableColumns
 from prodrec.core.data.tables.markup import clean_titles
 from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN
@@ -44,9 +45,10 @@ def select_roles(
     selected = [
         pl.col(ROW_COLUMN).cast(pl.Int64).alias("table_row"),
         pl.col(PROBLEM_COLUMN).alias("problem"),
-        text(columns.id, "id"),
+        text(columns.id, "id") if columns.kind is None else _id_of_products(text(columns.id, "id"), columns.kind),
         text(columns.group, "product"),
         *([text(columns.second_id, "second_id")] if columns.second_id else []),
+        *([text(columns.variants, "variants")] if columns.variants else []),
         *(text(column, f"image_{i}") for i, column in enumerate(columns.images)),
         text(columns.split, "split") if columns.split else pl.lit(split, pl.String).alias("split"),
         *([text(columns.path, "path")] if columns.path else []),
@@ -57,6 +59,14 @@ def select_roles(
         table=pl.lit(table, pl.Int32)
     )
     return _one_row_per_photo(rows, len(columns.images))
+
+
+def _id_of_products(id_: pl.Expr, kind: str) -> pl.Expr:
+    """Return the id, or null in rows that belong to the product above."""
+    import polars as pl
+
+    continues = pl.col(kind).str.strip_chars().str.to_lowercase().is_in(CONTINUATIONS)
+    return pl.when(~continues.fill_null(value=False)).then(id_)
 
 
 def _cleaned(title: pl.Expr) -> pl.Expr:

@@ -161,3 +161,29 @@ def test_notes_on_one_row_are_in_the_singular(tmp_path: Path) -> None:
         "2 rows have no category",
         "1 row has no id",
     ]
+
+
+def test_variants_that_their_product_lists(tmp_path: Path) -> None:
+    """Magento 2 lists the variants of a product in its row, which may be below theirs."""
+    catalogue = read(
+        tmp_path,
+        *("sku,name,base_image,categories,configurable_variations", "A-S,A,1.jpg,Boots,", "A-M,A,2.jpg,,"),
+        *('A,A,3.jpg,Hats,"sku=A-S,size=S|sku=A-M,size=M"', "B,B,4.jpg,Hats,"),
+    )
+    assert rows(catalogue, "id", "product", "level_0") == [
+        *(("A-S", "A", "Boots"), ("A-M", "A", "Boots"), ("A", "A", "Hats"), ("B", "B", "Hats")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Item,ID,Name,Categories,Internal Image URL (Export)", "Image"),
+        ("Relationship,CustomLabel,*Title,*Category,PicURL,RelationshipDetails", "Variation"),
+    ],
+)
+def test_rows_of_a_kind_belong_to_the_product_above(tmp_path: Path, header: str, kind: str) -> None:
+    """BigCommerce numbers the photos of a product, and eBay labels its variants."""
+    lines = ["Product,1,Boot,Boots,a.jpg", f"{kind},2,,,b.jpg", "Product,3,Hat,Hats,c.jpg"]
+    catalogue = read(tmp_path, header, *(line + "," * (header.count(",") - 4) for line in lines))
+    assert rows(catalogue, "product", "level_0") == [("1", "Boots"), ("1", "Boots"), ("3", "Hats")]
