@@ -117,7 +117,6 @@ def prepare_dataset(
         options = replace(options, inputs="features")
     tables = [Path(table) for table in tables]
     refuse_contradictions(tables, images, options)
-    source = features or images or tables[0].parent
     tokenizer = choose_tokenizer(options.tokenizer)
     refuse_if_taken(out, kind="dataset", force=force)
     decode_workers = workers or max(1, available_cores() // dist.local_world_size())
@@ -125,7 +124,7 @@ def prepare_dataset(
     if dist.is_main():
         tokenize_workers = workers or available_cores()
         return dist.broadcast(
-            _prepare(tables, Path(source), out, options, tokenizer, decode_workers, tokenize_workers, force=force)
+            _prepare(tables, features or images, out, options, tokenizer, decode_workers, tokenize_workers, force=force)
         )
     if options.inputs == "photos":
         decode_shard(workers=decode_workers)
@@ -134,7 +133,7 @@ def prepare_dataset(
 
 def _prepare(
     tables: Sequence[Path],
-    source: Path,
+    source: Path | None,
     out: Path,
     options: PrepareOptions,
     tokenizer: Tokenizer,

@@ -63,10 +63,11 @@ def preview(
     images, features = (None if path is None else Path(path) for path in (images, features))
     prepare_options = read_prepare_options(options, config=config, no_images=no_images, features=features)
     refuse_contradictions(paths, images, prepare_options)
-    source = features or images or paths[0].parent
     tokenizer = choose_tokenizer(prepare_options.tokenizer)
     with TemporaryDirectory() as scratch:
-        result = build_preview(paths, source, prepare_options, tokenizer, scratch=Path(scratch), max_rows=max_rows)
+        result = build_preview(
+            paths, features or images, prepare_options, tokenizer, scratch=Path(scratch), max_rows=max_rows
+        )
     try:
         refuse_if_taken(Path(out), kind="dataset", force=force)
     except OutputExists as error:

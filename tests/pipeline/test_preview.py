@@ -19,7 +19,7 @@ from prodrec.pipeline.preview import preview
 if TYPE_CHECKING:
     from conftest import Shop
 
-LISTING_SECONDS = "prodrec.core.data.prepare.preview.LISTING_SECONDS"
+LISTING_SECONDS = "prodrec.core.data.prepare.preview_inputs.LISTING_SECONDS"
 
 
 def files(directory: Path) -> dict[Path, bytes]:
@@ -206,7 +206,7 @@ def test_folders(shop: Shop) -> None:
     assert found.split.source == "folders" and found.split.rows == {"train": 2, "test": 1, "validation": 0}
     assert found.kept == 3 and found.rejected[0].reason == "not a photo" and found.tables == ()
     assert "notes.txt" in found.rejected[0].examples[0]
-    assert "from the folders at the top: train 2 · test 1" in str(found)
+    assert "from the names of the folders: train 2 · test 1" in str(found)
 
 
 def test_a_folder_that_takes_longer_than_a_preview(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

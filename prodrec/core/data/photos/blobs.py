@@ -17,22 +17,21 @@ from prodrec.core.base.texts import Texts
 from prodrec.core.data.photos.sources import PhotoSource
 
 
-def photos_from_blobs(names: Iterable[str], blobs: Iterable[bytes | None], archive: Path) -> PhotoSource:
+def photos_from_blobs(photos: Iterable[tuple[str, bytes]], archive: Path, *, path: Path) -> PhotoSource:
     """Write photos one after another to the new file `archive`, and return them as a source in the given order.
 
-    Both iterables are read once, side by side, so that the photos need not fit in memory.
+    They are read one at a time, so that they need not fit in memory.
 
-    names: one for each photo, all different: rows of a table refer to photos by name
-    blobs: the encoded photos; None is a photo without bytes, which decoding rejects as empty
+    photos: the name and the bytes of each; all names differ, because rows of a table refer to photos by name
+    path:   the table that contains them, for messages
 
-    Raise ValueError if a name occurs twice or the numbers of names and photos differ, and FileExistsError.
+    Raise ValueError if a name occurs twice, and FileExistsError.
     """
     offsets, lengths, offset = array("q"), array("q"), 0
 
     def written_names(stream: IO[bytes]) -> Iterator[str]:
         nonlocal offset
-        for name, blob in zip(names, blobs, strict=True):
-            data = b"" if blob is None else blob
+        for name, data in photos:
             stream.write(data)
             offsets.append(offset)
             lengths.append(len(data))
@@ -46,7 +45,7 @@ def photos_from_blobs(names: Iterable[str], blobs: Iterable[bytes | None], archi
         raise ValueError(f"photo {repeated} has the same name as an earlier one: {names_P[repeated]!r}")
     count = len(names_P)
     return PhotoSource(
-        path=archive,
+        path=path,
         archive=os.path.abspath(archive),  # noqa: PTH100 - resolves no links: they may be replaced
         names_P=names_P,
         offsets_P=np.array(offsets, np.int64),

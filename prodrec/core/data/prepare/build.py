@@ -27,7 +27,13 @@ from prodrec.core.data.prepare.labels import build_taxonomy
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.prepare.products import find_products
 from prodrec.core.data.prepare.row_labels import read_labels
-from prodrec.core.data.prepare.sources import open_folders, photo_folder, photos_in_tables, read_tables
+from prodrec.core.data.prepare.sources import (
+    open_folders,
+    photo_folder,
+    photos_in_tables,
+    read_tables,
+    unused_images_note,
+)
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
@@ -154,7 +160,9 @@ def _open_sources(
     catalogue = read_tables(tables, options, scratch)
     if options.inputs != "photos":
         return catalogue, None
-    if photos_in_tables(catalogue, source_path, options) is not None:
+    if photos_in_tables(catalogue, options) is not None:
+        if source_path is not None:
+            console.warn(unused_images_note(catalogue, source_path))
         photos = (photo for table, column in catalogue.photo_tables for photo in table.photos(column))
         path = catalogue.photo_tables[0][0].path
         return catalogue, photos_from_blobs(photos, scratch / PHOTOS_FROM_TABLES, path=path)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.data.duplicates.groups import group_sizes
-from prodrec.core.data.photos.partial_listing import PartialListing, list_for
+from prodrec.core.data.photos.partial_listing import PartialListing
 from prodrec.core.data.prepare import selection
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.prepare.preview_inputs import LISTING_SECONDS, PhotoLookup, read_inputs
+from prodrec.core.data.prepare.preview_inputs import PhotoLookup, list_photos, read_inputs
 from prodrec.core.data.prepare.preview_result import (
     AttributePreview,
     ExampleRow,
@@ -33,7 +33,7 @@ from prodrec.core.data.prepare.preview_result import (
 )
 from prodrec.core.data.prepare.products import find_products
 from prodrec.core.data.prepare.row_labels import read_labels
-from prodrec.core.data.prepare.sources import open_folders, photo_folder, read_tables
+from prodrec.core.data.prepare.sources import open_folders, photo_folder, read_tables, unused_images_note
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.scripts import scripts_of, uncut_notes
@@ -80,6 +80,8 @@ def build_preview(
     inputs, lookup = read_inputs(
         tables, source_path, catalogue, rejected, options, scratch, listing=sources.photos, is_whole=sources.is_whole
     )
+    if inputs.kind == "photos" and inputs.source is None and source_path is not None:
+        notes.append(unused_images_note(catalogue, source_path))
     is_whole = sources.is_whole and not inputs.not_reached
     if is_whole:
         leaf_M, leaves = labels.codes_ML[:, -1], labels.names[-1]
@@ -134,7 +136,7 @@ def _open_sources(
 ) -> _Sources:
     if not tables:
         folder = photo_folder(tables, source_path)
-        listing = list_for(LISTING_SECONDS, folder, scratch=None if options.in_place else scratch)
+        listing = list_photos(folder, options, scratch)
         catalogue = open_folders(listing.source, folder, options.columns, scratch)
         return _Sources(catalogue, listing.is_complete, listing)
     catalogue = read_tables(tables, options, scratch, max_rows=max_rows)

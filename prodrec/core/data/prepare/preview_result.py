@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
+from prodrec.core.base.wording import counted
 from prodrec.core.data.tables.open_table import TableDescription
 
 TITLE_WIDTH = 48
@@ -15,6 +16,11 @@ TITLE_WIDTH = 48
 
 _ARROW = " > "
 _SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SPLIT_SOURCES = {
+    "column": "a column of the table",
+    "folders": "the names of the folders",
+    "tables": "the names of the tables",
+}
 _LISTED_COLUMNS = 12
 
 
@@ -41,7 +47,7 @@ class AttributePreview:
 class SplitPreview:
     """Where the split comes from; with `ratios` their text, otherwise the kept rows of every split."""
 
-    source: Literal["ratios", "column", "folders"]
+    source: Literal["ratios", "column", "folders", "tables"]
     ratios: str | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
 
@@ -145,25 +151,29 @@ def _lines(preview: Preview) -> Iterator[tuple[str, str]]:
     for table in preview.tables:
         yield "table", f"{table.path}: {_format(table)}"
     whole = "all" if preview.is_whole else "only the first ones; every number below is about these"
-    photos = f", with {preview.photo_rows:,} photos" if preview.photo_rows != preview.rows_read else ""
+    photos = (
+        f", with {counted(preview.photo_rows, 'photo', 'photos')}" if preview.photo_rows != preview.rows_read else ""
+    )
     yield "rows", f"{preview.rows_read:,} read{photos} ({whole})"
     yield "columns", preview.column_summary
     if preview.unused_columns:
         unused = preview.unused_columns
         more = f" and {len(unused) - _LISTED_COLUMNS} more" if len(unused) > _LISTED_COLUMNS else ""
         yield "", f"not used: {', '.join(unused[:_LISTED_COLUMNS])}{more}"
-    yield "levels", " · ".join(f"{level.name} {level.classes:,} classes" for level in preview.levels)
+    yield "levels", " · ".join(f"{x.name} {counted(x.classes, 'class', 'classes')}" for x in preview.levels)
     yield from _headed("paths", [_ARROW.join(path) for path in preview.example_paths])
     yield from _headed("attributes", [_attribute(attribute) for attribute in preview.attributes])
     if preview.products["with_several_photos"]:
-        several = f"{preview.products['with_several_photos']:,} have several rows, which go to one split"
+        several = counted(preview.products["with_several_photos"], "has several rows", "have several rows")
+        several += ", which go to one split"
         yield "products", f"{preview.products['count']:,}; {several}"
     yield "split", _split(preview.split)
     yield preview.inputs.kind if preview.inputs.kind != "nothing" else "photos", _inputs(preview.inputs)
     yield from _headed("examples", [_example(example, len(preview.tables)) for example in preview.examples])
     yield from _headed("notes", preview.notes)
     rejected = sum(reject.rows for reject in preview.rejected)
-    yield "result", f"{preview.photo_rows:,} rows = {preview.kept:,} kept + {rejected:,} rejected"
+    rows = counted(preview.photo_rows, "row", "rows")
+    yield "result", f"{rows} = {preview.kept:,} kept + {rejected:,} rejected"
     for reject in preview.rejected:
         yield "", f"{reject.rows:,} {reject.reason}, such as {reject.examples[0]}"
         yield from (("", f"    {example}") for example in reject.examples[1:])
@@ -185,20 +195,20 @@ def _format(table: TableDescription) -> str:
     parts = [f"{table.format} with {separator}" if separator and table.format == "CSV" else table.format]
     if table.encoding:
         parts.append(table.encoding.upper())
-    return f"{', '.join(parts)}, {len(table.columns):,} columns"
+    return f"{', '.join(parts)}, {counted(len(table.columns), 'column', 'columns')}"
 
 
 def _attribute(attribute: AttributePreview) -> str:
     examples = ", ".join(attribute.examples) + (" …" if attribute.states > len(attribute.examples) else "")
-    return f"{attribute.name}: {attribute.states:,} states on {attribute.rows:,} rows ({examples})"
+    states, rows = counted(attribute.states, "state", "states"), counted(attribute.rows, "row", "rows")
+    return f"{attribute.name}: {states} on {rows} ({examples})"
 
 
 def _split(split: SplitPreview) -> str:
     if split.source == "ratios":
         return f"{split.ratios} for train:test:validation, in every leaf"
     counts = " · ".join(f"{name} {rows:,}" for name, rows in split.rows.items())
-    place = "the folders at the top" if split.source == "folders" else "a column of the table"
-    return f"from {place}: {counts}"
+    return f"from {_SPLIT_SOURCES[split.source]}: {counts}"
 
 
 def _inputs(inputs: InputsPreview) -> str:
@@ -208,12 +218,15 @@ def _inputs(inputs: InputsPreview) -> str:
         return f"{inputs.source}: {inputs.count:,} vectors of {inputs.width:,} numbers"
     place = inputs.source or "inside the tables"
     rules = ", ".join(f"{rows:,} {rule}" for rule, rows in inputs.matched.items())
-    listed = f"{inputs.count:,} files; " if inputs.is_complete else ""
+    count = inputs.count or 0
+    listed = f"{counted(count, 'file', 'files')}; " if inputs.is_complete else ""
     if inputs.not_reached:
-        listed = f"{inputs.count:,} files were listed in the seconds of a preview, and more follow; "
-    text = f"{place}: {listed}{inputs.found:,} rows have their photo" + (f" ({rules})" if rules else "")
-    text += f", {inputs.missing:,} have no photo" if inputs.missing else ""
-    return text + (f", {inputs.not_reached:,} are not among those listed" if inputs.not_reached else "")
+        files = counted(count, "file was", "files were")
+        listed = f"{files} listed in the seconds of a preview, and more follow; "
+    found = counted(inputs.found, "row has its photo", "rows have their photo")
+    text = f"{place}: {listed}{found}" + (f" ({rules})" if rules else "")
+    text += f", {counted(inputs.missing, 'has', 'have')} no photo" if inputs.missing else ""
+    return text + (f", {counted(inputs.not_reached, 'is', 'are')} not among those listed" if inputs.not_reached else "")
 
 
 def _example(example: ExampleRow, tables: int) -> str:

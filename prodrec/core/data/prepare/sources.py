@@ -26,10 +26,10 @@ def photo_folder(tables: Sequence[Path], images: Path | None) -> Path:
     return images or tables[0].parent
 
 
-def photos_in_tables(catalogue: Catalogue, images: Path | None, options: PrepareOptions) -> pl.Series | None:
+def photos_in_tables(catalogue: Catalogue, options: PrepareOptions) -> pl.Series | None:
     """Return the names of the photos that the tables contain, or None if they only name photos that are files.
 
-    Raise BadOption if the tables contain photos and the options name others or leave them in place.
+    Raise BadOption for photos inside tables with --in-place.
     """
     import polars as pl
 
@@ -39,12 +39,17 @@ def photos_in_tables(catalogue: Catalogue, images: Path | None, options: Prepare
     inside = pl.concat([names_M.filter(table.contains_photos(names_M)) for table, _ in catalogue.photo_tables])
     if not len(inside):  # paths without bytes, as Hugging Face writes photos that are not embedded
         return None
-    table = catalogue.photo_tables[0][0].path
-    if images is not None:
-        raise BadOption(f"{table} contains the photos themselves, so --images {images} has no effect; omit --images.")
     if options.in_place:
-        raise BadOption(f"{table} contains the photos themselves, which --in-place cannot use; omit --in-place.")
+        raise BadOption(
+            f"{catalogue.photo_tables[0][0].path} contains the photos themselves, which --in-place cannot use; omit "
+            "--in-place."
+        )
     return inside.unique()
+
+
+def unused_images_note(catalogue: Catalogue, images: Path) -> str:
+    """Return a sentence on --images beside a table that contains the photos."""
+    return f"{catalogue.photo_tables[0][0].path} contains the photos themselves, so --images {images} is ignored"
 
 
 def read_tables(

@@ -87,7 +87,15 @@ class ColumnarTable:
 
     def photo_name(self, position: int, number: int | None = None) -> str:
         """Return the name of the photo in the row at `position`, or of the one with this number in a list."""
-        return f"{self.path.name}/row-{position + self.first_row}" + ("" if number is None else f"-{number}")
+        return f"{self._photo_start}{position + self.first_row}" + ("" if number is None else f"-{number}")
+
+    def contains_photos(self, names: pl.Series) -> pl.Series:
+        """Return whether each of `names` is that of a photo in this table, and not the path of a file."""
+        return names.str.starts_with(self._photo_start).fill_null(value=False)
+
+    @property
+    def _photo_start(self) -> str:
+        return f"{self.path.name}/row-"
 
     def _contains_photos(self, name: str, dtype: pl.DataType) -> bool:
         import polars as pl
@@ -130,9 +138,9 @@ class ColumnarTable:
         """Return the names of photos, several as a JSON list. A struct without bytes has its path instead."""
         import polars as pl
 
-        prefix = pl.concat_str(pl.lit(f"{self.path.name}/row-"), pl.col(ROW_COLUMN).cast(pl.String))
+        prefix = pl.concat_str(pl.lit(self._photo_start), pl.col(ROW_COLUMN).cast(pl.String))
         if isinstance(dtype, pl.List):
-            escaped = json.dumps(f"{self.path.name}/row-", ensure_ascii=False)
+            escaped = json.dumps(self._photo_start, ensure_ascii=False)
             prefix = pl.concat_str(pl.lit(escaped[:-1]), pl.col(ROW_COLUMN).cast(pl.String), pl.lit("-"))
             numbers = pl.int_ranges(1, column.list.len().fill_null(0).cast(pl.Int64) + 1).cast(pl.List(pl.String))
             names = numbers.list.join(pl.concat_str(pl.lit('", '), prefix))
