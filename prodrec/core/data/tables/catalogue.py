@@ -30,6 +30,7 @@ from prodrec.core.data.tables.columns import (
     resolve_columns,
 )
 from prodrec.core.data.tables.header import Header
+from prodrec.core.data.tables.image_columns import columns_of_photo_names
 from prodrec.core.data.tables.malformed_rows import refuse_if_mostly_malformed
 from prodrec.core.data.tables.open_table import TableDescription, describe_table, open_table
 from prodrec.core.data.tables.product_columns import find_products
@@ -37,7 +38,7 @@ from prodrec.core.data.tables.product_ids import complete_products
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.roles import select_roles
 from prodrec.core.data.tables.split_names import split_column_notes, split_note, splits_of_tables
-from prodrec.core.data.tables.table_sample import take_sample
+from prodrec.core.data.tables.table_sample import sample_unique_columns, take_sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -185,7 +186,9 @@ def _open_tables(
         if opened:
             columns = match_columns(header, opened[0][1])
         else:
-            photo_columns = table.photo_columns if isinstance(table, ColumnarTable) else ()
+            photo_columns: Sequence[str] = table.photo_columns if isinstance(table, ColumnarTable) else ()
+            if needs_image and requested.image is None:
+                photo_columns = photo_columns or columns_of_photo_names(sample_unique_columns(table, header), header)
             sample = take_sample(table, header, requested)
             categories = find_categories(sample, header, requested)
             products = find_products(sample, header, requested)

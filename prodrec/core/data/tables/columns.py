@@ -12,15 +12,13 @@ from typing import NamedTuple
 from prodrec.core.base.errors import BadOption, BadTable
 from prodrec.core.base.options import option
 from prodrec.core.data.tables.column_names import (
-    FURTHER_IMAGE_NAMES,
     ID_NAMES,
-    IMAGE_NAMES,
     LOCAL_TITLE,
-    NUMBERED_IMAGE,
     TITLE_NAMES,
     normalise,
 )
 from prodrec.core.data.tables.header import Header
+from prodrec.core.data.tables.image_columns import further_images, usual_image_names
 
 AUTO_GROUPS, NO_GROUPS = "auto", "none"
 """Values of --group-by that detect the column, and that make every row a product of its own."""
@@ -183,15 +181,13 @@ def resolve_columns(
 ) -> TableColumns:
     """Return the requested columns, with the roles that were not requested detected by name.
 
-    photo_columns: the columns that contain photos themselves
+    photo_columns: the columns that contain photos themselves, or names of photos by their values
     needs_image:   whether rows must have a photo; without an image column the id is taken as its name
 
     Raise BadTable if a requested column is missing or ambiguous, or no column of categories or images is found.
     """
     id_column = header.find(requested.id, "--id", ID_NAMES)
-    numbered = _numbered_images(header)
-    usual_images = [*map(normalise, photo_columns), *IMAGE_NAMES, *map(normalise, numbered[:1]), *FURTHER_IMAGE_NAMES]
-    image = header.find(requested.image, "--image", usual_images)
+    image = header.find(requested.image, "--image", [*map(normalise, photo_columns), *usual_image_names(header)])
     title = header.find(requested.title, "--title", TITLE_NAMES) or _local_title(header)
     title = None if title == image and requested.title is None else title
     if image is None and needs_image:
@@ -200,7 +196,7 @@ def resolve_columns(
         raise BadTable(f"{header.table} has no image column; name it with --image: the columns are {header}.")
     further = tuple(header.exact(name, "--further-images") for name in requested.further_images)
     if not further and requested.image is None and image is not None:
-        further = tuple(name for name in _further_images(header) if name != image)
+        further = tuple(name for name in further_images(header) if name != image)
     return TableColumns(
         id=id_column,
         images=() if image is None or not needs_image else (image, *further),
@@ -222,18 +218,6 @@ def _local_title(header: Header) -> str | None:
     """Return the title in English if there are titles in several languages, or else the first one."""
     titles = {match[1].lower(): name for name in reversed(header.names) if (match := LOCAL_TITLE.fullmatch(name))}
     return titles.get("en") or next(reversed(titles.values()), None)
-
-
-def _further_images(header: Header) -> list[str]:
-    """Return the columns of further photos with usual names, and numbered ones."""
-    usual = [header.by_normalised[name] for name in FURTHER_IMAGE_NAMES if name in header.by_normalised]
-    return [*usual, *_numbered_images(header)]
-
-
-def _numbered_images(header: Header) -> list[str]:
-    """Return the columns `image1`, `image2`, … in numeric order."""
-    matches = [(NUMBERED_IMAGE.fullmatch(name), column) for name, column in header.by_normalised.items()]
-    return [column for _, column in sorted((int(match[1]), column) for match, column in matches if match)]
 
 
 def match_columns(header: Header, columns: TableColumns) -> TableColumns:

@@ -57,3 +57,8 @@ def take_sample(table: Table, header: Header, requested: ColumnNames) -> TableSa
     ]
     named = [header.exact(requested.id, "--id")] if requested.id else []
     return TableSample(table, tuple(dict.fromkeys([*columns, *named])))
+
+
+def sample_unique_columns(table: Table, header: Header) -> TableSample:
+    """Return the sample of all columns whose names occur once."""
+    return TableSample(table, tuple(name for name in header.names if header.names.count(name) == 1))
