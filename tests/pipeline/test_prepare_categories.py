@@ -150,3 +150,41 @@ def test_remedies_for_a_column_that_is_no_product(shop: Shop, prodrec: Prodrec, 
     again = printed(prodrec(f"{line} {remedy}"))
     assert "are the product" not in again
     assert open_dataset(shop.directory / "d").product_count == products
+
+
+def test_values_of_attributes_that_look_the_same_are_one_state(shop: Shop) -> None:
+    values = ["Décor", unicodedata.normalize("NFD", "Décor"), " D&eacute;cor\u200b", '["Décor"]', "['Décor']"]
+    values += ["red, blue", '["red", "blue"]', "[5] red", "", "[]"]
+    rows = [
+        {"id": f"{i}", "image": shop.photo(f"{i}.png"), "leaf": "Boots", "colour": value}
+        for i, value in enumerate(values)
+    ]
+    dataset = shop.prepare(shop.table(rows), columns=ColumnNames(attributes=("colour",)))
+    (colour,) = dataset.attributes
+    states = [None if code == 0 else colour.states[code - 1] for code in dataset.attributes_NA[:, 0].tolist()]
+    assert states == ["Décor"] * 5 + ["red, blue"] * 2 + ["[5] red", None, None]
+
+
+@pytest.mark.parametrize("word", ["NULL", "-", "n/a"])
+def test_words_for_missing_ids_and_attributes_are_named_with_a_remedy(shop: Shop, prodrec: Prodrec, word: str) -> None:
+    """Products without an id would be one product, and take each other's category."""
+    rows = [
+        {
+            "sku": word if i % 2 else f"{i}",
+            "image": shop.photo(f"{i}.png"),
+            "leaf": "Boots",
+            "colour": word if i < 3 else "red",
+        }
+        for i in range(8)
+    ]
+    out = shop.directory / "d"
+    line = f"prodrec prepare {shop.table(rows)} --images {shop.photos} --out {out} --force --attributes colour"
+    first = printed(prodrec(line))
+    assert f"4 rows have the sku {word}: if it means that the id is missing" in first
+    assert f"3 rows have the colour {word}: if it means that the attribute is missing" in first
+    assert open_dataset(out).product_count == 5
+    remedy = re.search(r"--missing-values[= ]\S+", first)
+    assert remedy, first
+    second = printed(prodrec(f"{line} {remedy[0]}"))
+    assert open_dataset(out).product_count == 8 and "is missing, add" not in second
+    assert open_dataset(out).attributes[0].states == ("red",)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.prepare import selection
-from prodrec.core.data.prepare.category_names import doubtful_names
+from prodrec.core.data.prepare.category_names import doubtful_names, doubtful_values
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
@@ -54,5 +54,6 @@ def read_labels(catalogue: Catalogue, options: PrepareOptions, *, from_folders: 
     notes = [*catalogue.notes]
     for level, level_names, code_M in zip(catalogue.levels, names, codes_ML.T, strict=True):
         notes += doubtful_names(level, level_names, code_M)
+    notes += doubtful_values(catalogue)
     split_M = selection.read_split_column(catalogue, rejected) if catalogue.has_split else None
     return RowLabels(rejected, names, codes_ML, split_M, tuple(notes))

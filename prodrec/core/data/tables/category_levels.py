@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from prodrec.core.base.wording import counted
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
 from prodrec.core.data.tables.category_text import PathFormat, clean_name, detect_path_format, suggest_slash
+from prodrec.core.data.tables.cells import parse_list
 from prodrec.core.data.tables.columns import TableColumns
 
 if TYPE_CHECKING:
@@ -32,24 +34,22 @@ def add_levels(
     files: CatalogueFiles,
     notes: list[str],
 ) -> tuple[pl.LazyFrame, tuple[str, ...]]:
-    """Return the catalogue with the columns level_0 …, and the names of the levels.
+    """Return the catalogue with the columns level_0 … and clean values of attributes, and the names of the levels.
 
     names:          the names that the user gave to the levels of paths
     missing_values: levels that count as missing
 
     Sentences about what was changed are appended to `notes`.
     """
+    attributes = [f"attribute_{i}" for i in range(len(columns.attributes))]
+    frame = _clean_columns(frame, attributes, missing_values, files, "values of attributes", notes)[0]
     if columns.path:
         counts = count_texts(frame, "path")
         path_format = detect_path_format(counts, columns.separator, slashes=True, joiner=columns.joiner)
         path_format = path_format or PathFormat(">", joiner=columns.joiner)
         return add_path_levels(frame, counts, path_format, names, missing_values, files, notes)
-    texts = [count_texts(frame, f"level_{i}") for i in range(len(columns.levels))]
-    cleaned = [{text: name for text in counts if (name := _clean(text, missing_values)) != text} for counts in texts]
-    if any(cleaned):
-        frame = files.map_chunks(frame, lambda chunk: _replace(chunk, cleaned))
-        rows = sum(counts[text] for counts, changed in zip(texts, cleaned, strict=True) for text in changed)
-        notes.append(f"{rows:,} names of categories were cleaned of invisible signs, HTML or superfluous blanks")
+    levels = [f"level_{i}" for i in range(len(columns.levels))]
+    frame, texts = _clean_columns(frame, levels, missing_values, files, "names of categories", notes)
     if len(columns.levels) == 1 and (slash := suggest_slash(list(texts[0]))):
         column = columns.levels[0]
         notes.append(
@@ -81,7 +81,8 @@ def add_path_levels(
         several += rows * (len(cell) > 1)
         paths[text] = max(cell, key=len, default=())  # the first of the deepest
     if several:
-        notes.append(f"{several:,} rows name several category paths; the first of the deepest ones is taken")
+        rows_named = counted(several, "row names", "rows name")
+        notes.append(f"{rows_named} several category paths; the first of the deepest ones is taken")
     paths = _without_technical_root(paths, notes)
     depths: Counter[int] = Counter()
     for text, rows in counts.items():
@@ -111,9 +112,10 @@ def _note_depths(depths: Mapping[int, int], depth: int, notes: list[str]) -> Non
     if not deeper and not shorter:
         return
     by_depth = ", ".join(f"{rows:,} of {levels}" for levels, rows in sorted(depths.items()))
+    cut, ending = counted(deeper, "row is", "rows are"), counted(shorter, "row has", "rows have")
     notes.append(
-        f"category paths have different numbers of levels ({by_depth}): {deeper:,} rows are cut to {depth}, and "
-        f"{shorter:,} have no deeper labels; --levels A,B names other levels, --require-leaf rejects the shorter ones"
+        f"category paths have different numbers of levels ({by_depth}): {cut} cut to {depth}, and {ending} no deeper "
+        "labels; --levels A,B names other levels, --require-leaf rejects the shorter ones"
     )
 
 
@@ -135,19 +137,43 @@ def count_texts(frame: pl.LazyFrame, column: str) -> dict[str, int]:
     return dict(counts.collect(engine="streaming").iter_rows())
 
 
+def _clean_columns(
+    frame: pl.LazyFrame,
+    columns: Sequence[str],
+    missing_values: Sequence[str],
+    files: CatalogueFiles,
+    what: str,
+    notes: list[str],
+) -> tuple[pl.LazyFrame, list[dict[str, int]]]:
+    """Return the catalogue with clean names in `columns`, and the values of each of them before, with their rows."""
+    texts = [count_texts(frame, column) for column in columns]
+    cleaned = {
+        column: changed
+        for column, counts in zip(columns, texts, strict=True)
+        if (changed := {text: name for text in counts if (name := _clean(text, missing_values)) != text})
+    }
+    if cleaned:
+        frame = files.map_chunks(frame, lambda chunk: _replace(chunk, cleaned))
+        rows = sum(
+            counts[text] for column, counts in zip(columns, texts, strict=True) for text in cleaned.get(column, ())
+        )
+        notes.append(f"{rows:,} {what} were cleaned of invisible signs, HTML, brackets of lists or superfluous blanks")
+    return frame, texts
+
+
 def _clean(text: str, missing_values: Sequence[str]) -> str | None:
-    name = clean_name(text)
-    return None if not name or name in missing_values else name
+    """Return the clean name, or the names of a list with commas between them; None if it is missing."""
+    values = parse_list(text)
+    parts = values if values is not None and all(isinstance(value, str) for value in values) else [text]
+    name = ", ".join(name for part in parts if (name := clean_name(part)) and name not in missing_values)
+    return name or None
 
 
-def _replace(chunk: pl.DataFrame, cleaned: Sequence[Mapping[str, str | None]]) -> pl.DataFrame:
-    """Replace the values of level_0 … that are keys of `cleaned`."""
+def _replace(chunk: pl.DataFrame, cleaned: Mapping[str, Mapping[str, str | None]]) -> pl.DataFrame:
+    """Replace the values of columns that are keys of `cleaned`."""
     import polars as pl
 
     return chunk.with_columns(
-        pl.col(f"level_{i}").replace_strict(
-            list(names), list(names.values()), default=pl.col(f"level_{i}"), return_dtype=pl.String
-        )
-        for i, names in enumerate(cleaned)
-        if names
+        pl.col(column).replace_strict(list(names), list(names.values()), default=pl.col(column), return_dtype=pl.String)
+        for column, names in cleaned.items()
     )

@@ -8,14 +8,33 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prodrec.core.data.tables.cells import parse_list
 from prodrec.core.data.tables.markup import clean_title
 
-MISSING_WORDS = frozenset({"null", "nan", "n/a", "#n/a", "na", "none", "nil", "undefined", "-", "--", "?", "(blank)"})
-"""Class names, in lower case, that usually mean that the category is missing."""
+MISSING_WORDS = frozenset(
+    {
+        "null",
+        "nan",
+        "n/a",
+        "n.a.",
+        "#n/a",
+        "na",
+        "none",
+        "nil",
+        "undefined",
+        "missing",
+        "unknown",
+        "-",
+        "--",
+        "?",
+        "(blank)",
+    }
+    | {"uncategorized", "uncategorised", "unkategorisiert", "non classé", "sin categorizar", "senza categoria"}
+)
+"""Values, in lower case, that usually mean that a category, an attribute or an id is missing."""
 
 ARROWS = (">>", "->", "=>", ">", "»", "›", "→", "❯", "▸", "＞", "::")
 """Separators of levels that hardly occur in names of categories, so a column with them is cut without being asked."""
@@ -28,6 +47,9 @@ JOINERS = (",", "|", ";", "\n")
 
 MIN_SHARE_OF_PATHS = 0.2
 """The share of distinct texts that must contain an arrow in a column of paths. Trees are ragged: not all texts do."""
+
+NUMBER_OF_PATH = re.compile(r"\s*\d+\s+-\s+(?=\D)")
+"""The number of a category before its path, as in Google's taxonomy with ids."""
 
 _INVISIBLE = dict.fromkeys(
     map(ord, "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"), ""
@@ -59,14 +81,16 @@ def _clean_once(text: str) -> str:
 class PathFormat:
     """How the cells of a column contain category paths.
 
-    separator: the text between two levels
-    roots:     the first levels of the cells; with them, several paths in a cell are recognised
-    joiner:    the text that always separates two paths, or None
+    separator:   the text between two levels
+    roots:       the first levels of the cells; with them, several paths in a cell are recognised
+    joiner:      the text that always separates two paths, or None
+    is_numbered: whether a path begins with its number, which is no part of a name: `3237 - Animals > Live Animals`
     """
 
     separator: str
     roots: frozenset[str] = frozenset()
     joiner: str | None = None
+    is_numbered: bool = False
 
     def parse(self, text: str) -> list[tuple[str, ...]]:
         """Return the paths of a cell; a path has no empty levels.
@@ -120,7 +144,7 @@ class PathFormat:
         return next(iter(self._split(text)), "")
 
     def _split(self, text: str) -> tuple[str, ...]:
-        parts = _split_unescaped(text, self.separator)
+        parts = _split_unescaped(NUMBER_OF_PATH.sub("", text) if self.is_numbered else text, self.separator)
         return tuple(name for part in parts if (name := clean_name(_unescape(part))))
 
     def _contains_separator(self, text: str) -> bool:
@@ -142,8 +166,10 @@ def detect_path_format(
     if separator is None:
         return None
     separator = separator.strip() or separator
-    simple = PathFormat(separator)
-    return PathFormat(separator, frozenset(simple._root(cell) for cell in cells if not cell.startswith("[")), joiner)
+    is_numbered = all(NUMBER_OF_PATH.match(cell) or cell.isdecimal() for cell in cells)
+    simple = PathFormat(separator, is_numbered=is_numbered)
+    roots = frozenset(simple._root(cell) for cell in cells if not cell.startswith("["))
+    return replace(simple, roots=roots, joiner=joiner)
 
 
 def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:

@@ -48,3 +48,21 @@ def test_what_is_doubtful() -> None:
 def test_values_are_quoted_for_the_shell(word: str) -> None:
     (note,) = doubtful_names("leaf", Texts.from_strings([word]), np.array([0], np.int32))
     assert shlex.split(note)[-1] in (word, f"--missing-values={word}")
+
+
+@pytest.mark.parametrize(
+    ("spellings", "merged"),
+    [
+        (["IPEK", "ipek", "İPEK", "ıPEK"], ["IPEK", "ıPEK"]),  # the Turkish ı is another letter
+        (["STRASSE", "Straße"], ["STRASSE"]),
+        (["ΣΑΣ", "σας", "σασ"], ["ΣΑΣ"]),
+        (["Élan", "ÉLAN", "elan"], ["elan", "ÉLAN"]),
+    ],
+)
+def test_case_is_ignored_in_other_scripts(spellings: list[str], merged: list[str]) -> None:
+    import polars as pl
+
+    names, code_M = factorize(pl.Series(spellings))
+    assert list(merge_spellings(names, code_M)[0]) == merged
+    (note, *_) = doubtful_names("leaf", names, code_M)
+    assert "several spellings" in note

@@ -156,3 +156,23 @@ def test_columns_without_paths() -> None:
     assert detect_path_format(["Shoes", "Boots", "A/B"]) is None
     assert detect_path_format(["Size > 40", *"ABCDE"]) is None
     assert detect_path_format(["<b>Shoes</b>", "<p>Boots"]) is None
+
+
+def test_numbers_before_paths_are_no_names() -> None:
+    """Google's taxonomy with ids. A number that other paths lack is a name."""
+    cells = ["1 - Animals", "3237 - Animals > Live Animals", "5 - Animals > Pets, Cats > 3 - 4 kg"]
+    path_format = detect_path_format(cells)
+    assert path_format
+    assert [path_format.parse(cell) for cell in cells] == [
+        [("Animals",)],
+        [("Animals", "Live Animals")],
+        [("Animals", "Pets, Cats", "3 - 4 kg")],
+    ]
+    assert (named := detect_path_format(["3 - 4 kg > Cats", "Dogs > Big"]))
+    assert named.parse("3 - 4 kg > Cats") == [("3 - 4 kg", "Cats")]
+
+
+@pytest.mark.parametrize("cells", [["A -> B", "A->C"], ["A => B", "A => C"], ["A＞B", "A＞C"], ["A ❯ B", "A ❯ C"]])
+def test_arrows_of_several_signs_and_widths(cells: list[str]) -> None:
+    path_format = detect_path_format(cells)
+    assert path_format and [path_format.parse(cell) for cell in cells] == [[("A", "B")], [("A", "C")]]
