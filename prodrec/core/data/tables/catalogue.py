@@ -137,8 +137,9 @@ def read_catalogue(
         if size > LARGE_TABLE_BYTES and max_rows is None:
             console.info(f"reading {table.path}, {size / 1e9:.1f} GB")
         split = table_splits[number] if table_splits else None
+        folder = "" if _contains_photos(table, own_columns) else _folder_of_photos(table.path, tables)
         parts += [
-            files.store(select_roles(chunk, own_columns, number, ("", *missing_values), split=split))
+            files.store(select_roles(chunk, own_columns, number, ("", *missing_values), split=split, folder=folder))
             for chunk in _limited(table.chunks(own_columns.to_read()), max_rows)
         ]
     frame = files.join(parts)
@@ -162,7 +163,7 @@ def read_catalogue(
         photo_tables=tuple(
             (table, own_columns.images[0])
             for table, own_columns in opened
-            if isinstance(table, ColumnarTable) and own_columns.images and own_columns.images[0] in table.photo_columns
+            if isinstance(table, ColumnarTable) and _contains_photos(table, own_columns)
         ),
         columns=columns,
         descriptions=tuple(describe_table(table) for table, _ in opened),
@@ -197,8 +198,30 @@ def _open_tables(
             )
             if requested.split is None and splits_of_tables(paths) is None:
                 notes += split_column_notes(header, sample)
+        if isinstance(table, ColumnarTable) and _same_name(path, paths):
+            table.photo_folder = path.as_posix()
         opened.append((table, columns))
     return opened
+
+
+def _contains_photos(table: Table, columns: TableColumns) -> bool:
+    """Return whether the table contains the photos themselves."""
+    return isinstance(table, ColumnarTable) and bool(columns.images) and columns.images[0] in table.photo_columns
+
+
+def _folder_of_photos(table: Path, tables: Sequence[Path]) -> str:
+    """Return the folder of a table if another one has its name, as `train/metadata.csv` and `test/metadata.csv` do.
+
+    Their photos are beside them, and may have equal names too.
+    """
+    others = _same_name(table, tables)
+    is_unique = table.parent.name not in {other.parent.name for other in others}
+    return table.parent.name if others and is_unique else ""
+
+
+def _same_name(table: Path, tables: Sequence[Path]) -> list[Path]:
+    """Return the tables in other folders with the same name."""
+    return [other for other in tables if other.name == table.name and other != table]
 
 
 def _limited(chunks: Iterator[pl.LazyFrame], max_rows: int | None) -> Iterator[pl.LazyFrame]:

@@ -39,6 +39,7 @@ class ColumnarTable:
     class_names:   by column of class numbers, the names of the classes
     problem:       why a row is malformed, as an expression; null if it is not
     header:        the column names; with names that occur several times
+    photo_folder:  what precedes the slash in the names of photos inside the table; by default the name of the file
     photo_columns: the columns that contain photos
     """
 
@@ -49,8 +50,10 @@ class ColumnarTable:
     problem: pl.Expr | None = None
     notes: list[str] = field(default_factory=list)
     header: list[str] = field(default_factory=list)
+    photo_folder: str = ""
 
     def __post_init__(self) -> None:
+        self.photo_folder = self.photo_folder or self.path.name
         self._schema = self.frame.collect_schema()
         self.header = self.header or self._schema.names()
         self.photo_columns = [name for name, dtype in self._schema.items() if self._contains_photos(name, dtype)]
@@ -95,7 +98,7 @@ class ColumnarTable:
 
     @property
     def _photo_start(self) -> str:
-        return f"{self.path.name}/row-"
+        return f"{self.photo_folder}/row-"
 
     def _contains_photos(self, name: str, dtype: pl.DataType) -> bool:
         import polars as pl

@@ -14,6 +14,9 @@ from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN
 if TYPE_CHECKING:
     import polars as pl
 
+_ABSOLUTE = r"^(?:[/\\]|[A-Za-z][A-Za-z0-9+.-]*:)"
+"""A path from the root, on a drive of Windows, or a web address."""
+
 _MAY_BE_LIST = r"[,;|\n]|^\s*[\[{]|\s(?:https?:)?//"
 
 
@@ -24,6 +27,7 @@ def select_roles(
     missing_values: Sequence[str],
     *,
     split: str | None = None,
+    folder: str = "",
 ) -> pl.LazyFrame:
     """Return the columns of `Catalogue.frame` before ids and categories are completed, one row for every photo.
 
@@ -32,6 +36,7 @@ def select_roles(
 
     table: the number of the table
     split: the split of all its rows, if it has no column of splits
+    folder: the folder to which its photos are relative
     """
     import polars as pl
 
@@ -58,7 +63,10 @@ def select_roles(
     rows = frame.select(*selected, title if columns.title is None else _cleaned(title)).with_columns(
         table=pl.lit(table, pl.Int32)
     )
-    return _one_row_per_photo(rows, len(columns.images))
+    rows = _one_row_per_photo(rows, len(columns.images))
+    is_relative = ~pl.col("image").str.contains(_ABSOLUTE)
+    in_folder = pl.concat_str(pl.lit(f"{folder}/"), "image")
+    return rows.with_columns(image=pl.when(is_relative).then(in_folder).otherwise("image")) if folder else rows
 
 
 def _id_of_products(id_: pl.Expr, kind: str) -> pl.Expr:
