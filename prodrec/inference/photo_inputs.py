@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto, NotFound
+from prodrec.core.data.photos.upright import to_upright
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 """A file, the bytes of a file, a Pillow image, or an array: uint8 [H, W], [H, W, 3] or [H, W, 4], red first."""
@@ -30,18 +31,31 @@ def encoded_bytes(photo: Photo) -> bytes:
     """Return the photo as the bytes of an image file.
 
     Pillow images and arrays become PNG, which changes no pixel: photos of all forms are then decoded and resized by the
-    same code.
+    same code. A Pillow image is turned upright as its EXIF data requires, like the file that it was opened from.
 
-    Raise NotFound if a file does not exist, BadPhoto if it cannot be read or an array is not a photo.
+    Raise NotFound if a file does not exist, BadPhoto if it cannot be read, or an array or an image is not a photo.
     """
     if isinstance(photo, bytes):
         return photo
     if isinstance(photo, str | Path):
         return read_bytes(Path(photo))
     stream = io.BytesIO()
-    image = photo if isinstance(photo, Image.Image) else _to_image(photo)
+    image = _upright(photo) if isinstance(photo, Image.Image) else _to_image(photo)
     image.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a Pillow image upright in RGB or grey. Raise BadPhoto if it is empty or cannot be loaded or converted."""
+    try:
+        if 0 in image.size:
+            raise ValueError("it has no pixels")
+        return to_upright(image)
+    except (OSError, ValueError) as error:
+        raise BadPhoto(
+            f"a Pillow image of mode {image.mode} and size {image.width}x{image.height} cannot be used ({error}); "
+            "expected an image that Pillow converts to RGB."
+        ) from error
 
 
 def _to_image(array: NDArray[np.uint8]) -> Image.Image:

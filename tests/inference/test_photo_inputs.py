@@ -29,6 +29,29 @@ def test_every_kind_gives_the_same_pixels(tmp_path: Path) -> None:
     assert encoded_bytes(data) is data
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX", "RGBA", "LA", "P", "L", "1", "F", "I"])
+def test_pillow_images_of_all_modes(mode: str) -> None:
+    picture = Image.fromarray(PIXELS)
+    image = (picture.convert("L") if mode in ("F", "I") else picture).convert(mode)
+    expected = (picture.convert("L") if mode in ("F", "I") else image).convert("RGB")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encoded_bytes(image))).convert("RGB")), np.asarray(expected))
+
+
+def test_an_opened_image_is_turned_like_its_file(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(decoded(encoded_bytes(Image.open(tmp_path / "a.png"))), np.rot90(PIXELS, -1))
+
+
+def test_pillow_images_that_cannot_be_used(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    for image in (Image.new("RGB", (0, 4)), Image.open(tmp_path / "cut.png")):
+        with pytest.raises(BadPhoto, match=rf"a Pillow image of mode {image.mode} .* cannot be used"):
+            encoded_bytes(image)
+
+
 def test_one_photo_or_several() -> None:
     image = Image.fromarray(PIXELS)
     for photo in (Path("a.jpg"), "a.jpg", b"bytes", image, PIXELS):

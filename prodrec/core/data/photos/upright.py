@@ -96,6 +96,15 @@ def _other_format(data: bytes) -> str:
     return " but HEIC; convert it to JPEG" if data[4:12] in _HEIC_TYPES else ""
 
 
+def to_upright(image: Image.Image) -> Image.Image:
+    """Return an image of any mode upright in mode RGB or L, as `open_upright` does the image of a file.
+
+    Raise OSError or ValueError if it cannot be loaded or converted.
+    """
+    image.load()
+    return _to_rgb_or_grey(_rotate_upright(image))
+
+
 def is_photo(start: bytes) -> bool:
     """Return whether the first bytes of a file, at least 18, are the signature of one of FORMATS."""
     if start[:2] == b"BM":  # two letters are too short a signature
