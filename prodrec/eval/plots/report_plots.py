@@ -131,7 +131,7 @@ def draw_mistakes(report: Report) -> Figure:
         left_N += share_N
     axes.set_yticks(range(len(shares)), list(shares))
     axes.invert_yaxis()
-    axes.set_xlabel("share of the images, %")
+    axes.set_xlabel(f"share of the {report.units}, %")
     style_axes(axes, grid="x", color="#cccccc")
     axes.set_title(f"How far off mistakes are, {report.split} split", loc="left")
     figure.legend(loc="outside lower left", frameon=False, ncols=min(depth, 3), fontsize=8)
@@ -160,7 +160,7 @@ def draw_tail(report: Report) -> Figure:
         )  # fmt: skip
     names = [f"{row.group}\n{row.classes:,} {'leaf' if row.classes == 1 else 'leaves'}" for row in rows]
     axes.set_xticks(ticks, names)
-    axes.set_xlabel("training images of the leaf, and leaves with test images")
+    axes.set_xlabel(f"training images of the leaf, and leaves with test {report.units}")
     axes.set_ylabel(f"MACC top-{rows[0].top}, %")
     style_percent_axis(axes)
     add_legend(figure, [axes], report.run_groups)

@@ -107,7 +107,7 @@ def evaluate_scores(
         leaf_rows = LeafRows(builder, taxonomy, tuple(leaf_tops) if by_leaf else ())
         notes += product_notes(files, counts, split, pool_photos=pool_photos)
         notes += missing_level_notes(files) + comparison_notes(files, run_groups, counts, pairs, split)
-        notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy)
+        notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy, pool_photos=pool_photos)
         notes += level_notes(files) if by_level else []
         notes += leaf_notes(leaf_rows, split) if by_leaf else []
         notes += [*missing_attribute_notes(files, names), *(HIERARCHY_NOTES if hierarchy else ())]

@@ -24,7 +24,7 @@ def write_markdown(report: Report, file: TextIO) -> None:
     The interval and the gain are those of the smaller k.
     """
     tops = sorted({row.top for row in report.rows if row.section == "overall"})[:2]
-    header = ["", "classes", "products" if report.pool_photos else "images"]
+    header = ["", "classes", report.units]
     for i, group in enumerate(report.run_groups):
         header += [_escape(group.name), *(["gain"] if i else [])]
     top = f"top-{tops[0]}"
@@ -52,7 +52,8 @@ def write_markdown(report: Report, file: TextIO) -> None:
     notes = list(report.notes)
     if report.omitted_leaves:
         notes.append(
-            f"{report.omitted_leaves:,} leaves with fewer {report.split} images are omitted; `--csv` writes all."
+            f"{report.omitted_leaves:,} leaves with fewer {report.split} {report.units} are omitted; "
+            "`--csv` writes all."
         )
     lines += ["", *(f"* {note}" for note in notes)]
     file.write("\n".join(lines).rstrip() + "\n")

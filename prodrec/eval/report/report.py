@@ -49,6 +49,11 @@ class Report:
     train_images_C: NDArray[np.int64]
     pool_photos: bool = False
 
+    @property
+    def units(self) -> str:
+        """What the report counts: images, or products if their photos are pooled."""
+        return "products" if self.pool_photos else "images"
+
     def limited_rows(self) -> Iterator[Row]:
         """Yield the rows, then the rows of the MOST_LEAVES leaves with the most test images, in class order."""
         yield from self.rows

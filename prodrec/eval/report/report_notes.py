@@ -75,22 +75,26 @@ def product_notes(files: Sequence[Scores], counts: SplitCounts, split: str, *, p
     ]
 
 
-def early_end_notes(counts: SplitCounts, taxonomy: Taxonomy, split: str, *, hierarchy: bool = False) -> list[str]:
+def early_end_notes(
+    counts: SplitCounts, taxonomy: Taxonomy, split: str, *, hierarchy: bool = False, pool_photos: bool = False
+) -> list[str]:
     """Return notes on the images whose category paths end above the leaves, by those of the first file.
 
-    hierarchy: whether the report has a hierarchy section.
+    hierarchy:   whether the report has a hierarchy section.
+    pool_photos: whether an image is a product, with the mean of the scores of its photos.
     """
     leaf = taxonomy.leaf_level
     images = EndClasses(taxonomy).images_by_level(counts.all_rows.files[0].images_C)
     early = {level: count for level, count in images.items() if count and level != leaf}
     if not early:
         return []
+    one, several = ("A product", "products") if pool_photos else ("An image", "images")
     ends = ", ".join(f"{count:,} at {level}" for level, count in early.items())
     note = (
-        f"{sum(early.values()):,} of {sum(images.values()):,} {split} images have no {leaf}: their category paths end "
-        f"above it ({ends}). An image is counted at the levels at which it has a label."
+        f"{sum(early.values()):,} of {sum(images.values()):,} {split} {several} have no {leaf}: their category paths "
+        f"end above it ({ends}). {one} is counted at the levels at which it has a label."
     )
-    return [note, f"The hierarchy section counts the images with a {leaf} only."] if hierarchy else [note]
+    return [note, f"The hierarchy section counts the {several} with a {leaf} only."] if hierarchy else [note]
 
 
 def level_notes(files: Sequence[Scores]) -> list[str]:

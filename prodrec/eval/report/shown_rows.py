@@ -48,7 +48,7 @@ def hidden_leaves(report: Report) -> int:
 
 def label_headers(report: Report) -> tuple[str, str, str, str]:
     """Return the headers of the columns that `labels` fills."""
-    return f"{report.split} split", "percent", "classes", "products" if report.pool_photos else "images"
+    return f"{report.split} split", "percent", "classes", report.units
 
 
 def labels(row: Row | str) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,17 @@ def test_plots_name_roots_runs_and_bins(draw_scores: Any, tmp_path: Path) -> Non
     tail = (tmp_path / "plots" / "by-training-images.svg").read_text("utf-8")
     assert "100–199" in tail and "leaves" in tail
     assert (tmp_path / "plots" / "by-root.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plots_of_pooled_photos_name_products(draw_scores: Any, tmp_path: Path) -> None:
+    report = evaluate_scores([draw_scores().path], hierarchy=True)
+    for pool_photos, unit in ((False, "images"), (True, "products")):
+        draw_plots(replace(report, pool_photos=pool_photos), tmp_path / unit)
+        for name, label in (
+            ("by-training-images", f"leaves with test {unit}"),
+            ("mistakes", f"share of the {unit}, %"),
+        ):
+            assert label in (tmp_path / unit / f"{name}.svg").read_text("utf-8")
 
 
 def test_same_report_gives_the_same_svg(draw_scores: Any, tmp_path: Path) -> None:

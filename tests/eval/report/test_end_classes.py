@@ -16,6 +16,7 @@ from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.evaluate import evaluate_scores
 from prodrec.eval.report.render_csv import write_csv
 from prodrec.eval.report.report import Report
+from prodrec.eval.report.report_notes import early_end_notes
 
 Write = Callable[..., Path]
 
@@ -76,6 +77,9 @@ def test_every_section_counts_the_rows_with_a_label(predicted: Write, tmp_path: 
         "counted at the levels at which it has a label."
     )
     assert report.notes[1] == "The hierarchy section counts the images with a leaf only."
+    pooled = early_end_notes(report.builder.counts, report.taxonomy, "test", hierarchy=True, pool_photos=True)
+    assert pooled[0].startswith("4 of 8 test products have no leaf") and "A product is counted at" in pooled[0]
+    assert pooled[1] == "The hierarchy section counts the products with a leaf only."
     run = report.as_json()["columns"][0]["runs"][0]
     assert run["rows"] == 8 and run["rows_by_level"] == {"root": 8, "middle": 5, "leaf": 4}
     write_csv(report, io.StringIO())
