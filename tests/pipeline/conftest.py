@@ -118,10 +118,10 @@ class Export:
         assert result.exit_code == 0, f"{line}: {result.output}{result.exception!r}"
         return result.output
 
-    def prepare(self, files: str, images: str = "photos") -> Dataset:
+    def prepare(self, files: str, images: str = "photos", out: str = "dataset") -> Dataset:
         """Prepare a dataset with no option but --images, and return it."""
-        self.run(f"prodrec prepare {files} --images {images}")
-        dataset = open_dataset(self.shop.directory / "dataset")
+        self.run(f"prodrec prepare {files} --images {images}" + ("" if out == "dataset" else f" --out {out}"))
+        dataset = open_dataset(self.shop.directory / out)
         splits = {(int(product), int(split)) for product, split in zip(dataset.product_N, dataset.split_N, strict=True)}
         assert len(splits) == dataset.product_count, "a product is in two splits"
         return dataset

@@ -108,8 +108,11 @@ def test_shards_with_one_name_in_several_folders(export: Export) -> None:
         path.parent.mkdir(parents=True)
         pl.DataFrame(rows).write_parquet(path)
         names.append(f"default/{split}/0000.parquet")
-    dataset = export.prepare(" ".join(names))
-    assert dataset.product_count == len(dataset) == 24 and export.rejected() == []
+    result = export.prodrec("prodrec prepare --images default")
+    assert result.exit_code == 2 and f"name them: prodrec prepare {sorted(names)[0]}" in " ".join(result.output.split())
+    assert len(export.prepare(names[0], images="default")) == 16
+    dataset = export.prepare(" ".join(names), out="both")
+    assert dataset.product_count == len(dataset) == 24
     assert [len(dataset.rows(split)) for split in ("train", "test")] == [16, 8]
 
 

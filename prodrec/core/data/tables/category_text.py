@@ -51,6 +51,9 @@ MIN_SHARE_OF_PATHS = 0.2
 NUMBER_OF_PATH = re.compile(r"\s*\d+\s+-\s+(?=\D)")
 """The number of a category before its path, as in Google's taxonomy with ids."""
 
+_NAME_KEYS = ("name", "title", "label", "value")
+"""The keys under which an object in a list names its category."""
+
 _INVISIBLE = dict.fromkeys(
     map(ord, "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"), ""
 )
@@ -107,6 +110,8 @@ class PathFormat:
         return [path for value in values for path in self._parse_item(value)]
 
     def _parse_item(self, value: Any) -> list[tuple[str, ...]]:
+        if isinstance(value, dict):  # an object of an API: {"id": 9, "name": "Boots"}
+            value = next((value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
         if isinstance(value, str):
             return self.parse(value)
         if isinstance(value, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from prodrec.core.data.tables.split_names import SPLIT_NAMES, are_splits, split_
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_TABLE_ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx")
 
 
 def catalogue_from_folders(
@@ -45,7 +49,9 @@ def catalogue_from_folders(
     import polars as pl
 
     if not names:
-        raise BadTable(f"{folder} contains no photos; expected root/…/leaf/photo.jpg, or give a table.")
+        tables = [name for name in skipped if Path(name).suffix.lower() in _TABLE_ENDINGS]
+        found = f", but tables; name them: prodrec prepare {shlex.quote(str(folder / tables[0]))}" if tables else ""
+        raise BadTable(f"{folder} contains no photos{found or '; expected root/…/leaf/photo.jpg, or give a table'}.")
     photos = pl.DataFrame({"image": Texts.from_strings(names).to_polars("image")})
     photos = photos.with_columns(
         path=pl.when(pl.col("image").str.contains("/", literal=True)).then(pl.col("image").str.replace(r"/[^/]*$", "")),

@@ -176,3 +176,11 @@ def test_numbers_before_paths_are_no_names() -> None:
 def test_arrows_of_several_signs_and_widths(cells: list[str]) -> None:
     path_format = detect_path_format(cells)
     assert path_format and [path_format.parse(cell) for cell in cells] == [[("A", "B")], [("A", "C")]]
+
+
+@pytest.mark.parametrize("key", ["name", "value"])
+def test_categories_of_an_api_are_objects(key: str) -> None:
+    cells = [f'[{{"id": 9, "{key}": "Boots"}}, {{"id": 1, "{key}": "Sale"}}]', f'[{{"{key}": "Hats"}}]', '[{"id": 3}]']
+    path_format = detect_path_format(cells)
+    assert path_format is not None
+    assert [path_format.parse(cell) for cell in cells] == [[("Boots",), ("Sale",)], [("Hats",)], []]
