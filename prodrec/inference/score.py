@@ -142,9 +142,9 @@ def first_rows_of_products(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return the first row of the product and of the duplicate group of every row of the dataset, int64 [N] each.
 
-    None if every product has one photo in `rows`.
+    None if no two of `rows` are photos of one product or duplicates. A group joins all photos of a product.
     """
-    if len(np.unique(dataset.product_N[rows])) == len(rows):
+    if len(np.unique(dataset.group_N[rows])) == len(rows):
         return None
 
     def first_rows(numbers_N: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ class Scores:
     scored_attributes: the attributes that have scores
     top_k:             number of scores per row in a top-k file, where levels with fewer classes have fewer; None for a
                        file with the scores of all classes
-    has_products:      whether some product has several photos in the file
+    has_products:      whether the file contains several photos of a product, or duplicates
     train_images:      images of every leaf in the training split: int64 [C]
     """
 

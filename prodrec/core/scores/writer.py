@@ -141,7 +141,7 @@ class ScoresWriter:
         labels_BL:        class at each level; -1 below the end of the row's category path
         scores:           by level [B, C], or the K largest [B, K] together with `classes`; levels may be omitted
         classes:          by level, the classes of the K largest scores [B, K]
-        products_B:       first row of the product, and of the duplicate group; None if every product has one photo
+        products_B:       first row of the product, and of the duplicate group; None if every row is a group of its own
         attributes_BA:    codes of the attributes
         attribute_scores: by attribute [B, m]; attributes may be omitted
 

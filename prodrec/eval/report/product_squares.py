@@ -37,6 +37,8 @@ def add_squares(counts: SplitCounts, file: int, scores: Scores, split: str, attr
         return
     product_R, end_R = np.concatenate(products), np.concatenate(ends)
     counts.products[file] = ProductCounts(len(np.unique(product_R)), len(product_R))
+    if not counts.products[file].has_several:
+        return
     of_file = counts.all_rows.files[file]
     of_file.squares_C = _squares(product_R, end_R, len(of_file.images_C))
     for column, attribute in enumerate(scores.attributes):
