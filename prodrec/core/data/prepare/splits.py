@@ -59,8 +59,9 @@ def split_rows(
 
     At 7:2:1, a leaf with n photos gets floor(0.2 n + 1/2) test photos and floor(0.1 n + 1/2) validation photos. With
     `balanced_test`, it gets that many test photos, at most n / 2. At least one photo goes to train. A group belongs to
-    the leaf of most of its rows. It is assigned to test or validation only if it fits completely, so these splits never
-    exceed their shares.
+    the leaf of most of its rows. It is assigned to test or validation only if it fits completely, so these splits do
+    not exceed their shares. Only if no group of a leaf fits, one of the smallest goes to test if half of it fits: four
+    products with three photos each leave one for test. With `balanced_test`, none does.
 
     The split of a leaf depends only on the seed, the name of the leaf and its own rows: other leaves may be added,
     removed or renumbered.
@@ -89,6 +90,8 @@ def split_rows(
     for leaf in np.flatnonzero(photos_C > groups_C).tolist():
         own = slice(int(start_C[leaf]), int(start_C[leaf] + groups_C[leaf]))
         sorted_split_G[own] = _assign_groups(size_G[own], int(test_C[leaf]), int(validation_C[leaf]))
+        if balanced_test is None and not (sorted_split_G[own] == TEST).any():
+            _round_up_test(sorted_split_G[own], size_G[own], int(test_C[leaf]))
     split_G = np.empty_like(sorted_split_G)
     split_G[order_G] = sorted_split_G
     return split_G[group_N]
@@ -147,6 +150,13 @@ def _assign_groups(group_sizes: NDArray[np.int64], test: int, validation: int) -
         if not test and not validation:
             break
     return split
+
+
+def _round_up_test(split: NDArray[np.uint8], group_sizes: NDArray[np.int64], test: int) -> None:
+    """Move the first of the smallest groups to test, in place, if half of it fits and another group stays in train."""
+    smallest = int(group_sizes.argmin())
+    if split[smallest] == TRAIN and (split == TRAIN).sum() > 1 and group_sizes[smallest] <= 2 * test:
+        split[smallest] = TEST
 
 
 def move_crossing_groups(

@@ -102,6 +102,18 @@ def test_a_group_larger_than_a_share_stays_in_train() -> None:
     assert (splits[:8] == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("products", "photos", "expected"),
+    [(4, 3, [9, 3, 0]), (3, 2, [4, 2, 0]), (2, 3, [6, 0, 0]), (2, 5, [10, 0, 0]), (1, 3, [3, 0, 0])],
+)
+def test_one_product_of_a_leaf_is_in_test_if_half_of_it_fits(products: int, photos: int, expected: list[int]) -> None:
+    leaf, group = np.zeros(products * photos, np.int64), np.repeat(np.arange(products), photos)
+    splits = split(leaf, group)
+    assert not crossing_rows(splits, group).any() and (len(set(splits)) == 1) == (expected[1] == 0)
+    assert counts(splits) == expected
+    assert counts(split(leaf, group, balanced_test=1)) == [products * photos, 0, 0]
+
+
 def test_a_single_group_is_train() -> None:
     assert counts(split(np.zeros(50, np.int64), np.zeros(50, np.int64))) == [50, 0, 0]
 
