@@ -11,6 +11,7 @@ import html.entities
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,20 @@ from xml.etree import ElementTree
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.decompress import open_decompressed, read_bytes
-from prodrec.core.data.tables.encodings import MARK_UNDECODABLE, marked_encoding, named_encoding, wide_encoding
+from prodrec.core.data.tables.encodings import (
+    MARK_UNDECODABLE,
+    guess_encoding,
+    is_wide,
+    marked_encoding,
+    named_encoding,
+    wide_encoding,
+)
 from prodrec.core.data.tables.records import frame_of_rows, number_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-PRODUCT_ELEMENTS = ("item", "entry", "product", "offer", "shopitem")
+PRODUCT_ELEMENTS = ("item", "entry", "product", "offer", "shopitem", "row", "record")
 """Names of the element of one product in any case: RSS, Atom, and other usual ones."""
 
 _CHUNK_ROWS = 20_000
@@ -35,23 +43,29 @@ _UNDECODABLE = "\U0010fffd"
 
 _DECLARED_ENCODING = re.compile(rb"""<\?xml[^>]*encoding=["']([\w.-]+)""")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_ENTITY = re.compile("&([A-Za-z][A-Za-z0-9]*);")
+_ENTITY = re.compile("&(?:([A-Za-z][A-Za-z0-9]*);|#([0-9]{1,7});|#x([0-9A-Fa-f]{1,6});)?")
 _ENTITIES = {name: chr(code) for name, code in html.entities.name2codepoint.items()}
+_CDATA_MARK = re.compile(r"(<!\[CDATA\[|\]\]>)")
+_CUT = re.compile(r"[&<\]]")
+"""Where an entity or a mark of a CDATA section begins; it may continue in the next chunk."""
+
+_XML_ENTITIES = ("amp", "lt", "gt", "quot", "apos")
 _MAX_ENTITY = 32
 """Characters of the longest entity, and more."""
 
 
 @dataclass
 class XmlTable:
-    """An open XML feed; see `records.Table`. Row i is the i-th product."""
+    """An open XML feed in a text encoding; see `records.Table`. Row i is the i-th product."""
 
     path: Path
+    encoding: str
     header: list[str]
     notes: list[str] = field(default_factory=list)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """Yield the rows; see `records.Table`. Raise BadTable where the file is not XML."""
-        start, products = 1, _products(self.path)
+        start, products = 1, _products(self.path, self.encoding)
         while chunk := list(itertools.islice(products, _CHUNK_ROWS)):
             problems = {
                 i: f"product {start + i}: bytes that are not text in the encoding of the file"
@@ -71,21 +85,23 @@ def open_xml(path: Path, max_products: int | None = None) -> XmlTable:
 
     Raise BadTable if it is not XML or contains no product.
     """
-    products = itertools.islice(_products(path), max_products)
+    with open_decompressed(path) as stream:
+        encoding, note = _find_encoding(read_bytes(stream, _CHUNK_BYTES, path))
+    products = itertools.islice(_products(path, encoding), max_products)
     names = dict.fromkeys(name for product in products for name in product)
     if not names:
         expected = ", ".join(f"<{name}>" for name in PRODUCT_ELEMENTS)
         raise BadTable(f"{path} contains no products; expected one of the elements {expected} for each.")
-    return XmlTable(path, list(names))
+    return XmlTable(path, encoding, list(names), [f"{path} {note}"] if note else [])
 
 
-def _products(path: Path) -> Iterator[dict[str, list[str]]]:
+def _products(path: Path, encoding: str) -> Iterator[dict[str, list[str]]]:
     """Yield the texts of every product by element name."""
     parser: ElementTree.XMLPullParser[ElementTree.Element] = ElementTree.XMLPullParser(("start", "end"))
     opened: list[ElementTree.Element] = []
     product: ElementTree.Element | None = None
     try:
-        for text in _read_text(path):
+        for text in _read_text(path, encoding):
             parser.feed(text)
             for event, element in cast("Iterator[tuple[str, ElementTree.Element]]", parser.read_events()):
                 if event == "start":
@@ -104,51 +120,87 @@ def _products(path: Path) -> Iterator[dict[str, list[str]]]:
         raise BadTable(f"{path} is not readable as XML: {error}.") from error
 
 
-def _read_text(path: Path) -> Iterator[str]:
+def _read_text(path: Path, encoding: str) -> Iterator[str]:
     """Yield the text of the file for the parser. Raise BadTable if it declares entities, which may be of any size."""
-    rest, is_first = "", True
+    rest, is_first, in_cdata = "", True, False
+    decoder = codecs.getincrementaldecoder(encoding)(MARK_UNDECODABLE)
     with open_decompressed(path) as stream:
-        data = read_bytes(stream, _CHUNK_BYTES, path)
-        decoder = codecs.getincrementaldecoder(_encoding(data))(MARK_UNDECODABLE)
         while True:
+            data = read_bytes(stream, _CHUNK_BYTES, path)
             text = decoder.decode(data, final=not data).replace("\udfff", _UNDECODABLE)
             if is_first and "<!ENTITY" in text:
                 raise BadTable(f"{path} declares entities, which are not read; remove its DOCTYPE.")
-            text, is_first = rest + (text.removeprefix("\ufeff") if is_first else text), False
-            cut = text.rfind("&", len(text) - _MAX_ENTITY) if data else -1  # an entity may continue in the next chunk
-            text, rest = (text, "") if cut < 0 else (text[:cut], text[cut:])
-            yield _ENTITY.sub(_replace_entity, _NOT_XML.sub("", text))
+            text, is_first = rest + (text.lstrip("\ufeff \t\r\n") if is_first else text), False
+            cut = _CUT.search(text, max(0, len(text) - _MAX_ENTITY)) if data else None
+            text, rest = (text, "") if cut is None else (text[: cut.start()], text[cut.start() :])
+            mended, in_cdata = _mend(_NOT_XML.sub("", text), in_cdata=in_cdata)
+            yield mended
             if not data:
                 return
-            data = read_bytes(stream, _CHUNK_BYTES, path)
 
 
-def _encoding(beginning: bytes) -> str:
-    """Return the encoding that the beginning of the file shows or declares; UTF-8 if it is unknown."""
-    declared = _DECLARED_ENCODING.match(beginning[:200].lstrip())
-    encoding = marked_encoding(beginning) or wide_encoding(beginning[:200])
-    if encoding is None and declared:
-        try:
-            encoding = named_encoding(declared[1].decode())
-        except LookupError:
-            encoding = None
-    return encoding or "utf-8"
+def _find_encoding(beginning: bytes) -> tuple[str, str | None]:
+    """Return the encoding of a file, and a note for the user if it is not the declared one.
+
+    A byte order mark and the places of NUL bytes are believed first, then the declaration. If that is UTF-8, or none,
+    and most of the text is not UTF-8, the encoding is guessed.
+    """
+    shown = marked_encoding(beginning) or wide_encoding(beginning[:200])
+    if shown:
+        return shown, None
+    match = _DECLARED_ENCODING.match(beginning[:200].lstrip())
+    try:
+        declared = named_encoding(match[1].decode()) if match else "utf-8"
+    except LookupError:
+        declared = "utf-8"
+    if declared != "utf-8" and not is_wide(declared):
+        return declared, None
+    guess = guess_encoding(beginning.replace(b"<", b"\n"), is_whole=False)  # a feed may have no line ends
+    return guess, None if guess == "utf-8" else f"is not UTF-8; it is read as {guess.upper()}"
+
+
+def _mend(text: str, *, in_cdata: bool) -> tuple[str, bool]:
+    """Return text in which every `&` begins an entity of XML, and whether it ends in a CDATA section.
+
+    In CDATA sections a `&` is text.
+    """
+    parts = _CDATA_MARK.split(text)
+    for i, part in enumerate(parts):
+        if _CDATA_MARK.fullmatch(part):
+            in_cdata = part != "]]>"
+        elif not in_cdata:
+            parts[i] = _ENTITY.sub(_replace_entity, part)
+    return "".join(parts), in_cdata
 
 
 def _replace_entity(match: re.Match[str]) -> str:
-    """Return the character of an entity that HTML has and XML does not."""
-    if match[1] in ("amp", "lt", "gt", "quot", "apos"):
-        return match[0]
-    return _ENTITIES.get(match[1], match[0])
+    """Return the character of an entity that HTML has and XML does not; a `&` that begins none is text."""
+    name, decimal, hexadecimal = match.groups()
+    if name:
+        return match[0] if name in _XML_ENTITIES else _ENTITIES.get(name, f"&amp;{name};")
+    if not (decimal or hexadecimal):
+        return "&amp;"
+    code = int(decimal) if decimal else int(hexadecimal, 16)
+    is_character = code <= sys.maxunicode and not 0xD800 <= code < 0xE000 and not _NOT_XML.match(chr(code))
+    return match[0] if is_character else ""
 
 
 def _texts(element: ElementTree.Element) -> dict[str, list[str]]:
     texts = {_local_name(name): [value] for name, value in element.attrib.items() if value.strip()}
     for child in element:
-        text = "".join(child.itertext()).strip() or child.get("href", "")
-        if text:
-            texts.setdefault(_local_name(child.tag), []).append(text)
+        values = list(_values(child)) or [child.get("href", "")]
+        if values[0]:
+            texts.setdefault(_local_name(child.tag), []).extend(values)
     return texts
+
+
+def _values(element: ElementTree.Element) -> Iterator[str]:
+    """Yield the text of an element, or those of its children if it has no text between them."""
+    if len(element) and not "".join([element.text or "", *(child.tail or "" for child in element)]).strip():
+        for child in element:
+            yield from _values(child)
+    elif text := "".join(element.itertext()).strip():
+        yield text
 
 
 def _local_name(tag: str) -> str:

@@ -96,7 +96,7 @@ def test_entity_bombs_are_refused(tmp_path: Path) -> None:
         ("<r>\n<item><t>1</x></item></r>", "is not readable as XML: mismatched tag: line 2, column 12"),
         ("no xml", "is not readable as XML: syntax error: line 1"),
         ("", "is not readable as XML: no element found"),
-        ("<r><row><t>1</t></row></r>", "contains no products; expected one of the elements <item>, <entry>"),
+        ("<r><line><t>1</t></line></r>", "contains no products; expected one of the elements <item>, <entry>"),
         (gzip.compress(RSS.encode())[:-20], "is not readable as XML"),
     ],
 )
@@ -115,3 +115,31 @@ def test_compressed_feeds(tmp_path: Path) -> None:
 def test_columns_of_the_first_products(tmp_path: Path) -> None:
     (tmp_path / "t.xml").write_text(RSS)
     assert open_xml(tmp_path / "t.xml", 1).header == ["id", "title", "image_link", "additional_image_link"]
+
+
+def test_faults_of_real_feeds_are_mended(tmp_path: Path) -> None:
+    items = "<t>Rock & Roll &eacute; &#8;&#xD800;&#65;&unknown;</t><u><![CDATA[a?b=1&c=2 &lt;]]></u>" + "x" * 40
+    table = open_text(tmp_path / "t.xml", f'\n\n<?xml version="1.0" encoding="utf-16"?><r><item>{items}</item></r>')
+    assert read(table, "t", "u") == [(1, None, "Rock & Roll é A&unknown;", "a?b=1&c=2 &lt;")]
+
+
+@pytest.mark.parametrize("shift", range(0, 40, 3))
+def test_marks_are_read_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    monkeypatch.setattr(xml_table, "_CHUNK_BYTES", 53)
+    texts = "".join(f"<item><t><![CDATA[{'a' * shift}&amp; {i}]]> &amp; b</t></item>" for i in range(9))
+    table = open_text(tmp_path / "t.xml", f"<r>{texts}</r>")
+    assert read(table, "t") == [(i + 1, None, f"{'a' * shift}&amp; {i} & b") for i in range(9)]
+
+
+def test_nested_elements_are_several_values(tmp_path: Path) -> None:
+    nested = "<images><image>1.jpg</image><image> 2.jpg </image></images><d><p>Warm <b>boot</b> of felt</p></d>"
+    table = open_text(tmp_path / "t.xml", f"<rows><row>{nested}</row></rows>")
+    assert read(table, "images", "d") == [(1, None, '["1.jpg", "2.jpg"]', "Warm boot of felt")]
+
+
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>'])
+def test_an_encoding_that_is_not_declared_is_guessed(tmp_path: Path, declaration: str) -> None:
+    items = "".join(f"<item><t>Größe für Männer {i}</t></item>" for i in range(9))
+    table = open_text(tmp_path / "t.xml", f"{declaration}<r>{items}</r>".encode("cp1252"))
+    assert read(table, "t")[8] == (9, None, "Größe für Männer 8")
+    assert table.notes == [f"{tmp_path / 't.xml'} is not UTF-8; it is read as CP1252"]
