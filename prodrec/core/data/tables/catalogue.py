@@ -35,7 +35,7 @@ from prodrec.core.data.tables.malformed_rows import refuse_if_mostly_malformed
 from prodrec.core.data.tables.open_table import TableDescription, describe_table, open_table
 from prodrec.core.data.tables.product_columns import find_products
 from prodrec.core.data.tables.product_ids import complete_products
-from prodrec.core.data.tables.records import Table
+from prodrec.core.data.tables.records import Table, refuse_damaged
 from prodrec.core.data.tables.roles import select_roles
 from prodrec.core.data.tables.split_names import split_column_notes, split_note, splits_of_tables
 from prodrec.core.data.tables.table_sample import sample_unique_columns, take_sample
@@ -138,10 +138,11 @@ def read_catalogue(
             console.info(f"reading {table.path}, {size / 1e9:.1f} GB")
         split = table_splits[number] if table_splits else None
         folder = "" if _contains_photos(table, own_columns) else _folder_of_photos(table.path, tables)
-        parts += [
-            files.store(select_roles(chunk, own_columns, number, ("", *missing_values), split=split, folder=folder))
-            for chunk in _limited(table.chunks(own_columns.to_read()), max_rows)
-        ]
+        with refuse_damaged(table.path):
+            parts += [
+                files.store(select_roles(chunk, own_columns, number, ("", *missing_values), split=split, folder=folder))
+                for chunk in _limited(table.chunks(own_columns.to_read()), max_rows)
+            ]
     frame = files.join(parts)
     row_count, table_rows = refuse_if_mostly_malformed(frame, tables)
     notes += [note for table, _ in opened for note in table.notes]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables.json_table import as_text
-from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN, refuse_repeated_columns
+from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN, refuse_damaged, refuse_repeated_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +80,8 @@ class ColumnarTable:
 
         height = self.frame.select(pl.len()).collect().item()
         for start in range(0, height, PHOTO_ROWS):
-            part = self.frame.select(column).slice(start, PHOTO_ROWS).collect()
+            with refuse_damaged(self.path):
+                part = self.frame.select(column).slice(start, PHOTO_ROWS).collect()
             for i, value in enumerate(part[column].to_list(), start):
                 values = enumerate(value, 1) if isinstance(value, list) else [(None, value)]
                 for number, photo in values:
@@ -106,7 +107,8 @@ class ColumnarTable:
         if isinstance(dtype, pl.List):
             return _is_photo(dtype.inner)
         if dtype == pl.Binary:
-            values = self.frame.select(name).head(_SAMPLE_ROWS).collect()[name].drop_nulls().to_list()
+            with refuse_damaged(self.path):
+                values = self.frame.select(name).head(_SAMPLE_ROWS).collect()[name].drop_nulls().to_list()
             return not values or not all(map(_is_utf8, values))
         return _is_photo(dtype)
 

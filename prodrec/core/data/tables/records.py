@@ -9,6 +9,7 @@ lines the row is the line; in Parquet, JSON arrays and XML the first product is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +49,20 @@ class Table(Protocol):
         Empty values are null or "". A list or an object is JSON text.
         """
         ...
+
+
+@contextmanager
+def refuse_damaged(path: Path) -> Iterator[None]:
+    """Raise BadTable if polars finds a damaged page while it computes the rows of the Parquet file `path`."""
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.ComputeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        if not reason.startswith("parquet: "):
+            raise
+        raise BadTable(f"{path} is damaged ({reason.rstrip('.')}); copy or download it again.") from error
 
 
 def refuse_repeated_columns(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:

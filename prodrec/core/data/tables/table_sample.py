@@ -16,7 +16,7 @@ from prodrec.core.data.tables.column_names import (
 )
 from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.core.data.tables.header import Header
-from prodrec.core.data.tables.records import Table
+from prodrec.core.data.tables.records import Table, refuse_damaged
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,8 @@ class TableSample:
         first = next(iter(self.table.chunks(self.columns)), None)
         if first is None:
             return pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
-        return first.head(SAMPLE_ROWS).select(self.columns).collect()
+        with refuse_damaged(self.table.path):
+            return first.head(SAMPLE_ROWS).select(self.columns).collect()
 
 
 def take_sample(table: Table, header: Header, requested: ColumnNames) -> TableSample:

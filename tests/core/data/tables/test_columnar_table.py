@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.data.tables.catalogue import read_catalogue
 from prodrec.core.data.tables.columnar_table import ColumnarTable, hugging_face_classes, open_parquet
+from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN
 
 JPEG = b"\xff\xd8\xff\xe0 not really"
@@ -152,3 +154,15 @@ def test_no_parquet(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(BadTable, match=r"t\.parquet is not readable as Parquet: .*\.$"):
             open_parquet(path)
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "zstd"])
+def test_a_damaged_page_names_the_file(tmp_path: Path, compression: Any) -> None:
+    path = tmp_path / "t.parquet"
+    frame = pl.DataFrame({"id": [f"product {i}" for i in range(99)], "image": "a.jpg", "category": "a > b"})
+    frame.write_parquet(path, compression=compression)
+    data = bytearray(path.read_bytes())
+    data[4:150] = bytes(byte ^ 0x55 for byte in data[4:150])
+    path.write_bytes(data)
+    with pytest.raises(BadTable, match=r"t\.parquet is damaged \(parquet: .*\); copy or download it again\.$"):
+        read_catalogue([path], ColumnNames(), scratch=tmp_path)
