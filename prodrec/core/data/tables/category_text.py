@@ -182,7 +182,8 @@ def _detect_separator(cells: Sequence[str], *, slashes: bool) -> str | None:
         return None
     for arrow in ARROWS:
         if sum(arrow in cell for cell in cells) >= MIN_SHARE_OF_PATHS * len(cells):
-            return arrow
+            is_mixed = arrow == ">>" and any(">" in cell.replace(">>", "") for cell in cells)
+            return ">" if is_mixed else arrow  # which cuts at `>>` as well, since a path has no empty levels
     lists = sum(parse_list(cell) is not None for cell in cells if cell.lstrip().startswith("["))
     if lists > 0.5 * len(cells):
         return ">"

@@ -16,7 +16,7 @@ ID_NAMES = (
     *("parentasin", "itemsku", "uniqid", "pid", "productcode", "ugs", "artikelnummer", "artikelnr", "artnr", "cod"),
     *("artikelid", "produktid", "produktnummer", "productnummer", "idproduit", "idproducto", "idprodotto"),
     *("referencia", "riferimento", "codigo", "codice", "identifikator"),
-    *("externalid", "internalreference", "defaultcode", "productsku", "key"),
+    *("externalid", "internalreference", "defaultcode", "productsku", "key", "артикул", "商品id", "货号", "商品编号"),
 )
 """The handle and the product's id are before the SKU: Shopify and Squarespace number the variants of a product by SKU,
 and the photos by none."""
@@ -29,7 +29,8 @@ IMAGE_NAMES = (
     *("mainimageurl", "productimageurl", "hostedimageurls", "bild", "bilder", "bildurl", "bilderurl", "bildname"),
     *("bilddatei", "hauptbild", "produktbild", "foto", "fotos", "imagen", "imagenes", "immagine", "immagini"),
     *("afbeelding", "afbeeldingen", "imagem", "imagens", "obrazki", "billeder", "urldesimages", "urlimage"),
-    *("media",),
+    *("media", "filepath", "imgpath", "imgname", "изображение", "изображения", "фото", "图片", "商品图片", "主图"),
+    *("图片链接", "画像"),
 )
 FURTHER_IMAGE_NAMES = (
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "variantimageurl"),
@@ -48,6 +49,7 @@ TITLE_NAMES = (
     *("prodname", "text", "caption"),
     *("titel", "titre", "titulo", "titolo", "nom", "nombre", "nome", "naam", "namn", "navn", "nazwa"),
     *("bezeichnung", "artikelbezeichnung", "artikelname", "produktname", "designation", "nomduproduit", "productnaam"),
+    *("название", "наименование", "标题", "商品标题", "商品名称", "宝贝名称", "商品名"),
 )
 
 LOCAL_TITLE = re.compile(r"(?:product[ _-]?)?(?:name|title)[ _-]?\(?([a-z]{2})(?:[_-][a-z]{2,4})?\)?", re.IGNORECASE)
@@ -82,10 +84,22 @@ SINGLE_NAMES = (
     *("productcategory", "googleproductcategory", "categorypath", "categorytree", "productcategorytree"),
     *("breadcrumbs", "breadcrumb", "categories", "producttype", "category", "leafcategory", "label", "labels", "class"),
     *("kategoriepfad", "kategorien", "kategorie", "produktkategorie", "warengruppe", "categorias", "categoria"),
-    *("categorieen", "categorie", "kategorier"),
+    *(
+        "categorieen",
+        "categorie",
+        "kategorier",
+        "категория",
+        "категории",
+        "类目",
+        "商品类目",
+        "分类",
+        "商品分类",
+        "类别",
+    ),
+    *("classname", "labelname", "target", "classlabel"),
     *("type", "customproducttype", "feedproducttype", "itemtype", "collection", "categoriesxyz", "maincategory"),
     *("categoryname", "topcategory", "categid", "ebaycategory1name", "family", "labelgroup", "categorylabel"),
-    *("categoryid",),
+    *("categoryid", "classid", "labelid"),
 )
 """Columns that contain a class or a whole path. The first one in the table with paths is used, or else the first."""
 

@@ -172,7 +172,9 @@ def test_numbers_before_paths_are_no_names() -> None:
     assert named.parse("3 - 4 kg > Cats") == [("3 - 4 kg", "Cats")]
 
 
-@pytest.mark.parametrize("cells", [["A -> B", "A->C"], ["A => B", "A => C"], ["A＞B", "A＞C"], ["A ❯ B", "A ❯ C"]])
+@pytest.mark.parametrize(
+    "cells", [["A -> B", "A->C"], ["A => B", "A => C"], ["A＞B", "A＞C"], ["A ❯ B", "A ❯ C"], ["A >> B", "A > C"]]
+)
 def test_arrows_of_several_signs_and_widths(cells: list[str]) -> None:
     path_format = detect_path_format(cells)
     assert path_format and [path_format.parse(cell) for cell in cells] == [[("A", "B")], [("A", "C")]]

@@ -55,6 +55,7 @@ def resolve(tmp_path: Path) -> Resolve:
         ),
         ("Image_File,Product ID,Category", "Image_File", "Product ID", None, ("Category",)),
         ("file,label", "file", None, None, ("label",)),
+        ("filepath,class_id,class_name", "filepath", None, None, ("class_name",)),
         ("id,masterCategory,subCategory,productDisplayName", "id", "id", "productDisplayName", None),
     ],
 )
@@ -204,6 +205,8 @@ def test_woocommerce_exports_in_other_languages(resolve: Resolve, header: str, f
             *("Código", ("Imagen",), "Título", ("Categoría", "Subcategoría")),
         ),
         ("Art.-Nr.,Bezeichnung,Warengruppe,Foto", "Art.-Nr.", ("Foto",), "Bezeichnung", ("Warengruppe",)),
+        ("商品ID,商品标题,类目,图片", "商品ID", ("图片",), "商品标题", ("类目",)),
+        ("Артикул,Наименование,Категория,Фото", "Артикул", ("Фото",), "Наименование", ("Категория",)),
         ("Type,Productnummer,Naam,Categorie,Afbeelding", "Productnummer", ("Afbeelding",), "Naam", ("Categorie",)),
     ],
 )
