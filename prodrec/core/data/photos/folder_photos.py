@@ -24,12 +24,16 @@ PHOTO_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "
 
 HIDDEN, SYSTEM = "hidden file or folder", "system file"
 NOT_A_PHOTO = "neither the ending nor the first bytes of a photo"
+DATASET = "part of a dataset of prodrec"
 UNSUPPORTED = "its format is not supported; convert it to JPEG or PNG"
 
 _SYSTEM_NAMES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir")
 """Files and folders that Windows, macOS and Synology write beside photos, in lower case."""
 
 _UNSUPPORTED_EXTENSIONS = ("heic", "heif", "jxl", "jp2", "psd", "tga", "ico", "svg")
+
+_HEADER, _INDEX = "/dataset.json", "/products.parquet"
+"""Two files by which a dataset is recognised."""
 
 _START_BYTES = 32
 
@@ -54,7 +58,7 @@ def find_folder_photos(source: PhotoSource) -> FolderPhotos:
     """Return the photos in `source` and the skipped files.
 
     A photo has the ending of a photo, or begins with the bytes of one: its ending may be missing or unknown. Hidden
-    files, files in hidden folders (.ipynb_checkpoints) and system files are skipped whatever they contain.
+    files, files in hidden folders (.ipynb_checkpoints), system files and datasets that `prepare` wrote are skipped.
 
     Raise OSError if a file without a photo's ending exists but cannot be read.
     """
@@ -70,11 +74,13 @@ def find_folder_photos(source: PhotoSource) -> FolderPhotos:
         ending=ending.is_in(PHOTO_EXTENSIONS).fill_null(value=False),
         unsupported=ending.is_in(_UNSUPPORTED_EXTENSIONS).fill_null(value=False),
     )
+    is_dataset_P = _are_in_datasets(names["name"])
     is_system_P, is_hidden_P, has_ending_P, is_unsupported_P = (flags[name].to_numpy() for name in flags.columns)
-    reasons = [HIDDEN, SYSTEM, NOT_A_PHOTO, UNSUPPORTED, *UNREADABLE_REASONS]
+    reasons = [HIDDEN, SYSTEM, DATASET, NOT_A_PHOTO, UNSUPPORTED, *UNREADABLE_REASONS]
     reason_P = np.full(len(source), -1, np.int64)  # -1 for a photo
     reason_P[is_hidden_P] = reasons.index(HIDDEN)
     reason_P[is_system_P] = reasons.index(SYSTEM)
+    reason_P[is_dataset_P] = reasons.index(DATASET)
     is_unclear_P = (reason_P < 0) & ~has_ending_P
     is_unreadable_P = source.unreadable_P == CLOSED_FOLDER
     is_unreadable_P |= is_unclear_P & (source.unreadable_P != READABLE)
@@ -103,6 +109,17 @@ def hidden_name(column: str) -> pl.Expr:
     import polars as pl
 
     return pl.col(column).str.contains(r"(?:^|/)\.[^/.]")
+
+
+def _are_in_datasets(names: pl.Series) -> NDArray[np.bool_]:
+    """Return whether each file belongs to a dataset that `prepare` wrote among the photos: bool [P]."""
+    folders = [name.removesuffix(_HEADER) for name in names.filter(names.str.ends_with(_HEADER))]
+    are_inside = np.zeros(len(names), bool)
+    for folder in folders:
+        inside = names.str.starts_with(f"{folder}/")
+        if names.filter(inside).is_in([f"{folder}{_INDEX}"]).any():
+            are_inside |= inside.to_numpy()
+    return are_inside
 
 
 def _begin_as_photos(source: PhotoSource, photo_p: NDArray[np.int64]) -> NDArray[np.bool_]:

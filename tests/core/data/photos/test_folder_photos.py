@@ -16,6 +16,7 @@ from PIL import Image
 
 from prodrec.core.data.photos.decoding import find_photos
 from prodrec.core.data.photos.folder_photos import (
+    DATASET,
     HIDDEN,
     NOT_A_PHOTO,
     SYSTEM,
@@ -170,3 +171,13 @@ def test_pipes_are_listed_but_not_opened(tmp_path: Path) -> None:
     assert rejected.counts() == {"undecodable": 2}
     assert "it is a pipe, a socket or a device" in rejected.details.to_list()
     assert "it is a link that leads nowhere" in rejected.details.to_list()
+
+
+def test_a_dataset_among_the_photos_is_skipped(tmp_path: Path) -> None:
+    """`prepare --images . --force` finds what it wrote before."""
+    written = ["dataset/dataset.json", "dataset/products.parquet", "dataset/photos/00000.bin", "dataset/long-tail.png"]
+    others = ["dataset-2/dataset.json", "dataset-2/a.jpg", "boot/b.jpg"]
+    path = write(tmp_path / "photos", "folder", dict.fromkeys([*written, *others], photo()))
+    found = find_folder_photos(open_photos(path, unpack_into=None))
+    assert skipped(found) == dict.fromkeys(written, DATASET)
+    assert found.names == sorted(others)
