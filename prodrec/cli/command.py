@@ -7,6 +7,7 @@ prints results, and an error is printed once.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import multiprocessing
@@ -63,6 +64,15 @@ class Command:
         app.command(self.name, **self.settings)(run)
 
 
+_FULL = "{path} cannot be written, because the disk is full; free some space and run the same command again."
+_DISK_ERRORS = {
+    errno.ENOSPC: (_FULL, 1),
+    errno.EDQUOT: (_FULL.replace("the disk is full", "the disk quota is used up"), 1),
+    errno.EROFS: ("{path} cannot be written, because its disk is read-only; give another place with --out.", 2),
+    errno.EACCES: ("{path} cannot be accessed by this user; change its permissions or give another path.", 2),
+}
+"""Messages and exit codes for errors of the operating system that users meet, by error number."""
+
 _parallel: list[str] = []
 """Names of the commands that may run on several ranks; the error of the other commands lists them."""
 
@@ -107,6 +117,9 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
         return _one_line(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; incomplete output was removed. Run the same command again.", 130
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        sentence, code = _DISK_ERRORS[error.errno]
+        return sentence.format(path=error.filename or "the output"), code
     return f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)", 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,9 @@ def raises(error: BaseException) -> Any:
         (KeyboardInterrupt(), 130),
         (ValueError("x"), 1),
         (MemoryError(), 1),
-        (OSError(28, "No space left on device"), 1),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (OSError(errno.EROFS, "Read-only file system", "x"), 2),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2),
     ],
 )
 def test_exit_codes(error: BaseException, code: int) -> None:
@@ -76,6 +79,13 @@ def test_exit_codes(error: BaseException, code: int) -> None:
     assert result.stdout == "half of the result\n"
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "Traceback" not in result.output
+
+
+def test_errors_of_disks_are_sentences() -> None:
+    full = call(raises(OSError(errno.ENOSPC, "No space left on device"))).stderr
+    assert "the output cannot be written, because the disk is full; free some space" in full
+    denied = call(raises(PermissionError(errno.EACCES, "Permission denied", "photos.zip"))).stderr
+    assert "photos.zip cannot be accessed by this user; change its permissions" in denied
 
 
 def test_a_successful_command_prints_its_result_only() -> None:
