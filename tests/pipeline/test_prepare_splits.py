@@ -103,3 +103,16 @@ def test_ids_of_classes_do_not_keep_whole_classes_in_one_split(shop: Shop, prodr
     assert "--group-by id" in note and "--group-by id" in printed(prodrec(line.partition(" --out")[0] + " --dry-run"))
     printed(prodrec(f"{line} --group-by id"))
     assert sizes(out) == {"train": 20}
+
+
+def test_a_dataset_without_training_photos_is_reported_with_remedies(shop: Shop, prodrec: Prodrec) -> None:
+    rows = [
+        {"id": f"{i}", "image": shop.photo(f"{i}.png"), "label": "Boots", "fold": "test" if i < 6 else "train"}
+        for i in range(20)
+    ]
+    test, train = shop.table(rows[:6], "a.csv"), shop.table(rows[6:], "b.csv")
+    out = shop.directory / "d"
+    line = f"prodrec prepare {test} --images {shop.photos} --out {out} --force"
+    assert "no row is in train" in printed(prodrec(f"{line} --split-column fold"))
+    assert "no row is in" not in printed(prodrec(line))  # without the option
+    assert "no row is in" not in printed(prodrec(f"{line} --split-column fold".replace("a.csv", f"a.csv {train}")))

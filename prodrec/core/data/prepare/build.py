@@ -109,6 +109,8 @@ def build(
     group_N = merge_groups(duplicate_N, product_N)
     table_split_N = None if table_split_M is None else table_split_M[rows_N]
     split_N, split_counts = _split(class_N, group_N, class_names, table_split_N, options)
+    for note in splits.empty_split_notes(split_N, options.split, is_given=table_split_N is not None):
+        console.warn(note)
 
     workers = workspace.tokenize_workers
     tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)

@@ -184,3 +184,19 @@ def count_leaks(split_N: NDArray[np.uint8], group_N: NDArray[np.int64]) -> int:
     in_train_G = np.zeros(int(group_N.max()) + 1, bool)
     in_train_G[group_N[split_N == TRAIN]] = True
     return int((in_train_G[group_N] & (split_N != TRAIN)).sum())
+
+
+def empty_split_notes(split_N: NDArray[np.uint8], ratios: str, *, is_given: bool) -> list[str]:
+    """Return a sentence on train or test if it has no rows, although it should.
+
+    ratios:   as in `parse_ratios`
+    is_given: whether the inputs give the splits instead
+    """
+    rows_3 = np.bincount(split_N, minlength=3)
+    if not rows_3[TRAIN]:
+        remedy = "give the tables of all splits, or split all rows anew without --split-column"
+        return [f"no row is in train, so nothing can be trained on this dataset; {remedy}"]
+    if not rows_3[TEST] and (is_given or parse_ratios(ratios).test):
+        why = "the given splits have none" if is_given else "every class has too few photos or too few products"
+        return [f"no row is in test, so nothing can be measured on it: {why}"]
+    return []

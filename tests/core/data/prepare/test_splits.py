@@ -9,6 +9,7 @@ from prodrec.core.data.prepare.splits import (
     Ratios,
     count_leaks,
     crossing_rows,
+    empty_split_notes,
     move_crossing_groups,
     parse_ratios,
     split_rows,
@@ -161,3 +162,19 @@ def test_ratios() -> None:
     for wrong in ("7:2", "0:2:1", "7:-2:1", "a:b:c", "", "7:2:1:0", "nan:1:1", "inf:1:1"):
         with pytest.raises(BadOption, match="--split"):
             parse_ratios(wrong)
+
+
+@pytest.mark.parametrize(
+    ("codes", "ratios", "is_given", "expected"),
+    [
+        ([0, 1, 2], "7:2:1", False, None),
+        ([0, 2], "9:0:1", False, None),  # as the user asked
+        ([0, 2], "7:2:1", False, "no row is in test, so nothing can be measured on it: every class"),
+        ([0, 2], "9:0:1", True, "no row is in test, so nothing can be measured on it: the given splits"),
+        ([1, 2], "7:2:1", True, "no row is in train"),
+    ],
+)
+def test_empty_splits_are_reported(codes: list[int], ratios: str, is_given: bool, expected: str | None) -> None:
+    notes = empty_split_notes(np.array(codes, np.uint8), ratios, is_given=is_given)
+    assert len(notes) == (expected is not None)
+    assert not notes or notes[0].startswith(expected or "")
