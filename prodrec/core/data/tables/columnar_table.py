@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.errors import BadTable
-from prodrec.core.data.tables.json_table import as_text
+from prodrec.core.data.tables.json_values import as_text
 from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN, refuse_damaged, refuse_repeated_columns
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ PRODUCT_ARRAYS = ("products", "items", "listings", "records", "rows", "data")
 def find_records(content: Any, path: Path) -> list[Any]:
     """Return the array of objects in the content of a file; a single object is an array of one.
 
-    The array may be in an object, or in one of several objects in an array, as Salsify writes it; and pandas writes an
-    object for each column, with the row numbers as keys.
+    The array may be in an object, at any depth, or in one of several objects in an array, as Salsify writes it. Objects
+    may be in an object by their ids, which become the key `id` if they have none. And pandas writes an array or an
+    object for each column, or the names of the columns apart from the rows.
 
     Raise BadTable if the file contains several tables, as the annotations of COCO do.
     """
@@ -32,11 +33,42 @@ def find_records(content: Any, path: Path) -> list[Any]:
     has_values = any(not isinstance(value, list | dict) for value in content.values())
     if len(arrays) == 1 or (arrays and not has_values):
         return _choose(arrays, path)
-    columns = [value for value in content.values() if isinstance(value, dict) and value]
-    if len(columns) == len(content) > 1 and all(key.isdecimal() for column in columns for key in column):
-        rows = dict.fromkeys(row for column in columns for row in column)
-        return [{name: column.get(row) for name, column in content.items()} for row in rows]
-    return [content]
+    records = _records_of_columns(content)
+    if records is None:
+        records = _records_by_id(content)
+    if records is None:
+        inner = [value for value in content.values() if isinstance(value, dict)]
+        found = [find_records(value, path) for value in inner]
+        longest = max(found, key=len, default=[])
+        records = longest if len(longest) > 1 else [content]
+    return records
+
+
+def _records_of_columns(content: dict[str, Any]) -> list[Any] | None:
+    """Return the rows of an object that contains columns; None if it is no such object."""
+    columns = list(content.values())
+    names, rows = content.get("columns"), content.get("data")
+    if isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+        return [dict(zip(names, row, strict=False)) for row in rows]
+    if len(columns) < 2:
+        return None
+    if all(isinstance(column, list) for column in columns) and len({*map(len, columns)}) == 1:
+        return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    if all(isinstance(column, dict) and column and all(map(str.isdecimal, column)) for column in columns):
+        numbers = dict.fromkeys(number for column in columns for number in column)
+        return [{name: column.get(number) for name, column in content.items()} for number in numbers]
+    return None
+
+
+def _records_by_id(content: dict[str, Any]) -> list[Any] | None:
+    """Return the objects of an object whose keys are ids: all have a key in common. None if it is no such object."""
+    records = list(content.values())
+    if len(records) < 2 or not all(isinstance(record, dict) for record in records):
+        return None
+    if not set.intersection(*map(set, records)):
+        return None
+    has_ids = any("id" in record for record in records)
+    return records if has_ids else [{"id": key, **record} for key, record in content.items()]
 
 
 def _is_array(value: Any) -> bool:

@@ -14,8 +14,7 @@ from prodrec.core.data.tables.json_table import (
     HEADER_BYTES,
     PREVIEW_HEADER_BYTES,
     JsonLinesTable,
-    open_json_array,
-    open_json_lines,
+    open_json,
 )
 from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.text_file import open_text
@@ -105,10 +104,9 @@ def open_table(path: Path, encoding: str | None = None, *, max_rows: int | None 
         return open_xml(path, max_rows)
     file, note = open_text(path, encoding)
     table: Table
-    if file_format == "jsonl":
-        table = open_json_lines(file, HEADER_BYTES if max_rows is None else PREVIEW_HEADER_BYTES)
-    elif file_format == "json":
-        table = open_json_array(file)
+    if file_format in ("json", "jsonl"):
+        header_bytes = HEADER_BYTES if max_rows is None else PREVIEW_HEADER_BYTES
+        table = open_json(file, is_lines=file_format == "jsonl", header_bytes=header_bytes)
     else:
         table = open_csv(file, "\t" if file_format == "tsv" else None)
     if note:

@@ -24,6 +24,13 @@ COCO = {"info": {"year": 2018}, "images": ROWS, "annotations": ROWS, "categories
         ({"id": {"0": 1, "1": 2}, "name": {"0": "a", "1": None}}, [{"id": 1, "name": "a"}, {"id": 2, "name": None}]),
         ({"id": 1, "images": ROWS, "variants": ROWS}, [{"id": 1, "images": ROWS, "variants": ROWS}]),
         ([{"id": 1}], [{"id": 1}]),
+        ({"meta": {"count": 2}, "data": {"products": ROWS}}, ROWS),
+        ({"7": {"name": "a"}, "8": {"name": "b"}}, [{"id": "7", "name": "a"}, {"id": "8", "name": "b"}]),
+        ({"a": {"id": 1, "tags": [{}]}, "b": {"id": 2}}, [{"id": 1, "tags": [{}]}, {"id": 2}]),
+        ({"id": [1, 2], "tags": [["x"], []]}, [{"id": 1, "tags": ["x"]}, {"id": 2, "tags": []}]),
+        ({"columns": ["id"], "index": [0, 1], "data": [[1], [2]]}, ROWS),
+        ({"schema": {"fields": [{"name": "id"}, {}, {}]}, "data": ROWS}, ROWS),
+        ({"id": 1, "size": {"width": 3}}, [{"id": 1, "size": {"width": 3}}]),
         ("text", []),
     ],
 )

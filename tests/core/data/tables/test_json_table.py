@@ -8,7 +8,8 @@ import pytest
 
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.tables import text_file
-from prodrec.core.data.tables.json_table import as_text, open_json_array, open_json_lines
+from prodrec.core.data.tables.json_table import open_json
+from prodrec.core.data.tables.json_values import as_text
 from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN, Table
 from prodrec.core.data.tables.text_file import open_text
 
@@ -18,12 +19,12 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 def open_lines(path: Path, content: str | bytes) -> Table:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_json_lines(open_text(path)[0])
+    return open_json(open_text(path)[0], is_lines=True)
 
 
 def open_array(path: Path, content: str | bytes) -> Table:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_json_array(open_text(path)[0])
+    return open_json(open_text(path)[0])
 
 
 def read(table: Table, *columns: str) -> list[Row]:
@@ -102,10 +103,23 @@ def test_columns_of_all_lines(tmp_path: Path) -> None:
         '{"products": [{"id": 1}, {"id": 2}], "count": 2}',
         '{"id": 1}\n{"id": 2}\n',
         '{"id": {"0": 1, "1": 2}, "leaf": {"0": "x", "1": "y"}}',
+        '{\n "id": 1\n}\n{\n "id": 2\n}\n',
+        '{"id": 1}{"id": 2}',
+        '[\n{"id": 1},\n{"id": 2},\n]\n',
+        '{"id": 1},\n{"id": 2},\n',
+        "{'id': 1}\n {'id': 2}\n",
     ],
 )
 def test_layouts_of_json_files(tmp_path: Path, text: str) -> None:
-    assert read(open_array(tmp_path / "t.json", text), "id") == [(1, None, "1"), (2, None, "2")]
+    expected = [(1, None, "1"), (2, None, "2")]
+    assert read(open_array(tmp_path / "t.json", text), "id") == expected
+    if "\n" in text:
+        assert read(open_lines(tmp_path / "t.jsonl", text), "id") == expected
+
+
+def test_several_tables_in_one_line_are_no_product(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match="contains several arrays of objects"):
+        open_array(tmp_path / "t.json", '{"images": [{"id": 1}], "annotations": [{"id": 2}]}')
 
 
 def test_a_json_lines_file_that_is_an_array(tmp_path: Path) -> None:
@@ -154,10 +168,11 @@ def test_other_content(tmp_path: Path, text: str, words: str) -> None:
         open_array(tmp_path / "t.json", text)
 
 
-@pytest.mark.parametrize(("text", "words"), [("\n{\n[1]\n", "line 2: not JSON"), ("\n[1]\n", "line 2: not a JSON ob")])
-def test_no_line_is_an_object(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(BadTable, match=rf"t\.jsonl, {words}.*; expected JSON lines: one object per line\.$"):
-        open_lines(tmp_path / "t.jsonl", text)
+def test_no_line_is_an_object(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match=r"t\.jsonl, line 2: not JSON.*; expected JSON lines: one object per line\.$"):
+        open_lines(tmp_path / "t.jsonl", "\n{\n[1]\n")
+    with pytest.raises(BadTable, match=r"t\.jsonl contains no array of objects; expected one object for each product"):
+        open_lines(tmp_path / "t.jsonl", "\n[1]\n")
 
 
 def test_mangled_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
