@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
+from prodrec.core.base.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +48,7 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
     yield "levels", " · ".join(f"{level} {count:,}" for level, count in counts["levels"].items())
     missing = {level: count for level, count in counts.get("labels_missing", {}).items() if count}
     if missing:
-        levels = ", ".join(f"{count:,} rows have no {level}" for level, count in missing.items())
+        levels = ", ".join(f"{counted(count, 'row has', 'rows have')} no {level}" for level, count in missing.items())
         yield "", f"{levels}: their category path ends before; they count at the levels above"
     several = counts["several_parents"]
     if several["classes"]:
@@ -62,7 +63,7 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
         return
     plural = "photos" if header["inputs"] == "photos" else "vectors"
     identical = duplicates["identical"]
-    yield "duplicates", f"identical: {identical['groups']:,} groups of {identical['rows']:,} rows"
+    yield "duplicates", f"identical: {counted(identical['groups'], 'group', 'groups')} of {identical['rows']:,} rows"
     yield "", _near_duplicates(duplicates)
     if duplicates["all"]["groups"]:
         yield "", f"no group is in two splits; all are in {path / 'duplicates.csv'}"
@@ -71,16 +72,12 @@ def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
         leaks = f"{duplicates['leaks_avoided']:,} test and validation {plural}"
         yield "", f"{leaks} would have had a duplicate{or_view} in train"
     if duplicates["rows_moved_to_train"]:
-        yield (
-            "",
-            f"{duplicates['rows_moved_to_train']:,} rows moved to train: their group crossed the given splits",
-        )
+        moved = counted(duplicates["rows_moved_to_train"], "row", "rows")
+        yield "", f"{moved} moved to train: their group crossed the given splits"
     conflicts = counts["conflicts"]
     if conflicts["groups"]:
-        rows_text = (
-            f"{conflicts['groups']:,} identical {plural} carry different leaf labels: {conflicts['rows']:,} rows"
-        )
-        yield "conflicts", rows_text
+        what = counted(conflicts["groups"], f"identical {plural[:-1]} has", f"identical {plural} have")
+        yield "conflicts", f"{what} different leaf labels: {conflicts['rows']:,} rows"
         decision = "rejected" if conflicts["dropped"] else "kept; --drop-conflicts rejects them"
         yield "", f"{decision} ({path / 'conflicts.csv'})"
 
@@ -101,19 +98,21 @@ def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _several_photos(products: Mapping[str, int]) -> str:
     several, photos = products["with_several_photos"], products["their_photos"]
-    return f"{several:,} have several photos, {photos:,} together"
+    return f"{counted(several, 'has', 'have')} several photos, {photos:,} together"
 
 
 def _several_parents(several: Mapping[str, int]) -> str:
-    classes = "1 class has" if several["classes"] == 1 else f"{several['classes']:,} classes have"
-    return f"{classes} several parents; {several['rows_moved']:,} rows were moved to the parent of the majority"
+    classes = counted(several["classes"], "class has", "classes have")
+    rows = counted(several["rows_moved"], "row was", "rows were")
+    return f"{classes} several parents; {rows} moved to the parent of the majority"
 
 
 def _near_duplicates(duplicates: Mapping[str, Any]) -> str:
     near, groups = duplicates["near"], duplicates["all"]
     if not near["bits"]:
         return f"near-identical: {near['why']}"
-    size = f"{groups['groups']:,} groups of {groups['rows']:,} rows, the largest of {near['largest_group']:,}"
+    count = counted(groups["groups"], "group", "groups")
+    size = f"{count} of {groups['rows']:,} rows, the largest of {near['largest_group']:,}"
     return f"identical or near-identical: {size}, within {near['bits']} bits ({near['why']})"
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from prodrec.cli.prepare import prepare_command
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadTable
 from prodrec.core.data.dataset import Dataset, open_dataset
@@ -80,6 +83,19 @@ def test_ranks_give_the_dataset_of_one_process(
                 assert_same_content(dataset, open_dataset(tmp_path / "1" / f"{name} {kind}"))
             shards = sorted(path.name for path in (out / f"{name} copied" / "photos").iterdir())
             assert shards == [*(f"{rank:05d}.bin" for rank in range(ranks)), "index.npy"]
+
+
+def dry_run(table: Path, photos: Path) -> tuple[int, str]:
+    """Return the kept rows of a preview, and what was printed."""
+    with redirect_stdout(io.StringIO()) as text:
+        result = prepare_command.function([table], images=photos, dry_run=True)
+    return result.get("kept", -1), text.getvalue()
+
+
+def test_a_preview_is_made_and_printed_by_rank_0(drawn_dozen: DrawnCatalogue, on_ranks: OnRanks) -> None:
+    (kept, text), other = on_ranks(2, dry_run, drawn_dozen.table, drawn_dozen.photos)
+    assert kept == 12 and "12 rows = 12 kept + 0 rejected" in text
+    assert other == (-1, "")
 
 
 def test_ranks_share_the_cores_for_photos_and_rank_0_has_all_for_titles(

@@ -78,5 +78,5 @@ class DatasetContents:
 
     @property
     def table_names(self) -> list[str]:
-        """The file names of the tables."""
-        return [Path(table).name for table in self.catalogue.tables]
+        """The file names of the tables, or of the folder of photos; the folder `.` has none."""
+        return [Path(table).name or table for table in self.catalogue.tables]
