@@ -1,38 +1,53 @@
-"""Open files that may be compressed: `.gz`, or a `.zip` that contains one file."""
+"""Open files that may be compressed: by gzip, bzip2 or xz, or as the only table in a zip file.
+
+The first bytes show it, not the name: browsers and servers decompress files and keep their names, or the reverse.
+"""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.data.tables.formats import FORMATS
 
-_READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError)
+_UNDOUBTED = frozenset(FORMATS) - {".txt"}
+"""Endings that only tables have; a text may be a description of the other files."""
+
+_NAMES_IN_MESSAGE = 5
+
+_READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 """What the standard library raises for damaged files, and for compressions that it does not support."""
 
 
-def open_decompressed(path: Path) -> IO[bytes]:
-    """Open `path` for reading bytes. A `.gz` is decompressed, and of a `.zip` the only file is read.
+_OPENERS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
+"""Functions that open a compressed file, by its first bytes."""
 
-    Raise BadTable if the file cannot be opened, or a zip contains several files or none.
+
+def open_decompressed(path: Path) -> IO[bytes]:
+    """Open `path` for reading bytes. A compressed file is decompressed, and of a `.zip` the only table is read.
+
+    Raise BadTable if the file cannot be opened, or a zip contains several tables or none.
     """
-    suffix = path.suffix.lower()
     try:
-        if suffix == ".gz":
-            return cast("IO[bytes]", gzip.open(path))
-        if suffix != ".zip":
-            return path.open("rb")
-        archive = zipfile.ZipFile(path)
-        return archive.open(_only_member(path, archive))
+        if path.suffix.lower() == ".zip":
+            archive = zipfile.ZipFile(path)
+            return archive.open(_only_member(path, archive))
+        with path.open("rb") as stream:
+            beginning = stream.read(8)
+        opener = next((opener for first_bytes, opener in _OPENERS if beginning.startswith(first_bytes)), None)
+        return path.open("rb") if opener is None else cast("IO[bytes]", opener(path))
     except _READ_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
 def zipped_table(path: Path) -> str:
-    """Return the name of the only file in a zip. Raise BadTable if it contains several or none."""
+    """Return the name of the only table in a zip. Raise BadTable if it contains several or none."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _only_member(path, archive).filename
@@ -49,7 +64,7 @@ def read_bytes(stream: IO[bytes], size: int, path: Path) -> bytes:
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Return the only file, without those that macOS adds. Raise BadTable."""
+    """Return the only file, or the only one with the name of a table, without those that macOS adds. Raise BadTable."""
     members = [
         member
         for member in archive.infolist()
@@ -57,11 +72,16 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         and not member.filename.startswith("__MACOSX/")
         and not PurePosixPath(member.filename).name.startswith(".")
     ]
-    if len(members) != 1:
+    tables = [member for member in members if PurePosixPath(member.filename).suffix.lower() in _UNDOUBTED]
+    if len(tables) > 1:
+        names = ", ".join(member.filename for member in tables[:_NAMES_IN_MESSAGE])
+        raise BadTable(f"{path} contains {len(tables)} tables ({names}); expected one: unpack it and name the table.")
+    if len(tables or members) != 1:
         raise BadTable(f"{path} contains {len(members)} files; expected one table: unpack it and name the table.")
-    if members[0].flag_bits & 1:
+    member = (tables or members)[0]
+    if member.flag_bits & 1:
         raise BadTable(f"{path} is protected by a password; unpack it and name the table.")
-    return members[0]
+    return member
 
 
 def _unreadable(path: Path, error: Exception) -> BadTable:

@@ -8,8 +8,9 @@ from pathlib import Path
 from prodrec.core.base.errors import BadOption, BadTable, NotFound
 from prodrec.core.data.tables.columnar_table import ColumnarTable, open_parquet
 from prodrec.core.data.tables.csv_table import CsvTable, open_csv
-from prodrec.core.data.tables.decompress import zipped_table
+from prodrec.core.data.tables.decompress import open_decompressed, read_bytes, zipped_table
 from prodrec.core.data.tables.excel_table import open_excel
+from prodrec.core.data.tables.formats import ARCHIVES, COMPRESSED, EXPECTED, FORMATS, TEXT_FORMATS, format_of_content
 from prodrec.core.data.tables.json_table import (
     HEADER_BYTES,
     PREVIEW_HEADER_BYTES,
@@ -20,34 +21,7 @@ from prodrec.core.data.tables.records import Table
 from prodrec.core.data.tables.text_file import open_text
 from prodrec.core.data.tables.xml_table import XmlTable, open_xml
 
-FORMATS = {
-    ".csv": "csv",
-    ".txt": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".xml": "xml",
-    ".rss": "xml",
-    ".atom": "xml",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-    ".xlsb": "excel",
-    ".xls": "excel",
-    ".ods": "excel",
-}
-"""Formats by the ending of the name, without `.gz` or `.zip`."""
-
-COMPRESSED = (".gz", ".zip")
-"""Endings of compressed files."""
-
-TEXT_FORMATS = ("csv", "tsv", "jsonl", "json")
-"""Formats that may be compressed and may have another encoding than UTF-8."""
-
-EXPECTED = "expected CSV, TSV, JSON lines, JSON, XML, Parquet or Excel (.csv .tsv .jsonl .json .xml .parquet .xlsx)"
+_BEGINNING_BYTES = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -94,6 +68,8 @@ def open_table(path: Path, encoding: str | None = None, *, max_rows: int | None 
     that is unknown or of no use for the format.
     """
     file_format = table_format(path)
+    with open_decompressed(path) as stream:
+        file_format = format_of_content(path, read_bytes(stream, _BEGINNING_BYTES, path), file_format)
     if encoding is not None and file_format not in TEXT_FORMATS:
         raise BadOption(f"--encoding {encoding} is about text tables, and {path} is none; omit it.")
     if file_format == "parquet":
@@ -132,6 +108,8 @@ def table_format(path: Path) -> str:
         if ending in COMPRESSED:
             raise BadTable(f"{found} is compressed itself; unpack it and name the table.")
         file_format = FORMATS.get(ending, file_format)
+    if any(suffix in ARCHIVES for suffix in suffixes[-2:]):
+        raise BadTable(f"{path} is an archive; unpack it and name the table.")
     if file_format is None:
         raise BadTable(f"{found} is not a table that prodrec reads; {EXPECTED}.")
     if is_compressed and file_format in ("parquet", "excel"):

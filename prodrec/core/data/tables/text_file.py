@@ -32,7 +32,6 @@ _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "with .zip or .xlsx at the end"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", "with .xls at the end"),
     (b"PAR1", "a Parquet table", "with .parquet at the end"),
-    (b"\x1f\x8b", "compressed data", "with .gz added"),
 )
 """First bytes of tables in another format than the file's name shows, and the name that they need."""
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,10 +39,20 @@ def test_formats(tmp_path: Path) -> None:
     assert zipped_table(tmp_path / "t.zip") == "folder/t.csv"
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_the_content_shows_the_compression(tmp_path: Path, name: str, compress: Callable[[bytes], bytes]) -> None:
+    assert read(tmp_path / name, compress(DATA)) == DATA
+
+
+def test_the_only_table_of_a_zip(tmp_path: Path) -> None:
+    others = {"README.txt": b"x", "photos/1.jpg": b"x", "t/t.csv": DATA, "licence.pdf": b"x"}
+    assert read(tmp_path / "t.zip", zipped(others)) == DATA
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("t.csv.gz", DATA, "cannot be read: Not a gzipped file"),
         ("t.csv.gz", gzip.compress(DATA)[:-9], "cannot be read: Compressed file ended"),
         ("t.csv.gz", gzip.compress(DATA)[:12] + b"\xff" * 30, "cannot be read: .*"),
         ("t.zip", DATA, "cannot be read: File is not a zip file"),
@@ -50,9 +63,16 @@ def test_formats(tmp_path: Path) -> None:
             "cannot be read: Bad CRC",
         ),
         ("t.zip", zipped({}), "contains 0 files; expected one table"),
-        ("t.zip", zipped({"a.csv": DATA, "b.csv": DATA}), "contains 2 files; expected one table: unpack it"),
+        ("t.zip", zipped({"a": DATA, "b": DATA}), "contains 2 files; expected one table: unpack it"),
+        (
+            "t.zip",
+            zipped({"a.csv": DATA, "b.xlsx": b""}),
+            r"contains 2 tables \(a.csv, b.xlsx\); expected one: u",
+        ),
+        ("t.csv", bz2.compress(DATA)[:-9], "cannot be read: Compressed file ended"),
+        ("t.csv", lzma.compress(DATA)[:20] + b"\xff" * 30, "cannot be read: .*"),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_damaged_files(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     with pytest.raises(BadTable, match=f"{name} {words}.*\\.$"):

@@ -13,6 +13,7 @@ from prodrec.core.data.tables.open_table import open_table
 from prodrec.core.data.tables.records import PROBLEM_COLUMN, ROW_COLUMN
 
 CSV = b"id,image\n1,a.jpg\n"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 JSON_LINES = b'{"id": 1, "image": "a.jpg"}\n'
 
 
@@ -49,8 +50,12 @@ def parquet() -> bytes:
         ("t.xml", b"<r><item><id>1</id><image>a.jpg</image></item></r>", 1),
         ("t.xml.zip", zipped("t.xml", b"<r><item><id>1</id><image>a.jpg</image></item></r>"), 1),
         ("t.parquet", parquet(), 1),
+        ("t.csv", b"\xef\xbb\xbf[\n" + JSON_LINES + b"]", 1),
+        ("t.txt", JSON_LINES, 1),
+        ("t.tsv.gz", b"{'id': 1, 'image': 'a.jpg'}", 1),
+        ("t.csv", b"<?xml version='1.0'?><r><item><id>1</id><image>a.jpg</image></item></r>", 1),
     ],
-    ids=range(17),
+    ids=range(21),
 )
 def test_formats(tmp_path: Path, name: str, data: bytes, first_row: int) -> None:
     """All of them give the same row."""
@@ -74,8 +79,14 @@ def test_formats(tmp_path: Path, name: str, data: bytes, first_row: int) -> None
         ("t.parquet.gz", gzip.compress(parquet()), "is a compressed Parquet file; unpack it first."),
         ("t.zip", zipped("t.xlsx", b"PK"), "is a compressed Excel file; unpack it first."),
         ("t.csv", b"", "is empty; expected"),
+        ("t.csv", b"\n<!DOCTYPE html><html>Log in</html>", "contains a web page, not a table; download"),
+        ("t.json", b"<HTML><body>Log in</body></HTML>", "contains a web page, not a table; download"),
+        ("t.csv", LFS, "is a pointer of Git LFS, not the table itself; run"),
+        ("t.parquet", LFS, "is a pointer of Git LFS, not the table itself; run"),
+        ("t.csv.tar.gz", gzip.compress(CSV), "is an archive; unpack it and name the table"),
+        ("t.csv.zst", CSV, "is an archive; unpack it and name the table"),
     ],
-    ids=range(8),
+    ids=range(14),
 )
 def test_what_is_no_table(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     path = tmp_path / name
