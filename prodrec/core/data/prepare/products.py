@@ -36,8 +36,8 @@ def find_products(
     group_by: the value of --group-by
     """
     product_N = product_groups(catalogue, rows_N)
-    if group_by == AUTO_GROUPS and catalogue.columns and are_classes(product_N, class_N):
-        column = catalogue.columns.group or catalogue.columns.id or ""
+    column = catalogue.columns and (catalogue.columns.group or catalogue.columns.id)
+    if group_by == AUTO_GROUPS and column and are_classes(product_N, class_N):
         note = (
             f"every class has one value of {column} only, so these are classes and no products: rows with the same "
             f"value are split apart; --group-by {shlex.quote(column)} keeps them together"

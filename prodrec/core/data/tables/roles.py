@@ -19,6 +19,9 @@ _ABSOLUTE = r"^(?:[/\\]|[A-Za-z][A-Za-z0-9+.-]*:)"
 
 _MAY_BE_LIST = r"[,;|\n]|^\s*[\[{]|\s(?:https?:)?//"
 
+_INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+"""Soft hyphens, zero-width signs and marks of direction, which copying from web pages and right-to-left text leaves."""
+
 
 def select_roles(
     frame: pl.LazyFrame,
@@ -41,21 +44,28 @@ def select_roles(
     import polars as pl
 
     def text(column: str | None, name: str) -> pl.Expr:
+        return pl.lit(None, pl.String).alias(name) if column is None else stripped(pl.col(column)).alias(name)
+
+    def key(column: str | None, name: str) -> pl.Expr:
+        """Return the text without invisible signs: with them, equal ids are two products."""
         if column is None:
-            return pl.lit(None, pl.String).alias(name)
-        value = pl.col(column).str.strip_chars()
-        return pl.when(value.is_in(list(missing_values))).then(None).otherwise(value).alias(name)
+            return text(column, name)
+        return stripped(pl.col(column).str.replace_all(_INVISIBLE, "")).alias(name)
+
+    def stripped(value: pl.Expr) -> pl.Expr:
+        value = value.str.strip_chars()
+        return pl.when(value.is_in(list(missing_values))).then(None).otherwise(value)
 
     title = text(columns.title, "title")
     selected = [
         pl.col(ROW_COLUMN).cast(pl.Int64).alias("table_row"),
         pl.col(PROBLEM_COLUMN).alias("problem"),
-        text(columns.id, "id") if columns.kind is None else _id_of_products(text(columns.id, "id"), columns.kind),
-        text(columns.group, "product"),
-        *([text(columns.second_id, "second_id")] if columns.second_id else []),
+        key(columns.id, "id") if columns.kind is None else _id_of_products(key(columns.id, "id"), columns.kind),
+        key(columns.group, "product"),
+        *([key(columns.second_id, "second_id")] if columns.second_id else []),
         *([text(columns.variants, "variants")] if columns.variants else []),
         *(text(column, f"image_{i}") for i, column in enumerate(columns.images)),
-        text(columns.split, "split") if columns.split else pl.lit(split, pl.String).alias("split"),
+        key(columns.split, "split") if columns.split else pl.lit(split, pl.String).alias("split"),
         *([text(columns.path, "path")] if columns.path else []),
         *(text(column, f"level_{i}") for i, column in enumerate(columns.levels)),
         *(text(column, f"attribute_{i}") for i, column in enumerate(columns.attributes)),

@@ -187,3 +187,10 @@ def test_rows_of_a_kind_belong_to_the_product_above(tmp_path: Path, header: str,
     lines = ["Product,1,Boot,Boots,a.jpg", f"{kind},2,,,b.jpg", "Product,3,Hat,Hats,c.jpg"]
     catalogue = read(tmp_path, header, *(line + "," * (header.count(",") - 4) for line in lines))
     assert rows(catalogue, "product", "level_0") == [("1", "Boots"), ("1", "Boots"), ("3", "Hats")]
+
+
+def test_ids_that_look_the_same_are_one_product(tmp_path: Path) -> None:
+    """But not those that differ in case or in zeros, which some shops use as different ids."""
+    ids = ["a1", " a1", "a1\u00a0", "a\u200b1", "\u200fa1\u200e", "\ufeffa1", "A1", "01", "1"]
+    catalogue = read(tmp_path, "image,title,id,leaf", *(f"{i}.jpg,Boot,{id_},Boots" for i, id_ in enumerate(ids)))
+    assert rows(catalogue, "product") == [("a1",)] * 6 + [("A1",), ("01",), ("1",)]
