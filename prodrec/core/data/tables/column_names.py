@@ -16,7 +16,8 @@ ID_NAMES = (
     *("parentasin", "itemsku", "uniqid", "pid", "productcode", "ugs", "artikelnummer", "artikelnr", "artnr", "cod"),
     *("artikelid", "produktid", "produktnummer", "productnummer", "idproduit", "idproducto", "idprodotto"),
     *("referencia", "riferimento", "codigo", "codice", "identifikator"),
-    *("externalid", "internalreference", "defaultcode", "productsku", "key", "артикул", "商品id", "货号", "商品编号"),
+    *("externalid", "internalreference", "defaultcode", "productsku", "sellersku", "postingid", "imageid", "idcode"),
+    *("key", "артикул", "商品id", "货号", "商品编号"),
 )
 """The handle and the product's id are before the SKU: Shopify and Squarespace number the variants of a product by SKU,
 and the photos by none."""
@@ -25,7 +26,7 @@ IMAGE_NAMES = (
     *("image", "photo", "picture", "img", "file", "filename", "imagepath", "imagefile", "imagename", "imagefilename"),
     *("photopath", "photofile", "photoname", "path", "images", "photos", "imageurlhighres", "imageurl", "photourl"),
     *("imagesrc", "imagelink", "baseimage", "imurl", "imageurls", "imageurlsxyz", "salsifydigitalassets", "mainimage"),
-    *("primaryimage", "picurl", "itemphotourl", "internalimageurlexport", "productmediamainimageurl"),
+    *("primaryimage", "covermediaurl", "picurl", "itemphotourl", "internalimageurlexport", "productmediamainimageurl"),
     *("mainimageurl", "productimageurl", "hostedimageurls", "bild", "bilder", "bildurl", "bilderurl", "bildname"),
     *("bilddatei", "hauptbild", "produktbild", "foto", "fotos", "imagen", "imagenes", "immagine", "immagini"),
     *("afbeelding", "afbeeldingen", "imagem", "imagens", "obrazki", "billeder", "urldesimages", "urlimage"),
@@ -35,7 +36,7 @@ IMAGE_NAMES = (
 FURTHER_IMAGE_NAMES = (
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "variantimage", "variantimageurl"),
     *("furtherimages", "images", "photos", "galleryimages", "mediagallery", "mediaimage", "weiterebilder"),
-    *("zusatzbilder",),
+    *("zusatzbilder", "media"),
 )
 NUMBERED_IMAGE = re.compile(
     r"(?:(?:additional|other|main|product|productmediagallery)?(?:image|photo|picture)(?:url|link|src|file|path)?"

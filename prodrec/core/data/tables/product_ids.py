@@ -25,7 +25,8 @@ def complete_products(
     """Return the catalogue with an id and a product in every row, and whether rows may share a product.
 
     The values of `product` before are those of the column that names the product, or null; afterwards they are that
-    value, or else the id. Sentences about what was completed are appended to `notes`.
+    value, or else the id. All photos of a row of a table have one id and one product. Sentences about what was
+    completed are appended to `notes`.
     """
     import polars as pl
 
@@ -40,12 +41,24 @@ def complete_products(
         if blank:
             rows = counted(blank, "row has", "rows have")
             notes.append(f"{rows} no id; it is the photo's name, or else the number of the row")
-    row_name = pl.concat_str(pl.lit("row "), pl.col("table_row").cast(pl.String))
-    id_ = pl.coalesce("id", "image", row_name) if columns.id else pl.coalesce("image", row_name)
-    if not columns.id and not columns.images:
-        id_ = pl.col("table_row").cast(pl.String)
-    frame = frame.with_columns(id=id_)
-    return frame.with_columns(product=pl.coalesce("product", "id")), has_products
+    number = pl.col("table_row").cast(pl.String)
+    row_name = pl.concat_str(pl.lit("row "), number) if columns.id or columns.images else number
+    if not frame.select(_repeats_row().any()).collect(engine="streaming").item():
+        frame = frame.with_columns(id=pl.coalesce("id", "image", row_name))
+        return frame.with_columns(product=pl.coalesce("product", "id")), has_products
+    first_photo = pl.when(~_repeats_row()).then(pl.col("image").fill_null("")).forward_fill().replace("", None)
+    frame = files.store(frame.with_columns(id=pl.coalesce("id", first_photo, row_name)))
+    row = pl.concat_str(pl.col("table").cast(pl.String), pl.lit(":"), number)
+    product = row if requested.group_by == NO_GROUPS else pl.coalesce("product", "id")
+    return frame.with_columns(product=product), True
+
+
+def _repeats_row() -> pl.Expr:
+    """Return whether a row of the catalogue is a further photo of the same row of a table."""
+    import polars as pl
+
+    is_same = [pl.col(name) == pl.col(name).shift() for name in ("table", "table_row")]
+    return pl.all_horizontal(is_same).fill_null(value=False)
 
 
 def _take_ids_from_above(

@@ -194,3 +194,19 @@ def test_ids_that_look_the_same_are_one_product(tmp_path: Path) -> None:
     ids = ["a1", " a1", "a1\u00a0", "a\u200b1", "\u200fa1\u200e", "\ufeffa1", "A1", "01", "1"]
     catalogue = read(tmp_path, "image,title,id,leaf", *(f"{i}.jpg,Boot,{id_},Boots" for i, id_ in enumerate(ids)))
     assert rows(catalogue, "product") == [("a1",)] * 6 + [("A1",), ("01",), ("1",)]
+
+
+@pytest.mark.parametrize("group_by", ["auto", "none", "shop"])
+def test_all_photos_of_a_row_are_one_product(tmp_path: Path, group_by: str) -> None:
+    """Whether the row has an id or not, or the table has none, or no row shall share its product with another."""
+    lines = ['"a.jpg,b.jpg",Boots,{0}', "c.jpg,Boots,{1}", '"d.jpg,e.jpg",Hats,{1}', ",Hats,"]
+    requested = ColumnNames(group_by=group_by)
+    for header, ids in (("image,leaf,sku", ("", "x")), ("image,leaf,shop", ("", ""))):
+        if group_by == "shop" and group_by not in header:
+            continue
+        catalogue = read(tmp_path, header, *(line.format(*ids) for line in lines), requested=requested)
+        products = [product for (product,) in rows(catalogue, "product")]
+        is_joined = ids[1] != "" and group_by == "auto"
+        assert catalogue.has_products and len(set(products)) == 3 + (not is_joined)
+        assert products[0] == products[1] and products[3] == products[4] and (products[2] == products[3]) == is_joined
+        assert [id_ for (id_,) in rows(catalogue, "id")][::5] == ["a.jpg", "row 5"]
