@@ -24,10 +24,12 @@ from prodrec.core.base.workers import map_in_order, raise_if_stopped
 from prodrec.core.data.duplicates.perceptual_hash import SIDE, hash_grey
 from prodrec.core.data.photos.locations import WHOLE_FILE, DamagedPhoto, PhotoLocation
 from prodrec.core.data.photos.photo_table import DIGEST_BYTES, PhotoTable
-from prodrec.core.data.photos.upright import UNDECODABLE, PhotoRejected, open_upright
+from prodrec.core.data.photos.upright import OVER_LIMIT, UNDECODABLE, PhotoRejected, open_upright
 
 _CHUNK_PHOTOS = 64
 _JPEG_QUALITY = 95
+_JPEG_SIDE = 65_500
+"""Pixels of the longer side that the library behind Pillow can write; the format allows 65,535."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def encode_for_store(image: Image.Image, original: bytes | None, rules: PhotoRul
 
     original: the JPEG that `image` was decoded from, which is stored unchanged if it is small enough; None if the photo
     must be encoded again. With `rules.store` False, the bytes are empty.
+
+    Raise PhotoRejected if the stored photo would be too long for a JPEG.
     """
     short_side = min(image.size)
     if not rules.store:
@@ -123,6 +127,8 @@ def encode_for_store(image: Image.Image, original: bytes | None, rules: PhotoRul
     if short_side > rules.size:
         width, height = (max(rules.size, round(side * rules.size / short_side)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if max(image.size) > _JPEG_SIDE:
+        raise PhotoRejected(OVER_LIMIT, f"{image.width} x {image.height} pixels, and a JPEG has {_JPEG_SIDE:,} at most")
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return stream.getvalue(), image.size

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from prodrec.core.data.photos.jpeg_end import END_MARKER, is_whole_without_end
+from prodrec.core.data.photos.png_texts import SIGNATURE, without_texts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 
@@ -60,25 +61,20 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
     if not data:
         raise PhotoRejected(TRUNCATED, "the file is empty")
     try:
-        image = _open(data)
-        width, height = image.size
-        if pixel_limit is not None and width * height > pixel_limit:
-            raise PhotoRejected(OVER_LIMIT, f"{width} x {height} pixels")
-        is_whole = True
         try:
-            image.load()
-        except OSError:
-            is_whole = False
-            if not (image.format in ("JPEG", "MPO") and is_whole_without_end(data)):
+            image, is_whole = _load(data, pixel_limit)
+        except ValueError:
+            if not data.startswith(SIGNATURE):
                 raise
-            image = _open(data + END_MARKER)
-            image.load()
+            image, is_whole = _load(without_texts(data), pixel_limit)  # Pillow limits the length of texts
         upright = _rotate_upright(image)
         is_plain_jpeg = image.format == "JPEG" and image.mode in ("RGB", "L") and upright is image and is_whole
         return _to_rgb_or_grey(upright), is_plain_jpeg
     except PhotoRejected:
         raise
     except UnidentifiedImageError as error:
+        if is_photo(data):
+            raise PhotoRejected(UNDECODABLE, "it begins as a photo, but its header is broken or incomplete") from error
         detail = f"not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF photo{_other_format(data)}"
         raise PhotoRejected(UNDECODABLE, detail) from error
     except Image.DecompressionBombError as error:
@@ -89,8 +85,27 @@ def open_upright(data: bytes, *, pixel_limit: int | None = None) -> tuple[Image.
         raise PhotoRejected(reason, text) from error
 
 
+def _load(data: bytes, pixel_limit: int | None) -> tuple[ImageFile.ImageFile, bool]:
+    """Return the decoded image, and whether it is complete; a JPEG may lack its end marker."""
+    image = _open(data)
+    width, height = image.size
+    if pixel_limit is not None and width * height > pixel_limit:
+        raise PhotoRejected(OVER_LIMIT, f"{width} x {height} pixels")
+    try:
+        image.load()
+    except OSError:
+        if not (image.format in ("JPEG", "MPO") and is_whole_without_end(data)):
+            raise
+        image = _open(data + END_MARKER)
+        image.load()
+        return image, False
+    return image, True
+
+
 def _other_format(data: bytes) -> str:
-    """Return what a file is instead of a photo, for the two that are most often named as one; empty for others."""
+    """Return what a file is instead of a photo, for those that are most often named as one; empty for others."""
+    if data.startswith(b"version https://git-lfs"):
+        return " but a pointer of Git LFS; run git lfs pull"
     if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return " but a web page; fetch it again"
     return " but HEIC; convert it to JPEG" if data[4:12] in _HEIC_TYPES else ""
@@ -178,7 +193,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     Files with 32-bit or floating-point values do not state their range. 32-bit values are used unchanged if none
     exceeds 255; floating-point values are multiplied by 255 if none exceeds 1.
     """
-    values = np.asarray(image).astype(np.float64)
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0, neginf=0)
     largest = values.max(initial=0)
     if image.mode.startswith("I;16"):
         scale = 1 / 256

@@ -42,9 +42,9 @@ def read_photo(data: bytes, *, stored_side: int | None) -> Tensor:
     rules = PhotoRules(store=False) if stored_side is None else PhotoRules(size=stored_side)
     try:
         image, is_plain_jpeg = open_upright(data, pixel_limit=rules.pixel_limit)
+        encoded, _ = encode_for_store(image, data if is_plain_jpeg else None, rules)
     except PhotoRejected as error:
         raise BadPhoto(f"the photo cannot be used: {error.reason}, {error}.") from error
-    encoded, _ = encode_for_store(image, data if is_plain_jpeg else None, rules)
     photo_CHW = _decode_jpeg(encoded) if rules.store else None
     if photo_CHW is None:
         photo_CHW = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)

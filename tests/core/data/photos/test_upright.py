@@ -7,6 +7,7 @@ import random
 import struct
 import sys
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -213,9 +214,29 @@ def test_threads_decode_at_once() -> None:
         (b"\xef\xbb\xbf\n<!DOCTYPE html><title>404</title>", "but a web page; fetch it again"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "but a web page"),
         (b"\0\0\0\x24ftypheic" + bytes(100), "but HEIC; convert it to JPEG"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "pointer of Git LFS; run git lfs pull"),
         (b"text", "AVIF photo"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "it begins as a photo, but its header is broken or incomplete"),
     ],
 )
 def test_what_is_often_named_as_a_photo(data: bytes, words: str) -> None:
     with pytest.raises(PhotoRejected, match=rf"{words}$|{words}; "):
         open_upright(data)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("before", [True, False])
+def test_long_texts_of_a_png_do_not_cost_the_photo(kind: bytes, before: bool) -> None:
+    """Pillow refuses texts that inflate to more than a megabyte, and the photo with them."""
+    packed = zlib.compress(bytes(3_000_000))
+    body = b"Comment\0" + (b"\0" if kind == b"zTXt" else b"\1\0\0\0") + packed
+    text = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    data = encode(PICTURE)
+    place = data.index(b"IDAT" if before else b"IEND") - 4
+    assert np.array_equal(pixels(data[:place] + text + data[place:]), np.asarray(PICTURE))
+
+
+def test_values_that_are_no_numbers(recwarn: pytest.WarningsRecorder) -> None:
+    values = np.array([[0, 0.5], [np.nan, np.inf]], np.float32)
+    assert pixels(encode(Image.fromarray(values), "TIFF"))[..., 0].tolist() == [[0, 127], [0, 0]]
+    assert not [warning for warning in recwarn if warning.category is RuntimeWarning]

@@ -43,3 +43,17 @@ def test_pixels_are_those_that_prepare_stores(tmp_path: Path, mode: str, suffix:
 def test_an_undecodable_photo_raises_bad_photo() -> None:
     with pytest.raises(BadPhoto, match="the photo cannot be used: undecodable, not a JPEG"):
         read_photo(b"not a photo", stored_side=256)
+
+
+@pytest.mark.parametrize("size", [(70_000, 100), (1, 65_501)])
+def test_strips_that_no_jpeg_can_store(tmp_path: Path, size: tuple[int, int]) -> None:
+    stream = io.BytesIO()
+    Image.new("L", size).save(stream, "PNG")
+    path = tmp_path / "strip.png"
+    path.write_bytes(stream.getvalue())
+    problem = f"{size[0]} x {size[1]} pixels, and a JPEG has 65,500 at most"
+    photos = examine([PhotoLocation(str(path))], PhotoRules()).photos
+    assert photos.problem_P.tolist() == [1] and list(photos.problems)[1] == ("over the pixel limit", problem)
+    with pytest.raises(BadPhoto, match=problem):
+        read_photo(stream.getvalue(), stored_side=256)
+    assert examine([PhotoLocation(str(path))], PhotoRules(store=False)).photos.problem_P.tolist() == [0]
