@@ -21,8 +21,11 @@ MAX_CONTROL_SHARE = 0.05
 """Binary data has a larger share of control characters; text has almost none."""
 
 _CONTROL_BYTES = bytes(i for i in range(32) if i not in b"\t\n\r\f\x1a\x1b")
-_WIDE_SHARE = 0.4
-"""Text in UTF-16 that is mostly ASCII has more NUL bytes than this at every second place."""
+_WIDE_SHARE = 0.02
+"""Text in UTF-16 has a larger share of NUL bytes; other text has none."""
+
+_FEW_SIGNS = 2
+"""Lines that end in a NUL byte and a line end can look like UTF-16 whose ASCII characters are line ends only."""
 
 _NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 """Encodings of Python for host names and source code."""
@@ -56,12 +59,19 @@ def marked_encoding(sample: bytes) -> str | None:
 
 
 def wide_encoding(sample: bytes) -> str | None:
-    """Return UTF-16-LE or UTF-16-BE if the places of NUL bytes show that the sample is such text."""
-    half = len(sample) // 2
+    """Return UTF-16-LE or UTF-16-BE if the places of NUL bytes show that the sample is such text.
+
+    Blanks, separators and line ends are enough: in Chinese text too they are ASCII characters.
+    """
+    sample = sample[: len(sample) & ~1]
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         at_place, elsewhere = sample[start::2].count(0), sample[1 - start :: 2].count(0)
-        if at_place > _WIDE_SHARE * half and elsewhere * 10 < at_place:
-            return name
+        if at_place > _WIDE_SHARE * len(sample) and elsewhere * 2 < at_place:
+            text = sample.decode(name, "ignore")
+            is_text = len(text.encode(name)) > 0.99 * len(sample) and not is_binary(text.encode())
+            ascii_signs = {sign for sign in text if sign.isascii()}
+            if is_text and ascii_signs & {"\r", "\n"} and len(ascii_signs) > _FEW_SIGNS:
+                return name
     return None
 
 

@@ -6,6 +6,7 @@ A line that is not text in the file's encoding does not stop the reading: it is 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,10 @@ _OTHER_FORMATS = (
     (b"PAR1", "a Parquet table", "with .parquet at the end"),
 )
 """First bytes of tables in another format than the file's name shows, and the name that they need."""
+
+
+NOT_TEXT = " text"
+"""How the reason of a line that is not text ends."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class TextFile:
 
     def _decode(self, first_line: int, data: bytes) -> LineBlock:
         """Return the lines `data` in UTF-8, with `\\n` as line end and without other control characters."""
-        if first_line == 1:
+        while first_line == 1 and data.startswith(codecs.BOM_UTF8):  # a program may have added another one
             data = data.removeprefix(codecs.BOM_UTF8)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n" if self.has_cr_ends else b" ")
@@ -154,7 +159,7 @@ class TextFile:
                     lines.append(line.decode(encoding))
                 except UnicodeDecodeError as error:
                     what = "a character" if is_wide(self.encoding) else f"byte 0x{line[error.start]:02x}"
-                    undecodable[offset] = f"{what} is not {self.encoding.upper()} text"
+                    undecodable[offset] = f"{what} is not {self.encoding.upper()}{NOT_TEXT}"
                     lines.append(line.decode(encoding, "replace"))
             text = "\n".join(lines)
         if encoding != "utf-8" or undecodable:
@@ -185,6 +190,8 @@ def open_text(path: Path, encoding: str | None = None) -> tuple[TextFile, str | 
             raise BadOption(
                 f"--encoding {encoding} is unknown; use a name such as utf-8, gb18030 or cp1252."
             ) from error
+        if is_wide(encoding):
+            encoding = _named_wide_encoding(path, encoding, sample)
     else:
         encoding = marked_encoding(sample)
     if encoding is None:
@@ -196,6 +203,15 @@ def open_text(path: Path, encoding: str | None = None) -> tuple[TextFile, str | 
         guessed = encoding != "utf-8"
     note = f"{path} is not UTF-8; it is read as {encoding.upper()} (--encoding names another one)" if guessed else None
     return TextFile(path, encoding, _has_cr_ends(sample, encoding)), note
+
+
+def _named_wide_encoding(path: Path, encoding: str, sample: bytes) -> str:
+    """Return `encoding` with the order of its bytes. Raise BadOption if the file contains no lines of such text."""
+    if encoding in ("utf-16", "utf-32") and marked_encoding(sample) != encoding:
+        encoding = wide_encoding(sample) or f"{encoding}-le"
+    if not re.search("[\r\n]", sample.decode(encoding, "replace")):
+        raise BadOption(f"--encoding {encoding}: {path} contains no lines of such text; omit it to have it guessed.")
+    return encoding
 
 
 def _has_cr_ends(sample: bytes, encoding: str) -> bool:

@@ -165,3 +165,12 @@ def test_tables_named_as_splits(tmp_path: Path) -> None:
 def test_a_preview_reads_the_first_rows(tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", "image,leaf\n" + "".join(f"{i}.jpg,Shirts\n" for i in range(9)))
     assert read([table], ColumnNames(), max_rows=4).frame.collect()["image"].to_list() == [f"{i}.jpg" for i in range(4)]
+
+
+def test_the_remedy_for_another_encoding(tmp_path: Path) -> None:
+    text = "image,category\n" + "".join(f"{i}.jpg,Chaussures > Été à la plage\n" for i in range(9))
+    (tmp_path / "t.csv").write_bytes(text.encode("mac-roman"))
+    with pytest.raises(BadTable, match=r"9 of 9 rows are malformed .*; name another encoding with --encoding, such as"):
+        read_catalogue([tmp_path / "t.csv"], ColumnNames(), scratch=tmp_path, encoding="utf-8")
+    catalogue = read_catalogue([tmp_path / "t.csv"], ColumnNames(), scratch=tmp_path, encoding="mac-roman")
+    assert set(catalogue.read_column("level_1")) == {"Été à la plage"}

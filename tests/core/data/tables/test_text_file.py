@@ -139,3 +139,30 @@ def test_stray_nul_bytes_are_text(tmp_path: Path) -> None:
 def test_long_lines(tmp_path: Path, length: int) -> None:
     lines, _ = read_lines(write(tmp_path / "t.csv", b"id\n" + b"x" * length + b"\n1\n"))
     assert [len(line) for line in lines] == [2, length, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_wide_text_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    """In Chinese text few bytes are NUL. The name without the order of the bytes is enough."""
+    text = "编号,标题\n" + "".join(f"{i},红色连衣裙夏季新款女装长裙红色连衣裙夏季新款女装长裙😀\n" for i in range(30))
+    path = write(tmp_path / "t.csv", text.encode(encoding))
+    for name in (None, "utf-16", encoding):
+        assert "\n".join(read_lines(path, name)[0]) + "\n" == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-be", "cp037"])
+def test_an_encoding_that_the_file_has_not(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "t.csv", "id,title\n1,café\n".encode())
+    with pytest.raises(BadOption, match=rf"^--encoding {encoding}.*t\.csv contains no lines of such text; omit it"):
+        open_text(path, encoding)
+    assert read_lines(path)[0] == ["id,title", "1,café"]  # omitted
+
+
+@pytest.mark.parametrize("line", [b"x" * 40 + b"\0\n", b"x" * 41 + b"\0\n"])
+def test_nul_bytes_at_the_ends_of_lines(tmp_path: Path, line: bytes) -> None:
+    assert read_lines(write(tmp_path / "t.csv", line * 40))[0] == [line[:-2].decode()] * 40
+
+
+def test_several_byte_order_marks(tmp_path: Path) -> None:
+    assert read_lines(write(tmp_path / "t.csv", "\ufeff\ufeffid,title\n".encode()))[0] == ["id,title"]
+    assert read_lines(write(tmp_path / "t.csv", "\ufeffid,title\n".encode("utf-16")))[0] == ["id,title"]
