@@ -13,7 +13,7 @@ from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
 from prodrec.core.data.tables.category_levels import add_path_levels, count_texts
 from prodrec.core.data.tables.category_text import PathFormat
-from prodrec.core.data.tables.split_names import SPLIT_NAMES, are_splits, split_note
+from prodrec.core.data.tables.split_names import SPLIT_NAMES, are_splits, split_note, split_of_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,14 +111,15 @@ def _read_split_folders(photos: pl.DataFrame, notes: list[str], *, ignore: bool)
         kept = pl.concat_list(above, below)
     photos = photos.with_columns(
         path=kept.list.join("/").replace("", None),
-        split=folders.list.get(depth, null_on_oob=True).str.to_lowercase(),
+        split=folders.list.get(depth, null_on_oob=True),
     ).drop("folders")
-    names = set(photos["split"].drop_nulls())
-    if ignore or not are_splits(names):
-        notes.append(f"the folders {', '.join(sorted(names))} are not categories; all photos are split anew")
+    splits = {name: split_of_folder(name) for name in photos["split"].drop_nulls().unique().sort()}
+    if ignore or not are_splits(set(splits.values())):
+        what = "folder {} is no category" if len(splits) == 1 else "folders {} are no categories"
+        notes.append(f"the {what.format(', '.join(splits))}; all photos are split anew")
         return photos.with_columns(split=pl.lit(None, pl.String))
-    notes.append(split_note("the folders", names))
-    return photos
+    notes.append(split_note("the folders", list(splits)))
+    return photos.with_columns(pl.col("split").replace_strict(splits, return_dtype=pl.String))
 
 
 def _depth_of_splits(folders: pl.Series) -> int | None:
@@ -129,7 +130,7 @@ def _depth_of_splits(folders: pl.Series) -> int | None:
     lengths = folders.list.len().to_list()
 
     def names(depth: int) -> set[str]:
-        return set(folders.list.get(depth).str.to_lowercase())
+        return set(map(split_of_folder, folders.list.get(depth).unique()))
 
     if are_splits(names(0)) or (max(lengths) > 1 and names(0) <= SPLIT_NAMES):
         return 0

@@ -17,6 +17,9 @@ TRAIN_NAMES = frozenset({"train", "training"})
 SPLIT_NAMES = TRAIN_NAMES | {"test", "testing", "val", "valid", "validation", "dev"}
 """Names, in lower case, that mean a split if all folders or tables have one and at least one of them is train."""
 
+_FILLERS = frozenset({"set", "split", "data", "image", "images", "imgs", "photos"})
+"""Words that folders of splits have as well: `training_set`, `test_images`."""
+
 
 def are_splits(names: Collection[str]) -> bool:
     """Return whether the distinct `names`, in lower case, are those of train and of at least one other split."""
@@ -30,6 +33,13 @@ def splits_of_tables(tables: Sequence[Path]) -> list[str] | None:
         if are_splits(set(words)):
             return words
     return None
+
+
+def split_of_folder(name: str) -> str:
+    """Return the split as which a folder is named, such as `train` for `Train` and `train_set`, or else ""."""
+    words = [word for word in re.split(r"[-_. ]+", name.lower()) if word not in _FILLERS]
+    word = words[0].removesuffix("set") if len(words) == 1 else ""
+    return word if word in SPLIT_NAMES else ""
 
 
 def _split_word(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prodrec.core.data.tables.split_names import are_splits, splits_of_tables
+from prodrec.core.data.tables.split_names import are_splits, split_of_folder, splits_of_tables
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,21 @@ def test_tables_in_folders() -> None:
         "test",
     ]
     assert splits_of_tables([Path("train/a.csv"), Path("other/a.csv")]) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("Train", "train"),
+        ("training_set", "training"),
+        ("testset", "test"),
+        ("Validation images", "validation"),
+        ("train_shoes", ""),
+        ("trainers", ""),
+        ("dataset", ""),
+        ("images", ""),
+        ("", ""),
+    ],
+)
+def test_folders(folder: str, expected: str) -> None:
+    assert split_of_folder(folder) == expected
