@@ -13,10 +13,13 @@ SPACES = " "
 
 SAMPLE_LINES = 20
 
-_NAMED_SEPARATOR = re.compile(f"sep=([{SEPARATORS}])", re.IGNORECASE)
+_MAX_TITLES = 5
+
+_NAMED_SEPARATOR = re.compile(f'"?sep=([{SEPARATORS}])"?', re.IGNORECASE)
+_CELLS = re.compile(f"[{SEPARATORS}]")
 _QUOTED = re.compile(r'"[^"]*"?')
 _COMMENT = re.compile(r'"?#\s?(?:info|required|optional)\b', re.IGNORECASE)
-_AMAZON_TEMPLATE = re.compile(r'"?TemplateType=')
+_AMAZON_TEMPLATE = "TemplateType="
 _CODE_NAMES = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -42,8 +45,8 @@ def find_header(lines: Sequence[str], separator: str | None) -> HeaderPosition |
     A first line such as `sep=;`, which Excel writes, names the separator. Without it or if `separator` does not occur
     in the header, the most frequent of `,` `;` tab `|` is taken.
 
-    Lines above the header are skipped: the comments of eBay and Meta, the first rows of Amazon's templates, and the
-    number of rows with which the lists of research datasets begin.
+    Lines above the header are skipped: those of `rows_above`, and the number of rows with which the lists of research
+    datasets begin.
     """
     filled = [i for i, line in enumerate(lines) if line.strip()]
     if not filled:
@@ -53,7 +56,8 @@ def find_header(lines: Sequence[str], separator: str | None) -> HeaderPosition |
         filled = filled[1:]
         if not filled:
             return None
-    above = _lines_above([lines[i] for i in filled[: SAMPLE_LINES + 1]])
+    first = [lines[i] for i in filled[: SAMPLE_LINES + 1]]
+    above = int(len(first) > 1 and _is_count(*first[:2])) or rows_above([_CELLS.split(line) for line in first])
     start = filled[above]
     if named:
         separator = named[1]
@@ -62,15 +66,26 @@ def find_header(lines: Sequence[str], separator: str | None) -> HeaderPosition |
     return HeaderPosition(start, separator, above, names_separator=named is not None)
 
 
-def _lines_above(lines: Sequence[str]) -> int:
-    """Return the number of lines above the header, of lines that are not blank."""
-    comments = next((i for i, line in enumerate(lines) if not _COMMENT.match(line)), 0)
+def rows_above(rows: Sequence[Sequence[str]]) -> int:
+    """Return the number of rows above the header, from the cells of the first rows that are not blank.
+
+    They are comments, the first rows of Amazon's templates, or titles: a few rows with one cell, below which there are
+    rows with several.
+    """
+    comments = next((i for i, row in enumerate(rows) if not _COMMENT.match(row[0])), 0)
     if comments:
         return comments
-    if _AMAZON_TEMPLATE.match(lines[0]):
-        names = [name for name in lines[2].split("\t") if name.strip()] if len(lines) > 2 else []
-        return 2 if names and all(map(_CODE_NAMES.fullmatch, names)) else min(1, len(lines) - 1)
-    return int(lines[0].strip().isdecimal() and len(lines) > 1 and len(re.split(rf"[{SEPARATORS}\s]+", lines[1])) > 1)
+    if rows[0][0].lstrip('"').startswith(_AMAZON_TEMPLATE):
+        names = [cell for cell in rows[2] if cell.strip()] if len(rows) > 2 else []
+        return 2 if names and all(map(_CODE_NAMES.fullmatch, names)) else min(1, len(rows) - 1)
+    widths = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    titles = next((i for i, width in enumerate(widths) if width > 1), 0)
+    return titles if titles <= _MAX_TITLES and min(widths[titles : titles + 2]) > 1 else 0
+
+
+def _is_count(line: str, header: str) -> bool:
+    """Return whether a line is the number of rows, above a header with several names."""
+    return line.strip().isdecimal() and len(re.split(rf"[{SEPARATORS}\s]+", header)) > 1
 
 
 def _detect_separator(lines: Sequence[str]) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadTable
+from prodrec.core.base.wording import counted
+from prodrec.core.data.tables.column_names import ID_NAMES, IMAGE_NAMES, SINGLE_NAMES, TITLE_NAMES, normalise
 from prodrec.core.data.tables.columnar_table import ColumnarTable
+from prodrec.core.data.tables.csv_header import SAMPLE_LINES, rows_above
 from prodrec.core.data.tables.csv_records import BLANK
 from prodrec.core.data.tables.encodings import is_binary
 from prodrec.core.data.tables.records import ROW_COLUMN
@@ -16,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def open_excel(path: Path) -> ColumnarTable:
-    """Open the first sheet of a workbook (.xlsx, .xls, .xlsb, .ods) that has rows below a header.
+    """Open the first sheet of a workbook (.xlsx, .xls, .xlsb, .ods) that has columns with usual names.
 
-    The header is the first row that is not blank. Raise BadTable if there is no such sheet, or the file is no workbook.
+    Without any, it is the first one that has rows below a header. The header is the first row that is not blank, apart
+    from those of `rows_above`. Raise BadTable if there is no sheet with a header, or the file is no workbook.
     """
     import polars as pl
 
@@ -40,7 +44,7 @@ def open_excel(path: Path) -> ColumnarTable:
     filled = {name: table for name, table in tables.items() if table is not None}
     if not filled:
         raise BadTable(f"{path} has no sheet with a header and rows.")
-    name, table = next(iter(filled.items()))
+    name, table = next(((n, t) for n, t in filled.items() if _has_usual_names(t)), next(iter(filled.items())))
     if len(filled) > 1:
         others = "1 other sheet is" if len(filled) == 2 else f"{len(filled) - 1} other sheets are"
         table.notes.append(f"{path}: the sheet {name!r} is read; {others} ignored")
@@ -56,13 +60,27 @@ def _table(path: Path, sheet: pl.DataFrame) -> ColumnarTable | None:
     filled_rows = sheet.select(~pl.all_horizontal(_is_empty(pl.all()))).to_series().arg_true()
     if len(filled_rows) < 2:
         return None
-    start = int(filled_rows[0])
+    first = filled_rows[: SAMPLE_LINES + 1].to_list()
+    above = rows_above([[cell or "" for cell in sheet.row(i)] for i in first])
+    if above + 2 > len(filled_rows):
+        return None
+    start = int(filled_rows[above])
     names = [(name or "").strip() for name in sheet.row(start)]
     rows = sheet[start + 1 :]
     rows.columns = [name if names.count(name) == 1 else f"{name}\0{i}" for i, name in enumerate(names)]
     blank = pl.all_horizontal(_is_empty(pl.col(rows.columns)))
     problem = pl.when(blank).then(pl.format(f"row {{}}: {BLANK}", pl.col(ROW_COLUMN)))
-    return ColumnarTable(path, rows.lazy(), start + 2, problem=problem, header=names)
+    table = ColumnarTable(path, rows.lazy(), start + 2, problem=problem, header=names)
+    if above:
+        rows_text = counted(above, "row above it is skipped", "rows above it are skipped")
+        table.notes.append(f"{path}: the header is row {start + 1}; {rows_text}")
+    return table
+
+
+def _has_usual_names(table: ColumnarTable) -> bool:
+    """Return whether several columns of a sheet are named as those of products are; sheets of instructions are not."""
+    usual = {*ID_NAMES, *IMAGE_NAMES, *TITLE_NAMES, *SINGLE_NAMES}
+    return len(usual & {normalise(name) for name in table.header}) > 1
 
 
 def _is_empty(column: pl.Expr) -> pl.Expr:

@@ -27,6 +27,7 @@ AMAZON = "TemplateType=fptcustom\tVersion=2023.1211\tThe top 3 rows\nSeller SKU\
         ("3\n", "image_name item_id   status", "a.jpg   1      train  \nb.jpg  2 test", 3),
         ("", "image_id class_id path", "1 2 a/1.JPG\n2 2 a/2.JPG", 2),
         ("sep=;\n", "a;b;c", "1;2;3", 2),
+        ("Product report\nGenerated 2024-01-01\n\n", "a,b,c", "1,2,3", 5),
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "txt"])

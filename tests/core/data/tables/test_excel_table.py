@@ -170,3 +170,19 @@ def test_remedies_for_wrong_names(tmp_path: Path) -> None:
     with pytest.raises(BadTable, match=r"give it a name with \.zip or \.xlsx at the end\.$"):
         open_table(workbook)
     assert open_table(workbook.rename(workbook.with_suffix(".xlsx"))).header == ["id"]
+
+
+def test_rows_above_the_header_and_sheets_of_instructions(tmp_path: Path) -> None:
+    """Reports have a title, and Amazon's templates have instructions and two rows above the names of the columns."""
+    title = [["Product report"], [], ["SKU", "Name", "Category"], ["1", "Boot", "Boots"]]
+    template = [
+        *(["TemplateType=fptcustom", "Version=2023.1"], ["Seller SKU", "Product Name"], ["item_sku", "item_name"]),
+        ["1", "Boot"],
+    ]
+    for rows, first_row in ((title, 4), (template, 4)):
+        path = write_workbook(tmp_path / f"{first_row}.xlsx", [["How to", "Definition"], ["SKU", "a code"]], rows)
+        table = open_excel(path)
+        assert table.header == rows[2]
+        frame = next(iter(table.chunks(table.header))).collect()
+        assert frame.rows() == [(first_row, None, *rows[3])]
+        assert any("the header is row 3; 2 rows above it" in note or "1 row above it" in note for note in table.notes)
