@@ -43,7 +43,11 @@ _MARKS = (
 # Letters and digits of all scripts except Chinese.
 _LETTER = f"(?:[^\\W_{_CHINESE}]|[{_MARKS}])"
 _ASCII_WORD = re.compile("[a-z0-9]+(?:[-'.&][a-z0-9]+)*")
-_PLAIN_MARKS = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "´": "'", "‐": "-", "‒": "-", "–": "-", "−": "-"})
+_PLAIN_MARKS = str.maketrans(
+    {"‘": "'", "’": "'", "ʼ": "'", "´": "'", "‐": "-", "‒": "-", "–": "-", "−": "-"}
+    | dict.fromkeys("\u00ad\u2060\ufeff", "")  # a soft hyphen and the like are no ends of words
+)
+_BEFORE_FRACTION = re.compile("(?<=[0-9])(?=[¼½¾⅐-⅞])")
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,12 @@ _CHINESE_RUN_OR_WORD = _runs_and_words(frozenset())
 def normalise_text(text: str) -> str:
     """Return `text` in NFKC form and lower case, with one plain character for all apostrophes and all hyphens.
 
-    Thai sara am (ำ) stays one character, as in dictionaries; NFKC divides it.
+    Thai sara am (ำ) stays one character, as in dictionaries; NFKC divides it. NFKC would join 42½ to 421⁄2.
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", text).replace("\u0e4d\u0e32", "\u0e33").translate(_PLAIN_MARKS).lower()
+    text = unicodedata.normalize("NFKC", _BEFORE_FRACTION.sub(" ", text))
+    return text.replace("\u0e4d\u0e32", "\u0e33").translate(_PLAIN_MARKS).lower()
 
 
 def choose_tokenizer(name: str | None = None) -> Tokenizer:
