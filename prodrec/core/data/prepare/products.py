@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.texts import factorize
+from prodrec.core.base.wording import counted
 from prodrec.core.data.duplicates.groups import group_sizes, renumber_groups
 from prodrec.core.data.prepare.majority import count_pairs
 from prodrec.core.data.tables.catalogue import Catalogue
@@ -43,7 +44,8 @@ def find_products(
             f"value are split apart; --group-by {shlex.quote(column)} keeps them together"
         )
         return np.arange(len(rows_N), dtype=np.int64), [note]
-    return product_N, large_product_notes(catalogue, rows_N, product_N)
+    notes = large_product_notes(catalogue, rows_N, product_N)
+    return product_N, notes + _mixed_product_notes(catalogue, rows_N, product_N, class_N)
 
 
 def product_groups(catalogue: Catalogue, rows_N: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,3 +80,20 @@ def large_product_notes(catalogue: Catalogue, rows_N: NDArray[np.int64], product
         "names another column, and --group-by none keeps rows apart"
     )
     return [note]
+
+
+def _mixed_product_notes(
+    catalogue: Catalogue, rows_N: NDArray[np.int64], product_N: NDArray[np.int64], class_N: NDArray[np.int32]
+) -> list[str]:
+    """Return a sentence on products whose rows have different classes."""
+    several = np.flatnonzero(group_sizes(product_N) > 1)
+    if not len(several):
+        return []
+    pairs = count_pairs(product_N[several], class_N[several], int(class_N.max()) + 1)
+    mixed = np.unique(pairs.key_P[~pairs.is_majority_P])
+    if not len(mixed):
+        return []
+    row = rows_N[several[product_N[several] == mixed[0]][:1]]
+    value = catalogue.read_rows(row, "product").item()
+    products = counted(len(mixed), "product has", "products have")
+    return [f"{products} rows of different categories, such as {value!r}; each row keeps its own"]

@@ -61,3 +61,11 @@ def test_rows_of_class_ids_are_split_apart_unless_they_are_named(tmp_path: Path)
     assert product_N.tolist() == list(range(30)) and "--group-by id keeps them together" in notes[0]
     product_N, notes = find_products(catalogue, rows_N, class_N, group_by="id")
     assert product_N.tolist() == class_N.tolist() and not notes
+
+
+def test_products_with_rows_of_several_classes_are_reported(tmp_path: Path) -> None:
+    catalogue, rows_N = read(tmp_path, ["x", "a", "a", "b", "b", "c"]), np.arange(6)
+    _, notes = find_products(catalogue, rows_N, np.array([3, 0, 0, 0, 1, 2], np.int32), group_by="auto")
+    assert notes == ["1 product has rows of different categories, such as 'b'; each row keeps its own"]
+    _, notes = find_products(catalogue, rows_N, np.array([3, 0, 0, 1, 1, 2], np.int32), group_by="auto")
+    assert notes == []
