@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -109,11 +112,27 @@ def test_shards_with_one_name_in_several_folders(export: Export) -> None:
         pl.DataFrame(rows).write_parquet(path)
         names.append(f"default/{split}/0000.parquet")
     result = export.prodrec("prodrec prepare --images default")
-    assert result.exit_code == 2 and f"name them: prodrec prepare {sorted(names)[0]}" in " ".join(result.output.split())
-    assert len(export.prepare(names[0], images="default")) == 16
-    dataset = export.prepare(" ".join(names), out="both")
+    match = re.search(r"name them: prodrec prepare (.*)\.$", " ".join(result.output.split()))
+    assert result.exit_code == 2 and match
+    assert set(expanded(match[1])) == set(names)
+    dataset = export.prepare(" ".join(expanded(match[1])), images="default")
     assert dataset.product_count == len(dataset) == 24
     assert [len(dataset.rows(split)) for split in ("train", "test")] == [16, 8]
+
+
+def expanded(words: str) -> list[str]:
+    """Return the files that words of a command line name, as a shell does."""
+    return [str(path) for word in shlex.split(words) for path in sorted(Path().glob(word))]
+
+
+def test_a_table_in_the_folder_of_photos_is_named(export: Export) -> None:
+    export.photos(*(f"images/{i}.jpg" for i in range(12)))
+    lines = ["id,articleType", *(f"{i},{('Boot', 'Cap')[i % 2]}" for i in range(12))]
+    (export.shop.photos / "styles.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    output = " ".join(export.run("prodrec prepare --images photos").split())
+    match = re.search(r"contains tables, which are not read; prodrec prepare (\S+) --images photos reads them", output)
+    assert match, output
+    assert export.paths(export.prepare(match[1], out="from-table")) == {("Boot",), ("Cap",)}
 
 
 def test_webdataset(export: Export) -> None:

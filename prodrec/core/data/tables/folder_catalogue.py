@@ -49,8 +49,8 @@ def catalogue_from_folders(
     import polars as pl
 
     if not names:
-        tables = [name for name in skipped if Path(name).suffix.lower() in _TABLE_ENDINGS]
-        found = f", but tables; name them: prodrec prepare {shlex.quote(str(folder / tables[0]))}" if tables else ""
+        tables = _tables_in(folder, skipped)
+        found = f", but tables; name them: prodrec prepare {tables}" if tables else ""
         raise BadTable(f"{folder} contains no photos{found or '; expected root/…/leaf/photo.jpg, or give a table'}.")
     photos = pl.DataFrame({"image": Texts.from_strings(names).to_polars("image")})
     photos = photos.with_columns(
@@ -61,6 +61,10 @@ def catalogue_from_folders(
     if photos["path"].null_count() == photos.height:
         raise BadTable(f"{folder}: no photo is inside a folder; expected root/…/leaf/photo.jpg, or give a table.")
     notes: list[str] = []
+    tables = _tables_in(folder, skipped)
+    if tables:
+        command = f"prodrec prepare {tables} --images {shlex.quote(str(folder))}"
+        notes.append(f"{folder} contains tables, which are not read; {command} reads them")
     photos = _read_split_folders(photos, notes, ignore=ignore_splits)
     others = pl.DataFrame(
         {"image": list(skipped), "problem": list(skip_reasons)}, schema={"image": pl.String, "problem": pl.String}
@@ -90,6 +94,18 @@ def catalogue_from_folders(
         column_summary=summary + (" · split: the folders that are named so" if has_split else ""),
         notes=tuple(notes),
     )
+
+
+def _tables_in(folder: Path, names: Sequence[str]) -> str:
+    """Return the tables in a folder as words of a command line, with `*` for those of one folder and ending.
+
+    Those in an archive would have to be unpacked; they are not returned.
+    """
+    if not folder.is_dir():
+        return ""
+    tables = [Path(name) for name in names if Path(name).suffix.lower() in _TABLE_ENDINGS]
+    patterns = {f"{shlex.quote((folder / table.parent).as_posix())}/*{table.suffix}" for table in tables}
+    return shlex.quote(str(folder / tables[0])) if len(tables) == 1 else " ".join(sorted(patterns))
 
 
 def _read_split_folders(photos: pl.DataFrame, notes: list[str], *, ignore: bool) -> pl.DataFrame:
