@@ -4,8 +4,10 @@
 * A quote inside a field is text: `5" heel`.
 * A quote that opens a field and is not closed properly is text too. So is one that is closed some lines below if most
   of the lines in between are complete records by themselves: two lone quotes must not swallow the rows between them.
-* If that leaves a line with another number of fields than the header, quotes inside quoted fields may be text
-  (`"5" heel, red"`), or all quotes; whichever gives the right number.
+* If such a line has the right number of fields when a backslash before a quote makes it text, as MySQL writes it
+  (`"5\\" heel, red"`), it is read so.
+* If a line has another number of fields than the header, quotes inside quoted fields may be text (`"5" heel, red"`), or
+  all quotes; whichever gives the right number.
 * A record with more or fewer fields than the header is malformed. Empty fields beyond the header are dropped.
 * A line without text is malformed: a blank row.
 """
@@ -17,6 +19,8 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from prodrec.core.base.wording import counted
 
 MAX_RECORD_LINES = 5_000
 """A quote that is not closed within this many lines is text. Descriptions of products are shorter."""
@@ -91,9 +95,13 @@ def _swallows_records(lines: Sequence[str], fields: list[str], separator: str, w
 def _with_lone_quote(line: str, separator: str, width: int | None) -> Record:
     """Return the record of a line in which a quote is not closed.
 
-    Only fields that are quoted properly are unquoted. If their number is wrong, quotes inside quoted fields are text,
-    or all quotes are.
+    If a backslash before the quotes inside does not give the right number of fields, only fields that are quoted
+    properly are unquoted. If their number is wrong, quotes inside quoted fields are text, or all quotes are.
     """
+    if '\\"' in line:
+        escaped = [field.replace('\\"', '"') for field in _fields(line, _escaped_quotes(separator))]
+        if len(escaped) == width:
+            return Record(escaped)
     fields = _closed_fields(line, separator)
     if width is not None and len(fields) != width:
         for others in (_fields(line, _inner_quotes(separator)), line.split(separator)):
@@ -129,6 +137,13 @@ def _closed_quotes(separator: str) -> re.Pattern[str]:
 
 
 @functools.cache
+def _escaped_quotes(separator: str) -> re.Pattern[str]:
+    """Return the pattern of a field in quotes, in which a backslash precedes other quotes; or of text."""
+    s = re.escape(separator)
+    return re.compile(rf'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(?={s}|\Z)|[^{s}]*+')
+
+
+@functools.cache
 def _inner_quotes(separator: str) -> re.Pattern[str]:
     """Return the pattern of a field in quotes that may contain quotes, up to one before a separator; or of text."""
     s = re.escape(separator)
@@ -143,5 +158,4 @@ def _checked(fields: list[str], width: int | None, lines: int = 1) -> Record:
         return Record(fields, lines)
     if len(fields) > width and not any(field.strip() for field in fields[width:]):
         return Record(fields[:width], lines)
-    noun = "field" if len(fields) == 1 else "fields"
-    return Record(fields, lines, f"{len(fields)} {noun} where the header has {width}")
+    return Record(fields, lines, f"{counted(len(fields), 'field', 'fields')} where the header has {width}")

@@ -67,10 +67,8 @@ class CsvTable:
             self.notes.remove(self._lone_quote_note)
         if lines:
             examples = ", ".join(map(str, lines[:_LINES_IN_NOTE])) + (" …" if len(lines) > _LINES_IN_NOTE else "")
-            noun = "line" if len(lines) == 1 else "lines"
-            self._lone_quote_note = (
-                f"{self.path}: a quote is not closed in {len(lines):,} {noun} ({examples}); it is read as text"
-            )
+            count = counted(len(lines), "line", "lines")
+            self._lone_quote_note = f"{self.path}: a quote is not closed in {count} ({examples}); it is read as text"
             self.notes.append(self._lone_quote_note)
 
 
@@ -88,6 +86,7 @@ def open_csv(file: TextFile, separator: str | None) -> CsvTable:
         record = read_record(lines, found.line, found.separator, None, is_complete=True)
         assert record is not None  # a complete record is never continued
         names = [name.strip() for name in record.fields]
+        names = _without_last_blanks(names, lines, found.line + record.lines, found.separator)
         first_row = found.line + 2 - found.names_separator
         table = CsvTable(file, names, found.separator, found.line + record.lines, first_row)
         if found.above:
@@ -95,6 +94,21 @@ def open_csv(file: TextFile, separator: str | None) -> CsvTable:
             table.notes.append(f"{file.path}: the header is line {found.line + 1}; {above}")
         return table
     raise BadTable(f"{file.path} is empty; expected a table with a header and rows.")
+
+
+def _without_last_blanks(names: list[str], lines: Sequence[str], below: int, separator: str) -> list[str]:
+    """Return the column names without blank ones at the end, for which no row among the first ones has a field.
+
+    below: the position of the line below the header
+    """
+    width = max((i for i, name in enumerate(names, 1) if name), default=0)
+    end = min(below + SAMPLE_LINES, len(lines))
+    while below < end and width < len(names):
+        record = read_record(lines, below, separator, None, is_complete=True)
+        assert record is not None  # a complete record is never continued
+        width = max(width, len(record.fields))
+        below += record.lines
+    return names[:width]
 
 
 def _without_runs(block: LineBlock) -> LineBlock:

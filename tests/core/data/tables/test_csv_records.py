@@ -32,6 +32,10 @@ def read_all(text: str, width: int | None = 3, separator: str = ",") -> list[Rec
         ('1,"5" heel, red",b', ["1", '5" heel, red', "b"]),  # a quote inside that is not doubled
         ('1,"a" b,c', ["1", '"a" b', "c"]),
         ('1,"a""b,c', ["1", '"a""b', "c"]),
+        (r'1,"a 5\"",b', ["1", 'a 5"', "b"]),  # a backslash makes quotes text
+        (r'1,"a \"b\", c",d', ["1", 'a "b", c', "d"]),
+        (r'"1","\"a\"","b"', ["1", '"a"', "b"]),
+        (r'1,"c:\a\\",b', ["1", "c:\\a\\\\", "b"]),
     ],
 )
 def test_one_line(line: str, fields: list[str]) -> None:
@@ -53,6 +57,17 @@ def test_one_line(line: str, fields: list[str]) -> None:
 )
 def test_malformed_lines(line: str, problem: str) -> None:
     assert [record.problem for record in read_all(line)] == [problem]
+
+
+def test_quotes_after_a_backslash_swallow_no_rows() -> None:
+    records = read_all('1,"a 5\\"",x\n2,b,y\n3,"c \\"6\\"",z\n4,d,"w"')
+    assert [record.fields for record in records] == [
+        ["1", 'a 5"', "x"],
+        ["2", "b", "y"],
+        ["3", 'c "6"', "z"],
+        ["4", "d", "w"],
+    ]
+    assert not any(record.has_lone_quote for record in records)
 
 
 def test_fields_over_several_lines() -> None:

@@ -45,12 +45,20 @@ def read(table: CsvTable, *columns: str) -> list[Row]:
         'id;image;"title"\n1;a.jpg;red shirt\n2;b.jpg\n'.replace("2;b.jpg", "2;b.jpg;"),
         "id,image,title,\n1,a.jpg,red shirt,\n2,b.jpg,,\n",
         "id,image,title\n1,a.jpg,red shirt,,\n2,b.jpg,,,\n",
+        "id,image,title,,\n1,a.jpg,red shirt\n2,b.jpg,\n",
+        '"sep=;"\nid;image;title\n1;a.jpg;red shirt\n2;b.jpg;\n',
     ],
 )
 def test_separators_and_line_ends(tmp_path: Path, text: str) -> None:
     table = open_table(tmp_path / "t.csv", text)
     assert [name for name in table.header if name] == ["id", "image", "title"]
     assert read(table, "title", "id") == [(2, None, "red shirt", "1"), (3, None, None, "2")]
+
+
+def test_a_column_without_a_name_may_have_values(tmp_path: Path) -> None:
+    table = open_table(tmp_path / "t.csv", "id,image,\n\n1,a.jpg\n2,b.jpg,red\n")
+    problems = ["line 2: blank", "line 3: 2 fields where the header has 3", None]
+    assert [problem for _, problem in read(table)] == problems
 
 
 @pytest.mark.parametrize(
