@@ -103,7 +103,7 @@ def _read(location: PhotoLocation) -> bytes:
     except OSError as error:
         # in an archive, a missing permission concerns all photos
         if isinstance(error, PermissionError) and location.length == WHOLE_FILE:
-            raise PhotoRejected(UNDECODABLE, f"cannot be read: {error}") from error
+            raise PhotoRejected(UNDECODABLE, f"cannot be read: {error.strerror}") from error
         kind = NotFound if isinstance(error, FileNotFoundError) else ProdrecError
         raise kind(
             f"{location.path} was listed but cannot be read on {socket.gethostname()} ({error.strerror}); "

@@ -15,7 +15,6 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from prodrec.core.base.errors import BadOption
 from prodrec.core.data.photos.listing import READABLE, Member, folder_members, tar_members
 from prodrec.core.data.photos.locations import WHOLE_FILE
 from prodrec.core.data.photos.name_keys import base_name, table_keys
@@ -23,6 +22,7 @@ from prodrec.core.data.photos.sources import (
     PhotoSource,
     decompressed_chunks,
     is_compressed,
+    not_an_archive,
     open_photos,
     sorted_source,
 )
@@ -95,7 +95,7 @@ def _members_of_tar(archive: Path, path: Path, limit: _TimeLimit) -> Iterator[Me
                 yield member
     except (tarfile.TarError, EOFError) as error:
         if not is_cut:
-            raise BadOption(f"--images {path} is neither a folder nor a readable tar or zip file ({error}).") from error
+            raise not_an_archive(path, error) from error
     for name, target in hard_links.items():
         _, *place = places.get(target, ("", 0, 0, False, READABLE))
         yield (name, *place)  # type: ignore[misc]  # mypy knows no length of `place`

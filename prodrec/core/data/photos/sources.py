@@ -37,6 +37,9 @@ _DECOMPRESSORS: dict[bytes, Callable[[Path], Any]] = {  # by the first bytes of 
     b"\xfd7zXZ": lzma.open,
 }
 
+_OTHER_ARCHIVES = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x28\xb5\x2f\xfd": "Zstandard"}
+"""Archives that are not read, by their first bytes."""
+
 _UNPACKED_BYTES = 1 << 20
 
 NOT_UTF8, REPLACED = "its name is not UTF-8", "a later file of the archive has the same name"
@@ -148,6 +151,20 @@ def _open_zip(path: Path) -> PhotoSource:
     return source if source.unflagged is None else source.decode_names(source.unflagged.choose_encoding())
 
 
+def not_an_archive(path: Path, error: Exception) -> BadOption:
+    """Return the error to raise for a file that is no readable archive."""
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if start.startswith(b"PK\3\4"):
+        return BadOption(
+            f"--images {path} is a zip file whose end is missing; it is truncated: copy or fetch it again."
+        )
+    kind = next((name for magic, name in _OTHER_ARCHIVES.items() if start.startswith(magic)), None)
+    if kind is not None:
+        return BadOption(f"--images {path} is a {kind} archive, which is not read; unpack it and give its folder.")
+    return BadOption(f"--images {path} is neither a folder nor a readable tar or zip file ({error}).")
+
+
 def _open_tar(archive: Path, path: Path) -> PhotoSource:
     """List an uncompressed tar. Messages name `path`, the file that `archive` was unpacked from."""
     hard_links: dict[str, str] = {}
@@ -155,7 +172,7 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
         with tarfile.open(archive, "r:") as tar:
             files = sorted_source(archive, archive, tar_members(tar, hard_links))
     except (tarfile.TarError, EOFError) as error:
-        raise BadOption(f"--images {path} is neither a folder nor a readable tar or zip file ({error}).") from error
+        raise not_an_archive(path, error) from error
     if not hard_links:
         return files
     entries = zip(files.names_P, files.offsets_P.tolist(), files.lengths_P.tolist(), strict=True)

@@ -17,6 +17,7 @@ from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.listing import UNKNOWN_COMPRESSION, UNREADABLE_REASONS
 from prodrec.core.data.photos.name_matching import match_names
 from prodrec.core.data.photos.name_search import NO_MATCH
+from prodrec.core.data.photos.partial_listing import list_for
 from prodrec.core.data.photos.sources import PhotoSource, open_photos
 
 FILES = {"a.jpg": b"one", "sub/B.JPG": b"two" * 500, "sub/deep/c.png": b"three", "x/d.jpg": b"4", "y/d.jpg": b"5"}
@@ -201,3 +202,25 @@ def test_unusable_sources(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-30])
     with pytest.raises(BadOption, match="broken or truncated"):
         open_photos(packed, unpack_into=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"Rar!\x1a\x07\x00" + bytes(100), "is a RAR archive, which is not read; unpack it and give its folder"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "is a 7z archive"),
+        (b"\x28\xb5\x2f\xfd" + bytes(100), "is a Zstandard archive"),
+        (b"id,image\n1,a.jpg\n", "is neither a folder nor a readable tar or zip file"),
+    ],
+)
+def test_archives_that_are_not_read(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "photos"
+    path.write_bytes(data)
+    for scratch in (None, tmp_path):
+        with pytest.raises(BadOption, match=message):
+            list_for(9.0, path, scratch=scratch)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/1.jpg", b"x" * 100)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(BadOption, match="is a zip file whose end is missing"):
+        open_photos(path, unpack_into=None)
