@@ -133,6 +133,11 @@ class Export:
         assert list(self.shop.directory.glob("runs/*/model.safetensors"))
         return dataset
 
+    def measure(self) -> str:
+        """Score the test photos with the trained model, and return the report."""
+        self.run("prodrec score")
+        return self.run("prodrec report")
+
     def paths(self, dataset: Dataset) -> set[tuple[str, ...]]:
         """Return the category paths of the rows; a path that ends early is shorter."""
         return {

@@ -51,6 +51,7 @@ def test_shopify(export: Export) -> None:
     assert dataset.product_count == 12 and len(dataset) == 48
     assert set(dataset.products()["title"]) == {f"{('Shirts', 'Dresses', 'Boots')[i % 3]} & Co {i}" for i in range(12)}
     assert export.rejected() == [("38", "missing photo")]
+    assert "visual" in export.measure()
 
 
 def test_shopify_as_of_2025(export: Export) -> None:

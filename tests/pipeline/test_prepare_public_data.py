@@ -65,6 +65,8 @@ def test_amazon_json_lines(export: Export, record: Any) -> None:
     assert dataset.product_count == len(dataset) == 12
     assert dataset.products()["title"][0] == ("Item 0 & Co" if record is amazon_2014 else "Item 0")
     assert export.rejected() == [("13", "no category")]
+    if record is amazon_2023:
+        assert "visual" in export.measure()
 
 
 def test_flipkart(export: Export) -> None:
@@ -129,6 +131,7 @@ def test_hugging_face_parquet(export: Export) -> None:
     dataset = export.train("train-00000-of-00001.parquet test-00000-of-00001.parquet")
     assert export.paths(dataset) == {(name,) for name in names}
     assert [len(dataset.rows(split)) for split in ("train", "test", "validation")] == [9, 3, 0]
+    assert "visual" in export.measure()
     assert export.rejected() == []
 
 
@@ -188,4 +191,5 @@ def test_ultralytics_folders(export: Export) -> None:
     dataset = export.train("")
     assert export.paths(dataset) == {("boot",), ("coat",)}
     assert [len(dataset.rows(split)) for split in ("train", "test", "validation")] == [16, 4, 4]
+    assert "visual" in export.measure()
     assert [reason for _, reason in export.rejected()] == ["not a photo"]
