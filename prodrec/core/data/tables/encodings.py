@@ -31,8 +31,8 @@ _NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicod
 """Encodings of Python for host names and source code."""
 
 _ASIAN = ("gb18030", "big5hkscs", "cp949", "cp932", "euc_jis_2004")
-_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257")
-_OTHER = ("cp1251", "cp1253", "cp874")
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "mac-roman")
+_OTHER = ("cp1251", "koi8-r", "cp1253", "cp874")
 """The encodings of shop exports that are guessed; with more of them, short samples are mistaken more often."""
 
 _USUAL = "cp1252"
