@@ -95,7 +95,9 @@ def table_format(path: Path) -> str:
     if not path.exists():
         raise NotFound(f"table {path} does not exist.")
     if path.is_dir():
-        raise BadTable(f"{path} is a directory, not a table; {EXPECTED}.")
+        endings = [file.suffix for file in path.iterdir() if file.suffix.lower() in FORMATS]
+        remedy = f"name the tables in it, as in {path}/*{max(endings, key=endings.count)}" if endings else EXPECTED
+        raise BadTable(f"{path} is a directory, not a table; {remedy}.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     is_zip, is_compressed = suffixes[-1:] == [".zip"], path.suffix.lower() in COMPRESSED
     endings = [suffix for suffix in suffixes if suffix not in COMPRESSED]

@@ -115,6 +115,15 @@ def test_no_such_file(tmp_path: Path) -> None:
         open_table(tmp_path)
 
 
+def test_the_remedy_for_a_directory_of_shards(tmp_path: Path) -> None:
+    for name in ("train-0.parquet", "train-1.parquet"):
+        (tmp_path / name).write_bytes(parquet())
+    (tmp_path / "README.md").touch()
+    with pytest.raises(BadTable, match=r"is a directory, not a table; name the tables in it, as in .*\*\.parquet\.$"):
+        open_table(tmp_path)
+    assert [open_table(path).header for path in tmp_path.glob("*.parquet")] == [["id", "image"]] * 2
+
+
 def test_encoding(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("id,title\n1,café\n".encode("cp1252"))
