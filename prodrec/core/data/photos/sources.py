@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, NotFound
 from prodrec.core.base.texts import Texts
-from prodrec.core.data.photos.listing import READABLE, Member, ZipMember, folder_members, tar_members, zip_members
+from prodrec.core.data.photos.listing import Member, ZipMember, folder_members, tar_members, zip_members
 from prodrec.core.data.photos.locations import PhotoLocations
 from prodrec.core.data.photos.zip_names import UnflaggedNames
 
@@ -175,14 +175,19 @@ def _open_tar(archive: Path, path: Path) -> PhotoSource:
         raise not_an_archive(path, error) from error
     if not hard_links:
         return files
-    entries = zip(files.names_P, files.offsets_P.tolist(), files.lengths_P.tolist(), strict=True)
+    arrays = (files.offsets_P, files.lengths_P, files.deflated_P, files.unreadable_P)
+    entries = zip(files.names_P, *(array.tolist() for array in arrays), strict=True)
     targets = files.names_P.find(list(hard_links.values())).tolist()
     links = (
-        (name, int(files.offsets_P[target]), int(files.lengths_P[target]))
+        (name, *(int(array[target]) for array in arrays))
         for name, target in zip(hard_links, targets, strict=True)
         if target >= 0
     )
-    return sorted_source(archive, archive, ((*entry, False, READABLE) for entry in chain(entries, links)))
+    linked = sorted_source(archive, archive, chain(entries, links))  # type: ignore[arg-type]  # of the length of Member
+    not_listed = dict(files.not_listed)
+    for reason, names in linked.not_listed.items():  # a link with the name of another file
+        not_listed[reason] = Texts.from_strings([*not_listed.get(reason, ()), *names])
+    return replace(linked, not_listed=not_listed)
 
 
 def sorted_source(path: Path, archive: Path | None, members: Iterable[Member | ZipMember]) -> PhotoSource:

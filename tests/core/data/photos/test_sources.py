@@ -224,3 +224,27 @@ def test_archives_that_are_not_read(tmp_path: Path, data: bytes, message: str) -
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(BadOption, match="is a zip file whose end is missing"):
         open_photos(path, unpack_into=None)
+
+
+def test_hard_links_in_a_tar_beside_other_entries(tmp_path: Path) -> None:
+    """Symbolic links and files with one name stay what they are if the tar also has hard links."""
+    path = tmp_path / "photos.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, data in (("a/1.jpg", b"one"), ("a/2.jpg", b"two"), ("a/2.jpg", b"three")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        for name, kind in (
+            ("a/hard.jpg", tarfile.LNKTYPE),
+            ("a/soft.jpg", tarfile.SYMTYPE),
+            ("a/2.jpg", tarfile.LNKTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "a/1.jpg" if kind == tarfile.LNKTYPE else "1.jpg"
+            archive.addfile(member)
+    source = open_photos(path, unpack_into=None)
+    assert source.names_P == ["a/1.jpg", "a/2.jpg", "a/hard.jpg", "a/soft.jpg"]
+    assert [UNREADABLE_REASONS[code] for code in source.unreadable_P][:3] == ["", "", ""]
+    assert "unpack the tar file" in UNREADABLE_REASONS[source.unreadable_P[3]]
+    assert [location.read() for location in source.locations(np.arange(3))] == [b"one", b"one", b"one"]
+    assert [list(names) for names in source.not_listed.values()] == [["a/2.jpg", "a/2.jpg"]]
