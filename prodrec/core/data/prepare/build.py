@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.ragged import Ragged
+from prodrec.core.base.wording import counted
 from prodrec.core.data.duplicates.groups import conflicting_rows, merge_groups, renumber_groups
 from prodrec.core.data.photos.blobs import photos_from_blobs
 from prodrec.core.data.photos.decoding import decode_photos
@@ -79,8 +80,9 @@ def build(
     Raise NotFound, BadTable, BadFeatures or BadOption if an input cannot be used or no row is left.
     """
     catalogue, photos = _open_sources(tables, source_path, workspace, options)
-    photo_count = f" ({catalogue.row_count:,} photos)" if catalogue.row_count != catalogue.table_rows else ""
-    console.info(f"{catalogue.table_rows:,} rows{photo_count} · {catalogue.column_summary}")
+    photo_count = counted(catalogue.row_count, "photo", "photos")
+    photo_count = f" ({photo_count})" if catalogue.row_count != catalogue.table_rows else ""
+    console.info(f"{counted(catalogue.table_rows, 'row', 'rows')}{photo_count} · {catalogue.column_summary}")
 
     labels = read_labels(catalogue, options, from_folders=not tables)
     rejected, names, codes_ML, table_split_M = labels.rejected, labels.names, labels.codes_ML, labels.split_M
