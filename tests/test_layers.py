@@ -38,7 +38,8 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "core.training": ("core.base", "core.data"),
     "models.classifier": ("core.base",),
     "models": ("models.classifier", "core.base", "core.data", "core.training"),
-    "inference": ("core",),
+    "inference.neighbours": ("core",),
+    "inference": ("inference.neighbours", "core"),
     "eval.report": ("core",),
     "eval.plots": ("eval.report", "eval", "core"),
     "eval.refine": ("eval.report", "core"),
@@ -55,7 +56,13 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "chardet": ("core.data.photos.zip_names", "core.data.tables.encodings"),
     "fastexcel": ("core.data.tables",),  # polars loads it
     "gensim": ("core.data.titles",),
-    "h5py": ("core.scores", "core.data.titles.embeddings", "core.data.photos.features", "eval.refine.weights"),
+    "h5py": (
+        "core.scores",
+        "core.data.titles.embeddings",
+        "core.data.photos.features",
+        "inference.neighbours.training_features",
+        "eval.refine.weights",
+    ),
     "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
     "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),

@@ -16,6 +16,7 @@ from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
 from prodrec.cli.gallery import gallery_command
 from prodrec.cli.inspect import inspect_command
+from prodrec.cli.neighbours import neighbours_command
 from prodrec.cli.prepare import prepare_command
 from prodrec.cli.pretrain_embeddings import pretrain_embeddings_command
 from prodrec.cli.refine_mcr import refine_mcr_command
@@ -30,6 +31,7 @@ COMMANDS = (
     inspect_command,
     pretrain_embeddings_command,
     train_command,
+    neighbours_command,
     score_command,
     refine_mcr_command,
     report_command,

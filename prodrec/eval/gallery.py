@@ -71,7 +71,7 @@ def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
     if not photos:
         raise BadOption(f"{scores.path}: {_no_photo_message(options, level, images, without_label)}.")
     stored = scores.top_k if scores.top_k is not None and scores.top_k < scores.taxonomy.count(source) else None
-    return Gallery(scores.origin.run, level, options, images, errors, stored, photos, without_label)
+    return Gallery(scores.origin.title, level, options, images, errors, stored, photos, without_label)
 
 
 def _true_classes(

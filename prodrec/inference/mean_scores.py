@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prodrec.inference.protocols import BatchScores
+from prodrec.inference.neighbours.protocols import BatchScores
 
 if TYPE_CHECKING:
     from torch import Tensor

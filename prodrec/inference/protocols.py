@@ -1,53 +1,30 @@
-"""What scoring and recognising require of a network in evaluation mode. `models/network.py` is one implementation.
+"""What scoring and recognising require of a network in evaluation mode. `neighbours/fused.py` is one implementation.
 
-Shapes: B rows of a batch, D features, C classes of a level, K best classes, m states of an attribute, T words,
-H×W photo, h×w feature map.
+Shapes: B rows of a batch, T words, H×W photo, h×w feature map.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.data.batches import Batch
-
-
-class BatchScores(Protocol):
-    """Features and unnormalised scores of a batch.
-
-    scores:           B×C by level
-    attribute_scores: B×m by attribute
-    """
-
-    @property
-    def features_BD(self) -> Tensor: ...
-    @property
-    def scores(self) -> dict[str, Tensor]: ...
-    @property
-    def attribute_scores(self) -> dict[str, Tensor]: ...
-
-
-class BatchTopK(BatchScores, Protocol):
-    """Features of a batch and the K largest scores of every level; `scores` and `classes` are B×K by level."""
-
-    @property
-    def classes(self) -> dict[str, Tensor]: ...
-
-
-class EncodedTitles(Protocol):
-    """Titles with the weight of every word."""
-
-    @property
-    def weights_BT(self) -> Tensor: ...
+    from prodrec.inference.neighbours.operating_points import OperatingPoint
+    from prodrec.inference.neighbours.protocols import BatchScores, BatchTopK, EncodedTitles
 
 
 class ScoringNetwork(Protocol):
-    """A network that scores batches."""
+    """A network that scores batches at operating points.
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores: ...
-    def top_k(self, batch: Batch, k: int, *, with_titles: bool = False) -> BatchTopK: ...
+    features: returns the features of a batch, in the network's own type, from which all scores are computed
+    """
+
+    def features(self, batch: Batch, points: Sequence[OperatingPoint], *, with_titles: bool = False) -> Any: ...
+    def score(self, features: Any, point: OperatingPoint) -> BatchScores: ...
+    def top_k(self, features: Any, k: int, point: OperatingPoint) -> BatchTopK: ...
 
 
 class RecognisingNetwork(Protocol):

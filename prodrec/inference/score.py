@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,11 @@ from prodrec.inference.protocols import ScoringNetwork
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prodrec.core.base.texts import Texts
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.operating_points import OperatingPoint
 
 
 def score(
@@ -35,33 +37,112 @@ def score(
     network: ScoringNetwork,
     batches: Iterable[Batch],
     *,
+    outputs: Mapping[Path, OperatingPoint],
     own_batches: int | None = None,
-    out: Path,
     splits: Sequence[str],
     top_k: int | None = None,
     with_titles: bool = False,
     autocast: AbstractContextManager[Any] | None = None,
     force: bool = False,
-) -> dict[str, Any]:
-    """Score `batches` and write the scores file `out`. Return a summary of the file and the time, as plain values.
+) -> list[dict[str, Any]]:
+    """Score `batches` at operating points and write a scores file for each. Return a summary of each, as plain values.
 
     batches:     the rows of `splits`, ascending, on the device of the network; on several ranks those of `rank_batches`
+    outputs:     the operating point of every file; the features of a photo are computed once for all of them
     own_batches: number of `batches` whose scores are written; None is all. The batches after them are scored only
                  because all ranks must score equally many.
     top_k:       keep only the K best classes of every level
     with_titles: use the titles to score the deepest level
     autocast:    context in which the network computes
 
-    Rank 0 writes the file, and its content does not depend on the number of ranks. It appears when it is complete. The
-    memory does not grow with the number of rows.
+    Rank 0 writes the files, and their content does not depend on the number of ranks. They appear when all are
+    complete. The memory does not grow with the number of rows.
 
-    Raise OutputExists if `out` exists and `force` is not set, ProdrecError for scores that float16 cannot represent and
-    for a full disk, BadOption for titles if the network has no title encoder.
+    Raise OutputExists if a file exists and `force` is not set, ProdrecError for scores that float16 cannot represent
+    and for a full disk, BadOption for titles if the network has no title encoder.
     """
     import torch
 
     ids, rows = dataset.ids(), rows_in_splits(dataset, splits)
     first_rows = first_rows_of_products(dataset, rows)
+    points = list(outputs.values())
+    writers = [
+        _writer(run, dataset, out, point, rows, ids=ids, splits=splits, with_titles=with_titles, force=force)
+        for out, point in outputs.items()
+    ]
+
+    def score_batch(batch: Batch) -> list[EncodedBatch]:
+        """Return the rows of every file."""
+        features = network.features(batch, points, with_titles=with_titles)
+        rows_B = batch.rows_B.cpu().numpy()
+        encoded = []
+        for writer, point in zip(writers, points, strict=True):
+            if top_k is None:
+                scored, classes = network.score(features, point), None
+            else:
+                scored = best = network.top_k(features, top_k, point)
+                classes = {level: _to_numpy(classes_BK) for level, classes_BK in best.classes.items()}
+            rows_of_file = writer.encode(
+                ids=ids.take(rows_B),
+                rows_B=rows_B,
+                split_B=dataset.split_N[rows_B],
+                labels_BL=dataset.labels_NL[rows_B],
+                products_B=None if first_rows is None else (first_rows[0][rows_B], first_rows[1][rows_B]),
+                attributes_BA=dataset.attributes_NA[rows_B],
+                features_BD=_to_numpy(scored.features_BD),
+                scores={level: _to_numpy(values) for level, values in scored.scores.items()},
+                classes=classes,
+                attribute_scores={name: _to_numpy(values) for name, values in scored.attribute_scores.items()},
+            )
+            encoded.append(rows_of_file)
+        return encoded
+
+    start = time.monotonic()
+    with ExitStack() as stack:
+        for writer in writers if dist.is_main() else ():
+            stack.enter_context(writer)
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(autocast or nullcontext())
+        advance = stack.enter_context(console.progress(f"score {run.name}", total=len(rows), unit="photos"))
+        for number, batch in enumerate(batches):
+            encoded = score_batch(batch)
+            is_own = own_batches is None or number < own_batches
+            for rank_batch in dist.gather(encoded if is_own else None):
+                if rank_batch is not None:
+                    for writer, rows_of_file in zip(writers, rank_batch, strict=True):
+                        writer.append_encoded(rows_of_file)
+                    advance(len(rank_batch[0]["row"]))
+        assert not dist.is_main() or all(writer.n == len(rows) for writer in writers), "the batches have other rows"
+    seconds = time.monotonic() - start
+    fingerprints = dist.broadcast([writer.fingerprint for writer in writers])
+    common = {
+        "run": run.name,
+        "rows": {name: int((dataset.split_N[rows] == SPLITS.index(name)).sum()) for name in SPLITS if name in splits},
+        "top_k": top_k,
+        "with_titles": with_titles,
+        "seconds": round(seconds, 2),
+        "photos_per_second": round(len(rows) / seconds, 1),
+    }
+    return [
+        {"scores": str(out), "fingerprint": fingerprint, "operating_point": point.name, **common}
+        for (out, point), fingerprint in zip(outputs.items(), fingerprints, strict=True)
+    ]
+
+
+def _writer(
+    run: Run,
+    dataset: Dataset,
+    out: Path,
+    point: OperatingPoint,
+    rows: NDArray[np.int64],
+    *,
+    ids: Texts,
+    splits: Sequence[str],
+    with_titles: bool,
+    force: bool,
+) -> ScoresWriter:
+    import torch
+
     origin = Origin(
         run=run.name,
         family=run.family,
@@ -70,8 +151,9 @@ def score(
         seed=run.recipe.get("training", {}).get("seed"),
         recipe=run.recipe,
         with_titles=with_titles,
+        operating_point=point.as_json(),
     )
-    writer = ScoresWriter(
+    return ScoresWriter(
         out,
         origin=origin,
         taxonomy=run.taxonomy,
@@ -82,53 +164,6 @@ def score(
         libraries={"torch": torch.__version__},
         force=force,
     )
-
-    def score_batch(batch: Batch) -> EncodedBatch:
-        if top_k is None:
-            scored, classes = network.score(batch, with_titles=with_titles), None
-        else:
-            scored = best = network.top_k(batch, top_k, with_titles=with_titles)
-            classes = {level: _to_numpy(classes_BK) for level, classes_BK in best.classes.items()}
-        rows_B = batch.rows_B.cpu().numpy()
-        return writer.encode(
-            ids=ids.take(rows_B),
-            rows_B=rows_B,
-            split_B=dataset.split_N[rows_B],
-            labels_BL=dataset.labels_NL[rows_B],
-            products_B=None if first_rows is None else (first_rows[0][rows_B], first_rows[1][rows_B]),
-            attributes_BA=dataset.attributes_NA[rows_B],
-            features_BD=_to_numpy(scored.features_BD),
-            scores={level: _to_numpy(values) for level, values in scored.scores.items()},
-            classes=classes,
-            attribute_scores={name: _to_numpy(values) for name, values in scored.attribute_scores.items()},
-        )
-
-    start = time.monotonic()
-    with (
-        writer if dist.is_main() else nullcontext(),
-        torch.inference_mode(),
-        autocast or nullcontext(),
-        console.progress(f"score {run.name}", total=len(rows), unit="photos") as advance,
-    ):
-        for number, batch in enumerate(batches):
-            encoded = score_batch(batch)
-            is_own = own_batches is None or number < own_batches
-            for rank_batch in dist.gather(encoded if is_own else None):
-                if rank_batch is not None:
-                    writer.append_encoded(rank_batch)
-                    advance(len(rank_batch["row"]))
-        assert writer.n == len(rows) or not dist.is_main(), "the batches have other rows than the splits"
-    seconds = time.monotonic() - start
-    return {
-        "scores": str(out),
-        "fingerprint": dist.broadcast(writer.fingerprint),
-        "run": run.name,
-        "rows": {name: int((dataset.split_N[rows] == SPLITS.index(name)).sum()) for name in origin.splits},
-        "top_k": top_k,
-        "with_titles": with_titles,
-        "seconds": round(seconds, 2),
-        "photos_per_second": round(len(rows) / seconds, 1),
-    }
 
 
 def rows_in_splits(dataset: Dataset, splits: Sequence[str]) -> NDArray[np.int64]:

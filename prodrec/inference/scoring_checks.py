@@ -12,6 +12,7 @@ from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.config import split_list
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.scores.reader import open_scores
+from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -95,7 +96,14 @@ def check_run_fits_dataset(
 
 
 def reason_out_of_date(
-    scores_path: Path, run: Run, dataset: Dataset, *, splits: Sequence[str], top_k: int | None, with_titles: bool
+    scores_path: Path,
+    run: Run,
+    dataset: Dataset,
+    *,
+    splits: Sequence[str],
+    top_k: int | None,
+    with_titles: bool,
+    point: OperatingPoint = PLAIN_POINT,
 ) -> str | None:
     """Return why scoring again would change the scores at `scores_path`, or None if they are up to date.
 
@@ -115,6 +123,8 @@ def reason_out_of_date(
         return f"it contains the splits {', '.join(origin.splits)} only"
     if origin.with_titles != with_titles:
         return f"it was scored {'with' if origin.with_titles else 'without'} titles"
+    if origin.operating_point != point.as_json():
+        return "it was scored at another operating point"
     # a level stores no more scores than it has classes, and attributes always store the scores of all states
     new_top_k = None if top_k is None or most_classes is None else min(top_k, most_classes)
     if file_top_k != new_top_k:

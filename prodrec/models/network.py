@@ -249,7 +249,7 @@ class RecognitionNetwork(nn.Module):
     def set_train_images(self, train_images: Mapping[str, NDArray[np.int64]]) -> None:
         """Set the number of training images of every class, by level, which logit adjustment needs."""
         for head in self.level_heads:
-            head.classifier.set_prior(torch.from_numpy(train_images[head.level]))
+            head.classifier.set_prior(torch.tensor(train_images[head.level]))
 
     def classifiers(self) -> dict[str, Classifier]:
         """Return the classifier of every level by its module name."""

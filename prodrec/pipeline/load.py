@@ -6,22 +6,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
-from prodrec.pipeline.scoring_targets import find_run
+from prodrec.pipeline.scoring_targets import find_run, operating_points_of
 
 if TYPE_CHECKING:
     import torch
 
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.recognise import Recogniser
     from prodrec.models.families import Recipe
     from prodrec.models.network import RecognitionNetwork
 
 
-def load(run: str | Path, *, device: str = "auto", titles: bool = False, saliency: bool = False) -> Recogniser:
+def load(
+    run: str | Path,
+    *,
+    operating_point: str | None = None,
+    neighbours: bool = True,
+    device: str = "auto",
+    titles: bool = False,
+    saliency: bool = False,
+) -> Recogniser:
     """Open a finished run and return it ready to recognise photos: `load("runs/sicot").predict("shoe.jpg")`.
 
     Args:
         run: run directory, or the name of a run in `runs/`.
+        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
+            plain (the classifier alone); None is natural.
+        neighbours: let the nearest training photos vote.
         device: auto, cpu, cuda or cuda:N.
         titles: require a run that was trained with titles.
         saliency: require a run with spatial attention.
@@ -29,10 +41,12 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
     Raises:
         NotFound: if there is no such run.
         BadArtefact: if the run is unfinished or damaged.
-        BadOption: if the run was trained on feature vectors, or lacks titles or attention that the arguments require.
+        BadOption: if the run was trained on feature vectors, or lacks titles, attention or operating points that the
+            arguments require.
     """
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.run import open_run
+    from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
     from prodrec.inference.recognise import Recogniser
     from prodrec.models.families import Recipe
 
@@ -52,7 +66,11 @@ def load(run: str | Path, *, device: str = "auto", titles: bool = False, salienc
         )
     target, arithmetic = choose_device(device), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
-    network = load_network(opened, recipe, target, channels_last=channels_last)
+    (point,) = operating_points_of(opened, operating_point, neighbours=neighbours, only_one=True)
+    photos = load_neighbours(opened, target) if point.beta else None
+    network = PointNetwork(
+        FusedNetwork(load_network(opened, recipe, target, channels_last=channels_last), photos), point
+    )
     return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last)
 
 
@@ -82,5 +100,18 @@ def load_network(
         )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error
+    network.set_train_images(run.train_images_by_level)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def load_neighbours(run: Run, device: torch.device, *, sharded: bool = False) -> Neighbours:
+    """Return the training photos of a run that vote, on `device`. Raise NotFound or BadArtefact.
+
+    sharded: divide their vectors among the ranks
+    """
+    from prodrec.inference.neighbours.fused import Neighbours
+    from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, read_training_features
+
+    features = read_training_features(run.path / NEIGHBOURS_FILE, run_fingerprint=run.fingerprint)
+    return Neighbours.load(features, run.taxonomy.count(features.level), device, sharded=sharded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,11 @@ from prodrec.core.base.errors import BadOption
 from prodrec.pipeline.scoring_targets import choose_targets, find_inputs
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.operating_points import OperatingPoint
 
 SHARE_OF_GPU_MEMORY = 0.7
 """Weights that need more than this share of the free memory of a GPU are divided among the ranks by class; the rest is
@@ -40,6 +37,8 @@ class ScoreOptions:
     device: str = "auto"
     workers: int | None = None
     divide_classes: bool = False
+    operating_point: str | None = None
+    neighbours: bool = True
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -89,6 +88,8 @@ def score(
     split: str | None = None,
     top_k: int | None = None,
     with_titles: bool = False,
+    operating_point: str | None = None,
+    neighbours: bool = True,
     other_dataset: bool = False,
     batch_size: int | None = None,
     precision: str = "auto",
@@ -105,10 +106,14 @@ def score(
     Args:
         runs: run directories, or names of runs in `runs/`; None is every finished run in `runs/`.
         dataset: directory that `prepare` wrote; None is `dataset`.
-        out: scores file; by default `scores/NAME.h5`. Only for a single run.
+        out: scores file, for a single run and operating point; by default `scores/NAME.h5` for the natural point and
+            `scores/NAME-balanced.h5` for the balanced one.
         split: names of splits, joined by commas, or all; None is test and validation.
         top_k: keep only the K best classes of every level.
         with_titles: use titles too, if the run was trained with them.
+        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
+            plain (the classifier alone); None is natural and balanced, or natural with `out`.
+        neighbours: let the nearest training photos vote.
         other_dataset: allow another dataset than that of training, with the same classes.
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
@@ -128,7 +133,9 @@ def score(
     from prodrec.core.training.run import open_run
     from prodrec.inference.scoring_checks import choose_splits
 
-    options = ScoreOptions(top_k, with_titles, batch_size, precision, device, workers, divide_classes)
+    options = ScoreOptions(
+        top_k, with_titles, batch_size, precision, device, workers, divide_classes, operating_point, neighbours
+    )
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
     # Rank 0 decides for all ranks: shared storage may show a file to one machine before another, or never.
@@ -144,45 +151,56 @@ def score(
             top_k=top_k,
             with_titles=with_titles,
             other_dataset=other_dataset,
+            operating_point=operating_point,
+            neighbours=neighbours,
             force=force,
         )
     )
-    opened = [(open_run(path), file) for path, file in targets]
-    scored = [_score_run(run, data, file, splits, options, force=force) for run, file in opened]
+    opened = [(open_run(target.run), target.outputs) for target in targets]
+    scored = [file for run, outputs in opened for file in _score_run(run, data, outputs, splits, options, force=force)]
     return ScoringResult(tuple(scored), tuple(up_to_date))
 
 
 def _score_run(
-    run: Run, data: Dataset, out: Path, splits: Sequence[str], options: ScoreOptions, *, force: bool
-) -> dict[str, Any]:
-    """Score `splits` of `data` by one run, write `out`, and return its entry in `ScoringResult.scored`."""
-    import torch
-
-    from prodrec.core.base.device import choose_device, choose_workers
-    from prodrec.inference.score import rank_batches, rows_in_splits
+    run: Run,
+    data: Dataset,
+    outputs: dict[Path, OperatingPoint],
+    splits: Sequence[str],
+    options: ScoreOptions,
+    *,
+    force: bool,
+) -> list[dict[str, Any]]:
+    """Score `splits` of `data` by one run, write `outputs`, and return their entries in `ScoringResult.scored`."""
+    from prodrec.core.base.device import choose_device
+    from prodrec.inference.neighbours.fused import FusedNetwork
+    from prodrec.inference.score import rows_in_splits
     from prodrec.inference.score import score as score_dataset
-    from prodrec.models.families import Recipe
-    from prodrec.pipeline.load import load_network
+    from prodrec.pipeline.load import load_neighbours
+    from prodrec.pipeline.scoring_network import ScoringNetwork
 
-    recipe = Recipe.from_json(run.recipe, source=str(run.path))
-    device, arithmetic = choose_device(options.device), run.header["arithmetic"]
-    channels_last = arithmetic["channels_last"]
-    in_bf16 = arithmetic["dtype"] == "bfloat16" if options.precision == "auto" else options.precision == "bf16"
-    batch_size = options.batch_size or recipe.training.batch_size
-    batches, own_batches = rank_batches(rows_in_splits(data, splits), batch_size=batch_size)
-    divided = options.divide_classes or _exceeds_gpu(run, device, options)
-    workers = choose_workers(options.workers, device, photos=data.photos is not None)
+    device = choose_device(options.device)
+    loaded = ScoringNetwork.load(
+        run,
+        data,
+        device=device,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        workers=options.workers,
+        divided=options.divide_classes or _exceeds_gpu(run, device, options),
+    )
+    batches, own_batches = loaded.batches(data, rows_in_splits(data, splits))
+    neighbours = load_neighbours(run, device, sharded=True) if any(p.beta for p in outputs.values()) else None
     return score_dataset(
         run,
         data,
-        load_network(run, recipe, device, channels_last=channels_last, divided=divided),
-        _load_batches(data, batches, recipe.photos, device, channels_last=channels_last, workers=workers),
+        FusedNetwork(loaded.network, neighbours),
+        batches,
+        outputs=outputs,
         own_batches=own_batches,
-        out=out,
         splits=splits,
         top_k=options.top_k,
         with_titles=options.with_titles,
-        autocast=torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16),
+        autocast=loaded.autocast(),
         force=force,
     )
 
@@ -198,19 +216,3 @@ def _exceeds_gpu(run: Run, device: torch.device, options: ScoreOptions) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return dist.any_rank(run.weights_path.stat().st_size > SHARE_OF_GPU_MEMORY * free)
-
-
-def _load_batches(
-    data: Dataset,
-    batches: list[NDArray[np.int64]],
-    photos: PhotoConfig,
-    device: torch.device,
-    *,
-    channels_last: bool,
-    workers: int,
-) -> Iterator[Batch]:
-    """Yield the rows of `batches` without augmentation, on `device`."""
-    from prodrec.core.data.batches import RowBatches, load_batches
-
-    for batch in load_batches(RowBatches(data, photos, augment=False), batches, workers=workers):
-        yield batch.to_device(device, photos, channels_last=channels_last)

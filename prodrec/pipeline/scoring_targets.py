@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound,
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.operating_points import OperatingPoint
 
 
 def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
@@ -48,6 +50,14 @@ def find_run(path: Path) -> Path:
     return runs[0]
 
 
+@dataclass(frozen=True)
+class ScoreTarget:
+    """A run to score, and the operating point of each of the files to write."""
+
+    run: Path
+    outputs: dict[Path, OperatingPoint]
+
+
 def choose_targets(
     runs: Sequence[Path],
     data: Dataset,
@@ -57,9 +67,11 @@ def choose_targets(
     top_k: int | None,
     with_titles: bool,
     other_dataset: bool,
+    operating_point: str | None = None,
+    neighbours: bool = True,
     force: bool,
-) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """Return the runs to score, each with its scores file, and the files that are up to date.
+) -> tuple[list[ScoreTarget], list[Path]]:
+    """Return the runs to score, each with its scores files, and the files that are up to date.
 
     An empty `runs` means all finished runs in `runs/`. Raise BadOption, OutputExists, or the error of a run that
     cannot be scored.
@@ -67,25 +79,72 @@ def choose_targets(
     from prodrec.core.training.run import open_run
     from prodrec.inference.scoring_checks import check_run_fits_dataset, reason_out_of_date
 
-    opened = [open_run(path) for path in runs] if runs else _runs_of_dataset(data, other_dataset)
+    opened = [open_run(path) for path in runs] if runs else runs_of_dataset(data, other_dataset)
     if out is not None and len(opened) > 1:
         raise BadOption(f"--out {out} is one place for {len(opened)} runs; name one run, or omit --out.")
-    suffix = "-with-titles" if with_titles else ""
     targets, up_to_date = [], []
     for run in opened:
         check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset)
-        file = out or Path("scores") / f"{run.name}{suffix}.h5"
-        if not file.is_file() or force:
-            targets.append((run.path, file))
-            continue
-        reason = reason_out_of_date(file, run, data, splits=splits, top_k=top_k, with_titles=with_titles)
-        if reason:
-            raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
-        up_to_date.append(file)
+        outputs: dict[Path, OperatingPoint] = {}
+        points = operating_points_of(run, operating_point, neighbours=neighbours, only_one=out is not None)
+        for point in points:
+            file = out or Path("scores") / _file_name(run, point, with_titles=with_titles, neighbours=neighbours)
+            if not file.is_file() or force:
+                outputs[file] = point
+                continue
+            reason = reason_out_of_date(
+                file, run, data, splits=splits, top_k=top_k, with_titles=with_titles, point=point
+            )
+            if reason:
+                raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
+            up_to_date.append(file)
+        if outputs:
+            targets.append(ScoreTarget(run.path, outputs))
     return targets, up_to_date
 
 
-def _runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:
+def operating_points_of(
+    run: Run, name: str | None, *, neighbours: bool = True, only_one: bool = False
+) -> list[OperatingPoint]:
+    """Return the operating point of a name; for None natural and balanced, or with `only_one` the natural one.
+
+    neighbours: let neighbours vote, if the run has them
+
+    A run without operating points, such as one that predicts attributes alone, has the plain point only. Raise
+    BadOption for an unknown name, and for one that the run does not have; BadArtefact for a damaged file.
+    """
+    from prodrec.inference.neighbours import operating_points
+
+    names = (operating_points.NATURAL, operating_points.BALANCED, operating_points.PLAIN)
+    if name is not None and name not in names:
+        raise BadOption(f"--operating-point {name}: expected {', '.join(names[:-1])} or {names[-1]}.")
+    path = run.path / operating_points.OPERATING_POINTS_FILE
+    if name == operating_points.PLAIN:
+        return [operating_points.PLAIN_POINT]
+    if not path.is_file():
+        remedy = f"make them with `prodrec neighbours {run.path}`"
+        if name is not None:
+            raise BadOption(f"--operating-point {name}: {run.path} has no operating points; {remedy}.")
+        if run.recipe["network"]["heads"] != ["attributes"]:
+            console.warn(f"{run.path} has no operating points, so the classifier alone scores; {remedy}.")
+        return [operating_points.PLAIN_POINT]
+    points = operating_points.OperatingPoints.read(path, run_fingerprint=run.fingerprint)
+    wanted = [name] if name else names[:1] if only_one else names[:2]
+    return [points.choose(point, neighbours=neighbours) for point in wanted]
+
+
+def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool) -> str:
+    """Return the default name of a scores file; that of the natural point, or of a run's only point, is RUN.h5."""
+    from prodrec.inference.neighbours.operating_points import NATURAL, OPERATING_POINTS_FILE
+
+    is_main = point.name == NATURAL or not (run.path / OPERATING_POINTS_FILE).is_file()
+    suffixes = [] if is_main else [point.name]
+    suffixes += [] if neighbours or point.tau is None else ["no-neighbours"]
+    suffixes += ["with-titles"] if with_titles else []
+    return "-".join([run.name, *suffixes]) + ".h5"
+
+
+def runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:
     """Return the finished runs in `runs/` that were trained on `data`, or with `other_dataset` on any dataset.
 
     Print a warning for every other run. Raise NotFound if no run is finished, Mismatch if none was trained on `data`.

@@ -120,6 +120,7 @@ def train_recipe(
     from prodrec.core.training.training_batches import refuse_tiny_batches
     from prodrec.core.training.write_run import remove_leftovers
     from prodrec.models.families import Recipe
+    from prodrec.pipeline.neighbours import complete_run
 
     data = open_dataset(dataset)
     recipe = _adapt_recipe(data, recipe, explicit or ())
@@ -132,13 +133,17 @@ def train_recipe(
             console.info(f"{out} is finished already.")
             if dist.is_main():
                 remove_leftovers(run)  # the training may have been interrupted before it removed them
+            complete_run(run, data, device=device, workers=workers)
             return run
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
         data, recipe, out, embeddings, device, resume=resume, force=force
     )
     loaders = choose_workers(workers, train_state.device, photos=data.photos is not None)
-    return train_run(run, data, train_state, recipe.photos, workers=loaders)
+    run = train_run(run, data, train_state, recipe.photos, workers=loaders)
+    del train_state
+    complete_run(run, data, device=device, workers=workers)
+    return run
 
 
 def plan_recipe(

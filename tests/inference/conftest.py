@@ -90,7 +90,11 @@ class SineNetwork:
     def __init__(self, *, bad_row: int | None = None) -> None:
         self.bad_row = bad_row
 
-    def score(self, batch: RowBatch, *, with_titles: bool = False) -> Any:
+    def features(self, batch: RowBatch, points: Any, *, with_titles: bool = False) -> Any:
+        return batch, with_titles
+
+    def score(self, features: Any, point: Any) -> Any:
+        batch, with_titles = features
         rows = batch.rows_B.double()[:, None]
         scores = torch.sin(rows * torch.tensor([1.0, 2.0, 3.0])) + with_titles
         if self.bad_row is not None:
@@ -102,8 +106,8 @@ class SineNetwork:
             attribute_scores={"colour": scores[:, :2]},
         )
 
-    def top_k(self, batch: RowBatch, k: int, *, with_titles: bool = False) -> Any:
-        scored = self.score(batch, with_titles=with_titles)
+    def top_k(self, features: Any, k: int, point: Any) -> Any:
+        scored = self.score(features, point)
         best = scored.scores["leaf"].topk(k, dim=1)
         return SimpleNamespace(
             features_BD=scored.features_BD,

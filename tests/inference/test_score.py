@@ -12,6 +12,7 @@ import pytest
 
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.scores.reader import open_scores
+from prodrec.inference.neighbours.operating_points import PLAIN_POINT
 from prodrec.inference.score import rows_in_splits, score
 
 from .conftest import SineNetwork, batches, expected, make_dataset, make_run
@@ -20,7 +21,9 @@ from .conftest import SineNetwork, batches, expected, make_dataset, make_run
 @pytest.mark.parametrize("splits", [("test",), ("test", "validation"), ("train", "test", "validation")])
 def test_rows_of_the_splits_in_ascending_order(tmp_path: Path, splits: Any) -> None:
     data = make_dataset()
-    result = score(make_run(), data, SineNetwork(), batches(data, splits), out=tmp_path / "s.h5", splits=splits)
+    (result,) = score(
+        make_run(), data, SineNetwork(), batches(data, splits), outputs={tmp_path / "s.h5": PLAIN_POINT}, splits=splits
+    )
     rows = np.flatnonzero(np.isin(data.split_N, [("train", "test", "validation").index(s) for s in splits]))
     assert result["rows"] == {s: int((data.split_N == ("train", "test", "validation").index(s)).sum()) for s in splits}
     with open_scores(tmp_path / "s.h5") as scores:
@@ -39,7 +42,9 @@ def test_rows_whose_category_path_ends_early_keep_their_labels(tmp_path: Path) -
     data, splits = make_dataset(), ("test",)
     rows = rows_in_splits(data, splits)
     data.labels_NL[rows[1], 1] = -1
-    result = score(make_run(), data, SineNetwork(), batches(data, splits), out=tmp_path / "s.h5", splits=splits)
+    (result,) = score(
+        make_run(), data, SineNetwork(), batches(data, splits), outputs={tmp_path / "s.h5": PLAIN_POINT}, splits=splits
+    )
     assert result["rows"] == {"test": len(rows)}
     with open_scores(tmp_path / "s.h5") as scores:
         assert next(scores.chunks()).labels_RL.tolist() == data.labels_NL[rows].tolist()
@@ -47,7 +52,15 @@ def test_rows_whose_category_path_ends_early_keep_their_labels(tmp_path: Path) -
 
 def test_top_k_keeps_the_best(tmp_path: Path) -> None:
     data = make_dataset()
-    score(make_run(), data, SineNetwork(), batches(data, ("test",)), out=tmp_path / "s.h5", splits=("test",), top_k=2)
+    score(
+        make_run(),
+        data,
+        SineNetwork(),
+        batches(data, ("test",)),
+        outputs={tmp_path / "s.h5": PLAIN_POINT},
+        splits=("test",),
+        top_k=2,
+    )
     with open_scores(tmp_path / "s.h5") as scores:
         chunk = next(scores.chunks())
     assert chunk.classes is not None
@@ -63,7 +76,7 @@ def test_a_row_that_is_not_finite_leaves_nothing(tmp_path: Path) -> None:
             data,
             SineNetwork(bad_row=row),
             batches(data, ("test",)),
-            out=tmp_path / "s.h5",
+            outputs={tmp_path / "s.h5": PLAIN_POINT},
             splits=("test",),
         )
     assert list(tmp_path.iterdir()) == []
@@ -77,7 +90,9 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score(make_run(), data, SineNetwork(), interrupted(), out=tmp_path / "s.h5", splits=("test",))
+        score(
+            make_run(), data, SineNetwork(), interrupted(), outputs={tmp_path / "s.h5": PLAIN_POINT}, splits=("test",)
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -89,7 +104,12 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         gc.collect()
         tracemalloc.start()
         score(
-            make_run(), data, SineNetwork(), batches(data, ("test",), 64), out=tmp_path / f"{rows}.h5", splits=("test",)
+            make_run(),
+            data,
+            SineNetwork(),
+            batches(data, ("test",), 64),
+            outputs={tmp_path / f"{rows}.h5": PLAIN_POINT},
+            splits=("test",),
         )
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -108,7 +128,15 @@ def test_the_products_of_several_photos_are_in_the_file(tmp_path: Path, top_k: i
     data.group_N[:] = [0, 1, 1, 0, 1, 2, 3, 4, 5]  # the test rows 1 and 2 are duplicates
     for splits, expected_products in {("test",): [1, 2, 1, 7], ("validation",): None}.items():
         out = tmp_path / f"{splits[0]}.h5"
-        score(make_run(), data, SineNetwork(), batches(data, splits), out=out, splits=splits, top_k=top_k)
+        score(
+            make_run(),
+            data,
+            SineNetwork(),
+            batches(data, splits),
+            outputs={out: PLAIN_POINT},
+            splits=splits,
+            top_k=top_k,
+        )
         with open_scores(out) as scores:
             assert scores.has_products == (expected_products is not None)
             if expected_products is not None:

@@ -10,10 +10,11 @@ import pytest
 
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.inference.neighbours.operating_points import PLAIN_POINT
 from prodrec.inference.score import score
 from prodrec.inference.scoring_checks import check_run_fits_dataset, choose_splits, reason_out_of_date
 
-from .conftest import TREE, RowBatch, SineNetwork, batches, make_dataset, make_run
+from .conftest import TREE, SineNetwork, batches, make_dataset, make_run
 
 
 def test_choosing_splits() -> None:
@@ -72,7 +73,7 @@ def test_the_first_other_class_is_named(names: Any, parents: Any, message: str) 
 
 def test_scores_of_other_runs_datasets_and_options_are_out_of_date(tmp_path: Path) -> None:
     run, data, out = make_run(), make_dataset(), tmp_path / "s.h5"
-    score(run, data, SineNetwork(), batches(data, ("test",)), out=out, splits=("test",), top_k=2)
+    score(run, data, SineNetwork(), batches(data, ("test",)), outputs={out: PLAIN_POINT}, splits=("test",), top_k=2)
     as_made: dict[str, Any] = {"splits": ("test",), "top_k": 2, "with_titles": False}
     assert reason_out_of_date(out, run, data, **as_made) is None
     for changed, message in [
@@ -93,13 +94,13 @@ def test_top_k_of_a_run_with_fewer_classes_than_leaves_is_up_to_date(tmp_path: P
     """With top_k=3, a run that scores the two roots stores 2 scores per row; one that scores attributes stores none."""
 
     class FewClasses(SineNetwork):
-        def top_k(self, batch: RowBatch, k: int, *, with_titles: bool = False) -> Any:
-            scored = self.score(batch, with_titles=with_titles)
+        def top_k(self, features: Any, k: int, point: Any) -> Any:
+            scored = self.score(features, point)
             best = scored.scores["leaf"][:, :2].topk(min(k, 2), dim=1)
             scored.scores = {level: best.values} if level else {}
             scored.classes = {level: best.indices} if level else {}
             return scored
 
     run, data, out = make_run(), make_dataset(), tmp_path / "s.h5"
-    score(run, data, FewClasses(), batches(data, ("test",)), out=out, splits=("test",), top_k=3)
+    score(run, data, FewClasses(), batches(data, ("test",)), outputs={out: PLAIN_POINT}, splits=("test",), top_k=3)
     assert reason_out_of_date(out, run, data, splits=("test",), top_k=3, with_titles=False) is None

@@ -23,7 +23,16 @@ from prodrec import __version__
 from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.texts import Texts
 
-FORMAT_VERSIONS = {"dataset": 2, "embeddings": 2, "run": 2, "scores": 2, "mcr-weights": 2, "checkpoint": 1}
+FORMAT_VERSIONS = {
+    "dataset": 2,
+    "embeddings": 2,
+    "run": 2,
+    "neighbours": 1,
+    "operating-points": 1,
+    "scores": 2,
+    "mcr-weights": 2,
+    "checkpoint": 1,
+}
 """The format version of each kind of artefact: this prodrec writes it, and reads no other."""
 
 JSON_FILES = {"dataset": "dataset.json", "run": "run.json"}

@@ -5,6 +5,7 @@ Shapes: R rows of a chunk; L levels, A attributes, D features, C classes of a le
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,7 @@ class Scores:
             seed=self.header["seed"],
             recipe=self.header["recipe"],
             with_titles=bool(self.header["with_titles"]),
+            operating_point=dict(json.loads(self.header.get("operating_point", "{}"))),
         )
         self.has_products = PRODUCT_DATASETS[0] in file
         has_top_k = "top_k" in file

@@ -1,7 +1,8 @@
 """The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
 
 Root attributes: the artefact header, `rows`, `levels`, `attributes`, `splits`, and the origin of the scores (`run`,
-`family`, `seed`, `with_titles`, `recipe`). Lists, dictionaries and a missing seed are JSON.
+`family`, `seed`, `with_titles`, `recipe`, `operating_point`). Lists, dictionaries and a missing seed are JSON; without
+`operating_point`, the scores are those of the classifier alone.
 
 Datasets, with N rows in ascending order of `row`:
 
@@ -69,6 +70,8 @@ class Origin:
     with_titles:       whether titles were used for scoring; by default they are not (A §3)
     splits:            the splits that were scored
     made_from:         fingerprints of the run and of the dataset, by kind
+    operating_point:   settings of the logit adjustment and of the neighbours' vote, and the point's name; empty for the
+                       scores of the classifier alone
     """
 
     run: str
@@ -78,6 +81,19 @@ class Origin:
     seed: int | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     with_titles: bool = False
+    operating_point: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> str:
+        """The way of scoring, to add to the name of the run: empty for the natural point and the classifier alone."""
+        name = self.operating_point.get("name", "")
+        words = [] if name == "natural" else [name]
+        return " ".join([*filter(None, words), *(["with titles"] if self.with_titles else [])])
+
+    @property
+    def title(self) -> str:
+        """The name of the run and the way of scoring, such as `sicot balanced`."""
+        return f"{self.run} {self.variant}".rstrip()
 
 
 PRODUCT_DATASETS = ("product", "group")

@@ -260,6 +260,7 @@ class ScoresWriter:
             "seed": self.origin.seed,
             "with_titles": self.origin.with_titles,
             "recipe": self.origin.recipe,
+            **({"operating_point": self.origin.operating_point} if self.origin.operating_point else {}),
             "splits": list(self.origin.splits),
             "levels": list(self.taxonomy.levels),
             "attributes": [attribute.name for attribute in self.attributes],

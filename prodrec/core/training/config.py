@@ -83,6 +83,9 @@ class TrainingConfig:
     compile: bool = setting(
         False, "compile the network with torch.compile; pays off after minutes of training", group="computation"
     )
+    neighbours: bool = setting(
+        True, "keep vectors of the training photos; the nearest ones vote when a photo is scored", group="scoring"
+    )
     checkpoint_minutes: float = setting(
         5.0, "minutes between checkpoints; each epoch ends with one too", group="checkpoints", gt=0
     )

@@ -3,9 +3,11 @@
     run.json            header, family, status, identity, settings ("recipe"), precision ("arithmetic"), word vectors,
                         form of the inputs, tokenizer, result
     catalogue.json      levels, attributes and their states
-    classes/            names and parents of the classes of every level, and train_images.npy of the leaves
+    classes/            names and parents of the classes of every level; train_images.npy of the leaves, and
+                        train_images-N.npy of level N, counted from 0
     vocabulary.tsv      words of the titles, in the order of their ids
     model.safetensors   weights of the finished run
+    neighbours.h5       vectors of the training photos, and operating_points.json; see inference/neighbours/
     history.csv         a row per epoch
     tensorboard/        the same values, if TensorBoard is installed
     checkpoints/        during training only
@@ -94,6 +96,22 @@ class Run:
     def dataset_fingerprint(self) -> str:
         """Fingerprint of the dataset that the run is trained on."""
         return str(self.header["made_from"]["dataset"])
+
+    @property
+    def train_images_by_level(self) -> dict[str, NDArray[np.int64]]:
+        """Number of training images of every class, by level: int64 [classes]. Raise BadArtefact for a damaged file.
+
+        Runs of older versions have no files of the upper levels; there, the images of the leaves below are summed.
+        """
+        images = {}
+        for depth, level in enumerate(self.taxonomy.levels[:-1]):
+            path, count = self.path / "classes" / f"train_images-{depth}.npy", self.taxonomy.count(level)
+            if path.is_file():
+                images[level] = load_array(path, np.int64, (count,), remedy="train the run again")
+            else:
+                images[level] = np.zeros(count, np.int64)
+                np.add.at(images[level], self.taxonomy.ancestors()[:, depth], self.train_images)
+        return {**images, self.taxonomy.leaf_level: self.train_images}
 
     @property
     def stored_side(self) -> int | None:

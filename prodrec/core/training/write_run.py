@@ -83,7 +83,10 @@ def create_run(
             "taxonomy": dataset.taxonomy.save(partial / "classes"),
             "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
         }
-        np.save(partial / "classes" / "train_images.npy", dataset.train_images, allow_pickle=False)
+        *upper_levels, leaves = dataset.train_images_by_level.values()
+        np.save(partial / "classes" / "train_images.npy", leaves, allow_pickle=False)
+        for depth, images in enumerate(upper_levels):
+            np.save(partial / "classes" / f"train_images-{depth}.npy", images, allow_pickle=False)
         write_json(partial / "catalogue.json", catalogue)
         dataset.vocabulary.save(partial / "vocabulary.tsv")
         write_json(partial / "run.json", content)

@@ -143,4 +143,5 @@ def _origin(aligned: AlignedScores, recipe: Mapping[str, Any], made_from: Mappin
             "mcr": dict(recipe),
         },
         with_titles=any(file.origin.with_titles for file in aligned.files),
+        operating_point=main.operating_point,
     )

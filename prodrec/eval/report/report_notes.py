@@ -68,7 +68,7 @@ def product_notes(files: Sequence[Scores], counts: SplitCounts, split: str, *, p
         elif pool_photos:
             texts.append(f"No product has several {split} photos: nothing was pooled.")
         for text in texts:
-            notes.setdefault(text, []).append(file.origin.run)
+            notes.setdefault(text, []).append(file.origin.title)
     return [
         text if len(names) == len(files) else f"{', '.join(dict.fromkeys(names))}: {text}"
         for text, names in notes.items()
@@ -111,7 +111,7 @@ def level_notes(files: Sequence[Scores]) -> list[str]:
             if file.top_k is not None:
                 parts.append(f"of these only the {file.top_k} best are in the file")
         if parts:
-            runs.setdefault("; ".join(parts), []).append(file.origin.run)
+            runs.setdefault("; ".join(parts), []).append(file.origin.title)
     return [f"{', '.join(dict.fromkeys(names))}: {text}." for text, names in runs.items()]
 
 
@@ -122,7 +122,7 @@ def missing_level_notes(files: Sequence[Scores]) -> list[str]:
         missing = [level for level in file.levels if source_level(file, level) is None]
         if missing:
             scored = ", ".join([*file.scored_levels, *file.scored_attributes])
-            runs.setdefault(f"scores of {scored} only; {', '.join(missing)}", []).append(file.origin.run)
+            runs.setdefault(f"scores of {scored} only; {', '.join(missing)}", []).append(file.origin.title)
     return [f"{', '.join(dict.fromkeys(names))}: {text} read n/a." for text, names in runs.items()]
 
 

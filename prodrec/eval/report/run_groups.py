@@ -57,9 +57,8 @@ def paired_files(files: Sequence[Scores], first: RunGroup, other: RunGroup) -> l
 
 def _run_names(files: Sequence[Scores]) -> list[str]:
     """Return unique names: those of the runs, else the file names, else the paths, else numbered paths."""
-    suffixes = [" with titles" if file.origin.with_titles else "" for file in files]
     for names in (
-        [file.origin.run + suffix for file, suffix in zip(files, suffixes, strict=True)],
+        [file.origin.title for file in files],
         [file.path.stem for file in files],
         [str(file.path) for file in files],
     ):
@@ -71,7 +70,8 @@ def _run_names(files: Sequence[Scores]) -> list[str]:
 def _recipe_key(file: Scores) -> str:
     origin = file.origin
     dataset = origin.made_from.get("dataset")
-    return json.dumps([origin.family, origin.with_titles, dataset, _without_seed(origin.recipe)], sort_keys=True)
+    key = [origin.family, origin.with_titles, origin.operating_point.get("name"), dataset, _without_seed(origin.recipe)]
+    return json.dumps(key, sort_keys=True)
 
 
 def _without_seed(value: Any) -> Any:
@@ -81,7 +81,7 @@ def _without_seed(value: Any) -> Any:
 
 
 def _family(file: Scores) -> str:
-    return file.origin.family + (" with titles" if file.origin.with_titles else "")
+    return f"{file.origin.family} {file.origin.variant}".rstrip()
 
 
 def _shared_name(files: Sequence[Scores]) -> str:

@@ -1,0 +1,254 @@
+"""Choose the operating points of a run on its validation photos.
+
+The candidates are the grid of k, T, ρ, β and τ below. *natural* maximises the top-1 accuracy over the photos, and
+*balanced* the mean of two accuracies: over photos, which count less the more photos their class has, and over classes.
+A candidate replaces the default only if it is clearly better (STANDARD_ERRORS): with few photos, or none, the defaults
+remain.
+
+Shapes: M validation photos, k nearest training photos, K the largest number of these, T values of τ.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prodrec.core.base import console, dist
+from prodrec.inference.neighbours.operating_points import (
+    BALANCED,
+    NATURAL,
+    PLAIN_POINT,
+    OperatingPoint,
+    OperatingPoints,
+)
+from prodrec.inference.neighbours.vote import vote
+
+if TYPE_CHECKING:
+    from prodrec.core.data.batches import Batch
+    from prodrec.inference.neighbours.fused import Neighbours
+    from prodrec.inference.neighbours.protocols import FusibleNetwork
+
+TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
+BETAS = (0.1, 0.2, 0.3, 0.5, 0.7)
+NEIGHBOURS = (10, 20)
+TEMPERATURES = (0.01, 0.02, 0.03, 0.05)
+RHOS = (0.0, 0.5, 0.75, 0.9, 1.0)
+DEFAULTS = {
+    NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.3, neighbours=10, temperature=0.02, rho=0.0),
+    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.3, neighbours=10, temperature=0.02, rho=0.9),
+}
+BALANCED_PHOTOS = 20
+"""Photos that a class has in the balanced accuracy: those of a class with more of them count less."""
+STANDARD_ERRORS = 2.0
+"""Standard errors of the paired difference by which a candidate must be better than the default to replace it."""
+MAX_SCORES = 2 * 10**9
+"""Largest number of scores that are computed for each τ; with very many classes, fewer photos are used."""
+MAX_PHOTOS = 20_000
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What the choice needs of every validation photo.
+
+    label_M:              class at the level
+    best_MT, best_class_MT: largest log-softmax at every τ of TAUS, and its class
+    plain_class_M:        best class of the scores without adjustment
+    neighbour_MTK:        log-softmax of the neighbours' classes at every τ; −∞ for a neighbour that does not exist
+    cosine_MK, class_MK:  neighbours
+    count_MK:             n_c of the neighbours' classes
+
+    K is 0 without neighbours.
+    """
+
+    label_M: Tensor
+    best_MT: Tensor
+    best_class_MT: Tensor
+    plain_class_M: Tensor
+    neighbour_MTK: Tensor
+    cosine_MK: Tensor
+    class_MK: Tensor
+    count_MK: Tensor
+
+
+def limit_rows(rows_M: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the rows on which to choose, ascending: all, or a random part if there are too many."""
+    limit = max(1, min(MAX_PHOTOS, MAX_SCORES // max(1, classes)))
+    if len(rows_M) <= limit:
+        return rows_M
+    return np.sort(np.random.default_rng(0).choice(rows_M, limit, replace=False))
+
+
+def observe(
+    network: FusibleNetwork,
+    batches: Iterable[Batch],
+    *,
+    own_batches: int,
+    level: str,
+    column: int,
+    neighbours: Neighbours | None,
+    total: int,
+    autocast: AbstractContextManager[Any] | None = None,
+) -> Observations | None:
+    """Return the observations of all ranks on rank 0, and None on the others.
+
+    batches, own_batches: as `prodrec.inference.score.rank_batches` returns them, on the device
+    column:               column of `level` in Batch.labels_BL
+    """
+    parts: list[list[Tensor]] = []
+    with (
+        torch.inference_mode(),
+        autocast or nullcontext(),
+        console.progress("operating points", total=total, unit="photos") as advance,
+    ):
+        for number, batch in enumerate(batches):
+            part = [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours)]
+            for rank_part in dist.gather(part if number < own_batches else None):
+                if rank_part is not None:
+                    advance(len(rank_part[0]))
+                    parts.append(rank_part)
+    if not dist.is_main():
+        return None
+    return Observations(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _observe_batch(
+    network: FusibleNetwork, batch: Batch, level: str, column: int, neighbours: Neighbours | None
+) -> tuple[Tensor, ...]:
+    features = network.features(batch)
+    rows = len(batch)
+    cosine_BK = batch.inputs.new_zeros((rows, 0))
+    class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
+    also_BK = None
+    if neighbours is not None:
+        nearest = neighbours.searcher.nearest(network.search_vectors(features), max(NEIGHBOURS))
+        cosine_BK, class_BK = nearest.cosine_Bk, neighbours.class_N[nearest.index_Bk]
+        count_BK = neighbours.count_C[class_BK]
+        also_BK = torch.where(cosine_BK > -torch.inf, class_BK, -1)
+    best, classes, others = [], [], []
+    for tau in TAUS:
+        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BK)
+        best.append(top.scores[level][:, 0] - top.logsumexp_B)
+        classes.append(top.classes[level][:, 0])
+        others.append(cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1))
+    plain: Any = network.top_k_of(features, 1)
+    return (
+        batch.labels_BL[:, column],
+        torch.stack(best, 1),
+        torch.stack(classes, 1),
+        plain.classes[level][:, 0],
+        torch.stack(others, 1),
+        cosine_BK,
+        class_BK,
+        count_BK,
+    )
+
+
+def choose(observations: Observations | None, *, with_neighbours: bool) -> OperatingPoints:
+    """Return the operating points with the best accuracies; the defaults without observations."""
+    if observations is None:
+        without = {name: OperatingPoint(name, tau=point.tau) for name, point in DEFAULTS.items()}
+        return OperatingPoints(DEFAULTS if with_neighbours else {}, without)
+    measure = _Measures(observations.label_M)
+    chosen: dict[bool, dict[str, OperatingPoint]] = {True: {}, False: {}}
+    for voting in (True, False) if with_neighbours else (False,):
+        correct = {point: class_M == observations.label_M for point, class_M in _candidates(observations, voting)}
+        for name, default in DEFAULTS.items():
+            unnamed = replace(default, name="") if voting else OperatingPoint("", tau=default.tau)
+            chosen[voting][name] = replace(measure.best(name, correct, unnamed), name=name)
+    points = [(False, PLAIN_POINT), *((flag, point) for flag, by_name in chosen.items() for point in by_name.values())]
+    table = [
+        {"name": point.name, "neighbours": flag, **measure.accuracies(_predict(observations, point))}
+        for flag, point in points
+    ]
+    return OperatingPoints(chosen[True], chosen[False], tuple(table), len(observations.label_M))
+
+
+def _candidates(observations: Observations, with_neighbours: bool) -> Iterable[tuple[OperatingPoint, Tensor]]:
+    """Yield every candidate with the classes that it predicts [M]."""
+    if not with_neighbours:
+        for tau in TAUS:
+            point = OperatingPoint("", tau=tau)
+            yield point, _predict(observations, point)
+        return
+    for k, temperature, rho in itertools.product(NEIGHBOURS, TEMPERATURES, RHOS):
+        votes = _Votes(observations, k, temperature, rho)
+        for tau, beta in itertools.product(TAUS, BETAS):
+            yield OperatingPoint("", tau, beta, k, temperature, rho), votes.predict(tau, beta)
+
+
+def _predict(observations: Observations, point: OperatingPoint) -> Tensor:
+    """Return the classes that an operating point predicts [M]."""
+    if point.tau is None:
+        return observations.plain_class_M
+    if not point.beta:
+        return observations.best_class_MT[:, TAUS.index(point.tau)]
+    votes = _Votes(observations, point.neighbours, point.temperature, point.rho)
+    return votes.predict(point.tau, point.beta)
+
+
+class _Votes:
+    """The votes for the candidate classes of every photo, for one k, T and ρ."""
+
+    def __init__(self, observations: Observations, k: int, temperature: float, rho: float) -> None:
+        self.observations = observations
+        self.k = k
+        self.votes = vote(
+            observations.cosine_MK[:, :k],
+            observations.class_MK[:, :k],
+            observations.count_MK[:, :k],
+            temperature=temperature,
+            rho=rho,
+        )
+        self.of_neighbours_Mk = self.votes.of(self.votes.class_Bk)
+
+    def predict(self, tau: float, beta: float) -> Tensor:
+        """Return the class with the largest p, which is the classifier's best class or a neighbour's [M]."""
+        o, t = self.observations, TAUS.index(tau)
+        best_class_M1 = o.best_class_MT[:, t : t + 1]
+        p_best_M1 = (1 - beta) * o.best_MT[:, t : t + 1].exp() + beta * self.votes.of(best_class_M1)
+        p_Mk = (1 - beta) * o.neighbour_MTK[:, t, : self.k].exp() + beta * self.of_neighbours_Mk
+        position_M1 = torch.cat([p_best_M1, p_Mk], 1).argmax(1, keepdim=True)
+        return torch.cat([best_class_M1, self.votes.class_Bk], 1).gather(1, position_M1)[:, 0]
+
+
+class _Measures:
+    """The accuracies of predicted classes.
+
+    Every measure is a weighted mean over the photos, so that differences of two candidates have a standard error.
+    """
+
+    def __init__(self, label_M: Tensor) -> None:
+        self.label_M = label_M
+        count_M = torch.bincount(label_M)[label_M].double()
+        over_classes_M = 1 / count_M
+        balanced_M = count_M.clamp(max=BALANCED_PHOTOS) / count_M
+        self.weights_M = {
+            NATURAL: torch.full_like(count_M, 1 / len(label_M)),
+            BALANCED: (balanced_M / balanced_M.sum() + over_classes_M / over_classes_M.sum()) / 2,
+            "macc": over_classes_M / over_classes_M.sum(),
+        }
+
+    def best(self, name: str, correct: Mapping[OperatingPoint, Tensor], default: OperatingPoint) -> OperatingPoint:
+        """Return the candidate with the best measure, or the default if that is not clearly worse.
+
+        correct: for each candidate, whether its prediction for every photo is right, bool [M]
+        """
+        weight_M = self.weights_M[name]
+        best = max(correct, key=lambda point: float(weight_M[correct[point]].sum()))
+        difference_M = weight_M * (correct[best].double() - correct[default].double())
+        standard_error = float((difference_M**2).sum()) ** 0.5  # if the two were equally good
+        return best if float(difference_M.sum()) > STANDARD_ERRORS * standard_error else default
+
+    def accuracies(self, classes_M: Tensor) -> dict[str, float]:
+        """Return the top-1 accuracy over photos and over classes, and the balanced measure."""
+        correct_M = (classes_M == self.label_M).double()
+        top1, balanced, macc = (float(self.weights_M[name] @ correct_M) for name in (NATURAL, BALANCED, "macc"))
+        return {"top1": top1, "macc": macc, "balanced": balanced}

@@ -1,0 +1,136 @@
+"""A network that scores at an operating point: with logit adjustment and the vote of the nearest training photos.
+
+Shapes: B photos, k neighbours, K best classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from prodrec.inference.neighbours.operating_points import OperatingPoint
+from prodrec.inference.neighbours.search import Nearest, Searcher
+from prodrec.inference.neighbours.training_features import TrainingFeatures
+from prodrec.inference.neighbours.vote import Vote, mix_all, mix_top_k, vote
+
+if TYPE_CHECKING:
+    from prodrec.core.data.batches import Batch
+    from prodrec.inference.neighbours.protocols import BatchScores, BatchTopK, EncodedTitles, FusibleNetwork
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The training photos that vote: their vectors on the device, their classes, and the sizes of the classes.
+
+    class_N: class of every training photo, int64
+    count_C: number of training products of every class that can vote, int64
+    """
+
+    features: TrainingFeatures
+    searcher: Searcher
+    class_N: Tensor
+    count_C: Tensor
+
+    @classmethod
+    def load(
+        cls, features: TrainingFeatures, classes: int, device: torch.device, *, sharded: bool = False
+    ) -> Neighbours:
+        """Copy what scoring needs to `device`. `classes` is the number of classes of the level.
+
+        sharded: divide the vectors among the ranks
+        """
+        return cls(
+            features,
+            Searcher.load(features, device, sharded=sharded),
+            torch.from_numpy(features.class_N).long().to(device),
+            torch.from_numpy(features.class_counts(classes)).to(device),
+        )
+
+    def vote(self, nearest: Nearest, point: OperatingPoint) -> Vote:
+        """Return the vote of the nearest photos at an operating point."""
+        class_Bk = self.class_N[nearest.index_Bk]
+        return vote(nearest.cosine_Bk, class_Bk, self.count_C[class_Bk], temperature=point.temperature, rho=point.rho)
+
+
+class FusedFeatures(NamedTuple):
+    """The network's features of a batch, and the nearest training photos; None if no operating point needs them."""
+
+    features: Any
+    nearest: Nearest | None
+
+
+@dataclass(frozen=True)
+class FusedNetwork:
+    """A network that scores at operating points.
+
+    neighbours: None if no operating point uses them. If they are sharded, all ranks must score equally many batches.
+    """
+
+    network: FusibleNetwork
+    neighbours: Neighbours | None = None
+
+    def features(self, batch: Batch, points: Sequence[OperatingPoint], *, with_titles: bool = False) -> FusedFeatures:
+        """Return the features of a batch, from which the scores at all of `points` are computed."""
+        features = self.network.features(batch, with_titles=with_titles)
+        k = max((point.neighbours for point in points if point.beta), default=0)
+        if not k:
+            return FusedFeatures(features, None)
+        assert self.neighbours is not None, "the operating point needs neighbours"
+        return FusedFeatures(features, self.neighbours.searcher.nearest(self.network.search_vectors(features), k))
+
+    def score(self, fused: FusedFeatures, point: OperatingPoint) -> BatchScores:
+        """Return features and the scores of all classes; those of the deepest level are log p if neighbours vote."""
+        scored: Any = self.network.scores_of(fused.features, tau=point.tau)
+        level, votes = self._votes(fused, point)
+        if votes is None:
+            return scored  # type: ignore[no-any-return]
+        mixed_BC = mix_all(scored.scores[level], votes, point.beta)
+        return replace(scored, scores={**scored.scores, level: mixed_BC})  # type: ignore[no-any-return]
+
+    def top_k(self, fused: FusedFeatures, k: int, point: OperatingPoint) -> BatchTopK:
+        """Return features and the k largest scores; those of the deepest level are log p if neighbours vote."""
+        level, votes = self._votes(fused, point)
+        if votes is None:
+            return self.network.top_k_of(fused.features, k, tau=point.tau)
+        best: Any = self.network.top_k_of(fused.features, k, tau=point.tau, logsumexp=True, also_BJ=votes.class_Bk)
+        scores_BK, classes_BK = mix_top_k(
+            best.scores[level], best.classes[level], best.logsumexp_B, best.also_BJ, votes, point.beta
+        )
+        return replace(  # type: ignore[no-any-return]
+            best, scores={**best.scores, level: scores_BK}, classes={**best.classes, level: classes_BK}
+        )
+
+    def _votes(self, fused: FusedFeatures, point: OperatingPoint) -> tuple[str, Vote | None]:
+        """Return the level at which neighbours vote, and their vote; None if they do not vote at this point."""
+        if not point.beta or fused.nearest is None or self.neighbours is None:
+            return "", None
+        nearest = Nearest(*(values_BK[:, : point.neighbours] for values_BK in fused.nearest))
+        return self.neighbours.features.level, self.neighbours.vote(nearest, point)
+
+
+@dataclass(frozen=True)
+class PointNetwork:
+    """A network at one operating point, with the methods that recognising photos needs."""
+
+    fused: FusedNetwork
+    point: OperatingPoint
+
+    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores:
+        """Return features and the scores of all classes."""
+        return self.fused.score(self.fused.features(batch, [self.point], with_titles=with_titles), self.point)
+
+    def nearest(self, batch: Batch) -> Nearest | None:
+        """Return the training photos that vote for every photo, or None if none do at this operating point."""
+        return self.fused.features(batch, [self.point]).nearest
+
+    def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles:
+        """Return the weights of the words of titles, as the network does."""
+        return self.fused.network.encode_titles(tokens_BT)
+
+    def saliency(self, images_BCHW: Tensor) -> Tensor:
+        """Return the weights of the spatial attention, as the network does."""
+        return self.fused.network.saliency(images_BCHW)

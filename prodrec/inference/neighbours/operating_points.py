@@ -1,0 +1,112 @@
+"""The operating points of a run, and their file `operating_points.json` in the run directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from prodrec.core.base.artefact import Fingerprint, check_header, make_header
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.outputs import write_json
+
+OPERATING_POINTS_FILE = "operating_points.json"
+
+NATURAL, BALANCED, PLAIN = "natural", "balanced", "plain"
+"""natural: best on photos as they come. balanced: best where all classes matter equally. plain: the classifier's own
+scores, without neighbours and logit adjustment."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The settings of scoring; `inference/neighbours/__init__.py` has the equations.
+
+    tau:         τ of the logit adjustment; None leaves the scores as the network was trained
+    beta:        weight of the neighbours' vote, 0 ≤ β < 1; 0 uses no neighbours
+    neighbours:  number k of neighbours
+    temperature: T of the neighbours' weights
+    rho:         exponent ρ of the class frequencies in the vote
+    """
+
+    name: str
+    tau: float | None = None
+    beta: float = 0.0
+    neighbours: int = 10
+    temperature: float = 0.02
+    rho: float = 0.9
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings, without those that have no effect; empty for the plain point."""
+        if self.name == PLAIN:
+            return {}
+        voting = ("neighbours", "temperature", "rho")
+        return {key: value for key, value in asdict(self).items() if self.beta or key not in voting}
+
+    def __str__(self) -> str:
+        parts = [] if self.tau is None else [f"tau {self.tau:g}"]
+        if self.beta:
+            parts.append(f"{self.neighbours} neighbours weigh {self.beta:g} (T {self.temperature:g}, rho {self.rho:g})")
+        return f"{self.name}: {', '.join(parts) or 'the scores of the classifier'}"
+
+
+PLAIN_POINT = OperatingPoint(PLAIN)
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """The points that were chosen for a run.
+
+    with_neighbours:    natural and balanced, by name; empty for a run without neighbours
+    without_neighbours: natural and balanced with β = 0, by name
+    validation:         accuracies on the validation photos: a row for each point, and for the plain scores
+    photos:             number of these photos; with 0 the points are defaults
+    """
+
+    with_neighbours: Mapping[str, OperatingPoint]
+    without_neighbours: Mapping[str, OperatingPoint]
+    validation: tuple[Mapping[str, Any], ...] = ()
+    photos: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the points."""
+        return Fingerprint().add("points", [self._points_as_json()]).hexdigest()
+
+    def choose(self, name: str, *, neighbours: bool = True) -> OperatingPoint:
+        """Return the point of a name, with neighbours if there are any and they are wanted."""
+        if name == PLAIN:
+            return PLAIN_POINT
+        points = self.with_neighbours if neighbours and self.with_neighbours else self.without_neighbours
+        return points[name]
+
+    def _points_as_json(self) -> dict[str, Any]:
+        named = {"with_neighbours": self.with_neighbours, "without_neighbours": self.without_neighbours}
+        return {key: {name: asdict(point) for name, point in points.items()} for key, points in named.items()}
+
+    def write(self, path: Path, *, run_fingerprint: str) -> None:
+        """Write the file atomically."""
+        header = make_header("operating-points", fingerprint=self.fingerprint, made_from={"run": run_fingerprint})
+        table = {"validation": [dict(row) for row in self.validation], "validation_photos": self.photos}
+        write_json(path, {**header, **self._points_as_json(), **table})
+
+    @classmethod
+    def read(cls, path: Path, *, run_fingerprint: str) -> OperatingPoints:
+        """Read the file. Raise BadArtefact if it is damaged or was made for other weights."""
+        remedy = f"make it again with `prodrec neighbours {path.parent}`"
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            check_header(content, kind="operating-points", path=path)
+            with_neighbours, without_neighbours = (
+                {name: OperatingPoint(**point) for name, point in content[key].items()}
+                for key in ("with_neighbours", "without_neighbours")
+            )
+            points = cls(
+                with_neighbours, without_neighbours, tuple(content["validation"]), int(content["validation_photos"])
+            )
+        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadArtefact(f"{path} is damaged ({error}); {remedy}.") from error
+        if content["made_from"].get("run") != run_fingerprint:
+            raise BadArtefact(f"{path} was made for other weights than those of the run; {remedy}.")
+        return points

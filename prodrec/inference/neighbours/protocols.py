@@ -1,0 +1,80 @@
+"""What the vote of neighbours requires of a network in evaluation mode. `models/network.py` is one implementation.
+
+Shapes: B rows of a batch, D features, C classes of a level, K best classes, J further classes, m states of an
+attribute, T words, H×W photo, h×w feature map.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prodrec.core.data.batches import Batch
+
+
+class BatchScores(Protocol):
+    """Features and unnormalised scores of a batch.
+
+    scores:           B×C by level
+    attribute_scores: B×m by attribute
+    """
+
+    @property
+    def features_BD(self) -> Tensor: ...
+    @property
+    def scores(self) -> dict[str, Tensor]: ...
+    @property
+    def attribute_scores(self) -> dict[str, Tensor]: ...
+
+
+class BatchTopK(BatchScores, Protocol):
+    """Features of a batch and the K largest scores of every level; `scores` and `classes` are B×K by level."""
+
+    @property
+    def classes(self) -> dict[str, Tensor]: ...
+
+
+class EncodedTitles(Protocol):
+    """Titles with the weight of every word."""
+
+    @property
+    def weights_BT(self) -> Tensor: ...
+
+
+class BatchBest(BatchTopK, Protocol):
+    """The K largest scores, and of the deepest level log Σ_c exp(score_c) and the scores of further classes.
+
+    Both are None unless they were requested.
+    """
+
+    @property
+    def logsumexp_B(self) -> Tensor | None: ...
+    @property
+    def also_BJ(self) -> Tensor | None: ...
+
+
+class FusibleNetwork(Protocol):
+    """A network whose scores can be adjusted and mixed with the vote of neighbours.
+
+    features:       returns features, in the network's own type, for the other methods
+    search_vectors: returns the vectors by which photos are compared, B×D float32 of length 1
+    scores_of:      returns the scores of all classes, with logit adjustment τ
+    top_k_of:       returns the K largest scores, with logit adjustment τ; `also_BJ` are further classes, -1 for none
+    """
+
+    def features(self, batch: Batch, *, with_titles: bool = False) -> Any: ...
+    def search_vectors(self, features: Any) -> Tensor: ...
+    def scores_of(self, features: Any, *, tau: float | None = None) -> BatchScores: ...
+    def top_k_of(
+        self,
+        features: Any,
+        k: int,
+        *,
+        tau: float | None = None,
+        logsumexp: bool = False,
+        also_BJ: Tensor | None = None,
+    ) -> BatchBest: ...
+    def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...
+    def saliency(self, images_BCHW: Tensor) -> Tensor: ...

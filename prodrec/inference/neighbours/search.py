@@ -1,0 +1,116 @@
+"""The nearest training photos of a photo: exact search in chunks. On several ranks, each searches in its shard.
+
+Shapes: B photos of this rank, A of all ranks, N training photos, n of a chunk or a shard, D numbers of a vector, k
+nearest ones, K candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prodrec.core.base import dist
+from prodrec.inference.neighbours.training_features import TrainingFeatures
+
+MAX_FLOAT32_BYTES = 2 * 2**30
+"""Vectors are kept in float32 up to this size. Larger ones stay in float16 and are converted chunk by chunk."""
+CHUNK_COSINES = 2**24
+"""Cosines that are in memory at a time."""
+MAX_CANDIDATES_PER_NEIGHBOUR = 4
+"""Candidates for each neighbour, of which those of one product are dropped. A product with more photos than this can
+leave fewer than k neighbours."""
+
+
+class Nearest(NamedTuple):
+    """The k nearest training photos of every photo, nearest first, each of another product.
+
+    cosine_Bk: float32, −∞ where there are fewer than k
+    index_Bk:  index in the training features, int64; any value where the cosine is −∞
+    """
+
+    cosine_Bk: Tensor
+    index_Bk: Tensor
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Training vectors on a device, of all training photos or of this rank's shard.
+
+    vectors_nD:    float32 or float16
+    group_N:       group of every training photo, int64
+    largest_group: largest number of photos of a group
+    first:         index of the first vector of the shard
+    is_sharded:    whether other ranks have other vectors
+    """
+
+    vectors_nD: Tensor
+    group_N: Tensor
+    largest_group: int
+    first: int = 0
+    is_sharded: bool = False
+
+    @classmethod
+    def load(cls, features: TrainingFeatures, device: torch.device, *, sharded: bool) -> Searcher:
+        """Copy the vectors to `device`; with `sharded`, those of this rank's shard only."""
+        shard = dist.shard_slice(len(features)) if sharded else slice(0, len(features))
+        vectors_nD = torch.from_numpy(np.ascontiguousarray(features.vectors_ND[shard])).to(device)
+        if vectors_nD.numel() * 4 <= MAX_FLOAT32_BYTES:
+            vectors_nD = vectors_nD.float()
+        group_N = torch.from_numpy(features.group_N).to(device)
+        return cls(vectors_nD, group_N, features.largest_group, shard.start, sharded and dist.world_size() > 1)
+
+    def nearest(self, queries_BD: Tensor, k: int) -> Nearest:
+        """Return the k nearest training photos of vectors of length 1, float32 on the device.
+
+        If the vectors are sharded, all ranks must call this, with any number of rows each.
+        """
+        candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR)
+        if not self.is_sharded:
+            found = self._search(queries_BD, candidates)
+        else:
+            row_counts = dist.row_counts(queries_BD)
+            found = self._search(dist.all_gather_rows(queries_BD, row_counts), candidates)
+            found = _of_own_rows(found, row_counts)
+        return _one_of_each_group(found, self.group_N, k)
+
+    def _search(self, queries_AD: Tensor, k: int) -> Nearest:
+        """Return the k nearest photos of the shard; a column is missing for each photo that it has too few."""
+        cosine_AK = queries_AD.new_empty((len(queries_AD), 0))
+        index_AK = torch.empty((len(queries_AD), 0), dtype=torch.int64, device=queries_AD.device)
+        size = max(k, CHUNK_COSINES // max(1, len(queries_AD)))
+        for start in range(0, len(self.vectors_nD), size):
+            cosine_An = queries_AD @ self.vectors_nD[start : start + size].float().t()
+            best = cosine_An.topk(min(k, cosine_An.shape[1]), dim=1)
+            cosine_AK = torch.cat([cosine_AK, best.values], dim=1)
+            index_AK = torch.cat([index_AK, best.indices + (start + self.first)], dim=1)
+            if start > 0:
+                best = cosine_AK.topk(min(k, cosine_AK.shape[1]), dim=1)
+                cosine_AK, index_AK = best.values, index_AK.gather(1, best.indices)
+        missing = (0, k - cosine_AK.shape[1])
+        return Nearest(F.pad(cosine_AK, missing, value=-torch.inf), F.pad(index_AK, missing))
+
+
+def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:
+    """Return the neighbours of this rank's rows in the shards of all ranks, from those of all rows in its own shard."""
+    own = []
+    for values_AK in found:
+        gathered_AK = dist.all_gather_rows(values_AK, [len(values_AK)] * len(row_counts))
+        shards = gathered_AK.chunk(len(row_counts))
+        own.append(torch.cat([torch.split(shard, row_counts)[dist.rank()] for shard in shards], dim=1))
+    return Nearest(*own)
+
+
+def _one_of_each_group(found: Nearest, group_N: Tensor, k: int) -> Nearest:
+    """Keep the nearest photo of each group, and the k nearest of these."""
+    order_BK = found.cosine_Bk.argsort(dim=1, descending=True, stable=True)
+    cosine_BK, index_BK = found.cosine_Bk.gather(1, order_BK), found.index_Bk.gather(1, order_BK)
+    group_BK = torch.where(cosine_BK == -torch.inf, -1, group_N[index_BK])
+    is_repeat_BK = (group_BK.unsqueeze(2) == group_BK.unsqueeze(1)).tril(-1).any(2)
+    cosine_BK = cosine_BK.masked_fill(is_repeat_BK, -torch.inf)
+    order_Bk = cosine_BK.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return Nearest(cosine_BK.gather(1, order_Bk), index_BK.gather(1, order_Bk))

@@ -1,0 +1,122 @@
+"""The vectors of the training photos of a run, and their file `neighbours.h5` in the run directory.
+
+The file has the artefact header, the root attribute `level`, and these datasets of N photos, ascending by row:
+
+    vectors  [N,D]  float16  of length 1
+    class    [N]    int32    class of the deepest level that the run predicts
+    group    [N]    int64    first row of the photo's product and its duplicates, which vote once together
+    row      [N]    int64    row of the dataset
+    id       [b]    uint8    UTF-8 bytes of all product ids (see Texts), and id_offsets [N+1] int64
+
+Shapes: N training photos, D numbers of a vector, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prodrec.core.base.artefact import Fingerprint, make_header
+from prodrec.core.base.errors import BadArtefact, NotFound
+from prodrec.core.base.hdf5 import LIBVER, read_attributes, write_attributes
+from prodrec.core.base.outputs import atomic_write
+from prodrec.core.base.texts import Texts
+
+NEIGHBOURS_FILE = "neighbours.h5"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFeatures:
+    """The vectors of the training photos; see the module for the columns.
+
+    level:       the level of the classes
+    fingerprint: hash of the content
+    """
+
+    level: str
+    vectors_ND: NDArray[np.float16]
+    class_N: NDArray[np.int32]
+    group_N: NDArray[np.int64]
+    row_N: NDArray[np.int64]
+    ids: Texts
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.class_N)
+
+    def class_counts(self, classes: int) -> NDArray[np.int64]:
+        """Return the number of groups of every class, int64 [C]: those that can vote for it."""
+        pairs = np.unique(np.stack([self.class_N.astype(np.int64), self.group_N]), axis=1)
+        return np.bincount(pairs[0], minlength=classes).astype(np.int64)
+
+    @cached_property
+    def largest_group(self) -> int:
+        """The largest number of photos of a group."""
+        return int(np.unique(self.group_N, return_counts=True)[1].max(initial=1))
+
+
+def write_training_features(
+    path: Path,
+    chunks: Iterable[NDArray[np.float16]],
+    *,
+    run_fingerprint: str,
+    dataset_fingerprint: str,
+    level: str,
+    class_N: NDArray[np.int32],
+    group_N: NDArray[np.int64],
+    row_N: NDArray[np.int64],
+    ids: Texts,
+) -> None:
+    """Write the file atomically. `chunks` are the vectors in the order of the rows, float16 of length 1."""
+    import h5py
+
+    content = Fingerprint().add("run", run_fingerprint).add("level", level)
+    content.add("class", class_N).add("group", group_N).add("row", row_N)
+    with atomic_write(path) as partial, h5py.File(partial, "w", libver=LIBVER, locking=False) as file:
+        vectors, start = None, 0
+        for number, chunk_nD in enumerate(chunks):
+            if vectors is None:
+                vectors = file.create_dataset("vectors", (len(row_N), chunk_nD.shape[1]), np.float16)
+            vectors[start : start + len(chunk_nD)] = chunk_nD
+            start += len(chunk_nD)
+            content.add(f"vectors {number}", chunk_nD)
+        assert start == len(row_N), f"{start} vectors for {len(row_N)} photos"
+        file["class"], file["group"], file["row"] = class_N, group_N, row_N
+        ids.write_hdf5(file, "id")
+        made_from = {"run": run_fingerprint, "dataset": dataset_fingerprint}
+        header = make_header("neighbours", fingerprint=content.hexdigest(), made_from=made_from)
+        write_attributes(file, {**header, "level": level})
+
+
+def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatures:
+    """Read the file. Raise NotFound, or BadArtefact if it is damaged or was made by other weights."""
+    import h5py
+
+    if not path.is_file():
+        raise NotFound(f"{path} does not exist; make it with `prodrec neighbours {path.parent}`.")
+    remedy = f"make it again with `prodrec neighbours {path.parent}`"
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            attributes = read_attributes(file, kind="neighbours", path=path, json_names=("made_from",))
+            features = TrainingFeatures(
+                level=attributes["level"],
+                vectors_ND=file["vectors"][:],
+                class_N=file["class"][:],
+                group_N=file["group"][:],
+                row_N=file["row"][:],
+                ids=Texts.read_hdf5(file, "id"),
+                fingerprint=attributes["fingerprint"],
+            )
+            lengths = {len(column) for column in (features.vectors_ND, features.group_N, features.row_N, features.ids)}
+            if lengths != {len(features)}:
+                raise ValueError("its columns have different lengths")
+    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
+        raise BadArtefact(f"{path} is damaged ({error}); {remedy}.") from error
+    if attributes["made_from"].get("run") != run_fingerprint:
+        raise BadArtefact(f"{path} was made by other weights than those of the run; {remedy}.")
+    return features

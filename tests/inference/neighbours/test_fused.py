@@ -1,0 +1,70 @@
+"""A network at operating points: which scores change, dense and top k alike.
+
+Shapes: B photos, C classes.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
+from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
+from prodrec.inference.neighbours.vote import mix_all
+
+from .linear_network import C, LinearNetwork, draw_batch, draw_neighbours
+
+POINTS = [
+    PLAIN_POINT,
+    OperatingPoint("adjusted", tau=1.0),
+    OperatingPoint("natural", tau=0.0, beta=0.3, neighbours=5, temperature=0.1, rho=0.0),
+    OperatingPoint("balanced", tau=1.0, beta=0.7, neighbours=50, temperature=0.05, rho=0.9),
+]
+BATCH = draw_batch(9, seed=1)
+FUSED = FusedNetwork(LinearNetwork(), draw_neighbours())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+@pytest.mark.parametrize("k", [1, 3, 99])
+def test_top_k_and_all_scores_agree(point: OperatingPoint, k: int) -> None:
+    features = FUSED.features(BATCH, POINTS)  # type: ignore[arg-type]
+    scored, best = FUSED.score(features, point), FUSED.top_k(features, k, point)
+    for level, scores_BC in scored.scores.items():
+        expected = scores_BC.topk(min(k, scores_BC.shape[1]))
+        torch.testing.assert_close(best.scores[level], expected.values)
+        assert torch.equal(best.classes[level], expected.indices)
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_one_pass_for_several_points_scores_as_one_for_each(point: OperatingPoint) -> None:
+    together = FUSED.score(FUSED.features(BATCH, POINTS), point)  # type: ignore[arg-type]
+    alone = PointNetwork(FUSED, point).score(BATCH)  # type: ignore[arg-type]
+    assert all(torch.equal(scores, alone.scores[level]) for level, scores in together.scores.items())
+
+
+def test_the_deepest_level_is_mixed_and_the_others_are_adjusted_only() -> None:
+    network, neighbours, point = LinearNetwork(), draw_neighbours(), POINTS[3]
+    features = FUSED.features(BATCH, [point])  # type: ignore[arg-type]
+    assert features.nearest is not None
+    adjusted = network.scores_of(BATCH.inputs, tau=1.0)
+    scored = FUSED.score(features, point)
+    assert torch.equal(scored.scores["root"], adjusted.scores["root"])
+    expected = mix_all(adjusted.scores["leaf"], neighbours.vote(features.nearest, point), point.beta)
+    assert torch.equal(scored.scores["leaf"], expected)
+    torch.testing.assert_close(scored.scores["leaf"].exp().sum(1), torch.ones(len(BATCH)))
+    assert not torch.equal(scored.scores["leaf"].argmax(1), adjusted.scores["leaf"].argmax(1))
+
+
+def test_points_without_neighbours_do_not_search() -> None:
+    fused = FusedNetwork(LinearNetwork())  # type: ignore[arg-type]
+    features = fused.features(BATCH, POINTS[:2])  # type: ignore[arg-type]
+    assert features.nearest is None
+    plain, adjusted = (fused.score(features, point).scores["leaf"] for point in POINTS[:2])
+    torch.testing.assert_close(plain - adjusted, 0.5 * LinearNetwork().log_prior_C.repeat(len(BATCH), 1))
+    assert plain.shape == (9, C) and PointNetwork(fused, PLAIN_POINT).nearest(BATCH) is None  # type: ignore[arg-type]
+
+
+def test_titles_change_the_scores_but_not_who_votes() -> None:
+    point = PointNetwork(FUSED, POINTS[2])
+    with_titles, without = (point.score(BATCH, with_titles=flag).scores["leaf"] for flag in (True, False))  # type: ignore[arg-type]
+    assert not torch.equal(with_titles, without)

@@ -1,0 +1,89 @@
+"""The file of training vectors: what is written is read, and damage is found."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from prodrec.core.base.errors import BadArtefact, NotFound
+from prodrec.core.base.texts import Texts
+from prodrec.inference.neighbours.training_features import read_training_features, write_training_features
+
+N, D = 7, 4
+VECTORS_ND = np.random.default_rng(0).normal(size=(N, D)).astype(np.float16)
+
+
+def write(path: Path) -> None:
+    write_training_features(
+        path,
+        iter([VECTORS_ND[:3], VECTORS_ND[3:]]),
+        run_fingerprint="run-1",
+        dataset_fingerprint="dataset-1",
+        level="leaf",
+        class_N=np.array([0, 0, 1, 1, 1, 3, 3], np.int32),
+        group_N=np.array([0, 0, 2, 3, 3, 3, 9], np.int64),
+        row_N=np.arange(N) * 2,
+        ids=Texts.from_strings(["a", "a", "b", "c", "c", "c", "鞋"]),
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "neighbours.h5")
+    features = read_training_features(tmp_path / "neighbours.h5", run_fingerprint="run-1")
+    assert np.array_equal(features.vectors_ND, VECTORS_ND) and features.level == "leaf" and len(features) == N
+    assert list(features.ids) == ["a", "a", "b", "c", "c", "c", "鞋"] and features.row_N.tolist() == [*range(0, 14, 2)]
+    assert {field.name for field in fields(features)} >= {"class_N", "group_N"} and features.class_N.dtype == np.int32
+    assert features.class_counts(5).tolist() == [1, 2, 0, 2, 0]  # groups, not photos
+    assert features.largest_group == 3
+
+
+def test_the_fingerprint_covers_the_vectors(tmp_path: Path) -> None:
+    write(tmp_path / "one.h5")
+    VECTORS_ND[0, 0] += 1
+    try:
+        write(tmp_path / "two.h5")
+    finally:
+        VECTORS_ND[0, 0] -= 1
+    one, two = (read_training_features(tmp_path / name, run_fingerprint="run-1") for name in ("one.h5", "two.h5"))
+    assert one.fingerprint != two.fingerprint
+
+
+def test_files_that_do_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "neighbours.h5"
+    with pytest.raises(NotFound, match="make it with `prodrec neighbours"):
+        read_training_features(path, run_fingerprint="run-1")
+    write(path)
+    with pytest.raises(BadArtefact, match="other weights"):
+        read_training_features(path, run_fingerprint="run-2")
+    with h5py.File(path, "a") as file:
+        del file["row"]
+        file["row"] = np.arange(3)
+    with pytest.raises(BadArtefact, match="different lengths"):
+        read_training_features(path, run_fingerprint="run-1")
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(BadArtefact, match="damaged"):
+        read_training_features(path, run_fingerprint="run-1")
+
+
+def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
+    def fail() -> object:
+        yield VECTORS_ND[:3]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_training_features(
+            tmp_path / "neighbours.h5",
+            fail(),  # type: ignore[arg-type]
+            run_fingerprint="run-1",
+            dataset_fingerprint="dataset-1",
+            level="leaf",
+            class_N=np.zeros(N, np.int32),
+            group_N=np.arange(N),
+            row_N=np.arange(N),
+            ids=Texts.from_strings("abcdefg"),
+        )
+    assert list(tmp_path.iterdir()) == []
