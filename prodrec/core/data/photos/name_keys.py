@@ -48,7 +48,8 @@ def _file_keys(names: pl.DataFrame, folder: Path) -> pl.DataFrame:
 
     prefix = f"{folder.absolute().as_posix()}/"
     name = pl.col("name").str.replace(_FILE_ADDRESS, "/").str.replace_all("\\", "/", literal=True)
-    full = name.str.strip_prefix(prefix).str.replace(r"^(?:\.?/+)+", "").str.normalize("NFC")
+    full = name.str.strip_prefix(prefix).str.replace(r"^(?:\.?/+)+", "").str.replace_all(r"/{2,}", "/")
+    full = full.str.normalize("NFC")
     return (
         names.with_columns(full=full)
         .with_columns(

@@ -142,6 +142,10 @@ def test_a_query_that_names_the_photo() -> None:
     assert match(["image?id=1", "image?id=2"], addresses) == ["image?id=1", "image?id=2"]
 
 
+def test_superfluous_slashes() -> None:
+    assert match(["a/1.jpg", "b/1.jpg"], ["a//1.jpg", "a/1.jpg", ".//b///1.jpg"]) == ["a/1.jpg", "a/1.jpg", "b/1.jpg"]
+
+
 def test_one_address_in_two_notations() -> None:
     addresses = ["https://h.example/a/red%20boot+1.jpg", "https://h.example/a/red boot%2B1.jpg"]
     assert match(["red boot+1.jpg"], addresses) == ["red boot+1.jpg"] * 2
