@@ -61,7 +61,7 @@ def marked_encoding(sample: bytes) -> str | None:
 def wide_encoding(sample: bytes) -> str | None:
     """Return UTF-16-LE or UTF-16-BE if the places of NUL bytes show that the sample is such text.
 
-    Blanks, separators and line ends are enough: in Chinese text too they are ASCII characters.
+    Separators and ends of lines or of XML elements are enough: in Chinese text too they are ASCII characters.
     """
     sample = sample[: len(sample) & ~1]
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
@@ -70,7 +70,7 @@ def wide_encoding(sample: bytes) -> str | None:
             text = sample.decode(name, "ignore")
             is_text = len(text.encode(name)) > 0.99 * len(sample) and not is_binary(text.encode())
             ascii_signs = {sign for sign in text if sign.isascii()}
-            if is_text and ascii_signs & {"\r", "\n"} and len(ascii_signs) > _FEW_SIGNS:
+            if is_text and ascii_signs & {"\r", "\n", ">"} and len(ascii_signs) > _FEW_SIGNS:
                 return name
     return None
 

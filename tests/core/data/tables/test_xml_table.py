@@ -143,3 +143,9 @@ def test_an_encoding_that_is_not_declared_is_guessed(tmp_path: Path, declaration
     table = open_text(tmp_path / "t.xml", f"{declaration}<r>{items}</r>".encode("cp1252"))
     assert read(table, "t")[8] == (9, None, "Größe für Männer 8")
     assert table.notes == [f"{tmp_path / 't.xml'} is not UTF-8; it is read as CP1252"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_wide_text_in_one_line_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="UTF-16"?><r>{"<item><t>红色连衣裙</t></item>" * 9}</r>'
+    assert read(open_text(tmp_path / "t.xml", text.encode(encoding)), "t")[8] == (9, None, "红色连衣裙")
