@@ -134,7 +134,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "a row of too many fields",
         lines_of_table(lambda lines: [lines[0], "1,2,3,4,5,6,7,8,9,10,11\n"]),
         f"{PREPARE} --out d",
-        ("products.csv", "1 of 1 rows", "line 2: 11 fields"),
+        ("products.csv", "1 of 1 row", "line 2: 11 fields"),
     ),
     (
         "no image column",
