@@ -84,6 +84,11 @@ def _print_explanation(explanation: Explanation) -> None:
         console.print(f"  {level}")
         for prediction in predictions:
             console.print(f"    {format_probability(prediction.confidence):>5}  {PATH_SEPARATOR.join(prediction.path)}")
+    if recognised.neighbours:
+        console.print("  nearest training photos, by their share of the vote")
+        for neighbour in recognised.neighbours:
+            share, path = format_probability(neighbour.share), PATH_SEPARATOR.join(neighbour.path)
+            console.print(f"    {share:>5}  {neighbour.id}  {path} (cosine {neighbour.cosine:.2f})")
     if recognised.attributes:
         console.print("  attributes")
         for name, states in recognised.attributes.items():

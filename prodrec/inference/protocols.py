@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.data.batches import Batch
+    from prodrec.inference.neighbours.fused import Voter
     from prodrec.inference.neighbours.operating_points import OperatingPoint
     from prodrec.inference.neighbours.protocols import BatchScores, BatchTopK, EncodedTitles
 
@@ -28,8 +29,14 @@ class ScoringNetwork(Protocol):
 
 
 class RecognisingNetwork(Protocol):
-    """A network that scores batches, weighs the words of titles, and returns the weights of its attention (B×h×w)."""
+    """A network that scores batches, weighs the words of titles, and returns the weights of its attention (B×h×w).
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores: ...
+    recognise:    returns scores, and the training photos that vote for every photo, or None if none vote
+    voters_level: the level of the classes of these photos
+    """
+
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> tuple[BatchScores, list[list[Voter]] | None]: ...
+    @property
+    def voters_level(self) -> str | None: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...
     def saliency(self, images_BCHW: Tensor) -> Tensor: ...

@@ -20,7 +20,7 @@ from prodrec.core.data.titles.tokenizer import recorded_tokenizer
 from prodrec.inference.mean_scores import MeanScores
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
 from prodrec.inference.protocols import RecognisingNetwork
-from prodrec.inference.results import Prediction, Recognised, Saliency, Word
+from prodrec.inference.results import Neighbour, Prediction, Recognised, Saliency, Word
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.fused import Voter
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class Recogniser:
             return results
         levels = self._level_predictions(mean.scores, 0, top)
         attributes = self._attribute_predictions(mean.attribute_scores, 0, top)
-        return [replace(results[0], levels=levels, attributes=attributes, pooled=mean.photos)]
+        pooled = replace(results[0], levels=levels, attributes=attributes, pooled=mean.photos, neighbours=None)
+        return [pooled]
 
     def recognise(
         self,
@@ -158,7 +160,7 @@ class Recogniser:
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
         ):
-            scored = self.network.score(batch, with_titles=with_titles)
+            scored, voters = self.network.recognise(batch, with_titles=with_titles)
             if mean is not None:
                 mean.add(scored)
             if saliency:
@@ -179,9 +181,18 @@ class Recogniser:
                 attributes=self._attribute_predictions(scored.attribute_scores, row, top),
                 words=word_weights,
                 saliency=saliency_map,
+                neighbours=None if voters is None else self._neighbours(voters[row][:top]),
             )
             results.append(result)
         return results
+
+    def _neighbours(self, voters: Sequence[Voter]) -> list[Neighbour]:
+        level = self.network.voters_level
+        assert level is not None
+        return [
+            Neighbour(voter.id, self.run.taxonomy.path(voter.class_index, level), voter.cosine, voter.share)
+            for voter in voters
+        ]
 
     def _split_title(self, title: str) -> list[str]:
         """Return the words of `title`, without HTML, as `prodrec prepare` split those of the training data."""

@@ -38,6 +38,22 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A training photo that votes for the classes of the deepest level.
+
+    id:     id of its product
+    path:   names from the shallowest level down to its class
+    cosine: similarity of the two photos, at most 1
+    share:  share of the vote
+    """
+
+    id: str
+    path: tuple[str, ...]
+    cosine: float
+    share: float
+
+
+@dataclass(frozen=True)
 class Saliency:
     """The weights of the spatial attention, on a grid over the part of the photo that the network sees.
 
@@ -59,6 +75,7 @@ class Recognised:
     words:              words of the title, or None without a title
     saliency:           None unless it was requested
     pooled:             number of photos whose scores were averaged; None if the photo was recognised by itself
+    neighbours:         training photos that vote, largest share first; None if none vote or photos were pooled
     """
 
     photo_CHW: NDArray[np.uint8]
@@ -67,6 +84,7 @@ class Recognised:
     words: list[Word] | None = None
     saliency: Saliency | None = None
     pooled: int | None = None
+    neighbours: list[Neighbour] | None = None
 
     def __repr__(self) -> str:
         """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1%`."""
@@ -89,6 +107,8 @@ class Recognised:
         }
         if self.pooled is not None:
             values["photos_pooled"] = self.pooled
+        if self.neighbours is not None:
+            values["neighbours"] = [{**vars(neighbour), "path": list(neighbour.path)} for neighbour in self.neighbours]
         if self.words is not None:
             values["words"] = [vars(word) for word in self.words]
         if self.saliency is not None:

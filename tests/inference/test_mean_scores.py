@@ -34,11 +34,14 @@ class ScriptedNetwork:
         self.seen = 0
         self.with_titles = False
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Any:
+    voters_level = None
+
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> Any:
         self.with_titles = with_titles
         rows = self.leaf[self.seen : self.seen + len(batch.tokens_BT)]
         self.seen += len(rows)
-        return SimpleNamespace(scores={"root": rows[:, :2], "leaf": rows}, attribute_scores={"colour": rows[:, 1:]})
+        scores = {"root": rows[:, :2], "leaf": rows}
+        return SimpleNamespace(scores=scores, attribute_scores={"colour": rows[:, 1:]}), None
 
     def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)

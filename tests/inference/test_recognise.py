@@ -18,8 +18,10 @@ from prodrec.core.data.batches import Batch
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
+from prodrec.inference.neighbours.fused import Voter
 from prodrec.inference.photo_inputs import read_bytes
 from prodrec.inference.recognise import Recogniser, _top_probabilities
+from prodrec.inference.results import Neighbour
 
 TREE = Taxonomy(
     levels=("root", "leaf"),
@@ -31,18 +33,37 @@ TREE = Taxonomy(
 class KnownNetwork:
     """The same scores for every photo, and other ones with titles; the weight of a word is a tenth of its id."""
 
-    def score(self, batch: Batch, *, with_titles: bool = False) -> Any:
+    voters_level = "leaf"
+
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> Any:
         self.batch = batch
         share = torch.tensor([[0.2, 0.5, 0.3]] if not with_titles else [[0.9, 0.05, 0.05]])
         root = torch.tensor([[1.0, 1.0]])
         attributes = {"colour": torch.tensor([[0.0, 3.0]])}
-        return SimpleNamespace(scores={"root": root, "leaf": share.log() + 7}, attribute_scores=attributes)
+        scored = SimpleNamespace(scores={"root": root, "leaf": share.log() + 7}, attribute_scores=attributes)
+        voters = [Voter("P7", 1, 0.9, 0.75), Voter("P3", 2, 0.8, 0.25)]
+        return scored, [voters] * len(batch.tokens_BT) if not with_titles else None
 
     def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
 
     def saliency(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         return torch.arange(6.0).reshape(1, 2, 3)
+
+
+def test_the_training_photos_that_vote_are_in_the_result(recogniser: Recogniser) -> None:
+    result = recogniser.recognise(png(), top=1)
+    assert result.neighbours == [Neighbour("P7", TREE.path(1, "leaf"), 0.9, 0.75)]
+    assert result.as_json()["neighbours"][0] == {
+        "id": "P7",
+        "path": [*TREE.path(1, "leaf")],
+        "cosine": 0.9,
+        "share": 0.75,
+    }
+    without = recogniser.recognise(png(), title="boots", with_titles=True)
+    assert without.neighbours is None and "neighbours" not in without.as_json()
+    (pooled,) = recogniser.predict([png()], pool=True)
+    assert pooled.neighbours is None
 
 
 @pytest.fixture

@@ -112,6 +112,20 @@ class FusedNetwork:
         return self.neighbours.features.level, self.neighbours.vote(nearest, point)
 
 
+class Voter(NamedTuple):
+    """A training photo that votes.
+
+    id, class_index: id of its product, and its class at the level `TrainingFeatures.level`
+    cosine:          similarity to the photo, at most 1
+    share:           share of the vote
+    """
+
+    id: str
+    class_index: int
+    cosine: float
+    share: float
+
+
 @dataclass(frozen=True)
 class PointNetwork:
     """A network at one operating point, with the methods that recognising photos needs."""
@@ -123,9 +137,31 @@ class PointNetwork:
         """Return features and the scores of all classes."""
         return self.fused.score(self.fused.features(batch, [self.point], with_titles=with_titles), self.point)
 
-    def nearest(self, batch: Batch) -> Nearest | None:
-        """Return the training photos that vote for every photo, or None if none do at this operating point."""
-        return self.fused.features(batch, [self.point]).nearest
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> tuple[BatchScores, list[list[Voter]] | None]:
+        """Return scores of all classes, and the training photos that vote for every photo, largest share first.
+
+        The latter are None if none vote at this operating point.
+        """
+        features = self.fused.features(batch, [self.point], with_titles=with_titles)
+        scored, neighbours = self.fused.score(features, self.point), self.fused.neighbours
+        if features.nearest is None or neighbours is None:
+            return scored, None
+        votes = neighbours.vote(features.nearest, self.point)
+        columns = (features.nearest.index_Bk, votes.class_Bk, features.nearest.cosine_Bk, votes.share_Bk)
+        voters = []
+        for rows_k in zip(*(values_Bk.tolist() for values_Bk in columns), strict=True):
+            row = [
+                Voter(neighbours.features.ids[index], class_index, cosine, share)
+                for index, class_index, cosine, share in zip(*rows_k, strict=True)
+                if class_index >= 0
+            ]
+            voters.append(sorted(row, key=lambda voter: -voter.share))
+        return scored, voters
+
+    @property
+    def voters_level(self) -> str | None:
+        """The level of the classes of voters, or None if none vote at this operating point."""
+        return self.fused.neighbours.features.level if self.fused.neighbours and self.point.beta else None
 
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles:
         """Return the weights of the words of titles, as the network does."""

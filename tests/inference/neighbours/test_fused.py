@@ -12,7 +12,7 @@ from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
 from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
 from prodrec.inference.neighbours.vote import mix_all
 
-from .linear_network import C, LinearNetwork, draw_batch, draw_neighbours
+from .linear_network import C, LinearNetwork, N, draw_batch, draw_neighbours
 
 POINTS = [
     PLAIN_POINT,
@@ -61,7 +61,20 @@ def test_points_without_neighbours_do_not_search() -> None:
     assert features.nearest is None
     plain, adjusted = (fused.score(features, point).scores["leaf"] for point in POINTS[:2])
     torch.testing.assert_close(plain - adjusted, 0.5 * LinearNetwork().log_prior_C.repeat(len(BATCH), 1))
-    assert plain.shape == (9, C) and PointNetwork(fused, PLAIN_POINT).nearest(BATCH) is None  # type: ignore[arg-type]
+    assert plain.shape == (9, C)
+    network = PointNetwork(fused, PLAIN_POINT)
+    assert network.recognise(BATCH)[1] is None and network.voters_level is None  # type: ignore[arg-type]
+
+
+def test_voters_are_the_nearest_photos_by_their_share() -> None:
+    network = PointNetwork(FUSED, POINTS[3])
+    scored, voters = network.recognise(BATCH)  # type: ignore[arg-type]
+    assert torch.equal(scored.scores["leaf"], network.score(BATCH).scores["leaf"])  # type: ignore[arg-type]
+    assert voters is not None and network.voters_level == "leaf" and len(voters) == len(BATCH)
+    for row in voters:
+        shares = [voter.share for voter in row]
+        assert len(row) == N and shares == sorted(shares, reverse=True) and abs(sum(shares) - 1) < 1e-5
+        assert {voter.id for voter in row} == {f"P{i}" for i in range(N)}
 
 
 def test_titles_change_the_scores_but_not_who_votes() -> None:
