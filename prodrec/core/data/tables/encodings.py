@@ -30,9 +30,13 @@ _FEW_SIGNS = 2
 _NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 """Encodings of Python for host names and source code."""
 
+_KOI8 = "koi8-r"
+_FRAMES = re.compile("[\u2500-\u259f]")
+"""Signs for frames, which text in KOI8-R has not, and other text that is read as KOI8-R has."""
+
 _ASIAN = ("gb18030", "big5hkscs", "cp949", "cp932", "euc_jis_2004")
 _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "mac-roman")
-_OTHER = ("cp1251", "koi8-r", "cp1253", "cp874")
+_OTHER = (_KOI8, "cp1251", "cp1253", "cp874")
 """The encodings of shop exports that are guessed; with more of them, short samples are mistaken more often."""
 
 _USUAL = "cp1252"
@@ -99,6 +103,10 @@ def guess_encoding(sample: bytes, *, is_whole: bool) -> str:
         return "utf-8"
     text = b"\n".join(not_utf8)[:_GUESS_BYTES]
     best = _most_likely(text, (*_ASIAN, *_LATIN, *_OTHER))
+    if best == _OTHER[0] and re.search(
+        "[\u2500-\u259f]", text.decode(best)
+    ):  # Chinese would have signs for frames in it
+        best = _most_likely(text, (*_ASIAN, *_LATIN, *_OTHER[1:]))
     runs = [match[1] is not None or match[2] is not None for match in _LETTERS_BEYOND_ASCII.finditer(text)]
     if best in _OTHER and sum(runs) * 2 > len(runs):  # "café": words of other scripts have no Latin letters
         best = _most_likely(text, (*_ASIAN, *_LATIN))
