@@ -125,7 +125,12 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         ("products.csv", "not a text"),
     ),
     ("another ending", table("x", "a.docx"), "prodrec prepare a.docx --out d", ("a.docx", "not a table")),
-    ("no JSON lines", table("[1, 2]\n", "a.jsonl"), "prodrec prepare a.jsonl --out d", ("a.jsonl", "line 1")),
+    (
+        "no JSON lines",
+        table("[1, 2]\n", "a.jsonl"),
+        "prodrec prepare a.jsonl --out d",
+        ("a.jsonl", "no array of objects"),
+    ),
     ("no Parquet", table("PAR1 or not", "a.parquet"), "prodrec prepare a.parquet --out d", ("a.parquet", "Parquet")),
     ("a folder as a table", nothing, "prodrec prepare photos --out d", ("photos", "is a directory")),
     ("an empty table", table(""), f"{PREPARE} --out d", ("products.csv", "is empty")),

@@ -86,9 +86,9 @@ def neighbours(
 
 
 def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | None:
-    """Write the vectors of the training photos, unless the recipe has none, and the operating points of a run.
+    """Write the vectors of the training photos and the operating points of a run, or those that its recipe asks for.
 
-    Return the points, or None if the network predicts no level. All ranks must call this.
+    Return the points, or None if the network predicts no level or the recipe asks for none. All ranks must call this.
     """
     from prodrec.inference.neighbours import training_features
     from prodrec.inference.neighbours.choose import choose, observe
@@ -97,11 +97,11 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
     from prodrec.inference.neighbours.operating_points import OPERATING_POINTS_FILE
 
     run, level = loaded.run, loaded.level
-    if level is None:
+    if level is None or loaded.recipe.training.operating_points == "none":
         return None
     loaded.network.set_train_images(run.train_images_by_level)
     photos: Neighbours | None = None
-    if loaded.recipe.training.neighbours:
+    if loaded.recipe.training.operating_points == "neighbours":
         batches, own_batches = loaded.batches(data, labelled_rows(data, "train", level))
         collect(
             run,

@@ -125,7 +125,8 @@ def operating_points_of(
         remedy = f"make them with `prodrec neighbours {run.path}`"
         if name is not None:
             raise BadOption(f"--operating-point {name}: {run.path} has no operating points; {remedy}.")
-        if run.recipe["network"]["heads"] != ["attributes"]:
+        is_expected = run.recipe["training"].get("operating_points") != "none"
+        if is_expected and list(run.recipe["network"]["heads"]) != ["attributes"]:
             console.warn(f"{run.path} has no operating points, so the classifier alone scores; {remedy}.")
         return [operating_points.PLAIN_POINT]
     points = operating_points.OperatingPoints.read(path, run_fingerprint=run.fingerprint)

@@ -19,6 +19,7 @@ from prodrec.demo.catalogue import DrawnCatalogue
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = ["backbone=squeezenet1_1", "weights=none", "image_size=32", "epochs=1", "batch_size=16", "lr=0.02"]
+TINY += ["operating_points=none"]
 
 
 def call(*arguments: object) -> Result:

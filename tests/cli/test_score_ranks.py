@@ -24,6 +24,7 @@ from prodrec.pipeline.train import train_recipe
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "epochs": "0.2", "heads": "root,leaf"}
+TINY |= {"operating_points": "none"}
 CASES: dict[str, dict[str, Any]] = {
     "all scores": {"batch_size": 9},
     "fewer batches than ranks": {"batch_size": 30},

@@ -83,8 +83,11 @@ class TrainingConfig:
     compile: bool = setting(
         False, "compile the network with torch.compile; pays off after minutes of training", group="computation"
     )
-    neighbours: bool = setting(
-        True, "keep vectors of the training photos; the nearest ones vote when a photo is scored", group="scoring"
+    operating_points: Literal["neighbours", "scores", "none"] = setting(
+        "neighbours",
+        "what is chosen on validation photos after training: how scores are adjusted to class frequencies and mixed "
+        "with the vote of the nearest training photos (neighbours), how they are adjusted (scores), or nothing (none)",
+        group="scoring",
     )
     checkpoint_minutes: float = setting(
         5.0, "minutes between checkpoints; each epoch ends with one too", group="checkpoints", gt=0
