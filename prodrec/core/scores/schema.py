@@ -31,8 +31,8 @@ score of its row. Names of levels and attributes are escaped (hdf5.object_name).
 with a million classes opens in well under a second.
 
 `product` and `group` exist only if the file contains several photos of a product, or duplicates. Without them, every
-row is a product, and a row is its own group: files with and without them use the same numbers. All rows of a product, or
-of a group, are in one split.
+row is a product, and a row is its own group: files with and without them use the same numbers. All rows of a product,
+or of a group, are in one split.
 
 Every row has a label at the first level. Below a level without a label (-1), all levels are without one. Until files
 contained such rows, every label was a class; these files are read as before.

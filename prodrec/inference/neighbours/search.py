@@ -21,6 +21,9 @@ MAX_FLOAT32_BYTES = 2 * 2**30
 """Vectors are kept in float32 up to this size. Larger ones stay in float16 and are converted chunk by chunk."""
 CHUNK_COSINES = 2**24
 """Cosines that are in memory at a time."""
+ADDITIONAL_CANDIDATES = 8
+"""Candidates beyond these. The cosines of all candidates are computed again without rounding errors, so that photos of
+almost the same cosine are ordered alike in shards and chunks of any size."""
 MAX_CANDIDATES_PER_NEIGHBOUR = 4
 """Candidates for each neighbour, of which those of one product are dropped. A product with more photos than this can
 leave fewer than k neighbours."""
@@ -69,7 +72,7 @@ class Searcher:
 
         If the vectors are sharded, all ranks must call this, with any number of rows each.
         """
-        candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR)
+        candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR) + ADDITIONAL_CANDIDATES
         if not self.is_sharded:
             found = self._search(queries_BD, candidates)
         else:
@@ -92,7 +95,12 @@ class Searcher:
                 best = cosine_AK.topk(min(k, cosine_AK.shape[1]), dim=1)
                 cosine_AK, index_AK = best.values, index_AK.gather(1, best.indices)
         missing = (0, k - cosine_AK.shape[1])
-        return Nearest(F.pad(cosine_AK, missing, value=-torch.inf), F.pad(index_AK, missing))
+        return Nearest(F.pad(self._exact(queries_AD, index_AK), missing, value=-torch.inf), F.pad(index_AK, missing))
+
+    def _exact(self, queries_AD: Tensor, index_AK: Tensor) -> Tensor:
+        """Return the cosines of photos of the shard without the rounding errors of a large product."""
+        candidates_AKD = self.vectors_nD[index_AK - self.first].double()
+        return torch.einsum("AD,AKD->AK", queries_AD.double(), candidates_AKD).float()
 
 
 def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:
@@ -107,8 +115,10 @@ def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:
 
 def _one_of_each_group(found: Nearest, group_N: Tensor, k: int) -> Nearest:
     """Keep the nearest photo of each group, and the k nearest of these."""
-    order_BK = found.cosine_Bk.argsort(dim=1, descending=True, stable=True)
-    cosine_BK, index_BK = found.cosine_Bk.gather(1, order_BK), found.index_Bk.gather(1, order_BK)
+    by_index_BK = found.index_Bk.argsort(dim=1, stable=True)  # of equal cosines, the lower index comes first
+    cosine_BK, index_BK = found.cosine_Bk.gather(1, by_index_BK), found.index_Bk.gather(1, by_index_BK)
+    order_BK = cosine_BK.argsort(dim=1, descending=True, stable=True)
+    cosine_BK, index_BK = cosine_BK.gather(1, order_BK), index_BK.gather(1, order_BK)
     group_BK = torch.where(cosine_BK == -torch.inf, -1, group_N[index_BK])
     is_repeat_BK = (group_BK.unsqueeze(2) == group_BK.unsqueeze(1)).tril(-1).any(2)
     cosine_BK = cosine_BK.masked_fill(is_repeat_BK, -torch.inf)
