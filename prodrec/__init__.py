@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prodrec.pipeline.load import load as load
+    from prodrec.pipeline.neighbours import neighbours as neighbours
     from prodrec.pipeline.prepare import prepare as prepare
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings as pretrain_embeddings
     from prodrec.pipeline.refine_mcr import refine_mcr as refine_mcr
@@ -28,7 +29,17 @@ if TYPE_CHECKING:
     from prodrec.pipeline.train import train as train
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "prepare", "pretrain_embeddings", "refine_mcr", "report", "score", "train"]
+__all__ = [
+    "__version__",
+    "load",
+    "neighbours",
+    "prepare",
+    "pretrain_embeddings",
+    "refine_mcr",
+    "report",
+    "score",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

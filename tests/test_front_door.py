@@ -39,7 +39,17 @@ def test_import_loads_nothing() -> None:
 
 
 def test_dir_lists_the_functions() -> None:
-    expected = {"load", "prepare", "pretrain_embeddings", "refine_mcr", "report", "score", "train", "__version__"}
+    expected = {
+        "load",
+        "neighbours",
+        "prepare",
+        "pretrain_embeddings",
+        "refine_mcr",
+        "report",
+        "score",
+        "train",
+        "__version__",
+    }
     assert set(dir(prodrec)) == expected == set(prodrec.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = prodrec.trian  # type: ignore[attr-defined]

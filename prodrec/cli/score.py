@@ -15,7 +15,7 @@ Examples:
 
 - `prodrec score` scores every finished run in `runs/` that has no scores yet, each to `scores/NAME.h5`
 - `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
-- `prodrec score --operating-point plain` scores by the classifier alone, to `scores/NAME-plain.h5`
+- `prodrec score --operating-point plain` scores by the classifier alone, to `scores/NAME@plain.h5`
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
 - `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
@@ -86,7 +86,7 @@ def score_command(
         top_k=top_k,
         with_titles=with_titles,
         operating_point=operating_point,
-        neighbours=not no_neighbours,
+        no_neighbours=no_neighbours,
         other_dataset=other_dataset,
         batch_size=batch_size,
         precision=precision,

@@ -22,7 +22,7 @@ def load(
     run: str | Path,
     *,
     operating_point: str | None = None,
-    neighbours: bool = True,
+    no_neighbours: bool = False,
     device: str = "auto",
     titles: bool = False,
     saliency: bool = False,
@@ -33,7 +33,7 @@ def load(
         run: run directory, or the name of a run in `runs/`.
         operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
             plain (the classifier alone); None is natural.
-        neighbours: let the nearest training photos vote.
+        no_neighbours: do not let the nearest training photos vote.
         device: auto, cpu, cuda or cuda:N.
         titles: require a run that was trained with titles.
         saliency: require a run with spatial attention.
@@ -66,7 +66,7 @@ def load(
         )
     target, arithmetic = choose_device(device), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
-    (point,) = operating_points_of(opened, operating_point, neighbours=neighbours, only_one=True)
+    (point,) = operating_points_of(opened, operating_point, neighbours=not no_neighbours, only_one=True)
     photos = load_neighbours(opened, target) if point.beta else None
     network = PointNetwork(
         FusedNetwork(load_network(opened, recipe, target, channels_last=channels_last), photos), point

@@ -38,7 +38,7 @@ class ScoreOptions:
     workers: int | None = None
     divide_classes: bool = False
     operating_point: str | None = None
-    neighbours: bool = True
+    no_neighbours: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -89,7 +89,7 @@ def score(
     top_k: int | None = None,
     with_titles: bool = False,
     operating_point: str | None = None,
-    neighbours: bool = True,
+    no_neighbours: bool = False,
     other_dataset: bool = False,
     batch_size: int | None = None,
     precision: str = "auto",
@@ -107,13 +107,13 @@ def score(
         runs: run directories, or names of runs in `runs/`; None is every finished run in `runs/`.
         dataset: directory that `prepare` wrote; None is `dataset`.
         out: scores file, for a single run and operating point; by default `scores/NAME.h5` for the natural point and
-            `scores/NAME-balanced.h5` for the balanced one.
+            `scores/NAME@balanced.h5` for the balanced one.
         split: names of splits, joined by commas, or all; None is test and validation.
         top_k: keep only the K best classes of every level.
         with_titles: use titles too, if the run was trained with them.
         operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
             plain (the classifier alone); None is natural and balanced, or natural with `out`.
-        neighbours: let the nearest training photos vote.
+        no_neighbours: do not let the nearest training photos vote.
         other_dataset: allow another dataset than that of training, with the same classes.
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
@@ -134,7 +134,7 @@ def score(
     from prodrec.inference.scoring_checks import choose_splits
 
     options = ScoreOptions(
-        top_k, with_titles, batch_size, precision, device, workers, divide_classes, operating_point, neighbours
+        top_k, with_titles, batch_size, precision, device, workers, divide_classes, operating_point, no_neighbours
     )
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
@@ -152,7 +152,7 @@ def score(
             with_titles=with_titles,
             other_dataset=other_dataset,
             operating_point=operating_point,
-            neighbours=neighbours,
+            neighbours=not no_neighbours,
             force=force,
         )
     )

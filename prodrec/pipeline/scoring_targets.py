@@ -135,14 +135,16 @@ def operating_points_of(
 
 
 def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool) -> str:
-    """Return the default name of a scores file; that of the natural point, or of a run's only point, is RUN.h5."""
+    """Return the default name of a scores file: RUN.h5 for the natural point or a run's only one, or RUN@POINT.h5.
+
+    A run can be named like a point (`sicot-balanced`), but hardly contain an @.
+    """
     from prodrec.inference.neighbours.operating_points import NATURAL, OPERATING_POINTS_FILE
 
+    without_neighbours = not neighbours and point.tau is not None
     is_main = point.name == NATURAL or not (run.path / OPERATING_POINTS_FILE).is_file()
-    suffixes = [] if is_main else [point.name]
-    suffixes += [] if neighbours or point.tau is None else ["no-neighbours"]
-    suffixes += ["with-titles"] if with_titles else []
-    return "-".join([run.name, *suffixes]) + ".h5"
+    name = run.name if is_main and not without_neighbours else f"{run.name}@{point.name}"
+    return f"{name}{'-no-neighbours' * without_neighbours}{'-with-titles' * with_titles}.h5"
 
 
 def runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:

@@ -68,7 +68,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def outputs(data: Dataset, run: Path, rows: NDArray[np.int64]) -> tuple[Any, Any]:
-    """Return the vectors and the scores of the leaves of some rows by the network itself, in the batches of training."""
+    """Return the vectors and the scores of the leaves of some rows by the network, in the batches of training."""
     opened = open_run(run)
     recipe = Recipe.from_json(opened.recipe)
     network = load_network(opened, recipe, torch.device("cpu"))
@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_equations(folder: Path, name: str) -> None:
     """log((1 − β) softmax(o − τ log π) + β v), by plain loops over the training photos."""
     data, run, point = open_dataset(Path("dataset")), Path("runs/visual"), POINTS.choose(name)
     score("visual", workers=0)
-    written = read(Path("scores") / ("visual.h5" if name == "natural" else "visual-balanced.h5"))
+    written = read(Path("scores") / ("visual.h5" if name == "natural" else "visual@balanced.h5"))
     vectors_BD, plain = outputs(data, run, written["row"])
     features = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
     classes = data.taxonomy.count("leaf")
@@ -126,15 +126,15 @@ def test_scores_are_those_of_the_equations(folder: Path, name: str) -> None:
 
 def test_a_file_for_every_point_and_a_name_for_every_choice(folder: Path) -> None:
     result = score("visual", workers=0)
-    assert [path.name for path in result.files] == ["visual.h5", "visual-balanced.h5"]
-    assert [path.name for path in score("visual", workers=0).up_to_date] == ["visual.h5", "visual-balanced.h5"]
-    assert [path.name for path in score("visual", operating_point="plain", workers=0).files] == ["visual-plain.h5"]
-    without = score("visual", neighbours=False, workers=0).files
-    assert [path.name for path in without] == ["visual-no-neighbours.h5", "visual-balanced-no-neighbours.h5"]
-    with open_scores(Path("scores/visual-balanced.h5")) as scores:
+    assert [path.name for path in result.files] == ["visual.h5", "visual@balanced.h5"]
+    assert [path.name for path in score("visual", workers=0).up_to_date] == ["visual.h5", "visual@balanced.h5"]
+    assert [path.name for path in score("visual", operating_point="plain", workers=0).files] == ["visual@plain.h5"]
+    without = score("visual", no_neighbours=True, workers=0).files
+    assert [path.name for path in without] == ["visual@natural-no-neighbours.h5", "visual@balanced-no-neighbours.h5"]
+    with open_scores(Path("scores/visual@balanced.h5")) as scores:
         assert scores.origin.operating_point == POINTS.choose("balanced").as_json()
         assert scores.origin.title == "visual balanced"
-    with open_scores(Path("scores/visual-plain.h5")) as scores:
+    with open_scores(Path("scores/visual@plain.h5")) as scores:
         assert scores.origin.operating_point == {} and scores.origin.title == "visual"
     out = score("visual", out="mine.h5", workers=0)
     assert [path.name for path in out.files] == ["mine.h5"]
@@ -203,7 +203,7 @@ def test_runs_without_neighbours(folder: Path, choice: str, capsys: pytest.Captu
     train_recipe(recipe, dataset=Path("dataset"), out=out, workers=0)
     assert not (out / NEIGHBOURS_FILE).exists() and (out / OPERATING_POINTS_FILE).exists() == (choice == "scores")
     names = [path.name for path in score(choice, workers=0).files]
-    assert names == (["scores.h5", "scores-balanced.h5"] if choice == "scores" else ["none.h5"])
+    assert names == (["scores.h5", "scores@balanced.h5"] if choice == "scores" else ["none.h5"])
     assert "no operating points" not in capsys.readouterr().err
 
 
