@@ -90,7 +90,8 @@ def test_the_run_keeps_the_vectors_of_its_training_photos(folder: Path) -> None:
     assert list(features.ids) == [data.ids()[row] for row in rows.tolist()]
     same_group = data.group_N[rows][:, None] == data.group_N[rows]
     assert np.array_equal(features.group_N[:, None] == features.group_N, same_group) and features.largest_group > 1
-    np.testing.assert_allclose(features.vectors_ND, outputs(data, run, rows)[0], atol=2e-3)
+    expected = features.projection(torch.from_numpy(outputs(data, run, rows)[0])).numpy()
+    np.testing.assert_allclose((features.vectors_Nd.astype(np.float32) * expected).sum(1), 1, atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["natural", "balanced"])
@@ -99,14 +100,15 @@ def test_scores_are_those_of_the_equations(folder: Path, name: str) -> None:
     data, run, point = open_dataset(Path("dataset")), Path("runs/visual"), POINTS.choose(name)
     score("visual", workers=0)
     written = read(Path("scores") / ("visual.h5" if name == "natural" else "visual@balanced.h5"))
-    vectors_BD, plain = outputs(data, run, written["row"])
+    features_BD, plain = outputs(data, run, written["row"])
     features = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
+    vectors_BD = features.projection(torch.from_numpy(features_BD)).numpy()
     classes = data.taxonomy.count("leaf")
     n_C = [len(set(features.group_N[features.class_N == c].tolist())) for c in range(classes)]
     images_C = np.maximum(data.train_images, 1)
     compared = 0
     for row, scores_C in enumerate(written["leaf"]):
-        cosine_N = features.vectors_ND.astype(np.float64) @ vectors_BD[row].astype(np.float64)
+        cosine_N = features.vectors_Nd.astype(np.float64) @ vectors_BD[row].astype(np.float64)
         nearest: dict[int, int] = {}
         for i in np.argsort(-cosine_N.astype(np.float32), kind="stable"):  # duplicates may have different labels
             nearest.setdefault(int(features.group_N[i]), int(i))
@@ -237,7 +239,7 @@ def test_two_ranks_give_the_same_neighbours_points_and_scores(folder: Path, on_r
     score("visual", out="one.h5", operating_point="balanced", workers=0)
     on_ranks(2, on_rank, str(folder))
     again = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
-    assert np.array_equal(vectors.vectors_ND, again.vectors_ND) and again.row_N.tolist() == vectors.row_N.tolist()
+    assert np.array_equal(vectors.vectors_Nd, again.vectors_Nd) and again.row_N.tolist() == vectors.row_N.tolist()
     assert json.loads(one)["validation"] == json.loads((run / OPERATING_POINTS_FILE).read_text())["validation"]
     expected, actual = read(Path("one.h5")), read(folder / "ranks.h5")
     for key, values in expected.items():

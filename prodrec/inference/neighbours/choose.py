@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from prodrec.inference.neighbours.protocols import FusibleNetwork
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
-BETAS = (0.1, 0.2, 0.3, 0.5, 0.7)
+BETAS = (0.1, 0.3, 0.5, 0.7, 0.85)
 NEIGHBOURS = (10, 20)
-TEMPERATURES = (0.01, 0.02, 0.03, 0.05)
-RHOS = (0.0, 0.5, 0.75, 0.9, 1.0)
+TEMPERATURES = (0.02, 0.03, 0.05, 0.1)
+RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DEFAULTS = {
-    NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.3, neighbours=10, temperature=0.02, rho=0.0),
-    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.3, neighbours=10, temperature=0.02, rho=0.9),
+    NATURAL: OperatingPoint(NATURAL, tau=0.25, beta=0.5, neighbours=10, temperature=0.05, rho=0.25),
+    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.5, neighbours=10, temperature=0.03, rho=0.75),
 }
 BALANCED_PHOTOS = 20
 """Photos that a class has in the balanced accuracy: those of a class with more of them count less."""
@@ -154,14 +154,14 @@ def _observe_batch(
 def choose(observations: Observations | None, *, with_neighbours: bool) -> OperatingPoints:
     """Return the operating points with the best accuracies; the defaults without observations."""
     if observations is None:
-        without = {name: OperatingPoint(name, tau=point.tau) for name, point in DEFAULTS.items()}
+        without = {name: OperatingPoint(name, tau=float(name == BALANCED)) for name in DEFAULTS}
         return OperatingPoints(DEFAULTS if with_neighbours else {}, without)
     measure = _Measures(observations.label_M)
     chosen: dict[bool, dict[str, OperatingPoint]] = {True: {}, False: {}}
     for voting in (True, False) if with_neighbours else (False,):
         correct = {point: class_M == observations.label_M for point, class_M in _candidates(observations, voting)}
         for name, default in DEFAULTS.items():
-            unnamed = replace(default, name="") if voting else OperatingPoint("", tau=default.tau)
+            unnamed = replace(default, name="") if voting else OperatingPoint("", tau=float(name == BALANCED))
             chosen[voting][name] = replace(measure.best(name, correct, unnamed), name=name)
     points = [(False, PLAIN_POINT), *((flag, point) for flag, by_name in chosen.items() for point in by_name.values())]
     table = [

@@ -1,7 +1,7 @@
 """The nearest training photos of a photo: exact search in chunks. On several ranks, each searches in its shard.
 
-Shapes: B photos of this rank, A of all ranks, N training photos, n of a chunk or a shard, D numbers of a vector, k
-nearest ones, K candidates.
+Shapes: B photos of this rank, A of all ranks, N training photos, n of a chunk or a shard, D numbers of a feature, d of
+a vector, k nearest ones, K candidates.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base import dist
+from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 
 MAX_FLOAT32_BYTES = 2 * 2**30
@@ -22,8 +23,8 @@ MAX_FLOAT32_BYTES = 2 * 2**30
 CHUNK_COSINES = 2**24
 """Cosines that are in memory at a time."""
 ADDITIONAL_CANDIDATES = 8
-"""Candidates beyond these. The cosines of all candidates are computed again without rounding errors, so that photos of
-almost the same cosine are ordered alike in shards and chunks of any size."""
+"""Candidates beyond these. The cosines of all candidates are computed again one by one, so that photos of almost the
+same cosine are ordered alike in shards and chunks of any size."""
 MAX_CANDIDATES_PER_NEIGHBOUR = 4
 """Candidates for each neighbour, of which those of one product are dropped. A product with more photos than this can
 leave fewer than k neighbours."""
@@ -44,14 +45,16 @@ class Nearest(NamedTuple):
 class Searcher:
     """Training vectors on a device, of all training photos or of this rank's shard.
 
-    vectors_nD:    float32 or float16
+    projection:    makes vectors of features
+    vectors_nd:    float32 or float16
     group_N:       group of every training photo, int64
     largest_group: largest number of photos of a group
     first:         index of the first vector of the shard
     is_sharded:    whether other ranks have other vectors
     """
 
-    vectors_nD: Tensor
+    projection: Projection
+    vectors_nd: Tensor
     group_N: Tensor
     largest_group: int
     first: int = 0
@@ -61,33 +64,36 @@ class Searcher:
     def load(cls, features: TrainingFeatures, device: torch.device, *, sharded: bool) -> Searcher:
         """Copy the vectors to `device`; with `sharded`, those of this rank's shard only."""
         shard = dist.shard_slice(len(features)) if sharded else slice(0, len(features))
-        vectors_nD = torch.from_numpy(np.ascontiguousarray(features.vectors_ND[shard])).to(device)
-        if vectors_nD.numel() * 4 <= MAX_FLOAT32_BYTES:
-            vectors_nD = vectors_nD.float()
+        vectors_nd = torch.from_numpy(np.ascontiguousarray(features.vectors_Nd[shard])).to(device)
+        if vectors_nd.numel() * 4 <= MAX_FLOAT32_BYTES:
+            vectors_nd = vectors_nd.float()
         group_N = torch.from_numpy(features.group_N).to(device)
-        return cls(vectors_nD, group_N, features.largest_group, shard.start, sharded and dist.world_size() > 1)
+        is_sharded = sharded and dist.world_size() > 1
+        projection = features.projection.to(device)
+        return cls(projection, vectors_nd, group_N, features.largest_group, shard.start, is_sharded)
 
-    def nearest(self, queries_BD: Tensor, k: int) -> Nearest:
-        """Return the k nearest training photos of vectors of length 1, float32 on the device.
+    def nearest(self, features_BD: Tensor, k: int) -> Nearest:
+        """Return the k nearest training photos of features of length 1, float32 on the device.
 
         If the vectors are sharded, all ranks must call this, with any number of rows each.
         """
+        queries_Bd = self.projection(features_BD)
         candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR) + ADDITIONAL_CANDIDATES
         if not self.is_sharded:
-            found = self._search(queries_BD, candidates)
+            found = self._search(queries_Bd, candidates)
         else:
-            row_counts = dist.row_counts(queries_BD)
-            found = self._search(dist.all_gather_rows(queries_BD, row_counts), candidates)
+            row_counts = dist.row_counts(queries_Bd)
+            found = self._search(dist.all_gather_rows(queries_Bd, row_counts), candidates)
             found = _of_own_rows(found, row_counts)
         return _one_of_each_group(found, self.group_N, k)
 
-    def _search(self, queries_AD: Tensor, k: int) -> Nearest:
+    def _search(self, queries_Ad: Tensor, k: int) -> Nearest:
         """Return the k nearest photos of the shard; a column is missing for each photo that it has too few."""
-        cosine_AK = queries_AD.new_empty((len(queries_AD), 0))
-        index_AK = torch.empty((len(queries_AD), 0), dtype=torch.int64, device=queries_AD.device)
-        size = max(k, CHUNK_COSINES // max(1, len(queries_AD)))
-        for start in range(0, len(self.vectors_nD), size):
-            cosine_An = queries_AD @ self.vectors_nD[start : start + size].float().t()
+        cosine_AK = queries_Ad.new_empty((len(queries_Ad), 0))
+        index_AK = torch.empty((len(queries_Ad), 0), dtype=torch.int64, device=queries_Ad.device)
+        size = max(k, CHUNK_COSINES // max(1, len(queries_Ad)))
+        for start in range(0, len(self.vectors_nd), size):
+            cosine_An = queries_Ad @ self.vectors_nd[start : start + size].float().t()
             best = cosine_An.topk(min(k, cosine_An.shape[1]), dim=1)
             cosine_AK = torch.cat([cosine_AK, best.values], dim=1)
             index_AK = torch.cat([index_AK, best.indices + (start + self.first)], dim=1)
@@ -95,12 +101,11 @@ class Searcher:
                 best = cosine_AK.topk(min(k, cosine_AK.shape[1]), dim=1)
                 cosine_AK, index_AK = best.values, index_AK.gather(1, best.indices)
         missing = (0, k - cosine_AK.shape[1])
-        return Nearest(F.pad(self._exact(queries_AD, index_AK), missing, value=-torch.inf), F.pad(index_AK, missing))
+        return Nearest(F.pad(self._exact(queries_Ad, index_AK), missing, value=-torch.inf), F.pad(index_AK, missing))
 
-    def _exact(self, queries_AD: Tensor, index_AK: Tensor) -> Tensor:
-        """Return the cosines of photos of the shard without the rounding errors of a large product."""
-        candidates_AKD = self.vectors_nD[index_AK - self.first].double()
-        return torch.einsum("AD,AKD->AK", queries_AD.double(), candidates_AKD).float()
+    def _exact(self, queries_Ad: Tensor, index_AK: Tensor) -> Tensor:
+        """Return the cosines of photos of the shard, each computed alone: the same in a product of any size."""
+        return (self.vectors_nd[index_AK - self.first] * queries_Ad.unsqueeze(1)).sum(2)
 
 
 def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:

@@ -2,23 +2,27 @@
 
 The file has the artefact header, the root attribute `level`, and these datasets of N photos, ascending by row:
 
-    vectors  [N,D]  float16  of length 1
+    vectors  [N,d]  float16  of length 1, projected (see projection.py)
     class    [N]    int32    class of the deepest level that the run predicts
     group    [N]    int64    first row of the photo's product and its duplicates, which vote once together
     row      [N]    int64    row of the dataset
     id       [b]    uint8    UTF-8 bytes of all product ids (see Texts), and id_offsets [N+1] int64
+    mean     [D]    float32  of the features of the network, and projection [D,d] float32
 
-Shapes: N training photos, D numbers of a vector, C classes.
+Shapes: N training photos, n of a chunk, D numbers of a feature, d of a vector, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import Fingerprint, make_header
@@ -26,8 +30,11 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.hdf5 import LIBVER, read_attributes, write_attributes
 from prodrec.core.base.outputs import atomic_write
 from prodrec.core.base.texts import Texts
+from prodrec.inference.neighbours.projection import Projection, fit_projection
 
 NEIGHBOURS_FILE = "neighbours.h5"
+ROWS_AT_ONCE = 8192
+"""Photos whose vectors are computed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +42,13 @@ class TrainingFeatures:
     """The vectors of the training photos; see the module for the columns.
 
     level:       the level of the classes
+    projection:  makes vectors of features
     fingerprint: hash of the content
     """
 
     level: str
-    vectors_ND: NDArray[np.float16]
+    projection: Projection
+    vectors_Nd: NDArray[np.float16]
     class_N: NDArray[np.int32]
     group_N: NDArray[np.int64]
     row_N: NDArray[np.int64]
@@ -72,25 +81,48 @@ def write_training_features(
     row_N: NDArray[np.int64],
     ids: Texts,
 ) -> None:
-    """Write the file atomically. `chunks` are the vectors in the order of the rows, float16 of length 1."""
+    """Project the features of the training photos, and write the file atomically.
+
+    chunks: the features in the order of the rows, float16 of length 1
+    """
     import h5py
 
     content = Fingerprint().add("run", run_fingerprint).add("level", level)
     content.add("class", class_N).add("group", group_N).add("row", row_N)
     with atomic_write(path) as partial, h5py.File(partial, "w", libver=LIBVER, locking=False) as file:
-        vectors, start = None, 0
-        for number, chunk_nD in enumerate(chunks):
-            if vectors is None:
-                vectors = file.create_dataset("vectors", (len(row_N), chunk_nD.shape[1]), np.float16)
-            vectors[start : start + len(chunk_nD)] = chunk_nD
-            start += len(chunk_nD)
-            content.add(f"vectors {number}", chunk_nD)
-        assert start == len(row_N), f"{start} vectors for {len(row_N)} photos"
+        with tempfile.TemporaryFile(dir=path.parent) as spooled:
+            width = _spool(spooled, chunks, len(row_N))
+
+            def features() -> Iterator[NDArray[np.float16]]:
+                spooled.seek(0)
+                while data := spooled.read(ROWS_AT_ONCE * width * 2):
+                    yield np.frombuffer(bytearray(data), np.float16).reshape(-1, width)
+
+            projection = fit_projection(features)
+            numbers = projection.matrix_Dd.shape[1]
+            vectors = file.create_dataset("vectors", (len(row_N), numbers), np.float16)
+            for number, feature_nD in enumerate(features()):
+                vector_nd = projection(torch.from_numpy(feature_nD).float()).half().numpy()
+                vectors[number * ROWS_AT_ONCE : number * ROWS_AT_ONCE + len(vector_nd)] = vector_nd
+                content.add(f"vectors {number}", vector_nd)
+        file["mean"], file["projection"] = projection.mean_D.numpy(), projection.matrix_Dd.numpy()
+        content.add("mean", projection.mean_D.numpy()).add("projection", projection.matrix_Dd.numpy())
         file["class"], file["group"], file["row"] = class_N, group_N, row_N
         ids.write_hdf5(file, "id")
         made_from = {"run": run_fingerprint, "dataset": dataset_fingerprint}
         header = make_header("neighbours", fingerprint=content.hexdigest(), made_from=made_from)
         write_attributes(file, {**header, "level": level})
+
+
+def _spool(stream: IO[bytes], chunks: Iterable[NDArray[np.float16]], rows: int) -> int:
+    """Write the features of all rows to a file, and return their length D."""
+    written, width = 0, 0
+    for chunk_nD in chunks:
+        width = chunk_nD.shape[1]
+        written += len(chunk_nD)
+        stream.write(np.ascontiguousarray(chunk_nD).data)
+    assert written == rows, f"{written} features for {rows} photos"
+    return width
 
 
 def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatures:
@@ -105,14 +137,15 @@ def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatu
             attributes = read_attributes(file, kind="neighbours", path=path, json_names=("made_from",))
             features = TrainingFeatures(
                 level=attributes["level"],
-                vectors_ND=file["vectors"][:],
+                projection=Projection(torch.from_numpy(file["mean"][:]), torch.from_numpy(file["projection"][:])),
+                vectors_Nd=file["vectors"][:],
                 class_N=file["class"][:],
                 group_N=file["group"][:],
                 row_N=file["row"][:],
                 ids=Texts.read_hdf5(file, "id"),
                 fingerprint=attributes["fingerprint"],
             )
-            lengths = {len(column) for column in (features.vectors_ND, features.group_N, features.row_N, features.ids)}
+            lengths = {len(column) for column in (features.vectors_Nd, features.group_N, features.row_N, features.ids)}
             if lengths != {len(features)}:
                 raise ValueError("its columns have different lengths")
     except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from prodrec.core.base.texts import Texts
 from prodrec.inference.neighbours.fused import Neighbours
+from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 
 D, C, N = 5, 6, 40
@@ -98,5 +99,6 @@ def draw_neighbours() -> Neighbours:
     vectors_ND = F.normalize(torch.randn(N, D, generator=generator), dim=1).half().numpy()
     class_N = torch.multinomial(torch.tensor([20.0, 10, 5, 3, 1, 1]), N, True, generator=generator).int().numpy()
     ids = Texts.from_strings(f"P{i}" for i in range(N))
-    features = TrainingFeatures("leaf", vectors_ND, class_N, np.arange(N), np.arange(N), ids, "fingerprint")
+    projection = Projection(torch.zeros(D), torch.eye(D))
+    features = TrainingFeatures("leaf", projection, vectors_ND, class_N, np.arange(N), np.arange(N), ids, "fingerprint")
     return Neighbours.load(features, C, torch.device("cpu"))

@@ -64,7 +64,7 @@ def test_predictions_of_all_candidates_are_those_of_the_network(neighbours: bool
     "best",
     [
         OperatingPoint("", 0.5, 0.7, 20, 0.05, 0.5),
-        OperatingPoint("", 0.0, 0.5, 10, 0.01, 1.0),
+        OperatingPoint("", 0.0, 0.5, 10, 0.02, 1.0),
     ],
     ids=str,
 )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import dist
 from prodrec.core.base.texts import Texts
 from prodrec.inference.neighbours import search
+from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.search import Searcher
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 
@@ -29,7 +30,9 @@ def draw_features(n: int, *, photos_per_product: int = 1) -> TrainingFeatures:
     group_N = np.arange(n) // photos_per_product * photos_per_product
     ids = Texts.from_strings(f"P{group}" for group in group_N)
     classes_N = (np.arange(n) % 4).astype(np.int32)
-    return TrainingFeatures("leaf", vectors_ND, classes_N, group_N.astype(np.int64), np.arange(n), ids, "fingerprint")
+    projection = Projection(torch.zeros(D), torch.eye(D))
+    rows_N = np.arange(n)
+    return TrainingFeatures("leaf", projection, vectors_ND, classes_N, group_N.astype(np.int64), rows_N, ids, "hash")
 
 
 def draw_queries(b: int) -> torch.Tensor:
@@ -37,7 +40,7 @@ def draw_queries(b: int) -> torch.Tensor:
 
 
 def nearest_by_loops(queries_BD: torch.Tensor, features: TrainingFeatures, k: int) -> list[list[int]]:
-    cosine_BN = queries_BD.double().numpy() @ features.vectors_ND.astype(np.float64).T
+    cosine_BN = queries_BD.double().numpy() @ features.vectors_Nd.astype(np.float64).T
     found = []
     for cosine_N in cosine_BN:
         kept: dict[int, int] = {}
@@ -70,7 +73,7 @@ def test_vectors_that_stay_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:
     in_float32 = Searcher.load(features, torch.device("cpu"), sharded=False)
     monkeypatch.setattr(search, "MAX_FLOAT32_BYTES", 0)
     in_float16 = Searcher.load(features, torch.device("cpu"), sharded=False)
-    assert (in_float32.vectors_nD.dtype, in_float16.vectors_nD.dtype) == (torch.float32, torch.float16)
+    assert (in_float32.vectors_nd.dtype, in_float16.vectors_nd.dtype) == (torch.float32, torch.float16)
     assert torch.equal(in_float32.nearest(queries_BD, 5).index_Bk, in_float16.nearest(queries_BD, 5).index_Bk)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.texts import Texts
@@ -34,7 +35,8 @@ def write(path: Path) -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write(tmp_path / "neighbours.h5")
     features = read_training_features(tmp_path / "neighbours.h5", run_fingerprint="run-1")
-    assert np.array_equal(features.vectors_ND, VECTORS_ND) and features.level == "leaf" and len(features) == N
+    vectors_Nd = features.projection(torch.from_numpy(VECTORS_ND).float()).half().numpy()
+    assert np.array_equal(features.vectors_Nd, vectors_Nd) and features.level == "leaf" and len(features) == N
     assert list(features.ids) == ["a", "a", "b", "c", "c", "c", "鞋"] and features.row_N.tolist() == [*range(0, 14, 2)]
     assert {field.name for field in fields(features)} >= {"class_N", "group_N"} and features.class_N.dtype == np.int32
     assert features.class_counts(5).tolist() == [1, 2, 0, 2, 0]  # groups, not photos
