@@ -229,10 +229,13 @@ class Journey:
 
 @contextmanager
 def _small_families(folder: Path) -> Iterator[None]:
-    """In `folder`, with families whose defaults train in a second: tiny photos, random weights, one thread."""
+    """In `folder`, with families whose defaults train in a second: tiny photos, random weights, one thread.
+
+    No preset chooses other settings.
+    """
     import torch
 
-    from prodrec.models import families
+    from prodrec.models import families, presets
 
     before = torch.get_num_threads()
     small = {
@@ -246,6 +249,7 @@ def _small_families(folder: Path) -> Iterator[None]:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(families, "FAMILIES", small)
+        patch.setattr(presets, "MINUTES", {})
         patch.chdir(folder)
         torch.set_num_threads(1)
         try:

@@ -49,6 +49,15 @@ def train_command(
         Path | None,
         typer.Option(help="Word vectors. [default: DATASET/embeddings.h5, made if missing]", show_default=False),
     ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Choose what is not set: auto (for 20 minutes), fast (5), best (120), or paper: the paper's recipe."
+        ),
+    ] = "auto",
+    time: Annotated[
+        str | None, typer.Option(help="Time for the training: 90s, 20m, 1.5h. [default: that of the preset]")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out from its newest checkpoint.")
     ] = False,
@@ -65,8 +74,10 @@ def train_command(
     Every epoch ends with a validation on photos alone, as in deployment. A killed training loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
+    from prodrec.pipeline.choose_settings import read_minutes
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe
 
+    minutes = read_minutes(time, preset)
     recipe, explicit = read_recipe(family, parse_assignments(assignments or []), config=config)
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
@@ -74,13 +85,16 @@ def train_command(
         return {"family": family, "settings": {row.key: row.value for row in rows}}
     out = out or default_run(family)
     if plan:
-        cost = plan_recipe(recipe, explicit=explicit, dataset=dataset, embeddings=embeddings, device=device)
+        recipe, cost = plan_recipe(
+            recipe, explicit=explicit, minutes=minutes, dataset=dataset, embeddings=embeddings, device=device
+        )
         console.print(f"{family} on {dataset}, {cost.precision} on {cost.device}: would write {out}")
         print_plan(cost, epochs=recipe.training.epochs)
         return cost.as_json()
     run = train_recipe(
         recipe,
         explicit=explicit,
+        minutes=minutes,
         dataset=dataset,
         out=out,
         embeddings=embeddings,

@@ -102,6 +102,11 @@ def known_backbones() -> list[str]:
     return torchvision.models.list_models(module=torchvision.models)  # type: ignore[no-any-return]
 
 
+def count_parameters(name: str) -> int:
+    """Return the number of parameters of a network of torchvision with the classes of ImageNet."""
+    return int(torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"])
+
+
 def _load_private_layers(backbone: Backbone, run: Mapping[str, Tensor]) -> None:
     """Load the private layers from the run's head with the most classes, if it has them in the same shapes."""
     suffix = "classifier.bias"

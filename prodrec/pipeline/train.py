@@ -31,6 +31,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     config: str | Path | None = None,
     embeddings: str | Path | None = None,
+    preset: str = "auto",
+    time: str | None = None,
     resume: bool = False,
     device: str = "auto",
     workers: int | None = None,
@@ -45,6 +47,9 @@ def train(
         settings: settings by key, such as `{"lr": 0.01, "backbone": "resnet18"}`; the keys of `--set`.
         config: TOML file with settings; those in `settings` win over it.
         embeddings: file of word vectors; by default `embeddings.h5` in the dataset, which is made if it is missing.
+        preset: auto, fast or best choose the settings that are not set, for the dataset, this machine and 20, 5 or
+            120 minutes; paper takes those of the family's paper.
+        time: time for the training in place of that of the preset: 90s, 20m, 1.5h.
         resume: continue an unfinished run at `out` from its newest checkpoint, with the settings of the run.
         device: auto, cpu, cuda or cuda:N.
         workers: processes that load photos; None chooses by the number of cores.
@@ -59,10 +64,14 @@ def train(
         LostContact: if another rank is gone.
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
+    from prodrec.pipeline.choose_settings import read_minutes
+
+    minutes = read_minutes(time, preset)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
         recipe,
         explicit=explicit,
+        minutes=minutes,
         dataset=Path(dataset),
         out=Path(out) if out is not None else default_run(family),
         embeddings=None if embeddings is None else Path(embeddings),
@@ -98,6 +107,7 @@ def train_recipe(
     recipe: Recipe,
     *,
     explicit: Collection[str] | None = None,
+    minutes: float | None = None,
     dataset: Path,
     out: Path,
     embeddings: Path | None = None,
@@ -108,8 +118,9 @@ def train_recipe(
 ) -> Run:
     """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
 
-    explicit: keys of the settings that the user has set. Raise BadOption if the dataset cannot use one of them.
-    resume:   continue the run at `out`. Unless `explicit` is empty, raise BadOption if its recipe is not `recipe`.
+    explicit: keys of the settings that the user has set; None is all. Raise BadOption if the dataset cannot use one.
+    minutes:  choose the settings that are not explicit for this time; None keeps them
+    resume:   continue the run at `out`, with its settings. Raise BadOption if an explicit setting differs from them
 
     See `train` for the other arguments and errors.
     """
@@ -118,16 +129,16 @@ def train_recipe(
     from prodrec.core.training.run import open_run
     from prodrec.core.training.train import train as train_run
     from prodrec.core.training.training_batches import refuse_tiny_batches
-    from prodrec.core.training.write_run import remove_leftovers
+    from prodrec.core.training.write_run import refuse_if_taken, remove_leftovers
     from prodrec.models.families import Recipe
     from prodrec.pipeline.neighbours import complete_run
 
     data = open_dataset(dataset)
-    recipe = _adapt_recipe(data, recipe, explicit or ())
+    data.require_inputs()
     # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
     run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
     if run is not None:
-        _check_resumable(run, data, recipe, settings_chosen=explicit is None or bool(explicit))
+        _check_resumable(run, data, _adapt_recipe(data, recipe, explicit or ()), explicit)
         recipe = Recipe.from_json(run.recipe)
         if run.finished:
             console.info(f"{out} is finished already.")
@@ -135,6 +146,9 @@ def train_recipe(
                 remove_leftovers(run)  # the training may have been interrupted before it removed them
             complete_run(run, data, device=device, workers=workers)
             return run
+    else:
+        dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
+        recipe = _choose_settings(data, recipe, explicit, device=device, minutes=minutes)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
         data, recipe, out, embeddings, device, resume=resume, force=force
@@ -150,11 +164,12 @@ def plan_recipe(
     recipe: Recipe,
     *,
     explicit: Collection[str] = (),
+    minutes: float | None = None,
     dataset: Path,
     embeddings: Path | None = None,
     device: str = "auto",
-) -> Plan:
-    """Return parameters, memory and time of training `recipe`, measured in a few steps. Write nothing.
+) -> tuple[Recipe, Plan]:
+    """Return the recipe with the settings chosen, and parameters, memory and time of its training. Write nothing.
 
     See `train_recipe` for the arguments.
     """
@@ -167,7 +182,8 @@ def plan_recipe(
     from prodrec.core.training.training_batches import refuse_tiny_batches
 
     data = open_dataset(dataset)
-    recipe = _adapt_recipe(data, recipe, explicit)
+    data.require_inputs()
+    recipe = _choose_settings(data, recipe, explicit, device=device, minutes=minutes)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
@@ -177,7 +193,21 @@ def plan_recipe(
         vectors_VE = word_vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
     train_state = build_train_state(recipe, data, vectors_VE, device)
-    return plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
+    return recipe, plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
+
+
+def _choose_settings(
+    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, minutes: float | None
+) -> Recipe:
+    """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it."""
+    from prodrec.pipeline.choose_settings import choose_for, report_choices
+
+    adapted = _adapt_recipe(data, recipe, explicit or ())
+    if minutes is None:
+        return adapted
+    chosen, choices = choose_for(recipe, explicit or (), data, device=device, minutes=minutes)
+    report_choices(choices, data, minutes=minutes)
+    return _adapt_recipe(data, chosen, explicit or ())
 
 
 def _adapt_recipe(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
@@ -189,15 +219,18 @@ def _adapt_recipe(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> R
     return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 
 
-def _check_resumable(run: Run, data: Dataset, recipe: Recipe, *, settings_chosen: bool) -> None:
-    """Raise Mismatch or BadOption if dataset, family or chosen settings differ from those of the run."""
+def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collection[str] | None) -> None:
+    """Raise Mismatch or BadOption if dataset, family or explicit settings differ from those of the run."""
     if run.dataset_fingerprint != data.fingerprint:
         raise Mismatch(
             f"{run.path} was trained on another dataset than {data.path}; name the dataset that it was started with."
         )
     if run.family != recipe.family:
         raise BadOption(f"{run.path} is a {run.family} run, not {recipe.family}; name its family, or another --out.")
-    if settings_chosen and recipe != type(recipe).from_json(run.recipe):
+    own = type(recipe).from_json(run.recipe)
+    pairs = list(zip(recipe.parts(), own.parts(), strict=True))
+    keys = {name for part, _ in pairs for name in vars(part)} if explicit is None else set(explicit)
+    if any(getattr(part, key) != getattr(other, key) for part, other in pairs for key in keys & vars(part).keys()):
         raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: omit --set.")
 
 

@@ -20,6 +20,7 @@ from prodrec.pipeline.prepare import prepare_dataset
 
 SETTINGS = "backbone=squeezenet1_1 weights=none image_size=24 batch_size=8 lr=0.01 checkpoint_minutes=0.01"
 SMALL = [word for setting in SETTINGS.split() for word in ("--set", setting)]
+SMALL += ["--preset", "paper"]
 SECONDS = 120.0
 
 

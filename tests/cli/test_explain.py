@@ -38,7 +38,7 @@ def trained(one_thread: None, drawn_dozen: DrawnCatalogue, tmp_path_factory: pyt
         patch.chdir(place)
         for arguments in (
             ["prepare", drawn_dozen.table, "--images", "photos", "--attributes", "colour", "--drop-rare", 0],
-            ["train", "ssmtl-ca", *tiny, *everything, "--workers", 0, "--out", "runs/all"],
+            ["train", "ssmtl-ca", *tiny, *everything, "--workers", 0, "--preset", "paper", "--out", "runs/all"],
         ):
             result = call(*arguments)
             assert result.exit_code == 0, result.output

@@ -49,7 +49,7 @@ def scored(one_thread: None, drawn_dozen: DrawnCatalogue, tmp_path_factory: pyte
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         call("prepare", "products.csv", "--images", "photos", "--drop-rare", 0)
-        call("train", "bcnn", *tiny, "--workers", 0, "--out", "runs/tiny")
+        call("train", "bcnn", *tiny, "--workers", 0, "--preset", "paper", "--out", "runs/tiny")
         call("score", "tiny", "--split", "all", "--workers", 0)
     return place
 

@@ -35,8 +35,8 @@ def trained(one_thread: None, drawn: DrawnCatalogue, tmp_path_factory: pytest.Te
         settings = [part for setting in TINY for part in ("--set", setting)]
         for arguments in (
             ["prepare", drawn.table, "--images", drawn.photos],
-            ["train", "visual", *settings, "--workers", 0],
-            ["train", "sicot", *settings, "--set", "word_vectors=random", "--workers", 0],
+            ["train", "visual", *settings, "--workers", 0, "--preset", "paper"],
+            ["train", "sicot", *settings, "--set", "word_vectors=random", "--workers", 0, "--preset", "paper"],
         ):
             result = call(*arguments)
             assert result.exit_code == 0, result.output

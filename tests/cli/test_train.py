@@ -18,6 +18,7 @@ from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
 
 SMALL = ["--set", "backbone=squeezenet1_1", "--set", "weights=none", "--set", "image_size=24", "--set", "batch_size=16"]
+SMALL += ["--preset", "paper"]
 SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
 
 

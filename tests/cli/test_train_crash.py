@@ -37,7 +37,8 @@ class Job:
         self.out = out
         self.newest_before = max(steps(out), default=0)
         command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "prodrec", "train"]
-        words = [sys.executable, *command, "visual", str(dataset), "--out", str(out), "--workers", "0", *more]
+        options = ["--out", str(out), "--workers", "0", "--preset", "paper"]
+        words = [sys.executable, *command, "visual", str(dataset), *options, *more]
         self.process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
     def wait_for_messages(self) -> str:
@@ -126,7 +127,9 @@ def test_kills_during_a_checkpoint_change_nothing(dataset: Path, tmp_path: Path)
 
     refused = resume(run, dataset)
     assert refused.exit_code == 2 and f"is being trained by process {stopped['0']} on" in refused.stderr
-    again = CliRunner().invoke(app, ["train", "visual", str(dataset), "--out", str(run), "--force", *settings()])
+    again = CliRunner().invoke(
+        app, ["train", "visual", str(dataset), "--out", str(run), "--force", "--preset", "paper", *settings()]
+    )
     assert again.exit_code == 2 and "is being trained by" in again.stderr
 
     os.kill(stopped["1"], signal.SIGKILL)
@@ -176,7 +179,7 @@ def test_a_full_disk_during_a_checkpoint(dataset: Path, tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "train_steps", fill_up)
-        words = ["train", "visual", str(dataset), "--out", str(run), "--workers", "0", *settings()]
+        words = ["train", "visual", str(dataset), "--out", str(run), "--workers", "0", "--preset", "paper", *settings()]
         failed = CliRunner().invoke(app, words)
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert failed.exit_code == 1

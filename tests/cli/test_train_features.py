@@ -38,7 +38,7 @@ def shop(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Pat
     prodrec("prepare", drawn.table, "--features", place / "vectors.npy", "--out", place / "dataset")
     settings: dict[str, Any] = {"embed": 24, "word_vectors": "random", "epochs": 12, "batch_size": 16, "lr": 0.1}
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    prodrec("train", "sicot", place / "dataset", "--out", place / "sicot", *options)
+    prodrec("train", "sicot", place / "dataset", "--out", place / "sicot", "--preset", "paper", *options)
     return place
 
 

@@ -1,0 +1,35 @@
+"""The network of a weights file, found by its names and shapes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from prodrec.core.base.errors import BadArtefact
+from prodrec.models.identify_weights import COMMON, identify_weights
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnet34", "shufflenet_v2_x0_5", "vgg11_bn"])
+def test_files_of_torchvision(tmp_path: Path, name: str) -> None:
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    state = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in network.state_dict().items()}
+    torch.save(state, tmp_path / "weights.pth")
+    assert identify_weights(tmp_path / "weights.pth") == name
+    last = [key for key in state if key.startswith(("classifier", "fc"))]
+    torch.save({key: value for key, value in state.items() if key not in last}, tmp_path / "trunk.pth")
+    assert identify_weights(tmp_path / "trunk.pth") == (name if name in COMMON else None)
+
+
+def test_a_run_and_unknown_weights(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"network": {"backbone": "resnet50"}}}))
+    assert identify_weights(tmp_path) == "resnet50"
+    torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    assert identify_weights(tmp_path / "other.pth") is None
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(BadArtefact):
+        identify_weights(tmp_path / "broken.pth")
