@@ -1,0 +1,128 @@
+"""Settings chosen for a real dataset on this machine, from the command line to run.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+from prodrec.core.base.errors import BadOption
+from prodrec.core.data.dataset import open_dataset
+from prodrec.core.training.run import open_run
+from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.models.families import make_recipe
+from prodrec.models.presets import MINUTES
+from prodrec.pipeline import choose_settings
+from prodrec.pipeline.choose_settings import choose_for, read_minutes
+from prodrec.pipeline.prepare import prepare_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(drawn_dozen: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("choose") / "dataset"
+    prepare_dataset([drawn_dozen.table], images=drawn_dozen.photos, out=out)
+    return out
+
+
+def call(*words: object) -> Result:
+    torch.set_num_threads(1)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("time", "preset", "minutes"),
+    [
+        (None, "auto", MINUTES["auto"]),
+        (None, "paper", None),
+        ("90s", "auto", 1.5),
+        ("20m", "fast", 20.0),
+        ("1.5h", "best", 90.0),
+        ("7", "auto", 7.0),
+        (" 2 m ", "auto", 2.0),
+    ],
+)
+def test_times(time: str | None, preset: str, minutes: float | None) -> None:
+    assert read_minutes(time, preset) == minutes
+
+
+@pytest.mark.parametrize(
+    ("time", "preset", "message"),
+    [
+        ("soon", "auto", "--time soon: expected a time such as 90s, 20m or 1.5h"),
+        ("0m", "auto", "--time 0m: expected"),
+        ("-3m", "auto", "expected a time"),
+        ("20m", "paper", "omit --time, or --preset"),
+        (None, "quick", "--preset quick: expected auto, fast, best or paper"),
+    ],
+)
+def test_times_and_presets_that_are_refused(time: str | None, preset: str, message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        read_minutes(time, preset)
+
+
+def test_photos_of_the_dataset_are_measured(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawn photos have 32 pixels on each side; the network takes at least 48."""
+    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
+    data = open_dataset(dataset)
+    recipe, choices = choose_for(make_recipe("visual"), (), data, device="cpu", minutes=20)
+    assert recipe.photos.image_size == "48" and recipe.training.batch_size == 8
+    assert {choice.key for choice in choices} >= {"backbone", "image_size", "epochs", "lr"}
+
+
+def test_weights_name_their_backbone(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision
+
+    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "some.pth")
+    recipe = make_recipe("visual", {"weights": str(tmp_path / "some.pth")})
+    chosen, _ = choose_for(recipe, ("weights",), open_dataset(dataset), device="cpu", minutes=20)
+    assert chosen.network.backbone == "resnet18"
+
+
+def test_a_command_without_settings_trains_and_says_why(dataset: Path, tmp_path: Path) -> None:
+    """A second is enough for a few epochs of a dozen photos; what was chosen is in run.json as plain settings."""
+    out = tmp_path / "run"
+    small = ["--set", "weights=none", "--set", "backbone=squeezenet1_1", "--set", "image_size=32"]
+    result = call("train", "visual", dataset, "--out", out, *small, "--time", "2s", "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "settings for" in result.stderr and "optimizer=adamw" in result.stderr and "image_size=" not in result.stderr
+    recipe: dict[str, Any] = open_run(out).recipe
+    assert recipe["training"]["optimizer"] == "adamw" and 1 <= recipe["training"]["epochs"] <= 60
+    assert recipe["network"]["backbone"] == "squeezenet1_1" and recipe["photos"]["image_size"] == "32"
+    again = call("train", "visual", dataset, "--out", out, "--resume", *small)
+    assert again.exit_code == 0 and "finished already" in again.stderr, again.output
+    other = call("train", "visual", dataset, "--out", out, "--resume", "--set", "lr=0.5")
+    assert other.exit_code == 2 and "started with other settings" in other.stderr
+
+
+def test_a_time_that_is_too_short_and_the_remedy(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 20.0)
+    command = ["train", "visual", dataset, "--out", tmp_path / "run", "--set", "weights=none", "--plan"]
+    refused = call(*command, "--time", "1m")
+    assert refused.exit_code == 2 and "--time: an epoch of" in refused.stderr
+    time = refused.stderr.split("give at least --time ")[1].split(",")[0]
+    helped = call(*command, "--time", time, "--set", "backbone=squeezenet1_1", "--json")
+    assert helped.exit_code == 0, helped.output
+    assert json.loads(helped.stdout)["steps"] >= 1
+
+
+def test_feature_vectors(drawn_dozen: DrawnCatalogue, tmp_path: Path) -> None:
+    import csv
+
+    import numpy as np
+
+    with drawn_dozen.table.open(encoding="utf-8", newline="") as stream:
+        rows = len(list(csv.DictReader(stream)))
+    np.save(tmp_path / "vectors.npy", np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32))
+    made = call("prepare", drawn_dozen.table, "--features", tmp_path / "vectors.npy", "--out", tmp_path / "dataset")
+    assert made.exit_code == 0, made.output
+    result = call("train", "visual", tmp_path / "dataset", "--out", tmp_path / "run", "--time", "2s")
+    assert result.exit_code == 0, result.output
+    assert open_run(tmp_path / "run").recipe["network"]["embed"] == 768
