@@ -30,7 +30,8 @@ def test_quick_runs_all_steps(tmp_path: Path) -> None:
         assert f"$ {line}\n" in process.stderr
     assert result["rejected"] == {"missing photo": 4, "undecodable": 3, "truncated": 3, "no category": 4}
     assert set(result["top_1"]) >= {"all ACC", "all MACC", "tail (< 100) ACC"}
-    assert result["top_1"]["all ACC"]["sicot"]["images"] > 10
+    assert set(result["top_1"]["all ACC"]) == set(module.COLUMNS)
+    assert result["top_1"]["all ACC"]["plain"]["images"] > 10
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
     files = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*")}
     assert files >= {"dataset/embeddings.h5", "runs/visual/run.json", "runs/sicot/run.json", "scores/sicot.h5"}
