@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Neighbours
+    from prodrec.inference.neighbours.operating_points import OperatingPoint
     from prodrec.inference.recognise import Recogniser
     from prodrec.models.families import Recipe
     from prodrec.models.network import RecognitionNetwork
@@ -67,7 +68,7 @@ def load(
     target, arithmetic = choose_device(device), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
     (point,) = operating_points_of(opened, operating_point, neighbours=not no_neighbours, only_one=True)
-    photos = load_neighbours(opened, target) if point.beta else None
+    photos = load_neighbours(opened, point, target) if point.beta else None
     network = PointNetwork(
         FusedNetwork(load_network(opened, recipe, target, channels_last=channels_last), photos), point
     )
@@ -105,13 +106,20 @@ def load_network(
     return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
 
 
-def load_neighbours(run: Run, device: torch.device, *, sharded: bool = False) -> Neighbours:
-    """Return the training photos of a run that vote, on `device`. Raise NotFound or BadArtefact.
+def load_neighbours(run: Run, point: OperatingPoint, device: torch.device, *, sharded: bool = False) -> Neighbours:
+    """Return the training photos of a run that vote at an operating point, on `device`.
 
     sharded: divide their vectors among the ranks
+
+    Raise NotFound, or BadArtefact if the file is damaged or is not that for which the point was chosen.
     """
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, read_training_features
 
     features = read_training_features(run.path / NEIGHBOURS_FILE, run_fingerprint=run.fingerprint)
+    if features.fingerprint != point.voters:
+        raise BadArtefact(
+            f"{run.path / NEIGHBOURS_FILE} and the operating points of the run do not belong together; make both again "
+            f"with `prodrec neighbours {run.path}`."
+        )
     return Neighbours.load(features, run.taxonomy.count(features.level), device, sharded=sharded)

@@ -132,6 +132,8 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
             autocast=loaded.autocast(),
         )
     points = dist.run_on_main(lambda: choose(observations, with_neighbours=photos is not None))
+    if photos is not None:
+        points = points.with_voters(photos.features.fingerprint)
     if dist.is_main():
         points.write(run.path / OPERATING_POINTS_FILE, run_fingerprint=run.fingerprint)
     dist.barrier()

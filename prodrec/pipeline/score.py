@@ -189,7 +189,8 @@ def _score_run(
         divided=options.divide_classes or _exceeds_gpu(run, device, options),
     )
     batches, own_batches = loaded.batches(data, rows_in_splits(data, splits))
-    neighbours = load_neighbours(run, device, sharded=True) if any(p.beta for p in outputs.values()) else None
+    voting = next((point for point in outputs.values() if point.beta), None)
+    neighbours = None if voting is None else load_neighbours(run, voting, device, sharded=True)
     return score_dataset(
         run,
         data,

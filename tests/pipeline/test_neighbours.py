@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadArtefact, BadOption
+from prodrec.core.base.errors import BadArtefact, BadOption, OutputExists
 from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
+from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
@@ -50,7 +51,9 @@ def place(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Pa
     train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=run, workers=0)
     chosen = OperatingPoints.read(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
     assert chosen.photos > 0 and set(chosen.with_neighbours) == {"natural", "balanced"}
-    POINTS.write(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
+    POINTS.with_voters(chosen.choose("natural").voters).write(
+        run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint
+    )
     return place
 
 
@@ -59,6 +62,10 @@ def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(place, tmp_path / "folder")
     monkeypatch.chdir(tmp_path / "folder")
     return tmp_path / "folder"
+
+
+def points_in(run: Path) -> OperatingPoints:
+    return OperatingPoints.read(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
@@ -97,7 +104,8 @@ def test_the_run_keeps_the_vectors_of_its_training_photos(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["natural", "balanced"])
 def test_scores_are_those_of_the_equations(folder: Path, name: str) -> None:
     """log((1 − β) softmax(o − τ log π) + β v), by plain loops over the training photos."""
-    data, run, point = open_dataset(Path("dataset")), Path("runs/visual"), POINTS.choose(name)
+    data, run = open_dataset(Path("dataset")), Path("runs/visual")
+    point = points_in(run).choose(name)
     score("visual", workers=0)
     written = read(Path("scores") / ("visual.h5" if name == "natural" else "visual@balanced.h5"))
     features_BD, plain = outputs(data, run, written["row"])
@@ -134,7 +142,7 @@ def test_a_file_for_every_point_and_a_name_for_every_choice(folder: Path) -> Non
     without = score("visual", no_neighbours=True, workers=0).files
     assert [path.name for path in without] == ["visual@natural-no-neighbours.h5", "visual@balanced-no-neighbours.h5"]
     with open_scores(Path("scores/visual@balanced.h5")) as scores:
-        assert scores.origin.operating_point == POINTS.choose("balanced").as_json()
+        assert scores.origin.operating_point == points_in(Path("runs/visual")).choose("balanced").as_json()
         assert scores.origin.title == "visual balanced"
     with open_scores(Path("scores/visual@plain.h5")) as scores:
         assert scores.origin.operating_point == {} and scores.origin.title == "visual"
@@ -210,15 +218,29 @@ def test_runs_without_neighbours(folder: Path, choice: str, capsys: pytest.Captu
 
 
 def test_products_of_another_dataset_vote_without_training(folder: Path, drawn: DrawnCatalogue) -> None:
-    """The same classes and twice the training photos: the validation photos are moved into training."""
-    rows = drawn.table.read_text("utf-8")
-    Path("more.csv").write_text(rows, "utf-8")
-    prepare_dataset([Path("more.csv")], images=drawn.photos, out=Path("more"), options=None)
+    """The same products, most of them in the training split. The scores of before are out of date."""
     run = Path("runs/visual")
+    score("visual", workers=0)
     before = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
+    prepare_dataset([drawn.table], images=drawn.photos, out=Path("more"), options=PrepareOptions(split="18:1:1"))
     neighbours("visual", "more", other_dataset=True, workers=0)
     after = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
-    assert len(after) == len(before)
+    assert len(after) > len(before)
+    with pytest.raises(OutputExists, match="scored at another operating point; add --force"):
+        score("visual", workers=0)
+    assert len(score("visual", force=True, workers=0).scored) == 2
+
+
+def test_vectors_and_points_that_do_not_belong_together(folder: Path) -> None:
+    """As after a kill between the two files."""
+    run = Path("runs/visual")
+    points_in(run).with_voters("others").write(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
+    with pytest.raises(
+        BadArtefact, match="do not belong together; make both again with `prodrec neighbours runs/visual`"
+    ):
+        score("visual", workers=0)
+    neighbours("runs/visual", workers=0)
+    score("visual", workers=0)
 
 
 def on_rank(folder: str) -> dict[str, Any]:

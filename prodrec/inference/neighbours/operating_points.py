@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class OperatingPoint:
     neighbours:  number k of neighbours
     temperature: T of the neighbours' weights
     rho:         exponent ρ of the class frequencies in the vote
+    voters:      fingerprint of the file of training vectors for which the point was chosen; empty without neighbours
     """
 
     name: str
@@ -36,12 +37,13 @@ class OperatingPoint:
     neighbours: int = 10
     temperature: float = 0.02
     rho: float = 0.9
+    voters: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings, without those that have no effect; empty for the plain point."""
         if self.name == PLAIN:
             return {}
-        voting = ("neighbours", "temperature", "rho")
+        voting = ("neighbours", "temperature", "rho", "voters")
         return {key: value for key, value in asdict(self).items() if self.beta or key not in voting}
 
     def __str__(self) -> str:
@@ -73,6 +75,11 @@ class OperatingPoints:
     def fingerprint(self) -> str:
         """Hash of the points."""
         return Fingerprint().add("points", [self._points_as_json()]).hexdigest()
+
+    def with_voters(self, fingerprint: str) -> OperatingPoints:
+        """Return the points for the training vectors of a file."""
+        points = {name: replace(point, voters=fingerprint) for name, point in self.with_neighbours.items()}
+        return replace(self, with_neighbours=points)
 
     def choose(self, name: str, *, neighbours: bool = True) -> OperatingPoint:
         """Return the point of a name, with neighbours if there are any and they are wanted."""
