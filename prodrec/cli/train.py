@@ -74,10 +74,10 @@ def train_command(
     Every epoch ends with a validation on photos alone, as in deployment. A killed training loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
-    from prodrec.pipeline.choose_settings import read_minutes
+    from prodrec.pipeline.choose_settings import read_budget
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe
 
-    minutes = read_minutes(time, preset)
+    budget = read_budget(time, preset)
     recipe, explicit = read_recipe(family, parse_assignments(assignments or []), config=config)
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
@@ -86,7 +86,7 @@ def train_command(
     out = out or default_run(family)
     if plan:
         recipe, cost = plan_recipe(
-            recipe, explicit=explicit, minutes=minutes, dataset=dataset, embeddings=embeddings, device=device
+            recipe, explicit=explicit, budget=budget, dataset=dataset, embeddings=embeddings, device=device
         )
         console.print(f"{family} on {dataset}, {cost.precision} on {cost.device}: would write {out}")
         print_plan(cost, epochs=recipe.training.epochs)
@@ -94,7 +94,7 @@ def train_command(
     run = train_recipe(
         recipe,
         explicit=explicit,
-        minutes=minutes,
+        budget=budget,
         dataset=dataset,
         out=out,
         embeddings=embeddings,

@@ -27,15 +27,27 @@ CPU_BACKBONE, GPU_BACKBONE = "mobilenet_v2", "resnet50"
 CPU_PIXELS, GPU_PIXELS = 128 * 128, 224 * 224
 """Pixels of a photo, at most."""
 SMALLEST_SIDE = 48
+FEWEST_PIXELS = 64 * 64
+"""Photos of less than twice these pixels are not made smaller to save time."""
 SCALES = (1.0, 0.75, 0.5)
 """Sides that are tried, as shares of the first one, until the time is enough for ENOUGH_EPOCHS."""
-ENOUGH_EPOCHS = 6
+ENOUGH_EPOCHS, FEWEST_EPOCHS = 6, 4
+"""FEWEST_EPOCHS are trained even if they take longer, unless the user has set the time: fewer leave the model
+unfinished, and a busy machine measures too long a time."""
 MAX_EPOCHS, MAX_EPOCHS_OF_FEW_PHOTOS, ENOUGH_STEPS = 16, 60, 800
 """More than MAX_EPOCHS are trained only until there are ENOUGH_STEPS."""
 OTHER_WORK = 1.25
 """Time of a training with validation and neighbours, as a multiple of that of its steps."""
 SAME_ASPECT = 1.03
 """Largest quotient of aspect ratios that count as the same one."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The time of a training in minutes, and whether it is a limit that the user has set."""
+
+    minutes: float
+    is_limit: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,21 +85,20 @@ def choose_settings(
     explicit: Collection[str],
     situation: Situation,
     *,
-    minutes: float,
+    budget: Budget,
     seconds_per_photo: Callable[[Recipe], float],
 ) -> tuple[Recipe, list[Choice]]:
     """Return the recipe with all settings that are not `explicit` chosen, and the choices.
 
-    minutes:           time for the training
     seconds_per_photo: measures the time of training a recipe, for one photo
 
-    Raise BadOption if not even one epoch fits into the time.
+    Raise BadOption if not even one epoch fits into a time that the user has set.
     """
     chooser = _Chooser(recipe, explicit)
     _choose_inputs(chooser, situation)
     _choose_optimiser(chooser, situation)
     _choose_titles(chooser)
-    _choose_duration(chooser, situation, minutes, seconds_per_photo)
+    _choose_duration(chooser, situation, budget, seconds_per_photo)
     return chooser.recipe, chooser.choices
 
 
@@ -129,8 +140,11 @@ def _image_size(situation: Situation, *, scale: float) -> str:
     limit = GPU_PIXELS if situation.gpu else CPU_PIXELS
     if not situation.same_aspect:
         height = width = min(height, width)
-    shrink = scale * min(1.0, math.sqrt(limit / (height * width)))
-    sides = [max(SMALLEST_SIDE, round(side * shrink)) for side in (height, width)]
+    pixels = height * width
+    if pixels < 2 * FEWEST_PIXELS:
+        scale = 1.0
+    shrink = max(scale * min(1.0, math.sqrt(limit / pixels)), SMALLEST_SIDE / min(height, width))
+    sides = [round(side * shrink) for side in (height, width)]
     return str(sides[0]) if sides[0] == sides[1] else f"{sides[0]}x{sides[1]}"
 
 
@@ -168,27 +182,33 @@ def _choose_titles(choose: _Chooser) -> None:
 
 
 def _choose_duration(
-    choose: _Chooser, situation: Situation, minutes: float, seconds_per_photo: Callable[[Recipe], float]
+    choose: _Chooser, situation: Situation, budget: Budget, seconds_per_photo: Callable[[Recipe], float]
 ) -> None:
     """Choose the number of epochs, and a smaller photo if there would be too few."""
     choose("set below", warmup_epochs=0.0)
     epochs = 0.0
     for scale in SCALES if situation.photo_size is not None and "image_size" not in choose.explicit else (1.0,):
         if scale < 1:
-            choose("a smaller photo, for enough epochs in the time", image_size=_image_size(situation, scale=scale))
+            smaller = _image_size(situation, scale=scale)
+            if smaller == choose.recipe.photos.image_size:
+                break
+            choose("a smaller photo, for enough epochs in the time", image_size=smaller)
         seconds_per_epoch = seconds_per_photo(choose.recipe) * situation.train_photos * OTHER_WORK
-        epochs = minutes * 60 / seconds_per_epoch
+        epochs = budget.minutes * 60 / seconds_per_epoch
         if epochs >= ENOUGH_EPOCHS:
             break
-    if "epochs" not in choose.explicit and epochs < 1:
+    if "epochs" not in choose.explicit and epochs < 1 and budget.is_limit:
         raise BadOption(
             f"--time: an epoch of {situation.train_photos:,} photos takes about {seconds_per_epoch / 60:,.1f} minutes; "
             f"give at least --time {math.ceil(seconds_per_epoch / 60)}m, or smaller photos with --set image_size=64."
         )
     steps_per_epoch = max(1.0, situation.train_photos / choose.recipe.training.batch_size)
     most = min(MAX_EPOCHS_OF_FEW_PHOTOS, max(MAX_EPOCHS, math.ceil(ENOUGH_STEPS / steps_per_epoch)))
-    reason = f"about {min(minutes, most * seconds_per_epoch / 60):,.0f} minutes here"
-    choose(
-        reason if epochs < most else f"{reason}; more epochs add little", epochs=float(min(most, int(max(1, epochs))))
-    )
+    epochs = float(min(most, int(max(1 if budget.is_limit else FEWEST_EPOCHS, epochs))))
+    reason = f"about {epochs * seconds_per_epoch / 60:,.0f} minutes here"
+    if epochs == most:
+        reason += "; more epochs add little"
+    elif epochs * seconds_per_epoch > budget.minutes * 60:
+        reason += "; fewer would leave the model unfinished, --time sets a limit"
+    choose(reason, epochs=epochs)
     choose("a tenth of the training, half an epoch at most", warmup_epochs=min(0.5, choose.recipe.training.epochs / 10))

@@ -16,7 +16,7 @@ from prodrec.core.base.errors import BadOption
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.models.families import Recipe
-    from prodrec.models.presets import Choice, Situation
+    from prodrec.models.presets import Budget, Choice, Situation
 
 MEASURED_PHOTOS = 32
 """Photos of a measured step."""
@@ -24,28 +24,28 @@ TIMED_WORDS = 8
 """Width of the word vectors of a measured network: they take little of the time."""
 
 
-def read_minutes(time: str | None, preset: str) -> float | None:
-    """Return the minutes of `--time` (90s, 20m, 1.5h, or minutes), or those of the preset; None for preset=paper.
+def read_budget(time: str | None, preset: str) -> Budget | None:
+    """Return the time that `--time` sets (90s, 20m, 1.5h, or minutes), or that of the preset; None for preset=paper.
 
     Raise BadOption for an unknown preset, for text that is no time, and for a time with preset=paper.
     """
-    from prodrec.models.presets import MINUTES, PAPER, PRESETS
+    from prodrec.models.presets import MINUTES, PAPER, PRESETS, Budget
 
     if preset not in PRESETS:
         raise BadOption(f"--preset {preset}: expected {', '.join(PRESETS[:-1])} or {PRESETS[-1]}.")
     if time is None:
-        return MINUTES.get(preset)
+        return Budget(MINUTES[preset]) if preset in MINUTES else None
     if preset == PAPER:
         raise BadOption(f"--time {time}: the recipe of a paper has its own number of epochs; omit --time, or --preset.")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|)", time.strip())
     minutes = float(match[1]) * {"s": 1 / 60, "m": 1.0, "": 1.0, "h": 60.0}[match[2]] if match else 0.0
     if not minutes or not math.isfinite(minutes):
         raise BadOption(f"--time {time}: expected a time such as 90s, 20m or 1.5h.")
-    return minutes
+    return Budget(minutes, is_limit=True)
 
 
 def choose_for(
-    recipe: Recipe, explicit: Collection[str], data: Dataset, *, device: str, minutes: float
+    recipe: Recipe, explicit: Collection[str], data: Dataset, *, device: str, budget: Budget
 ) -> tuple[Recipe, list[Choice]]:
     """Return the recipe with the settings that are not `explicit` chosen for `data` and this machine, and the choices.
 
@@ -63,16 +63,16 @@ def choose_for(
             measured[key] = dist.broadcast(_seconds_per_photo(candidate, data, device))
         return measured[key]
 
-    chosen, choices = choose_settings(recipe, explicit, situation, minutes=minutes, seconds_per_photo=seconds_per_photo)
+    chosen, choices = choose_settings(recipe, explicit, situation, budget=budget, seconds_per_photo=seconds_per_photo)
     return dist.broadcast(chosen), choices
 
 
-def report_choices(choices: list[Choice], data: Dataset, *, minutes: float) -> None:
+def report_choices(choices: list[Choice], data: Dataset, budget: Budget) -> None:
     """Print the settings that were chosen, and why."""
     lines = [f"  {choice.key + '=' + choice.value:<28} {choice.reason}" for choice in choices]
     photos = "feature vectors" if data.photos is None else "photos"
     console.info(
-        f"settings for {len(data.rows('train')):,} training {photos} in about {minutes:g} minutes on this machine "
+        f"settings for {len(data.rows('train')):,} training {photos} and {budget.minutes:g} minutes on this machine "
         "(--preset paper takes those of the paper, --set any other):\n" + "\n".join(lines)
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
     from prodrec.core.training.train_state import TrainState
     from prodrec.models.families import Recipe
+    from prodrec.models.presets import Budget
 
 
 def train(
@@ -64,14 +65,14 @@ def train(
         LostContact: if another rank is gone.
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
-    from prodrec.pipeline.choose_settings import read_minutes
+    from prodrec.pipeline.choose_settings import read_budget
 
-    minutes = read_minutes(time, preset)
+    budget = read_budget(time, preset)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
         recipe,
         explicit=explicit,
-        minutes=minutes,
+        budget=budget,
         dataset=Path(dataset),
         out=Path(out) if out is not None else default_run(family),
         embeddings=None if embeddings is None else Path(embeddings),
@@ -107,7 +108,7 @@ def train_recipe(
     recipe: Recipe,
     *,
     explicit: Collection[str] | None = None,
-    minutes: float | None = None,
+    budget: Budget | None = None,
     dataset: Path,
     out: Path,
     embeddings: Path | None = None,
@@ -119,7 +120,7 @@ def train_recipe(
     """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
 
     explicit: keys of the settings that the user has set; None is all. Raise BadOption if the dataset cannot use one.
-    minutes:  choose the settings that are not explicit for this time; None keeps them
+    budget:   choose the settings that are not explicit for this time; None keeps them
     resume:   continue the run at `out`, with its settings. Raise BadOption if an explicit setting differs from them
 
     See `train` for the other arguments and errors.
@@ -148,7 +149,7 @@ def train_recipe(
             return run
     else:
         dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
-        recipe = _choose_settings(data, recipe, explicit, device=device, minutes=minutes)
+        recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
         data, recipe, out, embeddings, device, resume=resume, force=force
@@ -164,7 +165,7 @@ def plan_recipe(
     recipe: Recipe,
     *,
     explicit: Collection[str] = (),
-    minutes: float | None = None,
+    budget: Budget | None = None,
     dataset: Path,
     embeddings: Path | None = None,
     device: str = "auto",
@@ -183,7 +184,7 @@ def plan_recipe(
 
     data = open_dataset(dataset)
     data.require_inputs()
-    recipe = _choose_settings(data, recipe, explicit, device=device, minutes=minutes)
+    recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
@@ -197,16 +198,16 @@ def plan_recipe(
 
 
 def _choose_settings(
-    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, minutes: float | None
+    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, budget: Budget | None
 ) -> Recipe:
     """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it."""
     from prodrec.pipeline.choose_settings import choose_for, report_choices
 
     adapted = _adapt_recipe(data, recipe, explicit or ())
-    if minutes is None:
+    if budget is None:
         return adapted
-    chosen, choices = choose_for(recipe, explicit or (), data, device=device, minutes=minutes)
-    report_choices(choices, data, minutes=minutes)
+    chosen, choices = choose_for(recipe, explicit or (), data, device=device, budget=budget)
+    report_choices(choices, data, budget)
     return _adapt_recipe(data, chosen, explicit or ())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from prodrec.core.base.errors import BadOption
 from prodrec.models.families import FAMILIES, Recipe, make_recipe
-from prodrec.models.presets import Choice, Situation, choose_settings
+from prodrec.models.presets import Budget, Choice, Situation, choose_settings
 
 SHOP = Situation(train_photos=28_000, photo_size=(80, 60), same_aspect=True, gpu=False)
 
@@ -23,11 +23,12 @@ def choose(
     situation: Situation = SHOP,
     *,
     minutes: float = 20,
+    is_limit: bool = True,
     speed: float = 1e6,
     **explicit: Any,
 ) -> tuple[Recipe, dict[str, Choice]]:
-    recipe = make_recipe(family, explicit)
-    chosen, choices = choose_settings(recipe, explicit, situation, minutes=minutes, seconds_per_photo=at_speed(speed))
+    recipe, budget = make_recipe(family, explicit), Budget(minutes, is_limit)
+    chosen, choices = choose_settings(recipe, explicit, situation, budget=budget, seconds_per_photo=at_speed(speed))
     return chosen, {choice.key: choice for choice in choices}
 
 
@@ -80,7 +81,8 @@ def test_titles() -> None:
         ((256, 340), False, False, "128"),
         ((256, 340), False, True, "224"),
         ((100, 60), False, False, "60"),
-        ((40, 30), True, False, "48"),
+        ((40, 30), True, False, "64x48"),
+        ((90, 30), True, False, "144x48"),
     ],
 )
 def test_photo_sizes(photo_size: tuple[int, int], same_aspect: bool, gpu: bool, expected: str) -> None:
@@ -95,10 +97,18 @@ def test_too_little_time_for_the_size_takes_smaller_photos() -> None:
     assert [recipe.training.epochs for recipe in sizes.values()] == [8, 6, 8, 3]
 
 
+def test_a_busy_machine_still_trains_enough() -> None:
+    """The time of a preset is no limit: the size of the photos and four epochs remain."""
+    recipe, choices = choose(speed=1e5, is_limit=False)
+    assert recipe.photos.image_size == "80x60" and recipe.training.epochs == 4
+    assert "about 112 minutes here; fewer would leave" in choices["epochs"].reason
+    assert choose(speed=1e5, minutes=40)[0].training.epochs == 1
+
+
 def test_a_time_that_is_too_short_is_refused_with_the_time_that_is_not() -> None:
-    with pytest.raises(BadOption, match=r"an epoch of 28,000 photos takes about 1\.9 minutes; give at least --time 2m"):
+    with pytest.raises(BadOption, match=r"an epoch of 28,000 photos takes about 4\.0 minutes; give at least --time 4m"):
         choose(minutes=1, speed=7e5)
-    recipe, _ = choose(minutes=2, speed=7e5)
+    recipe, _ = choose(minutes=4, speed=7e5)
     assert recipe.training.epochs == 1
 
 
@@ -116,7 +126,7 @@ def test_feature_vectors_have_a_hidden_layer_and_no_photos() -> None:
         return 1e-5
 
     recipe, choices = choose_settings(
-        make_recipe("visual"), (), Situation(28_000, None, False, False), minutes=5, seconds_per_photo=measure
+        make_recipe("visual"), (), Situation(28_000, None, False, False), budget=Budget(5), seconds_per_photo=measure
     )
     keys = {choice.key for choice in choices}
     assert recipe.network.embed == 768 and recipe.training.batch_size == 256

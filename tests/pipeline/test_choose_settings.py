@@ -16,9 +16,9 @@ from prodrec.core.data.dataset import open_dataset
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models.families import make_recipe
-from prodrec.models.presets import MINUTES
+from prodrec.models.presets import MINUTES, Budget
 from prodrec.pipeline import choose_settings
-from prodrec.pipeline.choose_settings import choose_for, read_minutes
+from prodrec.pipeline.choose_settings import choose_for, read_budget
 from prodrec.pipeline.prepare import prepare_dataset
 
 
@@ -47,7 +47,8 @@ def call(*words: object) -> Result:
     ],
 )
 def test_times(time: str | None, preset: str, minutes: float | None) -> None:
-    assert read_minutes(time, preset) == minutes
+    budget = read_budget(time, preset)
+    assert budget == (None if minutes is None else Budget(minutes, is_limit=time is not None))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,14 @@ def test_times(time: str | None, preset: str, minutes: float | None) -> None:
 )
 def test_times_and_presets_that_are_refused(time: str | None, preset: str, message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        read_minutes(time, preset)
+        read_budget(time, preset)
 
 
 def test_photos_of_the_dataset_are_measured(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drawn photos have 32 pixels on each side; the network takes at least 48."""
     monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
     data = open_dataset(dataset)
-    recipe, choices = choose_for(make_recipe("visual"), (), data, device="cpu", minutes=20)
+    recipe, choices = choose_for(make_recipe("visual"), (), data, device="cpu", budget=Budget(20))
     assert recipe.photos.image_size == "48" and recipe.training.batch_size == 8
     assert {choice.key for choice in choices} >= {"backbone", "image_size", "epochs", "lr"}
 
@@ -80,7 +81,7 @@ def test_weights_name_their_backbone(dataset: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "some.pth")
     recipe = make_recipe("visual", {"weights": str(tmp_path / "some.pth")})
-    chosen, _ = choose_for(recipe, ("weights",), open_dataset(dataset), device="cpu", minutes=20)
+    chosen, _ = choose_for(recipe, ("weights",), open_dataset(dataset), device="cpu", budget=Budget(20))
     assert chosen.network.backbone == "resnet18"
 
 
