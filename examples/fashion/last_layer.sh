@@ -22,10 +22,10 @@ for family in visual sicot; do
     for seed in $seeds; do
       run=$family-$variant-$seed
       settings=(--set embed=512 --set optimizer=adamw --set lr=0.001 --set weight_decay=0.02 --set schedule=cosine)
-      settings+=(--set epochs=6 --set batch_size=64 --set "seed=$seed" --workers 0)
+      settings+=(--set operating_points=none --set epochs=6 --set batch_size=64 --set "seed=$seed" --workers 0)
       [ "$family" = sicot ] && settings+=(--set title_loss_weight=0.3 --set word_dropout=0.5)
       for setting in ${variants[$variant]}; do settings+=(--set "$setting"); done
-      prodrec train "$family" "$dataset" --out "runs/$run" "${settings[@]}" --resume
+      prodrec train "$family" "$dataset" --preset paper --out "runs/$run" "${settings[@]}" --resume
       [ -e "scores/$run.h5" ] || prodrec score "runs/$run" "$dataset" --split test
     done
   done
