@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.pipeline.build_train_state import build_train_state
+from prodrec.pipeline.word_vectors import load_word_vectors_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.titles.embeddings import WordVectors
     from prodrec.core.training.plan import Plan
     from prodrec.core.training.run import Run
     from prodrec.core.training.train_state import TrainState
@@ -190,7 +190,7 @@ def plan_recipe(
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
         # A plan pretrains no word vectors: vectors of ones take the same time and memory.
         vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
-    elif word_vectors := _load_word_vectors(recipe, data, embeddings):
+    elif word_vectors := load_word_vectors_of(recipe, data, embeddings):
         vectors_VE = word_vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
     train_state = build_train_state(recipe, data, vectors_VE, device)
@@ -261,7 +261,7 @@ def _start(
     if resume:
         console.info(f"{out} has no checkpoint; starting from the beginning.")
     refuse_if_taken(out, force=force or resume)
-    word_vectors = _load_word_vectors(recipe, data, embeddings)
+    word_vectors = load_word_vectors_of(recipe, data, embeddings)
     train_state = build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
@@ -278,24 +278,3 @@ def _start(
     dist.barrier()
     dist.wait_for_path(out / "run.json")
     return open_run(out), train_state
-
-
-def _load_word_vectors(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
-    """Return the word vectors that the recipe starts from, or None if it uses none.
-
-    If the dataset has none yet, rank 0 pretrains them first. Raise BadOption if `path` is set and the recipe uses none.
-    """
-    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors
-    from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
-
-    if recipe.network.titles is None or recipe.network.word_vectors == "random":
-        if path is not None:
-            raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
-        return None
-    file = path or data.path / EMBEDDINGS_FILE
-    if path is None and not dist.broadcast(file.exists()):
-        console.info(f"{file} does not exist; pretraining word vectors on the training titles first.")
-        if dist.is_main():
-            pretrain_embeddings(data, deterministic=True)
-        dist.barrier()
-    return load_word_vectors(file, dataset_fingerprint=data.fingerprint)

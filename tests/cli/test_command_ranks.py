@@ -80,6 +80,7 @@ def damaged(dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
     return copy, row
 
 
+@pytest.mark.exhaustive
 def test_an_error_of_all_ranks_is_printed_once(tmp_path: Path) -> None:
     """This includes errors in the command line itself, and that of a command that runs in one process only."""
     wrong_option, missing, single_process = (
@@ -100,6 +101,7 @@ def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path
     assert error.startswith("error: rank ") and f" of 2: {place}/photos, photo of row {row}: " in error
 
 
+@pytest.mark.exhaustive
 def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ["train", "visual", dataset, *SMALL, "--set", "epochs=300", "--out", out]

@@ -71,6 +71,7 @@ def test_sicot_makes_its_word_vectors_when_they_are_missing(dataset, tmp_path):
     assert {"loss_visual", "loss_mixed"} <= run["result"]["epochs"][0].keys()
 
 
+@pytest.mark.exhaustive
 def test_kill_nine_in_the_middle_and_resume_gives_the_same_weights(dataset, tmp_path):
     """A real process and a real SIGKILL; the same command line with --resume continues."""
     command = ["train", "visual", dataset, *SHORT, "--set", "epochs=3", "--set", "checkpoint_minutes=0.0001"]
