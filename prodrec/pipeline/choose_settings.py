@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,13 +108,11 @@ def _photo_sizes(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def _seconds_per_photo(recipe: Recipe, data: Dataset, device: str) -> float:
     """Return the time of training one photo on one of all ranks, measured in a few steps from random weights."""
-    from dataclasses import replace
-
     from prodrec.core.training.probe import Probe
     from prodrec.models.adapt import adapt_recipe
     from prodrec.pipeline.build_train_state import build_train_state
 
-    network = replace(recipe.network, weights=None, freeze_batch_norm=recipe.network.freeze_batch_norm)
+    network = replace(recipe.network, weights=None)
     timed = adapt_recipe(replace(recipe, network=network), data.inputs)
     vectors_VE = None
     if network.titles is not None and network.word_vectors == "pretrained":

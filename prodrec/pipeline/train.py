@@ -183,7 +183,6 @@ def plan_recipe(
     from prodrec.core.training.training_batches import refuse_tiny_batches
 
     data = open_dataset(dataset)
-    data.require_inputs()
     recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"

@@ -86,9 +86,8 @@ class Origin:
     @property
     def variant(self) -> str:
         """The way of scoring, to add to the name of the run: empty for the natural point and the classifier alone."""
-        name = self.operating_point.get("name", "")
-        words = [] if name == "natural" else [name]
-        return " ".join([*filter(None, words), *(["with titles"] if self.with_titles else [])])
+        name = self.operating_point.get("name", "natural")
+        return " ".join(["" if name == "natural" else name, "with titles" if self.with_titles else ""]).strip()
 
     @property
     def title(self) -> str:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base import dist
+from prodrec.core.base.rank_rows import own_rows_of_all_ranks
 from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 
@@ -110,12 +111,7 @@ class Searcher:
 
 def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:
     """Return the neighbours of this rank's rows in the shards of all ranks, from those of all rows in its own shard."""
-    own = []
-    for values_AK in found:
-        gathered_AK = dist.all_gather_rows(values_AK, [len(values_AK)] * len(row_counts))
-        shards = gathered_AK.chunk(len(row_counts))
-        own.append(torch.cat([torch.split(shard, row_counts)[dist.rank()] for shard in shards], dim=1))
-    return Nearest(*own)
+    return Nearest(*(torch.cat(own_rows_of_all_ranks(values_AK, row_counts), dim=1) for values_AK in found))
 
 
 def _one_of_each_group(found: Nearest, group_N: Tensor, k: int) -> Nearest:

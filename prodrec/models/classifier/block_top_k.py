@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prodrec.core.base import dist
+from prodrec.core.base.rank_rows import own_rows_of_all_ranks
 from prodrec.models.classifier.chunks import ClassChunks
 
 BLOCK_SIZE = 256
@@ -97,19 +97,12 @@ def best_over_ranks(best: TopK, first_class: int, k: int, row_counts: list[int])
     A rank may have fewer than k classes; missing ones are −∞.
     """
     missing = (0, k - best.scores_BK.shape[1])
-
-    def of_all_ranks(values_AJ: Tensor) -> tuple[Tensor, ...]:
-        """Return the values of this rank's rows [B, J] that every rank computed."""
-        gathered_AJ = dist.all_gather_rows(values_AJ, [len(values_AJ)] * len(row_counts))
-        chunks = gathered_AJ.chunk(len(row_counts))
-        return tuple(torch.split(chunk, row_counts)[dist.rank()] for chunk in chunks)
-
-    scores_BK = torch.cat(of_all_ranks(F.pad(best.scores_BK, missing, value=-torch.inf)), dim=1)
-    classes_BK = torch.cat(of_all_ranks(F.pad(best.classes_BK + first_class, missing)), dim=1)
+    scores_BK = torch.cat(own_rows_of_all_ranks(F.pad(best.scores_BK, missing, value=-torch.inf), row_counts), dim=1)
+    classes_BK = torch.cat(own_rows_of_all_ranks(F.pad(best.classes_BK + first_class, missing), row_counts), dim=1)
     top = scores_BK.topk(k, dim=1)
     logsumexp_B = also_BJ = None
     if best.logsumexp_B is not None:
-        logsumexp_B = torch.stack(of_all_ranks(best.logsumexp_B)).logsumexp(0)
+        logsumexp_B = torch.stack(own_rows_of_all_ranks(best.logsumexp_B, row_counts)).logsumexp(0)
     if best.also_BJ is not None:
-        also_BJ = torch.stack(of_all_ranks(best.also_BJ)).amax(0)
+        also_BJ = torch.stack(own_rows_of_all_ranks(best.also_BJ, row_counts)).amax(0)
     return TopK(top.values, classes_BK.gather(1, top.indices), logsumexp_B, also_BJ)
