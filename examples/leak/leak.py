@@ -28,6 +28,7 @@ SIDE = 20
 
 SETTINGS = {
     "embed": 512,
+    "operating_points": "none",  # the classifier alone
     "optimizer": "adamw",
     "lr": 0.002,
     "weight_decay": 0.05,
@@ -104,7 +105,7 @@ def main() -> None:
         results = []
         for seed in range(arguments.seeds):
             run = directory / f"seed-{seed}"
-            prodrec.train("visual", directory / "dataset", out=run, settings={**SETTINGS, "seed": seed})
+            prodrec.train("visual", directory / "dataset", out=run, settings={**SETTINGS, "seed": seed}, preset="paper")
             prodrec.score(run, directory / "dataset", out=directory / f"seed-{seed}.h5")
             results.append(accuracies(directory / f"seed-{seed}.h5"))
         for metric in results[0]:
