@@ -12,7 +12,7 @@ from prodrec.core.base.config import format_value
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.models.families import Recipe
-from prodrec.models.network_config import FEATURES
+from prodrec.models.settings.backbone import FEATURES
 
 BACKBONE_SETTINGS = ("weights", "freeze_batch_norm", "train_batch_norm_affine", "freeze_until")
 """Settings about the weights of the backbone."""

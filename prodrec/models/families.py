@@ -13,7 +13,8 @@ from prodrec.core.base.config import format_value, from_dict, override
 from prodrec.core.base.errors import BadOption, did_you_mean
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
-from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
+from prodrec.models.network_config import NetworkConfig
+from prodrec.models.settings.heads import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS
 
 
 @dataclass(frozen=True)

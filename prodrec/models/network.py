@@ -27,6 +27,7 @@ from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
+from prodrec.models.losses import network_loss
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
@@ -81,62 +82,8 @@ class RecognitionNetwork(nn.Module):
         return Features(visual_BD, mixed_BD, titled_B)
 
     def loss(self, batch: Batch) -> Losses:
-        """Return the loss of a batch, S eq. 5: L = Σ_i λ_i L_i over the levels and the attributes.
-
-        L_i of a level is the mean cross-entropy of its visual scores. With titles, L_i of the deepest level is A eq. 1.
-        On several ranks, the losses of the ranks sum to the loss of the whole batch.
-
-        A row without a label at a level (-1) has no term in the loss of this level. The mean still divides by the
-        number of all rows: the fewer rows have a label, the smaller the loss, as with attributes in S eq. 7.
-        """
-        features, n = self(batch.inputs, self._drop_words(batch.tokens_BT)), batch.global_size
-        total = batch.inputs.new_zeros(())
-        terms: dict[str, Tensor] = {}
-        for height, head in enumerate(reversed(self.level_heads)):
-            is_deepest, labels_B = height == 0, batch.labels_BL[:, head.column]
-            if is_deepest and features.mixed_BD is not None:
-                loss, terms["visual"], terms["mixed"] = self._cotraining_loss(head, features, labels_B, n=n)
-            else:
-                loss = self._visual_loss(head, features, labels_B, n=n)
-                terms["visual" if is_deepest else f"level {head.level}"] = loss.detach()
-            total = total + head.weight * loss
-        if self.attribute_head is not None:
-            loss, by_attribute = self.attribute_head.loss(features.visual_BD, batch.attributes_BA, n=n)
-            total = total + self.attribute_head.weight * loss
-            terms |= {f"attribute {name}": term for name, term in by_attribute.items()}
-        return Losses(total, terms)
-
-    def _visual_loss(self, head: LevelHead, features: Features, labels_B: Tensor, *, n: int) -> Tensor:
-        """Return 1/n Σ_{i with a label} CE(W visual_i, y_i); n is the number of all rows over all ranks."""
-        loss, _ = head.loss(
-            features.visual_BD,
-            labels_B,
-            weights_B=_equal_weights(features.visual_BD, n),
-            label_smoothing=self.config.label_smoothing,
-        )
-        return loss
-
-    def _cotraining_loss(
-        self, head: LevelHead, features: Features, labels_B: Tensor, *, n: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return A eq. 1 and, detached, its two terms; one classifier W scores both features.
-
-            1/n Σ_i CE(W visual_i, y_i) + λ · 1/n Σ_{i with a title} CE(W mixed_i, y_i)
-
-        Both terms divide by n, the number of rows over all ranks: the fewer rows have a title, the smaller the second.
-        A row without a label is in neither term.
-        """
-        visual_BD, mixed_BD, titled_B = features
-        assert mixed_BD is not None and titled_B is not None
-        weights_B = _equal_weights(visual_BD, n)
-        loss, cross_entropy_2B = head.loss(
-            torch.cat([visual_BD, mixed_BD]),
-            torch.cat([labels_B, labels_B]),
-            weights_B=torch.cat([weights_B, self.config.title_loss_weight * weights_B * titled_B]),
-            label_smoothing=self.config.label_smoothing,
-        )
-        b = len(labels_B)
-        return loss, cross_entropy_2B[:b].sum() / n, (cross_entropy_2B[b:] * titled_B).sum() / n
+        """Return the loss of a batch, `models/losses.py`."""
+        return network_loss(self, self(batch.inputs, self._drop_words(batch.tokens_BT)), batch)
 
     def _drop_words(self, tokens_BT: Tensor) -> Tensor:
         """Apply word and title dropout; does nothing in evaluation mode."""
@@ -284,8 +231,3 @@ class RecognitionNetwork(nn.Module):
             for name, part in self.named_children()
         }
         return {name: parameters for name, parameters in groups.items() if parameters}
-
-
-def _equal_weights(visual_BD: Tensor, n: int) -> Tensor:
-    """Return the weight 1/n of every row [B], for a mean over n rows; at least float32."""
-    return torch.full_like(visual_BD[:, 0], 1 / n, dtype=torch.promote_types(visual_BD.dtype, torch.float32))

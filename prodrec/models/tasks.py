@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from prodrec.core.base.errors import BadOption, did_you_mean
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
-from prodrec.models.network_config import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, NetworkConfig
+from prodrec.models.network_config import NetworkConfig
+from prodrec.models.settings.heads import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS
 
 ATTRIBUTES = "attributes"
 OTHERS = "others"

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
 from prodrec.models.backbone import Backbone
-from prodrec.models.network_config import FEATURES
 from prodrec.models.pretrained import load_weights_into, read_weights
+from prodrec.models.settings.backbone import FEATURES
 
 HEADS = ("classifier", "fc", "head", "heads")
 """Names of the child that contains the classifier, over all networks."""

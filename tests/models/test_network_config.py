@@ -9,7 +9,8 @@ import pytest
 
 from prodrec.core.base.config import override
 from prodrec.core.base.errors import BadOption
-from prodrec.models.network_config import ENCODERS_WITH_SETTING, NetworkConfig
+from prodrec.models.network_config import NetworkConfig
+from prodrec.models.settings.titles import ENCODERS_WITH_SETTING
 
 
 @pytest.mark.parametrize(

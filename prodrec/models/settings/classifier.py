@@ -1,0 +1,43 @@
+"""The settings of the loss over the classes. This module does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal
+
+from prodrec.core.base.config import setting
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """The classifier and its loss."""
+
+    classifier: Literal["auto", "dense", "sharded", "sampled"] = setting(
+        "auto",
+        "loss over the deepest level's classes: dense (all of them on every rank), sharded (divided among the ranks), "
+        "sampled (the labels and a share of the others), or auto (sharded if large and on several ranks, else dense)",
+        group="classifier",
+    )
+    sample_share: float = setting(
+        0.1, "with classifier=sampled: share of the other classes, drawn in every step", group="classifier"
+    )
+    score_buffer: float = setting(
+        2.0, "GiB for the scores of a batch; larger ones are computed twice instead of stored", group="classifier", ge=0
+    )
+    label_smoothing: float = setting(
+        0.0, "share of the target probability that is spread over all classes", group="classifier", ge=0, lt=1
+    )
+    logit_adjustment: float = setting(
+        0.0,
+        "τ: training adds τ·log(share of the class in the training images) to the score of a class",
+        group="classifier",
+        ge=0,
+    )
+
+    def check_classifier(self, changed: AbstractSet[str]) -> None:
+        """Raise ValueError for settings that contradict each other."""
+        if not 0 < self.sample_share < 1:
+            raise ValueError(f"sample_share={self.sample_share} must be in (0, 1); classifier=dense takes all classes.")
+        if "sample_share" in changed and self.classifier != "sampled":
+            raise ValueError(f"sample_share={self.sample_share} does nothing here; set classifier=sampled too.")
