@@ -19,12 +19,15 @@ from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
+from prodrec.models.mixing import build_mixing
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_weights_into
 from prodrec.models.tasks import Tasks, choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
+from prodrec.models.word_head import WordHead
+from prodrec.models.word_targets import WordTargets
 
 RANDOM_WORD_DIMENSION = 100
 """Default width of random word vectors."""
@@ -40,6 +43,7 @@ def build_network(
     attributes: Sequence[Attribute] = (),
     words: int = 0,
     word_vectors_VE: NDArray[np.float32] | None = None,
+    word_targets: WordTargets | None = None,
     train_images: Mapping[str, NDArray[np.int64]] | None = None,
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
@@ -51,6 +55,7 @@ def build_network(
     attributes:      all attributes of the dataset
     words:           size of the vocabulary; word ids are 1..words
     word_vectors_VE: pretrained vectors, row i - 1 for word i; ignored with word_vectors=random
+    word_targets:    the words to predict; needed with heads=leaf,words
     train_images:    number of training images of every class, by level; needed to train with logit_adjustment
     photo_size:      (height, width) in pixels. If given, the backbone must accept photos of this size. Spatial
                      attention needs it, because its template has the size of the feature map
@@ -82,8 +87,10 @@ def build_network(
         embed=embed,
         word_vectors=word_vectors,
         title_encoder=title_encoder,
+        mixing=None if title_encoder is None else build_mixing(config.mixing, width),
         heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images, sharded=sharded),
         attribute_head=_attribute_head(tasks, width),
+        word_head=_word_head(config, tasks, backbone.width, word_targets),
     )
 
 
@@ -118,6 +125,7 @@ def restore_network(
             attributes=attributes,
             words=0 if vectors_VE is None else len(vectors_VE),
             word_vectors_VE=vectors_VE,
+            word_targets=_saved_word_targets(weights),
             photo_size=photo_size,
             feature_width=feature_width,
             load_weights=False,
@@ -207,6 +215,22 @@ def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:
         weights=tasks.attribute_weights,
         weight=tasks.attribute_head_weight,
     )
+
+
+def _word_head(config: NetworkConfig, tasks: Tasks, width: int, targets: WordTargets | None) -> WordHead | None:
+    if not tasks.words:
+        return None
+    if targets is None:
+        raise BadOption("heads=words needs the words of the training titles.")
+    return WordHead(width, targets, hidden=config.word_units, weight=tasks.word_head_weight)
+
+
+def _saved_word_targets(weights: Mapping[str, Tensor]) -> WordTargets | None:
+    """Return word targets of the sizes in `weights`, the state dict of a network; None if it predicts no words."""
+    if "word_head.weights_W" not in weights:
+        return None
+    sizes = [len(weights[f"word_head.{name}"]) for name in ("target_of_word", "weights_W")]
+    return WordTargets(np.empty(sizes[0], np.int64), np.empty(sizes[1], np.float32))
 
 
 def _embed(config: NetworkConfig, width: int) -> tuple[nn.Module, int]:

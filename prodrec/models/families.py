@@ -157,6 +157,14 @@ TABLE = (  # name, paper, summary, settings of network, training and photos
         PAPER_A_PHOTOS,
     ),
     Family(
+        "words",
+        "ours",
+        "photos that learn to predict the words of their titles too; titles are needed in training only",
+        {**RESNET50, "heads": ("leaf", "words")},
+        PAPER_A_TRAINING,
+        PAPER_A_PHOTOS,
+    ),
+    Family(
         "bcnn",
         f"{PAPER_S}, (1)",
         "the basic CNN, one level of the tree",

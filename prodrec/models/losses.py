@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def network_loss(network: RecognitionNetwork, features: Features, batch: Batch) -> Losses:
-    """Return the loss of a batch from its features, S eq. 5: L = Σ_i λ_i L_i over the levels and the attributes.
+    """Return the loss of a batch from its features, S eq. 5: L = Σ_i λ_i L_i over the levels, attributes and words.
 
     L_i of a level is the mean cross-entropy of its visual scores. With titles, L_i of the deepest level is A eq. 1.
     On several ranks, the losses of the ranks sum to the loss of the whole batch.
@@ -43,6 +43,11 @@ def network_loss(network: RecognitionNetwork, features: Features, batch: Batch) 
         loss, by_attribute = network.attribute_head.loss(features.visual_BD, batch.attributes_BA, n=n)
         total = total + network.attribute_head.weight * loss
         terms |= {f"attribute {name}": term for name, term in by_attribute.items()}
+    if network.word_head is not None:
+        assert features.pooled_BD is not None
+        loss = network.word_head.loss(features.pooled_BD, batch.tokens_BT, n=n)
+        total = total + network.word_head.weight * loss
+        terms["words"] = loss.detach()
     return Losses(total, terms)
 
 
@@ -67,7 +72,7 @@ def _cotraining_loss(
     Both terms divide by n, the number of rows over all ranks: the fewer rows have a title, the smaller the second.
     A row without a label is in neither term.
     """
-    visual_BD, mixed_BD, titled_B = features
+    visual_BD, mixed_BD, titled_B = features.visual_BD, features.mixed_BD, features.titled_B
     assert mixed_BD is not None and titled_B is not None
     weights_B = _equal_weights(visual_BD, n)
     loss, cross_entropy_2B = head.loss(

@@ -2,10 +2,11 @@
 
     image_BCHW ─ trunk ─ [spatial attention] ─ neck ─ embed ─► visual_BD
     tokens_BT ─ word vectors ─ title encoder ────────────────► semantic_BD
-    max(visual_BD, semantic_BD) ─────────────────────────────► mixed_BD
+    mixing of visual_BD and semantic_BD, by default max ─────► mixed_BD
 
     visual_BD, mixed_BD ─► head of the deepest level
     visual_BD ───────────► heads of the other levels, head of the attributes
+    output of the neck ──► head of the words
 
 `models/assemble.py` builds a network from a NetworkConfig.
 
@@ -31,6 +32,7 @@ from prodrec.models.losses import network_loss
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
+from prodrec.models.word_head import WordHead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,8 +53,10 @@ class RecognitionNetwork(nn.Module):
         embed: nn.Module,
         heads: Sequence[LevelHead],
         attribute_head: AttributeHead | None,
+        word_head: WordHead | None = None,
         word_vectors: nn.Embedding | None = None,
         title_encoder: nn.Module | None = None,
+        mixing: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -61,8 +65,10 @@ class RecognitionNetwork(nn.Module):
         self.embed = embed
         self.word_vectors = word_vectors
         self.title_encoder = title_encoder
+        self.mixing = mixing
         self.heads = nn.ModuleDict({head.module_name: head for head in heads})
         self.attribute_head = attribute_head
+        self.word_head = word_head
 
     # --- forward pass and loss
 
@@ -71,15 +77,16 @@ class RecognitionNetwork(nn.Module):
         maps_BDhw = self.backbone.maps(inputs, until=self.config.attention_at)
         if self.attention is not None:
             maps_BDhw = self.backbone.maps_after(self.attention(maps_BDhw), self.config.attention_at)
-        visual_BD = self.embed(self.backbone.neck(maps_BDhw))
-        if tokens_BT is None or self.title_encoder is None:
-            return Features(visual_BD)
+        pooled_BD = self.backbone.neck(maps_BDhw)
+        visual_BD = self.embed(pooled_BD)
+        if tokens_BT is None or self.title_encoder is None or self.mixing is None:
+            return Features(visual_BD, pooled_BD=pooled_BD)
         semantic_BD = self.encode_titles(tokens_BT).semantic_BD.to(visual_BD.dtype)
         titled_B = (tokens_BT != 0).any(1)
-        # A §3.3: mixed = max(visual, semantic), elementwise; mixed = visual for a row without a title
+        # A §3.3; mixed = visual for a row without a title
         visual_part_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
-        mixed_BD = torch.where(titled_B.unsqueeze(1), torch.maximum(visual_part_BD, semantic_BD), visual_part_BD)
-        return Features(visual_BD, mixed_BD, titled_B)
+        mixed_BD = torch.where(titled_B.unsqueeze(1), self.mixing(visual_part_BD, semantic_BD), visual_part_BD)
+        return Features(visual_BD, mixed_BD, titled_B, pooled_BD)
 
     def loss(self, batch: Batch) -> Losses:
         """Return the loss of a batch, `models/losses.py`."""

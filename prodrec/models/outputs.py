@@ -15,12 +15,13 @@ class Features(NamedTuple):
     """The visual feature of every row, and its mix with the title's semantic feature (A §3.3).
 
     mixed_BD and titled_B (bool, whether a row has a title) are None without titles. The mixed feature of a row without
-    a title is its visual feature.
+    a title is its visual feature. pooled_BD is the output of the backbone, from which `embed` makes the visual feature.
     """
 
     visual_BD: Tensor
     mixed_BD: Tensor | None = None
     titled_B: Tensor | None = None
+    pooled_BD: Tensor | None = None
 
     @property
     def deepest_level_BD(self) -> Tensor:
@@ -34,7 +35,7 @@ class Losses:
 
     total: scalar to call `backward` on (S eq. 5)
     terms: detached scalars by name, without the weights λ and γ: `visual` and `mixed` of the deepest level (A eq. 1),
-           `level NAME` of each other level, `attribute NAME`
+           `level NAME` of each other level, `attribute NAME`, `words`
     """
 
     total: Tensor

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from prodrec.core.base.errors import BadOption, did_you_mean
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.settings.heads import PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS
+from prodrec.models.settings.heads import ATTRIBUTES, PAPER_ATTRIBUTE_WEIGHTS, PAPER_HEAD_WEIGHTS, WORDS
 
-ATTRIBUTES = "attributes"
 OTHERS = "others"
 LEVEL_ALIASES = ("levels", "root", "leaf")
 """Names of levels that every dataset has, from the least to the most specific."""
@@ -27,6 +26,7 @@ class Tasks:
     levels, level_weights: the levels, shallowest first, and their λ (S eq. 5)
     attributes, attribute_columns, attribute_weights: the attributes, their columns in the dataset, their γ (S eq. 7)
     attribute_head_weight: λ of all attributes together
+    words, word_head_weight: whether the words of the titles are predicted, and λ
     """
 
     levels: tuple[str, ...]
@@ -35,6 +35,8 @@ class Tasks:
     attribute_columns: tuple[int, ...] = ()
     attribute_weights: tuple[float, ...] = ()
     attribute_head_weight: float = 1.0
+    words: bool = False
+    word_head_weight: float = 1.0
 
 
 def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence[Attribute]) -> Tasks:
@@ -44,8 +46,9 @@ def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence
     """
     levels = _choose_levels(config, taxonomy)
     level_weights = _level_weights(config, taxonomy, levels)
+    words, word_head_weight = WORDS in config.heads, config.head_weights.get(WORDS, 1.0)
     if ATTRIBUTES not in config.heads:
-        return Tasks(levels, level_weights)
+        return Tasks(levels, level_weights, words=words, word_head_weight=word_head_weight)
     columns = _choose_attributes(config, attributes)
     return Tasks(
         levels,
@@ -54,6 +57,8 @@ def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence
         attribute_columns=columns,
         attribute_weights=_attribute_weights(config, attributes, columns),
         attribute_head_weight=config.head_weights.get(ATTRIBUTES, 1.0),
+        words=words,
+        word_head_weight=word_head_weight,
     )
 
 
@@ -68,7 +73,7 @@ def _choose_levels(config: NetworkConfig, taxonomy: Taxonomy) -> tuple[str, ...]
     levels_by_name = _levels_by_name(taxonomy)
     levels: set[str] = set()
     for name in config.heads:
-        if name not in levels_by_name and name != ATTRIBUTES:
+        if name not in levels_by_name and name not in (ATTRIBUTES, WORDS):
             raise BadOption(
                 f"heads={','.join(config.heads)}: the catalogue has no level {name!r}"
                 f"{did_you_mean(name, levels_by_name)}; its levels are {', '.join(taxonomy.levels)}."
@@ -84,9 +89,9 @@ def _level_weights(config: NetworkConfig, taxonomy: Taxonomy, levels: Sequence[s
     levels_by_name = _levels_by_name(taxonomy)
     for name in config.head_weights:
         named_levels = set(levels_by_name.get(name, ()))
-        is_head = name in config.heads if name == ATTRIBUTES else bool(named_levels & set(levels))
+        is_head = name in config.heads if name in (ATTRIBUTES, WORDS) else bool(named_levels & set(levels))
         if not is_head and name not in PAPER_HEAD_WEIGHTS:
-            heads = [*levels, *([ATTRIBUTES] if ATTRIBUTES in config.heads else [])]
+            heads = [*levels, *(name for name in (ATTRIBUTES, WORDS) if name in config.heads)]
             raise BadOption(f"head_weights: there is no head {name!r}; this network has {', '.join(heads)}.")
 
     def specificity(item: tuple[str, float]) -> int:

@@ -34,7 +34,9 @@ def build_train_state(
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.train_state import make_train_state
     from prodrec.models.assemble import build_network
+    from prodrec.models.settings.heads import WORDS
     from prodrec.models.sync_batch_norm import convert_sync_batch_norm
+    from prodrec.models.word_targets import choose_word_targets
 
     torch.manual_seed(recipe.training.seed)
     network = build_network(
@@ -43,6 +45,7 @@ def build_train_state(
         attributes=data.attributes,
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
+        word_targets=choose_word_targets(recipe.network, data) if WORDS in recipe.network.heads else None,
         train_images=data.train_images_by_level,
         load_weights=precision is None,
         photo_size=(recipe.photos.height, recipe.photos.width),

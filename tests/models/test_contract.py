@@ -15,6 +15,7 @@ from prodrec.models.assemble import build_network, restore_network
 from prodrec.models.families import FAMILIES, make_recipe
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.title_encoders import TITLE_ENCODERS
+from prodrec.models.word_targets import WordTargets
 
 WORDS = 12
 SMALL_BACKBONES = ("resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5")
@@ -31,6 +32,9 @@ TABLE = [
         (family, {"backbone": "squeezenet1_1"})
         for family in ("bcnn", "sscnn", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
     ],
+    *[("sicot", {"backbone": "squeezenet1_1", "mixing": mixing}) for mixing in ("sum", "gate", "concat")],
+    ("words", {"backbone": "resnet18"}),
+    ("words", {"backbone": "squeezenet1_1", "titles": "mean", "word_units": 20, "embed": 24}),
     ("bcnn", {"backbone": "resnet18", "heads": "root"}),
     ("bcnn", {"backbone": "alexnet", "heads": "levels"}),
     ("sscnn", {"backbone": "resnet18", "attention_at": "layer2", "freeze_until": "layer1"}),
@@ -49,6 +53,7 @@ def network(
     family, settings = request.param
     torch.manual_seed(1)
     start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
+    targets = WordTargets(np.array([-1, 0, 1, -1, 2, 3, *[-1] * (WORDS - 5)]), np.array([1, 1, 2, 1], np.float32))
     spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # with 1.0, random maps saturate the sigmoid
     config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network
     return build_network(
@@ -56,6 +61,7 @@ def network(
         taxonomy=taxonomy,
         attributes=attributes,
         words=WORDS,
+        word_targets=targets,
         train_images={"root": np.array([21, 2]), "leaf": np.array([9, 7, 5, 2, 0])},
         photo_size=(64, 64),
     )
@@ -91,7 +97,9 @@ def _loss_reaches_every_trainable_parameter(network: RecognitionNetwork, batch: 
         f"level {level}" for level in levels[:-1]
     }
     parts |= {"visual"} if levels else set()
-    assert set(losses.terms) == parts | ({"mixed"} if network.config.titles else set())
+    parts |= {"mixed"} if network.config.titles else set()
+    parts |= {"words"} if network.word_head is not None else set()
+    assert set(losses.terms) == parts
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, f"no gradient reaches {name}"
@@ -145,4 +153,5 @@ def _same_after_state_dict(
     assert all(torch.equal(scores, there.scores[level]) for level, scores in here.scores.items())
     assert all(torch.equal(scores, there.attribute_scores[name]) for name, scores in here.attribute_scores.items())
     parts = {name.split(".")[0] for name in network.state_dict()}
-    assert parts <= {"backbone", "attention", "embed", "word_vectors", "title_encoder", "heads", "attribute_head"}
+    titles = {"word_vectors", "title_encoder", "mixing", "word_head"}
+    assert parts <= {"backbone", "attention", "embed", "heads", "attribute_head"} | titles

@@ -17,20 +17,22 @@ def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
     assert FAMILIES[name].paper and FAMILIES[name].summary
 
 
-@pytest.mark.parametrize("name", ["visual", "sicot"])
+@pytest.mark.parametrize("name", ["visual", "sicot", "words"])
 def test_paper_a_recipe(name: str) -> None:
     """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 every step (an epoch)."""
     made = make_recipe(name)
     assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
     assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
     assert (made.training.schedule, made.training.decay_factor, made.training.decay_every) == ("step", 0.8, 1)
-    assert made.network.titles == (None if name == "visual" else "bilinear")
+    assert made.network.titles == ("bilinear" if name == "sicot" else None)
 
 
 def test_families_differ_by_titles_only() -> None:
     """A §4.3: baseline and co-training are trained with the same learning configuration."""
     visual, sicot = make_recipe("visual"), make_recipe("sicot", {"titles": "none"})
     assert (visual.network, visual.training, visual.photos) == (sicot.network, sicot.training, sicot.photos)
+    words = make_recipe("words", {"heads": "leaf"})
+    assert (visual.network, visual.training, visual.photos) == (words.network, words.training, words.photos)
 
 
 PAPER_S = {"bcnn": 0, "sscnn": 1, "bmtl-rl": 0, "bmtl-ca": 0, "ssmtl-rl": 1, "ssmtl-ca": 1}

@@ -24,6 +24,12 @@ class TitleSettings:
     titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
         None, "title encoder (A table 3): mean, bilstm, bilstm-attention, bilinear, or none", group="titles"
     )
+    mixing: Literal["max", "sum", "gate", "concat"] = setting(
+        "max",
+        "mix of visual and semantic feature: max (A §3.3), sum, gate (a learned share of each), or concat (a layer "
+        "over both)",
+        group="titles",
+    )
     title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features", group="titles")
     mixed_trains_backbone: bool = setting(
         True, "let the gradient of the loss on mixed features reach the backbone (A §3.3)", group="titles"
