@@ -27,6 +27,7 @@ class Backbone(nn.Module):
     trunk:      returns feature maps B×D×H×W, or a vector B×D (vision transformers)
     neck:       returns the visual feature B×width
     fixed_side: height and width in pixels of the photos that the network accepts, or None if it accepts any size
+    frozen_until: the last stage that `freeze_until` froze
     private:    the layers of the network between its neck and its classifier. The head of each level gets a copy
                 (S §3.4); they are not submodules of the backbone
 
@@ -49,27 +50,33 @@ class Backbone(nn.Module):
         self.width = width
         self.fixed_side = fixed_side
         self.private = private  # a tuple is not registered as submodules
-        self._frozen_norms: tuple[nn.Module, ...] = ()
+        self.frozen_until: str | None = None
+        self._in_evaluation: tuple[nn.Module, ...] = ()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return the visual feature B×width."""
         features_BD: Tensor = self.neck(self.maps(images_BCHW))
         return features_BD
 
-    def maps(self, images_BCHW: Tensor, *, until: str | None = None) -> Tensor:
+    def maps(self, images_BCHW: Tensor, *, after: str | None = None, until: str | None = None) -> Tensor:
         """Return the feature maps after stage `until`, or after the whole trunk.
+
+        after: a stage before `until`, or `until` itself; the images are its feature maps, and the stages up to it are
+               skipped
 
         Raise BadOption for a photo size that the network does not accept.
         """
         side = self.fixed_side
-        if side is not None and images_BCHW.shape[2:] != (side, side):
+        if after is None and side is not None and images_BCHW.shape[2:] != (side, side):
             height, width = images_BCHW.shape[2:]
             raise BadOption(
                 f"backbone {self.name} takes photos of {side}x{side} only, not {height}x{width}: use image_size={side}."
             )
-        maps_BDHW = images_BCHW
-        for name, stage in stages(self.trunk, until):
-            maps_BDHW = stage(maps_BDHW)
+        maps_BDHW, is_skipped = images_BCHW, after is not None
+        for name, stage in stages(self.trunk, until, after):
+            if not is_skipped:
+                maps_BDHW = stage(maps_BDHW)
+            is_skipped = is_skipped and name != after
             if name == until:
                 break
         return maps_BDHW
@@ -79,14 +86,7 @@ class Backbone(nn.Module):
 
         With start=None, `maps_BDHW` are those after the whole trunk and are returned unchanged.
         """
-        if start is None:
-            return maps_BDHW
-        passed_start = False
-        for name, stage in stages(self.trunk, start):
-            if passed_start:
-                maps_BDHW = stage(maps_BDHW)
-            passed_start = passed_start or name == start
-        return maps_BDHW
+        return maps_BDHW if start is None else self.maps(maps_BDHW, after=start)
 
     def map_shape(self, height: int, width: int, *, at: str | None) -> tuple[int, int, int]:
         """Return (maps, rows, columns) of the feature maps after stage `at`, for photos of `height`×`width` pixels.
@@ -159,30 +159,31 @@ class Backbone(nn.Module):
 
         affine: whether their scales and shifts are still trained
         """
-        self._frozen_norms = tuple(_batch_norms(self))
-        for norm in self._frozen_norms:
+        self._in_evaluation = tuple(_batch_norms(self))
+        for norm in self._in_evaluation:
             for parameter in norm.parameters():
                 parameter.requires_grad_(affine)
         self.train(self.training)
 
     def freeze_until(self, last: str) -> None:
-        """Keep the weights and running statistics of all stages up to and including `last`.
+        """Keep the weights of all stages up to and including `last`, and keep these stages in evaluation mode.
 
         Raise BadOption if there is no such stage.
         """
         self._check_stage(last, "freeze_until")
+        self.frozen_until = last
         for name, stage in stages(self.trunk, last):
             stage.requires_grad_(False)
-            self._frozen_norms += tuple(_batch_norms(stage))
+            self._in_evaluation += (stage,)
             if name == last:
                 break
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
-        """Set the training mode of all modules but the frozen batch norms, which stay in evaluation mode."""
+        """Set the training mode of all modules but those that are frozen, which stay in evaluation mode."""
         super().train(mode)
-        for norm in self._frozen_norms:
-            norm.eval()
+        for module in self._in_evaluation:
+            module.eval()
         return self
 
     def _check_stage(self, name: str, setting: str) -> None:
@@ -195,19 +196,19 @@ class Backbone(nn.Module):
             )
 
 
-def stages(trunk: nn.Module, boundary: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def stages(trunk: nn.Module, *boundaries: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield (name, module) of the stages that make up the trunk, in order.
 
-    These are the children of the trunk. A child that contains the stage `boundary` is replaced by its own children, as
-    deep as needed. A trunk that is no nn.Sequential is a single stage.
+    These are the children of the trunk. A child that contains a stage of `boundaries` is replaced by its own children,
+    as deep as needed. A trunk that is no nn.Sequential is a single stage.
     """
     if not isinstance(trunk, nn.Sequential):
         yield prefix.rstrip("."), trunk
         return
     for key, stage in trunk.named_children():
         name = prefix + key
-        if boundary is not None and boundary.startswith(f"{name}."):
-            yield from stages(stage, boundary, f"{name}.")
+        if any(boundary is not None and boundary.startswith(f"{name}.") for boundary in boundaries):
+            yield from stages(stage, *boundaries, prefix=f"{name}.")
         else:
             yield name, stage
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from prodrec.core.base.dist import Shard
 from prodrec.core.base.errors import BadOption
 from prodrec.models.attention import SpatialAttention
-from prodrec.models.backbone import Backbone
+from prodrec.models.backbone import Backbone, stages
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.losses import network_loss
@@ -72,9 +72,12 @@ class RecognitionNetwork(nn.Module):
 
     # --- forward pass and loss
 
-    def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None) -> Features:
-        """Return the features of photos (or feature vectors) and titles; without titles only the visual ones."""
-        maps_BDhw = self.backbone.maps(inputs, until=self.config.attention_at)
+    def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None, *, stage: str | None = None) -> Features:
+        """Return the features of photos (or feature vectors) and titles; without titles only the visual ones.
+
+        stage: the stage of the backbone whose feature maps `inputs` are, see `frozen_maps`
+        """
+        maps_BDhw = self.backbone.maps(inputs, after=stage, until=self.config.attention_at)
         if self.attention is not None:
             maps_BDhw = self.backbone.maps_after(self.attention(maps_BDhw), self.config.attention_at)
         pooled_BD = self.backbone.neck(maps_BDhw)
@@ -90,7 +93,7 @@ class RecognitionNetwork(nn.Module):
 
     def loss(self, batch: Batch) -> Losses:
         """Return the loss of a batch, `models/losses.py`."""
-        return network_loss(self, self(batch.inputs, self._drop_words(batch.tokens_BT)), batch)
+        return network_loss(self, self(batch.inputs, self._drop_words(batch.tokens_BT), stage=batch.stage), batch)
 
     def _drop_words(self, tokens_BT: Tensor) -> Tensor:
         """Apply word and title dropout; does nothing in evaluation mode."""
@@ -106,8 +109,21 @@ class RecognitionNetwork(nn.Module):
         """Return the features of a batch. Raise BadOption if `with_titles` and the network has no title encoder."""
         if with_titles and self.title_encoder is None:
             raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
-        features: Features = self(batch.inputs, batch.tokens_BT if with_titles else None)
+        features: Features = self(batch.inputs, batch.tokens_BT if with_titles else None, stage=batch.stage)
         return features
+
+    @property
+    def frozen_stage(self) -> str | None:
+        """The last stage of the backbone that is frozen, if everything up to it does not change in training."""
+        frozen, attention_at = self.backbone.frozen_until, self.config.attention_at
+        if frozen is None or attention_at is None:
+            return frozen
+        order = [name for name, _ in stages(self.backbone.trunk, frozen, attention_at)]
+        return frozen if order.index(frozen) <= order.index(attention_at) else None
+
+    def frozen_maps(self, images_BCHW: Tensor) -> Tensor:
+        """Return the feature maps of `frozen_stage`, from which training continues with `Batch.stage`."""
+        return self.backbone.maps(images_BCHW, until=self.frozen_stage)
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores:
         """Return features and unnormalised scores. Raise BadOption as `features` does.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_rows_without_titles_have_a_visual_term_only(make: Make, make_batch: Mak
 def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> None:
     network = make(titles="mean")
     batch = make_batch(3, untitled=(2,))
-    visual_BD, mixed_BD, titled_B = network(batch.inputs, batch.tokens_BT)
+    visual_BD, mixed_BD, titled_B, _ = network(batch.inputs, batch.tokens_BT)
     semantic_BD = network.encode_titles(batch.tokens_BT).semantic_BD
     assert titled_B.tolist() == [True, True, False]
     torch.testing.assert_close(mixed_BD[:2], torch.maximum(visual_BD, semantic_BD)[:2])
@@ -258,3 +259,32 @@ def test_levels_may_have_the_names_of_loss_terms(make_batch: MakeBatch) -> None:
     config = NetworkConfig(backbone="squeezenet1_1", weights=None, heads=("levels",))
     terms = build_network(config, taxonomy=tree).loss(make_batch(4)).terms
     assert set(terms) == {"visual", "level visual"} and terms["visual"] != terms["level visual"]
+
+
+def test_training_continues_from_the_maps_of_the_frozen_stage(
+    taxonomy: Taxonomy, make_batch: Callable[..., Batch]
+) -> None:
+    """The loss and gradients are those of the photos, also with attention after the frozen stage."""
+    settings = {"backbone": "resnet18", "weights": "none", "freeze_until": "layer1", "attention_spread": "0.1"}
+    config = make_recipe("sscnn", {**settings, "attention_at": "layer2.0"}).network
+    torch.manual_seed(0)
+    network = build_network(config, taxonomy=taxonomy, photo_size=(64, 64)).eval()
+    assert network.frozen_stage == "layer1"
+    batch = make_batch(4)
+    with torch.no_grad():
+        maps_BDhw = network.frozen_maps(batch.inputs)
+    gradients = []
+    for inputs in (batch, replace(batch, inputs=maps_BDhw, stage="layer1")):
+        network.zero_grad()
+        losses = network.loss(inputs)
+        losses.total.backward()
+        gradients.append({name: p.grad for name, p in network.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and any("layer2" in name for name in gradients[0])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name])
+
+
+def test_nothing_is_frozen_behind_trained_attention(taxonomy: Taxonomy) -> None:
+    settings = {"backbone": "resnet18", "weights": "none", "freeze_until": "layer2", "attention_at": "layer1"}
+    network = build_network(make_recipe("sscnn", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
+    assert network.frozen_stage is None

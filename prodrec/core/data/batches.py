@@ -13,7 +13,7 @@ import math
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,13 +36,15 @@ class Batch:
     """Rows of a dataset, as loaded on the CPU or ready for the network on its device.
 
     rows_B:        int64, rows of the dataset
-    inputs:        photos uint8 [B, C, H, W] or feature vectors float16 [B, D]; float32 after `to_device`
+    inputs:        photos uint8 [B, C, H, W], feature vectors float16 [B, D], or with `stage` feature maps float16
+                   [B, D, h, w]; float32 after `to_device`
     labels_BL:     int64, the class at every level; -1 for a level below the end of the row's category path
     attributes_BA: int64, 0 for an absent attribute, else 1 + its state
     tokens_BT:     int64, word ids of the titles, padded with 0
     global_size:   rows of the batch over all ranks, where this Batch is the shard of one rank. Losses are divided by
                    it, so the losses of the ranks sum to the mean. It counts rows without a label too. It defaults to
                    the number of rows here.
+    stage:         the stage of the backbone whose output `inputs` are; None for photos and feature vectors
     """
 
     rows_B: Tensor
@@ -51,6 +53,7 @@ class Batch:
     attributes_BA: Tensor
     tokens_BT: Tensor
     global_size: int = 0
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         self.global_size = self.global_size or len(self)
@@ -60,19 +63,20 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for asynchronous copies to a GPU. The DataLoader calls this."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "global_size"}
-        return replace(self, **{name: tensor.pin_memory() for name, tensor in tensors.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        pinned: dict[str, Any] = {name: v.pin_memory() for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **pinned)
 
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
         """Return the batch on `device` with float32 inputs. Photos are normalised by the mean and std of `photos`."""
         asynchronous = device.type == "cuda"
         inputs = self.inputs.to(device, non_blocking=asynchronous).float()
-        if inputs.ndim == 4:
+        if inputs.ndim == 4 and self.stage is None:
             mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
             std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
             inputs = inputs.sub_(mean).div_(std)
-            if channels_last:
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if inputs.ndim == 4 and channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         return replace(
             self,
             inputs=inputs,
@@ -86,6 +90,7 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
     """A map-style dataset whose index is an array of rows and whose item is the Batch of these rows.
 
     With `augment`, every photo is a random view that depends on (seed, epoch, row); otherwise it is the centre view.
+    With the setting `views`, epoch e has the views of epoch e modulo `views`.
     Feature vectors are never augmented. A dataset with neither photos nor vectors raises BadArtefact.
 
     An item may be a ProdrecError, which `load_batches` raises: an error raised in a worker process would reach the
@@ -130,7 +135,8 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
         """Return the centre view, or with `augment` the random view of this row and epoch."""
         if not self.augment:
             return centre_view(photo_CHW, self.photos)
-        random = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 40) + row]))
+        epoch = self.epoch if self.photos.views is None else self.epoch % self.photos.views
+        random = np.random.Generator(np.random.Philox(key=[self.seed, (epoch << 40) + row]))
         return random_view(photo_CHW, self.photos, random)
 
 

@@ -80,6 +80,12 @@ class TrainingConfig:
     channels_last: Literal["auto", "yes", "no"] = setting(
         "auto", "channels-last memory layout of photos and convolutions", group="computation"
     )
+    cache_frozen: Literal["auto", "no"] = setting(
+        "auto",
+        "with freeze_until and views, in one process: compute the output of the frozen stages once for every view and "
+        "keep it on the disk while training (auto), or in every step (no)",
+        group="computation",
+    )
     compile: bool = setting(
         False, "compile the network with torch.compile; pays off after minutes of training", group="computation"
     )

@@ -64,11 +64,16 @@ class Network(Protocol):
     parameter_groups:   returns the parameters by part of the network; a part may have its own learning rate
     classifiers:        returns the classifiers by name, that of the deepest level last
     shards:             returns, by name, this rank's shard of every parameter whose rows are divided among the ranks
+    frozen_stage:       the last stage of a backbone that does not change in training; None if there is none
+    frozen_maps:        returns the output of this stage for photos; batches of it name the stage in `Batch.stage`
     update_in_backward: makes every later backward pass update the classifiers with `optimizer` (fused update)
 
     The other methods are those of nn.Module.
     """
 
+    @property
+    def frozen_stage(self) -> str | None: ...
+    def frozen_maps(self, images_BCHW: Tensor) -> Tensor: ...
     def loss(self, batch: Batch) -> Losses: ...
     def top_k(self, batch: Batch, k: int) -> TopK: ...
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]: ...

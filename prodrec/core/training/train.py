@@ -7,13 +7,15 @@ From `prodrec train` to the update of the weights:
 
 from __future__ import annotations
 
-from contextlib import closing
+import math
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import Interrupted
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
+from prodrec.core.training.frozen_cache import frozen_cache
 from prodrec.core.training.history import epoch_message, ranks_message, step_note, write_history
 from prodrec.core.training.interrupts import name_resume_command, resume_command, stop_on_signals
 from prodrec.core.training.lock import lock_run
@@ -42,13 +44,18 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
         lock_run(run.path),
         closing(Checkpoints(run.checkpoints, run=run.identity)) as checkpoints,
         name_resume_command(command),
+        ExitStack() as resources,
     ):
         current = open_run(run.path)
         if current.finished:  # by a job that had the lock until now
             return current
-        batches = TrainingBatches(dataset, photos, train_state, workers=workers)
-        last_step = count_steps(config, batches.per_epoch)
         progress = Progress.resume(checkpoints, train_state)
+        remaining = math.ceil(config.epochs) - progress.position.epoch
+        cache = resources.enter_context(
+            frozen_cache(run.path, dataset, photos, train_state, epochs=remaining, workers=workers)
+        )
+        batches = TrainingBatches(dataset, photos, train_state, workers=workers, cache=cache)
+        last_step = count_steps(config, batches.per_epoch)
         if dist.world_size() > 1:
             console.info(ranks_message(config))
 

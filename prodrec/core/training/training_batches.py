@@ -15,6 +15,7 @@ from prodrec.core.base.errors import BadOption, ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.frozen_cache import FrozenCache
 from prodrec.core.training.train_state import TrainState
 
 if TYPE_CHECKING:
@@ -25,12 +26,22 @@ class TrainingBatches:
     """The training batches of a dataset, on the device of `train_state`.
 
     per_epoch: number of batches of an epoch
+    cache:     the output of the frozen stages, which replaces the photos
 
     Raise ProdrecError if the dataset has no training photo.
     """
 
-    def __init__(self, dataset: Dataset, photos: PhotoConfig, train_state: TrainState, *, workers: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        photos: PhotoConfig,
+        train_state: TrainState,
+        *,
+        workers: int,
+        cache: FrozenCache | None = None,
+    ) -> None:
         self.dataset, self.photos, self.train_state, self.workers = dataset, photos, train_state, workers
+        self.cache = cache
         self.rows: NDArray[np.int64] = dataset.rows("train")
         if not len(self.rows):
             raise ProdrecError(f"{dataset.path} has no training photo.")
@@ -41,9 +52,12 @@ class TrainingBatches:
         config, device = self.train_state.config, self.train_state.device
         channels_last = self.train_state.precision.channels_last
         source = RowBatches(self.dataset, self.photos, augment=True, seed=config.seed, epoch=epoch)
+        stage, workers = None, self.workers
+        if self.cache is not None:
+            source, stage, workers = self.cache.batches(source), self.cache.stage, 0
         order = self._order(epoch)[skip:]
-        for rows, shard in zip(order, load_batches(source, local_shards(order), workers=self.workers), strict=True):
-            batch = replace(shard, global_size=len(rows))
+        for rows, shard in zip(order, load_batches(source, local_shards(order), workers=workers), strict=True):
+            batch = replace(shard, global_size=len(rows), stage=stage)
             yield batch.to_device(device, self.photos, channels_last=channels_last)
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:

@@ -57,6 +57,11 @@ class TinyNetwork(nn.Module):
     def top_k(self, batch: Batch, k: int) -> TinyTopK:
         return TinyTopK({self.leaf: self(batch.inputs).topk(k).indices})
 
+    frozen_stage = None
+
+    def frozen_maps(self, images_BCHW: Tensor) -> Tensor:
+        raise AssertionError("no stage is frozen")
+
     def shards(self) -> dict[str, Shard]:
         return {}
 

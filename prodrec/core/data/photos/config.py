@@ -42,6 +42,12 @@ class PhotoConfig:
         ge=0,
         lt=1,
     )
+    views: int | None = setting(
+        None,
+        "number of different random views of a photo, which take turns; none makes a new view in every epoch",
+        group="augmentation",
+        ge=1,
+    )
     mean: tuple[float, float, float] = setting(
         IMAGENET_MEAN, "mean of each channel (values 0-1), subtracted from photos", group="normalisation"
     )
