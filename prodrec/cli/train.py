@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from prodrec.core.base.config import Setting
 
 FAMILIES = (
-    "visual (photos alone), sicot (titles help in training), words (title words are predicted in training); bcnn, "
+    "visual (photos alone), sicot (titles help in training), words (title words are predicted in training), titled "
+    "(titles at hand when recognising); bcnn, "
     "sscnn (spatial attention), bmtl-rl, ssmtl-rl (root + leaf), bmtl-ca, ssmtl-ca (leaf + attributes)."
 )
 EXAMPLES = """

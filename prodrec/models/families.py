@@ -157,6 +157,14 @@ TABLE = (  # name, paper, summary, settings of network, training and photos
         PAPER_A_PHOTOS,
     ),
     Family(
+        "titled",
+        "ours",
+        "photo and title together, for products that have both; scored with titles or without them",
+        {**RESNET50, "titles": "mean", "mixing": "sum"},
+        PAPER_A_TRAINING,
+        PAPER_A_PHOTOS,
+    ),
+    Family(
         "words",
         "ours",
         "photos that learn to predict the words of their titles too; titles are needed in training only",

@@ -176,7 +176,9 @@ def _choose_optimiser(choose: _Chooser, situation: Situation) -> None:
 
 
 def _choose_titles(choose: _Chooser) -> None:
-    if choose.recipe.network.titles is not None:
+    if choose.recipe.family == "titled":
+        choose("titles are at hand when recognising, complete", word_dropout=0.0, title_loss_weight=1.0)
+    elif choose.recipe.network.titles is not None:
         choose("titles often name the class, which would leave the photo nothing to learn", word_dropout=0.5)
         choose("the best value on every catalogue measured", title_loss_weight=0.3)
 

@@ -67,11 +67,18 @@ def load(
         )
     target, arithmetic = choose_device(device), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
-    (point,) = operating_points_of(opened, operating_point, neighbours=not no_neighbours, only_one=True)
-    photos = load_neighbours(opened, point, target) if point.beta else None
-    network = PointNetwork(
-        FusedNetwork(load_network(opened, recipe, target, channels_last=channels_last), photos), point
+    point, titled_point = (
+        operating_points_of(
+            opened, operating_point, neighbours=not no_neighbours, with_titles=with_titles, only_one=True
+        )[0]
+        for with_titles in (False, True)
     )
+    voting = next((one for one in (point, titled_point) if one.beta), None)
+    fused = FusedNetwork(
+        load_network(opened, recipe, target, channels_last=channels_last),
+        load_neighbours(opened, voting, target) if voting else None,
+    )
+    network = PointNetwork(fused, point, titled_point)
     return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
+    from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.operating_points import OperatingPoints
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
@@ -91,7 +92,6 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
     Return the points, or None if the network predicts no level or the recipe asks for none. All ranks must call this.
     """
     from prodrec.inference.neighbours import training_features
-    from prodrec.inference.neighbours.choose import choose, observe
     from prodrec.inference.neighbours.collect import collect, labelled_rows
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.operating_points import OPERATING_POINTS_FILE
@@ -117,6 +117,23 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
         dist.wait_for_path(path)
         features = training_features.read_training_features(path, run_fingerprint=run.fingerprint)
         photos = Neighbours.load(features, data.taxonomy.count(level), loaded.device, sharded=True)
+    points = _choose_points(loaded, data, level, photos)
+    if loaded.network.title_encoder is not None:
+        points = replace(points, titled=_choose_points(loaded, data, level, photos, with_titles=True))
+    if photos is not None:
+        points = points.with_voters(photos.features.fingerprint)
+    if dist.is_main():
+        points.write(run.path / OPERATING_POINTS_FILE, run_fingerprint=run.fingerprint)
+    dist.barrier()
+    return points
+
+
+def _choose_points(
+    loaded: ScoringNetwork, data: Dataset, level: str, photos: Neighbours | None, *, with_titles: bool = False
+) -> OperatingPoints:
+    """Return the operating points that are best on the validation photos, with or without their titles."""
+    from prodrec.inference.neighbours.choose import choose, observe
+
     rows = _rows_to_choose_on(data, level)
     observations = None
     if len(rows):
@@ -129,15 +146,10 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
             column=data.taxonomy.levels.index(level),
             neighbours=photos,
             total=len(rows),
+            with_titles=with_titles,
             autocast=loaded.autocast(),
         )
-    points = dist.run_on_main(lambda: choose(observations, with_neighbours=photos is not None))
-    if photos is not None:
-        points = points.with_voters(photos.features.fingerprint)
-    if dist.is_main():
-        points.write(run.path / OPERATING_POINTS_FILE, run_fingerprint=run.fingerprint)
-    dist.barrier()
-    return points
+    return dist.run_on_main(lambda: choose(observations, with_neighbours=photos is not None, with_titles=with_titles))
 
 
 def _rows_to_choose_on(data: Dataset, level: str) -> NDArray[np.int64]:
@@ -158,7 +170,8 @@ def describe_points(points: OperatingPoints) -> str:
     for row in points.validation:
         name = row["name"] if row["neighbours"] or row["name"] == "plain" else f"{row['name']} without neighbours"
         lines.append(f"{name}: top-1 {row['top1']:.2%}, MACC {row['macc']:.2%} on {points.photos:,} validation photos")
-    return "\n".join(f"  {line}" for line in lines)
+    text = "\n".join(f"  {line}" for line in lines)
+    return text if points.titled is None else f"{text}\n  with titles:\n{describe_points(points.titled)}"
 
 
 def complete_run(run: Run, data: Dataset, *, device: str, workers: int | None) -> None:

@@ -86,7 +86,9 @@ def choose_targets(
     for run in opened:
         check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset)
         outputs: dict[Path, OperatingPoint] = {}
-        points = operating_points_of(run, operating_point, neighbours=neighbours, only_one=out is not None)
+        points = operating_points_of(
+            run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
+        )
         for point in points:
             file = out or Path("scores") / _file_name(run, point, with_titles=with_titles, neighbours=neighbours)
             if not file.is_file() or force:
@@ -104,11 +106,12 @@ def choose_targets(
 
 
 def operating_points_of(
-    run: Run, name: str | None, *, neighbours: bool = True, only_one: bool = False
+    run: Run, name: str | None, *, neighbours: bool = True, with_titles: bool = False, only_one: bool = False
 ) -> list[OperatingPoint]:
     """Return the operating point of a name; for None natural and balanced, or with `only_one` the natural one.
 
-    neighbours: let neighbours vote, if the run has them
+    neighbours:  let neighbours vote, if the run has them
+    with_titles: the points for scoring with titles
 
     A run without operating points, such as one that predicts attributes alone, has the plain point only. Raise
     BadOption for an unknown name, and for one that the run does not have; BadArtefact for a damaged file.
@@ -131,7 +134,7 @@ def operating_points_of(
         return [operating_points.PLAIN_POINT]
     points = operating_points.OperatingPoints.read(path, run_fingerprint=run.fingerprint)
     wanted = [name] if name else names[:1] if only_one else names[:2]
-    return [points.choose(point, neighbours=neighbours) for point in wanted]
+    return [points.choose(point, neighbours=neighbours, with_titles=with_titles) for point in wanted]
 
 
 def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool) -> str:

@@ -42,7 +42,7 @@ def train(
     """Train a model of a family on a prepared dataset and return the finished run.
 
     Args:
-        family: visual, sicot, words, bcnn, sscnn, bmtl-rl, bmtl-ca, ssmtl-rl or ssmtl-ca.
+        family: visual, sicot, words, titled, bcnn, sscnn, bmtl-rl, bmtl-ca, ssmtl-rl or ssmtl-ca.
         dataset: directory that `prepare` wrote.
         out: run directory; by default `runs/FAMILY`.
         settings: settings by key, such as `{"lr": 0.01, "backbone": "resnet18"}`; the keys of `--set`.

@@ -33,6 +33,7 @@ TABLE = [
         for family in ("bcnn", "sscnn", "bmtl-rl", "bmtl-ca", "ssmtl-rl", "ssmtl-ca")
     ],
     *[("sicot", {"backbone": "squeezenet1_1", "mixing": mixing}) for mixing in ("sum", "gate", "concat")],
+    ("titled", {"backbone": "resnet18"}),
     ("words", {"backbone": "resnet18"}),
     ("words", {"backbone": "squeezenet1_1", "titles": "mean", "word_units": 20, "embed": 24}),
     ("bcnn", {"backbone": "resnet18", "heads": "root"}),
@@ -52,7 +53,7 @@ def network(
 ) -> RecognitionNetwork:
     family, settings = request.param
     torch.manual_seed(1)
-    start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
+    start = {"word_vectors": "random"} if family in ("sicot", "titled") or "titles" in settings else {}
     targets = WordTargets(np.array([-1, 0, 1, -1, 2, 3, *[-1] * (WORDS - 5)]), np.array([1, 1, 2, 1], np.float32))
     spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # with 1.0, random maps saturate the sigmoid
     config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network

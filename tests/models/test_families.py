@@ -17,14 +17,14 @@ def test_every_row_makes_a_recipe_that_survives_json(name: str) -> None:
     assert FAMILIES[name].paper and FAMILIES[name].summary
 
 
-@pytest.mark.parametrize("name", ["visual", "sicot", "words"])
+@pytest.mark.parametrize("name", ["visual", "sicot", "words", "titled"])
 def test_paper_a_recipe(name: str) -> None:
     """A §4.3: ResNet-50 from ImageNet, SGD, batch 256, learning rate 0.1, times 0.8 every step (an epoch)."""
     made = make_recipe(name)
     assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
     assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
     assert (made.training.schedule, made.training.decay_factor, made.training.decay_every) == ("step", 0.8, 1)
-    assert made.network.titles == ("bilinear" if name == "sicot" else None)
+    assert made.network.titles == {"sicot": "bilinear", "titled": "mean"}.get(name)
 
 
 def test_families_differ_by_titles_only() -> None:

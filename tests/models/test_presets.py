@@ -71,6 +71,8 @@ def test_titles() -> None:
     recipe, _ = choose("sicot")
     assert (recipe.network.word_dropout, recipe.network.title_loss_weight) == (0.5, 0.3)
     assert "word_dropout" not in choose("visual")[1]
+    recipe, _ = choose("titled")
+    assert (recipe.network.word_dropout, recipe.network.title_loss_weight, recipe.network.mixing) == (0, 1, "sum")
 
 
 @pytest.mark.parametrize(

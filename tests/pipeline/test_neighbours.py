@@ -217,6 +217,24 @@ def test_runs_without_neighbours(folder: Path, choice: str, capsys: pytest.Captu
     assert "no operating points" not in capsys.readouterr().err
 
 
+def test_titles_at_hand_have_points_of_their_own(folder: Path) -> None:
+    """With titles that name the class, scoring with titles is far better, and both files are in one report."""
+    out = Path("runs/titled")
+    settings = {**SETTINGS, "word_vectors": "random", "epochs": "12", "lr": "0.003"}
+    train_recipe(make_recipe("titled", settings), dataset=Path("dataset"), out=out, workers=0)
+    points = points_in(out)
+    assert points.titled is not None and points.titled.photos == points.photos
+    rows = {row["name"]: row["top1"] for row in points.titled.validation if not row["neighbours"]}
+    assert rows["natural"] > next(row["top1"] for row in points.validation if row["name"] == "plain")
+    score("titled", workers=0)
+    files = score("titled", with_titles=True, workers=0).files
+    assert [path.name for path in files] == ["titled-with-titles.h5", "titled@balanced-with-titles.h5"]
+    with open_scores(files[1]) as scores:
+        assert scores.origin.operating_point == points.choose("balanced", with_titles=True).as_json()
+    recogniser = load("titled", device="cpu")
+    assert recogniser.network.titled_point == points.choose("natural", with_titles=True)  # type: ignore[attr-defined]
+
+
 def test_products_of_another_dataset_vote_without_training(folder: Path, drawn: DrawnCatalogue) -> None:
     """The same products, most of them in the training split. The scores of before are out of date."""
     run = Path("runs/visual")

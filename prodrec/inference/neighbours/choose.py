@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from prodrec.inference.neighbours.protocols import FusibleNetwork
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
-BETAS = (0.1, 0.3, 0.5, 0.7, 0.85)
+BETAS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.85)
 NEIGHBOURS = (10, 20)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.1)
 RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -45,6 +45,11 @@ DEFAULTS = {
     NATURAL: OperatingPoint(NATURAL, tau=0.25, beta=0.5, neighbours=10, temperature=0.05, rho=0.25),
     BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.5, neighbours=10, temperature=0.03, rho=0.75),
 }
+DEFAULTS_WITH_TITLES = {
+    NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.02, neighbours=10, temperature=0.05, rho=0.25),
+    BALANCED: OperatingPoint(BALANCED, tau=0.5, beta=0.02, neighbours=10, temperature=0.03, rho=0.75),
+}
+"""A title says more than the neighbours of its photo, which hardly vote here unless the validation photos favour it."""
 BALANCED_PHOTOS = 20
 """Photos that a class has in the balanced accuracy: those of a class with more of them count less."""
 STANDARD_ERRORS = 2.0
@@ -95,12 +100,14 @@ def observe(
     column: int,
     neighbours: Neighbours | None,
     total: int,
+    with_titles: bool = False,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> Observations | None:
     """Return the observations of all ranks on rank 0, and None on the others.
 
     batches, own_batches: as `prodrec.inference.score.rank_batches` returns them, on the device
     column:               column of `level` in Batch.labels_BL
+    with_titles:          use the titles to score the level; neighbours are those of the photos alone
     """
     parts: list[list[Tensor]] = []
     with (
@@ -109,7 +116,7 @@ def observe(
         console.progress("operating points", total=total, unit="photos") as advance,
     ):
         for number, batch in enumerate(batches):
-            part = [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours)]
+            part = [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours, with_titles)]
             for rank_part in dist.gather(part if number < own_batches else None):
                 if rank_part is not None:
                     advance(len(rank_part[0]))
@@ -120,9 +127,9 @@ def observe(
 
 
 def _observe_batch(
-    network: FusibleNetwork, batch: Batch, level: str, column: int, neighbours: Neighbours | None
+    network: FusibleNetwork, batch: Batch, level: str, column: int, neighbours: Neighbours | None, with_titles: bool
 ) -> tuple[Tensor, ...]:
-    features = network.features(batch)
+    features = network.features(batch, with_titles=with_titles)
     rows = len(batch)
     cosine_BK = batch.inputs.new_zeros((rows, 0))
     class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
@@ -151,16 +158,20 @@ def _observe_batch(
     )
 
 
-def choose(observations: Observations | None, *, with_neighbours: bool) -> OperatingPoints:
-    """Return the operating points with the best accuracies; the defaults without observations."""
+def choose(observations: Observations | None, *, with_neighbours: bool, with_titles: bool = False) -> OperatingPoints:
+    """Return the operating points with the best accuracies; the defaults without observations.
+
+    with_titles: the observations were scored with titles
+    """
+    defaults = DEFAULTS_WITH_TITLES if with_titles else DEFAULTS
     if observations is None:
-        without = {name: OperatingPoint(name, tau=float(name == BALANCED)) for name in DEFAULTS}
-        return OperatingPoints(DEFAULTS if with_neighbours else {}, without)
+        without = {name: OperatingPoint(name, tau=float(name == BALANCED)) for name in defaults}
+        return OperatingPoints(defaults if with_neighbours else {}, without)
     measure = _Measures(observations.label_M)
     chosen: dict[bool, dict[str, OperatingPoint]] = {True: {}, False: {}}
     for voting in (True, False) if with_neighbours else (False,):
         correct = {point: class_M == observations.label_M for point, class_M in _candidates(observations, voting)}
-        for name, default in DEFAULTS.items():
+        for name, default in defaults.items():
             unnamed = replace(default, name="") if voting else OperatingPoint("", tau=float(name == BALANCED))
             chosen[voting][name] = replace(measure.best(name, correct, unnamed), name=name)
     points = [(False, PLAIN_POINT), *((flag, point) for flag, by_name in chosen.items() for point in by_name.values())]

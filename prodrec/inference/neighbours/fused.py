@@ -128,25 +128,31 @@ class Voter(NamedTuple):
 
 @dataclass(frozen=True)
 class PointNetwork:
-    """A network at one operating point, with the methods that recognising photos needs."""
+    """A network at one operating point, with the methods that recognising photos needs.
+
+    titled_point: the operating point for scoring with titles; None is `point`
+    """
 
     fused: FusedNetwork
     point: OperatingPoint
+    titled_point: OperatingPoint | None = None
 
     def score(self, batch: Batch, *, with_titles: bool = False) -> BatchScores:
         """Return features and the scores of all classes."""
-        return self.fused.score(self.fused.features(batch, [self.point], with_titles=with_titles), self.point)
+        point = self._point(with_titles)
+        return self.fused.score(self.fused.features(batch, [point], with_titles=with_titles), point)
 
     def recognise(self, batch: Batch, *, with_titles: bool = False) -> tuple[BatchScores, list[list[Voter]] | None]:
         """Return scores of all classes, and the training photos that vote for every photo, largest share first.
 
         The latter are None if none vote at this operating point.
         """
-        features = self.fused.features(batch, [self.point], with_titles=with_titles)
-        scored, neighbours = self.fused.score(features, self.point), self.fused.neighbours
+        point = self._point(with_titles)
+        features = self.fused.features(batch, [point], with_titles=with_titles)
+        scored, neighbours = self.fused.score(features, point), self.fused.neighbours
         if features.nearest is None or neighbours is None:
             return scored, None
-        votes = neighbours.vote(features.nearest, self.point)
+        votes = neighbours.vote(features.nearest, point)
         columns = (features.nearest.index_Bk, votes.class_Bk, features.nearest.cosine_Bk, votes.share_Bk)
         voters = []
         for rows_k in zip(*(values_Bk.tolist() for values_Bk in columns), strict=True):
@@ -157,6 +163,9 @@ class PointNetwork:
             ]
             voters.append(sorted(row, key=lambda voter: -voter.share))
         return scored, voters
+
+    def _point(self, with_titles: bool) -> OperatingPoint:
+        return self.point if self.titled_point is None or not with_titles else self.titled_point
 
     @property
     def voters_level(self) -> str | None:

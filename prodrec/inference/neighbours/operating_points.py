@@ -64,12 +64,14 @@ class OperatingPoints:
     without_neighbours: natural and balanced with β = 0, by name
     validation:         accuracies on the validation photos: a row for each point, and for the plain scores
     photos:             number of these photos; with 0 the points are defaults
+    titled:             the points for scoring with titles; None for a network without a title encoder
     """
 
     with_neighbours: Mapping[str, OperatingPoint]
     without_neighbours: Mapping[str, OperatingPoint]
     validation: tuple[Mapping[str, Any], ...] = ()
     photos: int = 0
+    titled: OperatingPoints | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -79,24 +81,48 @@ class OperatingPoints:
     def with_voters(self, fingerprint: str) -> OperatingPoints:
         """Return the points for the training vectors of a file."""
         points = {name: replace(point, voters=fingerprint) for name, point in self.with_neighbours.items()}
-        return replace(self, with_neighbours=points)
+        titled = None if self.titled is None else self.titled.with_voters(fingerprint)
+        return replace(self, with_neighbours=points, titled=titled)
 
-    def choose(self, name: str, *, neighbours: bool = True) -> OperatingPoint:
-        """Return the point of a name, with neighbours if there are any and they are wanted."""
+    def choose(self, name: str, *, neighbours: bool = True, with_titles: bool = False) -> OperatingPoint:
+        """Return the point of a name, with neighbours if there are any and they are wanted.
+
+        with_titles: the point for scoring with titles. Runs of older versions have that for photos alone only
+        """
         if name == PLAIN:
             return PLAIN_POINT
+        if with_titles and self.titled is not None:
+            return self.titled.choose(name, neighbours=neighbours)
         points = self.with_neighbours if neighbours and self.with_neighbours else self.without_neighbours
         return points[name]
 
     def _points_as_json(self) -> dict[str, Any]:
         named = {"with_neighbours": self.with_neighbours, "without_neighbours": self.without_neighbours}
-        return {key: {name: asdict(point) for name, point in points.items()} for key, points in named.items()}
+        titled = {} if self.titled is None else {"titled": self.titled._as_json()}
+        return {key: {name: asdict(point) for name, point in points.items()} for key, points in named.items()} | titled
+
+    def _as_json(self) -> dict[str, Any]:
+        table = {"validation": [dict(row) for row in self.validation], "validation_photos": self.photos}
+        return {**self._points_as_json(), **table}
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any]) -> OperatingPoints:
+        with_neighbours, without_neighbours = (
+            {name: OperatingPoint(**point) for name, point in content[key].items()}
+            for key in ("with_neighbours", "without_neighbours")
+        )
+        return cls(
+            with_neighbours,
+            without_neighbours,
+            tuple(content["validation"]),
+            int(content["validation_photos"]),
+            cls._from_json(content["titled"]) if "titled" in content else None,
+        )
 
     def write(self, path: Path, *, run_fingerprint: str) -> None:
         """Write the file atomically."""
         header = make_header("operating-points", fingerprint=self.fingerprint, made_from={"run": run_fingerprint})
-        table = {"validation": [dict(row) for row in self.validation], "validation_photos": self.photos}
-        write_json(path, {**header, **self._points_as_json(), **table})
+        write_json(path, {**header, **self._as_json()})
 
     @classmethod
     def read(cls, path: Path, *, run_fingerprint: str) -> OperatingPoints:
@@ -105,13 +131,7 @@ class OperatingPoints:
         try:
             content = json.loads(path.read_text("utf-8"))
             check_header(content, kind="operating-points", path=path)
-            with_neighbours, without_neighbours = (
-                {name: OperatingPoint(**point) for name, point in content[key].items()}
-                for key in ("with_neighbours", "without_neighbours")
-            )
-            points = cls(
-                with_neighbours, without_neighbours, tuple(content["validation"]), int(content["validation_photos"])
-            )
+            points = cls._from_json(content)
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadArtefact(f"{path} is damaged ({error}); {remedy}.") from error
         if content["made_from"].get("run") != run_fingerprint:

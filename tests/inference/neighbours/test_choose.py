@@ -53,7 +53,7 @@ def test_predictions_of_all_candidates_are_those_of_the_network(neighbours: bool
     seen = observations(batches, neighbours=neighbours)
     inputs = draw_batch(100, seed=3)
     candidates = list(module._candidates(seen, neighbours))
-    assert len(candidates) == (5 * 5 * 2 * 4 * 5 if neighbours else 5)
+    assert len(candidates) == (5 * 6 * 2 * 4 * 5 if neighbours else 5)
     for point, class_M in candidates[:: 37 if neighbours else 1]:
         fused = FusedNetwork(NETWORK, NEIGHBOURS)
         expected_M = PointNetwork(fused, point).score(inputs).scores["leaf"].argmax(1)  # type: ignore[arg-type]

@@ -81,3 +81,6 @@ def test_titles_change_the_scores_but_not_who_votes() -> None:
     point = PointNetwork(FUSED, POINTS[2])
     with_titles, without = (point.score(BATCH, with_titles=flag).scores["leaf"] for flag in (True, False))  # type: ignore[arg-type]
     assert not torch.equal(with_titles, without)
+    titled = PointNetwork(FUSED, POINTS[3], titled_point=POINTS[2])
+    assert torch.equal(titled.score(BATCH, with_titles=True).scores["leaf"], with_titles)  # type: ignore[arg-type]
+    assert torch.equal(titled.score(BATCH).scores["leaf"], PointNetwork(FUSED, POINTS[3]).score(BATCH).scores["leaf"])  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ def test_choosing_by_name() -> None:
     assert without.choose("natural") == OperatingPoint("natural", tau=0.0)
     assert without.choose("natural").as_json() == {"name": "natural", "tau": 0.0, "beta": 0.0}
     assert choose(None, with_neighbours=True).choose("balanced").beta > 0
+
+
+def test_points_for_scoring_with_titles(tmp_path: Path) -> None:
+    titled = replace(POINTS, without_neighbours={"natural": OperatingPoint("natural", 0.5)}, photos=7)
+    both = replace(POINTS, titled=titled)
+    both.write(tmp_path / "points.json", run_fingerprint="run-1")
+    again = OperatingPoints.read(tmp_path / "points.json", run_fingerprint="run-1")
+    assert again == both and again.fingerprint != POINTS.fingerprint
+    assert both.choose("natural", neighbours=False, with_titles=True).tau == 0.5
+    assert both.choose("natural", neighbours=False).tau == 0.0
+    assert POINTS.choose("natural", with_titles=True) == POINTS.choose("natural")
+    with_voters = both.with_voters("voters").titled
+    assert with_voters is not None and with_voters.choose("balanced").voters == "voters"
 
 
 def test_descriptions() -> None:
