@@ -71,6 +71,12 @@ def _levels_by_name(taxonomy: Taxonomy) -> dict[str, tuple[str, ...]]:
 def _choose_levels(config: NetworkConfig, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return the levels that `heads` names, shallowest first."""
     levels_by_name = _levels_by_name(taxonomy)
+    for alias, place, level in (("root", "first", taxonomy.levels[0]), ("leaf", "deepest", taxonomy.levels[-1])):
+        if alias in config.heads and levels_by_name[alias] != (level,):
+            raise BadOption(
+                f"heads={','.join(config.heads)}: {alias} is unclear, because the level named {alias!r} is not the "
+                f"{place} one; for the {place} one name {level}, or prepare the dataset with another name for it."
+            )
     levels: set[str] = set()
     for name in config.heads:
         if name not in levels_by_name and name not in (ATTRIBUTES, WORDS):

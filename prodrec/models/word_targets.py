@@ -42,7 +42,8 @@ def choose_word_targets(config: NetworkConfig, dataset: Dataset) -> WordTargets:
     A word counts once for each title that contains it. Raise BadOption if fewer than two words remain.
     """
     titles_V = _titles_with_word(dataset)
-    candidate_V = titles_V >= config.word_target_rows
+    fewest = config.word_target_rows or min(10, max(2, len(dataset.rows("train")) // 1000))
+    candidate_V = titles_V >= fewest
     if config.word_targets == "beyond-class":
         candidate_V[_words_of_class_names(dataset)] = False
     candidate_V[0] = False
@@ -51,8 +52,8 @@ def choose_word_targets(config: NetworkConfig, dataset: Dataset) -> WordTargets:
     if len(words) < 2:
         raise BadOption(
             f"heads=words: {len(words)} of the {len(dataset.vocabulary):,} words of the training titles can be "
-            f"predicted (word_target_rows={config.word_target_rows}, word_targets={config.word_targets}); prepare the "
-            "dataset with titles, lower word_target_rows, or omit words."
+            f"predicted (word_target_rows={fewest}, word_targets={config.word_targets}); prepare the dataset with "
+            "titles, lower word_target_rows, or omit words."
         )
     target_of_word = np.full(len(titles_V), -1, np.int64)
     target_of_word[words] = np.arange(len(words))

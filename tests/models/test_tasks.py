@@ -50,7 +50,8 @@ def test_the_more_specific_name_determines_the_weight_in_any_order(
 
 def test_levels_by_their_own_names(attributes: tuple[Attribute, ...]) -> None:
     tree = Taxonomy(("leaf", "kind"), (("a",), ("b", "c")), ((-1,), (0, 0)))
-    assert tasks_of(tree, attributes, "bcnn", heads="leaf").levels == ("leaf",)  # a level's own name wins
+    with pytest.raises(BadOption, match=r"leaf is unclear, .* is not the deepest one; for the deepest one name kind"):
+        tasks_of(tree, attributes, "bcnn")
     assert tasks_of(tree, attributes, "bcnn", heads="kind").levels == ("kind",)
 
 

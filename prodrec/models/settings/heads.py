@@ -41,8 +41,12 @@ class HeadSettings:
         "with heads=leaf,words: predict all words of the titles, or only those that are in no name of a class",
         group="heads",
     )
-    word_target_rows: int = setting(
-        10, "with heads=leaf,words: fewest training titles that contain a word to predict", group="heads", ge=1
+    word_target_rows: int | None = setting(
+        None,
+        "with heads=leaf,words: fewest training titles that contain a word to predict; none is a thousandth of them, "
+        "at least 2 and at most 10",
+        group="heads",
+        ge=1,
     )
     word_target_count: int = setting(
         10_000, "with heads=leaf,words: largest number of words to predict; the most frequent ones", group="heads", ge=2
