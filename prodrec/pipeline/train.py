@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.pipeline.build_train_state import build_train_state
+from prodrec.pipeline.training_notes import report_gaps
 from prodrec.pipeline.word_vectors import load_word_vectors_of
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def train_recipe(
     else:
         dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
         recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
+        report_gaps(data, recipe)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
         data, recipe, out, embeddings, device, resume=resume, force=force
