@@ -135,7 +135,8 @@ def _batch_equals_single(network: RecognitionNetwork, batch: Batch) -> None:
     together = network.score(batch, with_titles=with_titles)
     for row in range(len(batch)):
         alone = replace(
-            batch, **{name: getattr(batch, name)[row : row + 1] for name in vars(batch) if name != "global_size"}
+            batch,
+            **{name: values[row : row + 1] for name, values in vars(batch).items() if isinstance(values, torch.Tensor)},
         )
         single = network.score(alone, with_titles=with_titles)
         torch.testing.assert_close(single.features_BD[0], together.features_BD[row], rtol=1e-4, atol=1e-5)

@@ -45,6 +45,8 @@ class Batch:
                    it, so the losses of the ranks sum to the mean. It counts rows without a label too. It defaults to
                    the number of rows here.
     stage:         the stage of the backbone whose output `inputs` are; None for photos and feature vectors
+    progress:      share of the steps of the training that are completed when the batch is used, 0 to 1. It is 0 for a
+                   batch that no training uses.
     """
 
     rows_B: Tensor
@@ -54,6 +56,7 @@ class Batch:
     tokens_BT: Tensor
     global_size: int = 0
     stage: str | None = None
+    progress: float = 0.0
 
     def __post_init__(self) -> None:
         self.global_size = self.global_size or len(self)
@@ -63,9 +66,9 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for asynchronous copies to a GPU. The DataLoader calls this."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        pinned: dict[str, Any] = {name: v.pin_memory() for name, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **pinned)
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: value.pin_memory() for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **values)
 
     def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
         """Return the batch on `device` with float32 inputs. Photos are normalised by the mean and std of `photos`."""

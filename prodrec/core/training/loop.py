@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -112,6 +112,7 @@ def train_steps(
             lr = learning_rate(config, position.step, steps_per_epoch)
             remaining = batches_per_epoch - position.batch
             step_batches = list(itertools.islice(batches, min(config.accumulate, remaining)))
+            step_batches = [replace(batch, progress=position.step / last_step) for batch in step_batches]
             losses, set_flags = _update(train_state, loss_function, step_batches, lr, step=position.step, flags=flags)
             position.add_step(len(step_batches), losses)
             epoch, epoch_losses = position.epoch + 1, position.mean_losses()

@@ -70,6 +70,12 @@ def test_the_global_size_is_the_number_of_rows_unless_the_batch_is_a_shard():
     assert empty.global_size == 0 and replace(empty, global_size=12).global_size == 12
 
 
+def test_the_progress_is_zero_outside_a_training_and_stays_with_the_batch():
+    batch = RowBatches(dataset_of(), PHOTOS, augment=False).batch(np.array([4, 2, 7]))
+    assert batch.progress == 0
+    assert replace(batch, progress=0.25).to_device(torch.device("cpu"), PHOTOS).progress == 0.25
+
+
 def test_an_augmented_photo_depends_only_on_seed_epoch_and_row():
     data = dataset_of()
 

@@ -43,6 +43,42 @@ def test_steps_report_epochs_photos_and_means(prepared, new_train_state):
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
 
 
+def progress_of_batches(train_state, dataset, *, first=0, last=None):
+    """Return the progress of every batch from step `first` to `last`, where training starts at `first`."""
+    loss, seen = train_state.network.loss, []
+
+    def record(batch):
+        seen.append(batch.progress)
+        return loss(batch)
+
+    train_state.network.loss = record
+    epoch_batches, count = batches_of(dataset, 16)
+    steps_per_epoch = math.ceil(count / train_state.config.accumulate)
+    epoch, step_of_epoch = divmod(first, steps_per_epoch)
+    position = Position(epoch, step_of_epoch * train_state.config.accumulate, first)
+    steps = train_steps(train_state, epoch_batches, batches_per_epoch=count, position=position)
+    for _ in itertools.islice(steps, None if last is None else last - first):
+        pass
+    return seen
+
+
+def test_batches_know_the_progress_of_the_training_and_a_resumed_one_repeats_it(prepared, new_train_state):
+    settings = {"epochs": 1.5, "accumulate": 2}
+    whole = progress_of_batches(new_train_state(**settings), prepared)
+    batches = math.ceil(len(prepared.rows("train")) / 16)
+    per_epoch = math.ceil(batches / 2)
+    last_step = per_epoch + math.ceil(per_epoch / 2)
+    expected = [step / last_step for step in range(last_step) for _ in range(2)]
+    if batches % 2:
+        del expected[2 * per_epoch - 1]  # the last step of an epoch has one batch
+    assert whole == expected and whole[0] == 0 < whole[-1] < 1
+    parts = [
+        progress_of_batches(new_train_state(**settings), prepared, first=first, last=last)
+        for first, last in ((0, 2), (2, None))
+    ]
+    assert parts[0] + parts[1] == whole
+
+
 def test_training_learns(prepared, new_train_state):
     """The loss of the tiny network falls below the loss of predicting the shares of the classes."""
     steps = run_through(new_train_state(epochs=12, lr=0.2), prepared)
