@@ -41,7 +41,7 @@ def test_every_level_has_private_layers_of_its_own(taxonomy: Taxonomy, attribute
 
 def test_logit_adjustment_counts_the_images_of_each_level(taxonomy: Taxonomy) -> None:
     network = network_of("bmtl-rl", taxonomy, logit_adjustment="1")
-    root, leaf = (head.classifier.log_prior_N for head in network.level_heads)
+    root, leaf = (head.classifier.frequencies.log_prior_N for head in network.level_heads)
     torch.testing.assert_close(root, torch.tensor([23 / 25, 2 / 25]).log())  # two images have no leaf
     torch.testing.assert_close(leaf, torch.tensor([9, 7, 5, 2, 1]).div(24).log())
 

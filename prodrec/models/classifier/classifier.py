@@ -11,8 +11,6 @@ K best.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,13 +18,12 @@ from torch import Tensor, nn
 from prodrec.core.base import dist
 from prodrec.models.classifier.block_top_k import TopK, best_over_ranks, top_k
 from prodrec.models.classifier.chunks import ClassChunks
+from prodrec.models.classifier.class_frequencies import ClassFrequencies
+from prodrec.models.classifier.initial_weights import draw_initial_weights
 from prodrec.models.classifier.row_optimizers import RowOptimizer, row_optimizer_for
-from prodrec.models.classifier.score_buffer import ScoreBuffer
+from prodrec.models.classifier.score_buffer import DEFAULT_LIMIT_GIB, ScoreBuffer
 from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
 
-CLASSES_PER_SEED = 8192
-"""Classes whose initial weights come from one generator. Another value gives other weights for every seed."""
-DEFAULT_BUFFER_GIB = 2.0
 MIN_TOP_K_ROWS = 32
 """Fewest rows that `top_k` scores at once, whatever the buffer. For fewer, reading W takes longer than the products."""
 
@@ -45,8 +42,6 @@ class Classifier(nn.Module):
     The initial weights do not depend on the number of ranks.
     """
 
-    log_prior_N: Tensor | None
-
     def __init__(
         self,
         features: int,
@@ -54,50 +49,32 @@ class Classifier(nn.Module):
         *,
         sharded: bool = False,
         sample_share: float = 1.0,
-        buffer_gib: float = DEFAULT_BUFFER_GIB,
+        buffer_gib: float = DEFAULT_LIMIT_GIB,
         logit_adjustment: float = 0.0,
         train_images_C: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.classes = classes
         self.sample_share = sample_share
-        self.buffer_gib = buffer_gib
-        self.logit_adjustment = logit_adjustment
         local = dist.shard_slice(classes) if sharded else slice(0, classes)
         self.shard = dist.Shard(local.start, classes) if sharded else None
         self.weight = nn.Parameter(torch.empty(local.stop - local.start, features))
         self.bias = nn.Parameter(torch.zeros(local.stop - local.start))
-        self._initialise_weights(local)
-        self.register_buffer("log_prior_N", None, persistent=False)
+        draw_initial_weights(self.weight.data, local, classes)
+        self.frequencies = ClassFrequencies(logit_adjustment=logit_adjustment)
         if train_images_C is not None:
             self.set_prior(train_images_C)
-        self._buffer = ScoreBuffer()
+        self._buffer = ScoreBuffer(buffer_gib)
         self._row_optimizer: RowOptimizer | None = None
 
-    def _initialise_weights(self, local: slice) -> None:
-        """Draw the weights from U(−1/√D, 1/√D).
-
-        Every CLASSES_PER_SEED classes have their own generator, so the weights of a class do not depend on its rank.
-        """
-        if self.weight.is_meta:
-            return
-        seed, bound = int(torch.randint(2**62, ())), 1 / math.sqrt(self.weight.shape[1])
-        for number in range(local.start // CLASSES_PER_SEED, -(-local.stop // CLASSES_PER_SEED)):
-            generator = torch.Generator().manual_seed(seed + number)
-            first, last = number * CLASSES_PER_SEED, min((number + 1) * CLASSES_PER_SEED, self.classes)
-            start, stop = max(first, local.start), min(last, local.stop)
-            local_nD = self.weight.data[start - local.start : stop - local.start]
-            if (start, stop) == (first, last):
-                local_nD.uniform_(-bound, bound, generator=generator)
-                continue
-            drawn_nD = torch.empty(last - first, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
-            local_nD.copy_(drawn_nD[start - first : stop - first])
+    @property
+    def local(self) -> slice:
+        """The classes of this rank."""
+        return slice(self.first_class, self.first_class + len(self.weight))
 
     def set_prior(self, train_images_C: Tensor) -> None:
         """Set log π of the classes from their numbers of training images; 0 images count as 1."""
-        images_C = train_images_C.to(torch.float64).clamp(min=1)
-        local = slice(self.first_class, self.first_class + len(self.weight))
-        self.log_prior_N = (images_C / images_C.sum()).log().float()[local].to(self.bias.device)
+        self.frequencies.set_train_images(train_images_C, self.local, self.bias.device)
 
     @property
     def first_class(self) -> int:
@@ -161,8 +138,8 @@ class Classifier(nn.Module):
             first_class=self.first_class,
             row_counts=row_counts,
             active_S=active_S,
-            adjustment_S=self._adjustment(active_S),
-            buffer=self._buffer if self._fits_buffer(len(labels_A) * active_count * dtype.itemsize) else None,
+            adjustment_S=self.frequencies.adjustment(active_S),
+            buffer=self._buffer if self._buffer.fits(len(labels_A) * active_count * dtype.itemsize) else None,
             row_optimizer=self._row_optimizer,
         )
         with torch.autocast(kind, enabled=False):
@@ -186,14 +163,6 @@ class Classifier(nn.Module):
             return self.classes
         return int(dist.all_reduce_sum(torch.tensor(active_count, device=self.weight.device)))
 
-    def _adjustment(self, active_S: Tensor | None) -> Tensor | None:
-        """Return the logit adjustment τ·log π of the active classes."""
-        if not self.logit_adjustment:
-            return None
-        assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"
-        adjustment_N = self.logit_adjustment * self.log_prior_N
-        return adjustment_N if active_S is None else adjustment_N[active_S]
-
     # --- scores
 
     def scores(self, features_BD: Tensor, *, tau: float | None = None) -> Tensor:
@@ -214,10 +183,7 @@ class Classifier(nn.Module):
         logit adjustment has already subtracted its own τ, so that only the difference is subtracted here. None is the
         τ of training, and returns the bias itself.
         """
-        if tau is None or tau == self.logit_adjustment:
-            return self.bias
-        assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"
-        return self.bias + (self.logit_adjustment - tau) * self.log_prior_N
+        return self.frequencies.adjusted_bias(self.bias, tau)
 
     @torch.no_grad()
     def top_k(
@@ -244,7 +210,7 @@ class Classifier(nn.Module):
             also_AJ = None if also_BJ is None else self._local_classes(dist.all_gather_rows(also_BJ, row_counts))
         classes = len(self.weight)
         self._buffer.free()
-        rows_in_buffer = int(self.buffer_gib * 2**30 / max(1, classes * x_AD.element_size()))
+        rows_in_buffer = int(self._buffer.limit_gib * 2**30 / max(1, classes * x_AD.element_size()))
         rows_at_once = max(MIN_TOP_K_ROWS, rows_in_buffer)
         with torch.autocast(x_AD.device.type, enabled=False):
             chunks = ClassChunks(self.weight, self.adjusted_bias(tau), min(rows_at_once, len(x_AD)))
@@ -268,26 +234,18 @@ class Classifier(nn.Module):
     def buffer_bytes(self, rows: int, dtype: torch.dtype) -> int:
         """Return the bytes of the score buffer for `rows` rows of all ranks; 0 if the scores are computed twice."""
         needed = self._scores_bytes(rows, dtype)
-        return needed if self._fits_buffer(needed) else 0
+        return needed if self._buffer.fits(needed) else 0
 
     def describe(self, rows: int, dtype: torch.dtype) -> str:
         """Describe the computation of a loss over `rows` rows of all ranks, for `prodrec train --plan`."""
-        needed = self._scores_bytes(rows, dtype)
         kind = "dense" if self.shard is None else f"sharded over {dist.world_size()} ranks"
         if self.sample_share < 1:
             kind += f", {self.sample_share:.0%} of them sampled every step"
-        scores = f"{needed / 2**20:,.1f} MiB of scores"
-        if self._fits_buffer(needed):
-            memory = f"{scores} kept"
-        else:
-            memory = f"computed twice, as {scores} would exceed score_buffer"
+        memory = self._buffer.describe(self._scores_bytes(rows, dtype))
         return f"{self.classes:,} classes x {self.weight.shape[1]:,}, {kind}; {memory}"
 
     def _scores_bytes(self, rows: int, dtype: torch.dtype) -> int:
         return rows * round(len(self.weight) * self.sample_share) * dtype.itemsize
-
-    def _fits_buffer(self, scores_bytes: float) -> bool:
-        return scores_bytes <= self.buffer_gib * 2**30
 
 
 def at_least_float32(x: Tensor) -> Tensor:

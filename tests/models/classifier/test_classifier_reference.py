@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prodrec.models.classifier import chunks, classifier
+from prodrec.models.classifier import chunks, initial_weights
 from prodrec.models.classifier.classifier import Classifier
 
 B, D, C = 12, 8, 700
@@ -26,7 +26,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eleven chunks, the last one smaller."""
     monkeypatch.setattr(chunks, "MAX_CHUNK_WEIGHTS_CPU", 64 * D)
-    monkeypatch.setattr(classifier, "CLASSES_PER_SEED", 100)
+    monkeypatch.setattr(initial_weights, "CLASSES_PER_SEED", 100)
 
 
 @dataclass

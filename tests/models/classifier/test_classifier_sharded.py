@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
-from prodrec.models.classifier import chunks, classifier
+from prodrec.models.classifier import chunks, initial_weights
 from prodrec.models.classifier.classifier import Classifier
 
 B, D = 11, 6
@@ -50,7 +50,7 @@ def make_batch(step: int, classes: int) -> tuple[torch.Tensor, torch.Tensor, tor
 def train(case: str, *, sharded: bool) -> Results:
     """Return the results of some training steps: on this rank's rows of every batch, or on all rows if not sharded."""
     chunks.MAX_CHUNK_WEIGHTS_CPU = 64 * D
-    classifier.CLASSES_PER_SEED = 10
+    initial_weights.CLASSES_PER_SEED = 10
     model, smoothing = make_classifier(case, sharded=sharded)
     groups = [{"params": [model.weight], "weight_decay": 0.01}, {"params": [model.bias], "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=0.5, momentum=0.9)
@@ -73,7 +73,7 @@ def train(case: str, *, sharded: bool) -> Results:
     results["momentum"] = optimizer.state[model.weight]["momentum_buffer"].numpy()
     query_BD = make_batch(9, model.classes)[0][: dist.rank() * 4 if sharded else None]  # rank 0 has no rows
     also_BJ = torch.arange(-1, 3).clamp(max=model.classes - 1).repeat(len(query_BD), 1)
-    tau = 0.2 if model.log_prior_N is not None else None
+    tau = 0.2 if model.frequencies.log_prior_N is not None else None
     best = model.top_k(query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ)
     results |= {f"best {name}": values.numpy() for name, values in best._asdict().items()}
     return results
@@ -135,7 +135,7 @@ def compare_with_dtensor() -> Results:
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_sharded_equals_dense(on_ranks: Callable[..., list[Any]], ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "MAX_CHUNK_WEIGHTS_CPU", chunks.MAX_CHUNK_WEIGHTS_CPU)  # `train` changes both
-    monkeypatch.setattr(classifier, "CLASSES_PER_SEED", classifier.CLASSES_PER_SEED)
+    monkeypatch.setattr(initial_weights, "CLASSES_PER_SEED", initial_weights.CLASSES_PER_SEED)
     results_of_ranks = on_ranks(ranks, run_on_each_rank)
     for case in CASES:
         sharded, dense = [results[case] for results in results_of_ranks], train(case, sharded=False)
