@@ -28,7 +28,9 @@ from torch import Tensor
 
 from prodrec.core.base import dist
 from prodrec.models.classifier.chunks import ClassChunk, ClassChunks
+from prodrec.models.classifier.parameter_gradients import ParameterGradients
 from prodrec.models.classifier.row_optimizers import RowOptimizer
+from prodrec.models.classifier.row_statistics import RowStatistics
 from prodrec.models.classifier.score_buffer import ScoreBuffer
 from prodrec.models.classifier.threads import run_in_threads, thread_count
 
@@ -97,7 +99,7 @@ class _SoftmaxLoss(torch.autograd.Function):
             exp_scores = options.buffer.acquire(
                 len(x_AD) * chunks.active_count, dtype=options.dtype, device=x_AD.device
             )
-        statistics = _RowStatistics(len(chunks), x_AD, torch.promote_types(options.dtype, torch.float32))
+        statistics = RowStatistics(len(chunks), x_AD, torch.promote_types(options.dtype, torch.float32))
 
         def scan_chunk(thread: int, number: int) -> None:
             chunk = chunks[number]
@@ -142,7 +144,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         exp_scores, ctx.exp_scores = ctx.exp_scores, None  # dz overwrites it; another backward pass computes z again
         threads = thread_count(x_AD.device) if needs_x else 0
         dx_tAD = torch.zeros((threads, *x_AD.shape), dtype=log_sum_A.dtype, device=x_AD.device)
-        gradients = _ParameterGradients(ctx.parameters, options.row_optimizer, needed=(needs_weight, needs_bias))
+        gradients = ParameterGradients(ctx.parameters, options.row_optimizer, needed=(needs_weight, needs_bias))
         if options.row_optimizer is not None:
             options.row_optimizer.begin_step()
 
@@ -170,62 +172,6 @@ class _SoftmaxLoss(torch.autograd.Function):
         if dx_BD is not None and options.row_counts is not None:
             dx_BD = dist.reduce_scatter_rows(dx_BD, options.row_counts)
         return dx_BD, *gradients.whole, None, None, None
-
-
-class _RowStatistics:
-    """The numbers of every row that the forward pass keeps.
-
-    By chunk: the maximum and the sum of exp(z − maximum). By thread: the score of the label and the sum of all scores.
-    """
-
-    def __init__(self, chunks: int, x_AD: Tensor, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self.max_QA = torch.full((chunks, len(x_AD)), -torch.inf, dtype=dtype, device=x_AD.device)
-        self.exp_sum_QA = torch.zeros_like(self.max_QA)
-        shape = (thread_count(x_AD.device), len(x_AD))
-        self.label_score_tA, self.score_sum_tA = (torch.zeros(shape, dtype=dtype, device=x_AD.device) for _ in range(2))
-
-    def over_chunks(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return maximum, sum of exp(z − maximum), score of the label and sum of all scores, each [A].
-
-        Without chunks, on a rank that has no classes, they are −∞, 0, 0 and 0.
-        """
-        no_chunk_1A = self.max_QA.new_full((1, self.max_QA.shape[1]), -torch.inf)
-        max_A = torch.cat([self.max_QA, no_chunk_1A]).amax(0)
-        exp_sum_A = (self.exp_sum_QA * (self.max_QA - max_A).exp()).sum(0)
-        return max_A, exp_sum_A, self.label_score_tA.sum(0), self.score_sum_tA.sum(0)
-
-
-class _ParameterGradients:
-    """The gradients of weight and bias: passed to the row optimizer chunk by chunk, or collected in `whole`."""
-
-    def __init__(
-        self, parameters: tuple[Tensor, Tensor], row_optimizer: RowOptimizer | None, *, needed: tuple[bool, bool]
-    ) -> None:
-        self.parameters, self.row_optimizer, self.needed = parameters, row_optimizer, needed
-        self.whole: list[Tensor | None] = [
-            torch.zeros_like(parameter) if is_needed and row_optimizer is None else None
-            for parameter, is_needed in zip(parameters, needed, strict=True)
-        ]
-
-    def add(self, chunk: ClassChunk, dz_An: Tensor, x_AD: Tensor) -> None:
-        """Collect the gradients of a chunk's classes, or pass them to the row optimizer, which overwrites its weights.
-
-        dz_An: gradient of the scores of these classes
-        """
-        d_weight_nD = torch.mm(dz_An.t(), x_AD) if self.needed[0] else None
-        d_bias_n = dz_An.sum(0, dtype=self.parameters[1].dtype) if self.needed[1] else None
-        gradients = zip(self.parameters, self.whole, (d_weight_nD, d_bias_n), (chunk.weight_nD, None), strict=True)
-        for parameter, whole, gradient, values in gradients:
-            if gradient is None:
-                continue
-            if whole is not None:
-                if isinstance(chunk.index, slice):
-                    whole[chunk.index] = gradient
-                else:
-                    whole.index_copy_(0, chunk.index, gradient.to(whole.dtype))
-            elif self.row_optimizer is not None:
-                self.row_optimizer.update(parameter, chunk.index, gradient.to(parameter.dtype), values=values)
 
 
 def _chunk_view(exp_scores: Tensor, chunk: ClassChunk, rows: int) -> Tensor:
