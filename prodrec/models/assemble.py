@@ -6,6 +6,7 @@ Shapes: B rows, D feature, C classes of a level, E word vector, V words.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
+from prodrec.models.classifier.long_tail import LongTailLoss
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.mixing import build_mixing
 from prodrec.models.network import RecognitionNetwork
@@ -56,7 +58,8 @@ def build_network(
     words:           size of the vocabulary; word ids are 1..words
     word_vectors_VE: pretrained vectors, row i - 1 for word i; ignored with word_vectors=random
     word_targets:    the words to predict; needed with heads=leaf,words
-    train_images:    number of training images of every class, by level; needed to train with logit_adjustment
+    train_images:    number of training images of every class, by level; needed to train with logit_adjustment,
+                     class_weights or ldam_margin
     photo_size:      (height, width) in pixels. If given, the backbone must accept photos of this size. Spatial
                      attention needs it, because its template has the size of the feature map
     feature_width:   width of the feature vectors, for datasets that have them instead of photos
@@ -66,8 +69,7 @@ def build_network(
     Raise BadOption for settings that do not fit the dataset, Mismatch if the number of word vectors is not `words`, and
     the errors of `build_backbone`.
     """
-    if config.logit_adjustment and train_images is None and load_weights:
-        raise BadOption(f"logit_adjustment={config.logit_adjustment} needs the training images of every class.")
+    _check_train_images(config, train_images, load_weights=load_weights)
     tasks = choose_tasks(config, taxonomy, attributes)
     backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights)
     attention = None
@@ -143,6 +145,17 @@ def restore_network(
     return network
 
 
+def _check_train_images(
+    config: NetworkConfig, train_images: Mapping[str, NDArray[np.int64]] | None, *, load_weights: bool
+) -> None:
+    """Raise BadOption if a network is to be trained with a setting that needs the training images of every class."""
+    if train_images is not None or not load_weights:
+        return
+    for name, off in (("logit_adjustment", 0.0), ("class_weights", "none"), ("ldam_margin", 0.0)):
+        if getattr(config, name) != off:
+            raise BadOption(f"{name}={getattr(config, name)} needs the training images of every class.")
+
+
 def _backbone(
     config: NetworkConfig, photo_size: tuple[int, int] | None, feature_width: int | None, *, load_weights: bool
 ) -> Backbone:
@@ -170,6 +183,9 @@ def _level_heads(
     *,
     sharded: bool | None,
 ) -> list[LevelHead]:
+    long_tail = LongTailLoss(
+        **{field.name: getattr(config, field.name) for field in fields(LongTailLoss)}  # the settings have these names
+    )
     heads = []
     for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
         column, classes = taxonomy.levels.index(level), taxonomy.count(level)
@@ -187,6 +203,8 @@ def _level_heads(
             sample_share=config.sample_share if config.classifier == "sampled" and is_deepest else 1.0,
             buffer_gib=config.score_buffer,
             logit_adjustment=config.logit_adjustment,
+            long_tail=long_tail,
+            cosine_scale=config.cosine_scale if config.classifier_form == "cosine" else None,
             train_images_C=train_images_C,
         )
         heads.append(LevelHead(level, column, private, classifier, weight=weight))

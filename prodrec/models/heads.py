@@ -41,7 +41,13 @@ class LevelHead(nn.Module):
         return "level:" + self.level.replace("%", "%25").replace(".", "%2E")
 
     def loss(
-        self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
+        self,
+        features_BD: Tensor,
+        labels_B: Tensor,
+        *,
+        weights_B: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        progress: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Return the losses of `Classifier.loss` after the private layers, without λ.
 
@@ -56,6 +62,7 @@ class LevelHead(nn.Module):
             torch.where(has_label_B, labels_B, _substitute_label(labels_B)),
             weights_B=torch.where(has_label_B, weights_B, 0),
             label_smoothing=label_smoothing,
+            progress=progress,
         )
         return loss, torch.where(has_label_B, cross_entropy_B, 0)
 

@@ -27,17 +27,23 @@ def network_loss(network: RecognitionNetwork, features: Features, batch: Batch) 
 
     A row without a label at a level (-1) has no term in the loss of this level. The mean still divides by the
     number of all rows: the fewer rows have a label, the smaller the loss, as with attributes in S eq. 7.
+
+    Class weights and focal loss (`models/classifier/long_tail.py`) apply to both terms of A eq. 1 and to all levels,
+    with the numbers of training images of each level. The terms that are returned are cross-entropies without them.
     """
     config, n = network.config, batch.global_size
+    progress = batch.progress if config.class_weights_from else 0.0  # a compiled loss depends on what it reads
     total = batch.inputs.new_zeros(())
     terms: dict[str, Tensor] = {}
     for height, head in enumerate(reversed(network.level_heads)):
         is_deepest, labels_B = height == 0, batch.labels_BL[:, head.column]
         if is_deepest and features.mixed_BD is not None:
-            loss, terms["visual"], terms["mixed"] = _cotraining_loss(head, features, labels_B, config, n=n)
+            loss, terms["visual"], terms["mixed"] = _cotraining_loss(
+                head, features, labels_B, config, n=n, progress=progress
+            )
         else:
-            loss = _visual_loss(head, features, labels_B, config, n=n)
-            terms["visual" if is_deepest else f"level {head.level}"] = loss.detach()
+            loss, term = _visual_loss(head, features, labels_B, config, n=n, progress=progress)
+            terms["visual" if is_deepest else f"level {head.level}"] = term
         total = total + head.weight * loss
     if network.attribute_head is not None:
         loss, by_attribute = network.attribute_head.loss(features.visual_BD, batch.attributes_BA, n=n)
@@ -51,19 +57,22 @@ def network_loss(network: RecognitionNetwork, features: Features, batch: Batch) 
     return Losses(total, terms)
 
 
-def _visual_loss(head: LevelHead, features: Features, labels_B: Tensor, config: NetworkConfig, *, n: int) -> Tensor:
-    """Return 1/n Σ_{i with a label} CE(W visual_i, y_i); n is the number of all rows over all ranks."""
-    loss, _ = head.loss(
+def _visual_loss(
+    head: LevelHead, features: Features, labels_B: Tensor, config: NetworkConfig, *, n: int, progress: float
+) -> tuple[Tensor, Tensor]:
+    """Return 1/n Σ_{i with a label} CE(W visual_i, y_i), and the same detached; n counts all rows over all ranks."""
+    loss, cross_entropy_B = head.loss(
         features.visual_BD,
         labels_B,
         weights_B=_equal_weights(features.visual_BD, n),
         label_smoothing=config.label_smoothing,
+        progress=progress,
     )
-    return loss
+    return loss, cross_entropy_B.sum() / n
 
 
 def _cotraining_loss(
-    head: LevelHead, features: Features, labels_B: Tensor, config: NetworkConfig, *, n: int
+    head: LevelHead, features: Features, labels_B: Tensor, config: NetworkConfig, *, n: int, progress: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return A eq. 1 and, detached, its two terms; one classifier W scores both features.
 
@@ -80,6 +89,7 @@ def _cotraining_loss(
         torch.cat([labels_B, labels_B]),
         weights_B=torch.cat([weights_B, config.title_loss_weight * weights_B * titled_B]),
         label_smoothing=config.label_smoothing,
+        progress=progress,
     )
     b = len(labels_B)
     return loss, cross_entropy_2B[:b].sum() / n, (cross_entropy_2B[b:] * titled_B).sum() / n

@@ -8,11 +8,12 @@ from prodrec.core.base.config import check_ranges, field_default
 from prodrec.models.settings.backbone import BackboneSettings
 from prodrec.models.settings.classifier import ClassifierSettings
 from prodrec.models.settings.heads import HeadSettings
+from prodrec.models.settings.long_tail import LongTailSettings
 from prodrec.models.settings.titles import TitleSettings
 
 
 @dataclass(frozen=True)
-class NetworkConfig(TitleSettings, ClassifierSettings, HeadSettings, BackboneSettings):
+class NetworkConfig(TitleSettings, LongTailSettings, ClassifierSettings, HeadSettings, BackboneSettings):
     """The parts of a network and their settings (A fig. 1, S fig. 4); `models/network.py` draws how they connect.
 
     The constructor raises ValueError for a setting that is out of range, contradicts another one, or has no effect
@@ -24,5 +25,6 @@ class NetworkConfig(TitleSettings, ClassifierSettings, HeadSettings, BackboneSet
         changed = {field.name for field in fields(self) if getattr(self, field.name) != field_default(field)}
         self.check_backbone(changed)
         self.check_classifier(changed)
+        self.check_long_tail(changed, heads=self.heads, label_smoothing=self.label_smoothing)
         self.check_heads(changed)
         self.check_titles(changed, heads=self.heads)

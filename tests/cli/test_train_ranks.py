@@ -34,6 +34,13 @@ CASES: dict[str, dict[str, str]] = {
     "average, best": {"ema": "0.5", "keep": "best", "optimizer": "adamw", "lr": "0.001"},
     "sharded": {"classifier": "sharded", "logit_adjustment": "1"},
     "sharded, not fused": {"classifier": "sharded", "clip_norm": "0.3"},
+    "cosine with margins, deferred weights": {
+        "classifier": "sharded",
+        "classifier_form": "cosine",
+        "ldam_margin": "0.5",
+        "class_weights": "effective",
+        "class_weights_from": "0.5",
+    },
     "two heads, one attribute": {"heads": "root,leaf,attributes", "attributes": "colour", "classifier": "sharded"},
 }
 ON_THREE = ("synchronised batch norm", "two heads, one attribute")

@@ -43,6 +43,13 @@ TABLE = [
     ("ssmtl-ca", {"backbone": "squeezenet1_1", "titles": "bilinear", "heads": "root,leaf,attributes"}),
     ("bmtl-ca", {"backbone": "squeezenet1_1", "heads": "attributes"}),
     ("sicot", {"backbone": "squeezenet1_1", "heads": "root"}),
+    ("sicot", {"backbone": "squeezenet1_1", "class_weights": "effective", "class_weights_beta": 0.9}),
+    ("visual", {"backbone": "squeezenet1_1", "class_weights": "inverse"}),
+    ("bmtl-rl", {"backbone": "squeezenet1_1", "class_weights": "sqrt-inverse", "classifier": "sampled"}),
+    ("sicot", {"backbone": "squeezenet1_1", "focal_gamma": 2.0, "logit_adjustment": 0.5}),
+    ("visual", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "label_smoothing": 0.1}),
+    ("sicot", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "ldam_margin": 0.5, "cosine_scale": 20}),
+    ("ssmtl-rl", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "classifier": "sampled"}),
     ("sicot", {"backbone": "squeezenet1_1", "logit_adjustment": 1.0, "label_smoothing": 0.1, "word_dropout": 0.2}),
 ]
 

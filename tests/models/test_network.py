@@ -219,6 +219,8 @@ def test_settings_that_do_not_fit_the_data(make: Make, taxonomy: Taxonomy) -> No
         make(titles="mean", word_vectors_VE=np.ones((5, 8), np.float32))
     with pytest.raises(BadOption, match="needs the training images of every class"):
         make(logit_adjustment=1.0)
+    with pytest.raises(BadOption, match="class_weights=inverse needs the training images of every class"):
+        make(class_weights="inverse")
     with pytest.raises(BadOption, match="inception_v3 cannot take photos of 40x30"):
         build_network(NetworkConfig(backbone="inception_v3", weights=None), taxonomy=taxonomy, photo_size=(40, 30))
 

@@ -1,5 +1,7 @@
 """The classifier of a level: scores = W x + b over up to millions of classes, and its softmax cross-entropy.
 
+`cosine.py` has its other form, s · cos(x, w), and `long_tail.py` class weights, focal loss and margins.
+
 A training step visits the classes in chunks that fit the cache, each chunk in one thread. At most one buffer of rows ×
 classes is in memory and, with the fused update of step 4, no gradient of W.
 

@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from prodrec.models.classifier.cosine import gradient_before_unit, unit_weights
 from prodrec.models.classifier.threads import thread_count
 
 # Limits on the weights (classes × features) and the scores (rows × classes) of a chunk. Measured on a CPU (100k x 512,
@@ -47,8 +48,9 @@ class ClassChunk:
 
     start, stop: its positions among the active classes
     index:       its rows among the classes of this rank
-    weight_nD:   their weights
+    weight_nD:   their weights, at length 1 if `length_n` is not None
     bias_n:      their biases, plus the logit adjustment if there is one; float32 or float64
+    length_n:    with a cosine classifier, the lengths that the weights were divided by
     """
 
     start: int
@@ -56,6 +58,13 @@ class ClassChunk:
     index: RowIndex
     weight_nD: Tensor
     bias_n: Tensor
+    length_n: Tensor | None = None
+
+    def weight_gradient(self, gradient_nD: Tensor) -> Tensor:
+        """Return the gradient of the classifier's weights from that of `weight_nD`."""
+        if self.length_n is None:
+            return gradient_nD
+        return gradient_before_unit(gradient_nD.to(self.weight_nD.dtype), self.weight_nD, self.length_n)
 
     def products(self, features_AD: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Return features times weights, A×n, in the features' number type. The scores are these plus `bias_n`."""
@@ -78,6 +87,7 @@ class ClassChunks:
     rows:              number of rows whose scores are computed at once; it limits the size of a chunk
     active_S:          the active classes, ascending; None is all N
     adjustment_S:      logit adjustment of the active classes, added to their bias
+    cosine:            whether chunks have the weights at length 1
     """
 
     weight_ND: Tensor
@@ -85,6 +95,7 @@ class ClassChunks:
     rows: int
     active_S: Tensor | None = None
     adjustment_S: Tensor | None = None
+    cosine: bool = False
 
     @cached_property
     def active_count(self) -> int:
@@ -132,7 +143,10 @@ class ClassChunks:
         bias_n = select_rows(self.bias_N, index)
         if self.adjustment_S is not None:
             bias_n = bias_n + self.adjustment_S[start:stop]
-        return ClassChunk(start, stop, index, select_rows(self.weight_ND, index), bias_n)
+        weight_nD, length_n = select_rows(self.weight_ND, index), None
+        if self.cosine:
+            weight_nD, length_n = unit_weights(weight_nD)
+        return ClassChunk(start, stop, index, weight_nD, bias_n, length_n)
 
     def __iter__(self) -> Iterator[ClassChunk]:
         return (self[number] for number in range(len(self)))

@@ -1,6 +1,6 @@
 """What a classifier derives from the numbers of training images of its classes.
 
-Shapes: C classes, N of them on this rank, S active ones among these.
+Shapes: B rows, C classes, N of them on this rank, S active ones among these.
 """
 
 from __future__ import annotations
@@ -8,21 +8,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prodrec.models.classifier.long_tail import LongTailLoss
+
 
 class ClassFrequencies(nn.Module):
-    """The shares of the classes in training, and logit adjustment by them.
+    """The shares of the classes in training, logit adjustment by them, and the weights and margins of the classes.
 
     logit_adjustment: τ of training
+    long_tail:        the losses that use the numbers of images
 
     A state dict contains nothing of it: `set_train_images` provides the numbers again.
     """
 
     log_prior_N: Tensor | None
+    weight_C: Tensor | None
+    margin_C: Tensor | None
 
-    def __init__(self, *, logit_adjustment: float = 0.0) -> None:
+    def __init__(self, *, logit_adjustment: float = 0.0, long_tail: LongTailLoss | None = None) -> None:
         super().__init__()
         self.logit_adjustment = logit_adjustment
-        self.register_buffer("log_prior_N", None, persistent=False)
+        self.long_tail = long_tail or LongTailLoss()
+        for name in ("log_prior_N", "weight_C", "margin_C"):
+            self.register_buffer(name, None, persistent=False)
 
     def set_train_images(self, train_images_C: Tensor, local: slice, device: torch.device) -> None:
         """Set log π of the classes from their numbers of training images; 0 images count as 1.
@@ -31,6 +38,27 @@ class ClassFrequencies(nn.Module):
         """
         images_C = train_images_C.to(torch.float64).clamp(min=1)
         self.log_prior_N = (images_C / images_C.sum()).log().float()[local].to(device)
+        weight_C = self.long_tail.weights_of_classes(train_images_C)
+        margin_C = self.long_tail.margins_of_classes(train_images_C)
+        self.weight_C = None if weight_C is None else weight_C.float().to(device)
+        self.margin_C = None if margin_C is None else margin_C.float().to(device)
+
+    def weighted(self, weights_B: Tensor, labels_B: Tensor, *, progress: float) -> Tensor:
+        """Return the weights of rows, times those of their labels where class weights apply.
+
+        progress: share of the training that is done
+        """
+        if self.long_tail.class_weights == "none" or progress < self.long_tail.class_weights_from:
+            return weights_B
+        assert self.weight_C is not None, "class weights need the training images of every class"
+        return weights_B * self.weight_C[labels_B].to(weights_B.dtype)
+
+    def margins(self, labels_B: Tensor) -> Tensor | None:
+        """Return the margin Δ of the label of every row; None without margins."""
+        if not self.long_tail.ldam_margin:
+            return None
+        assert self.margin_C is not None, "margins need the training images of every class"
+        return self.margin_C[labels_B]
 
     def adjustment(self, active_S: Tensor | None) -> Tensor | None:
         """Return the logit adjustment τ·log π of the active classes in training; None without adjustment."""

@@ -11,6 +11,8 @@ K best.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +21,10 @@ from prodrec.core.base import dist
 from prodrec.models.classifier.block_top_k import TopK, best_over_ranks, top_k
 from prodrec.models.classifier.chunks import ClassChunks
 from prodrec.models.classifier.class_frequencies import ClassFrequencies
+from prodrec.models.classifier.class_sampling import sample_classes
+from prodrec.models.classifier.cosine import unit_length
 from prodrec.models.classifier.initial_weights import draw_initial_weights
+from prodrec.models.classifier.long_tail import LongTailLoss
 from prodrec.models.classifier.row_optimizers import RowOptimizer, row_optimizer_for
 from prodrec.models.classifier.score_buffer import DEFAULT_LIMIT_GIB, ScoreBuffer
 from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
@@ -29,7 +34,7 @@ MIN_TOP_K_ROWS = 32
 
 
 class Classifier(nn.Module):
-    """Scores = W x + b.
+    """Scores = W x + b, or with `cosine_scale` s · cos(x, w_c), see `cosine.py`.
 
     sharded:          this rank has only its shard of the classes. All ranks must call `loss` and `top_k` together
     sample_share:     in training, the loss is over the classes of the labels and this share of the others; 1 is all
@@ -37,7 +42,10 @@ class Classifier(nn.Module):
                       scores fewer rows at once
     logit_adjustment: τ > 0 adds τ·log π_c to the scores in the loss only (Menon et al. 2021, "Long-tail learning via
                       logit adjustment", eq. 10); π_c is the share of class c in training
-    train_images_C:   number of training images of every class, needed for any logit adjustment; see `set_prior`
+    long_tail:        class weights, focal loss and margins, see `long_tail.py`. Margins need `cosine_scale`
+    cosine_scale:     initial s, which is learned; None is W x + b
+    train_images_C:   number of training images of every class, needed for logit adjustment, class weights and margins;
+                      see `set_prior`
 
     The initial weights do not depend on the number of ranks.
     """
@@ -51,6 +59,8 @@ class Classifier(nn.Module):
         sample_share: float = 1.0,
         buffer_gib: float = DEFAULT_LIMIT_GIB,
         logit_adjustment: float = 0.0,
+        long_tail: LongTailLoss | None = None,
+        cosine_scale: float | None = None,
         train_images_C: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -61,7 +71,9 @@ class Classifier(nn.Module):
         self.weight = nn.Parameter(torch.empty(local.stop - local.start, features))
         self.bias = nn.Parameter(torch.zeros(local.stop - local.start))
         draw_initial_weights(self.weight.data, local, classes)
-        self.frequencies = ClassFrequencies(logit_adjustment=logit_adjustment)
+        self.log_scale = None if cosine_scale is None else nn.Parameter(torch.tensor(math.log(cosine_scale)))
+        self.bias.requires_grad_(cosine_scale is None)
+        self.frequencies = ClassFrequencies(logit_adjustment=logit_adjustment, long_tail=long_tail)
         if train_images_C is not None:
             self.set_prior(train_images_C)
         self._buffer = ScoreBuffer(buffer_gib)
@@ -96,21 +108,32 @@ class Classifier(nn.Module):
     def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
         """Let every backward pass update weight and bias as `optimizer` would, with its settings and state."""
         assert self.can_update_in_backward
-        self._row_optimizer = row_optimizer_for(optimizer, (self.weight, self.bias))
+        parameters = [parameter for parameter in (self.weight, self.bias) if parameter.requires_grad]
+        self._row_optimizer = row_optimizer_for(optimizer, parameters)
 
     def loss(
-        self, features_BD: Tensor, labels_B: Tensor, *, weights_B: Tensor | None = None, label_smoothing: float = 0.0
+        self,
+        features_BD: Tensor,
+        labels_B: Tensor,
+        *,
+        weights_B: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        progress: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
         labels_B:  a class of every row, never -1; `LevelHead.loss` gives a row without a label the weight 0
         weights_B: v, by default 1/B. Callers cannot weigh the CE_i themselves, because these are detached. A row of
                    weight 0 adds exactly 0 to the loss and to every gradient
+        progress:  share of the training that is done, `Batch.progress`
+
+        Class weights and focal loss multiply v_i, but not the CE_i that are returned. A margin is in CE_i.
 
         The products follow autocast. Softmax and sums are in float32, or in float64 for float64 features.
         """
         if weights_B is None:
             weights_B = self.equal_weights(features_BD)
+        weights_B = self.frequencies.weighted(weights_B, labels_B, progress=progress)
         total, loss_B = self._loss(features_BD, labels_B, weights_B, label_smoothing)
         return total, loss_B
 
@@ -129,7 +152,9 @@ class Classifier(nn.Module):
             row_counts = dist.row_counts(labels_B)
             labels_A = dist.all_gather_rows(labels_B, row_counts)
             weights_A = dist.all_gather_rows(weights_B, row_counts)
-        active_S = self._sample(labels_A)
+        active_S = None
+        if self.training and self.sample_share < 1:
+            active_S = sample_classes(labels_A, len(self.weight), self.sample_share, first_class=self.first_class)
         active_count = len(self.weight) if active_S is None else len(active_S)
         options = LossOptions(
             dtype=dtype,
@@ -139,21 +164,23 @@ class Classifier(nn.Module):
             row_counts=row_counts,
             active_S=active_S,
             adjustment_S=self.frequencies.adjustment(active_S),
+            cosine=self.log_scale is not None,
+            focal_gamma=self.frequencies.long_tail.focal_gamma,
             buffer=self._buffer if self._buffer.fits(len(labels_A) * active_count * dtype.itemsize) else None,
             row_optimizer=self._row_optimizer,
         )
         with torch.autocast(kind, enabled=False):
-            return softmax_loss(features_BD, self.weight, self.bias, labels_A, weights_A, options)
+            margins_B = self.frequencies.margins(labels_B)
+            if margins_B is not None and self.log_scale is not None:
+                margins_B = self.log_scale.exp() * margins_B
+            x_BD = self._inputs(features_BD)
+            return softmax_loss(x_BD, self.weight, self.bias, labels_A, weights_A, options, margins_B=margins_B)
 
-    def _sample(self, labels_A: Tensor) -> Tensor | None:
-        """Return the active classes of this rank, ascending: those of the labels and a random share of the others."""
-        if self.sample_share == 1 or not self.training:
-            return None
-        classes = len(self.weight)
-        is_active_N = torch.rand(classes, device=labels_A.device) < self.sample_share
-        local_A = labels_A - self.first_class
-        is_active_N[local_A[(local_A >= 0) & (local_A < classes)]] = True
-        return is_active_N.nonzero().squeeze(1)
+    def _inputs(self, features_BD: Tensor) -> Tensor:
+        """Return the features that the weights are multiplied with: x, or s · x / |x| of a cosine classifier."""
+        if self.log_scale is None:
+            return features_BD
+        return self.log_scale.exp() * unit_length(at_least_float32(features_BD))
 
     def _active_on_all_ranks(self, active_count: int) -> int:
         """Return the number of active classes of all ranks, from that of this rank."""
@@ -174,7 +201,11 @@ class Classifier(nn.Module):
         """
         assert not self.is_distributed, "no rank has all classes; use top_k"
         with torch.autocast(features_BD.device.type, enabled=False):
-            return F.linear(at_least_float32(features_BD), self.weight, self.adjusted_bias(tau))
+            x_BD, bias_C = self._inputs(at_least_float32(features_BD)), self.adjusted_bias(tau)
+            if self.log_scale is None:
+                return F.linear(x_BD, self.weight, bias_C)
+            chunks = ClassChunks(self.weight, bias_C, len(x_BD), cosine=True)
+            return torch.cat([chunk.products(x_BD) + chunk.bias_n for chunk in chunks], 1)
 
     def adjusted_bias(self, tau: float | None) -> Tensor:
         """Return the bias for scores with post-hoc logit adjustment by τ (Menon et al. 2021, eq. 9): b − τ·log π.
@@ -203,7 +234,7 @@ class Classifier(nn.Module):
 
         If the classes are on several ranks, all ranks must call this, with any number of rows each.
         """
-        x_AD, also_AJ, row_counts = at_least_float32(features_BD), also_BJ, None
+        x_AD, also_AJ, row_counts = self._inputs(at_least_float32(features_BD)), also_BJ, None
         if self.is_distributed:
             row_counts = dist.row_counts(x_AD)
             x_AD = dist.all_gather_rows(x_AD, row_counts)
@@ -213,7 +244,9 @@ class Classifier(nn.Module):
         rows_in_buffer = int(self._buffer.limit_gib * 2**30 / max(1, classes * x_AD.element_size()))
         rows_at_once = max(MIN_TOP_K_ROWS, rows_in_buffer)
         with torch.autocast(x_AD.device.type, enabled=False):
-            chunks = ClassChunks(self.weight, self.adjusted_bias(tau), min(rows_at_once, len(x_AD)))
+            chunks = ClassChunks(
+                self.weight, self.adjusted_bias(tau), min(rows_at_once, len(x_AD)), cosine=self.log_scale is not None
+            )
             best = top_k(
                 chunks,
                 x_AD,

@@ -29,9 +29,10 @@ class ParameterGradients:
 
         dz_An: gradient of the scores of these classes
         """
-        d_weight_nD = torch.mm(dz_An.t(), x_AD) if self.needed[0] else None
+        d_weight_nD = chunk.weight_gradient(torch.mm(dz_An.t(), x_AD)) if self.needed[0] else None
         d_bias_n = dz_An.sum(0, dtype=self.parameters[1].dtype) if self.needed[1] else None
-        gradients = zip(self.parameters, self.whole, (d_weight_nD, d_bias_n), (chunk.weight_nD, None), strict=True)
+        own_nD = chunk.weight_nD if chunk.length_n is None else None  # weights at length 1 are not those to update
+        gradients = zip(self.parameters, self.whole, (d_weight_nD, d_bias_n), (own_nD, None), strict=True)
         for parameter, whole, gradient, values in gradients:
             if gradient is None:
                 continue

@@ -1,9 +1,12 @@
 """Softmax cross-entropy over very many classes, computed in chunks of classes.
 
-With scores z = W x + b, row weights v_i and label smoothing ε over C classes:
+With scores z = W x + b (minus a margin m_i at the label y_i), row weights v_i and label smoothing ε over C classes:
 
     loss = Σ_i v_i · (log Σ_c exp z_ic − (1 − ε) z_iy − ε/C Σ_c z_ic)
     ∂loss/∂z_ic = v_i · (p_ic − (1 − ε)[c = y_i] − ε/C),    p_i = softmax(z_i)
+    ∂loss/∂m_i = −∂loss/∂z_iy
+
+Focal loss multiplies the loss of a row and its gradient by the factors of `long_tail.py`.
 
 The forward pass visits each class once. For every row and chunk it keeps the maximum of z and the sum of
 exp(z − maximum) (online softmax, Milakov and Gimelshein 2018). The backward pass turns the stored exp(z − maximum) into
@@ -28,6 +31,7 @@ from torch import Tensor
 
 from prodrec.core.base import dist
 from prodrec.models.classifier.chunks import ClassChunk, ClassChunks
+from prodrec.models.classifier.long_tail import focal_gradient_factors, focal_weights
 from prodrec.models.classifier.parameter_gradients import ParameterGradients
 from prodrec.models.classifier.row_optimizers import RowOptimizer
 from prodrec.models.classifier.row_statistics import RowStatistics
@@ -46,6 +50,8 @@ class LossOptions:
     row_counts:    number of rows of every rank if the classes are on several ranks, else None
     active_S:      active classes of this rank, ascending; None is all of them
     adjustment_S:  logit adjustment of these classes, added to their scores
+    cosine:        whether W is normalised to rows of length 1
+    focal_gamma:   γ of the focal loss, which needs ε = 0; 0 is the cross-entropy
     buffer:        stores exp(z − maximum) for the backward pass; without it, the backward pass computes z again
     row_optimizer: updates weight and bias in the backward pass; without it, they get a gradient
     """
@@ -57,6 +63,8 @@ class LossOptions:
     row_counts: list[int] | None = None
     active_S: Tensor | None = None
     adjustment_S: Tensor | None = None
+    cosine: bool = False
+    focal_gamma: float = 0.0
     buffer: ScoreBuffer | None = None
     row_optimizer: RowOptimizer | None = None
 
@@ -66,15 +74,27 @@ class LossOptions:
 
 
 def softmax_loss(
-    features_BD: Tensor, weight_ND: Tensor, bias_N: Tensor, labels_A: Tensor, weights_A: Tensor, options: LossOptions
+    features_BD: Tensor,
+    weight_ND: Tensor,
+    bias_N: Tensor,
+    labels_A: Tensor,
+    weights_A: Tensor,
+    options: LossOptions,
+    *,
+    margins_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return Σ_i v_i · CE_i over this rank's rows, and the detached CE_i of every row [B].
 
     labels_A, weights_A: labels (over the classes of all ranks) and v, for the rows of all ranks, rank by rank
+    margins_B:           m of this rank's rows, which may need a gradient; None is 0. With or without it on all ranks
+
+    With `focal_gamma`, the sum is over v_i · (1 − p_i)^γ · CE_i. The CE_i that are returned remain without the factor.
 
     With sharded classes, all ranks must call this, and must call `backward` on their loss times the same factor.
     """
-    losses: tuple[Tensor, Tensor] = _SoftmaxLoss.apply(features_BD, weight_ND, bias_N, labels_A, weights_A, options)
+    losses: tuple[Tensor, Tensor] = _SoftmaxLoss.apply(
+        features_BD, weight_ND, bias_N, labels_A, weights_A, margins_B, options
+    )
     return losses
 
 
@@ -87,12 +107,17 @@ class _SoftmaxLoss(torch.autograd.Function):
         bias_N: Tensor,
         labels_A: Tensor,
         weights_A: Tensor,
+        margins_B: Tensor | None,
         options: LossOptions,
     ) -> tuple[Tensor, Tensor]:
         x_AD = features_BD.detach().to(options.dtype)
+        margins_A = None if margins_B is None else margins_B.detach()
         if options.row_counts is not None:
             x_AD = dist.all_gather_rows(x_AD, options.row_counts)
-        chunks = ClassChunks(weight_ND.detach(), bias_N.detach(), len(x_AD), options.active_S, options.adjustment_S)
+            margins_A = None if margins_A is None else dist.all_gather_rows(margins_A, options.row_counts)
+        chunks = ClassChunks(
+            weight_ND.detach(), bias_N.detach(), len(x_AD), options.active_S, options.adjustment_S, options.cosine
+        )
         position_A = chunks.positions(labels_A - options.first_class)
         exp_scores = None
         if options.buffer is not None and any(ctx.needs_input_grad):
@@ -106,6 +131,9 @@ class _SoftmaxLoss(torch.autograd.Function):
             stored_An = None if exp_scores is None else _chunk_view(exp_scores, chunk, len(x_AD))
             z_An = chunk.products(x_AD, out=stored_An).to(statistics.dtype).add_(chunk.bias_n)
             is_inside_A, column_A1 = chunk.locate(position_A)
+            if margins_A is not None:
+                own_margin_A = torch.where(is_inside_A, margins_A, 0).to(z_An.dtype)
+                z_An.scatter_add_(1, column_A1, -own_margin_A.unsqueeze(1))
             statistics.label_score_tA[thread] += torch.where(is_inside_A, z_An.gather(1, column_A1).squeeze(1), 0)
             if options.smoothing:
                 statistics.score_sum_tA[thread] += z_An.sum(1)
@@ -130,7 +158,10 @@ class _SoftmaxLoss(torch.autograd.Function):
         ctx.save_for_backward(weight_ND, x_AD, weights_A, position_A, log_sum_A, label_score_A)
         loss_B = options.local_rows(loss_A).clone()
         ctx.mark_non_differentiable(loss_B)
-        return (options.local_rows(weights_A) * loss_B).sum(), loss_B
+        weighted_B = options.local_rows(weights_A) * loss_B
+        if options.focal_gamma:
+            weighted_B = weighted_B * focal_weights(-loss_B.clamp(min=0), options.focal_gamma)
+        return weighted_B.sum(), loss_B
 
     @staticmethod
     def backward(ctx: Any, factor: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -138,6 +169,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         # autograd raises here if W has changed since the forward pass
         _, x_AD, weights_A, position_A, log_sum_A, label_score_A = ctx.saved_tensors
         v_A = (weights_A * factor).to(log_sum_A.dtype)
+        if options.focal_gamma:
+            v_A = v_A * focal_gradient_factors((label_score_A - log_sum_A).clamp(max=0), options.focal_gamma)
         smoothed_A = v_A * (options.smoothing / options.class_count)
         dz_label_A = v_A * ((label_score_A - log_sum_A).exp() - (1 - options.smoothing)) - smoothed_A
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
@@ -154,7 +187,7 @@ class _SoftmaxLoss(torch.autograd.Function):
                 dz_An = _chunk_view(exp_scores, chunk, len(x_AD))
                 dz_An.mul_((v_A * (ctx.max_QA[number] - log_sum_A).exp()).unsqueeze(1))
             else:
-                z_An = chunk.products(x_AD).to(log_sum_A.dtype).add_(chunk.bias_n)
+                z_An = chunk.products(x_AD).to(log_sum_A.dtype).add_(chunk.bias_n)  # that of the label is set below
                 dz_An = z_An.sub_(log_sum_A.unsqueeze(1)).exp_().mul_(v_A.unsqueeze(1)).to(options.dtype)
             if options.smoothing:
                 dz_An.sub_(smoothed_A.unsqueeze(1))
@@ -171,7 +204,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         dx_BD = dx_tAD.sum(0) if needs_x else None
         if dx_BD is not None and options.row_counts is not None:
             dx_BD = dist.reduce_scatter_rows(dx_BD, options.row_counts)
-        return dx_BD, *gradients.whole, None, None, None
+        d_margin_B = -options.local_rows(dz_label_A) if ctx.needs_input_grad[5] else None
+        return dx_BD, *gradients.whole, None, None, d_margin_B, None
 
 
 def _chunk_view(exp_scores: Tensor, chunk: ClassChunk, rows: int) -> Tensor:

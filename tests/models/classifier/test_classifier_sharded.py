@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import dist
 from prodrec.models.classifier import chunks, initial_weights
 from prodrec.models.classifier.classifier import Classifier
+from prodrec.models.classifier.long_tail import LongTailLoss
 
 B, D = 11, 6
 STEPS = 3
@@ -28,6 +29,9 @@ CASES: dict[str, tuple[int, dict[str, Any], float]] = {
     "computed twice": (101, {"buffer_gib": 0.0}, 0.1),
     "fewer classes than ranks": (2, {}, 0.1),
     "one class": (1, {}, 0.0),
+    "weighted and focal": (101, {"long_tail": LongTailLoss(class_weights="inverse", focal_gamma=2.0)}, 0.0),
+    "cosine with margins": (101, {"cosine_scale": 10.0, "long_tail": LongTailLoss(ldam_margin=0.5)}, 0.1),
+    "cosine, fewer classes than ranks": (2, {"cosine_scale": 10.0, "buffer_gib": 0.0}, 0.0),
 }
 
 
@@ -67,6 +71,11 @@ def train(case: str, *, sharded: bool) -> Results:
         optimizer.step()
         whole_loss = dist.all_reduce_sum(loss.detach().clone()) if sharded else loss.detach()
         results |= {f"loss {step}": whole_loss.numpy(), f"each {step}": each_B.numpy()}
+        if model.log_scale is not None:
+            assert model.log_scale.grad is not None  # every rank has the part of its rows
+            scale_gradient = dist.all_reduce_sum(model.log_scale.grad.clone()) if sharded else model.log_scale.grad
+            results[f"loss scale {step}"] = scale_gradient.numpy().copy()
+            model.log_scale.grad = None
         assert local_BD.grad is not None
         results[f"gradient {step}"] = local_BD.grad.numpy()
     results["weight"], results["bias"] = model.weight.detach().numpy(), model.bias.detach().numpy()
@@ -141,7 +150,8 @@ def test_sharded_equals_dense(on_ranks: Callable[..., list[Any]], ranks: int, mo
         sharded, dense = [results[case] for results in results_of_ranks], train(case, sharded=False)
         for step in range(STEPS):
             for results in sharded:
-                assert_close(results[f"loss {step}"], dense[f"loss {step}"])
+                for key in (f"loss {step}", f"loss scale {step}"):
+                    assert_close(results.get(key, np.zeros(())), dense.get(key, np.zeros(())))
         by_row = ("start", "weight", "bias", "momentum", *(f"each {s}" for s in range(STEPS)))
         for key in (*by_row, *(f"gradient {s}" for s in range(STEPS))):
             assert_close(np.concatenate([results[key] for results in sharded]), dense[key])
