@@ -216,10 +216,18 @@ class RecognitionNetwork(nn.Module):
         """The heads of the levels, shallowest level first."""
         return list(self.heads.values())  # type: ignore[arg-type]
 
-    def set_train_images(self, train_images: Mapping[str, NDArray[np.int64]]) -> None:
-        """Set the number of training images of every class, by level, which logit adjustment needs."""
+    def set_train_images(
+        self,
+        train_images: Mapping[str, NDArray[np.int64]],
+        sampled_images: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> None:
+        """Set the number of training images of every class, by level, which logit adjustment and the like need.
+
+        sampled_images: numbers in proportion to the images of every class in an epoch; None if they are the same
+        """
         for head in self.level_heads:
-            head.classifier.set_prior(torch.tensor(train_images[head.level]))
+            sampled_C = None if sampled_images is None else torch.tensor(sampled_images[head.level])
+            head.classifier.set_prior(torch.tensor(train_images[head.level]), sampled_C)
 
     def classifiers(self) -> dict[str, Classifier]:
         """Return the classifier of every level by its module name."""

@@ -32,6 +32,7 @@ def build_train_state(
     import torch
 
     from prodrec.core.base.device import choose_device
+    from prodrec.core.training.sampler import sampled_images
     from prodrec.core.training.train_state import make_train_state
     from prodrec.models.assemble import build_network
     from prodrec.models.settings.heads import WORDS
@@ -51,6 +52,9 @@ def build_train_state(
         photo_size=(recipe.photos.height, recipe.photos.width),
         feature_width=data.feature_width,
     )
+    if (sampler := recipe.training.sampler) != "images":
+        images = data.train_images_by_level
+        network.set_train_images(images, sampled_images(images, data.taxonomy, sampler))
     target = choose_device(device)
     if dist.world_size() > 1:
         convert_sync_batch_norm(network, target)

@@ -94,6 +94,7 @@ def load_network(
     """
     import torch
 
+    from prodrec.core.training.sampler import sampled_images
     from prodrec.models.assemble import restore_network
 
     try:
@@ -108,7 +109,8 @@ def load_network(
         )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error
-    network.set_train_images(run.train_images_by_level)
+    images, sampler = run.train_images_by_level, recipe.training.sampler
+    network.set_train_images(images, None if sampler == "images" else sampled_images(images, run.taxonomy, sampler))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
 

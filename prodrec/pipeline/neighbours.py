@@ -99,7 +99,6 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
     run, level = loaded.run, loaded.level
     if level is None or loaded.recipe.training.operating_points == "none":
         return None
-    loaded.network.set_train_images(run.train_images_by_level)
     photos: Neighbours | None = None
     if loaded.recipe.training.operating_points == "neighbours":
         batches, own_batches = loaded.batches(data, labelled_rows(data, "train", level))

@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, str]] = {
         "class_weights": "effective",
         "class_weights_from": "0.5",
     },
+    "sampled classes": {"sampler": "classes", "logit_adjustment": "1"},
     "two heads, one attribute": {"heads": "root,leaf,attributes", "attributes": "colour", "classifier": "sharded"},
 }
 ON_THREE = ("synchronised batch norm", "two heads, one attribute")

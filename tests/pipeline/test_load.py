@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact, BadOption, BadPhoto, NotFound
+from prodrec.core.data.dataset import open_dataset
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.inference.recognise import Recogniser
 from prodrec.inference.results import Recognised
 from prodrec.models.families import make_recipe
-from prodrec.pipeline.load import load
+from prodrec.models.network import RecognitionNetwork
+from prodrec.pipeline.build_train_state import build_train_state
+from prodrec.pipeline.load import load, load_network
 from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.train import train_recipe
 
@@ -146,3 +150,16 @@ def test_what_cannot_be_loaded_is_named(runs: dict[str, Path], tmp_path: Path) -
             load(runs["visual"])
     finally:
         (runs["visual"] / "run.json").write_text(header, "utf-8")
+
+
+def test_a_loaded_network_knows_the_shares_of_the_sampler(runs: dict[str, Path], dataset: Path) -> None:
+    recipe = make_recipe("visual", {"backbone": "squeezenet1_1", "weights": "none", "sampler": "classes"})
+    data, run = open_dataset(dataset), open_run(runs["visual"])
+    in_training = build_train_state(recipe, data, None, "cpu").network
+    loaded = load_network(run, recipe, torch.device("cpu"))
+    assert isinstance(in_training, RecognitionNetwork)
+    for trained, head in zip(in_training.level_heads, loaded.level_heads, strict=True):
+        expected, frequencies = trained.classifier.frequencies, head.classifier.frequencies
+        for name in ("log_prior_N", "log_sampled_N"):
+            assert torch.equal(getattr(frequencies, name), getattr(expected, name))
+        torch.testing.assert_close(frequencies.log_sampled_N.exp(), torch.full((2,), 0.5))  # two classes

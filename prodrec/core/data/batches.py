@@ -143,13 +143,17 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
         return random_view(photo_CHW, self.photos, random)
 
 
-def shuffled_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Return the order of a training epoch: `rows` shuffled, in batches whose sizes differ by at most one.
+def order_of(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
+    """Return `rows` in their order, in batches whose sizes differ by at most one.
 
     Equal sizes avoid a tiny last batch.
     """
-    shuffled = np.random.default_rng([seed, epoch]).permutation(rows)
-    return np.array_split(shuffled, max(1, math.ceil(len(shuffled) / batch_size)))
+    return np.array_split(rows, max(1, math.ceil(len(rows) / batch_size)))
+
+
+def shuffled_order(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Return the order of a training epoch: `rows` shuffled, in batches of `order_of`."""
+    return order_of(np.random.default_rng([seed, epoch]).permutation(rows), batch_size=batch_size)
 
 
 def sequential_order(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:

@@ -61,6 +61,12 @@ class TrainingConfig:
         group="computation",
         formerly="fused",
     )
+    sampler: Literal["images", "sqrt", "classes"] = setting(
+        "images",
+        "photos of a class in an epoch, in proportion to: images (their number n, each photo once), sqrt (√n; Mahajan "
+        "et al. 2018), or classes (the same number for every class; Kang et al. 2020); photos of rare classes repeat",
+        group="schedule",
+    )
     ema: float = setting(
         0.0,
         "decay of the moving average of the weights, which is then saved and scored; 0 is off",

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, ProdrecError
-from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, shuffled_order
+from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, order_of, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.frozen_cache import FrozenCache
+from prodrec.core.training.sampler import group_of_rows, sample_rows
 from prodrec.core.training.train_state import TrainState
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class TrainingBatches:
         self.rows: NDArray[np.int64] = dataset.rows("train")
         if not len(self.rows):
             raise ProdrecError(f"{dataset.path} has no training photo.")
+        self.group_R = None
+        if train_state.config.sampler != "images":
+            self.group_R = group_of_rows(dataset.labels_NL[self.rows])
         self.per_epoch = len(self._order(0))
 
     def __call__(self, epoch: int, skip: int) -> Iterator[Batch]:
@@ -62,7 +66,10 @@ class TrainingBatches:
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         config = self.train_state.config
-        return shuffled_order(self.rows, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
+        if self.group_R is None:
+            return shuffled_order(self.rows, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
+        sampled_R = sample_rows(self.rows, self.group_R, config.sampler, seed=config.seed, epoch=epoch)
+        return order_of(sampled_R, batch_size=config.batch_size)
 
 
 def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:

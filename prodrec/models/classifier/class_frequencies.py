@@ -21,6 +21,7 @@ class ClassFrequencies(nn.Module):
     """
 
     log_prior_N: Tensor | None
+    log_sampled_N: Tensor | None
     weight_C: Tensor | None
     margin_C: Tensor | None
 
@@ -28,16 +29,19 @@ class ClassFrequencies(nn.Module):
         super().__init__()
         self.logit_adjustment = logit_adjustment
         self.long_tail = long_tail or LongTailLoss()
-        for name in ("log_prior_N", "weight_C", "margin_C"):
+        for name in ("log_prior_N", "log_sampled_N", "weight_C", "margin_C"):
             self.register_buffer(name, None, persistent=False)
 
-    def set_train_images(self, train_images_C: Tensor, local: slice, device: torch.device) -> None:
-        """Set log π of the classes from their numbers of training images; 0 images count as 1.
+    def set_train_images(
+        self, train_images_C: Tensor, local: slice, device: torch.device, *, sampled_images_C: Tensor | None = None
+    ) -> None:
+        """Set the numbers of training images of the classes; 0 images count as 1.
 
-        local: the classes of this rank
+        local:            the classes of this rank
+        sampled_images_C: numbers in proportion to the images of the classes in an epoch, if a sampler changes them
         """
-        images_C = train_images_C.to(torch.float64).clamp(min=1)
-        self.log_prior_N = (images_C / images_C.sum()).log().float()[local].to(device)
+        self.log_prior_N = _log_shares(train_images_C)[local].to(device)
+        self.log_sampled_N = None if sampled_images_C is None else _log_shares(sampled_images_C)[local].to(device)
         weight_C = self.long_tail.weights_of_classes(train_images_C)
         margin_C = self.long_tail.margins_of_classes(train_images_C)
         self.weight_C = None if weight_C is None else weight_C.float().to(device)
@@ -61,18 +65,31 @@ class ClassFrequencies(nn.Module):
         return self.margin_C[labels_B]
 
     def adjustment(self, active_S: Tensor | None) -> Tensor | None:
-        """Return the logit adjustment τ·log π of the active classes in training; None without adjustment."""
+        """Return the logit adjustment of the active classes in training, or None without adjustment.
+
+        It is τ·log π, or τ·log q with a sampler, because training sees the classes with its shares q.
+        """
         if not self.logit_adjustment:
             return None
-        adjustment_N = self.logit_adjustment * self._known_log_prior()
+        log_share_N = self._known_log_prior() if self.log_sampled_N is None else self.log_sampled_N
+        adjustment_N = self.logit_adjustment * log_share_N
         return adjustment_N if active_S is None else adjustment_N[active_S]
 
     def adjusted_bias(self, bias_N: Tensor, tau: float | None) -> Tensor:
         """Return the bias for scores with post-hoc logit adjustment by τ; see `Classifier.adjusted_bias`."""
-        if tau is None or tau == self.logit_adjustment:
+        if tau is None or (tau == self.logit_adjustment and self.log_sampled_N is None):
             return bias_N
-        return bias_N + (self.logit_adjustment - tau) * self._known_log_prior()
+        log_prior_N = self._known_log_prior()
+        if self.log_sampled_N is None:
+            return bias_N + (self.logit_adjustment - tau) * log_prior_N
+        return bias_N + (self.logit_adjustment - 1) * self.log_sampled_N + (1 - tau) * log_prior_N
 
     def _known_log_prior(self) -> Tensor:
         assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"
         return self.log_prior_N
+
+
+def _log_shares(images_C: Tensor) -> Tensor:
+    """Return the logarithm of the share of every class in all images, float32; fewer than 1 image count as 1."""
+    counted_C = images_C.to(torch.float64).clamp(min=1)
+    return (counted_C / counted_C.sum()).log().float()

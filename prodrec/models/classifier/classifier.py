@@ -41,7 +41,8 @@ class Classifier(nn.Module):
     buffer_gib:       largest score buffer in GiB. If the scores exceed it, a loss computes them twice, and `top_k`
                       scores fewer rows at once
     logit_adjustment: τ > 0 adds τ·log π_c to the scores in the loss only (Menon et al. 2021, "Long-tail learning via
-                      logit adjustment", eq. 10); π_c is the share of class c in training
+                      logit adjustment", eq. 10); π_c is the share of class c in training, with a sampler its share q_c
+                      in the sampled epochs
     long_tail:        class weights, focal loss and margins, see `long_tail.py`. Margins need `cosine_scale`
     cosine_scale:     initial s, which is learned; None is W x + b
     train_images_C:   number of training images of every class, needed for logit adjustment, class weights and margins;
@@ -84,9 +85,11 @@ class Classifier(nn.Module):
         """The classes of this rank."""
         return slice(self.first_class, self.first_class + len(self.weight))
 
-    def set_prior(self, train_images_C: Tensor) -> None:
-        """Set log π of the classes from their numbers of training images; 0 images count as 1."""
-        self.frequencies.set_train_images(train_images_C, self.local, self.bias.device)
+    def set_prior(self, train_images_C: Tensor, sampled_images_C: Tensor | None = None) -> None:
+        """Set the shares of the classes in training, see `ClassFrequencies.set_train_images`."""
+        self.frequencies.set_train_images(
+            train_images_C, self.local, self.bias.device, sampled_images_C=sampled_images_C
+        )
 
     @property
     def first_class(self) -> int:
@@ -210,9 +213,10 @@ class Classifier(nn.Module):
     def adjusted_bias(self, tau: float | None) -> Tensor:
         """Return the bias for scores with post-hoc logit adjustment by τ (Menon et al. 2021, eq. 9): b − τ·log π.
 
-        τ=0 is for images that are distributed as in training, τ=1 for classes that are equally frequent. Training with
-        logit adjustment has already subtracted its own τ, so that only the difference is subtracted here. None is the
-        τ of training, and returns the bias itself.
+        τ=0 is for images that are distributed as in the dataset, τ=1 for classes that are equally frequent. Training
+        with logit adjustment has already subtracted its own τ, so that only the difference is subtracted here. With a
+        sampler, training had the shares q in place of π: then log q is subtracted and log π added, which makes
+        b + (τ_train − 1)·log q + (1 − τ)·log π. None is the bias of training itself, without any of these.
         """
         return self.frequencies.adjusted_bias(self.bias, tau)
 

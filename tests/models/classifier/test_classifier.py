@@ -109,6 +109,28 @@ def test_adjusted_scores_subtract_the_prior_that_training_did_not(rows: tuple[Te
         assert torch.equal(classifier.scores(features_BD, tau=tau_of_training), plain_BC)
 
 
+def test_with_a_sampler_training_adjusts_by_its_shares_and_scores_return_to_those_of_the_dataset(
+    rows: tuple[Tensor, Tensor],
+) -> None:
+    features_BD, labels_B = rows
+    images_C, sampled_C = torch.tensor([50, 30, 15, 5, 0]), torch.tensor([5.0, 4.0, 3.0, 2.0, 0.0])
+    log_prior_C = (torch.tensor([50, 30, 15, 5, 1], dtype=torch.float64) / 101).log()
+    log_sampled_C = (torch.tensor([5, 4, 3, 2, 1], dtype=torch.float64) / 15).log()
+    close = {"rtol": 1e-6, "atol": 1e-6}
+    for tau_of_training in (0.0, 0.7, 1.0):
+        classifier = Classifier(D, C, logit_adjustment=tau_of_training).double()
+        classifier.set_prior(images_C, sampled_C)
+        plain_BC = classifier.scores(features_BD)
+        expected = F.cross_entropy(plain_BC + tau_of_training * log_sampled_C, labels_B)
+        torch.testing.assert_close(classifier.loss(features_BD, labels_B)[0], expected, **close)
+        # log p(x | c) up to a constant of x: what training has learned, without the shares that it saw
+        likelihood_BC = plain_BC - (1 - tau_of_training) * log_sampled_C
+        for tau in (0.0, 0.7, 1.0):
+            expected_BC = likelihood_BC + (1 - tau) * log_prior_C
+            torch.testing.assert_close(classifier.scores(features_BD, tau=tau), expected_BC, **close)
+        assert torch.equal(classifier.scores(features_BD, tau=None), plain_BC)
+
+
 def test_top_k_in_decreasing_order(rows: tuple[Tensor, Tensor]) -> None:
     features_BD, _ = rows
     classifier = Classifier(D, C).double()
