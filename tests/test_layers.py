@@ -64,7 +64,11 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
         "inference.neighbours.training_features",
         "eval.refine.weights",
     ),
-    "torchvision": ("models.torchvision_backbones", "core.training.write_run"),  # run.json contains its version
+    "torchvision": (
+        "models.torchvision_backbones",
+        "core.data.photos.rand_augment",  # its operations on pixels
+        "core.training.write_run",  # run.json contains its version
+    ),
     "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),

@@ -42,6 +42,21 @@ class PhotoConfig:
         ge=0,
         lt=1,
     )
+    rand_augment: float = setting(
+        0.0,
+        "strength of two random operations on every training photo (RandAugment, Cubuk et al. 2020: 9), up to 30; "
+        "0 is off",
+        group="augmentation",
+        ge=0,
+        le=30,
+    )
+    random_erasing: float = setting(
+        0.0,
+        "share of the training photos in which noise replaces a random rectangle (Zhong et al. 2020: 0.5); 0 is off",
+        group="augmentation",
+        ge=0,
+        le=1,
+    )
     views: int | None = setting(
         None,
         "number of different random views of a photo, which take turns; none makes a new view in every epoch",

@@ -18,6 +18,7 @@ from torch import Tensor
 from prodrec.core.base.errors import BadPhoto
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.examine import PhotoRules, encode_for_store
+from prodrec.core.data.photos.rand_augment import rand_augment
 from prodrec.core.data.photos.upright import PhotoRejected, open_upright
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ def random_view(photo_CHW: Tensor, photos: PhotoConfig, random: np.random.Genera
         view_CHW = _deform(view_CHW, photos.deform, random)
     if photos.colour_jitter:
         view_CHW = _jitter(view_CHW, photos.colour_jitter, random)
+    if photos.rand_augment:
+        view_CHW = rand_augment(view_CHW, photos.rand_augment, random)
+    if photos.random_erasing and random.random() < photos.random_erasing:
+        view_CHW = _erase(view_CHW, random)
     return view_CHW
 
 
@@ -135,3 +140,27 @@ def _jitter(view_CHW: Tensor, max_change: float, random: np.random.Generator) ->
     mean = saturated_CHW.mean()
     jittered_CHW: Tensor = mean + contrast * (saturated_CHW - mean)
     return jittered_CHW.round_().clamp_(0, 255).to(torch.uint8)
+
+
+ERASED_AREA = (0.02, 0.4)
+"""Smallest and largest share of the area that random erasing replaces, as in Zhong et al. 2020."""
+ERASED_ASPECT = 0.3
+"""Smallest aspect ratio of the erased rectangle; the largest is its inverse, as there."""
+ERASING_TRIES = 100
+"""Draws of a rectangle until one fits into the view; the paper draws without a limit."""
+
+
+def _erase(view_CHW: Tensor, random: np.random.Generator) -> Tensor:
+    """Replace a random rectangle by uniform noise (random erasing, Zhong et al. 2020, algorithm 1)."""
+    height, width = view_CHW.shape[1:]
+    for _ in range(ERASING_TRIES):
+        area = height * width * random.uniform(*ERASED_AREA)
+        aspect = random.uniform(ERASED_ASPECT, 1 / ERASED_ASPECT)
+        h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < h < height and 0 < w < width:
+            top, left = random.integers(0, height - h + 1), random.integers(0, width - w + 1)
+            erased_CHW = view_CHW.clone()
+            noise_Chw = torch.from_numpy(random.integers(0, 256, (len(view_CHW), h, w), dtype=np.uint8))
+            erased_CHW[:, top : top + h, left : left + w] = noise_Chw
+            return erased_CHW
+    return view_CHW

@@ -31,6 +31,8 @@ def test_height_comes_before_width(size: str, height: int, width: int) -> None:
         ("deform", 0.8),
         ("colour_jitter", 1.0),
         ("colour_jitter", -0.1),
+        ("rand_augment", 31.0),
+        ("random_erasing", 1.1),
         ("std", (0.2, 0.0, 0.2)),
         ("std", (0.2, 0.2, -1.0)),
     ],

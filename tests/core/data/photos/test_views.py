@@ -27,6 +27,8 @@ def test_a_photo_of_the_right_size_is_unchanged_and_others_are_cropped_in_the_ce
         {"crop_area": (0.5, 0.5), "mirror": False},
         {"deform": 0.3},
         {"colour_jitter": 0.4},
+        {"rand_augment": 9.0},
+        {"random_erasing": 1.0},
     ],
 )
 def test_each_augmentation_changes_photos_and_keeps_their_shape(settings):
@@ -53,3 +55,20 @@ def test_random_crops_keep_the_set_share_of_the_area():
         view = random_view(ramp, photos, np.random.default_rng(i)).float()
         widths.append(float(view.max() - view.min()))
     assert all(width == pytest.approx(31, abs=1.5) for width in widths)
+
+
+def test_random_erasing_replaces_one_rectangle_of_some_photos():
+    photos = PhotoConfig(image_size="40x30", crop_area=(1.0, 1.0), crop_aspect=1.0, mirror=False, random_erasing=0.3)
+    photo, erased = torch.zeros((3, 40, 30), dtype=torch.uint8), 0
+    for i in range(400):
+        changed = random_view(photo, photos, np.random.default_rng(i)).any(0)  # noise is rarely 0 in all channels
+        rows, columns = (changed.any(side).nonzero().squeeze(1) for side in (1, 0))
+        if not len(rows):
+            continue
+        erased += 1
+        height, width = len(rows), len(columns)
+        assert int(rows[-1] - rows[0]) + 1 == height and int(columns[-1] - columns[0]) + 1 == width
+        assert changed.sum() >= height * width - 1
+        assert 0.02 * 1200 * 0.8 <= height * width <= 0.4 * 1200 * 1.2 and 0.25 <= height / width <= 4
+    assert erased / 400 == pytest.approx(0.3, abs=0.06)
+    assert not photo.any()
