@@ -20,6 +20,7 @@ PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
     "backbone_lr_scale",
     "channels_last",
+    "cutmix",
     *(field.name for field in fields(PhotoConfig)),
 )
 """Settings that have no effect on a dataset of feature vectors."""

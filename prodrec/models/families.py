@@ -50,6 +50,12 @@ class Recipe:
                     f"not {format_value(value)}."
                 )
 
+        if self.network.titles is not None and self.training.pair_probability == 1:
+            raise BadOption(
+                f"titles={self.network.titles} does nothing with pair_probability=1, because photos in pairs are "
+                "trained without titles; set it below 1."
+            )
+
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain values, for run.json."""
         return asdict(self)

@@ -51,14 +51,19 @@ class LevelHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the losses of `Classifier.loss` after the private layers, without λ.
 
-        labels_B:  class of every row, or -1 for a row that has none at this level. Its loss and gradient are exactly 0
+        labels_B:  class of every row, or -1 for a row that has none at this level. Its loss and gradient are exactly 0.
+                   If there are k times as many labels and weights as features, every row has k labels: the first of
+                   all rows, then the second of all rows, …
         weights_B: weight of every row, by default 1/B; B counts the rows without a label too
         """
+        inputs_BD = self.private(features_BD)
+        if len(labels_B) > len(inputs_BD):
+            inputs_BD = inputs_BD.repeat(len(labels_B) // len(inputs_BD), 1)
         if weights_B is None:
-            weights_B = self.classifier.equal_weights(features_BD)
+            weights_B = self.classifier.equal_weights(inputs_BD)
         has_label_B = labels_B >= 0
         loss, cross_entropy_B = self.classifier.loss(
-            self.private(features_BD),
+            inputs_BD,
             torch.where(has_label_B, labels_B, _substitute_label(labels_B)),
             weights_B=torch.where(has_label_B, weights_B, 0),
             label_smoothing=label_smoothing,
@@ -125,20 +130,23 @@ class AttributeHead(nn.Module):
         self.together = nn.Sequential(nn.Linear(features, sum(states)), nn.ReLU())
         self.each = nn.ModuleList(nn.Linear(sum(states), m) for m in states)
 
-    def loss(self, features_BD: Tensor, codes_BA: Tensor, *, n: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, features_BD: Tensor, codes_BA: Tensor, *, n: int | None = None, weights_B: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean of S eq. 7 over n rows, and by attribute its detached term without γ.
 
             L = 1/n Σ_i Σ_j [c_ij ≠ 0] γ_j CE(scores_ij, c_ij − 1)
 
         codes_BA: the codes c of all attributes of the dataset; 0 is absent, else 1 + the state
         n: number of rows over all ranks, with and without attributes; by default the rows of this batch
+        weights_B: factor of the loss of every row; None is 1
         """
         n = len(codes_BA) if n is None else n
         total, terms = features_BD.new_zeros(()), {}
         hidden_BM = self.together(features_BD)
         for name, column, gamma, layer in zip(self.names, self.columns, self.attribute_weights, self.each, strict=True):
             scores_Bm = at_least_float32(layer(hidden_BM))
-            summed = F.cross_entropy(scores_Bm, codes_BA[:, column] - 1, ignore_index=-1, reduction="sum")
+            summed = _sum_of_cross_entropies(scores_Bm, codes_BA[:, column] - 1, weights_B)
             terms[name] = (summed / n).detach()
             total = total + gamma * summed / n
         return total, terms
@@ -151,3 +159,10 @@ class AttributeHead(nn.Module):
         with torch.autocast(features_BD.device.type, enabled=False):
             hidden_BM = self.together(at_least_float32(features_BD))
             return {name: layer(hidden_BM) for name, layer in zip(self.names, self.each, strict=True)}
+
+
+def _sum_of_cross_entropies(scores_Bm: Tensor, states_B: Tensor, weights_B: Tensor | None) -> Tensor:
+    """Return Σ_i w_i · CE_i over the rows whose state is not -1."""
+    if weights_B is None:
+        return F.cross_entropy(scores_Bm, states_B, ignore_index=-1, reduction="sum")
+    return (weights_B * F.cross_entropy(scores_Bm, states_B, ignore_index=-1, reduction="none")).sum()

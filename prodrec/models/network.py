@@ -93,7 +93,10 @@ class RecognitionNetwork(nn.Module):
 
     def loss(self, batch: Batch) -> Losses:
         """Return the loss of a batch, `models/losses.py`."""
-        return network_loss(self, self(batch.inputs, self._drop_words(batch.tokens_BT), stage=batch.stage), batch)
+        tokens_BT = self._drop_words(batch.tokens_BT)
+        if batch.partners is not None:  # a title would describe one of the two products in the photo
+            tokens_BT = torch.zeros_like(tokens_BT)
+        return network_loss(self, self(batch.inputs, tokens_BT, stage=batch.stage), batch)
 
     def _drop_words(self, tokens_BT: Tensor) -> Tensor:
         """Apply word and title dropout; does nothing in evaluation mode."""

@@ -40,16 +40,21 @@ class WordHead(nn.Module):
         """Return unnormalised scores of the words, B×W, at least float32."""
         return at_least_float32(self.scores(self.hidden(pooled_BD)))
 
-    def loss(self, pooled_BD: Tensor, tokens_BT: Tensor, *, n: int | None = None) -> Tensor:
+    def loss(
+        self, pooled_BD: Tensor, tokens_BT: Tensor, *, n: int | None = None, weights_B: Tensor | None = None
+    ) -> Tensor:
         """Return the mean over n rows of the cross-entropy between a title's words and their scores z.
 
             L = −1/n Σ_i Σ_w q_iw log softmax(z_i)_w,    q_iw = [w in title i] a_w / Σ_{w' in title i} a_w'
 
         a are the weights of the words. A word counts once in a title. A title without a word to predict has no term.
 
-        n: number of rows over all ranks; by default the rows of this batch
+        n:         number of rows over all ranks; by default the rows of this batch
+        weights_B: factor of the loss of every row; None is 1
         """
         targets_BW = self.targets(tokens_BT)
+        if weights_B is not None:
+            targets_BW = targets_BW * weights_B.unsqueeze(1)
         log_p_BW = F.log_softmax(self(pooled_BD), dim=1)
         return -(targets_BW * log_p_BW).sum() / (len(tokens_BT) if n is None else n)
 

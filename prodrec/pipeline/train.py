@@ -181,6 +181,7 @@ def plan_recipe(
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE
     from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
+    from prodrec.core.training.photo_pairs import pairs_photos
     from prodrec.core.training.plan import plan
     from prodrec.core.training.training_batches import refuse_tiny_batches
 
@@ -195,7 +196,8 @@ def plan_recipe(
         vectors_VE = word_vectors.vectors_VE
     refuse_tiny_batches(data, recipe.training)
     train_state = build_train_state(recipe, data, vectors_VE, device)
-    return recipe, plan(train_state, data, recipe.photos, streams=2 if recipe.network.titles else 1)
+    streams = 2 if recipe.network.titles or pairs_photos(recipe.training) else 1
+    return recipe, plan(train_state, data, recipe.photos, streams=streams)
 
 
 def _choose_settings(

@@ -42,6 +42,15 @@ CASES: dict[str, dict[str, str]] = {
         "class_weights_from": "0.5",
     },
     "sampled classes": {"sampler": "classes", "logit_adjustment": "1"},
+    "photos in pairs": {
+        "mixup": "0.4",
+        "cutmix": "1",
+        "pair_probability": "0.6",
+        "heads": "root,leaf,attributes,words",
+        "word_target_rows": "2",
+        "attributes": "colour",
+        "classifier": "sharded",
+    },
     "two heads, one attribute": {"heads": "root,leaf,attributes", "attributes": "colour", "classifier": "sharded"},
 }
 ON_THREE = ("synchronised batch norm", "two heads, one attribute")

@@ -53,6 +53,8 @@ def test_explicit_settings_stay() -> None:
         ("visual", {"weights": "imagenet"}, "features", "weights=imagenet is about photos"),
         ("visual", {"freeze_until": "layer2"}, "features", "freeze_until=layer2"),
         ("visual", {"backbone_lr_scale": "0.1"}, "features", "backbone_lr_scale=0.1"),
+        ("visual", {"cutmix": "1"}, "features", "cutmix=1.0 is about photos"),
+        ("visual", {"rand_augment": "9"}, "features", "rand_augment=9.0 is about photos"),
         ("sscnn", {}, "features", "take another family than sscnn"),
         (
             "visual",

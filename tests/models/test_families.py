@@ -35,6 +35,12 @@ def test_families_differ_by_titles_only() -> None:
     assert (visual.network, visual.training, visual.photos) == (words.network, words.training, words.photos)
 
 
+def test_titles_are_not_mixed_away() -> None:
+    with pytest.raises(BadOption, match="titles=bilinear does nothing with pair_probability=1"):
+        make_recipe("sicot", {"mixup": "0.2", "pair_probability": "1"})
+    assert make_recipe("visual", {"mixup": "0.2", "pair_probability": "1"}).training.pair_probability == 1
+
+
 PAPER_S = {"bcnn": 0, "sscnn": 1, "bmtl-rl": 0, "bmtl-ca": 0, "ssmtl-rl": 1, "ssmtl-ca": 1}
 
 

@@ -31,6 +31,20 @@ if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
 
+@dataclass(frozen=True)
+class Partners:
+    """The second labels of photos in pairs, see `core/training/photo_pairs.py`.
+
+    labels_BL, attributes_BA, tokens_BT: as in Batch, of the partner of each row
+    own_share_B:                         λ, the share of the row's own labels in the loss; 1 − λ is that of these
+    """
+
+    labels_BL: Tensor
+    attributes_BA: Tensor
+    tokens_BT: Tensor
+    own_share_B: Tensor
+
+
 @dataclass
 class Batch:
     """Rows of a dataset, as loaded on the CPU or ready for the network on its device.
@@ -47,6 +61,7 @@ class Batch:
     stage:         the stage of the backbone whose output `inputs` are; None for photos and feature vectors
     progress:      share of the steps of the training that are completed when the batch is used, 0 to 1. It is 0 for a
                    batch that no training uses.
+    partners:      second labels, if the photos are in pairs; None for photos as they are
     """
 
     rows_B: Tensor
@@ -57,6 +72,7 @@ class Batch:
     global_size: int = 0
     stage: str | None = None
     progress: float = 0.0
+    partners: Partners | None = None
 
     def __post_init__(self) -> None:
         self.global_size = self.global_size or len(self)

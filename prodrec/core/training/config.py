@@ -67,6 +67,27 @@ class TrainingConfig:
         "et al. 2018), or classes (the same number for every class; Kang et al. 2020); photos of rare classes repeat",
         group="schedule",
     )
+    mixup: float = setting(
+        0.0,
+        "mixup (Zhang et al. 2018), which trains on weighted means of two photos: α of the distribution of the "
+        "weights, 0.2 for example; 0 is off",
+        group="augmentation",
+        ge=0,
+    )
+    cutmix: float = setting(
+        0.0,
+        "cutmix (Yun et al. 2019), which puts a rectangle of one photo into another: α of the distribution of its "
+        "area, 1 in the paper; with mixup, half of the paired batches each; 0 is off",
+        group="augmentation",
+        ge=0,
+    )
+    pair_probability: float = setting(
+        0.5,
+        "with mixup or cutmix: share of the batches whose photos are in pairs; titles are inputs in the others alone",
+        group="augmentation",
+        gt=0,
+        le=1,
+    )
     ema: float = setting(
         0.0,
         "decay of the moving average of the weights, which is then saved and scored; 0 is off",
@@ -109,6 +130,8 @@ class TrainingConfig:
         check_ranges(self)
         if self.lr_rule != "linear" and not self.scale_batch:
             raise ValueError(f"lr_rule={self.lr_rule} does nothing here; set scale_batch=true too.")
+        if self.pair_probability != 0.5 and not (self.mixup or self.cutmix):
+            raise ValueError(f"pair_probability={self.pair_probability} does nothing here; set mixup=0.2 too.")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
 

@@ -24,6 +24,7 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.photo_pairs import pairs_photos
 from prodrec.core.training.train_state import TrainState
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def frozen_cache(
     """
     stage = train_state.network.frozen_stage
     views = photos.views
-    allowed = train_state.config.cache_frozen == "auto" and stage is not None and views is not None
+    config = train_state.config
+    allowed = config.cache_frozen == "auto" and stage is not None and views is not None
+    allowed &= not pairs_photos(config)  # photos are in other pairs in every epoch
     if not allowed or stage is None or views is None or dist.world_size() > 1 or epochs <= views:
         yield None
         return

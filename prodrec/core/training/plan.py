@@ -86,7 +86,7 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
     """Return the plan of a training. All ranks must call this together.
 
     train_state: is changed by the measured steps, so do not train it afterwards
-    streams:     number of feature vectors per photo that the deepest classifier sees: 2 with titles
+    streams:     number of rows per photo that the deepest classifier sees: 2 with titles or photos in pairs
     """
     config, network, ranks = train_state.config, train_state.network, dist.world_size()
     train_photos, validation_photos = (len(dataset.rows(split)) for split in ("train", "validation"))

@@ -16,6 +16,7 @@ from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_sha
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.frozen_cache import FrozenCache
+from prodrec.core.training.photo_pairs import draw_pairing, pair_photos
 from prodrec.core.training.sampler import group_of_rows, sample_rows
 from prodrec.core.training.train_state import TrainState
 
@@ -60,9 +61,13 @@ class TrainingBatches:
         if self.cache is not None:
             source, stage, workers = self.cache.batches(source), self.cache.stage, 0
         order = self._order(epoch)[skip:]
-        for rows, shard in zip(order, load_batches(source, local_shards(order), workers=workers), strict=True):
+        shards = load_batches(source, local_shards(order), workers=workers)
+        photo = (self.photos.height, self.photos.width)
+        for number, (rows, shard) in enumerate(zip(order, shards, strict=True), start=skip):
             batch = replace(shard, global_size=len(rows), stage=stage)
-            yield batch.to_device(device, self.photos, channels_last=channels_last)
+            batch = batch.to_device(device, self.photos, channels_last=channels_last)
+            pairing = draw_pairing(config, len(rows), photo, epoch=epoch, number=number)
+            yield batch if pairing is None else pair_photos(batch, pairing)
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         config = self.train_state.config

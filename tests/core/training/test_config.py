@@ -24,6 +24,8 @@ def test_the_defaults_are_the_papers_recipe() -> None:
         *((key, -0.1) for key in ("weight_decay", "warmup_epochs", "backbone_lr_scale", "word_vectors_lr_scale")),
         *((key, 1) for key in ("momentum", "ema")),
         *((key, -0.1) for key in ("momentum", "ema")),
+        *((key, -0.1) for key in ("mixup", "cutmix", "pair_probability")),
+        ("pair_probability", 0),
         ("clip_norm", 0),
         ("warmup_epochs", 20.0),
         ("seed", 2**63),
@@ -62,3 +64,9 @@ def test_scale_batch_becomes_batch_size_and_lr_for_the_number_of_ranks(rule: Any
 def test_lr_rule_without_scale_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="lr_rule=sqrt does nothing here; set scale_batch=true too"):
         TrainingConfig(lr_rule="sqrt")
+
+
+def test_pair_probability_without_mixing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"pair_probability=0\.8 does nothing here; set mixup=0\.2 too"):
+        TrainingConfig(pair_probability=0.8)
+    assert TrainingConfig(pair_probability=0.8, cutmix=1.0).cutmix == 1

@@ -65,13 +65,15 @@ def test_views_take_turns(prepared: Dataset) -> None:
     assert torch.equal(inputs(1, 2), inputs(1, None))
 
 
-@pytest.mark.parametrize("why", ["no views", "no frozen stage", "cache_frozen=no", "few epochs"])
+@pytest.mark.parametrize("why", ["no views", "no frozen stage", "cache_frozen=no", "photos in pairs", "few epochs"])
 def test_no_cache(why: str, prepared: Dataset, state: TrainState, tmp_path: Path) -> None:
     photos = PHOTOS if why == "no views" else VIEWS
     if why == "no frozen stage":
         state.network.frozen_stage = None  # type: ignore[misc]
     if why == "cache_frozen=no":
         state.config = dataclasses.replace(TRAINING, cache_frozen="no")
+    if why == "photos in pairs":
+        state.config = dataclasses.replace(TRAINING, mixup=0.2)
     epochs = 2 if why == "few epochs" else 5
     with frozen_cache(tmp_path, prepared, photos, state, epochs=epochs, workers=0) as cache:
         assert cache is None and not list(tmp_path.iterdir())

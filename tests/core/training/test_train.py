@@ -26,7 +26,15 @@ class PowerCut(BaseException):
 
 
 @pytest.mark.parametrize("steps_until_cut", [1, 4, 7, 8, 9])
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "keep": "best"}, {"optimizer": "adamw", "lr": 0.01}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"ema": 0.9, "keep": "best"},
+        {"optimizer": "adamw", "lr": 0.01},
+        {"sampler": "classes", "mixup": 0.4, "cutmix": 1.0},
+    ],
+)
 def test_resumed_equals_uninterrupted_bit_for_bit(
     prepared, new_train_state, new_run, monkeypatch, steps_until_cut, settings
 ):
