@@ -6,36 +6,28 @@ Shapes: B rows, D feature, C classes of a level, E word vector, V words.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
-from prodrec.models.classifier.classifier import Classifier
-from prodrec.models.classifier.long_tail import LongTailLoss
-from prodrec.models.heads import AttributeHead, LevelHead
+from prodrec.models.build_heads import build_attribute_head, build_level_heads, build_word_head, check_train_images
 from prodrec.models.mixing import build_mixing
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_weights_into
-from prodrec.models.tasks import Tasks, choose_tasks
+from prodrec.models.tasks import choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
-from prodrec.models.word_head import WordHead
 from prodrec.models.word_targets import WordTargets
 
 RANDOM_WORD_DIMENSION = 100
 """Default width of random word vectors."""
-SHARD_FROM_WEIGHTS = 2**24
-"""Number of weights from which classifier=auto shards a classifier. With a dense one of this size, the ranks exchange a
-gradient of 64 MiB in every step."""
 
 
 def build_network(
@@ -69,7 +61,7 @@ def build_network(
     Raise BadOption for settings that do not fit the dataset, Mismatch if the number of word vectors is not `words`, and
     the errors of `build_backbone`.
     """
-    _check_train_images(config, train_images, load_weights=load_weights)
+    check_train_images(config, train_images, load_weights=load_weights)
     tasks = choose_tasks(config, taxonomy, attributes)
     backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights)
     attention = None
@@ -90,9 +82,9 @@ def build_network(
         word_vectors=word_vectors,
         title_encoder=title_encoder,
         mixing=None if title_encoder is None else build_mixing(config.mixing, width),
-        heads=_level_heads(config, tasks, backbone, width, taxonomy, train_images, sharded=sharded),
-        attribute_head=_attribute_head(tasks, width),
-        word_head=_word_head(config, tasks, backbone.width, word_targets),
+        heads=build_level_heads(config, tasks, backbone, width, taxonomy, train_images, sharded=sharded),
+        attribute_head=build_attribute_head(tasks, width),
+        word_head=build_word_head(config, tasks, backbone.width, word_targets),
     )
 
 
@@ -145,17 +137,6 @@ def restore_network(
     return network
 
 
-def _check_train_images(
-    config: NetworkConfig, train_images: Mapping[str, NDArray[np.int64]] | None, *, load_weights: bool
-) -> None:
-    """Raise BadOption if a network is to be trained with a setting that needs the training images of every class."""
-    if train_images is not None or not load_weights:
-        return
-    for name, off in (("logit_adjustment", 0.0), ("class_weights", "none"), ("ldam_margin", 0.0)):
-        if getattr(config, name) != off:
-            raise BadOption(f"{name}={getattr(config, name)} needs the training images of every class.")
-
-
 def _backbone(
     config: NetworkConfig, photo_size: tuple[int, int] | None, feature_width: int | None, *, load_weights: bool
 ) -> Backbone:
@@ -171,76 +152,6 @@ def _backbone(
     if photo_size is not None and feature_width is None:
         backbone.check_photo_size(*photo_size)
     return backbone
-
-
-def _level_heads(
-    config: NetworkConfig,
-    tasks: Tasks,
-    backbone: Backbone,
-    width: int,
-    taxonomy: Taxonomy,
-    train_images: Mapping[str, NDArray[np.int64]] | None,
-    *,
-    sharded: bool | None,
-) -> list[LevelHead]:
-    long_tail = LongTailLoss(
-        **{field.name: getattr(config, field.name) for field in fields(LongTailLoss)}  # the settings have these names
-    )
-    heads = []
-    for level, weight in zip(tasks.levels, tasks.level_weights, strict=True):
-        column, classes = taxonomy.levels.index(level), taxonomy.count(level)
-        train_images_C = None if train_images is None else torch.from_numpy(train_images[level])
-        private, features = backbone.private_layers(width, config.private_width, dropout=config.dropout)
-        is_deepest = level == tasks.levels[-1]
-        if sharded is None:
-            is_sharded = _shards_classes(config, features * classes, is_deepest=is_deepest)
-        else:
-            is_sharded = sharded and is_deepest
-        classifier = Classifier(
-            features,
-            classes,
-            sharded=is_sharded,
-            sample_share=config.sample_share if config.classifier == "sampled" and is_deepest else 1.0,
-            buffer_gib=config.score_buffer,
-            logit_adjustment=config.logit_adjustment,
-            long_tail=long_tail,
-            cosine_scale=config.cosine_scale if config.classifier_form == "cosine" else None,
-            train_images_C=train_images_C,
-        )
-        heads.append(LevelHead(level, column, private, classifier, weight=weight))
-    return heads
-
-
-def _shards_classes(config: NetworkConfig, weights: int, *, is_deepest: bool) -> bool:
-    """Return whether the classes of a level are divided among the ranks.
-
-    `config.classifier` is for the deepest level; for the others, it is always `auto`.
-
-    weights: number of weights of the level's classifier
-    """
-    if config.classifier == "auto" or not is_deepest:
-        return dist.world_size() > 1 and weights >= SHARD_FROM_WEIGHTS
-    return config.classifier == "sharded" or (config.classifier == "sampled" and dist.world_size() > 1)
-
-
-def _attribute_head(tasks: Tasks, width: int) -> AttributeHead | None:
-    if not tasks.attributes:
-        return None
-    return AttributeHead(
-        width,
-        tasks.attributes,
-        tasks.attribute_columns,
-        weights=tasks.attribute_weights,
-        weight=tasks.attribute_head_weight,
-    )
-
-
-def _word_head(config: NetworkConfig, tasks: Tasks, width: int, targets: WordTargets | None) -> WordHead | None:
-    if not tasks.words:
-        return None
-    if targets is None:
-        raise BadOption("heads=words needs the words of the training titles.")
-    return WordHead(width, targets, hidden=config.word_units, weight=tasks.word_head_weight)
 
 
 def _saved_word_targets(weights: Mapping[str, Tensor]) -> WordTargets | None:
