@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from prodrec.core.base.taxonomy import Attribute
 from prodrec.models.classifier.block_top_k import TopK
-from prodrec.models.classifier.classifier import Classifier, at_least_float32
+from prodrec.models.classifier.class_scores import at_least_float32
+from prodrec.models.classifier.classifier import Classifier
 
 
 class LevelHead(nn.Module):

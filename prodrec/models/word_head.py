@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prodrec.models.classifier.classifier import at_least_float32
+from prodrec.models.classifier.class_scores import at_least_float32
 from prodrec.models.word_targets import WordTargets
 
 

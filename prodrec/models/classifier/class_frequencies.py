@@ -14,9 +14,6 @@ from prodrec.models.classifier.long_tail import LongTailLoss
 class ClassFrequencies(nn.Module):
     """The shares of the classes in training, logit adjustment by them, and the weights and margins of the classes.
 
-    logit_adjustment: τ of training
-    long_tail:        the losses that use the numbers of images
-
     A state dict contains nothing of it: `set_train_images` provides the numbers again.
     """
 
@@ -25,9 +22,8 @@ class ClassFrequencies(nn.Module):
     weight_C: Tensor | None
     margin_C: Tensor | None
 
-    def __init__(self, *, logit_adjustment: float = 0.0, long_tail: LongTailLoss | None = None) -> None:
+    def __init__(self, long_tail: LongTailLoss | None = None) -> None:
         super().__init__()
-        self.logit_adjustment = logit_adjustment
         self.long_tail = long_tail or LongTailLoss()
         for name in ("log_prior_N", "log_sampled_N", "weight_C", "margin_C"):
             self.register_buffer(name, None, persistent=False)
@@ -64,25 +60,25 @@ class ClassFrequencies(nn.Module):
         assert self.margin_C is not None, "margins need the training images of every class"
         return self.margin_C[labels_B]
 
-    def adjustment(self, active_S: Tensor | None) -> Tensor | None:
-        """Return the logit adjustment of the active classes in training, or None without adjustment.
+    def adjustment(self, tau: float, active_S: Tensor | None) -> Tensor | None:
+        """Return the logit adjustment of the active classes in training, or None if τ = 0.
 
         It is τ·log π, or τ·log q with a sampler, because training sees the classes with its shares q.
         """
-        if not self.logit_adjustment:
+        if not tau:
             return None
         log_share_N = self._known_log_prior() if self.log_sampled_N is None else self.log_sampled_N
-        adjustment_N = self.logit_adjustment * log_share_N
+        adjustment_N = tau * log_share_N
         return adjustment_N if active_S is None else adjustment_N[active_S]
 
-    def adjusted_bias(self, bias_N: Tensor, tau: float | None) -> Tensor:
+    def adjusted_bias(self, bias_N: Tensor, tau: float | None, *, tau_of_training: float) -> Tensor:
         """Return the bias for scores with post-hoc logit adjustment by τ; see `Classifier.adjusted_bias`."""
-        if tau is None or (tau == self.logit_adjustment and self.log_sampled_N is None):
+        if tau is None or (tau == tau_of_training and self.log_sampled_N is None):
             return bias_N
         log_prior_N = self._known_log_prior()
         if self.log_sampled_N is None:
-            return bias_N + (self.logit_adjustment - tau) * log_prior_N
-        return bias_N + (self.logit_adjustment - 1) * self.log_sampled_N + (1 - tau) * log_prior_N
+            return bias_N + (tau_of_training - tau) * log_prior_N
+        return bias_N + (tau_of_training - 1) * self.log_sampled_N + (1 - tau) * log_prior_N
 
     def _known_log_prior(self) -> Tensor:
         assert self.log_prior_N is not None, "logit adjustment needs the training images of every class"

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prodrec.models.classifier import classifier
+from prodrec.models.classifier import class_scores
 from prodrec.models.classifier.block_top_k import top_k
 from prodrec.models.classifier.chunks import ClassChunks
 from prodrec.models.classifier.classifier import Classifier
@@ -46,6 +46,6 @@ def test_top_k_scores_many_rows_at_once_even_without_a_buffer(monkeypatch: pytes
         rows.append(rows_at_once)
         return top_k(*args, rows_at_once=rows_at_once, **options)
 
-    monkeypatch.setattr(classifier, "top_k", record)
+    monkeypatch.setattr(class_scores, "top_k", record)
     Classifier(D, C, buffer_gib=0.0).double().top_k(torch.randn(B, D).double(), 3)
-    assert rows == [classifier.MIN_TOP_K_ROWS]
+    assert rows == [class_scores.MIN_TOP_K_ROWS]
