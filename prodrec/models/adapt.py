@@ -20,6 +20,7 @@ PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
     "backbone_lr_scale",
     "channels_last",
+    "cache_frozen",
     "cutmix",
     *(field.name for field in fields(PhotoConfig)),
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.models.adapt import adapt_recipe
 from prodrec.models.assemble import build_network
 from prodrec.models.families import FAMILIES, make_recipe
+from prodrec.models.word_targets import WordTargets
 
 
 @pytest.mark.parametrize("name", [name for name, row in FAMILIES.items() if "attention" not in row.network])
@@ -22,6 +24,7 @@ def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy,
         taxonomy=taxonomy,
         attributes=attributes,
         words=30,
+        word_targets=WordTargets(np.arange(-1, 30), np.ones(30, np.float32)),
         feature_width=12,
     ).eval()
     batch = make_batch(6)
@@ -53,6 +56,7 @@ def test_explicit_settings_stay() -> None:
         ("visual", {"weights": "imagenet"}, "features", "weights=imagenet is about photos"),
         ("visual", {"freeze_until": "layer2"}, "features", "freeze_until=layer2"),
         ("visual", {"backbone_lr_scale": "0.1"}, "features", "backbone_lr_scale=0.1"),
+        ("visual", {"cache_frozen": "no"}, "features", "cache_frozen=no is about photos"),
         ("visual", {"cutmix": "1"}, "features", "cutmix=1.0 is about photos"),
         ("visual", {"rand_augment": "9"}, "features", "rand_augment=9.0 is about photos"),
         ("sscnn", {}, "features", "take another family than sscnn"),
