@@ -36,7 +36,8 @@ def network_loss(network: RecognitionNetwork, features: Features, batch: Batch) 
     trained, and the term of the mixed features is 0.
     """
     config, n = network.config, batch.global_size
-    progress = batch.progress if config.class_weights_from else 0.0  # a compiled loss depends on what it reads
+    depends_on_progress = config.class_weights_from or config.title_schedule != "constant"
+    progress = batch.progress if depends_on_progress else 0.0  # a compiled loss depends on what it reads
     total = batch.inputs.new_zeros(())
     terms: dict[str, Tensor] = {}
     for height, head in enumerate(reversed(network.level_heads)):
@@ -87,7 +88,8 @@ def _cotraining_loss(
 
         1/n Σ_i CE(W visual_i, y_i) + λ · 1/n Σ_{i with a title} CE(W mixed_i, y_i)
 
-    Both terms divide by n, the number of rows over all ranks: the fewer rows have a title, the smaller the second.
+    λ follows `title_schedule`. Both terms divide by n, the number of rows over all ranks: the fewer rows have a title,
+    the smaller the second.
     A row without a label is in neither term.
     """
     visual_BD, mixed_BD, titled_B = features.visual_BD, features.mixed_BD, features.titled_B
@@ -96,12 +98,18 @@ def _cotraining_loss(
     loss, cross_entropy_2B = head.loss(
         torch.cat([visual_BD, mixed_BD]),
         torch.cat([labels_B, labels_B]),
-        weights_B=torch.cat([weights_B, config.title_loss_weight * weights_B * titled_B]),
+        weights_B=torch.cat([weights_B, _title_loss_weight(config, progress) * weights_B * titled_B]),
         label_smoothing=config.label_smoothing,
         progress=progress,
     )
     b = len(labels_B)
     return loss, cross_entropy_2B[:b].sum() / n, (cross_entropy_2B[b:] * titled_B).sum() / n
+
+
+def _title_loss_weight(config: NetworkConfig, progress: float) -> float:
+    """Return λ of A eq. 1 at a share of the training's steps."""
+    factor = {"constant": 1.0, "rise": progress, "fall": 1 - progress}[config.title_schedule]
+    return factor * config.title_loss_weight
 
 
 def _two_label_loss(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -136,3 +137,13 @@ def test_photos_in_pairs_give_every_parameter_a_gradient_and_titles_a_zero(
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, f"DistributedDataParallel would wait for {name}"
         assert bool(parameter.grad.any()) != name.startswith(("title_encoder", "word_vectors", "mixing")), name
+
+
+@pytest.mark.parametrize(("schedule", "factor"), [("constant", 1.0), ("rise", 0.25), ("fall", 0.75)])
+def test_weight_of_titles_follows_its_schedule(
+    taxonomy: Taxonomy, make_batch: Callable[..., Batch], schedule: str, factor: float
+) -> None:
+    network = network_of(taxonomy, heads=("leaf",), title_schedule=schedule)
+    losses = network.loss(replace(make_batch(6), progress=0.25))
+    expected = losses.terms["visual"] + factor * 0.3 * losses.terms["mixed"]
+    torch.testing.assert_close(losses.total.detach(), expected)

@@ -31,6 +31,11 @@ class TitleSettings:
         group="titles",
     )
     title_loss_weight: float = setting(1.0, "λ of A eq. 1: weight of the loss on mixed features", group="titles")
+    title_schedule: Literal["constant", "rise", "fall"] = setting(
+        "constant",
+        "λ in the course of the training: constant, a linear rise from 0, or a linear fall to 0",
+        group="titles",
+    )
     mixed_trains_backbone: bool = setting(
         True, "let the gradient of the loss on mixed features reach the backbone (A §3.3)", group="titles"
     )
