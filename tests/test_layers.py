@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
-HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic"}
+HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
 LONGEST = 300
 
 PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
@@ -69,6 +69,8 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
         "core.data.photos.rand_augment",  # its operations on pixels
         "core.training.write_run",  # run.json contains its version
     ),
+    "timm": ("models.timm_backbones",),
+    "open_clip": ("models.open_clip_backbones",),
     "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
@@ -218,14 +220,15 @@ def test_every_outside_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = [
         name
-        for extra in ("fast", "japanese", "tensorboard", "thai")
+        for extra in ("backbones", "fast", "japanese", "tensorboard", "thai")
         for name in project["optional-dependencies"][extra]
     ]
     declared = {
         name.split(">")[0].split("[")[0].strip().lower().replace("-", "_")
         for name in (*project["dependencies"], *extras)
     }
-    used = {"pillow" if found.library == "PIL" else found.library for found in OUTSIDE}
+    packages = {"PIL": "pillow", "open_clip": "open_clip_torch"}
+    used = {packages.get(found.library, found.library) for found in OUTSIDE}
     assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"
 
 

@@ -16,6 +16,7 @@ from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
+from prodrec.models.backbones import build_backbone, set_constants
 from prodrec.models.build_heads import build_attribute_head, build_level_heads, build_word_head, check_train_images
 from prodrec.models.mixing import build_mixing
 from prodrec.models.network import RecognitionNetwork
@@ -23,7 +24,6 @@ from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_weights_into
 from prodrec.models.tasks import choose_tasks
 from prodrec.models.title_encoders import TITLE_ENCODERS
-from prodrec.models.torchvision_backbones import RescaleChannels, build_backbone
 from prodrec.models.word_targets import WordTargets
 
 RANDOM_WORD_DIMENSION = 100
@@ -130,9 +130,7 @@ def restore_network(
         if name in weights:
             local_weights[name] = weights[name][shard.first :][: len(network.get_parameter(name))]
     load_weights_into(network, local_weights, mismatch="the saved weights do not fit their recipe", assign=True)
-    for module in network.modules():
-        if isinstance(module, RescaleChannels):
-            module.set_constants()
+    set_constants(network)
     assert not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()))
     return network
 
@@ -141,7 +139,11 @@ def _backbone(
     config: NetworkConfig, photo_size: tuple[int, int] | None, feature_width: int | None, *, load_weights: bool
 ) -> Backbone:
     backbone = build_backbone(
-        config.backbone, weights=config.weights, load_weights=load_weights, feature_width=feature_width
+        config.backbone,
+        weights=config.weights,
+        load_weights=load_weights,
+        feature_width=feature_width,
+        photo_size=photo_size,
     )
     if config.freeze_batch_norm:
         backbone.freeze_batch_norm(affine=config.train_batch_norm_affine)

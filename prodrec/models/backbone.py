@@ -1,7 +1,7 @@
 """The backbone of a network: a trunk, which returns a feature map, and a neck, which returns the visual feature.
 
-A stage is a child of the trunk, or of an nn.Sequential inside it. It has the name that torchvision gives it (`layer3`,
-`features.23`).
+A stage is a child of the trunk, or of an nn.Sequential inside it (`models/stages.py`). It has the name that its library
+gives it (`layer3`, `features.23`, `blocks.11`).
 
 Shapes: B rows, D features or feature maps, H×W photo or feature map.
 """
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadOption, did_you_mean
+from prodrec.models.stages import all_stages, loose_parameters, parts, stages
 
 NAMES_IN_MESSAGES = 12
 """Stages that an error message lists; some networks have hundreds."""
@@ -27,7 +28,7 @@ class Backbone(nn.Module):
     trunk:      returns feature maps B×D×H×W, or a vector B×D (vision transformers)
     neck:       returns the visual feature B×width
     fixed_side: height and width in pixels of the photos that the network accepts, or None if it accepts any size
-    frozen_until: the last stage that `freeze_until` froze
+    frozen_until: the last stage that `freeze_until` froze, if the trunk can be run stage by stage
     private:    the layers of the network between its neck and its classifier. The head of each level gets a copy
                 (S §3.4); they are not submodules of the backbone
 
@@ -121,7 +122,7 @@ class Backbone(nn.Module):
                 grey_BCHW = torch.zeros(1, 3, height, width, device=next(self.parameters()).device)
                 maps_BDHW = self.maps(grey_BCHW, until=until)
                 self.neck(self.maps_after(maps_BDHW, until))
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # timm asserts the size of photos
             raise BadOption(
                 f"backbone {self.name} cannot take photos of {height}x{width}: {str(error).rstrip('.')}."
             ) from error
@@ -171,8 +172,12 @@ class Backbone(nn.Module):
         Raise BadOption if there is no such stage.
         """
         self._check_stage(last, "freeze_until")
-        self.frozen_until = last
-        for name, stage in stages(self.trunk, last):
+        ordered = isinstance(self.trunk, nn.Sequential)
+        if not ordered:
+            for parameter in loose_parameters(self.trunk):
+                parameter.requires_grad_(False)
+        self.frozen_until = last if ordered else None
+        for name, stage in stages(self.trunk, last) if ordered else parts(self.trunk):
             stage.requires_grad_(False)
             self._in_evaluation += (stage,)
             if name == last:
@@ -187,37 +192,14 @@ class Backbone(nn.Module):
         return self
 
     def _check_stage(self, name: str, setting: str) -> None:
-        names = [known for known, _ in all_stages(self.trunk)]
+        ordered = isinstance(self.trunk, nn.Sequential)
+        names = [known for known, _ in (all_stages(self.trunk) if ordered else parts(self.trunk))]
         if name not in names:
-            outer = [known for known in names if known.count(".") <= 1]
+            outer = [known for known in names if known.count(".") <= 1 or not ordered]
             listed = ", ".join(outer[:NAMES_IN_MESSAGES]) + (", …" if len(names) > NAMES_IN_MESSAGES else "")
             raise BadOption(
                 f"{setting}={name} is not a stage of backbone {self.name}{did_you_mean(name, names)}; it has {listed}."
             )
-
-
-def stages(trunk: nn.Module, *boundaries: str | None, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of the stages that make up the trunk, in order.
-
-    These are the children of the trunk. A child that contains a stage of `boundaries` is replaced by its own children,
-    as deep as needed. A trunk that is no nn.Sequential is a single stage.
-    """
-    if not isinstance(trunk, nn.Sequential):
-        yield prefix.rstrip("."), trunk
-        return
-    for key, stage in trunk.named_children():
-        name = prefix + key
-        if any(boundary is not None and boundary.startswith(f"{name}.") for boundary in boundaries):
-            yield from stages(stage, *boundaries, prefix=f"{name}.")
-        else:
-            yield name, stage
-
-
-def all_stages(trunk: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of every stage, each before the stages inside it."""
-    for key, stage in trunk.named_children() if isinstance(trunk, nn.Sequential) else ():
-        yield prefix + key, stage
-        yield from all_stages(stage, f"{prefix}{key}.")
 
 
 def _batch_norms(module: nn.Module) -> Iterator[nn.Module]:

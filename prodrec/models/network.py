@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from prodrec.core.base.dist import Shard
 from prodrec.core.base.errors import BadOption
 from prodrec.models.attention import SpatialAttention
-from prodrec.models.backbone import Backbone, stages
+from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.losses import network_loss
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
+from prodrec.models.stages import stages
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
 from prodrec.models.word_head import WordHead
 

@@ -6,12 +6,15 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
+
+if TYPE_CHECKING:
+    from prodrec.models.backbone import Backbone
 
 RUN_WEIGHTS = "model.safetensors"
 """The weights file in a run directory."""
@@ -129,6 +132,34 @@ def load_weights_into(
     with torch.no_grad():
         for key, value in fitting.items():
             own[key].copy_(value)
+
+
+def is_run(weights: Mapping[str, Tensor]) -> bool:
+    """Return whether weights are those of a run of prodrec, and not of a network of a library."""
+    return any(key.startswith("backbone.") for key in weights)
+
+
+def load_run_into(backbone: Backbone, run: Mapping[str, Tensor], *, source: str) -> None:
+    """Load backbone and private layers from the weights of a run. `source` names the run in messages.
+
+    The private layers are those of the run's head with the most classes, if it has them in the same shapes.
+
+    Raise Mismatch if the backbone of the run is another one.
+    """
+    own = {key.removeprefix("backbone."): value for key, value in run.items() if key.startswith("backbone.")}
+    load_weights_into(backbone, own, mismatch=f"the backbone of the run {source} is not {backbone.name}")
+    suffix = "classifier.bias"
+    classes_by_head = {
+        key.removesuffix(suffix): len(bias)
+        for key, bias in run.items()
+        if key.startswith("heads.") and key.endswith(suffix)
+    }
+    prefix = max(classes_by_head, key=classes_by_head.__getitem__, default="") + "private."
+    saved = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    layers = nn.Sequential(*backbone.private)
+    shapes = {key: value.shape for key, value in layers.state_dict().items()}
+    if shapes and {key: value.shape for key, value in saved.items()} == shapes:
+        layers.load_state_dict(saved)
 
 
 def _current_name(key: str) -> str:

@@ -15,7 +15,7 @@ Shapes: B rows, C=3 channels, H×W photo.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,11 @@ from torch import Tensor, nn
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
 from prodrec.models.backbone import Backbone
-from prodrec.models.pretrained import load_weights_into, read_weights
-from prodrec.models.settings.backbone import FEATURES
+from prodrec.models.pretrained import is_run, load_run_into, load_weights_into, read_weights
+from prodrec.models.settings.backbone import FEATURES, IMAGENET
 
 HEADS = ("classifier", "fc", "head", "heads")
 """Names of the child that contains the classifier, over all networks."""
-IMAGENET = "imagenet"
 FIXED_SIDES = {"MaxVit": 224}
 """Side in pixels of the photos, by class, for networks that accept one size only; a VisionTransformer has an attribute
 for it."""
@@ -85,15 +84,13 @@ def build_backbone(
         state = _download(name, published)
     elif load_weights and weights is not None:
         state = read_weights(Path(weights))
-    is_run = published is None and state is not None and any(key.startswith("backbone.") for key in state)
-    if state is not None and not is_run:
+    from_run = published is None and state is not None and is_run(state)
+    if state is not None and not from_run:
         mismatch = f"the weights of {weights} are not those of {name}"
         load_weights_into(network, state, optional=(f"{classifier}.",), mismatch=mismatch)
     backbone = _split(name, network, head, rescale=weights is not None)
-    if state is not None and is_run:
-        own = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
-        load_weights_into(backbone, own, mismatch=f"the backbone of the run {weights} is not {name}")
-        _load_private_layers(backbone, state)
+    if state is not None and from_run:
+        load_run_into(backbone, state, source=str(weights))
     return backbone
 
 
@@ -105,22 +102,6 @@ def known_backbones() -> list[str]:
 def count_parameters(name: str) -> int:
     """Return the number of parameters of a network of torchvision with the classes of ImageNet."""
     return int(torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"])
-
-
-def _load_private_layers(backbone: Backbone, run: Mapping[str, Tensor]) -> None:
-    """Load the private layers from the run's head with the most classes, if it has them in the same shapes."""
-    suffix = "classifier.bias"
-    classes_by_head = {
-        key.removesuffix(suffix): len(bias)
-        for key, bias in run.items()
-        if key.startswith("heads.") and key.endswith(suffix)
-    }
-    prefix = max(classes_by_head, key=classes_by_head.__getitem__, default="") + "private."
-    saved = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
-    layers = nn.Sequential(*backbone.private)
-    own = layers.state_dict()
-    if own and {key: value.shape for key, value in saved.items()} == {key: value.shape for key, value in own.items()}:
-        layers.load_state_dict(saved)
 
 
 # --- torchvision's networks and weights

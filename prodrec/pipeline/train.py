@@ -204,14 +204,21 @@ def _choose_settings(
     data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, budget: Budget | None
 ) -> Recipe:
     """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it."""
+    from prodrec.models.backbone_source import source_message, use_source
+    from prodrec.models.backbones import describe_source
     from prodrec.pipeline.choose_settings import choose_for, report_choices
 
     adapted = _adapt_recipe(data, recipe, explicit or ())
-    if budget is None:
-        return adapted
-    chosen, choices = choose_for(recipe, explicit or (), data, device=device, budget=budget)
-    report_choices(choices, data, budget)
-    return _adapt_recipe(data, chosen, explicit or ())
+    source = describe_source(adapted.network.backbone, adapted.network.weights)
+    settled: list[str] = []
+    if explicit is not None:
+        recipe, settled = use_source(recipe, source, explicit)
+    if budget is not None:
+        recipe, choices = choose_for(recipe, [*(explicit or ()), *settled], data, device=device, budget=budget)
+        report_choices(choices, data, budget)
+    if source is not None:
+        console.info(source_message(recipe, source))
+    return _adapt_recipe(data, recipe, explicit or ())
 
 
 def _adapt_recipe(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
@@ -260,12 +267,16 @@ def _start(
     """Create the run directory `out` and return the new run and its TrainState, before the first step."""
     from prodrec.core.training.run import open_run
     from prodrec.core.training.write_run import create_run, refuse_if_taken
+    from prodrec.models.backbone_source import library_of
+    from prodrec.models.backbones import describe_source
 
     if resume:
         console.info(f"{out} has no checkpoint; starting from the beginning.")
     refuse_if_taken(out, force=force or resume)
     word_vectors = load_word_vectors_of(recipe, data, embeddings)
     train_state = build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    library = library_of(recipe.network.backbone)
+    source = describe_source(recipe.network.backbone, recipe.network.weights)
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it
     if dist.is_main():
         create_run(
@@ -273,6 +284,8 @@ def _start(
             data,
             recipe=recipe.as_json(),
             precision=train_state.precision,
+            backbone=source.as_json() if source is not None else {},
+            libraries=[library] if library is not None else [],
             word_vectors=(
                 {"fingerprint": word_vectors.fingerprint, "dimension": word_vectors.dimension} if word_vectors else {}
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,6 +22,18 @@ def quick_and_repeatable() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_open_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Add a small model to those of open_clip, and return its name."""
+    open_clip = pytest.importorskip("open_clip")
+    path = tmp_path_factory.mktemp("open_clip") / "tiny.json"
+    vision = {"image_size": 64, "layers": 3, "width": 32, "patch_size": 16, "head_width": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    path.write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
+    open_clip.add_model_config(path)
+    return "tiny"
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadOption
-from prodrec.models.backbone import Backbone, all_stages, stages
+from prodrec.models.backbone import Backbone
+from prodrec.models.stages import all_stages, stages
 from prodrec.models.torchvision_backbones import build_backbone
 
 STAGES = {"resnet18": "layer3", "vgg11": "features.15", "mobilenet_v2": "features.13", "squeezenet1_1": "features.5"}

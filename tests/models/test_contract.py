@@ -12,6 +12,7 @@ import torch
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
 from prodrec.models.assemble import build_network, restore_network
+from prodrec.models.backbone_source import library_of
 from prodrec.models.families import FAMILIES, make_recipe
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.title_encoders import TITLE_ENCODERS
@@ -53,12 +54,24 @@ TABLE = [
     ("sicot", {"backbone": "squeezenet1_1", "logit_adjustment": 1.0, "label_smoothing": 0.1, "word_dropout": 0.2}),
 ]
 
+EXTRA = [  # these need the extra prodrec[backbones]; all weights are random
+    ("visual", {"backbone": "timm:test_efficientnet"}),
+    ("sscnn", {"backbone": "timm:test_convnext", "attention_at": "stages.1"}),
+    ("sicot", {"backbone": "timm:test_vit", "freeze_until": "blocks.1"}),
+    ("bmtl-rl", {"backbone": "timm:test_efficientnet", "embed": 24}),
+    ("visual", {"backbone": "open_clip:tiny"}),
+]
 
-@pytest.fixture(params=TABLE, ids=lambda row: "-".join([row[0], *map(str, row[1].values())]))
+
+@pytest.fixture(params=[*TABLE, *EXTRA], ids=lambda row: "-".join([row[0], *map(str, row[1].values())]))
 def network(
     request: pytest.FixtureRequest, taxonomy: Taxonomy, attributes: tuple[Attribute, ...]
 ) -> RecognitionNetwork:
     family, settings = request.param
+    if library := library_of(str(settings["backbone"])):
+        pytest.importorskip(library)
+    if library == "open_clip":
+        request.getfixturevalue("tiny_open_clip")
     torch.manual_seed(1)
     start = {"word_vectors": "random"} if family in ("sicot", "titled") or "titles" in settings else {}
     targets = WordTargets(np.array([-1, 0, 1, -1, 2, 3, *[-1] * (WORDS - 5)]), np.array([1, 1, 2, 1], np.float32))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.data.dataset import Dataset
+
+PACKAGES = {"open_clip": "open_clip_torch"}
+"""Names on PyPI of libraries whose packages have another name."""
 
 # --- before training
 
@@ -49,11 +53,15 @@ def create_run(
     recipe: dict[str, Any],
     precision: Precision,
     word_vectors: dict[str, Any],
+    backbone: Mapping[str, Any] | None = None,
+    libraries: Sequence[str] = (),
     force: bool,
 ) -> Run:
     """Create the directory of a new run of `recipe` on `dataset`, with status "training".
 
     word_vectors: fingerprint and dimension of the initial word vectors; empty if the recipe uses none
+    backbone:     origin and licence of the backbone's weights, if its library states them
+    libraries:    names of the libraries whose versions are recorded, besides torch and torchvision
     force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
 
     Raise OutputExists as `refuse_if_taken` does, and RunLocked if another process trains the run at `path`.
@@ -62,7 +70,7 @@ def create_run(
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
     identity.add("arithmetic", precision.as_json()).add("word_vectors", word_vectors)
     header = make_header(
-        "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions()
+        "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions(libraries)
     )
     content = {
         **header,
@@ -72,6 +80,7 @@ def create_run(
         "recipe": recipe,
         "arithmetic": precision.as_json(),
         "word_vectors": word_vectors,
+        "backbone": dict(backbone or {}),
         "inputs": _describe_inputs(dataset),
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},
@@ -123,11 +132,12 @@ def _describe_inputs(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return {"photos": {name: dataset.header["photos"][name] for name in ("size", "in_place")}}
 
 
-def _versions() -> dict[str, str]:
+def _versions(libraries: Sequence[str]) -> dict[str, str]:
     import torch
     import torchvision
 
-    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
+    others = {name: version(PACKAGES.get(name, name)) for name in libraries}
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__, **others}
 
 
 # --- after training

@@ -10,6 +10,8 @@ from prodrec.core.base.config import format_value, setting
 
 FEATURES = "features"
 """The backbone for datasets of feature vectors; it returns its input."""
+IMAGENET = "imagenet"
+"""The weights that a library publishes for a network, its default ones if there are several."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,14 @@ class BackboneSettings:
 
     backbone: str = setting(
         "resnet50",
-        "any torchvision classification network by name; features (set automatically) for datasets of feature vectors",
+        "any torchvision classification network by name, or timm:NAME and open_clip:NAME, which need the extra "
+        "prodrec[backbones]; features (set automatically) for datasets of feature vectors",
         group="backbone",
     )
     weights: str | None = setting(
         "imagenet",
-        "initial weights of backbone and private layers: imagenet, a torchvision name (IMAGENET1K_V1), a file, a run, "
-        "or none (random)",
+        "initial weights of backbone and private layers: imagenet (the default ones of the backbone's library), its "
+        "name of others (IMAGENET1K_V1, a1_in1k, laion2b_s34b_b79k), a file, a run, or none (random)",
         group="backbone",
     )
     freeze_batch_norm: bool = setting(

@@ -1,0 +1,55 @@
+"""`prodrec train` with a backbone of timm: its sizes, its licence, and a finished run that is scored."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from prodrec.cli.app import app
+from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.pipeline.prepare import prepare_dataset
+
+pytest.importorskip("timm")
+
+SMALL = ["--set", "weights=none", "--set", "batch_size=16", "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
+SMALL += ["--preset", "paper"]
+
+
+@pytest.fixture(scope="module")
+def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli-train-backbones") / "dataset"
+    prepare_dataset([drawn.table], images=drawn.photos, out=out)
+    return out
+
+
+def prodrec(*words: object, code: int = 0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_a_plan_uses_the_library_s_size_and_prints_the_licence(dataset, tmp_path):
+    words = ["--set", "backbone=timm:test_vit", "--plan", *SMALL]
+    printed = re.sub(r"\s+", " ", prodrec("train", "visual", dataset, "--out", tmp_path / "run", *words).stderr)
+    assert "backbone timm:test_vit: licence: apache-2.0; photos of 160 pixels, mean 0.5,0.5,0.5" in printed
+
+
+def test_a_run_records_what_it_used_and_can_be_scored(dataset, tmp_path):
+    import timm
+
+    run, small = tmp_path / "run", [*SMALL, "--set", "backbone=timm:test_vit", "--set", "image_size=32"]
+    printed = re.sub(r"\s+", " ", prodrec("train", "visual", dataset, "--out", run, *small).stderr)
+    assert "licence: apache-2.0; photos of 32 pixels, mean 0.5,0.5,0.5" in printed
+    header = json.loads((run / "run.json").read_text())
+    assert header["backbone"] == {"weights_from": None, "licence": "apache-2.0"}
+    assert header["made_by"]["timm"] == timm.__version__
+    assert header["recipe"]["photos"]["image_size"] == "32" and header["recipe"]["photos"]["mean"] == [0.5, 0.5, 0.5]
+    prodrec("score", run, dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
+    again = tmp_path / "again"
+    prodrec("train", "visual", dataset, "--out", again, *small, "--set", f"weights={run}")
+    refused = prodrec("train", "visual", dataset, "--out", tmp_path / "no", *small, "--set", "backbone=timm:x", code=2)
+    assert "backbone=timm:x is no network of timm" in refused.stderr
