@@ -19,6 +19,7 @@ BACKBONE_SETTINGS = ("weights", "freeze_batch_norm", "train_batch_norm_affine", 
 PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
     "backbone_lr_scale",
+    "layer_lr_decay",
     "channels_last",
     "cache_frozen",
     "cutmix",

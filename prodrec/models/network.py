@@ -31,7 +31,7 @@ from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.losses import network_loss
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
-from prodrec.models.stages import stages
+from prodrec.models.stages import rate_stages, stages
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
 from prodrec.models.word_head import WordHead
 
@@ -255,6 +255,10 @@ class RecognitionNetwork(nn.Module):
         for classifier in self.classifiers().values():
             if classifier.can_update_in_backward and id(classifier.weight) in trained:
                 classifier.update_in_backward(optimizer)
+
+    def backbone_stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of the backbone by stage, in the order in which the stages run; frozen ones too."""
+        return [parameters for _, parameters in rate_stages(self.backbone.trunk, self.backbone.neck)]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …

@@ -48,6 +48,14 @@ class TrainingConfig:
     backbone_lr_scale: float = setting(
         1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights", group="optimiser", ge=0
     )
+    layer_lr_decay: float = setting(
+        1.0,
+        "factor of the backbone's learning rate from each stage to the stage before it, so that early stages change "
+        "least (Clark et al. 2020); 1 is the same rate for all",
+        group="optimiser",
+        gt=0,
+        le=1,
+    )
     word_vectors_lr_scale: float = setting(
         1.0, "learning rate of the word vectors, as a factor of lr", group="optimiser", ge=0
     )
@@ -132,6 +140,8 @@ class TrainingConfig:
             raise ValueError(f"lr_rule={self.lr_rule} does nothing here; set scale_batch=true too.")
         if self.pair_probability != 0.5 and not (self.mixup or self.cutmix):
             raise ValueError(f"pair_probability={self.pair_probability} does nothing here; set mixup=0.2 too.")
+        if self.backbone_lr_scale == 0 and self.layer_lr_decay != 1:
+            raise ValueError(f"layer_lr_decay={self.layer_lr_decay} does nothing with backbone_lr_scale=0.")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
 

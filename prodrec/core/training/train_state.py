@@ -83,7 +83,8 @@ def reason_against_fused_update(config: TrainingConfig) -> str | None:
 def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
     """Return the groups of every part: one with weight decay, and one without it for biases and norms (one dimension).
 
-    The learning rate of a group is `scale` times that of the schedule.
+    The learning rate of a group is `scale` times that of the schedule. With `layer_lr_decay`, every stage of the
+    backbone has groups of its own.
     """
     scales = {"backbone": config.backbone_lr_scale, "word_vectors": config.word_vectors_lr_scale}
     groups = []
@@ -93,14 +94,35 @@ def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str
             for parameter in parameters:
                 parameter.requires_grad_(False)
             continue
-        for has_decay in (True, False):
-            chosen = [p for p in parameters if (p.ndim > 1) == has_decay]
-            if chosen:
-                weight_decay = config.weight_decay if has_decay else 0.0
-                groups.append({"params": chosen, "weight_decay": weight_decay, "scale": scale, "part": part})
+        by_scale = [(scale, parameters)]
+        if part == "backbone" and config.layer_lr_decay != 1:
+            by_scale = _decay_by_stage(network, parameters, scale, config.layer_lr_decay)
+        for own_scale, own in by_scale:
+            for has_decay in (True, False):
+                chosen = [p for p in own if (p.ndim > 1) == has_decay]
+                if chosen:
+                    weight_decay = config.weight_decay if has_decay else 0.0
+                    groups.append({"params": chosen, "weight_decay": weight_decay, "scale": own_scale, "part": part})
     if not groups:
         raise ProdrecError("nothing to train: every part of the network is frozen.")
     return groups
+
+
+def _decay_by_stage(
+    network: Network, parameters: list[nn.Parameter], scale: float, decay: float
+) -> list[tuple[float, list[nn.Parameter]]]:
+    """Return (scale, parameters) of every stage of the backbone that is trained.
+
+    The scale of stage s of S, counted from 1, is scale · decay^(S − s): that of the last stage is `scale` (Clark et al.
+    2020, "ELECTRA", appendix; Bao et al. 2022, "BEiT", where that of the last stage is `decay` as well).
+    """
+    trained = {id(parameter) for parameter in parameters}
+    stages = network.backbone_stages()
+    by_scale = []
+    for number, stage in enumerate(stages, start=1):
+        own = [parameter for parameter in stage if id(parameter) in trained]
+        by_scale.append((scale * decay ** (len(stages) - number), own))
+    return by_scale
 
 
 def _make_optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:

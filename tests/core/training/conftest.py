@@ -68,6 +68,9 @@ class TinyNetwork(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbone.parameters()), "classifier": list(self.classifier.parameters())}
 
+    def backbone_stages(self) -> list[list[nn.Parameter]]:
+        return [list(self.backbone[0].parameters()), list(self.backbone[1].parameters())]
+
     def classifiers(self) -> dict[str, Any]:
         return {}
 

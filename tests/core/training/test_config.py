@@ -70,3 +70,8 @@ def test_pair_probability_without_mixing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"pair_probability=0\.8 does nothing here; set mixup=0\.2 too"):
         TrainingConfig(pair_probability=0.8)
     assert TrainingConfig(pair_probability=0.8, cutmix=1.0).cutmix == 1
+
+
+def test_a_decay_over_the_stages_needs_a_backbone_that_is_trained() -> None:
+    with pytest.raises(ValueError, match=r"layer_lr_decay=0\.8 does nothing with backbone_lr_scale=0"):
+        TrainingConfig(layer_lr_decay=0.8, backbone_lr_scale=0.0)

@@ -15,6 +15,18 @@ def test_learning_rates_are_scaled_by_part_and_biases_have_no_decay(new_train_st
     assert all(p.ndim == 1 for p in groups["backbone", 0.0]["params"])
 
 
+def test_the_learning_rate_decays_from_the_last_stage_backwards(new_train_state):
+    train_state = new_train_state(backbone_lr_scale=0.4, layer_lr_decay=0.5, weight_decay=0.5)
+    scales = {id(p): group["scale"] for group in train_state.optimizer.param_groups for p in group["params"]}
+    convolution, norm = train_state.network.backbone[0], train_state.network.backbone[1]
+    assert [scales[id(p)] for p in convolution.parameters()] == pytest.approx([0.2, 0.2])
+    assert [scales[id(p)] for p in norm.parameters()] == pytest.approx([0.4, 0.4])
+    assert {scales[id(p)] for p in train_state.network.classifier.parameters()} == {1.0}
+    assert len(scales) == len(list(train_state.network.parameters()))
+    with_decay = {id(p) for g in train_state.optimizer.param_groups if g["weight_decay"] for p in g["params"]}
+    assert with_decay == {id(p) for p in train_state.network.parameters() if p.ndim > 1}
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
