@@ -20,6 +20,7 @@ PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
     "backbone_lr_scale",
     "layer_lr_decay",
+    "head_epochs",
     "channels_last",
     "cache_frozen",
     "cutmix",

@@ -53,6 +53,7 @@ class Backbone(nn.Module):
         self.private = private  # a tuple is not registered as submodules
         self.frozen_until: str | None = None
         self._in_evaluation: tuple[nn.Module, ...] = ()
+        self._held: tuple[nn.Parameter, ...] | None = None
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return the visual feature B×width."""
@@ -184,9 +185,22 @@ class Backbone(nn.Module):
                 break
         self.train(self.training)
 
+    def hold(self, held: bool) -> None:
+        """Keep all weights and statistics as they are, and stay in evaluation mode, until `hold(False)`.
+
+        What is frozen otherwise stays frozen. After `hold(False)`, call `train` of the whole network.
+        """
+        if held and self._held is None:
+            self._held = tuple(parameter for parameter in self.parameters() if parameter.requires_grad)
+        for parameter in self._held or ():
+            parameter.requires_grad_(not held)
+        if not held:
+            self._held = None
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Backbone:
         """Set the training mode of all modules but those that are frozen, which stay in evaluation mode."""
-        super().train(mode)
+        super().train(mode and self._held is None)
         for module in self._in_evaluation:
             module.eval()
         return self

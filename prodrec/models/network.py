@@ -260,6 +260,10 @@ class RecognitionNetwork(nn.Module):
         """Return the parameters of the backbone by stage, in the order in which the stages run; frozen ones too."""
         return [parameters for _, parameters in rate_stages(self.backbone.trunk, self.backbone.neck)]
 
+    def hold_backbone(self, held: bool) -> None:
+        """Keep the backbone as it is and in evaluation mode from now on, or train again what was trained before."""
+        self.backbone.hold(held)
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …
 

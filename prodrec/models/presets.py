@@ -213,4 +213,6 @@ def _choose_duration(
     elif epochs * seconds_per_epoch > budget.minutes * 60:
         reason += "; fewer would leave the model unfinished, --time sets a limit"
     choose(reason, epochs=epochs)
-    choose("a tenth of the training, half an epoch at most", warmup_epochs=min(0.5, choose.recipe.training.epochs / 10))
+    training = choose.recipe.training
+    shortest = min(training.head_epochs or training.epochs, training.epochs - training.head_epochs)
+    choose("a tenth of the training, half an epoch at most", warmup_epochs=min(0.5, shortest / 10))

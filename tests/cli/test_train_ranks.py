@@ -31,6 +31,12 @@ CASES: dict[str, dict[str, str]] = {
     "synchronised batch norm": {"backbone": "resnet18", "label_smoothing": "0.1", "epochs": "0.5"},
     "frozen batch norm": {"backbone": "shufflenet_v2_x0_5", "freeze_batch_norm": "true", "epochs": "0.5"},
     "accumulated, clipped": {"accumulate": "2", "clip_norm": "0.3"},
+    "two stages, decayed by stage": {
+        "backbone": "shufflenet_v2_x0_5",
+        "head_epochs": "0.4",
+        "epochs": "0.8",
+        "layer_lr_decay": "0.7",
+    },
     "average, best": {"ema": "0.5", "keep": "best", "optimizer": "adamw", "lr": "0.001"},
     "sharded": {"classifier": "sharded", "logit_adjustment": "1"},
     "sharded, not fused": {"classifier": "sharded", "clip_norm": "0.3"},

@@ -56,6 +56,23 @@ def test_freezing_keeps_weights_and_statistics_up_to_the_stage() -> None:
             assert torch.equal(value, before[name]) == name.startswith(frozen), name
 
 
+def test_a_backbone_is_held_and_released() -> None:
+    backbone = build_backbone("resnet18", weights=None)
+    backbone.freeze_until("conv1")
+    trained = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    backbone.hold(True)
+    backbone.hold(True)
+    backbone.train()
+    assert not backbone(torch.randn(2, 3, 64, 64)).requires_grad
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+    backbone.hold(False)
+    backbone.train()
+    backbone(torch.randn(2, 3, 64, 64))
+    assert {name for name, parameter in backbone.named_parameters() if parameter.requires_grad} == trained
+    assert not torch.equal(backbone.state_dict()["trunk.bn1.running_mean"], before["trunk.bn1.running_mean"])
+
+
 def test_stages_are_opened_only_as_far_as_needed() -> None:
     trunk = nn.Sequential()
     trunk.add_module("a", nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.ReLU())))

@@ -45,6 +45,13 @@ class TrainingConfig:
     )
     decay_every: float = setting(1.0, "step schedule: epochs between decays", group="schedule", gt=0)
     warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises from 0", group="schedule", ge=0)
+    head_epochs: float = setting(
+        0.0,
+        "epochs, of `epochs`, that train everything but the backbone first, while it stays as loaded (Kumar et al. "
+        "2022); each of the two stages has its own warm-up and schedule",
+        group="schedule",
+        ge=0,
+    )
     backbone_lr_scale: float = setting(
         1.0, "learning rate of the backbone, as a factor of lr; 0 keeps its weights", group="optimiser", ge=0
     )
@@ -142,8 +149,18 @@ class TrainingConfig:
             raise ValueError(f"pair_probability={self.pair_probability} does nothing here; set mixup=0.2 too.")
         if self.backbone_lr_scale == 0 and self.layer_lr_decay != 1:
             raise ValueError(f"layer_lr_decay={self.layer_lr_decay} does nothing with backbone_lr_scale=0.")
+        if self.head_epochs and self.backbone_lr_scale == 0:
+            raise ValueError(f"head_epochs={self.head_epochs} does nothing with backbone_lr_scale=0.")
+        if self.head_epochs >= self.epochs:
+            raise ValueError(f"head_epochs={self.head_epochs} must be less than epochs={self.epochs}.")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}.")
+        shortest = min(self.head_epochs, self.epochs - self.head_epochs)
+        if self.head_epochs and self.warmup_epochs >= shortest:
+            raise ValueError(
+                f"warmup_epochs={self.warmup_epochs} must be less than each of the two stages, of {self.head_epochs:g} "
+                f"and {self.epochs - self.head_epochs:g} epochs."
+            )
 
     def on_ranks(self, ranks: int) -> TrainingConfig:
         """Return the settings for a number of ranks, in which batch_size and lr replace `scale_batch`.

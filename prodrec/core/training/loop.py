@@ -21,7 +21,7 @@ from prodrec.core.base import dist
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch
 from prodrec.core.training.data_parallel import DataParallelLoss, all_reduce_losses, clip_gradients
-from prodrec.core.training.schedule import count_steps, count_steps_per_epoch, learning_rate
+from prodrec.core.training.schedule import count_head_steps, count_steps, count_steps_per_epoch, learning_rate
 from prodrec.core.training.train_state import TrainState
 
 EpochBatches = Callable[[int, int], Iterator[Batch]]
@@ -103,12 +103,16 @@ def train_steps(
     config = train_state.config
     steps_per_epoch = count_steps_per_epoch(config, batches_per_epoch)
     last_step = count_steps(config, batches_per_epoch)
-    loss_function = DataParallelLoss(train_state.network, compiled=config.compile)
+    head_steps = count_head_steps(config, steps_per_epoch)
+    loss_function: DataParallelLoss | None = None
     while position.step < last_step:
         train_state.network.train()
         batches = epoch_batches(position.epoch, position.batch)
         ends_epoch = False
         while not ends_epoch:
+            if loss_function is None or position.step == head_steps:
+                loss_function = None  # its hooks on the parameters are removed before others are added
+                loss_function = _start_stage(train_state, holds_backbone=position.step < head_steps)
             lr = learning_rate(config, position.step, steps_per_epoch)
             remaining = batches_per_epoch - position.batch
             step_batches = list(itertools.islice(batches, min(config.accumulate, remaining)))
@@ -121,6 +125,14 @@ def train_steps(
                 position.start_next_epoch()
             photos = sum(batch.global_size for batch in step_batches)
             yield Step(position.step, epoch, photos, lr, losses, epoch_losses, ends_epoch, set_flags)
+
+
+def _start_stage(train_state: TrainState, *, holds_backbone: bool) -> DataParallelLoss:
+    """Return the loss function of a stage of the training, for the parameters that the stage trains."""
+    if train_state.config.head_epochs:
+        train_state.network.hold_backbone(holds_backbone)
+        train_state.network.train()
+    return DataParallelLoss(train_state.network, compiled=train_state.config.compile)
 
 
 def _update(

@@ -69,7 +69,7 @@ class Probe:
 
     def _seconds_per_step(self, size: int) -> float:
         """Return the shortest time of a step of `size` photos on a rank."""
-        config = replace(self.train_state.config, epochs=1.0, warmup_epochs=0.0, accumulate=1)
+        config = replace(self.train_state.config, epochs=1.0, warmup_epochs=0.0, head_epochs=0.0, accumulate=1)
 
         def epoch_batches(_epoch: int, _skip: int) -> Iterator[Batch]:
             return (self._batch(size) for _ in range(PROBE_STEPS))

@@ -42,6 +42,7 @@ class TinyNetwork(nn.Module):
     def __init__(self, classes: int, leaf: str) -> None:
         super().__init__()
         self.leaf = leaf
+        self.held = False
         self.backbone = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1))
         self.classifier = nn.Linear(8, classes)
 
@@ -70,6 +71,16 @@ class TinyNetwork(nn.Module):
 
     def backbone_stages(self) -> list[list[nn.Parameter]]:
         return [list(self.backbone[0].parameters()), list(self.backbone[1].parameters())]
+
+    def hold_backbone(self, held: bool) -> None:
+        self.held = held
+        self.backbone.requires_grad_(not held)
+
+    def train(self, mode: bool = True) -> TinyNetwork:
+        super().train(mode)
+        if self.held:
+            self.backbone.eval()
+        return self
 
     def classifiers(self) -> dict[str, Any]:
         return {}

@@ -75,3 +75,17 @@ def test_pair_probability_without_mixing_is_refused() -> None:
 def test_a_decay_over_the_stages_needs_a_backbone_that_is_trained() -> None:
     with pytest.raises(ValueError, match=r"layer_lr_decay=0\.8 does nothing with backbone_lr_scale=0"):
         TrainingConfig(layer_lr_decay=0.8, backbone_lr_scale=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head_epochs": 2, "epochs": 2}, "head_epochs=2 must be less than epochs=2"),
+        ({"head_epochs": 1, "backbone_lr_scale": 0.0}, "head_epochs=1 does nothing with backbone_lr_scale=0"),
+        ({"head_epochs": 1, "epochs": 4, "warmup_epochs": 1}, "must be less than each of the two stages, of 1 and 3"),
+        ({"head_epochs": 3, "epochs": 3.5, "warmup_epochs": 0.5}, "stages, of 3 and 0.5 epochs"),
+    ],
+)
+def test_two_stages_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**settings)

@@ -114,6 +114,38 @@ def test_a_part_with_learning_rate_zero_is_frozen(prepared, new_train_state):
     assert torch.equal(train_state.network.backbone[0].weight, before)
 
 
+def test_the_backbone_is_kept_in_the_first_stage_and_trained_in_the_second(prepared, new_train_state):
+    """Its weights and the statistics of its batch norm are those of the start, and no gradient is computed for it."""
+    train_state = new_train_state(epochs=2, head_epochs=1, weight_decay=0.1)
+    start = {name: value.clone() for name, value in train_state.network.state_dict().items()}
+    epoch_batches, count = batches_of(prepared, 16)
+    for step in train_steps(train_state, epoch_batches, batches_per_epoch=count, position=Position()):
+        now = train_state.network.state_dict()
+        changed = {name for name in now if not torch.equal(now[name], start[name])}
+        head = {"classifier.weight", "classifier.bias"}
+        if step.step <= count:
+            assert changed == head, step.step
+            assert all(p.grad is None for p in train_state.network.backbone.parameters())
+        else:
+            assert {"backbone.0.weight", "backbone.1.running_mean", *head} <= changed
+
+
+def test_two_stages_equal_two_trainings(prepared, new_train_state):
+    """With plain SGD, the second stage is a training that starts from the weights of the first one."""
+    settings = {"momentum": 0.0, "schedule": "constant"}
+    both = new_train_state(epochs=2, head_epochs=1, **settings)
+    run_through(both, prepared)
+    head = new_train_state(epochs=2, head_epochs=1, **settings)
+    epoch_batches, count = batches_of(prepared, 16)
+    steps = train_steps(head, epoch_batches, batches_per_epoch=count, position=Position())
+    list(itertools.islice(steps, count))
+    tuning = new_train_state(epochs=2, **settings)
+    tuning.network.load_state_dict(head.network.state_dict())
+    run_through(tuning, prepared, position=Position(epoch=1, step=count))
+    for name, value in both.network.state_dict().items():
+        assert torch.equal(value, tuning.network.state_dict()[name]), name
+
+
 def test_clipping_bounds_the_update(prepared, new_train_state):
     train_state = new_train_state(epochs=0.01, clip_norm=1e-3, lr=1.0, momentum=0.0, weight_decay=0.0)
     before = [p.detach().clone() for p in train_state.network.parameters()]

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from prodrec.core.training.config import TrainingConfig
-from prodrec.core.training.schedule import count_steps, learning_rate
+from prodrec.core.training.schedule import count_head_steps, count_steps, learning_rate
 
 
 def test_the_schedule_of_paper_a_multiplies_by_point_eight_after_every_epoch():
@@ -23,6 +23,16 @@ def test_warm_up_rises_to_lr_and_cosine_falls_to_zero():
     assert rates[4] == pytest.approx(1.0)
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert rates[12] == pytest.approx(0.5) and 0 < rates[19] < 0.05
+
+
+def test_each_of_two_stages_has_its_own_warm_up_and_schedule():
+    config = TrainingConfig(lr=1.0, epochs=5, head_epochs=2, warmup_epochs=1, schedule="cosine")
+    both = [learning_rate(config, step, steps_per_epoch=4) for step in range(20)]
+    head = TrainingConfig(lr=1.0, epochs=2, warmup_epochs=1, schedule="cosine")
+    tuning = TrainingConfig(lr=1.0, epochs=3, warmup_epochs=1, schedule="cosine")
+    assert count_head_steps(config, steps_per_epoch=4) == 8
+    assert both[:8] == [learning_rate(head, step, steps_per_epoch=4) for step in range(8)]
+    assert both[8:] == [learning_rate(tuning, step, steps_per_epoch=4) for step in range(12)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class PowerCut(BaseException):
     [
         {},
         {"ema": 0.9, "keep": "best"},
-        {"optimizer": "adamw", "lr": 0.01},
+        {"optimizer": "adamw", "lr": 0.01, "head_epochs": 0.7},
         {"sampler": "classes", "mixup": 0.4, "cutmix": 1.0},
     ],
 )
