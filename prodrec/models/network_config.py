@@ -28,3 +28,21 @@ class NetworkConfig(TitleSettings, LongTailSettings, ClassifierSettings, HeadSet
         self.check_long_tail(changed, heads=self.heads, label_smoothing=self.label_smoothing)
         self.check_heads(changed)
         self.check_titles(changed, heads=self.heads)
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """Raise ValueError if classifiers cannot start from the names of their classes."""
+        if self.classifier_start != "class-names":
+            return
+        if not self.backbone.startswith("open_clip:"):
+            raise ValueError(
+                f"classifier_start=class-names needs the text tower of backbone=open_clip:NAME, not {self.backbone}."
+            )
+        if self.weights is None:
+            raise ValueError("classifier_start=class-names needs trained weights, and weights=none is random.")
+        if self.embed is not None or self.private_width:
+            name = "embed" if self.embed is not None else "private_width"
+            raise ValueError(
+                f"classifier_start=class-names compares the embeddings of names with those of photos, which {name} "
+                "would replace; omit it."
+            )

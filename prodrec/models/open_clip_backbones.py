@@ -24,8 +24,11 @@ from prodrec.models import timm_backbones
 from prodrec.models.backbone import Backbone
 from prodrec.models.backbone_source import BackboneSource
 from prodrec.models.library_messages import quiet
-from prodrec.models.pretrained import is_run, load_run_into, load_weights_into, read_weights
+from prodrec.models.pretrained import RUN_WEIGHTS, is_run, load_run_into, load_weights_into, read_weights
 from prodrec.models.settings.backbone import IMAGENET
+
+TEXTS_AT_ONCE = 256
+"""Texts that are embedded in one batch."""
 
 
 def build_backbone(
@@ -92,6 +95,22 @@ def load_model(
     if resized_later and photo_size is not None:
         model.visual.set_input_size(photo_size)
     return model
+
+
+def embed_texts(name: str, weights: str | None, texts: list[str]) -> Tensor:
+    """Return the embeddings of texts by the text tower of open_clip's model `name`, N×D, of length 1.
+
+    weights: as for `load_model`. Raise BadOption for those of a run, which have no text tower.
+    """
+    if weights is not None and (Path(weights) / RUN_WEIGHTS).is_file():
+        raise BadOption(
+            f"classifier_start=class-names needs a text tower, and {weights} is a run, which has none; give the "
+            "weights that open_clip published, or a file of a whole model."
+        )
+    model, tokenizer = load_model(name, weights).eval(), open_clip.get_tokenizer(name)
+    with torch.inference_mode():
+        chunks = [texts[start : start + TEXTS_AT_ONCE] for start in range(0, len(texts), TEXTS_AT_ONCE)]
+        return torch.cat([model.encode_text(tokenizer(chunk), normalize=True).float() for chunk in chunks])
 
 
 def known_backbones() -> list[str]:

@@ -45,6 +45,38 @@ def read_budget(time: str | None, preset: str) -> Budget | None:
     return Budget(minutes, is_limit=True)
 
 
+def choose_recipe(
+    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, budget: Budget | None
+) -> Recipe:
+    """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it.
+
+    explicit: keys that the user has set; None is all of them
+    """
+    from prodrec.models.backbone_source import source_message, use_source
+    from prodrec.models.backbones import describe_source
+
+    adapted = adapt_to(data, recipe, explicit or ())
+    source = describe_source(adapted.network.backbone, adapted.network.weights)
+    settled: list[str] = []
+    if explicit is not None:
+        recipe, settled = use_source(recipe, source, explicit)
+    if budget is not None:
+        recipe, choices = choose_for(recipe, [*(explicit or ()), *settled], data, device=device, budget=budget)
+        report_choices(choices, data, budget)
+    if source is not None:
+        console.info(source_message(recipe, source))
+    return adapt_to(data, recipe, explicit or ())
+
+
+def adapt_to(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
+    """Return the recipe for the inputs of the dataset and the number of ranks. Raise BadArtefact or BadOption."""
+    from prodrec.models.adapt import adapt_recipe
+
+    data.require_inputs()
+    recipe = adapt_recipe(recipe, data.inputs, explicit=explicit, dataset=data.path)
+    return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
+
+
 def choose_for(
     recipe: Recipe, explicit: Collection[str], data: Dataset, *, device: str, budget: Budget
 ) -> tuple[Recipe, list[Choice]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.pipeline.build_train_state import build_train_state
+from prodrec.pipeline.choose_settings import adapt_to, choose_recipe, read_budget
+from prodrec.pipeline.classifier_start import start_classifiers
 from prodrec.pipeline.training_notes import report_gaps
 from prodrec.pipeline.word_vectors import load_word_vectors_of
 
@@ -66,8 +67,6 @@ def train(
         LostContact: if another rank is gone.
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
-    from prodrec.pipeline.choose_settings import read_budget
-
     budget = read_budget(time, preset)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
@@ -140,7 +139,7 @@ def train_recipe(
     # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
     run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
     if run is not None:
-        _check_resumable(run, data, _adapt_recipe(data, recipe, explicit or ()), explicit)
+        _check_resumable(run, data, adapt_to(data, recipe, explicit or ()), explicit)
         recipe = Recipe.from_json(run.recipe)
         if run.finished:
             console.info(f"{out} is finished already.")
@@ -150,11 +149,11 @@ def train_recipe(
             return run
     else:
         dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
-        recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
+        recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
         report_gaps(data, recipe)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
-        data, recipe, out, embeddings, device, resume=resume, force=force
+        data, recipe, out, embeddings, device, workers=workers, resume=resume, force=force
     )
     loaders = choose_workers(workers, train_state.device, photos=data.photos is not None)
     run = train_run(run, data, train_state, recipe.photos, workers=loaders)
@@ -186,7 +185,7 @@ def plan_recipe(
     from prodrec.core.training.training_batches import refuse_tiny_batches
 
     data = open_dataset(dataset)
-    recipe = _choose_settings(data, recipe, explicit, device=device, budget=budget)
+    recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
@@ -198,36 +197,6 @@ def plan_recipe(
     train_state = build_train_state(recipe, data, vectors_VE, device)
     streams = 2 if recipe.network.titles or pairs_photos(recipe.training) else 1
     return recipe, plan(train_state, data, recipe.photos, streams=streams)
-
-
-def _choose_settings(
-    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, budget: Budget | None
-) -> Recipe:
-    """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it."""
-    from prodrec.models.backbone_source import source_message, use_source
-    from prodrec.models.backbones import describe_source
-    from prodrec.pipeline.choose_settings import choose_for, report_choices
-
-    adapted = _adapt_recipe(data, recipe, explicit or ())
-    source = describe_source(adapted.network.backbone, adapted.network.weights)
-    settled: list[str] = []
-    if explicit is not None:
-        recipe, settled = use_source(recipe, source, explicit)
-    if budget is not None:
-        recipe, choices = choose_for(recipe, [*(explicit or ()), *settled], data, device=device, budget=budget)
-        report_choices(choices, data, budget)
-    if source is not None:
-        console.info(source_message(recipe, source))
-    return _adapt_recipe(data, recipe, explicit or ())
-
-
-def _adapt_recipe(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe:
-    """Return the recipe for the inputs of the dataset and the number of ranks. Raise BadArtefact or BadOption."""
-    from prodrec.models.adapt import adapt_recipe
-
-    data.require_inputs()
-    recipe = adapt_recipe(recipe, data.inputs, explicit=explicit, dataset=data.path)
-    return replace(recipe, training=recipe.training.on_ranks(dist.world_size()))
 
 
 def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collection[str] | None) -> None:
@@ -262,7 +231,15 @@ def _resume(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tupl
 
 
 def _start(
-    data: Dataset, recipe: Recipe, out: Path, embeddings: Path | None, device: str, *, resume: bool, force: bool
+    data: Dataset,
+    recipe: Recipe,
+    out: Path,
+    embeddings: Path | None,
+    device: str,
+    *,
+    workers: int | None,
+    resume: bool,
+    force: bool,
 ) -> tuple[Run, TrainState]:
     """Create the run directory `out` and return the new run and its TrainState, before the first step."""
     from prodrec.core.training.run import open_run
@@ -275,6 +252,7 @@ def _start(
     refuse_if_taken(out, force=force or resume)
     word_vectors = load_word_vectors_of(recipe, data, embeddings)
     train_state = build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    start_classifiers(train_state, recipe, data, workers=workers)
     library = library_of(recipe.network.backbone)
     source = describe_source(recipe.network.backbone, recipe.network.weights)
     dist.barrier()  # all ranks have checked `out` before rank 0 changes it

@@ -54,6 +54,15 @@ from prodrec.models.settings.titles import ENCODERS_WITH_SETTING
         ({"ldam_margin": 0.5}, "ldam_margin=0.5 does nothing here; set classifier_form=cosine too"),
         ({"classifier_form": "cosine", "ldam_margin": 1.5}, "ldam_margin=1.5 must be less than or equal to 1"),
         ({"heads": ("attributes",), "focal_gamma": 2.0}, "heads=attributes has none; add leaf"),
+        ({"classifier_start": "class-names"}, "needs the text tower of backbone=open_clip:NAME, not resnet50"),
+        (
+            {"classifier_start": "class-names", "backbone": "open_clip:RN50", "weights": None},
+            "needs trained weights, and weights=none is random",
+        ),
+        (
+            {"classifier_start": "class-names", "backbone": "open_clip:RN50", "embed": 64},
+            "with those of photos, which embed would replace; omit it",
+        ),
         ({"private_width": -1}, "private_width=-1 must be greater than or equal to 0"),
     ],
 )

@@ -35,6 +35,13 @@ class ClassifierSettings:
         ge=0,
     )
 
+    classifier_start: Literal["random", "class-means", "class-names"] = setting(
+        "random",
+        "initial rows of the classifiers of levels: random, the mean feature of the class over its training photos "
+        "(class-means), or, with backbone=open_clip:NAME, the embedding of the class's name (class-names)",
+        group="classifier",
+    )
+
     def check_classifier(self, changed: AbstractSet[str]) -> None:
         """Raise ValueError for settings that contradict each other."""
         if not 0 < self.sample_share < 1:
