@@ -14,7 +14,14 @@ from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.models.families import Recipe
 from prodrec.models.settings.backbone import FEATURES
 
-BACKBONE_SETTINGS = ("weights", "freeze_batch_norm", "train_batch_norm_affine", "freeze_until")
+BACKBONE_SETTINGS = (
+    "weights",
+    "freeze_batch_norm",
+    "train_batch_norm_affine",
+    "freeze_until",
+    "lora_rank",
+    "lora_alpha",
+)
 """Settings about the weights of the backbone."""
 PHOTO_SETTINGS = (
     *BACKBONE_SETTINGS,
@@ -71,5 +78,7 @@ def adapt_recipe(
         freeze_batch_norm=False,
         train_batch_norm_affine=True,
         freeze_until=None,
+        lora_rank=None,
+        lora_alpha=type(network)().lora_alpha,
     )
     return replace(recipe, network=without_backbone)

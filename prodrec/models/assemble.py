@@ -18,6 +18,7 @@ from prodrec.models.attention import SpatialAttention
 from prodrec.models.backbone import Backbone
 from prodrec.models.backbones import build_backbone, set_constants
 from prodrec.models.build_heads import build_attribute_head, build_level_heads, build_word_head, check_train_images
+from prodrec.models.low_rank import add_adapters, has_adapters
 from prodrec.models.mixing import build_mixing
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
@@ -42,6 +43,7 @@ def build_network(
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
     load_weights: bool = True,
+    adapters: bool = True,
     sharded: bool | None = None,
 ) -> RecognitionNetwork:
     """Return the network that `config` describes, for a dataset. Random weights come from torch's global generator.
@@ -56,6 +58,7 @@ def build_network(
                      attention needs it, because its template has the size of the feature map
     feature_width:   width of the feature vectors, for datasets that have them instead of photos
     load_weights:    False reads no weights file, as for a saved network (see `restore_network`)
+    adapters:        with lora_rank: False builds a network without adapters, as that of a finished run
     sharded:         whether the deepest level's classes are divided among the ranks; None decides by `config`
 
     Raise BadOption for settings that do not fit the dataset, Mismatch if the number of word vectors is not `words`, and
@@ -63,7 +66,7 @@ def build_network(
     """
     check_train_images(config, train_images, load_weights=load_weights)
     tasks = choose_tasks(config, taxonomy, attributes)
-    backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights)
+    backbone = _backbone(config, photo_size, feature_width, load_weights=load_weights, adapters=adapters)
     attention = None
     if config.attention is not None:
         assert photo_size is not None, "the template of the attention has the size of a feature map"
@@ -123,6 +126,7 @@ def restore_network(
             photo_size=photo_size,
             feature_width=feature_width,
             load_weights=False,
+            adapters=has_adapters(weights),
             sharded=sharded,
         )
     local_weights = dict(weights)
@@ -136,7 +140,12 @@ def restore_network(
 
 
 def _backbone(
-    config: NetworkConfig, photo_size: tuple[int, int] | None, feature_width: int | None, *, load_weights: bool
+    config: NetworkConfig,
+    photo_size: tuple[int, int] | None,
+    feature_width: int | None,
+    *,
+    load_weights: bool,
+    adapters: bool,
 ) -> Backbone:
     backbone = build_backbone(
         config.backbone,
@@ -149,6 +158,8 @@ def _backbone(
         backbone.freeze_batch_norm(affine=config.train_batch_norm_affine)
     if config.freeze_until is not None:
         backbone.freeze_until(config.freeze_until)
+    if config.lora_rank is not None and adapters:
+        add_adapters(backbone, rank=config.lora_rank, alpha=config.lora_alpha)
     if config.dropout is not None:
         backbone.replace_dropout(config.dropout)
     if photo_size is not None and feature_width is None:

@@ -185,6 +185,12 @@ class Backbone(nn.Module):
                 break
         self.train(self.training)
 
+    def freeze_all(self) -> None:
+        """Keep all weights, and the statistics of all batch norms."""
+        self.requires_grad_(False)
+        self._in_evaluation += tuple(_batch_norms(self))
+        self.train(self.training)
+
     def hold(self, held: bool) -> None:
         """Keep all weights and statistics as they are, and stay in evaluation mode, until `hold(False)`.
 

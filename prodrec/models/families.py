@@ -42,6 +42,8 @@ class Recipe:
     photos: PhotoConfig
 
     def __post_init__(self) -> None:
+        if self.network.lora_rank is not None and self.training.backbone_lr_scale == 0:
+            raise BadOption(f"lora_rank={self.network.lora_rank} does nothing with backbone_lr_scale=0.")
         for name, needed in (("clip_norm", None), ("accumulate", 1), ("fused_update", "auto")):
             value = getattr(self.training, name)
             if self.network.classifier == "sampled" and value != needed:

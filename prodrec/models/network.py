@@ -29,6 +29,7 @@ from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.losses import network_loss
+from prodrec.models.low_rank import merge_adapters
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
 from prodrec.models.stages import rate_stages, stages
@@ -263,6 +264,10 @@ class RecognitionNetwork(nn.Module):
     def hold_backbone(self, held: bool) -> None:
         """Keep the backbone as it is and in evaluation mode from now on, or train again what was trained before."""
         self.backbone.hold(held)
+
+    def finished_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights of a finished run, in which adapters are added to the weights that they adapt."""
+        return merge_adapters(self, weights)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by part: backbone, attention, embed, word_vectors, …

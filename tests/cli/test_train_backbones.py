@@ -53,3 +53,53 @@ def test_a_run_records_what_it_used_and_can_be_scored(dataset, tmp_path):
     prodrec("train", "visual", dataset, "--out", again, *small, "--set", f"weights={run}")
     refused = prodrec("train", "visual", dataset, "--out", tmp_path / "no", *small, "--set", "backbone=timm:x", code=2)
     assert "backbone=timm:x is no network of timm" in refused.stderr
+
+
+def test_a_finished_run_with_adapters_has_the_weights_of_the_network_without(dataset, tmp_path):
+    """Also after a kill: the checkpoints have the adapters, which a resumed training continues."""
+    from safetensors.torch import load_file
+
+    plain, adapted = tmp_path / "plain", tmp_path / "adapted"
+    small = [*SMALL, "--set", "backbone=timm:test_vit", "--set", "image_size=32"]
+    prodrec("train", "visual", dataset, "--out", plain, *small)
+    lora = ["--set", "lora_rank=2", "--set", "keep=best", "--set", "ema=0.5", "--set", f"weights={plain}"]
+    prodrec("train", "visual", dataset, "--out", adapted, *small, *lora)
+    before, after = load_file(plain / "model.safetensors"), load_file(adapted / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {key for key in before if key.startswith("backbone.") and not before[key].equal(after[key])}
+    assert changed and all(".attn.qkv.weight" in key or ".attn.proj.weight" in key for key in changed)
+    prodrec("score", adapted, dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
+
+
+class PowerCut(BaseException):
+    """Ends training as kill -9 does."""
+
+
+def test_a_killed_training_with_adapters_and_two_stages_is_resumed(dataset, tmp_path, monkeypatch):
+    from prodrec.core.training import train as training
+
+    settings = [
+        "backbone=timm:test_vit",
+        "image_size=32",
+        "lora_rank=2",
+        "epochs=2",
+        "head_epochs=1",
+        "optimizer=adamw",
+    ]
+    words = [*SMALL, *(word for text in [*settings, "checkpoint_minutes=1e-9"] for word in ("--set", text))]
+    prodrec("train", "visual", dataset, "--out", tmp_path / "straight", *words)
+    real = training.train_steps
+
+    def with_power_cut(*args, **kwargs):
+        for step in real(*args, **kwargs):
+            if step.epoch == 2:
+                raise PowerCut
+            yield step
+
+    monkeypatch.setattr(training, "train_steps", with_power_cut)
+    with pytest.raises(PowerCut):
+        CliRunner().invoke(app, list(map(str, ["train", "visual", dataset, "--out", tmp_path / "cut", *words])))
+    monkeypatch.setattr(training, "train_steps", real)
+    prodrec("train", "visual", dataset, "--out", tmp_path / "cut", *words, "--resume")
+    straight, resumed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "cut"))
+    assert straight == resumed

@@ -59,6 +59,7 @@ def test_explicit_settings_stay() -> None:
         ("visual", {"cache_frozen": "no"}, "features", "cache_frozen=no is about photos"),
         ("visual", {"cutmix": "1"}, "features", "cutmix=1.0 is about photos"),
         ("visual", {"rand_augment": "9"}, "features", "rand_augment=9.0 is about photos"),
+        ("visual", {"lora_rank": "4"}, "features", "lora_rank=4"),
         ("visual", {"head_epochs": "1"}, "features", "head_epochs=1"),
         ("visual", {"layer_lr_decay": "0.8"}, "features", "layer_lr_decay=0.8"),
         ("sscnn", {}, "features", "take another family than sscnn"),

@@ -14,6 +14,7 @@ from prodrec.core.data.batches import Batch
 from prodrec.models.assemble import build_network, restore_network
 from prodrec.models.backbone_source import library_of
 from prodrec.models.families import FAMILIES, make_recipe
+from prodrec.models.low_rank import LowRank
 from prodrec.models.network import RecognitionNetwork
 from prodrec.models.title_encoders import TITLE_ENCODERS
 from prodrec.models.word_targets import WordTargets
@@ -60,6 +61,8 @@ EXTRA = [  # these need the extra prodrec[backbones]; all weights are random
     ("sicot", {"backbone": "timm:test_vit", "freeze_until": "blocks.1"}),
     ("bmtl-rl", {"backbone": "timm:test_efficientnet", "embed": 24}),
     ("visual", {"backbone": "open_clip:tiny"}),
+    ("sicot", {"backbone": "open_clip:tiny", "lora_rank": 2}),
+    ("visual", {"backbone": "timm:test_vit", "lora_rank": 3, "freeze_until": "blocks.0"}),
 ]
 
 
@@ -77,7 +80,7 @@ def network(
     targets = WordTargets(np.array([-1, 0, 1, -1, 2, 3, *[-1] * (WORDS - 5)]), np.array([1, 1, 2, 1], np.float32))
     spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # with 1.0, random maps saturate the sigmoid
     config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network
-    return build_network(
+    network = build_network(
         config,
         taxonomy=taxonomy,
         attributes=attributes,
@@ -86,6 +89,12 @@ def network(
         train_images={"root": np.array([21, 2]), "leaf": np.array([9, 7, 5, 2, 0])},
         photo_size=(64, 64),
     )
+    for module in network.modules():
+        if isinstance(module, LowRank):
+            torch.nn.init.normal_(
+                module.up_POr, std=0.1
+            )  # it starts as 0, which stops the gradient of the other factor
+    return network
 
 
 def test_every_family_is_in_the_table() -> None:

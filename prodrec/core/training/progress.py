@@ -74,7 +74,8 @@ class Progress:
 
     def final_weights(self, train_state: TrainState) -> dict[str, Tensor]:
         """Return the weights of the finished run: the best ones if the run keeps them, otherwise the last ones."""
-        return self.best.weights or train_state.network_to_save.state_dict()
+        weights = self.best.weights or train_state.network_to_save.state_dict()
+        return train_state.network.finished_weights(weights)
 
     def result(self) -> dict[str, Any]:
         """Return the result for run.json."""

@@ -41,6 +41,16 @@ class BackboneSettings:
         "stage of the backbone (features.6, layer2) up to which weights stay as loaded; none freezes nothing",
         group="backbone",
     )
+    lora_rank: int | None = setting(
+        None,
+        "train adapters of this rank in the attention of a transformer and keep its weights as loaded (Hu et al. "
+        "2022); none trains the weights",
+        group="backbone",
+        ge=1,
+    )
+    lora_alpha: float = setting(
+        16.0, "α: the change that adapters compute is multiplied by α / lora_rank", group="backbone", gt=0
+    )
     embed: int | None = setting(
         None, "width of the visual feature (linear + ReLU); none is the backbone's own width", group="backbone", ge=1
     )
@@ -70,6 +80,8 @@ class BackboneSettings:
             raise ValueError(f"embed_hidden={self.embed_hidden} needs embed, the width of the layer after it.")
         if not self.train_batch_norm_affine and not self.freeze_batch_norm:
             raise ValueError("train_batch_norm_affine=false needs freeze_batch_norm=true.")
+        if "lora_alpha" in changed and self.lora_rank is None:
+            raise ValueError(f"lora_alpha={self.lora_alpha:g} does nothing here; set lora_rank too.")
         for name in changed & {"attention_at", "attention_spread"}:
             if self.attention is None:
                 raise ValueError(

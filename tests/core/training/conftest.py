@@ -82,6 +82,9 @@ class TinyNetwork(nn.Module):
             self.backbone.eval()
         return self
 
+    def finished_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return dict(weights)
+
     def classifiers(self) -> dict[str, Any]:
         return {}
 
