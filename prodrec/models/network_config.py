@@ -31,18 +31,19 @@ class NetworkConfig(TitleSettings, LongTailSettings, ClassifierSettings, HeadSet
         self._check_start()
 
     def _check_start(self) -> None:
-        """Raise ValueError if classifiers cannot start from the names of their classes."""
-        if self.classifier_start != "class-names":
+        """Raise ValueError if classifiers cannot start from texts, the names or titles of their classes."""
+        start = self.classifier_start
+        if start not in ("class-names", "class-titles"):
             return
         if not self.backbone.startswith("open_clip:"):
             raise ValueError(
-                f"classifier_start=class-names needs the text tower of backbone=open_clip:NAME, not {self.backbone}."
+                f"classifier_start={start} needs the text tower of backbone=open_clip:NAME, not {self.backbone}."
             )
         if self.weights is None:
-            raise ValueError("classifier_start=class-names needs trained weights, and weights=none is random.")
+            raise ValueError(f"classifier_start={start} needs trained weights, and weights=none is random.")
         if self.embed is not None or self.private_width:
             name = "embed" if self.embed is not None else "private_width"
             raise ValueError(
-                f"classifier_start=class-names compares the embeddings of names with those of photos, which {name} "
-                "would replace; omit it."
+                f"classifier_start={start} compares the embeddings of texts with those of photos, which {name} would "
+                "replace; omit it."
             )

@@ -104,8 +104,8 @@ def embed_texts(name: str, weights: str | None, texts: list[str]) -> Tensor:
     """
     if weights is not None and (Path(weights) / RUN_WEIGHTS).is_file():
         raise BadOption(
-            f"classifier_start=class-names needs a text tower, and {weights} is a run, which has none; give the "
-            "weights that open_clip published, or a file of a whole model."
+            f"texts need a text tower, and {weights} is a run, which has none; give the weights that open_clip "
+            "published, or a file of a whole model, or set classifier_start=class-means."
         )
     model, tokenizer = load_model(name, weights).eval(), open_clip.get_tokenizer(name)
     with torch.inference_mode():

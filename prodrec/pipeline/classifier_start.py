@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PHOTOS_OF_A_CLASS = 50
 """Most photos of a class whose features are averaged. More change the mean little."""
+TITLES_OF_A_CLASS = 16
+"""Most titles of a class that are embedded: the text tower takes about as long as for photos."""
 PHOTOS_FOR_THE_LENGTH = 256
 """Photos from which the mean length of features is computed if no means are needed."""
 
@@ -43,7 +45,10 @@ def start_classifiers(train_state: TrainState, recipe: Recipe, data: Dataset, *,
     if train_state.average is not None:
         networks.append(cast("RecognitionNetwork", train_state.average.module))
     for level, mean in means.items():
-        directions_CD = mean.sums_CD if start == "class-means" else _name_embeddings(recipe, data, level)
+        if start == "class-means":
+            directions_CD = mean.sums_CD
+        else:
+            directions_CD = (_name_embeddings if start == "class-names" else _title_embeddings)(recipe, data, level)
         for each in networks:
             (head,) = (head for head in each.level_heads if head.level == level)
             start_rows(head.classifier, directions_CD, mean_length=mean.mean_length)
@@ -72,7 +77,7 @@ def _class_means(
     heads, device = network.level_heads, train_state.device
     means = {head.level: ClassMeans(head.classifier.classes, head.classifier.weight.shape[1]) for head in heads}
     if of_classes:
-        rows = _rows_of_classes(data, heads[-1].level)
+        rows = rows_of_classes(data, heads[-1].level, PHOTOS_OF_A_CLASS)
     else:
         rows = data.rows("train")
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), PHOTOS_FOR_THE_LENGTH)).astype(np.int64)]
@@ -98,15 +103,15 @@ def _class_means(
     return means
 
 
-def _rows_of_classes(data: Dataset, level: str) -> NDArray[np.int64]:
-    """Return up to PHOTOS_OF_A_CLASS training rows of every class of a level, evenly spaced in the dataset."""
+def rows_of_classes(data: Dataset, level: str, most: int) -> NDArray[np.int64]:
+    """Return up to `most` training rows of every class of a level, evenly spaced in the dataset."""
     rows_R = np.sort(data.rows("train"))
     class_R = data.labels_NL[rows_R, data.taxonomy.levels.index(level)]
     order_R = np.argsort(class_R, kind="stable")
     rows_R, class_R = rows_R[order_R], class_R[order_R]
     _, first_C, photos_C = np.unique(class_R, return_index=True, return_counts=True)
     photos_R, position_R = np.repeat(photos_C, photos_C), np.arange(len(rows_R)) - np.repeat(first_C, photos_C)
-    kept_R = np.minimum(photos_R, PHOTOS_OF_A_CLASS)
+    kept_R = np.minimum(photos_R, most)
     # of n photos, k are kept: number i if it is the first one of its k-th of n
     is_kept_R = (position_R * kept_R) // photos_R != ((position_R - 1) * kept_R) // photos_R
     rows: NDArray[np.int64] = rows_R[is_kept_R & (class_R >= 0)].astype(np.int64)
@@ -121,3 +126,23 @@ def _name_embeddings(recipe: Recipe, data: Dataset, level: str) -> Tensor:
     names = data.taxonomy.names[data.taxonomy.levels.index(level)]
     texts = [TEMPLATE.format(name) for name in names]
     return embed_texts(recipe.network.backbone.partition(":")[2], recipe.network.weights, texts)
+
+
+def _title_embeddings(recipe: Recipe, data: Dataset, level: str) -> Tensor:
+    """Return the sum of the embeddings of up to TITLES_OF_A_CLASS training titles of every class of a level, C×D.
+
+    A class without a title has zeros. Raise BadOption if no training photo has a title.
+    """
+    import torch
+
+    from prodrec.models.open_clip_backbones import embed_texts
+
+    titles_N = data.products().select("row", "title").sort("row")["title"].to_list()
+    rows = [row for row in rows_of_classes(data, level, TITLES_OF_A_CLASS).tolist() if titles_N[row]]
+    if not rows:
+        raise BadOption(f"classifier_start=class-titles: {data.path} has no titles; use class-names.")
+    texts = [titles_N[row] for row in rows]
+    embeddings_RD = embed_texts(recipe.network.backbone.partition(":")[2], recipe.network.weights, texts)
+    labels_R = torch.from_numpy(data.labels_NL[rows, data.taxonomy.levels.index(level)].astype(np.int64))
+    sums_CD = torch.zeros(data.taxonomy.count(level), embeddings_RD.shape[1])
+    return sums_CD.index_add_(0, labels_R, embeddings_RD)

@@ -54,6 +54,7 @@ from prodrec.models.settings.titles import ENCODERS_WITH_SETTING
         ({"ldam_margin": 0.5}, "ldam_margin=0.5 does nothing here; set classifier_form=cosine too"),
         ({"classifier_form": "cosine", "ldam_margin": 1.5}, "ldam_margin=1.5 must be less than or equal to 1"),
         ({"heads": ("attributes",), "focal_gamma": 2.0}, "heads=attributes has none; add leaf"),
+        ({"classifier_start": "class-titles"}, "classifier_start=class-titles needs the text tower"),
         ({"classifier_start": "class-names"}, "needs the text tower of backbone=open_clip:NAME, not resnet50"),
         (
             {"classifier_start": "class-names", "backbone": "open_clip:RN50", "weights": None},
@@ -61,7 +62,7 @@ from prodrec.models.settings.titles import ENCODERS_WITH_SETTING
         ),
         (
             {"classifier_start": "class-names", "backbone": "open_clip:RN50", "embed": 64},
-            "with those of photos, which embed would replace; omit it",
+            "of texts with those of photos, which embed would replace; omit it",
         ),
         ({"private_width": -1}, "private_width=-1 must be greater than or equal to 0"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,8 @@ from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models.families import Recipe, make_recipe
-from prodrec.pipeline import classifier_start
 from prodrec.pipeline.build_train_state import build_train_state
-from prodrec.pipeline.classifier_start import start_classifiers
+from prodrec.pipeline.classifier_start import TITLES_OF_A_CLASS, rows_of_classes, start_classifiers
 from prodrec.pipeline.prepare import prepare_dataset
 
 SMALL = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "batch_size": "16", "precision": "fp32"}
@@ -50,7 +50,7 @@ def test_rows_have_the_direction_of_the_mean_feature_of_their_class(data: Datase
         inputs_BD, labels_B = head.private(visual_BD), batch.labels_BL[:, head.column]
         for number in labels_B.unique().tolist():
             mean_D = inputs_BD[labels_B == number].mean(0)
-            cosine = torch.cosine_similarity(mean_D, head.classifier.weight[number], dim=0)
+            cosine = torch.cosine_similarity(mean_D, head.classifier.weight[number].detach(), dim=0)
             assert float(cosine) == pytest.approx(1, abs=1e-4)
     average = state.network_to_save.state_dict()
     assert all(torch.equal(value, average[key]) for key, value in network.state_dict().items())
@@ -69,10 +69,9 @@ def test_a_training_starts_better_than_from_random_rows(data: Dataset) -> None:
     assert losses["class-means"] > losses["random"] + 0.1
 
 
-def test_many_photos_of_a_class_are_thinned_out_evenly(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier_start, "PHOTOS_OF_A_CLASS", 3)
+def test_many_photos_of_a_class_are_thinned_out_evenly(data: Dataset) -> None:
     level = data.taxonomy.leaf_level
-    rows = classifier_start._rows_of_classes(data, level)
+    rows = rows_of_classes(data, level, 3)
     assert len(set(rows.tolist())) == len(rows) and set(rows.tolist()) <= set(data.rows("train").tolist())
     kept, photos = (np.bincount(data.labels_NL[r, -1], minlength=20) for r in (rows, data.rows("train")))
     assert kept.tolist() == np.minimum(photos, 3).tolist() and photos.max() > 3
@@ -84,26 +83,41 @@ def test_attributes_alone_have_no_classifier_to_start(data: Dataset) -> None:
         started(data, recipe)
 
 
-def test_rows_start_from_the_names_of_classes(data: Dataset, tmp_path: Path) -> None:
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> Any:
+    """A small model of open_clip whose weights are in weights.pt, and its name."""
     open_clip = pytest.importorskip("open_clip")
     vision = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 16, "head_width": 16}
     text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
-    (tmp_path / "tiny-names.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
-    open_clip.add_model_config(tmp_path / "tiny-names.json")
-    model = open_clip.create_model("tiny-names", pretrained_text=False).eval()
+    (tmp_path / "tiny-texts.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
+    open_clip.add_model_config(tmp_path / "tiny-texts.json")
+    torch.manual_seed(6)
+    model = open_clip.create_model("tiny-texts", pretrained_text=False).eval()
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    settings = {"backbone": "open_clip:tiny-names", "weights": str(tmp_path / "weights.pt")}
-    recipe = make_recipe("visual", {**SMALL, **settings, "classifier_start": "class-names"})
-    (head,) = started(data, recipe).network.level_heads
-    tokenizer = open_clip.get_tokenizer("tiny-names")
+    return model
+
+
+@pytest.mark.parametrize("start", ["class-names", "class-titles"])
+def test_rows_start_from_texts_of_classes(data: Dataset, tmp_path: Path, tiny_model: Any, start: str) -> None:
+    import open_clip
+
+    settings = {"backbone": "open_clip:tiny-texts", "weights": str(tmp_path / "weights.pt"), "classifier_start": start}
+    (head,) = started(data, make_recipe("visual", {**SMALL, **settings})).network.level_heads
+    tokenizer, titles = open_clip.get_tokenizer("tiny-texts"), data.products().sort("row")["title"].to_list()
     for number, name in enumerate(data.taxonomy.names[-1]):
+        texts = [f"a photo of a {name}"]
+        if start == "class-titles":
+            rows = rows_of_classes(data, data.taxonomy.leaf_level, TITLES_OF_A_CLASS)
+            texts = [titles[row] for row in rows if data.labels_NL[row, -1] == number and titles[row]]
         with torch.inference_mode():
-            expected_D = model.encode_text(tokenizer([f"a photo of a {name}"]))[0]
-        assert float(torch.cosine_similarity(expected_D, head.classifier.weight[number], dim=0)) == pytest.approx(
-            1, abs=1e-5
-        )
-    (tmp_path / "model.safetensors").touch()
+            expected_D = tiny_model.encode_text(tokenizer(texts), normalize=True).mean(0)
+        cosine = torch.cosine_similarity(expected_D, head.classifier.weight[number].detach(), dim=0)
+        assert float(cosine) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_run_has_no_text_tower(tmp_path: Path, tiny_model: Any) -> None:
     from prodrec.models.open_clip_backbones import embed_texts
 
-    with pytest.raises(BadOption, match=r"class-names needs a text tower, and .* is a run, which has none"):
-        embed_texts("tiny-names", str(tmp_path), ["a photo of a shoe"])
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(BadOption, match=r"need a text tower, and .* is a run, .* set classifier_start=class-means"):
+        embed_texts("tiny-texts", str(tmp_path), ["a photo of a shoe"])

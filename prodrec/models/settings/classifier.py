@@ -35,10 +35,11 @@ class ClassifierSettings:
         ge=0,
     )
 
-    classifier_start: Literal["random", "class-means", "class-names"] = setting(
+    classifier_start: Literal["random", "class-means", "class-names", "class-titles"] = setting(
         "random",
         "initial rows of the classifiers of levels: random, the mean feature of the class over its training photos "
-        "(class-means), or, with backbone=open_clip:NAME, the embedding of the class's name (class-names)",
+        "(class-means), or, with backbone=open_clip:NAME, the embedding of the class's name (class-names) or the mean "
+        "embedding of its training titles (class-titles)",
         group="classifier",
     )
 
