@@ -29,14 +29,17 @@ def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
 
 
 def _converted(norm: nn.modules.batchnorm._BatchNorm, device: torch.device) -> nn.Module:
-    if device.type != "cuda":
+    if device.type != "cuda" or next(norm.children(), None) is not None:  # torch's would lose them
         return PortableSyncBatchNorm.from_batch_norm(norm)
     converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
     return converted
 
 
 class PortableSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """`nn.SyncBatchNorm` for any device. Ranks may have different numbers of rows."""
+    """`nn.SyncBatchNorm` for any device. Ranks may have different numbers of rows.
+
+    The children of a batch norm, such as the activation in timm's BatchNormAct2d, run after it.
+    """
 
     @classmethod
     def from_batch_norm(cls, norm: nn.modules.batchnorm._BatchNorm) -> PortableSyncBatchNorm:
@@ -44,15 +47,18 @@ class PortableSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         new = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             setattr(new, name, getattr(norm, name))
+        for name, child in norm.named_children():
+            new.add_module(name, child)
         return new
 
     def _check_input_dim(self, x: Tensor) -> None:
         assert x.ndim >= 2
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or dist.world_size() == 1:
-            return super().forward(x)
-        y: Tensor = self._normalise_over_ranks(x)
+        over_ranks = self.training and dist.world_size() > 1
+        y: Tensor = self._normalise_over_ranks(x) if over_ranks else super().forward(x)
+        for child in self.children():
+            y = child(y)
         return y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it communicates between ranks

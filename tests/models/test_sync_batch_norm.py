@@ -15,7 +15,21 @@ from prodrec.models.sync_batch_norm import PortableSyncBatchNorm, convert_sync_b
 
 CPU = torch.device("cpu")
 ROWS = {2: (5, 2), 3: (4, 1, 2)}
+
+
+class NormAndReLU(nn.BatchNorm2d):
+    """A batch norm with its activation in one module, as timm has them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(super().forward(x))
+
+
 KINDS = [
+    (NormAndReLU, (7, 4, 3, 2), {}),
     (nn.BatchNorm2d, (7, 4, 3, 2), {}),
     (nn.BatchNorm1d, (7, 4), {"momentum": None}),
     (nn.BatchNorm2d, (7, 4, 1, 1), {"affine": False}),
