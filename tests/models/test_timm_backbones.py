@@ -13,7 +13,7 @@ timm = pytest.importorskip("timm")
 
 from prodrec.core.base.errors import BadOption, Mismatch, NotFound, ProdrecError  # noqa: E402
 from prodrec.models.backbones import build_backbone, describe_source  # noqa: E402
-from prodrec.models.timm_backbones import IN_ORDER  # noqa: E402
+from prodrec.models.timm_backbones import IN_ORDER, set_constants  # noqa: E402
 
 SMALL = {  # a small network of each class in IN_ORDER that is quick to build
     "ByobNet": "test_byobnet",
@@ -176,3 +176,18 @@ def test_timm_states_size_normalisation_and_licence() -> None:
     assert source is not None and source.licence == "cc-by-nc-4.0" and source.origin.endswith("convnextv2_tiny.fcmae")
     source = describe_source("timm:test_vit", "weights.pth")
     assert source is not None and source.image_size == "160" and source.origin is None
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "eva02_tiny_patch14_224", "test_maxvit"])
+def test_constants_outside_of_the_state_dict_are_computed_anew(name: str) -> None:
+    """A saved network is built on torch's device `meta`, where tables of positions have no values."""
+    backbone = build_backbone(f"timm:{name}", weights=None).eval()
+    with torch.device("meta"):
+        restored = build_backbone(f"timm:{name}", weights=None, load_weights=False)
+    restored.load_state_dict(backbone.state_dict(), assign=True)
+    assert any(buffer.is_meta for buffer in restored.buffers())
+    set_constants(restored)
+    side = timm.get_pretrained_cfg(name).input_size[-1]
+    photos_BCHW = torch.randn(1, 3, side, side)
+    with torch.no_grad():
+        torch.testing.assert_close(restored.eval()(photos_BCHW), backbone(photos_BCHW))
