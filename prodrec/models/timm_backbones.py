@@ -88,7 +88,7 @@ def known_backbones() -> list[str]:
 def describe_source(name: str, weights: str | None) -> BackboneSource:
     """Return what timm states about its network `name` and the weights that `weights` names."""
     known_name, published = _published(name, weights)
-    config = timm.get_pretrained_cfg(known_name) or timm.models.DefaultCfg
+    config = timm.get_pretrained_cfg(known_name)
     height, width = config.input_size[1:]
     hub = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url or None
     return BackboneSource(
@@ -128,7 +128,7 @@ def _sequential(module: nn.Module) -> nn.Module:
 def _published(name: str, weights: str | None) -> tuple[str, bool]:
     """Return the name of a network with the tag of its weights, and whether `weights` names published ones."""
     architecture, _, own_tag = name.partition(".")
-    if not timm.models.is_model(architecture) or name.startswith("timm:"):
+    if not timm.models.is_model(architecture):
         near = did_you_mean(architecture, known_backbones())
         raise BadOption(f"backbone=timm:{name} is no network of timm{near}; `timm.list_models()` returns all.")
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
@@ -146,16 +146,20 @@ def _create(name: str, photo_size: tuple[int, int] | None, *, pretrained: bool) 
     """Return timm's network with its classifier, and its published weights if `pretrained`."""
     config = timm.get_pretrained_cfg(name)
     options: dict[str, Any] = {}
-    if photo_size is not None and config is not None and config.fixed_input_size:
+    if photo_size is not None and config.fixed_input_size:
         options["img_size"] = photo_size
     if pretrained:
         console.info(f"Loading the weights of timm:{name}; timm downloads them if they are not in its cache.")
     try:
         with dist.local_rank_zero_first() if pretrained else nullcontext(), quiet():
             return _create_resized(name, pretrained, options)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, AssertionError, ValueError) as error:
         if not pretrained:
-            raise BadOption(f"backbone timm:{name} cannot be built: {str(error).rstrip('.')}.") from error
+            height, width = photo_size or config.input_size[1:]
+            raise BadOption(
+                f"backbone timm:{name} cannot be built for photos of {height}x{width} ({_first_line(error)}); its own "
+                f"size is image_size={config.input_size[-1]}."
+            ) from error
         raise ProdrecError(
             f"the weights of timm:{name} could not be loaded ({_first_line(error)}); give a weights file with --set "
             "weights=FILE, or start from random weights with --set weights=none."

@@ -104,6 +104,10 @@ def test_a_transformer_is_adapted_to_the_size_of_photos(tmp_path: Path) -> None:
     deit.check_photo_size(64, 64)
     with pytest.raises(BadOption, match="deit_tiny_patch16_224 cannot take photos of 96x96: Input height"):
         deit.check_photo_size(96, 96)
+    with pytest.raises(
+        BadOption, match=r"mvitv2_tiny cannot be built for photos of 96x80 .* own size is image_size=224"
+    ):
+        build_backbone("timm:mvitv2_tiny", weights=None, photo_size=(96, 80))
 
 
 def test_weights_from_files(tmp_path: Path) -> None:
