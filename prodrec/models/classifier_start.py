@@ -39,18 +39,18 @@ class ClassMeans:
     `reduce` sums them over the ranks. They take the memory of one copy of the weights of the classifier.
     """
 
-    def __init__(self, classes: int, features: int) -> None:
-        self.sums_CD = torch.zeros(classes, features)
+    def __init__(self, classes: int, features: int, dtype: torch.dtype = torch.float32) -> None:
+        self.sums_CD = torch.zeros(classes, features, dtype=dtype)
         self.rows_C = torch.zeros(classes)
         self.length_and_rows = torch.zeros(2, dtype=torch.float64)
 
     def add(self, features_BD: Tensor, labels_B: Tensor) -> None:
         """Add rows. A label of -1 is no class; the length of its row counts."""
-        features_BD, labels_B = features_BD.float().cpu(), labels_B.cpu()
+        features_BD, labels_B = features_BD.to(self.sums_CD.dtype).cpu(), labels_B.cpu()
         self.length_and_rows += torch.tensor([float(features_BD.norm(dim=1).sum()), len(features_BD)])
         has_label_B = labels_B >= 0
         self.sums_CD.index_add_(0, labels_B[has_label_B], features_BD[has_label_B])
-        self.rows_C.index_add_(0, labels_B[has_label_B], torch.ones(int(has_label_B.sum())))
+        self.rows_C.index_add_(0, labels_B[has_label_B], self.rows_C.new_ones(int(has_label_B.sum())))
 
     def reduce(self, device: torch.device) -> None:
         """Sum over the ranks, on `device`. All ranks must call this."""

@@ -75,7 +75,10 @@ def _class_means(
     from prodrec.models.classifier_start import ClassMeans
 
     heads, device = network.level_heads, train_state.device
-    means = {head.level: ClassMeans(head.classifier.classes, head.classifier.weight.shape[1]) for head in heads}
+    means = {}
+    for head in heads:
+        weight = head.classifier.weight
+        means[head.level] = ClassMeans(head.classifier.classes, weight.shape[1], weight.dtype)
     if of_classes:
         rows = rows_of_classes(data, heads[-1].level, PHOTOS_OF_A_CLASS)
     else:

@@ -36,6 +36,7 @@ CASES: dict[str, dict[str, str]] = {
         "head_epochs": "0.4",
         "epochs": "0.8",
         "layer_lr_decay": "0.7",
+        "classifier_start": "class-means",
     },
     "average, best": {"ema": "0.5", "keep": "best", "optimizer": "adamw", "lr": "0.001"},
     "sharded": {"classifier": "sharded", "logit_adjustment": "1"},
