@@ -8,7 +8,7 @@ fine-tuning hurts", §4.3, who take the names).
                                        r   the mean length of the features of training photos
 
 The first scores w_c · x are then about SCALE · cos(d_c, x), those of a cosine classifier, whatever the length of the
-features. The bias remains 0.
+features. With classifier_form=cosine, the direction alone counts. The bias remains 0.
 
 Shapes: B rows, D features, C classes, N classes of this rank.
 """
