@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from prodrec.core.base import dist
@@ -14,6 +15,8 @@ from prodrec.core.base.errors import ProdrecError
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.precision import Precision, choose_precision
 from prodrec.core.training.protocols import Network
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -63,12 +66,27 @@ def make_train_state(
     module.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     average = None
     if config.ema:
-        average_fn = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        average = AveragedModel(module, multi_avg_fn=average_fn, use_buffers=True)
+        average = AveragedModel(module, multi_avg_fn=_moving_average(config.ema), use_buffers=True)
     optimizer = _make_optimizer(_parameter_groups(network, config), config)
     if reason_against_fused_update(config) is None:
         network.update_in_backward(optimizer)
     return TrainState(network, optimizer, average, config, device, precision)
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return the function that updates tensors of one type: a ← d a + (1 − d) w, or a ← w for integers.
+
+    torch's own function averages integers too and rounds down, which changes indices.
+    """
+    average_floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            average_floats(averaged, current, count)
+        else:
+            torch._foreach_copy_(averaged, current)
+
+    return update
 
 
 def reason_against_fused_update(config: TrainingConfig) -> str | None:
