@@ -9,6 +9,7 @@ import typer
 
 from prodrec.cli.command import command
 from prodrec.core.base import console
+from prodrec.core.base.scoring_views import CENTRE
 
 EXAMPLES = """
 Examples:
@@ -17,6 +18,7 @@ Examples:
 - `prodrec score runs/sicot dataset --out scores/sicot.h5` scores one run
 - `prodrec score --operating-point plain` scores by the classifier alone, to `scores/NAME@plain.h5`
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
+- `prodrec score visual --views flip` scores each photo and its mirror image, to `scores/visual-flip.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
 - `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
   as one process; each machine must see the dataset and the runs
@@ -55,6 +57,13 @@ def score_command(
     no_neighbours: Annotated[
         bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
     ] = False,
+    views: Annotated[
+        str,
+        typer.Option(
+            help="Views of every photo whose scores are averaged: centre (one), flip (the centre and its mirror image) "
+            "or five-crop (corners and centre)."
+        ),
+    ] = CENTRE,
     other_dataset: Annotated[
         bool,
         typer.Option("--other-dataset", help="Allow another dataset than that of training, with the same classes."),
@@ -87,6 +96,7 @@ def score_command(
         with_titles=with_titles,
         operating_point=operating_point,
         no_neighbours=no_neighbours,
+        views=views,
         other_dataset=other_dataset,
         batch_size=batch_size,
         precision=precision,

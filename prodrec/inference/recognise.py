@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption, BadPhoto
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.data.tables.markup import clean_title
 from prodrec.core.data.titles.tokenizer import recorded_tokenizer
 from prodrec.inference.mean_scores import MeanScores
@@ -38,6 +39,7 @@ class Recogniser:
 
     network:                 in evaluation mode, on `device`
     bfloat16, channels_last: precision and memory format of the training; others would change the scores
+    views:                   views of every photo whose scores are averaged, one of SCORING_VIEWS
     """
 
     run: Run
@@ -46,6 +48,7 @@ class Recogniser:
     device: torch.device
     bfloat16: bool = False
     channels_last: bool = False
+    views: str = CENTRE
 
     def predict(
         self,
@@ -121,10 +124,12 @@ class Recogniser:
         """Recognise the photo in the bytes of an image file; `saliency` adds the weights of the spatial attention.
 
         Raise BadPhoto if the photo cannot be decoded, BadOption for a title if the network has no title encoder and for
-        `saliency` if it has no spatial attention.
+        `saliency` if it has no spatial attention, or if several views are averaged.
         """
         from prodrec.core.data.photos.views import read_photo
 
+        if saliency and self.views != CENTRE:
+            raise BadOption(f"saliency shows one view of a photo, and views={self.views} averages several; omit one.")
         photo_CHW = read_photo(data, stored_side=self.run.stored_side)
         (result,) = self._recognise([photo_CHW], [title], with_titles=with_titles, top=top, saliency=saliency)
         return result
@@ -217,14 +222,15 @@ class Recogniser:
         import torch
 
         from prodrec.core.data.batches import Batch
-        from prodrec.core.data.photos.views import centre_view
+        from prodrec.core.data.photos.views import scoring_views
 
         tokens_BT = torch.zeros((len(photos), max(1, *(len(ids) for ids in titles))), dtype=torch.int64)
         for row, ids in enumerate(titles):
             tokens_BT[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
         no_labels = torch.zeros((len(photos), 0), dtype=torch.int64)
-        images_BCHW = torch.stack([centre_view(photo_CHW, self.photos) for photo_CHW in photos])
-        batch = Batch(torch.zeros(len(photos), dtype=torch.int64), images_BCHW, no_labels, no_labels, tokens_BT)
+        views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
+        images = torch.stack([view_CHW for of_all_photos in zip(*views, strict=True) for view_CHW in of_all_photos])
+        batch = Batch(torch.zeros(len(photos), dtype=torch.int64), images, no_labels, no_labels, tokens_BT)
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:

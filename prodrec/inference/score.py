@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import EncodedBatch, ScoresWriter
 from prodrec.inference.protocols import ScoringNetwork
@@ -42,6 +43,7 @@ def score(
     splits: Sequence[str],
     top_k: int | None = None,
     with_titles: bool = False,
+    views: str = CENTRE,
     autocast: AbstractContextManager[Any] | None = None,
     force: bool = False,
 ) -> list[dict[str, Any]]:
@@ -53,6 +55,7 @@ def score(
                  because all ranks must score equally many.
     top_k:       keep only the K best classes of every level
     with_titles: use the titles to score the deepest level
+    views:       the views of every photo in `batches`
     autocast:    context in which the network computes
 
     Rank 0 writes the files, and their content does not depend on the number of ranks. They appear when all are
@@ -67,7 +70,9 @@ def score(
     first_rows = first_rows_of_products(dataset, rows)
     points = list(outputs.values())
     writers = [
-        _writer(run, dataset, out, point, rows, ids=ids, splits=splits, with_titles=with_titles, force=force)
+        _writer(
+            run, dataset, out, point, rows, ids=ids, splits=splits, with_titles=with_titles, views=views, force=force
+        )
         for out, point in outputs.items()
     ]
 
@@ -120,6 +125,7 @@ def score(
         "rows": {name: int((dataset.split_N[rows] == SPLITS.index(name)).sum()) for name in SPLITS if name in splits},
         "top_k": top_k,
         "with_titles": with_titles,
+        "views": views,
         "seconds": round(seconds, 2),
         "photos_per_second": round(len(rows) / seconds, 1),
     }
@@ -139,6 +145,7 @@ def _writer(
     ids: Texts,
     splits: Sequence[str],
     with_titles: bool,
+    views: str,
     force: bool,
 ) -> ScoresWriter:
     import torch
@@ -152,6 +159,7 @@ def _writer(
         recipe=run.recipe,
         with_titles=with_titles,
         operating_point=point.as_json(),
+        views=views,
     )
     return ScoresWriter(
         out,

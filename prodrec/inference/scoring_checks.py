@@ -11,6 +11,7 @@ import numpy as np
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.config import split_list
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.scores.reader import open_scores
 from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
 
@@ -104,6 +105,7 @@ def reason_out_of_date(
     top_k: int | None,
     with_titles: bool,
     point: OperatingPoint = PLAIN_POINT,
+    views: str = CENTRE,
 ) -> str | None:
     """Return why scoring again would change the scores at `scores_path`, or None if they are up to date.
 
@@ -123,6 +125,8 @@ def reason_out_of_date(
         return f"it contains the splits {', '.join(origin.splits)} only"
     if origin.with_titles != with_titles:
         return f"it was scored {'with' if origin.with_titles else 'without'} titles"
+    if origin.views != views:
+        return f"it contains the scores of other views of the photos ({origin.views})"
     if origin.operating_point != point.as_json():
         return "it was scored at another operating point"
     # a level stores no more scores than it has classes, and attributes always store the scores of all states

@@ -31,7 +31,7 @@ from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.losses import network_loss
 from prodrec.models.low_rank import merge_adapters
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses
+from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses, mean_features
 from prodrec.models.stages import rate_stages, stages
 from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
 from prodrec.models.word_head import WordHead
@@ -111,11 +111,17 @@ class RecognitionNetwork(nn.Module):
     # --- scores
 
     def features(self, batch: Batch, *, with_titles: bool = False) -> Features:
-        """Return the features of a batch. Raise BadOption if `with_titles` and the network has no title encoder."""
+        """Return the features of a batch. Raise BadOption if `with_titles` and the network has no title encoder.
+
+        With several views of each photo, visual and mixed features are the means over the views. A classifier is
+        linear, so its scores of the mean are the mean of its scores, for any number of classes: one code path serves
+        all scores, top k, shards and neighbours. With private layers, and for attributes, the hidden layers see the
+        mean.
+        """
         if with_titles and self.title_encoder is None:
             raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")
-        features: Features = self(batch.inputs, batch.tokens_BT if with_titles else None, stage=batch.stage)
-        return features
+        tokens_BT = batch.tokens_BT if with_titles else None
+        return mean_features([self(inputs, tokens_BT, stage=batch.stage) for inputs in batch.inputs.chunk(batch.views)])
 
     @property
     def frozen_stage(self) -> str | None:

@@ -5,9 +5,11 @@ Shapes: B rows, D feature, C classes of a level, m states of an attribute, K bes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -27,6 +29,20 @@ class Features(NamedTuple):
     def deepest_level_BD(self) -> Tensor:
         """The features that the head of the deepest level scores: the mixed ones if there are any."""
         return self.visual_BD if self.mixed_BD is None else self.mixed_BD
+
+
+def mean_features(views: Sequence[Features]) -> Features:
+    """Return the mean of the features of several views of every photo, which all have the same titles."""
+    if len(views) == 1:
+        return views[0]
+
+    def mean(parts: Sequence[Tensor | None]) -> Tensor | None:
+        present = [part for part in parts if part is not None]
+        return torch.stack(present).mean(0) if present else None
+
+    visual_BD = torch.stack([view.visual_BD for view in views]).mean(0)
+    mixed_BD, pooled_BD = mean([view.mixed_BD for view in views]), mean([view.pooled_BD for view in views])
+    return Features(visual_BD, mixed_BD, views[0].titled_B, pooled_BD)
 
 
 @dataclass(frozen=True)

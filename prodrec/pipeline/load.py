@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.pipeline.scoring_targets import find_run, operating_points_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def load(
     *,
     operating_point: str | None = None,
     no_neighbours: bool = False,
+    views: str = CENTRE,
     device: str = "auto",
     titles: bool = False,
     saliency: bool = False,
@@ -35,6 +37,7 @@ def load(
         operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
             plain (the classifier alone); None is natural.
         no_neighbours: do not let the nearest training photos vote.
+        views: views of every photo whose scores are averaged: centre, flip or five-crop, as in `score`.
         device: auto, cpu, cuda or cuda:N.
         titles: require a run that was trained with titles.
         saliency: require a run with spatial attention.
@@ -51,6 +54,8 @@ def load(
     from prodrec.inference.recognise import Recogniser
     from prodrec.models.families import Recipe
 
+    if views not in SCORING_VIEWS:
+        raise BadOption(f"views={views!r}: expected {', '.join(SCORING_VIEWS)}.")
     path = find_run(Path(run))
     opened = open_run(path)
     if not opened.finished:
@@ -79,7 +84,7 @@ def load(
         load_neighbours(opened, voting, target) if voting else None,
     )
     network = PointNetwork(fused, point, titled_point)
-    return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last)
+    return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last, views)
 
 
 def load_network(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.pipeline.scoring_targets import choose_targets, find_inputs
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ class ScoreOptions:
     divide_classes: bool = False
     operating_point: str | None = None
     no_neighbours: bool = False
+    views: str = CENTRE
 
     def __post_init__(self) -> None:
+        if self.views not in SCORING_VIEWS:
+            raise BadOption(f"--views {self.views}: expected {', '.join(SCORING_VIEWS)}.")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
         if self.top_k is not None and self.top_k < 1:
@@ -90,6 +94,7 @@ def score(
     with_titles: bool = False,
     operating_point: str | None = None,
     no_neighbours: bool = False,
+    views: str = CENTRE,
     other_dataset: bool = False,
     batch_size: int | None = None,
     precision: str = "auto",
@@ -114,6 +119,8 @@ def score(
         operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
             plain (the classifier alone); None is natural and balanced, or natural with `out`.
         no_neighbours: do not let the nearest training photos vote.
+        views: views of every photo whose scores are averaged: centre (one), flip (the centre and its mirror image) or
+            five-crop (corners and centre). The operating points are those of the centre view.
         other_dataset: allow another dataset than that of training, with the same classes.
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
@@ -134,13 +141,24 @@ def score(
     from prodrec.inference.scoring_checks import choose_splits
 
     options = ScoreOptions(
-        top_k, with_titles, batch_size, precision, device, workers, divide_classes, operating_point, no_neighbours
+        top_k,
+        with_titles,
+        batch_size,
+        precision,
+        device,
+        workers,
+        divide_classes,
+        operating_point,
+        no_neighbours,
+        views,
     )
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
     # Rank 0 decides for all ranks: shared storage may show a file to one machine before another, or never.
     run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
     data = open_dataset(dataset_path)
+    if views != CENTRE and data.photos is None:
+        raise BadOption(f"--views {views}: {dataset_path} contains feature vectors, not photos; omit it.")
     splits = choose_splits(data, split)
     targets, up_to_date = dist.run_on_main(
         lambda: choose_targets(
@@ -153,6 +171,7 @@ def score(
             other_dataset=other_dataset,
             operating_point=operating_point,
             neighbours=not no_neighbours,
+            views=views,
             force=force,
         )
     )
@@ -188,7 +207,7 @@ def _score_run(
         workers=options.workers,
         divided=options.divide_classes or _exceeds_gpu(run, device, options),
     )
-    batches, own_batches = loaded.batches(data, rows_in_splits(data, splits))
+    batches, own_batches = loaded.batches(data, rows_in_splits(data, splits), views=options.views)
     voting = next((point for point in outputs.values() if point.beta), None)
     neighbours = None if voting is None else load_neighbours(run, voting, device, sharded=True)
     return score_dataset(
@@ -201,6 +220,7 @@ def _score_run(
         splits=splits,
         top_k=options.top_k,
         with_titles=options.with_titles,
+        views=options.views,
         autocast=loaded.autocast(),
         force=force,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.pipeline.load import load_network
 
 if TYPE_CHECKING:
@@ -83,13 +84,16 @@ class ScoringNetwork:
 
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.in_bf16)
 
-    def batches(self, data: Dataset, rows: NDArray[np.int64]) -> tuple[Iterator[Batch], int]:
-        """Return this rank's batches of `rows`, on the device, and how many of them are its own (`rank_batches`)."""
+    def batches(self, data: Dataset, rows: NDArray[np.int64], *, views: str = CENTRE) -> tuple[Iterator[Batch], int]:
+        """Return this rank's batches of `rows`, on the device, and how many of them are its own (`rank_batches`).
+
+        views: one of SCORING_VIEWS
+        """
         from prodrec.core.data.batches import RowBatches, load_batches
         from prodrec.inference.score import rank_batches
 
         order, own_batches = rank_batches(rows, batch_size=self.batch_size)
         photos, channels_last = self.recipe.photos, self.channels_last
-        source = RowBatches(data, photos, augment=False)
+        source = RowBatches(data, photos, augment=False, views=views)
         loaded = load_batches(source, order, workers=self.workers)
         return (batch.to_device(self.device, photos, channels_last=channels_last) for batch in loaded), own_batches

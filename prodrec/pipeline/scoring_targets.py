@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
+from prodrec.core.base.scoring_views import CENTRE
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -69,6 +70,7 @@ def choose_targets(
     other_dataset: bool,
     operating_point: str | None = None,
     neighbours: bool = True,
+    views: str = CENTRE,
     force: bool,
 ) -> tuple[list[ScoreTarget], list[Path]]:
     """Return the runs to score, each with its scores files, and the files that are up to date.
@@ -90,12 +92,14 @@ def choose_targets(
             run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
         )
         for point in points:
-            file = out or Path("scores") / _file_name(run, point, with_titles=with_titles, neighbours=neighbours)
+            file = out or Path("scores") / _file_name(
+                run, point, with_titles=with_titles, neighbours=neighbours, views=views
+            )
             if not file.is_file() or force:
                 outputs[file] = point
                 continue
             reason = reason_out_of_date(
-                file, run, data, splits=splits, top_k=top_k, with_titles=with_titles, point=point
+                file, run, data, splits=splits, top_k=top_k, with_titles=with_titles, point=point, views=views
             )
             if reason:
                 raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
@@ -137,7 +141,7 @@ def operating_points_of(
     return [points.choose(point, neighbours=neighbours, with_titles=with_titles) for point in wanted]
 
 
-def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool) -> str:
+def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool, views: str) -> str:
     """Return the default name of a scores file: RUN.h5 for the natural point or a run's only one, or RUN@POINT.h5.
 
     A run can be named like a point (`sicot-balanced`), but hardly contain an @.
@@ -147,7 +151,8 @@ def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours
     without_neighbours = not neighbours and point.tau is not None
     is_main = point.name == NATURAL or not (run.path / OPERATING_POINTS_FILE).is_file()
     name = run.name if is_main and not without_neighbours else f"{run.name}@{point.name}"
-    return f"{name}{'-no-neighbours' * without_neighbours}{'-with-titles' * with_titles}.h5"
+    suffixes = ("-no-neighbours" * without_neighbours, f"-{views}" * (views != CENTRE), "-with-titles" * with_titles)
+    return f"{name}{''.join(suffixes)}.h5"
 
 
 def runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:

@@ -81,6 +81,7 @@ def test_scores_of_other_runs_datasets_and_options_are_out_of_date(tmp_path: Pat
         ({"top_k": None}, "the 2 best scores only"),
         ({"top_k": 3}, "the 2 best scores only"),
         ({"with_titles": True}, "without titles"),
+        ({"views": "flip"}, "the scores of other views of the photos (centre)"),
     ]:
         assert message in str(reason_out_of_date(out, run, data, **{**as_made, **changed}))
     assert "another run" in str(reason_out_of_date(out, make_run(fingerprint="r2"), data, **as_made))

@@ -290,3 +290,26 @@ def test_nothing_is_frozen_behind_trained_attention(taxonomy: Taxonomy) -> None:
     settings = {"backbone": "resnet18", "weights": "none", "freeze_until": "layer2", "attention_at": "layer1"}
     network = build_network(make_recipe("sscnn", settings).network, taxonomy=taxonomy, photo_size=(64, 64))
     assert network.frozen_stage is None
+
+
+@pytest.mark.parametrize("with_titles", [False, True])
+def test_the_scores_of_several_views_are_the_mean_of_their_scores(
+    make: Make, make_batch: MakeBatch, with_titles: bool
+) -> None:
+    network = make(titles="bilinear", heads=("root", "leaf")).eval()
+    batch = make_batch(4, untitled=(1,))
+    views = [batch, replace(batch, inputs=batch.inputs.flip(-1)), replace(batch, inputs=batch.inputs.flip(-2))]
+    together = replace(batch, inputs=torch.cat([view.inputs for view in views]))
+    with torch.inference_mode():
+        each = [network.score(view, with_titles=with_titles) for view in views]
+        scored = network.score(together, with_titles=with_titles)
+        best = network.top_k(together, 3, with_titles=with_titles)
+        for level, scores_BC in scored.scores.items():
+            mean_BC = torch.stack([one.scores[level] for one in each]).mean(0)
+            torch.testing.assert_close(scores_BC, mean_BC, atol=1e-5, rtol=1e-5)
+            assert (each[0].scores[level] - each[1].scores[level]).abs().max() > 1e-4
+            kept = best.scores[level].shape[1]
+            assert torch.equal(best.scores[level], scores_BC.sort(1, descending=True).values[:, :kept])
+        mean_BD = torch.stack([network.features(view).visual_BD for view in views]).mean(0)
+        vectors_BD = network.search_vectors(network.features(together))
+    torch.testing.assert_close(vectors_BD, F.normalize(mean_BD, dim=1))

@@ -24,8 +24,9 @@ from torch.utils.data import Dataset as TorchDataset
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import ProdrecError
+from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.data.photos.views import centre_view, random_view, read_stored_photo
+from prodrec.core.data.photos.views import random_view, read_stored_photo, scoring_views
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -51,7 +52,8 @@ class Batch:
 
     rows_B:        int64, rows of the dataset
     inputs:        photos uint8 [B, C, H, W], feature vectors float16 [B, D], or with `stage` feature maps float16
-                   [B, D, h, w]; float32 after `to_device`
+                   [B, D, h, w]; float32 after `to_device`. With V views of each photo [V·B, C, H, W]: first one view of
+                   all photos, then the next
     labels_BL:     int64, the class at every level; -1 for a level below the end of the row's category path
     attributes_BA: int64, 0 for an absent attribute, else 1 + its state
     tokens_BT:     int64, word ids of the titles, padded with 0
@@ -79,6 +81,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows_B)
+
+    @property
+    def views(self) -> int:
+        """V, the number of views of every photo."""
+        return max(1, len(self.inputs) // max(1, len(self)))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for asynchronous copies to a GPU. The DataLoader calls this."""
@@ -108,21 +115,34 @@ class Batch:
 class RowBatches(TorchDataset["Batch | ProdrecError"]):
     """A map-style dataset whose index is an array of rows and whose item is the Batch of these rows.
 
-    With `augment`, every photo is a random view that depends on (seed, epoch, row); otherwise it is the centre view.
-    With the setting `views`, epoch e has the views of epoch e modulo `views`.
-    Feature vectors are never augmented. A dataset with neither photos nor vectors raises BadArtefact.
+    With `augment`, every photo is a random view that depends on (seed, epoch, row); otherwise it has the views that
+    `scoring_views` makes, by default the centre view. With the setting `views`, epoch e has the views of epoch e modulo
+    `views`. Feature vectors are never augmented and have one view. A dataset with neither photos nor vectors raises
+    BadArtefact.
+
+    views: one of SCORING_VIEWS
 
     An item may be a ProdrecError, which `load_batches` raises: an error raised in a worker process would reach the
     user as a traceback.
     """
 
-    def __init__(self, dataset: Dataset, photos: PhotoConfig, *, augment: bool, seed: int = 0, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        photos: PhotoConfig,
+        *,
+        augment: bool,
+        seed: int = 0,
+        epoch: int = 0,
+        views: str = CENTRE,
+    ) -> None:
         dataset.require_inputs()
         self.dataset = dataset
         self.photos = photos
         self.augment = augment
         self.seed = seed
         self.epoch = epoch
+        self.views = views
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch | ProdrecError:
         try:
@@ -145,18 +165,20 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
         if self.dataset.features_ND is not None:
             return torch.from_numpy(np.asarray(self.dataset.features_ND)[rows])
         assert self.dataset.photos is not None
-        images_BCHW = torch.empty((len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
+        views = 1 if self.augment else SCORING_VIEWS[self.views]
+        images_VBCHW = torch.empty((views, len(rows), 3, self.photos.height, self.photos.width), dtype=torch.uint8)
         for i, row in enumerate(rows.tolist()):
-            images_BCHW[i] = self._view(read_stored_photo(self.dataset.photos, row), row)
-        return images_BCHW
+            for view, view_CHW in enumerate(self._views(read_stored_photo(self.dataset.photos, row), row)):
+                images_VBCHW[view, i] = view_CHW
+        return images_VBCHW.flatten(0, 1)
 
-    def _view(self, photo_CHW: Tensor, row: int) -> Tensor:
-        """Return the centre view, or with `augment` the random view of this row and epoch."""
+    def _views(self, photo_CHW: Tensor, row: int) -> list[Tensor]:
+        """Return the views that are scored, or with `augment` the random view of this row and epoch."""
         if not self.augment:
-            return centre_view(photo_CHW, self.photos)
+            return scoring_views(photo_CHW, self.photos, self.views)
         epoch = self.epoch if self.photos.views is None else self.epoch % self.photos.views
         random = np.random.Generator(np.random.Philox(key=[self.seed, (epoch << 40) + row]))
-        return random_view(photo_CHW, self.photos, random)
+        return [random_view(photo_CHW, self.photos, random)]
 
 
 def order_of(rows: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.checks import check_chunk, check_shapes
@@ -68,6 +69,7 @@ class Scores:
             recipe=self.header["recipe"],
             with_titles=bool(self.header["with_titles"]),
             operating_point=dict(json.loads(self.header.get("operating_point", "{}"))),
+            views=self.header.get("views", CENTRE),
         )
         self.has_products = PRODUCT_DATASETS[0] in file
         has_top_k = "top_k" in file

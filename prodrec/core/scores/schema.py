@@ -1,8 +1,8 @@
 """The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
 
 Root attributes: the artefact header, `rows`, `levels`, `attributes`, `splits`, and the origin of the scores (`run`,
-`family`, `seed`, `with_titles`, `recipe`, `operating_point`). Lists, dictionaries and a missing seed are JSON; without
-`operating_point`, the scores are those of the classifier alone.
+`family`, `seed`, `with_titles`, `recipe`, `operating_point`, `views`). Lists, dictionaries and a missing seed are JSON;
+without `operating_point`, the scores are those of the classifier alone, and without `views`, of the centre view.
 
 Datasets, with N rows in ascending order of `row`:
 
@@ -52,6 +52,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.hdf5 import object_name
+from prodrec.core.base.scoring_views import CENTRE
 
 ROWS_PER_CHUNK = 1024
 BYTES_PER_CHUNK = 32 * 2**20
@@ -72,6 +73,7 @@ class Origin:
     made_from:         fingerprints of the run and of the dataset, by kind
     operating_point:   settings of the logit adjustment and of the neighbours' vote, and the point's name; empty for the
                        scores of the classifier alone
+    views:             the views of every photo whose scores were averaged; `centre` is a single one
     """
 
     run: str
@@ -82,12 +84,14 @@ class Origin:
     recipe: dict[str, Any] = field(default_factory=dict)
     with_titles: bool = False
     operating_point: dict[str, Any] = field(default_factory=dict)
+    views: str = CENTRE
 
     @property
     def variant(self) -> str:
         """The way of scoring, to add to the name of the run: empty for the natural point and the classifier alone."""
         name = self.operating_point.get("name", "natural")
-        return " ".join(["" if name == "natural" else name, "with titles" if self.with_titles else ""]).strip()
+        parts = ("" if name == "natural" else name, "" if self.views == CENTRE else self.views)
+        return " ".join([part for part in (*parts, "with titles" if self.with_titles else "") if part])
 
     @property
     def title(self) -> str:

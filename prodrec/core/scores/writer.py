@@ -21,6 +21,7 @@ from prodrec.core.base.artefact import SPLITS, Fingerprint, make_header
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.base.hdf5 import LIBVER, object_name, write_attributes, write_level
 from prodrec.core.base.outputs import new_file
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.rounding import BatchRows, restore_order, sort_descending, to_float16
@@ -261,6 +262,7 @@ class ScoresWriter:
             "with_titles": self.origin.with_titles,
             "recipe": self.origin.recipe,
             **({"operating_point": self.origin.operating_point} if self.origin.operating_point else {}),
+            **({} if self.origin.views == CENTRE else {"views": self.origin.views}),
             "splits": list(self.origin.splits),
             "levels": list(self.taxonomy.levels),
             "attributes": [attribute.name for attribute in self.attributes],

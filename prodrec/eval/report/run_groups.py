@@ -70,7 +70,8 @@ def _run_names(files: Sequence[Scores]) -> list[str]:
 def _recipe_key(file: Scores) -> str:
     origin = file.origin
     dataset = origin.made_from.get("dataset")
-    key = [origin.family, origin.with_titles, origin.operating_point.get("name"), dataset, _without_seed(origin.recipe)]
+    scoring = [origin.with_titles, origin.operating_point.get("name"), origin.views]
+    key = [origin.family, *scoring, dataset, _without_seed(origin.recipe)]
     return json.dumps(key, sort_keys=True)
 
 

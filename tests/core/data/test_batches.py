@@ -15,6 +15,7 @@ from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.batches import RowBatches, load_batches, sequential_order, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.data.photos.views import read_stored_photo, scoring_views
 
 PHOTOS = PhotoConfig(image_size="24x18")
 
@@ -163,3 +164,15 @@ def test_to_device_normalises():
 def test_titles_are_padded_to_the_longest_and_to_one_word_at_least():
     assert ragged_of([3, 1], []).padded([0, 1]).tolist() == [[3, 1], [0, 0]]
     assert ragged_of([]).padded([0]).tolist() == [[0]]
+
+
+@pytest.mark.parametrize(("views", "count"), [("centre", 1), ("flip", 2), ("five-crop", 5)])
+def test_a_batch_has_the_views_of_all_photos_one_after_the_other(views, count):
+    data, rows = dataset_of(), np.array([4, 2, 7])
+    batch = RowBatches(data, PHOTOS, augment=False, views=views).batch(rows)
+    assert batch.views == count and len(batch) == 3 and batch.inputs.shape == (3 * count, 3, 24, 18)
+    for at, row in enumerate(rows.tolist()):
+        expected = scoring_views(read_stored_photo(data.photos, row), PHOTOS, views)
+        assert all(torch.equal(batch.inputs[view * 3 + at], expected[view]) for view in range(count))
+    assert batch.to_device(torch.device("cpu"), PHOTOS).views == count
+    assert RowBatches(data, PHOTOS, augment=False, views=views).batch(rows[:0]).views == 1

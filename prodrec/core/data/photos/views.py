@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base.errors import BadPhoto
+from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.examine import PhotoRules, encode_for_store
 from prodrec.core.data.photos.rand_augment import rand_augment
@@ -79,6 +80,32 @@ def centre_crop(size: Sequence[int], photos: PhotoConfig) -> tuple[slice, slice]
     h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
     top, left = (height - h) // 2, (width - w) // 2
     return slice(top, top + h), slice(left, left + w)
+
+
+# --- several views without augmentation
+
+FIVE_CROP_SIDE = 224 / 256
+"""Side of a crop as a share of the largest crop's (Krizhevsky et al. 2012, "ImageNet classification with deep
+convolutional neural networks", §4.1: crops of 224 pixels out of 256)."""
+
+
+def scoring_views(photo_CHW: Tensor, photos: PhotoConfig, views: str) -> list[Tensor]:
+    """Return the views of a photo that are scored together, one of SCORING_VIEWS: uint8 [3, H, W] each.
+
+    centre:    the centre crop
+    flip:      the centre crop, and its mirror image
+    five-crop: smaller crops in the four corners of the photo and in its centre (Krizhevsky et al. 2012, §4.1, without
+               the mirror images)
+    """
+    if views != "five-crop":
+        view_CHW = centre_view(photo_CHW, photos)
+        return [view_CHW] if views == CENTRE else [view_CHW, view_CHW.flip(-1)]
+    height, width = photo_CHW.shape[1:]
+    rows, columns = centre_crop((height, width), photos)
+    h, w = (max(1, round(FIVE_CROP_SIDE * (side.stop - side.start))) for side in (rows, columns))
+    bottom, right = height - h, width - w
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    return [_resize(photo_CHW[:, top : top + h, left : left + w], photos) for top, left in corners]
 
 
 # --- augmentation, paper S §4.2: random crop, mirror and deformation

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.data.photos.views import centre_view, random_view
+from prodrec.core.data.photos.views import centre_view, random_view, scoring_views
 
 PHOTOS = PhotoConfig(image_size="24x18")
 
@@ -72,3 +72,24 @@ def test_random_erasing_replaces_one_rectangle_of_some_photos():
         assert 0.02 * 1200 * 0.8 <= height * width <= 0.4 * 1200 * 1.2 and 0.25 <= height / width <= 4
     assert erased / 400 == pytest.approx(0.3, abs=0.06)
     assert not photo.any()
+
+
+def test_views_that_are_scored_together():
+    photo = torch.randint(0, 256, (3, 32, 40), dtype=torch.uint8)
+    centre = centre_view(photo, PHOTOS)
+    assert [torch.equal(view, centre) for view in scoring_views(photo, PHOTOS, "centre")] == [True]
+    straight, mirrored = scoring_views(photo, PHOTOS, "flip")
+    assert torch.equal(straight, centre) and torch.equal(mirrored, centre.flip(-1))
+
+
+def test_five_crops_lie_in_the_corners_and_the_centre():
+    """The largest crop of a photo of 32 x 40 is 32 x 24; 7/8 of it are 28 x 21."""
+    photo = torch.randint(0, 256, (3, 32, 40), dtype=torch.uint8)
+    exact = PhotoConfig(image_size="28x21")
+    crops = scoring_views(photo, exact, "five-crop")
+    corners = [(0, 0), (0, 19), (4, 0), (4, 19), (2, 9)]
+    assert len(crops) == 5
+    for crop, (top, left) in zip(crops, corners, strict=True):
+        assert torch.equal(crop, photo[:, top : top + 28, left : left + 21])
+    assert all(crop.shape == (3, 24, 18) for crop in scoring_views(photo, PHOTOS, "five-crop"))
+    assert all(crop.shape == (3, 24, 18) for crop in scoring_views(photo[:, :1, :1], PHOTOS, "five-crop"))
