@@ -38,6 +38,7 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "core.training": ("core.base", "core.data"),
     "models.classifier": ("core.base",),
     "models.settings": ("core.base",),
+    "models.second_stage": ("models.classifier", "core.base"),
     "models": ("models.classifier", "models.settings", "core.base", "core.data", "core.training"),
     "inference.neighbours": ("core",),
     "inference": ("inference.neighbours", "core"),

@@ -186,12 +186,14 @@ class RecognitionNetwork(nn.Module):
             None if deepest is None else deepest.also_BJ,
         )
 
-    def search_vectors(self, features: Features) -> Tensor:
-        """Return the vectors by which photos are compared, B×D float32 of length 1.
+    def classifier_inputs(self, features: Features) -> Tensor:
+        """Return the inputs of the deepest level's classifier, B×D, from the photos alone."""
+        inputs_BD: Tensor = self.level_heads[-1].private(features.visual_BD)
+        return inputs_BD
 
-        They are the inputs of the deepest level's classifier, from the photos alone.
-        """
-        return F.normalize(self.level_heads[-1].private(features.visual_BD).float(), dim=1)
+    def search_vectors(self, features: Features) -> Tensor:
+        """Return the vectors by which photos are compared: the classifier's inputs, B×D float32 of length 1."""
+        return F.normalize(self.classifier_inputs(features).float(), dim=1)
 
     def _head_inputs(self, features: Features) -> list[tuple[LevelHead, Tensor]]:
         """Return the head of every level with the features that it scores."""

@@ -124,6 +124,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
             _remove(partial)
 
 
+@contextmanager
+def scratch_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, for a file that is needed in the block only and then removed."""
+    _remove_leftovers(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _temporary_path(path)
+    try:
+        yield partial
+    finally:
+        with _signals_ignored():
+            _remove(partial)
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write `data` as JSON with `atomic_write`. Raise ValueError for NaN and infinity."""
     with atomic_write(path) as partial:

@@ -18,7 +18,7 @@ from torch import Tensor
 from prodrec.core.base import dist
 from prodrec.models.classifier.class_sampling import sample_classes
 from prodrec.models.classifier.class_scores import ClassScores
-from prodrec.models.classifier.row_optimizers import RowOptimizer, row_optimizer_for
+from prodrec.models.classifier.row_optimizers import RowUpdates, row_optimizer_for
 from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
 
 
@@ -41,7 +41,7 @@ class Classifier(ClassScores):
     def __init__(self, features: int, classes: int, *, sample_share: float = 1.0, **options: Any) -> None:
         super().__init__(features, classes, **options)
         self.sample_share = sample_share
-        self._row_optimizer: RowOptimizer | None = None
+        self._row_optimizer: RowUpdates | None = None
 
     # --- loss
 
@@ -52,9 +52,13 @@ class Classifier(ClassScores):
 
     def update_in_backward(self, optimizer: torch.optim.Optimizer) -> None:
         """Let every backward pass update weight and bias as `optimizer` would, with its settings and state."""
-        assert self.can_update_in_backward
         parameters = [parameter for parameter in (self.weight, self.bias) if parameter.requires_grad]
-        self._row_optimizer = row_optimizer_for(optimizer, parameters)
+        self.update_rows_by(row_optimizer_for(optimizer, parameters))
+
+    def update_rows_by(self, updates: RowUpdates) -> None:
+        """Let every backward pass update the rows of weight and bias by `updates`."""
+        assert self.can_update_in_backward
+        self._row_optimizer = updates
 
     def loss(
         self,

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from prodrec.models.classifier.chunks import ClassChunk
-from prodrec.models.classifier.row_optimizers import RowOptimizer
+from prodrec.models.classifier.row_optimizers import RowUpdates
 
 
 class ParameterGradients:
     """The gradients of weight and bias: passed to the row optimizer chunk by chunk, or collected in `whole`."""
 
     def __init__(
-        self, parameters: tuple[Tensor, Tensor], row_optimizer: RowOptimizer | None, *, needed: tuple[bool, bool]
+        self, parameters: tuple[Tensor, Tensor], row_optimizer: RowUpdates | None, *, needed: tuple[bool, bool]
     ) -> None:
         self.parameters, self.row_optimizer, self.needed = parameters, row_optimizer, needed
         self.whole: list[Tensor | None] = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,16 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from prodrec.models.classifier.chunks import RowIndex, select_rows
+
+
+class RowUpdates(Protocol):
+    """What a backward pass calls: `begin_step` once, then `update` with the gradient of rows of a parameter.
+
+    `RowOptimizer.update` has the arguments.
+    """
+
+    def begin_step(self) -> None: ...
+    def update(self, parameter: Tensor, index: RowIndex, gradient: Tensor, *, values: Tensor | None = None) -> None: ...
 
 
 class RowOptimizer(ABC):

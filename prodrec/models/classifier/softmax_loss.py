@@ -33,7 +33,7 @@ from prodrec.core.base import dist
 from prodrec.models.classifier.chunks import ClassChunk, ClassChunks
 from prodrec.models.classifier.long_tail import focal_gradient_factors, focal_weights
 from prodrec.models.classifier.parameter_gradients import ParameterGradients
-from prodrec.models.classifier.row_optimizers import RowOptimizer
+from prodrec.models.classifier.row_optimizers import RowUpdates
 from prodrec.models.classifier.row_statistics import RowStatistics
 from prodrec.models.classifier.score_buffer import ScoreBuffer
 from prodrec.models.classifier.threads import run_in_threads, thread_count
@@ -66,7 +66,7 @@ class LossOptions:
     cosine: bool = False
     focal_gamma: float = 0.0
     buffer: ScoreBuffer | None = None
-    row_optimizer: RowOptimizer | None = None
+    row_optimizer: RowUpdates | None = None
 
     def local_rows(self, values_A: Tensor) -> Tensor:
         """Return this rank's rows among those of all ranks."""
