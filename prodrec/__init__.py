@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings as pretrain_embeddings
     from prodrec.pipeline.refine_mcr import refine_mcr as refine_mcr
     from prodrec.pipeline.report import report as report
+    from prodrec.pipeline.retrain_head import retrain_head as retrain_head
     from prodrec.pipeline.score import score as score
     from prodrec.pipeline.train import train as train
 
@@ -37,6 +38,7 @@ __all__ = [
     "pretrain_embeddings",
     "refine_mcr",
     "report",
+    "retrain_head",
     "score",
     "train",
 ]

@@ -115,6 +115,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("no dataset with titles", nothing, "prodrec pretrain-embeddings none", ("none", "does not exist")),
     ("no vectors", nothing, "prodrec pretrain-embeddings --force --from none.vec", ("none.vec", "does not exist")),
     ("no run", nothing, "prodrec score none", ("none", "does not exist")),
+    ("no run to retrain", nothing, "prodrec retrain-head none --method crt", ("none", "does not exist")),
     ("no scores", nothing, "prodrec report scores/none.h5", ("scores/none.h5", "does not exist")),
     ("no settings", nothing, "prodrec train visual --config none.toml", ("none.toml", "does not exist")),
     ("no weights", nothing, "prodrec train visual --set weights=none.pth", ("none.pth", "does not exist")),
@@ -171,6 +172,12 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("nor a dataset by a run", nothing, "prodrec train visual --out dataset --force", ("dataset", "not a prodrec run")),
     ("nor a folder by a run", nothing, "prodrec train visual --out photos --force", ("photos", "not a prodrec run")),
     ("a run of another dataset", another_dataset, "prodrec score runs/sicot", ("runs/sicot", "another dataset")),
+    (
+        "a second stage on another dataset",
+        another_dataset,
+        "prodrec retrain-head sicot --method crt",
+        ("runs/sicot", "another dataset than dataset", "name the dataset"),
+    ),
     ("all of runs/, of another", another_dataset, "prodrec score", ("dataset", "trained on")),
     (
         "a run of other classes",
@@ -233,6 +240,9 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         ("none.pth", "does not exist"),
     ),
     ("force and truncated photos", truncated("dataset/photos/00000.bin"), "prodrec score --force", ("00000.bin",)),
+    ("no method", nothing, "prodrec retrain-head sicot --method ctr", ("ctr", "did you mean crt?")),
+    ("no effect", nothing, "prodrec retrain-head sicot --method lda --tau 1", ("--tau has no effect", "omit it")),
+    ("no views", nothing, "prodrec score sicot --views both", ("--views both", "expected centre, flip, five-crop")),
     ("an unknown key", nothing, "prodrec train visual --set epoch=3", ("--set", "'epoch'", "did you mean epochs?")),
     (
         "an unknown key in a file",

@@ -46,6 +46,7 @@ def test_dir_lists_the_functions() -> None:
         "pretrain_embeddings",
         "refine_mcr",
         "report",
+        "retrain_head",
         "score",
         "train",
         "__version__",

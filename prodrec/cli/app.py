@@ -21,6 +21,7 @@ from prodrec.cli.prepare import prepare_command
 from prodrec.cli.pretrain_embeddings import pretrain_embeddings_command
 from prodrec.cli.refine_mcr import refine_mcr_command
 from prodrec.cli.report import report_command
+from prodrec.cli.retrain_head import retrain_head_command
 from prodrec.cli.score import score_command
 from prodrec.cli.train import train_command
 from prodrec.core.base import dist
@@ -31,6 +32,7 @@ COMMANDS = (
     inspect_command,
     pretrain_embeddings_command,
     train_command,
+    retrain_head_command,
     neighbours_command,
     score_command,
     refine_mcr_command,

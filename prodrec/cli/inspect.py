@@ -18,9 +18,9 @@ MOST_LEAVES = 10_000
 
 @command("inspect")
 def inspect_command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset made by `prodrec prepare`.")] = Path(
-        "dataset"
-    ),
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Dataset made by `prodrec prepare`, or a run directory.")
+    ] = Path("dataset"),
     leaves: Annotated[
         bool,
         typer.Option("--leaves", help=f"List the leaves with their photos in each split, {MOST_LEAVES:,} at most."),
@@ -30,12 +30,18 @@ def inspect_command(
 ) -> dict[str, Any]:
     """Print the summary of a dataset, as `prodrec prepare` did, and on request its leaves and some products.
 
+    Of a run, print what it was trained on, its settings, and how the classifier of a second stage was fitted.
+
     **Example**
 
         prodrec inspect
 
         prodrec inspect shop --leaves --samples 5
+
+        prodrec inspect runs/visual-crt
     """
+    if (dataset / "run.json").is_file():
+        return _inspect_run(dataset, leaves=leaves, samples=samples)
     from prodrec.cli.dataset_summary import print_dataset, summary_json
     from prodrec.core.data.dataset import open_dataset
 
@@ -48,6 +54,20 @@ def inspect_command(
     if samples:
         summary["samples"] = _print_samples(data, samples, seed)
     return summary
+
+
+def _inspect_run(path: Path, *, leaves: bool, samples: int) -> dict[str, Any]:
+    """Print the summary of a run and return it. Raise BadOption for options that need a dataset."""
+    from prodrec.cli.run_summary import print_run, run_json
+    from prodrec.core.base.errors import BadOption
+    from prodrec.core.training.run import open_run
+
+    if leaves or samples:
+        option = "--leaves" if leaves else f"--samples {samples}"
+        raise BadOption(f"{option}: {path} is a run, not a dataset; omit it, or name the dataset.")
+    run = open_run(path)
+    print_run(run)
+    return run_json(run)
 
 
 def _print_leaves(data: Dataset) -> list[dict[str, Any]]:

@@ -116,6 +116,10 @@ def load_network(
         raise BadArtefact(f"{run.path}: {error}") from error
     images, sampler = run.train_images_by_level, recipe.training.sampler
     network.set_train_images(images, None if sampler == "images" else sampled_images(images, run.taxonomy, sampler))
+    if run.origin is not None:  # the other levels keep the prior of the training
+        head = network.level_heads[-1]
+        head.classifier.logit_adjustment = run.origin["logit_adjustment"]
+        head.classifier.set_prior(torch.tensor(images[head.level]))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
 

@@ -133,7 +133,7 @@ def _choose_points(
     """Return the operating points that are best on the validation photos, with or without their titles."""
     from prodrec.inference.neighbours.choose import choose, observe
 
-    rows = _rows_to_choose_on(data, level)
+    rows = rows_to_choose_on(data, level)
     observations = None
     if len(rows):
         batches, own_batches = loaded.batches(data, rows)
@@ -151,7 +151,7 @@ def _choose_points(
     return dist.run_on_main(lambda: choose(observations, with_neighbours=photos is not None, with_titles=with_titles))
 
 
-def _rows_to_choose_on(data: Dataset, level: str) -> NDArray[np.int64]:
+def rows_to_choose_on(data: Dataset, level: str) -> NDArray[np.int64]:
     """Return the validation rows with a label at `level` and without a duplicate among the training photos."""
     from prodrec.inference.neighbours.choose import limit_rows
     from prodrec.inference.neighbours.collect import labelled_rows

@@ -201,6 +201,9 @@ def plan_recipe(
 
 def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collection[str] | None) -> None:
     """Raise Mismatch or BadOption if dataset, family or explicit settings differ from those of the run."""
+    if run.origin is not None and not run.finished:
+        command = f"`prodrec retrain-head {run.origin['run']} --method {run.origin['method']} --out {run.path} --force`"
+        raise BadOption(f"{run.path} is an unfinished second stage, not a training; make it again with {command}.")
     if run.dataset_fingerprint != data.fingerprint:
         raise Mismatch(
             f"{run.path} was trained on another dataset than {data.path}; name the dataset that it was started with."

@@ -82,3 +82,18 @@ def test_a_dataset_of_titles_alone(shop: Path, drawn: DrawnCatalogue, tmp_path: 
     assert "exclude each other" in refused("prepare", drawn.table, "--no-images", "--features", "v.npy", "--out", "x")
     shown = prodrec("inspect", shop / "dataset", "--samples", 1).stdout
     assert "distinct vectors of 16 numbers" in shown and " x " not in shown.splitlines()[-4]
+
+
+def test_a_second_stage_on_vectors(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop)
+    prodrec("retrain-head", "sicot", "dataset", "--method", "lda", "--out", "lda")
+    prodrec("score", "lda", "dataset", "--operating-point", "plain", "--out", "lda.h5")
+    report = json.loads(prodrec("report", "lda.h5", "--json").stdout)
+    top1 = next(row for row in report["rows"] if (row["metric"], row["top"]) == ("ACC", 1))
+    assert top1["cells"]["lda"]["value"] > 80
+    assert "dataset contains feature vectors, not photos; omit it." in refused(
+        "retrain-head", "sicot", "dataset", "--method", "lda", "--mirror", "--out", "other"
+    )
+    assert "--views flip: dataset contains feature vectors, not photos; omit it." in refused(
+        "score", "sicot", "dataset", "--views", "flip"
+    )

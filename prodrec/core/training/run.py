@@ -1,7 +1,7 @@
 """The run directory: what is needed to score and to deploy without the dataset, and to resume training with it.
 
     run.json            header, family, status, identity, settings ("recipe"), precision ("arithmetic"), word vectors,
-                        form of the inputs, tokenizer, result
+                        form of the inputs, tokenizer, result; of a second stage also its "origin"
     catalogue.json      levels, attributes and their states
     classes/            names and parents of the classes of every level; train_images.npy of the leaves, and
                         train_images-N.npy of level N, counted from 0
@@ -60,6 +60,8 @@ class Run:
         """Return path, family, status, epochs and, after validation, the last top-1 and MACC, in one line."""
         epochs = self.header["result"].get("epochs", [])
         facts = [str(self.path), self.family, str(self.header["status"])]
+        if self.origin is not None:
+            facts.append(f"{self.origin['method']} on the network of {self.origin['run']}")
         if epochs:
             facts.append("1 epoch" if len(epochs) == 1 else f"{len(epochs)} epochs")
             top1, macc = epochs[-1].get("validation_top1"), epochs[-1].get("validation_macc")
@@ -112,6 +114,14 @@ class Run:
                 images[level] = np.zeros(count, np.int64)
                 np.add.at(images[level], self.taxonomy.ancestors()[:, depth], self.train_images)
         return {**images, self.taxonomy.leaf_level: self.train_images}
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Of a second stage: name and fingerprint of the run whose network it has, and how its classifier was fitted.
+
+        None for a run that was trained as a whole.
+        """
+        return self.header.get("origin")
 
     @property
     def stored_side(self) -> int | None:

@@ -56,6 +56,7 @@ def create_run(
     backbone: Mapping[str, Any] | None = None,
     libraries: Sequence[str] = (),
     force: bool,
+    origin: dict[str, Any] | None = None,
 ) -> Run:
     """Create the directory of a new run of `recipe` on `dataset`, with status "training".
 
@@ -63,12 +64,15 @@ def create_run(
     backbone:     origin and licence of the backbone's weights, if its library states them
     libraries:    names of the libraries whose versions are recorded, besides torch and torchvision
     force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
+    origin:       of a second stage: the run whose network it has, and how its classifier was fitted
 
     Raise OutputExists as `refuse_if_taken` does, and RunLocked if another process trains the run at `path`.
     """
     refuse_if_taken(path, force=force)
     identity = Fingerprint().add("recipe", recipe).add("dataset", dataset.fingerprint)
     identity.add("arithmetic", precision.as_json()).add("word_vectors", word_vectors)
+    if origin is not None:
+        identity.add("origin", origin)
     header = make_header(
         "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions(libraries)
     )
@@ -81,6 +85,7 @@ def create_run(
         "arithmetic": precision.as_json(),
         "word_vectors": word_vectors,
         "backbone": dict(backbone or {}),
+        **({} if origin is None else {"origin": origin}),
         "inputs": _describe_inputs(dataset),
         "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
         "result": {},

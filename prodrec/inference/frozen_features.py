@@ -1,0 +1,75 @@
+"""Run a finished network over rows of a dataset, and write the inputs of its deepest classifier to a file.
+
+Shapes: N photos, B of a batch, V views, D numbers of a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from prodrec.core.base import console, dist
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prodrec.core.data.batches import Batch
+
+
+class FeatureNetwork(Protocol):
+    """A network in evaluation mode; `classifier_inputs` returns the inputs of the deepest level's classifier, B×D."""
+
+    def features(self, batch: Batch) -> Any: ...
+    def classifier_inputs(self, features: Any) -> Tensor: ...
+
+
+def write_frozen_features(
+    path: Path,
+    network: FeatureNetwork,
+    batches: Iterable[Batch],
+    *,
+    own_batches: int,
+    photos: int,
+    mirror: bool,
+    autocast: AbstractContextManager[Any],
+) -> None:
+    """Write the features of `photos` photos to the `.npy` file at `path`: float32 [N, V, D], in the order of the rows.
+
+    batches, own_batches: as `prodrec.inference.score.rank_batches` returns them, on the device
+    mirror:               add the mirror image of every photo as a second view
+
+    Rank 0 writes the file, and its content does not depend on the number of ranks. Afterwards all ranks see it.
+    """
+    import torch
+
+    values_NVD: Any = None
+    written = 0
+    with (
+        torch.inference_mode(),
+        autocast,
+        console.progress("features", total=photos, unit="photos") as advance,
+    ):
+        for number, batch in enumerate(batches):
+            views = [batch, replace(batch, inputs=batch.inputs.flip(-1))] if mirror else [batch]
+            inputs_BVD = torch.stack([network.classifier_inputs(network.features(view)) for view in views], 1)
+            rank_inputs_BVD = inputs_BVD.float().cpu().numpy()
+            for part_BVD in dist.gather(rank_inputs_BVD if number < own_batches else None):
+                if part_BVD is None:
+                    continue
+                if values_NVD is None:
+                    shape = (photos, *part_BVD.shape[1:])
+                    values_NVD = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+                values_NVD[written : written + len(part_BVD)] = part_BVD
+                written += len(part_BVD)
+                advance(len(part_BVD))
+    if values_NVD is not None:
+        assert written == photos, "the batches have other rows"
+        values_NVD.flush()
+        del values_NVD
+    dist.barrier()
+    dist.wait_for_path(path)
