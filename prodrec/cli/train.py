@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from prodrec.core.base.config import Setting
 
 FAMILIES = (
-    "visual (photos alone), sicot (titles help in training), words (title words are predicted in training), titled "
-    "(titles at hand when recognising); bcnn, "
-    "sscnn (spatial attention), bmtl-rl, ssmtl-rl (root + leaf), bmtl-ca, ssmtl-ca (leaf + attributes)."
+    "auto (words or visual, by what titles say about small classes), visual (photos alone), sicot (titles help in "
+    "training), words (title words are predicted in training), titled (titles at hand when recognising); bcnn, sscnn "
+    "(spatial attention), bmtl-rl, ssmtl-rl (root + leaf), bmtl-ca, ssmtl-ca (leaf + attributes)."
 )
 EXAMPLES = """
 Examples:
 
+- `prodrec train` chooses a family for `dataset/` and says why
 - `prodrec train sicot` trains on `dataset/` and writes `runs/sicot/`
 - `prodrec train visual data/shop --out runs/first --set backbone=mobilenet_v2 --set weights=weights.pth --set lr=0.05`
 - `prodrec train ssmtl-ca --set heads=root,leaf,attributes --set titles=bilinear` combines both papers in one network
@@ -39,7 +40,7 @@ Under torchrun the same command trains the same model on several ranks (processe
 
 @command("train", parallel=True, epilog=EXAMPLES)
 def train_command(
-    family: Annotated[str, typer.Argument(help=FAMILIES)],
+    family: Annotated[str, typer.Argument(help=FAMILIES)] = "auto",
     dataset: Annotated[Path, typer.Argument(help="Dataset made by `prodrec prepare`.")] = Path("dataset"),
     out: Annotated[Path | None, typer.Option(help="Run directory. [default: runs/FAMILY]", show_default=False)] = None,
     assignments: Annotated[
@@ -75,10 +76,16 @@ def train_command(
     Every epoch ends with a validation on photos alone, as in deployment. A killed training loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
+    from prodrec.pipeline.choose_family import AUTO, choose_family
     from prodrec.pipeline.choose_settings import read_budget
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe
 
     budget = read_budget(time, preset)
+    if family == AUTO and settings:
+        family = "visual"  # `words` has the same settings, and the dataset is not needed to list them
+    elif family == AUTO:
+        family, reason = choose_family(dataset)
+        console.info(reason)
     recipe, explicit = read_recipe(family, parse_assignments(assignments or []), config=config)
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])

@@ -63,6 +63,16 @@ def choose_word_targets(config: NetworkConfig, dataset: Dataset) -> WordTargets:
     return WordTargets(target_of_word, weights_W)
 
 
+def count_targets(targets: WordTargets, dataset: Dataset, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of words to predict in the title of every row, int64 [R]; a word counts once."""
+    counts_R = np.zeros(len(rows_R), np.int64)
+    for start in range(0, len(rows_R), ROWS_AT_ONCE):
+        tokens_RT = np.sort(dataset.tokens.padded(rows_R[start : start + ROWS_AT_ONCE]), axis=1)
+        is_first_RT = np.diff(tokens_RT, axis=1, prepend=0) > 0
+        counts_R[start : start + ROWS_AT_ONCE] = (is_first_RT & (targets.target_of_word[tokens_RT] >= 0)).sum(1)
+    return counts_R
+
+
 def _titles_with_word(dataset: Dataset) -> NDArray[np.int64]:
     """Return the number of training titles that contain each word: int64 [V + 1], by word id."""
     titles_V = np.zeros(len(dataset.vocabulary) + 1, np.int64)

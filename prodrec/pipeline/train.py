@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.pipeline.build_train_state import build_train_state
+from prodrec.pipeline.choose_family import AUTO, choose_family
 from prodrec.pipeline.choose_settings import adapt_to, choose_recipe, read_budget
 from prodrec.pipeline.classifier_start import start_classifiers
 from prodrec.pipeline.training_notes import report_gaps
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    family: str,
+    family: str = "auto",
     dataset: str | Path = "dataset",
     *,
     out: str | Path | None = None,
@@ -44,7 +45,8 @@ def train(
     """Train a model of a family on a prepared dataset and return the finished run.
 
     Args:
-        family: visual, sicot, words, titled, bcnn, sscnn, bmtl-rl, bmtl-ca, ssmtl-rl or ssmtl-ca.
+        family: visual, sicot, words, titled, bcnn, sscnn, bmtl-rl, bmtl-ca, ssmtl-rl, ssmtl-ca; or auto: words or
+            visual, by what titles say about small classes.
         dataset: directory that `prepare` wrote.
         out: run directory; by default `runs/FAMILY`.
         settings: settings by key, such as `{"lr": 0.01, "backbone": "resnet18"}`; the keys of `--set`.
@@ -68,6 +70,9 @@ def train(
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
     budget = read_budget(time, preset)
+    if family == AUTO:
+        family, reason = choose_family(dataset)
+        console.info(reason)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
         recipe,

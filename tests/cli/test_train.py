@@ -55,6 +55,14 @@ def test_set_wins_over_a_file_of_settings(tmp_path):
     assert listing["settings"]["lr"] == "0.4" and listing["settings"]["backbone"] == "resnet18"
 
 
+def test_without_a_family_one_is_chosen_and_explained(dataset, tmp_path):
+    assert prodrec("train", "--settings").stdout.startswith("settings of visual")
+    result = prodrec("train", "auto", dataset, "--out", tmp_path / "run", "--plan", *SHORT)
+    text = " ".join(result.output.split())
+    family = text.split("words beyond the names of classes")[0].split(":")[0]
+    assert family in ("visual", "words") and f"{family} on " in text and not (tmp_path / "run").exists()
+
+
 def test_a_plan_is_printed_and_writes_nothing(dataset, tmp_path):
     out = tmp_path / "run"
     plan = json.loads(prodrec("train", "visual", dataset, "--out", out, "--plan", "--json", *SHORT).stdout)
