@@ -18,6 +18,7 @@ from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.models.backbone import Backbone
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
+from prodrec.models.classifier.tree_smoothing import TreeSmoothing
 from prodrec.models.heads import AttributeHead, LevelHead
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.tasks import Tasks
@@ -77,9 +78,19 @@ def build_level_heads(
             long_tail=long_tail,
             cosine_scale=config.cosine_scale if config.classifier_form == "cosine" else None,
             train_images_C=train_images_C,
+            tree_smoothing=_tree_smoothing(config, taxonomy, level) if is_deepest else None,
         )
         heads.append(LevelHead(level, column, private, classifier, weight=weight))
     return heads
+
+
+def _tree_smoothing(config: NetworkConfig, taxonomy: Taxonomy, level: str) -> TreeSmoothing | None:
+    """Return the soft labels of the classes of `level` by their distances, or None if they are off."""
+    if config.tree_smoothing is None:
+        return None
+    levels = taxonomy.levels[: taxonomy.levels.index(level) + 1]
+    ancestors_CL = np.stack([taxonomy.ancestors_of_level(level, upper) for upper in levels], axis=1)
+    return TreeSmoothing(ancestors_CL, config.tree_smoothing)
 
 
 def _shards_classes(config: NetworkConfig, weights: int, *, is_deepest: bool) -> bool:

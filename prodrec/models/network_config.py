@@ -24,7 +24,7 @@ class NetworkConfig(TitleSettings, LongTailSettings, ClassifierSettings, HeadSet
         check_ranges(self)
         changed = {field.name for field in fields(self) if getattr(self, field.name) != field_default(field)}
         self.check_backbone(changed)
-        self.check_classifier(changed)
+        self.check_classifier(changed, heads=self.heads, focal_gamma=self.focal_gamma)
         self.check_long_tail(changed, heads=self.heads, label_smoothing=self.label_smoothing)
         self.check_heads(changed)
         self.check_titles(changed, heads=self.heads)

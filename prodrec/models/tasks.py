@@ -42,9 +42,15 @@ class Tasks:
 def choose_tasks(config: NetworkConfig, taxonomy: Taxonomy, attributes: Sequence[Attribute]) -> Tasks:
     """Return the tasks that `config` names, on a dataset with these levels and attributes.
 
-    Raise BadOption if the dataset has no level or attribute of a name in `config`.
+    Raise BadOption if the dataset has no level or attribute of a name in `config`, and for `tree_smoothing` without a
+    level above the deepest one that is predicted.
     """
     levels = _choose_levels(config, taxonomy)
+    if config.tree_smoothing is not None and levels[-1:] == taxonomy.levels[:1]:
+        raise BadOption(
+            f"tree_smoothing={config.tree_smoothing} needs a level above the predicted classes, and {levels[-1]} is "
+            "the first one of this dataset; use label_smoothing."
+        )
     level_weights = _level_weights(config, taxonomy, levels)
     words, word_head_weight = WORDS in config.heads, config.head_weights.get(WORDS, 1.0)
     if ATTRIBUTES not in config.heads:

@@ -48,6 +48,7 @@ CASES: dict[str, dict[str, str]] = {
         "class_weights": "effective",
         "class_weights_from": "0.5",
     },
+    "soft labels by the tree": {"classifier": "sharded", "tree_smoothing": "6", "ema": "0.5", "heads": "levels"},
     "sampled classes": {"sampler": "classes", "logit_adjustment": "1"},
     "photos in pairs": {
         "mixup": "0.4",

@@ -50,6 +50,8 @@ TABLE = [
     ("bmtl-rl", {"backbone": "squeezenet1_1", "class_weights": "sqrt-inverse", "classifier": "sampled"}),
     ("sicot", {"backbone": "squeezenet1_1", "focal_gamma": 2.0, "logit_adjustment": 0.5}),
     ("visual", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "label_smoothing": 0.1}),
+    ("bmtl-rl", {"backbone": "squeezenet1_1", "tree_smoothing": 5.0}),
+    ("sicot", {"backbone": "squeezenet1_1", "tree_smoothing": 10.0, "logit_adjustment": 1.0}),
     ("sicot", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "ldam_margin": 0.5, "cosine_scale": 20}),
     ("ssmtl-rl", {"backbone": "squeezenet1_1", "classifier_form": "cosine", "classifier": "sampled"}),
     ("sicot", {"backbone": "squeezenet1_1", "logit_adjustment": 1.0, "label_smoothing": 0.1, "word_dropout": 0.2}),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -59,6 +60,24 @@ def test_loss_is_equation_1(make: Make, make_batch: MakeBatch, smoothing: float)
     torch.testing.assert_close(losses.total, visual + 0.7 * mixed)
     torch.testing.assert_close(losses.terms["visual"], visual.detach())
     torch.testing.assert_close(losses.terms["mixed"], mixed.detach())
+
+
+def test_soft_labels_by_the_tree_are_those_of_the_deepest_level(make: Make, make_batch: MakeBatch) -> None:
+    network = make(heads=("levels",), tree_smoothing=3.0)
+    batch = make_batch(5)
+    parents = [0, 0, 0, 1, 1]
+    sibling, other = math.exp(-3 / 2), math.exp(-3)  # with two levels, siblings have the distance 1/2
+    visual_BD = network.features(batch).visual_BD
+    root, leaf = (head.scores(visual_BD).log_softmax(1) for head in network.level_heads)
+    expected_root = expected_leaf = 0.0
+    for row, (root_label, label) in enumerate(batch.labels_BL.tolist()):
+        weights = [1 if c == label else sibling if parents[c] == parents[label] else other for c in range(5)]
+        expected_root -= root[row, root_label].item() / 5
+        expected_leaf -= sum(weight * leaf[row, c].item() for c, weight in enumerate(weights)) / sum(weights) / 5
+    losses = network.loss(batch)
+    assert losses.terms["visual"].item() == pytest.approx(expected_leaf, rel=1e-5)
+    assert losses.terms["level root"].item() == pytest.approx(expected_root, rel=1e-5)
+    assert losses.total.item() == pytest.approx(expected_leaf + expected_root, rel=1e-5)
 
 
 def test_rows_without_titles_have_a_visual_term_only(make: Make, make_batch: MakeBatch) -> None:

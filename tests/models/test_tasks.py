@@ -84,3 +84,16 @@ def test_catalogues_without_attributes_or_with_one_level(attributes: tuple[Attri
     with pytest.raises(BadOption, match="the classes have one level only"):
         tasks_of(flat, attributes, "bmtl-rl")
     assert tasks_of(flat, attributes, "bmtl-rl", heads="leaf").levels == ("kind",)
+
+
+@pytest.mark.parametrize("heads", ["leaf", "root"])
+def test_distances_in_the_tree_need_a_level_above(
+    attributes: tuple[Attribute, ...], taxonomy: Taxonomy, heads: str
+) -> None:
+    tree = Taxonomy(("kind",), (("a", "b"),), ((-1, -1),)) if heads == "leaf" else taxonomy
+    first = tree.levels[0]
+    message = rf"tree_smoothing=9\.0 needs a level above .* and {first} is the first one .*; use label_smoothing\."
+    with pytest.raises(BadOption, match=message):
+        tasks_of(tree, attributes, "visual", heads=heads, tree_smoothing="9")
+    assert tasks_of(tree, attributes, "visual", heads=heads, label_smoothing="0.1").levels == (first,)
+    assert tasks_of(taxonomy, attributes, "visual", heads="leaf", tree_smoothing="9").levels == ("leaf",)

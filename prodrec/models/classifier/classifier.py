@@ -20,6 +20,7 @@ from prodrec.models.classifier.class_sampling import sample_classes
 from prodrec.models.classifier.class_scores import ClassScores
 from prodrec.models.classifier.row_optimizers import RowUpdates, row_optimizer_for
 from prodrec.models.classifier.softmax_loss import LossOptions, softmax_loss
+from prodrec.models.classifier.tree_smoothing import TreeSmoothing
 
 
 class Classifier(ClassScores):
@@ -34,13 +35,25 @@ class Classifier(ClassScores):
                       in the sampled epochs
     long_tail:        class weights, focal loss and margins, see `long_tail.py`. Margins need `cosine_scale`
     train_images_C:   number of training images of every class, needed for logit adjustment, class weights and margins
+    tree_smoothing:   soft labels by distance in the category tree. They need a `sample_share` of 1, and neither label
+                      smoothing nor focal loss
 
     These and the other options are those of `ClassScores`.
     """
 
-    def __init__(self, features: int, classes: int, *, sample_share: float = 1.0, **options: Any) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        sample_share: float = 1.0,
+        tree_smoothing: TreeSmoothing | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(features, classes, **options)
+        assert tree_smoothing is None or (sample_share == 1 and not self.frequencies.long_tail.focal_gamma)
         self.sample_share = sample_share
+        self.tree_smoothing = tree_smoothing
         self._row_optimizer: RowUpdates | None = None
 
     # --- loss
@@ -105,6 +118,10 @@ class Classifier(ClassScores):
         if self.training and self.sample_share < 1:
             active_S = sample_classes(labels_A, len(self.weight), self.sample_share, first_class=self.first_class)
         active_count = len(self.weight) if active_S is None else len(active_S)
+        tree = None
+        if self.tree_smoothing is not None:
+            assert not label_smoothing, "both are targets of the other classes"
+            tree = self.tree_smoothing.targets(labels_A, self.local, torch.promote_types(dtype, torch.float32))
         options = LossOptions(
             dtype=dtype,
             class_count=self._active_on_all_ranks(active_count) if label_smoothing else self.classes,
@@ -115,6 +132,7 @@ class Classifier(ClassScores):
             adjustment_S=self.frequencies.adjustment(self.logit_adjustment, active_S),
             cosine=self.log_scale is not None,
             focal_gamma=self.frequencies.long_tail.focal_gamma,
+            tree=tree,
             buffer=self._buffer if self._buffer.fits(len(labels_A) * active_count * dtype.itemsize) else None,
             row_optimizer=self._row_optimizer,
         )

@@ -14,7 +14,8 @@ from prodrec.models.classifier.threads import thread_count
 class RowStatistics:
     """The numbers of every row that the forward pass keeps.
 
-    By chunk: the maximum and the sum of exp(z − maximum). By thread: the score of the label and the sum of all scores.
+    By chunk: the maximum and the sum of exp(z − maximum). By thread: the score of the label and the sum of all scores,
+    which soft labels weigh.
     """
 
     def __init__(self, chunks: int, x_AD: Tensor, dtype: torch.dtype) -> None:

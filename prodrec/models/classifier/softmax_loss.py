@@ -6,6 +6,10 @@ With scores z = W x + b (minus a margin m_i at the label y_i), row weights v_i a
     ∂loss/∂z_ic = v_i · (p_ic − (1 − ε)[c = y_i] − ε/C),    p_i = softmax(z_i)
     ∂loss/∂m_i = −∂loss/∂z_iy
 
+With soft labels q_ic by distance in the category tree (`tree_smoothing.py`), the target of class c is q_ic instead:
+
+    loss = Σ_i v_i · (log Σ_c exp z_ic − Σ_c q_ic z_ic),    ∂loss/∂z_ic = v_i · (p_ic − q_ic)
+
 Focal loss multiplies the loss of a row and its gradient by the factors of `long_tail.py`.
 
 The forward pass visits each class once. For every row and chunk it keeps the maximum of z and the sum of
@@ -14,8 +18,8 @@ exp(z − maximum) (online softmax, Milakov and Gimelshein 2018). The backward p
 is then complete, so they can be updated at once.
 
 If the classes are sharded (A §4.3: the last layer is divided among the GPUs), every rank sees the rows of all ranks.
-The four numbers of a row (maximum, sum of exp(z − maximum), score of the label, sum of the scores) are reduced over the
-ranks, and so is the gradient of the features.
+The four numbers of a row (maximum, sum of exp(z − maximum), score of the label, sum of the scores, which soft labels
+weigh) are reduced over the ranks, and so is the gradient of the features.
 
 Shapes: B rows of this rank, A of all ranks, D features, N classes of this rank, S active ones among them, Q chunks, n
 classes of a chunk, t threads.
@@ -37,6 +41,7 @@ from prodrec.models.classifier.row_optimizers import RowUpdates
 from prodrec.models.classifier.row_statistics import RowStatistics
 from prodrec.models.classifier.score_buffer import ScoreBuffer
 from prodrec.models.classifier.threads import run_in_threads, thread_count
+from prodrec.models.classifier.tree_smoothing import TreeTargets
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class LossOptions:
     adjustment_S:  logit adjustment of these classes, added to their scores
     cosine:        whether W is normalised to rows of length 1
     focal_gamma:   γ of the focal loss, which needs ε = 0; 0 is the cross-entropy
+    tree:          soft labels of the rows of all ranks, which need ε = 0, γ = 0 and all classes active
     buffer:        stores exp(z − maximum) for the backward pass; without it, the backward pass computes z again
     row_optimizer: updates weight and bias in the backward pass; without it, they get a gradient
     """
@@ -65,8 +71,19 @@ class LossOptions:
     adjustment_S: Tensor | None = None
     cosine: bool = False
     focal_gamma: float = 0.0
+    tree: TreeTargets | None = None
     buffer: ScoreBuffer | None = None
     row_optimizer: RowUpdates | None = None
+
+    @property
+    def other_share(self) -> float | Tensor:
+        """The target of a class that is not the label: ε/C, or with soft labels that of a sibling of the label [A]."""
+        return self.smoothing / self.class_count if self.tree is None else self.tree.sibling_target_A
+
+    @property
+    def label_share(self) -> float | Tensor:
+        """The target of the label minus `other_share`: 1 − ε, or with soft labels a value for every row [A]."""
+        return 1 - self.smoothing if self.tree is None else self.tree.label_target_A - self.tree.sibling_target_A
 
     def local_rows(self, values_A: Tensor) -> Tensor:
         """Return this rank's rows among those of all ranks."""
@@ -135,7 +152,9 @@ class _SoftmaxLoss(torch.autograd.Function):
                 own_margin_A = torch.where(is_inside_A, margins_A, 0).to(z_An.dtype)
                 z_An.scatter_add_(1, column_A1, -own_margin_A.unsqueeze(1))
             statistics.label_score_tA[thread] += torch.where(is_inside_A, z_An.gather(1, column_A1).squeeze(1), 0)
-            if options.smoothing:
+            if options.tree is not None:
+                statistics.score_sum_tA[thread] += options.tree.of_chunk(chunk.index).mul_(z_An).sum(1)
+            elif options.smoothing:
                 statistics.score_sum_tA[thread] += z_An.sum(1)
             max_A = z_An.amax(1)
             z_An.sub_(max_A.unsqueeze(1)).exp_()
@@ -150,8 +169,8 @@ class _SoftmaxLoss(torch.autograd.Function):
             sums_3A = torch.stack([exp_sum_A * (local_max_A - max_A).exp_(), label_score_A, score_sum_A])
             exp_sum_A, label_score_A, score_sum_A = dist.all_reduce_sum(sums_3A)
         log_sum_A = max_A + exp_sum_A.log()
-        smoothing = options.smoothing
-        loss_A = log_sum_A - (1 - smoothing) * label_score_A - smoothing / options.class_count * score_sum_A
+        label_share, sum_share = options.label_share, 1.0 if options.tree is not None else options.other_share
+        loss_A = log_sum_A - label_share * label_score_A - sum_share * score_sum_A
 
         ctx.options, ctx.chunks, ctx.exp_scores, ctx.max_QA = options, chunks, exp_scores, statistics.max_QA
         ctx.parameters = weight_ND, bias_N
@@ -171,8 +190,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         v_A = (weights_A * factor).to(log_sum_A.dtype)
         if options.focal_gamma:
             v_A = v_A * focal_gradient_factors((label_score_A - log_sum_A).clamp(max=0), options.focal_gamma)
-        smoothed_A = v_A * (options.smoothing / options.class_count)
-        dz_label_A = v_A * ((label_score_A - log_sum_A).exp() - (1 - options.smoothing)) - smoothed_A
+        smoothed_A = v_A * options.other_share
+        dz_label_A = v_A * ((label_score_A - log_sum_A).exp() - options.label_share) - smoothed_A
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         exp_scores, ctx.exp_scores = ctx.exp_scores, None  # dz overwrites it; another backward pass computes z again
         threads = thread_count(x_AD.device) if needs_x else 0
@@ -189,7 +208,9 @@ class _SoftmaxLoss(torch.autograd.Function):
             else:
                 z_An = chunk.products(x_AD).to(log_sum_A.dtype).add_(chunk.bias_n)  # that of the label is set below
                 dz_An = z_An.sub_(log_sum_A.unsqueeze(1)).exp_().mul_(v_A.unsqueeze(1)).to(options.dtype)
-            if options.smoothing:
+            if options.tree is not None:
+                dz_An.sub_(options.tree.of_chunk(chunk.index).mul_(v_A.unsqueeze(1)))
+            elif options.smoothing:
                 dz_An.sub_(smoothed_A.unsqueeze(1))
             is_inside_A, column_A1 = chunk.locate(position_A)
             label_A1 = dz_label_A.unsqueeze(1).to(options.dtype)

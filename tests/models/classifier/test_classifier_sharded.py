@@ -17,12 +17,15 @@ from prodrec.core.base import dist
 from prodrec.models.classifier import chunks, initial_weights
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
+from prodrec.models.classifier.tree_smoothing import TreeSmoothing
 
 B, D = 11, 6
 STEPS = 3
 TRAIN_IMAGES = 30
 Results = dict[str, NDArray[Any]]
 
+TREE = TreeSmoothing(np.array([[c % 3, c % 12, c] for c in range(101)], np.int32), 4.0)
+SMALL_TREE = TreeSmoothing(np.array([[0, 0], [0, 1]], np.int32), 4.0)
 CASES: dict[str, tuple[int, dict[str, Any], float]] = {
     "plain": (101, {}, 0.0),
     "smoothed and adjusted": (101, {"logit_adjustment": 0.7}, 0.2),
@@ -32,6 +35,9 @@ CASES: dict[str, tuple[int, dict[str, Any], float]] = {
     "weighted and focal": (101, {"long_tail": LongTailLoss(class_weights="inverse", focal_gamma=2.0)}, 0.0),
     "cosine with margins": (101, {"cosine_scale": 10.0, "long_tail": LongTailLoss(ldam_margin=0.5)}, 0.1),
     "cosine, fewer classes than ranks": (2, {"cosine_scale": 10.0, "buffer_gib": 0.0}, 0.0),
+    "tree": (101, {"tree_smoothing": TREE, "logit_adjustment": 0.7}, 0.0),
+    "tree, computed twice": (101, {"tree_smoothing": TREE, "buffer_gib": 0.0}, 0.0),
+    "tree, fewer classes than ranks": (2, {"tree_smoothing": SMALL_TREE}, 0.0),
 }
 
 
