@@ -19,6 +19,7 @@ Examples:
 - `prodrec score --operating-point plain` scores by the classifier alone, to `scores/NAME@plain.h5`
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
 - `prodrec score visual --views flip` scores each photo and its mirror image, to `scores/visual-flip.h5`
+- `prodrec score bmtl-rl --tree-weight 0.5` adds what the upper levels say, to `scores/bmtl-rl-tree-0.5.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
 - `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
   as one process; each machine must see the dataset and the runs
@@ -64,6 +65,13 @@ def score_command(
             "or five-crop (corners and centre)."
         ),
     ] = CENTRE,
+    tree_weight: Annotated[
+        float,
+        typer.Option(
+            help="Add this weight times the log-probabilities of a class's ancestors to its score at the deepest "
+            "level, for runs that predict several levels."
+        ),
+    ] = 0.0,
     other_dataset: Annotated[
         bool,
         typer.Option("--other-dataset", help="Allow another dataset than that of training, with the same classes."),
@@ -97,6 +105,7 @@ def score_command(
         operating_point=operating_point,
         no_neighbours=no_neighbours,
         views=views,
+        tree_weight=tree_weight,
         other_dataset=other_dataset,
         batch_size=batch_size,
         precision=precision,

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def score(
     top_k: int | None = None,
     with_titles: bool = False,
     views: str = CENTRE,
+    tree_weight: float = 0.0,
     autocast: AbstractContextManager[Any] | None = None,
     force: bool = False,
 ) -> list[dict[str, Any]]:
@@ -56,6 +58,7 @@ def score(
     top_k:       keep only the K best classes of every level
     with_titles: use the titles to score the deepest level
     views:       the views of every photo in `batches`
+    tree_weight: that of `network`, which the files record
     autocast:    context in which the network computes
 
     Rank 0 writes the files, and their content does not depend on the number of ranks. They appear when all are
@@ -69,10 +72,19 @@ def score(
     ids, rows = dataset.ids(), rows_in_splits(dataset, splits)
     first_rows = first_rows_of_products(dataset, rows)
     points = list(outputs.values())
+    origin = Origin(
+        run=run.name,
+        family=run.family,
+        made_from={"run": run.fingerprint, "dataset": dataset.fingerprint},
+        splits=tuple(name for name in SPLITS if name in splits),
+        seed=run.recipe.get("training", {}).get("seed"),
+        recipe=run.recipe,
+        with_titles=with_titles,
+        views=views,
+        tree_weight=tree_weight,
+    )
     writers = [
-        _writer(
-            run, dataset, out, point, rows, ids=ids, splits=splits, with_titles=with_titles, views=views, force=force
-        )
+        _writer(run, dataset, out, replace(origin, operating_point=point.as_json()), rows, ids=ids, force=force)
         for out, point in outputs.items()
     ]
 
@@ -126,6 +138,7 @@ def score(
         "top_k": top_k,
         "with_titles": with_titles,
         "views": views,
+        "tree_weight": tree_weight,
         "seconds": round(seconds, 2),
         "photos_per_second": round(len(rows) / seconds, 1),
     }
@@ -139,28 +152,14 @@ def _writer(
     run: Run,
     dataset: Dataset,
     out: Path,
-    point: OperatingPoint,
+    origin: Origin,
     rows: NDArray[np.int64],
     *,
     ids: Texts,
-    splits: Sequence[str],
-    with_titles: bool,
-    views: str,
     force: bool,
 ) -> ScoresWriter:
     import torch
 
-    origin = Origin(
-        run=run.name,
-        family=run.family,
-        made_from={"run": run.fingerprint, "dataset": dataset.fingerprint},
-        splits=tuple(name for name in SPLITS if name in splits),
-        seed=run.recipe.get("training", {}).get("seed"),
-        recipe=run.recipe,
-        with_titles=with_titles,
-        operating_point=point.as_json(),
-        views=views,
-    )
     return ScoresWriter(
         out,
         origin=origin,

@@ -106,6 +106,7 @@ def reason_out_of_date(
     with_titles: bool,
     point: OperatingPoint = PLAIN_POINT,
     views: str = CENTRE,
+    tree_weight: float = 0.0,
 ) -> str | None:
     """Return why scoring again would change the scores at `scores_path`, or None if they are up to date.
 
@@ -127,6 +128,8 @@ def reason_out_of_date(
         return f"it was scored {'with' if origin.with_titles else 'without'} titles"
     if origin.views != views:
         return f"it contains the scores of other views of the photos ({origin.views})"
+    if origin.tree_weight != tree_weight:
+        return f"it was scored with the tree weight {origin.tree_weight:g}"
     if origin.operating_point != point.as_json():
         return "it was scored at another operating point"
     # a level stores no more scores than it has classes, and attributes always store the scores of all states

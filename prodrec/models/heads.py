@@ -84,6 +84,7 @@ class LevelHead(nn.Module):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        added: tuple[Tensor, Tensor] | None = None,
     ) -> TopK:
         """Return the result of `Classifier.top_k` after the private layers; with k > C, that of all classes."""
         return self.classifier.top_k(
@@ -92,6 +93,7 @@ class LevelHead(nn.Module):
             tau=tau,
             logsumexp=logsumexp,
             also_BJ=also_BJ,
+            added=added,
         )
 
 

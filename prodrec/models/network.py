@@ -16,7 +16,7 @@ Shapes: B rows, C=3 channels, H×W photo, h×w feature map, D feature, T words, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -152,6 +152,11 @@ class RecognitionNetwork(nn.Module):
         scores = {head.level: head.scores(inputs_BD, tau=tau) for head, inputs_BD in self._head_inputs(features)}
         return BatchScores(features.deepest_level_BD.float(), scores, self._attribute_scores(features))
 
+    def upper_scores_of(self, features: Features, *, tau: float | None = None) -> dict[str, Tensor]:
+        """Return the unnormalised scores of the levels above the deepest one, by level, as `scores_of` does."""
+        upper = list(self._head_inputs(features))[:-1]
+        return {head.level: head.scores(inputs_BD, tau=tau) for head, inputs_BD in upper}
+
     def top_k_of(
         self,
         features: Features,
@@ -160,22 +165,19 @@ class RecognitionNetwork(nn.Module):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        added: tuple[Tensor, Tensor] | None = None,
     ) -> BatchTopK:
         """Return the k largest scores of every level, with logit adjustment `tau`.
 
         logsumexp: return log Σ_c exp(score_c) of the deepest level too
         also_BJ:   classes of the deepest level whose scores are returned too; -1 is no class
+        added:     added to the scores of the deepest level, see `Classifier.top_k`
         """
         best = {}
         for head, inputs_BD in self._head_inputs(features):
-            is_deepest = head is self.level_heads[-1]
-            best[head.level] = head.top_k(
-                inputs_BD,
-                k,
-                tau=tau,
-                logsumexp=logsumexp and is_deepest,
-                also_BJ=also_BJ if is_deepest else None,
-            )
+            of_deepest: dict[str, Any] = {"logsumexp": logsumexp, "also_BJ": also_BJ, "added": added}
+            options = of_deepest if head is self.level_heads[-1] else {}
+            best[head.level] = head.top_k(inputs_BD, k, tau=tau, **options)
         deepest = next(reversed(best.values()), None)
         return BatchTopK(
             features.deepest_level_BD.float(),

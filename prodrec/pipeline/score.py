@@ -11,6 +11,7 @@ from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.pipeline.scoring_targets import choose_targets, find_inputs
+from prodrec.pipeline.tree_weight import check_tree_weight, load_tree_scores
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ class ScoreOptions:
     operating_point: str | None = None
     no_neighbours: bool = False
     views: str = CENTRE
+    tree_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.views not in SCORING_VIEWS:
@@ -49,6 +51,7 @@ class ScoreOptions:
             raise BadOption(f"--precision {self.precision}: expected auto, fp32 or bf16.")
         if self.top_k is not None and self.top_k < 1:
             raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
+        check_tree_weight(self.tree_weight)
         if self.divide_classes and dist.world_size() == 1:
             raise BadOption("--divide-classes: there is one process; start several with torchrun, or omit it.")
         if self.divide_classes and self.top_k is None:
@@ -95,6 +98,7 @@ def score(
     operating_point: str | None = None,
     no_neighbours: bool = False,
     views: str = CENTRE,
+    tree_weight: float = 0.0,
     other_dataset: bool = False,
     batch_size: int | None = None,
     precision: str = "auto",
@@ -121,6 +125,8 @@ def score(
         no_neighbours: do not let the nearest training photos vote.
         views: views of every photo whose scores are averaged: centre (one), flip (the centre and its mirror image) or
             five-crop (corners and centre). The operating points are those of the centre view.
+        tree_weight: add this weight times the log-probabilities of a class's ancestors to its score at the deepest
+            level, for runs that predict several levels. The operating points are those of the weight 0.
         other_dataset: allow another dataset than that of training, with the same classes.
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
@@ -151,6 +157,7 @@ def score(
         operating_point,
         no_neighbours,
         views,
+        tree_weight,
     )
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
@@ -172,6 +179,7 @@ def score(
             operating_point=operating_point,
             neighbours=not no_neighbours,
             views=views,
+            tree_weight=tree_weight,
             force=force,
         )
     )
@@ -213,7 +221,7 @@ def _score_run(
     return score_dataset(
         run,
         data,
-        FusedNetwork(loaded.network, neighbours),
+        FusedNetwork(loaded.network, neighbours, load_tree_scores(run, options.tree_weight, device)),
         batches,
         outputs=outputs,
         own_batches=own_batches,
@@ -221,6 +229,7 @@ def _score_run(
         top_k=options.top_k,
         with_titles=options.with_titles,
         views=options.views,
+        tree_weight=options.tree_weight,
         autocast=loaded.autocast(),
         force=force,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
 from prodrec.core.base.scoring_views import CENTRE
+from prodrec.pipeline.tree_weight import check_run_has_upper_level
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -71,6 +72,7 @@ def choose_targets(
     operating_point: str | None = None,
     neighbours: bool = True,
     views: str = CENTRE,
+    tree_weight: float = 0.0,
     force: bool,
 ) -> tuple[list[ScoreTarget], list[Path]]:
     """Return the runs to score, each with its scores files, and the files that are up to date.
@@ -87,19 +89,28 @@ def choose_targets(
     targets, up_to_date = [], []
     for run in opened:
         check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset)
+        check_run_has_upper_level(run, tree_weight)
         outputs: dict[Path, OperatingPoint] = {}
         points = operating_points_of(
             run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
         )
         for point in points:
             file = out or Path("scores") / _file_name(
-                run, point, with_titles=with_titles, neighbours=neighbours, views=views
+                run, point, with_titles=with_titles, neighbours=neighbours, views=views, tree_weight=tree_weight
             )
             if not file.is_file() or force:
                 outputs[file] = point
                 continue
             reason = reason_out_of_date(
-                file, run, data, splits=splits, top_k=top_k, with_titles=with_titles, point=point, views=views
+                file,
+                run,
+                data,
+                splits=splits,
+                top_k=top_k,
+                with_titles=with_titles,
+                point=point,
+                views=views,
+                tree_weight=tree_weight,
             )
             if reason:
                 raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
@@ -141,7 +152,9 @@ def operating_points_of(
     return [points.choose(point, neighbours=neighbours, with_titles=with_titles) for point in wanted]
 
 
-def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool, views: str) -> str:
+def _file_name(
+    run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool, views: str, tree_weight: float
+) -> str:
     """Return the default name of a scores file: RUN.h5 for the natural point or a run's only one, or RUN@POINT.h5.
 
     A run can be named like a point (`sicot-balanced`), but hardly contain an @.
@@ -151,7 +164,12 @@ def _file_name(run: Run, point: OperatingPoint, *, with_titles: bool, neighbours
     without_neighbours = not neighbours and point.tau is not None
     is_main = point.name == NATURAL or not (run.path / OPERATING_POINTS_FILE).is_file()
     name = run.name if is_main and not without_neighbours else f"{run.name}@{point.name}"
-    suffixes = ("-no-neighbours" * without_neighbours, f"-{views}" * (views != CENTRE), "-with-titles" * with_titles)
+    suffixes = (
+        "-no-neighbours" * without_neighbours,
+        f"-{views}" * (views != CENTRE),
+        f"-tree-{tree_weight:g}" * (tree_weight > 0),
+        "-with-titles" * with_titles,
+    )
     return f"{name}{''.join(suffixes)}.h5"
 
 

@@ -31,7 +31,10 @@ CASES: dict[str, dict[str, Any]] = {
     "top k": {"batch_size": 9, "top_k": 3},
     "classes divided": {"batch_size": 9, "top_k": 3, "divide_classes": True},
     "titles": {"batch_size": 9, "with_titles": True},
+    "tree": {"batch_size": 9, "tree_weight": 0.7},
+    "tree, classes divided": {"batch_size": 9, "top_k": 3, "tree_weight": 0.7, "divide_classes": True},
 }
+DIVIDED = {name for name, options in CASES.items() if "divide_classes" in options}
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +67,11 @@ def test_ranks_write_the_file_of_one_process(folder: Path, on_ranks: Callable[..
     (tmp_path / "ranks").mkdir()
     for fingerprints in on_ranks(3, score_cases, folder, tmp_path / "ranks"):
         same = {name for name, fingerprint in fingerprints.items() if fingerprint == alone[name]}
-        assert same >= set(CASES) - {"classes divided"}
+        assert same >= set(CASES) - DIVIDED
     assert sorted(path.name for path in (tmp_path / "ranks").iterdir()) == sorted(f"{name}.h5" for name in CASES)
     for name in CASES:
         one, several = (tmp_path / place / f"{name}.h5" for place in ("alone", "ranks"))
-        if name != "classes divided":
+        if name not in DIVIDED:
             assert one.read_bytes() == several.read_bytes(), name
             continue
         with open_scores(one) as a, open_scores(several) as b:

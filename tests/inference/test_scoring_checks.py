@@ -81,6 +81,7 @@ def test_scores_of_other_runs_datasets_and_options_are_out_of_date(tmp_path: Pat
         ({"top_k": None}, "the 2 best scores only"),
         ({"top_k": 3}, "the 2 best scores only"),
         ({"with_titles": True}, "without titles"),
+        ({"tree_weight": 0.5}, "it was scored with the tree weight 0"),
         ({"views": "flip"}, "the scores of other views of the photos (centre)"),
     ]:
         assert message in str(reason_out_of_date(out, run, data, **{**as_made, **changed}))

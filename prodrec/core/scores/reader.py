@@ -70,6 +70,7 @@ class Scores:
             with_titles=bool(self.header["with_titles"]),
             operating_point=dict(json.loads(self.header.get("operating_point", "{}"))),
             views=self.header.get("views", CENTRE),
+            tree_weight=float(self.header.get("tree_weight", 0)),
         )
         self.has_products = PRODUCT_DATASETS[0] in file
         has_top_k = "top_k" in file

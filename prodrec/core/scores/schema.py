@@ -1,8 +1,9 @@
 """The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
 
 Root attributes: the artefact header, `rows`, `levels`, `attributes`, `splits`, and the origin of the scores (`run`,
-`family`, `seed`, `with_titles`, `recipe`, `operating_point`, `views`). Lists, dictionaries and a missing seed are JSON;
-without `operating_point`, the scores are those of the classifier alone, and without `views`, of the centre view.
+`family`, `seed`, `with_titles`, `recipe`, `operating_point`, `views`, `tree_weight`). Lists, dictionaries and a missing
+seed are JSON; without `operating_point`, the scores are those of the classifier alone, without `views`, of the centre
+view, and without `tree_weight`, of each level by itself.
 
 Datasets, with N rows in ascending order of `row`:
 
@@ -74,6 +75,8 @@ class Origin:
     operating_point:   settings of the logit adjustment and of the neighbours' vote, and the point's name; empty for the
                        scores of the classifier alone
     views:             the views of every photo whose scores were averaged; `centre` is a single one
+    tree_weight:       weight of the log-probabilities of a class's ancestors, which were added to its score at the
+                       deepest level
     """
 
     run: str
@@ -85,12 +88,14 @@ class Origin:
     with_titles: bool = False
     operating_point: dict[str, Any] = field(default_factory=dict)
     views: str = CENTRE
+    tree_weight: float = 0.0
 
     @property
     def variant(self) -> str:
         """The way of scoring, to add to the name of the run: empty for the natural point and the classifier alone."""
         name = self.operating_point.get("name", "natural")
-        parts = ("" if name == "natural" else name, "" if self.views == CENTRE else self.views)
+        tree = f"tree {self.tree_weight:g}" if self.tree_weight else ""
+        parts = ("" if name == "natural" else name, "" if self.views == CENTRE else self.views, tree)
         return " ".join([part for part in (*parts, "with titles" if self.with_titles else "") if part])
 
     @property

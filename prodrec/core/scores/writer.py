@@ -263,6 +263,7 @@ class ScoresWriter:
             "recipe": self.origin.recipe,
             **({"operating_point": self.origin.operating_point} if self.origin.operating_point else {}),
             **({} if self.origin.views == CENTRE else {"views": self.origin.views}),
+            **({"tree_weight": self.origin.tree_weight} if self.origin.tree_weight else {}),
             "splits": list(self.origin.splits),
             "levels": list(self.taxonomy.levels),
             "attributes": [attribute.name for attribute in self.attributes],

@@ -145,4 +145,5 @@ def _origin(aligned: AlignedScores, recipe: Mapping[str, Any], made_from: Mappin
         with_titles=any(file.origin.with_titles for file in aligned.files),
         operating_point=main.operating_point,
         views=main.views,
+        tree_weight=main.tree_weight,
     )

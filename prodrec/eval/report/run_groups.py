@@ -70,7 +70,7 @@ def _run_names(files: Sequence[Scores]) -> list[str]:
 def _recipe_key(file: Scores) -> str:
     origin = file.origin
     dataset = origin.made_from.get("dataset")
-    scoring = [origin.with_titles, origin.operating_point.get("name"), origin.views]
+    scoring = [origin.with_titles, origin.operating_point.get("name"), origin.views, origin.tree_weight]
     key = [origin.family, *scoring, dataset, _without_seed(origin.recipe)]
     return json.dumps(key, sort_keys=True)
 

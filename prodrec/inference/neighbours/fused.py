@@ -15,6 +15,7 @@ from torch import Tensor
 from prodrec.inference.neighbours.operating_points import OperatingPoint
 from prodrec.inference.neighbours.search import Nearest, Searcher
 from prodrec.inference.neighbours.training_features import TrainingFeatures
+from prodrec.inference.neighbours.tree_scores import TreeScores
 from prodrec.inference.neighbours.vote import Vote, mix_all, mix_top_k, vote
 
 if TYPE_CHECKING:
@@ -68,10 +69,12 @@ class FusedNetwork:
     """A network that scores at operating points.
 
     neighbours: None if no operating point uses them. If they are sharded, all ranks must score equally many batches.
+    tree:       adds the log-probabilities of ancestors to the scores of the deepest level, before neighbours vote
     """
 
     network: FusibleNetwork
     neighbours: Neighbours | None = None
+    tree: TreeScores | None = None
 
     def features(self, batch: Batch, points: Sequence[OperatingPoint], *, with_titles: bool = False) -> FusedFeatures:
         """Return the features of a batch, from which the scores at all of `points` are computed."""
@@ -85,6 +88,8 @@ class FusedNetwork:
     def score(self, fused: FusedFeatures, point: OperatingPoint) -> BatchScores:
         """Return features and the scores of all classes; those of the deepest level are log p if neighbours vote."""
         scored: Any = self.network.scores_of(fused.features, tau=point.tau)
+        if self.tree is not None:
+            scored = replace(scored, scores=self.tree.add_to(scored.scores))
         level, votes = self._votes(fused, point)
         if votes is None:
             return scored  # type: ignore[no-any-return]
@@ -93,10 +98,16 @@ class FusedNetwork:
 
     def top_k(self, fused: FusedFeatures, k: int, point: OperatingPoint) -> BatchTopK:
         """Return features and the k largest scores; those of the deepest level are log p if neighbours vote."""
+        added = None
+        if self.tree is not None:
+            upper_scores = self.network.upper_scores_of(fused.features, tau=point.tau)
+            added = self.tree.of_groups(upper_scores), self.tree.group_C
         level, votes = self._votes(fused, point)
         if votes is None:
-            return self.network.top_k_of(fused.features, k, tau=point.tau)
-        best: Any = self.network.top_k_of(fused.features, k, tau=point.tau, logsumexp=True, also_BJ=votes.class_Bk)
+            return self.network.top_k_of(fused.features, k, tau=point.tau, added=added)
+        best: Any = self.network.top_k_of(
+            fused.features, k, tau=point.tau, logsumexp=True, also_BJ=votes.class_Bk, added=added
+        )
         scores_BK, classes_BK = mix_top_k(
             best.scores[level], best.classes[level], best.logsumexp_B, best.also_BJ, votes, point.beta
         )

@@ -1,7 +1,7 @@
 """What the vote of neighbours requires of a network in evaluation mode. `models/network.py` is one implementation.
 
-Shapes: B rows of a batch, D features, C classes of a level, K best classes, J further classes, m states of an
-attribute, T words, H×W photo, h×w feature map.
+Shapes: B rows of a batch, D features, C classes of a level, P groups of classes, K best classes, J further classes, m
+states of an attribute, T words, H×W photo, h×w feature map.
 """
 
 from __future__ import annotations
@@ -58,15 +58,19 @@ class BatchBest(BatchTopK, Protocol):
 class FusibleNetwork(Protocol):
     """A network whose scores can be adjusted and mixed with the vote of neighbours.
 
-    features:       returns features, in the network's own type, for the other methods
-    search_vectors: returns the vectors by which photos are compared, B×D float32 of length 1
-    scores_of:      returns the scores of all classes, with logit adjustment τ
-    top_k_of:       returns the K largest scores, with logit adjustment τ; `also_BJ` are further classes, -1 for none
+    features:        returns features, in the network's own type, for the other methods
+    search_vectors:  returns the vectors by which photos are compared, B×D float32 of length 1
+    scores_of:       returns the scores of all classes, with logit adjustment τ
+    upper_scores_of: returns those of the levels above the deepest one, by level
+    top_k_of:        returns the K largest scores, with logit adjustment τ; `also_BJ` are further classes, -1 for none.
+                     `added` are numbers of groups of classes, B×P, which are added to the scores of the deepest level,
+                     and the group of every class [C]
     """
 
     def features(self, batch: Batch, *, with_titles: bool = False) -> Any: ...
     def search_vectors(self, features: Any) -> Tensor: ...
     def scores_of(self, features: Any, *, tau: float | None = None) -> BatchScores: ...
+    def upper_scores_of(self, features: Any, *, tau: float | None = None) -> dict[str, Tensor]: ...
     def top_k_of(
         self,
         features: Any,
@@ -75,6 +79,7 @@ class FusibleNetwork(Protocol):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        added: tuple[Tensor, Tensor] | None = None,
     ) -> BatchBest: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...
     def saliency(self, images_BCHW: Tensor) -> Tensor: ...

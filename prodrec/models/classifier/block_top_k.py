@@ -2,8 +2,8 @@
 
 The K best classes are in the K blocks with the largest maxima, so no other block is searched.
 
-Shapes: B rows, R of them at a time, D features, N classes, b blocks, S classes of a block, n of a chunk, K best, J
-other classes.
+Shapes: B rows, R of them at a time, D features, N classes, P groups of classes, b blocks, S classes of a block, n of a
+chunk, K best, J other classes.
 """
 
 from __future__ import annotations
@@ -43,11 +43,13 @@ def top_k(
     rows_at_once: int,
     logsumexp: bool = False,
     also_BJ: Tensor | None = None,
+    added: tuple[Tensor, Tensor] | None = None,
 ) -> TopK:
     """Return the k ≤ N largest scores of every row.
 
     logsumexp: return log Σ_c exp(score_c) too
     also_BJ:   classes whose scores are returned too, -1 for none; such a score is −∞
+    added:     numbers of groups of classes, B×P, which are added to the scores, and the group of every class [N]
 
     `rows_at_once`×N scores are in memory at a time. The weights are read once for every `rows_at_once` rows.
     """
@@ -55,7 +57,7 @@ def top_k(
     best = []
     for start in range(0, max(1, len(features_BD)), rows_at_once):
         rows = slice(start, start + rows_at_once)
-        scores_RN = _scores(chunks, features_BD[rows])
+        scores_RN = _scores(chunks, features_BD[rows], None if added is None else (added[0][rows], added[1]))
         scores_RK, classes_RK = _best_of_blocks(scores_RN, chunks.active_count, k)
         also_RJ = None
         if also_BJ is not None:
@@ -65,7 +67,7 @@ def top_k(
     return TopK(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*best, strict=True)))  # type: ignore[arg-type]
 
 
-def _scores(chunks: ClassChunks, features_RD: Tensor) -> Tensor:
+def _scores(chunks: ClassChunks, features_RD: Tensor, added: tuple[Tensor, Tensor] | None) -> Tensor:
     """Return the scores of all classes, padded with −∞ to whole blocks."""
     classes, rows = chunks.active_count, len(features_RD)
     blocks = max(1, -(-classes // BLOCK_SIZE))  # a rank may have no class
@@ -75,6 +77,9 @@ def _scores(chunks: ClassChunks, features_RD: Tensor) -> Tensor:
         scores_Rn = scores_RN[:, chunk.start : chunk.stop]
         chunk.products(features_RD, out=scores_Rn)
         scores_Rn.add_(chunk.bias_n)
+        if added is not None:
+            added_RP, group_N = added
+            scores_Rn.add_(added_RP[:, group_N[chunk.index]])
     return scores_RN
 
 

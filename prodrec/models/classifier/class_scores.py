@@ -1,6 +1,7 @@
 """The weights of a classifier and the scores of its classes, on every rank or divided among the ranks.
 
-Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, K best, J other classes.
+Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, P groups of classes, K best,
+J other classes.
 """
 
 from __future__ import annotations
@@ -125,12 +126,15 @@ class ClassScores(nn.Module):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        added: tuple[Tensor, Tensor] | None = None,
     ) -> TopK:
         """Return the k ≤ C largest scores, as exact as `scores`.
 
         tau:       post-hoc logit adjustment, see `adjusted_bias`
         logsumexp: return log Σ_c exp(score_c) over all classes too
         also_BJ:   classes whose scores are returned too, int64; -1 is no class and has the score −∞
+        added:     numbers of groups of classes, B×P, and the group of every class [C]; the numbers of its group are
+                   added to the scores of a class
 
         If the classes are on several ranks, all ranks must call this, with any number of rows each.
         """
@@ -139,6 +143,7 @@ class ClassScores(nn.Module):
             row_counts = dist.row_counts(x_AD)
             x_AD = dist.all_gather_rows(x_AD, row_counts)
             also_AJ = None if also_BJ is None else self._local_classes(dist.all_gather_rows(also_BJ, row_counts))
+            added = None if added is None else (dist.all_gather_rows(added[0], row_counts), added[1][self.local])
         classes = len(self.weight)
         self._buffer.free()
         rows_in_buffer = int(self._buffer.limit_gib * 2**30 / max(1, classes * x_AD.element_size()))
@@ -154,6 +159,7 @@ class ClassScores(nn.Module):
                 rows_at_once=rows_at_once,
                 logsumexp=logsumexp,
                 also_BJ=also_AJ,
+                added=added,
             )
         return best if row_counts is None else best_over_ranks(best, self.first_class, k, row_counts)
 

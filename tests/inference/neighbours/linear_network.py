@@ -62,6 +62,9 @@ class LinearNetwork:
         scores_BC = features_BD @ self.weight_CD.t() + shift * self.log_prior_C
         return Scored(features_BD, {"root": scores_BC[:, :2], "leaf": scores_BC}, {})
 
+    def upper_scores_of(self, features_BD: Tensor, *, tau: float | None = None) -> dict[str, Tensor]:
+        return {"root": self.scores_of(features_BD, tau=tau).scores["root"]}
+
     def top_k_of(
         self,
         features_BD: Tensor,
@@ -70,8 +73,11 @@ class LinearNetwork:
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        added: tuple[Tensor, Tensor] | None = None,
     ) -> Any:
         scored = self.scores_of(features_BD, tau=tau)
+        if added is not None:
+            scored.scores["leaf"] = scored.scores["leaf"] + added[0][:, added[1]]
         best = {level: scores_BC.topk(min(k, scores_BC.shape[1])) for level, scores_BC in scored.scores.items()}
         scores_BC = scored.scores["leaf"]
         if also_BJ is not None:

@@ -5,11 +5,15 @@ Shapes: B photos, C classes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
 from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
+from prodrec.inference.neighbours.tree_scores import TreeScores
 from prodrec.inference.neighbours.vote import mix_all
 
 from .linear_network import C, LinearNetwork, N, draw_batch, draw_neighbours
@@ -22,13 +26,16 @@ POINTS = [
 ]
 BATCH = draw_batch(9, seed=1)
 FUSED = FusedNetwork(LinearNetwork(), draw_neighbours())  # type: ignore[arg-type]
+TREE = Taxonomy(("root", "leaf"), (("r", "s"), [*"abcdef"]), ((-1, -1), (1, 0, 1, 0, 0, 1)))
+WITH_TREE = replace(FUSED, tree=TreeScores.of_levels(TREE, TREE.levels, 0.7))
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
 @pytest.mark.parametrize("k", [1, 3, 99])
-def test_top_k_and_all_scores_agree(point: OperatingPoint, k: int) -> None:
-    features = FUSED.features(BATCH, POINTS)  # type: ignore[arg-type]
-    scored, best = FUSED.score(features, point), FUSED.top_k(features, k, point)
+@pytest.mark.parametrize("fused", [FUSED, WITH_TREE], ids=["levels alone", "with the tree"])
+def test_top_k_and_all_scores_agree(fused: FusedNetwork, point: OperatingPoint, k: int) -> None:
+    features = fused.features(BATCH, POINTS)  # type: ignore[arg-type]
+    scored, best = fused.score(features, point), fused.top_k(features, k, point)
     for level, scores_BC in scored.scores.items():
         expected = scores_BC.topk(min(k, scores_BC.shape[1]))
         torch.testing.assert_close(best.scores[level], expected.values)
@@ -53,6 +60,21 @@ def test_the_deepest_level_is_mixed_and_the_others_are_adjusted_only() -> None:
     assert torch.equal(scored.scores["leaf"], expected)
     torch.testing.assert_close(scored.scores["leaf"].exp().sum(1), torch.ones(len(BATCH)))
     assert not torch.equal(scored.scores["leaf"].argmax(1), adjusted.scores["leaf"].argmax(1))
+
+
+def test_ancestors_count_before_neighbours_vote() -> None:
+    network, neighbours, point = LinearNetwork(), draw_neighbours(), POINTS[3]
+    features = WITH_TREE.features(BATCH, [point])  # type: ignore[arg-type]
+    assert features.nearest is not None
+    scores = network.scores_of(BATCH.inputs, tau=1.0).scores
+    by_hand_BC = scores["leaf"] + 0.7 * scores["root"].log_softmax(1)[:, [1, 0, 1, 0, 0, 1]]
+    scored = WITH_TREE.score(features, point)
+    assert torch.equal(scored.scores["root"], scores["root"])
+    expected_BC = mix_all(by_hand_BC, neighbours.vote(features.nearest, point), point.beta)
+    torch.testing.assert_close(scored.scores["leaf"], expected_BC)
+    alone = WITH_TREE.score(features, POINTS[1]).scores["leaf"]
+    torch.testing.assert_close(alone, by_hand_BC)
+    assert not torch.equal(alone.argmax(1), scores["leaf"].argmax(1))
 
 
 def test_points_without_neighbours_do_not_search() -> None:

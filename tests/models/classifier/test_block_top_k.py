@@ -39,6 +39,25 @@ def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> No
     assert torch.equal(plain.scores_BK, best.scores_BK) and plain.logsumexp_B is None and plain.also_BJ is None
 
 
+@pytest.mark.parametrize("rows_at_once", [5, 100])
+def test_numbers_of_groups_are_added_before_the_search(rows_at_once: int) -> None:
+    classes, groups = 5000, 17
+    weight_CD, bias_C = torch.randn(classes, D).double(), torch.randn(classes).double()
+    features_BD, added_BP = torch.randn(B, D).double(), 9 * torch.randn(B, groups).double()
+    group_C, also_BJ = torch.randint(groups, (classes,)), torch.randint(-1, classes, (B, 4))
+    options: dict[str, Any] = {"rows_at_once": rows_at_once, "logsumexp": True, "also_BJ": also_BJ}
+    chunks = ClassChunks(weight_CD, bias_C, B)
+    best = top_k(chunks, features_BD, 4, added=(added_BP, group_C), **options)
+    scores_BC = F.linear(features_BD, weight_CD, bias_C) + added_BP[:, group_C]
+    expected = scores_BC.topk(4)
+    torch.testing.assert_close(best.scores_BK, expected.values, **EXACT)
+    assert torch.equal(best.classes_BK, expected.indices)
+    torch.testing.assert_close(best.logsumexp_B, scores_BC.logsumexp(1), **EXACT)
+    also_scores_BJ = torch.where(also_BJ < 0, -torch.inf, scores_BC.gather(1, also_BJ.clamp(min=0)))
+    torch.testing.assert_close(best.also_BJ, also_scores_BJ, **EXACT)
+    assert not torch.equal(best.classes_BK, top_k(chunks, features_BD, 4, **options).classes_BK)
+
+
 def test_top_k_scores_many_rows_at_once_even_without_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
 

@@ -89,7 +89,8 @@ def train(case: str, *, sharded: bool) -> Results:
     query_BD = make_batch(9, model.classes)[0][: dist.rank() * 4 if sharded else None]  # rank 0 has no rows
     also_BJ = torch.arange(-1, 3).clamp(max=model.classes - 1).repeat(len(query_BD), 1)
     tau = 0.2 if model.frequencies.log_prior_N is not None else None
-    best = model.top_k(query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ)
+    added = query_BD[:, :5] * 3, torch.arange(model.classes) % 5
+    best = model.top_k(query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ, added=added)
     results |= {f"best {name}": values.numpy() for name, values in best._asdict().items()}
     return results
 
