@@ -15,7 +15,7 @@ format:  ## apply ruff's fixes and format
 	ruff check --fix . && ruff format .
 
 test:  ## the default tests
-	pytest
+	pytest -n auto
 
 docs:  ## build the documentation into site/; a warning is an error
 	sphinx-build --fail-on-warning --quiet docs site
