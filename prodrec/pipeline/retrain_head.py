@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prodrec.core.base import console, dist
-from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
+from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.models.second_stage.settings import SecondStage
 from prodrec.models.settings.heads import ATTRIBUTES, WORDS
+from prodrec.pipeline.derived_run import require_finished, write_derived_run
+from prodrec.pipeline.frozen_features import frozen_features
 from prodrec.pipeline.neighbours import complete_run, rows_to_choose_on
 from prodrec.pipeline.scoring_targets import find_run
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
     from prodrec.models.classifier.classifier import Classifier
-    from prodrec.models.second_stage.features import FrozenFeatures
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
@@ -108,11 +106,10 @@ def retrain_head(
 
 def _check_run(run: Run, data: Dataset, stage: SecondStage) -> None:
     """Raise BadArtefact, Mismatch or BadOption if the classifier of the run cannot be fitted on this dataset."""
-    if not run.finished:
-        resume = f"`prodrec train {run.family} --resume --out {run.path}`"
-        raise BadArtefact(f"{run.path} is not finished; continue it with {resume}.")
+    require_finished(run)
     if run.origin is not None:
-        raise BadOption(f"{run.path} is a second stage of {run.origin['run']} already; name the run that was trained.")
+        made = "has classes without photos, added to" if run.has_added_classes else "is a second stage of"
+        raise BadOption(f"{run.path} {made} {run.origin['run']} already; name the run that was trained.")
     if run.dataset_fingerprint != data.fingerprint:
         raise Mismatch(
             f"{run.path} was trained on another dataset than {data.path}; name the dataset that it was trained on."
@@ -151,7 +148,7 @@ def _fit(
             _report_missing_validation(stage)
     with ExitStack() as stack:
         training, validation = (
-            stack.enter_context(_frozen_features(loaded, data, rows, place, mirror=stage.mirror and name == "training"))
+            stack.enter_context(frozen_features(loaded, data, rows, place, mirror=stage.mirror and name == "training"))
             for name, rows, place in (
                 ("training", training_rows, new_path.with_name(f"{new_path.name}.training")),
                 ("validation", validation_rows, new_path.with_name(f"{new_path.name}.validation")),
@@ -178,41 +175,6 @@ def _report_missing_validation(stage: SecondStage) -> None:
     )
 
 
-@contextmanager
-def _frozen_features(
-    loaded: ScoringNetwork, data: Dataset, rows: NDArray[np.int64], place: Path, *, mirror: bool
-) -> Iterator[FrozenFeatures | None]:
-    """Yield the features of rows of the dataset, or None for no rows. All ranks must call this.
-
-    They are in a temporary file beside `place`, which all ranks must see.
-    """
-    from prodrec.core.base.outputs import scratch_file
-    from prodrec.inference.frozen_features import write_frozen_features
-    from prodrec.models.second_stage.features import FrozenFeatures
-
-    if not len(rows):
-        yield None
-        return
-    level = loaded.level
-    assert level is not None
-    scratch: AbstractContextManager[Path | None] = scratch_file(place) if dist.is_main() else nullcontext()
-    with scratch as own_path:
-        path = dist.broadcast(own_path)
-        assert path is not None
-        batches, own_batches = loaded.batches(data, rows)
-        write_frozen_features(
-            path,
-            loaded.network,
-            batches,
-            own_batches=own_batches,
-            photos=len(rows),
-            mirror=mirror,
-            autocast=loaded.autocast(),
-        )
-        yield FrozenFeatures.open(path, data.labels_NL[rows, data.taxonomy.levels.index(level)].astype(np.int64))
-        dist.barrier()  # no rank reads the file any more
-
-
 def _write(
     loaded: ScoringNetwork,
     data: Dataset,
@@ -224,32 +186,19 @@ def _write(
     force: bool,
 ) -> Run:
     """Write the new run and return it. All ranks must call this."""
-    from prodrec.core.training.precision import Precision
-    from prodrec.core.training.run import open_run
-    from prodrec.core.training.write_run import create_run, finish_run
-    from prodrec.models.backbone_source import library_of
-
-    run, library = loaded.run, library_of(loaded.recipe.network.backbone)
+    run = loaded.run
     # Fingerprints, seeds and what the fit chose are not in the recipe: runs that differ in these are repeats.
     recipe_entry = {key: value for key, value in stage.effective().items() if key != "seed"}
     fit = {key: value for key, value in facts.items() if key != "logit_adjustment"}
-    origin = {"run": run.name, "fingerprint": run.fingerprint, **stage.effective(), "fit": fit}
-    origin["logit_adjustment"] = facts["logit_adjustment"]
-    if dist.is_main():
-        create_run(
-            path,
-            data,
-            recipe={**run.recipe, "second_stage": recipe_entry},
-            precision=Precision.from_json(run.header["arithmetic"]),
-            word_vectors=run.header["word_vectors"],
-            backbone=run.header.get("backbone"),
-            libraries=[library] if library is not None else [],
-            force=force,
-            origin=origin,
-        )
-    dist.barrier()
-    dist.wait_for_path(path / "run.json")
     name = list(loaded.network.classifiers())[-1]
-    new_weights = {f"{name}.weight": classifier.weight.detach(), f"{name}.bias": classifier.bias.detach()}
-    shards = {} if classifier.shard is None else dict.fromkeys(new_weights, classifier.shard)
-    return finish_run(open_run(path), {**run.weights(), **new_weights}, {}, shards=shards)
+    weights = {f"{name}.weight": classifier.weight.detach(), f"{name}.bias": classifier.bias.detach()}
+    return write_derived_run(
+        run,
+        data,
+        path,
+        recipe={"second_stage": recipe_entry},
+        origin={**stage.effective(), "fit": fit, "logit_adjustment": facts["logit_adjustment"]},
+        weights=weights,
+        shards={} if classifier.shard is None else dict.fromkeys(weights, classifier.shard),
+        force=force,
+    )

@@ -1,7 +1,7 @@
 """The run directory: what is needed to score and to deploy without the dataset, and to resume training with it.
 
     run.json            header, family, status, identity, settings ("recipe"), precision ("arithmetic"), word vectors,
-                        form of the inputs, tokenizer, result; of a second stage also its "origin"
+                        form of the inputs, tokenizer, result; with the network of another run also its "origin"
     catalogue.json      levels, attributes and their states
     classes/            names and parents of the classes of every level; train_images.npy of the leaves, and
                         train_images-N.npy of level N, counted from 0
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 HEADER_KEYS = ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "inputs", "made_from")
 """Keys that `open_run` requires in run.json."""
+ADD_CLASSES = "add-classes"
+"""The method of a run to which classes without photos were added."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,12 +118,28 @@ class Run:
         return {**images, self.taxonomy.leaf_level: self.train_images}
 
     @property
-    def origin(self) -> dict[str, Any] | None:
-        """Of a second stage: name and fingerprint of the run whose network it has, and how its classifier was fitted.
+    def prior_images_by_level(self) -> dict[str, NDArray[Any]]:
+        """Numbers of training images by level from which the prior of the classes is computed [classes].
 
-        None for a run that was trained as a whole.
+        They are those of `train_images_by_level`, but classes without photos that were added have those of a typical
+        class. Raise BadArtefact for a damaged file.
+        """
+        images = self.train_images_by_level
+        typical = self.origin["typical_images"] if self.origin is not None and self.has_added_classes else {}
+        return {level: np.where(n_C > 0, n_C, typical.get(level, 0)) for level, n_C in images.items()}
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Name and fingerprint of the run whose network this one has, and how its classifiers were fitted.
+
+        `method` is that of a second stage, or ADD_CLASSES. None for a run that was trained as a whole.
         """
         return self.header.get("origin")
+
+    @property
+    def has_added_classes(self) -> bool:
+        """Whether classes without photos were added to another run."""
+        return self.origin is not None and self.origin["method"] == ADD_CLASSES
 
     @property
     def stored_side(self) -> int | None:

@@ -20,6 +20,7 @@ from prodrec.core.training.run import Run, open_run
 from prodrec.core.training.weights import write_weights
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from prodrec.core.data.dataset import Dataset
@@ -57,6 +58,8 @@ def create_run(
     libraries: Sequence[str] = (),
     force: bool,
     origin: dict[str, Any] | None = None,
+    network_of: Run | None = None,
+    train_images: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> Run:
     """Create the directory of a new run of `recipe` on `dataset`, with status "training".
 
@@ -64,7 +67,9 @@ def create_run(
     backbone:     origin and licence of the backbone's weights, if its library states them
     libraries:    names of the libraries whose versions are recorded, besides torch and torchvision
     force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
-    origin:       of a second stage: the run whose network it has, and how its classifier was fitted
+    origin:       of a run with the network of another one: that run, and how its classifiers were fitted
+    network_of:   that run, whose inputs, attributes and words the new run has in place of those of `dataset`
+    train_images: numbers of training images by level, in place of those of `dataset`
 
     Raise OutputExists as `refuse_if_taken` does, and RunLocked if another process trains the run at `path`.
     """
@@ -73,6 +78,7 @@ def create_run(
     identity.add("arithmetic", precision.as_json()).add("word_vectors", word_vectors)
     if origin is not None:
         identity.add("origin", origin)
+    attributes, vocabulary = (network_of or dataset).attributes, (network_of or dataset).vocabulary
     header = make_header(
         "run", fingerprint=identity.hexdigest(), made_from={"dataset": dataset.fingerprint}, **_versions(libraries)
     )
@@ -86,8 +92,8 @@ def create_run(
         "word_vectors": word_vectors,
         "backbone": dict(backbone or {}),
         **({} if origin is None else {"origin": origin}),
-        "inputs": _describe_inputs(dataset),
-        "tokenizer": {"name": dataset.vocabulary.tokenizer, "version": dataset.vocabulary.tokenizer_version},
+        "inputs": _describe_inputs(dataset) if network_of is None else network_of.header["inputs"],
+        "tokenizer": {"name": vocabulary.tokenizer, "version": vocabulary.tokenizer_version},
         "result": {},
     }
     if path.exists():
@@ -95,14 +101,14 @@ def create_run(
     with new_directory(path, kind="run") as partial:
         catalogue = {
             "taxonomy": dataset.taxonomy.save(partial / "classes"),
-            "attributes": [{"name": a.name, "states": list(a.states)} for a in dataset.attributes],
+            "attributes": [{"name": a.name, "states": list(a.states)} for a in attributes],
         }
-        *upper_levels, leaves = dataset.train_images_by_level.values()
+        *upper_levels, leaves = (train_images or dataset.train_images_by_level).values()
         np.save(partial / "classes" / "train_images.npy", leaves, allow_pickle=False)
         for depth, images in enumerate(upper_levels):
             np.save(partial / "classes" / f"train_images-{depth}.npy", images, allow_pickle=False)
         write_json(partial / "catalogue.json", catalogue)
-        dataset.vocabulary.save(partial / "vocabulary.tsv")
+        vocabulary.save(partial / "vocabulary.tsv")
         write_json(partial / "run.json", content)
     return open_run(path)
 
