@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -69,6 +70,8 @@ class Observations:
     neighbour_MTK:        log-softmax of the neighbours' classes at every τ; −∞ for a neighbour that does not exist
     cosine_MK, class_MK:  neighbours
     count_MK:             n_c of the neighbours' classes
+    voted_MT:             S, the probability of the classes that can have votes
+    unvoted_MT, unvoted_class_MT: largest log-softmax of the other classes, and its class; −∞ if there is none
 
     K is 0 without neighbours.
     """
@@ -81,6 +84,9 @@ class Observations:
     cosine_MK: Tensor
     class_MK: Tensor
     count_MK: Tensor
+    voted_MT: Tensor
+    unvoted_MT: Tensor
+    unvoted_class_MT: Tensor
 
 
 def limit_rows(rows_M: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -133,18 +139,26 @@ def _observe_batch(
     rows = len(batch)
     cosine_BK = batch.inputs.new_zeros((rows, 0))
     class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
-    also_BK = None
+    also_BJ, unvoted_U = None, class_BK.new_zeros(0)
     if neighbours is not None:
         nearest = neighbours.searcher.nearest(network.search_vectors(features), max(NEIGHBOURS))
         cosine_BK, class_BK = nearest.cosine_Bk, neighbours.class_N[nearest.index_Bk]
         count_BK = neighbours.count_C[class_BK]
+        unvoted_U = neighbours.unvoted_U
         also_BK = torch.where(cosine_BK > -torch.inf, class_BK, -1)
-    best, classes, others = [], [], []
+        also_BJ = torch.cat([also_BK, unvoted_U.expand(rows, -1)], 1)
+    best, classes, others, voted, unvoted, unvoted_classes = [], [], [], [], [], []
     for tau in TAUS:
-        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BK)
+        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BJ)
         best.append(top.scores[level][:, 0] - top.logsumexp_B)
         classes.append(top.classes[level][:, 0])
-        others.append(cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1))
+        also = cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1)
+        others.append(also[:, : class_BK.shape[1]])
+        unvoted_BU = also[:, class_BK.shape[1] :]
+        voted.append(1 - unvoted_BU.exp().sum(1))
+        best_unvoted = F.pad(unvoted_BU, (0, 1), value=-torch.inf).max(1)
+        unvoted.append(best_unvoted.values)
+        unvoted_classes.append(F.pad(unvoted_U, (0, 1))[best_unvoted.indices])
     plain: Any = network.top_k_of(features, 1)
     return (
         batch.labels_BL[:, column],
@@ -155,6 +169,9 @@ def _observe_batch(
         cosine_BK,
         class_BK,
         count_BK,
+        torch.stack(voted, 1),
+        torch.stack(unvoted, 1),
+        torch.stack(unvoted_classes, 1),
     )
 
 
@@ -221,13 +238,14 @@ class _Votes:
         self.of_neighbours_Mk = self.votes.of(self.votes.class_Bk)
 
     def predict(self, tau: float, beta: float) -> Tensor:
-        """Return the class with the largest p, which is the classifier's best class or a neighbour's [M]."""
+        """Return the class with the largest p [M]: the best of all, of the neighbours', or of those without photos."""
         o, t = self.observations, TAUS.index(tau)
-        best_class_M1 = o.best_class_MT[:, t : t + 1]
-        p_best_M1 = (1 - beta) * o.best_MT[:, t : t + 1].exp() + beta * self.votes.of(best_class_M1)
-        p_Mk = (1 - beta) * o.neighbour_MTK[:, t, : self.k].exp() + beta * self.of_neighbours_Mk
-        position_M1 = torch.cat([p_best_M1, p_Mk], 1).argmax(1, keepdim=True)
-        return torch.cat([best_class_M1, self.votes.class_Bk], 1).gather(1, position_M1)[:, 0]
+        best_class_M1, voted_M1 = o.best_class_MT[:, t : t + 1], o.voted_MT[:, t : t + 1]
+        p_best_M1 = (1 - beta) * o.best_MT[:, t : t + 1].exp() + beta * voted_M1 * self.votes.of(best_class_M1)
+        p_Mk = (1 - beta) * o.neighbour_MTK[:, t, : self.k].exp() + beta * voted_M1 * self.of_neighbours_Mk
+        p_unvoted_M1, unvoted_class_M1 = o.unvoted_MT[:, t : t + 1].exp(), o.unvoted_class_MT[:, t : t + 1]
+        position_M1 = torch.cat([p_best_M1, p_Mk, p_unvoted_M1], 1).argmax(1, keepdim=True)
+        return torch.cat([best_class_M1, self.votes.class_Bk, unvoted_class_M1], 1).gather(1, position_M1)[:, 0]
 
 
 class _Measures:

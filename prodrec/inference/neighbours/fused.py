@@ -29,12 +29,14 @@ class Neighbours:
 
     class_N: class of every training photo, int64
     count_C: number of training products of every class that can vote, int64
+    unvoted_U: the classes for which none can vote, int64
     """
 
     features: TrainingFeatures
     searcher: Searcher
     class_N: Tensor
     count_C: Tensor
+    unvoted_U: Tensor
 
     @classmethod
     def load(
@@ -44,11 +46,13 @@ class Neighbours:
 
         sharded: divide the vectors among the ranks
         """
+        count_C = torch.from_numpy(features.class_counts(classes)).to(device)
         return cls(
             features,
             Searcher.load(features, device, sharded=sharded),
             torch.from_numpy(features.class_N).long().to(device),
-            torch.from_numpy(features.class_counts(classes)).to(device),
+            count_C,
+            torch.nonzero(count_C == 0)[:, 0],
         )
 
     def vote(self, nearest: Nearest, point: OperatingPoint) -> Vote:
@@ -93,7 +97,8 @@ class FusedNetwork:
         level, votes = self._votes(fused, point)
         if votes is None:
             return scored  # type: ignore[no-any-return]
-        mixed_BC = mix_all(scored.scores[level], votes, point.beta)
+        assert self.neighbours is not None
+        mixed_BC = mix_all(scored.scores[level], votes, point.beta, self.neighbours.unvoted_U)
         return replace(scored, scores={**scored.scores, level: mixed_BC})  # type: ignore[no-any-return]
 
     def top_k(self, fused: FusedFeatures, k: int, point: OperatingPoint) -> BatchTopK:
@@ -105,11 +110,21 @@ class FusedNetwork:
         level, votes = self._votes(fused, point)
         if votes is None:
             return self.network.top_k_of(fused.features, k, tau=point.tau, added=added)
+        assert self.neighbours is not None
+        unvoted_U, neighbours = self.neighbours.unvoted_U, votes.class_Bk.shape[1]
+        also_BJ = torch.cat([votes.class_Bk, unvoted_U.expand(len(votes.class_Bk), -1)], 1)
         best: Any = self.network.top_k_of(
-            fused.features, k, tau=point.tau, logsumexp=True, also_BJ=votes.class_Bk, added=added
+            fused.features, k, tau=point.tau, logsumexp=True, also_BJ=also_BJ, added=added
         )
         scores_BK, classes_BK = mix_top_k(
-            best.scores[level], best.classes[level], best.logsumexp_B, best.also_BJ, votes, point.beta
+            best.scores[level],
+            best.classes[level],
+            best.logsumexp_B,
+            best.also_BJ[:, :neighbours],
+            votes,
+            point.beta,
+            unvoted_U,
+            best.also_BJ[:, neighbours:],
         )
         return replace(  # type: ignore[no-any-return]
             best, scores={**best.scores, level: scores_BK}, classes={**best.classes, level: classes_BK}

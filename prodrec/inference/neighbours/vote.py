@@ -44,34 +44,66 @@ def vote(cosine_Bk: Tensor, class_Bk: Tensor, count_Bk: Tensor, *, temperature: 
     return Vote(torch.where(exists_Bk, class_Bk, -1), share_Bk)
 
 
-def mix_all(scores_BC: Tensor, votes: Vote, beta: float) -> Tensor:
-    """Return log p of all classes, from the scores of all classes."""
+def mix_all(scores_BC: Tensor, votes: Vote, beta: float, unvoted_U: Tensor | None = None) -> Tensor:
+    """Return log p of all classes, from the scores of all classes.
+
+    unvoted_U: the classes for which no photo can vote
+    """
     vote_BC = torch.zeros_like(scores_BC).scatter_add_(1, votes.class_Bk.clamp(min=0), votes.share_Bk)
-    return _mix(scores_BC.log_softmax(1), vote_BC, beta)
+    log_softmax_BC = scores_BC.log_softmax(1)
+    if unvoted_U is None or not len(unvoted_U):
+        return _mix(log_softmax_BC, vote_BC, beta)
+    log_share_B1 = log_voted_share(log_softmax_BC[:, unvoted_U])
+    return _mix(log_softmax_BC, vote_BC, beta, log_share_B1).index_copy(1, unvoted_U, log_softmax_BC[:, unvoted_U])
+
+
+def log_voted_share(log_softmax_BU: Tensor) -> Tensor:
+    """Return log S, B×1, from log softmax of the classes for which no photo can vote."""
+    unvoted_B1 = log_softmax_BU.exp().sum(1, keepdim=True)
+    return (1 - unvoted_B1).clamp(min=torch.finfo(unvoted_B1.dtype).tiny).log()
 
 
 def mix_top_k(
-    scores_BK: Tensor, classes_BK: Tensor, logsumexp_B: Tensor, also_Bk: Tensor, votes: Vote, beta: float
+    scores_BK: Tensor,
+    classes_BK: Tensor,
+    logsumexp_B: Tensor,
+    also_Bk: Tensor,
+    votes: Vote,
+    beta: float,
+    unvoted_U: Tensor | None = None,
+    unvoted_BU: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return log p of the K best classes, in decreasing order, and these classes.
 
     scores_BK, classes_BK: the K best classes of the classifier
     logsumexp_B:           log Σ_c exp(score_c) over all classes
     also_Bk:               scores of the neighbours' classes; −∞ for a neighbour that does not exist
+    unvoted_U, unvoted_BU: the classes for which no photo can vote, and their scores
 
-    A class that is neither among the K best nor a neighbour's cannot be among the K best of p: it has no vote, and a
-    smaller probability than K others. If a level has fewer than K classes, K is their number.
+    A class that can have votes and is neither among the K best nor a neighbour's cannot be among the K best of p: it
+    has no vote, and a smaller probability than K others. If a level has fewer than K classes, K is their number.
     """
     position_k = torch.arange(votes.class_Bk.shape[1], device=scores_BK.device)
     is_first_Bk = (votes.class_Bk.unsqueeze(2) == votes.class_Bk.unsqueeze(1)).int().argmax(2) == position_k
     is_new_Bk = is_first_Bk & ~(votes.class_Bk.unsqueeze(2) == classes_BK.unsqueeze(1)).any(2) & (votes.class_Bk >= 0)
-    log_p_BK = _mix(scores_BK - logsumexp_B.unsqueeze(1), votes.of(classes_BK), beta)
-    log_p_Bk = _mix(also_Bk - logsumexp_B.unsqueeze(1), votes.of(votes.class_Bk), beta)
+    log_softmax_BK, log_share_B1 = scores_BK - logsumexp_B.unsqueeze(1), None
+    if unvoted_BU is not None and unvoted_BU.shape[1]:
+        log_share_B1 = log_voted_share(unvoted_BU - logsumexp_B.unsqueeze(1))
+    log_p_BK = _mix(log_softmax_BK, votes.of(classes_BK), beta, log_share_B1)
+    log_p_Bk = _mix(also_Bk - logsumexp_B.unsqueeze(1), votes.of(votes.class_Bk), beta, log_share_B1)
     log_p_BJ = torch.cat([log_p_BK, log_p_Bk.masked_fill(~is_new_Bk, -torch.inf)], dim=1)
+    class_BJ = torch.cat([classes_BK, votes.class_Bk], dim=1)
+    if unvoted_U is not None and unvoted_BU is not None and len(unvoted_U):
+        log_p_BJ = log_p_BJ.masked_fill(torch.isin(class_BJ, unvoted_U), -torch.inf)
+        log_p_BJ = torch.cat([log_p_BJ, unvoted_BU - logsumexp_B.unsqueeze(1)], dim=1)
+        class_BJ = torch.cat([class_BJ, unvoted_U.expand(len(class_BJ), -1)], dim=1)
     best = log_p_BJ.topk(scores_BK.shape[1], dim=1)
-    return best.values, torch.cat([classes_BK, votes.class_Bk], dim=1).gather(1, best.indices)
+    return best.values, class_BJ.gather(1, best.indices)
 
 
-def _mix(log_softmax_BJ: Tensor, vote_BJ: Tensor, beta: float) -> Tensor:
-    """Return log((1 − β) softmax + β v), without underflow."""
-    return torch.logaddexp(log_softmax_BJ + math.log1p(-beta), (beta * vote_BJ).log())
+def _mix(log_softmax_BJ: Tensor, vote_BJ: Tensor, beta: float, log_share_B1: Tensor | None = None) -> Tensor:
+    """Return log((1 − β) softmax + β S v), without underflow; S is 1 if `log_share_B1` is None."""
+    log_vote_BJ = (beta * vote_BJ).log()
+    if log_share_B1 is not None:
+        log_vote_BJ = log_vote_BJ + log_share_B1
+    return torch.logaddexp(log_softmax_BJ + math.log1p(-beta), log_vote_BJ)

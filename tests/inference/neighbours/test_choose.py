@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prodrec.inference.neighbours import choose as module
 from prodrec.inference.neighbours.choose import DEFAULTS, choose, limit_rows, observe
-from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
+from prodrec.inference.neighbours.fused import FusedNetwork, Neighbours, PointNetwork
 from prodrec.inference.neighbours.operating_points import OperatingPoint, OperatingPoints
 
 from .linear_network import C, LinearNetwork, VectorBatch, draw_batch, draw_neighbours
@@ -47,8 +47,16 @@ def labelled_by(point: OperatingPoint, rows: int = 400) -> list[VectorBatch]:
     return [VectorBatch(labels.inputs[i : i + 64], labels.labels_BL[i : i + 64]) for i in range(0, rows, 64)]
 
 
-@pytest.mark.parametrize("neighbours", [True, False])
-def test_predictions_of_all_candidates_are_those_of_the_network(neighbours: bool) -> None:
+@pytest.mark.parametrize(("neighbours", "unvoted"), [(True, ()), (True, (0, 2)), (False, ())])
+def test_predictions_of_all_candidates_are_those_of_the_network(
+    neighbours: bool, unvoted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with classes for which no photo can vote."""
+    if unvoted:
+        class_N = np.where(np.isin(NEIGHBOURS.features.class_N, unvoted), 1, NEIGHBOURS.features.class_N)
+        others = replace(NEIGHBOURS.features, class_N=class_N.astype(np.int32))
+        monkeypatch.setitem(globals(), "NEIGHBOURS", Neighbours.load(others, C, torch.device("cpu")))
+        assert set(unvoted) <= set(NEIGHBOURS.unvoted_U.tolist())
     batches = labelled_by(DEFAULTS["natural"], rows=100)
     seen = observations(batches, neighbours=neighbours)
     inputs = draw_batch(100, seed=3)
@@ -58,6 +66,8 @@ def test_predictions_of_all_candidates_are_those_of_the_network(neighbours: bool
         fused = FusedNetwork(NETWORK, NEIGHBOURS)
         expected_M = PointNetwork(fused, point).score(inputs).scores["leaf"].argmax(1)  # type: ignore[arg-type]
         assert torch.equal(class_M, expected_M), str(point)
+        top = fused.top_k(fused.features(inputs, [point]), 1, point)  # type: ignore[arg-type]
+        assert torch.equal(top.classes["leaf"][:, 0], expected_M), str(point)
 
 
 @pytest.mark.parametrize(

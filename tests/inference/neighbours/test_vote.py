@@ -70,6 +70,38 @@ def test_the_best_classes_of_the_mixture(k: int, missing: int) -> None:
     assert torch.equal(classes_BK, expected.indices)
 
 
+UNVOTED = torch.tensor([1, 6])
+
+
+def test_classes_without_photos_keep_their_probability() -> None:
+    votes, vote_BC = votes_of(6)
+    votes = Vote(torch.where(torch.isin(votes.class_Bk, UNVOTED), 0, votes.class_Bk), votes.share_Bk)
+    vote_BC[:, 0] += vote_BC[:, UNVOTED].sum(1)
+    scores_BC = torch.randn(B, C, dtype=torch.float64) * 3
+    p_BC = mix_all(scores_BC, votes, BETA, UNVOTED).exp().numpy()
+    for p_C, s_C, v_C in zip(p_BC, scores_BC.softmax(1).numpy(), vote_BC, strict=True):
+        voted = sum(s_C[c] for c in range(C) if c not in UNVOTED.tolist())
+        for c in range(C):
+            expected = s_C[c] if c in UNVOTED.tolist() else (1 - BETA) * s_C[c] + BETA * voted * v_C[c]
+            assert p_C[c] == pytest.approx(expected, rel=1e-9)
+        assert sum(p_C) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("k", [1, 3, C])
+def test_the_best_classes_with_classes_without_photos(k: int) -> None:
+    votes, _ = votes_of(3, 2)
+    votes = Vote(torch.where(torch.isin(votes.class_Bk, UNVOTED), 0, votes.class_Bk), votes.share_Bk)
+    scores_BC = torch.randn(B, C, dtype=torch.float64) * 3
+    best = scores_BC.topk(k)
+    also_Bk = torch.where(votes.class_Bk < 0, -torch.inf, scores_BC.gather(1, votes.class_Bk.clamp(min=0)))
+    log_p_BK, classes_BK = mix_top_k(
+        best.values, best.indices, scores_BC.logsumexp(1), also_Bk, votes, BETA, UNVOTED, scores_BC[:, UNVOTED]
+    )
+    expected = mix_all(scores_BC, votes, BETA, UNVOTED).topk(k)
+    torch.testing.assert_close(log_p_BK, expected.values)
+    assert torch.equal(classes_BK, expected.indices)
+
+
 def test_without_any_neighbour_the_order_is_the_classifiers() -> None:
     votes, _ = votes_of(4, K_NEIGHBOURS)
     scores_BC = torch.randn(B, C, dtype=torch.float64)
