@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prodrec.pipeline.add_classes import add_classes as add_classes
     from prodrec.pipeline.load import load as load
     from prodrec.pipeline.neighbours import neighbours as neighbours
     from prodrec.pipeline.prepare import prepare as prepare
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
+    "add_classes",
     "load",
     "neighbours",
     "prepare",

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from prodrec import __version__
+from prodrec.cli.add_classes import add_classes_command
 from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
 from prodrec.cli.gallery import gallery_command
@@ -33,6 +34,7 @@ COMMANDS = (
     pretrain_embeddings_command,
     train_command,
     retrain_head_command,
+    add_classes_command,
     neighbours_command,
     score_command,
     refine_mcr_command,

@@ -36,11 +36,12 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
         measures = "".join(f", {key.replace('_', ' ')} {value:.2%}" for key, value in validated.items() if value)
         yield "training", f"{len(epochs)} epochs{measures}"
     if run.origin is not None:
-        yield "second stage", f"{run.origin['method']}, on the network of {run.origin['run']}"
+        kind = "made by" if run.has_added_classes else "second stage"
+        yield kind, f"{run.origin['method']}, on the network of {run.origin['run']}"
         settings = {
             key: value
             for key, value in run.origin.items()
-            if key not in ("method", "run", "fingerprint", "fit") and value is not None
+            if key not in ("method", "run", "fingerprint", "fit", "typical_images") and value is not None
         }
         if settings:
             yield "", ", ".join(f"{key} {format_value(value)}" for key, value in settings.items())

@@ -60,6 +60,11 @@ def check_run_fits_dataset(
         raise BadArtefact(
             f"{run.path} is not finished; continue with `prodrec train {run.family} --resume --out {run.path}`."
         )
+    if with_titles and run.vocabulary.words != dataset.vocabulary.words:
+        raise Mismatch(
+            f"{run.path} and {dataset.path} have different vocabularies: word ids mean different words; "
+            "score without --with-titles."
+        )
     if run.dataset_fingerprint == dataset.fingerprint:
         return
     if run.feature_width != dataset.feature_width:
@@ -81,6 +86,11 @@ def check_run_fits_dataset(
             f"{run.path} was trained on another dataset than {dataset.path}, with the same classes; photos that it was "
             "trained on may be in the test split here: if you are sure that they are not, add --other-dataset."
         )
+    check_attributes(run, dataset)
+
+
+def check_attributes(run: Run, dataset: Dataset) -> None:
+    """Raise Mismatch if the run predicts an attribute that the dataset does not have, or has with other states."""
     network = run.recipe["network"]
     for attribute in run.attributes if "attributes" in network["heads"] else ():
         is_predicted = attribute.name in network["attributes"] or list(network["attributes"]) == ["all"]
@@ -89,11 +99,6 @@ def check_run_fits_dataset(
                 f"{run.path} predicts the attribute {attribute.name}, and {dataset.path} does not have it, "
                 "or has it with other states; score a dataset that has the same attribute."
             )
-    if with_titles and run.vocabulary.words != dataset.vocabulary.words:
-        raise Mismatch(
-            f"{run.path} and {dataset.path} have different vocabularies: word ids mean different words; "
-            "score without --with-titles."
-        )
 
 
 def reason_out_of_date(

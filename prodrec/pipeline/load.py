@@ -114,9 +114,10 @@ def load_network(
         )
     except Mismatch as error:
         raise BadArtefact(f"{run.path}: {error}") from error
-    images, sampler = run.train_images_by_level, recipe.training.sampler
-    network.set_train_images(images, None if sampler == "images" else sampled_images(images, run.taxonomy, sampler))
-    if run.origin is not None:  # the other levels keep the prior of the training
+    images, sampler = run.prior_images_by_level, recipe.training.sampler
+    sampled = None if sampler == "images" else sampled_images(run.train_images_by_level, run.taxonomy, sampler)
+    network.set_train_images(images, sampled)
+    if run.origin is not None and "logit_adjustment" in run.origin:  # the other levels keep the prior of the training
         head = network.level_heads[-1]
         head.classifier.logit_adjustment = run.origin["logit_adjustment"]
         head.classifier.set_prior(torch.tensor(images[head.level]))

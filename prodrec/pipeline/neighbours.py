@@ -91,19 +91,15 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
 
     Return the points, or None if the network predicts no level or the recipe asks for none. All ranks must call this.
     """
-    from prodrec.inference.neighbours import training_features
     from prodrec.inference.neighbours.collect import collect, labelled_rows
-    from prodrec.inference.neighbours.fused import Neighbours
-    from prodrec.inference.neighbours.operating_points import OPERATING_POINTS_FILE
 
-    run, level = loaded.run, loaded.level
+    level = loaded.level
     if level is None or loaded.recipe.training.operating_points == "none":
         return None
-    photos: Neighbours | None = None
     if loaded.recipe.training.operating_points == "neighbours":
         batches, own_batches = loaded.batches(data, labelled_rows(data, "train", level))
         collect(
-            run,
+            loaded.run,
             data,
             loaded.network,
             batches,
@@ -111,6 +107,22 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
             level=level,
             autocast=loaded.autocast(),
         )
+    return write_points(loaded, data, level)
+
+
+def write_points(loaded: ScoringNetwork, data: Dataset, level: str) -> OperatingPoints:
+    """Choose the operating points of a run on the validation photos, and write them.
+
+    The vectors of the training photos must have been written if the recipe asks for neighbours. All ranks must call
+    this.
+    """
+    from prodrec.inference.neighbours import training_features
+    from prodrec.inference.neighbours.fused import Neighbours
+    from prodrec.inference.neighbours.operating_points import OPERATING_POINTS_FILE
+
+    run = loaded.run
+    photos: Neighbours | None = None
+    if loaded.recipe.training.operating_points == "neighbours":
         path = run.path / training_features.NEIGHBOURS_FILE
         dist.barrier()
         dist.wait_for_path(path)

@@ -207,8 +207,12 @@ def plan_recipe(
 def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collection[str] | None) -> None:
     """Raise Mismatch or BadOption if dataset, family or explicit settings differ from those of the run."""
     if run.origin is not None and not run.finished:
-        command = f"`prodrec retrain-head {run.origin['run']} --method {run.origin['method']} --out {run.path} --force`"
-        raise BadOption(f"{run.path} is an unfinished second stage, not a training; make it again with {command}.")
+        if run.has_added_classes:
+            kind, command = "run with added classes", f"prodrec add-classes {run.origin['run']} {data.path}"
+        else:
+            kind, command = "second stage", f"prodrec retrain-head {run.origin['run']} --method {run.origin['method']}"
+        remedy = f"make it again with `{command} --out {run.path} --force`"
+        raise BadOption(f"{run.path} is an unfinished {kind}, not a training; {remedy}.")
     if run.dataset_fingerprint != data.fingerprint:
         raise Mismatch(
             f"{run.path} was trained on another dataset than {data.path}; name the dataset that it was started with."

@@ -15,11 +15,11 @@ Shapes: N training photos, n of a chunk, D numbers of a feature, d of a vector, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -85,31 +85,74 @@ def write_training_features(
 
     chunks: the features in the order of the rows, float16 of length 1
     """
+    with tempfile.TemporaryFile(dir=path.parent) as spooled:
+        width = _spool(spooled, chunks, len(row_N))
+
+        def features() -> Iterator[NDArray[np.float16]]:
+            spooled.seek(0)
+            while data := spooled.read(ROWS_AT_ONCE * width * 2):
+                yield np.frombuffer(bytearray(data), np.float16).reshape(-1, width)
+
+        projection = fit_projection(features)
+        _write_file(
+            path,
+            (projection(torch.from_numpy(feature_nD).float()).half().numpy() for feature_nD in features()),
+            projection,
+            made_from={"run": run_fingerprint, "dataset": dataset_fingerprint},
+            level=level,
+            columns={"class": class_N, "group": group_N, "row": row_N},
+            ids=ids,
+        )
+
+
+def copy_training_features(
+    features: TrainingFeatures,
+    path: Path,
+    *,
+    run_fingerprint: str,
+    dataset_fingerprint: str,
+    class_N: NDArray[np.int32],
+) -> None:
+    """Write the vectors for a run with the same network and other classes; `class_N` has them for every photo."""
+    starts = range(0, len(features), ROWS_AT_ONCE)
+    _write_file(
+        path,
+        (features.vectors_Nd[start : start + ROWS_AT_ONCE] for start in starts),
+        features.projection,
+        made_from={"run": run_fingerprint, "dataset": dataset_fingerprint},
+        level=features.level,
+        columns={"class": class_N, "group": features.group_N, "row": features.row_N},
+        ids=features.ids,
+    )
+
+
+def _write_file(
+    path: Path,
+    chunks: Iterable[NDArray[np.float16]],
+    projection: Projection,
+    *,
+    made_from: dict[str, str],
+    level: str,
+    columns: Mapping[str, NDArray[Any]],
+    ids: Texts,
+) -> None:
+    """Write the file atomically; `chunks` are the vectors, ROWS_AT_ONCE photos in each but the last."""
     import h5py
 
-    content = Fingerprint().add("run", run_fingerprint).add("level", level)
-    content.add("class", class_N).add("group", group_N).add("row", row_N)
+    content = Fingerprint().add("run", made_from["run"]).add("level", level)
+    for name, column_N in columns.items():
+        content.add(name, column_N)
     with atomic_write(path) as partial, h5py.File(partial, "w", libver=LIBVER, locking=False) as file:
-        with tempfile.TemporaryFile(dir=path.parent) as spooled:
-            width = _spool(spooled, chunks, len(row_N))
-
-            def features() -> Iterator[NDArray[np.float16]]:
-                spooled.seek(0)
-                while data := spooled.read(ROWS_AT_ONCE * width * 2):
-                    yield np.frombuffer(bytearray(data), np.float16).reshape(-1, width)
-
-            projection = fit_projection(features)
-            numbers = projection.matrix_Dd.shape[1]
-            vectors = file.create_dataset("vectors", (len(row_N), numbers), np.float16)
-            for number, feature_nD in enumerate(features()):
-                vector_nd = projection(torch.from_numpy(feature_nD).float()).half().numpy()
-                vectors[number * ROWS_AT_ONCE : number * ROWS_AT_ONCE + len(vector_nd)] = vector_nd
-                content.add(f"vectors {number}", vector_nd)
+        numbers = projection.matrix_Dd.shape[1]
+        vectors = file.create_dataset("vectors", (len(ids), numbers), np.float16)
+        for number, vector_nd in enumerate(chunks):
+            vectors[number * ROWS_AT_ONCE : number * ROWS_AT_ONCE + len(vector_nd)] = vector_nd
+            content.add(f"vectors {number}", vector_nd)
         file["mean"], file["projection"] = projection.mean_D.numpy(), projection.matrix_Dd.numpy()
         content.add("mean", projection.mean_D.numpy()).add("projection", projection.matrix_Dd.numpy())
-        file["class"], file["group"], file["row"] = class_N, group_N, row_N
+        for name, column_N in columns.items():
+            file[name] = column_N
         ids.write_hdf5(file, "id")
-        made_from = {"run": run_fingerprint, "dataset": dataset_fingerprint}
         header = make_header("neighbours", fingerprint=content.hexdigest(), made_from=made_from)
         write_attributes(file, {**header, "level": level})
 
