@@ -46,6 +46,8 @@ def test_a_run_that_does_not_fit_the_dataset_is_refused() -> None:
     check_run_fits_dataset(run, other, other_dataset=True)
     with pytest.raises(Mismatch, match="vocabularies"):
         check_run_fits_dataset(run, make_dataset(fingerprint="d2", words=("v",)), other_dataset=True, with_titles=True)
+    with pytest.raises(Mismatch, match="vocabularies"):  # a run to which classes were added keeps its words
+        check_run_fits_dataset(run, make_dataset(words=("v",)), with_titles=True)
     other = make_dataset(fingerprint="d2", attributes=(Attribute("colour", ("blue", "red")),))
     check_run_fits_dataset(run, other, other_dataset=True)
     both = ("leaf", "attributes")
