@@ -30,6 +30,11 @@ from prodrec.demo.catalogue import DrawnCatalogue, draw_catalogue
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: compressed files contain the time, and all processes must name tests alike."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The directory of real catalogues named by PRODREC_DATA (for example one that holds `fashion/`)."""
