@@ -49,8 +49,8 @@ class Photos:
     """
 
     def __init__(self, file: Path, run: Path) -> None:
-        level = open_run(run).taxonomy.leaf_level
-        train_C = open_run(run).train_images
+        opened = open_run(run)
+        level, train_C = opened.taxonomy.leaf_level, opened.train_images
         correct, labels = [], []
         with open_scores(file) as scores:
             for chunk in scores.chunks(split="test"):

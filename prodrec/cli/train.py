@@ -76,16 +76,14 @@ def train_command(
     Every epoch ends with a validation on photos alone, as in deployment. A killed training loses a few minutes at most.
     """
     from prodrec.core.base.config import describe, parse_assignments
-    from prodrec.pipeline.choose_family import AUTO, choose_family
+    from prodrec.pipeline.choose_family import AUTO, resolve_family
     from prodrec.pipeline.choose_settings import read_budget
     from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe
 
     budget = read_budget(time, preset)
     if family == AUTO and settings:
         family = "visual"  # `words` has the same settings, and the dataset is not needed to list them
-    elif family == AUTO:
-        family, reason = choose_family(dataset)
-        console.info(reason)
+    family = resolve_family(family, dataset)
     recipe, explicit = read_recipe(family, parse_assignments(assignments or []), config=config)
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])

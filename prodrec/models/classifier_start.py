@@ -33,7 +33,7 @@ TEMPLATE = "a photo of a {}"
 """The text whose embedding starts the row of a class (Radford et al. 2021, §3.1.4)."""
 
 
-class ClassMeans:
+class FeatureSums:
     """Adds up the features of the rows of every class and their lengths, on this rank.
 
     `reduce` sums them over the ranks. They take the memory of one copy of the weights of the classifier.

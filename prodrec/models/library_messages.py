@@ -1,4 +1,4 @@
-"""Silence the log messages of libraries that report what prodrec reports itself."""
+"""The messages of libraries: silence those of their logs, and shorten those of their errors."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message without a full stop, or its type if it has no message."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -113,10 +113,10 @@ class RecognitionNetwork(nn.Module):
     def features(self, batch: Batch, *, with_titles: bool = False) -> Features:
         """Return the features of a batch. Raise BadOption if `with_titles` and the network has no title encoder.
 
-        With several views of each photo, visual and mixed features are the means over the views. A classifier is
-        linear, so its scores of the mean are the mean of its scores, for any number of classes: one code path serves
-        all scores, top k, shards and neighbours. With private layers, and for attributes, the hidden layers see the
-        mean.
+        With several views of each photo, visual and mixed features are the means over the views. The scores of the
+        mean by a linear classifier are the mean of its scores, for any number of classes: one code path serves all
+        scores, top k, shards and neighbours. With private layers, for attributes, and for a cosine classifier, the
+        layers see the mean.
         """
         if with_titles and self.title_encoder is None:
             raise BadOption("scoring with titles needs a network with titles (family sicot); this one has photos only.")

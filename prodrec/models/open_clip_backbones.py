@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
+from prodrec.core.data.photos.config import format_size
 from prodrec.models import timm_backbones
 from prodrec.models.backbone import Backbone
 from prodrec.models.backbone_source import BackboneSource
-from prodrec.models.library_messages import quiet
+from prodrec.models.library_messages import first_line, quiet
 from prodrec.models.pretrained import RUN_WEIGHTS, is_run, load_run_into, load_weights_into, read_weights
 from prodrec.models.settings.backbone import IMAGENET
 
@@ -79,7 +80,7 @@ def load_model(
                 pretrained_text=False,
             )
     except (OSError, RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         if not published:
             raise BadOption(f"backbone open_clip:{name} cannot be built: {reason}.") from error
         raise ProdrecError(
@@ -130,7 +131,7 @@ def describe_source(name: str, weights: str | None) -> BackboneSource:
     height, width = (side, side) if isinstance(side, int) else side
     hub = str(config.get("hf_hub", "")).rstrip("/")
     return BackboneSource(
-        image_size=str(height) if height == width else f"{height}x{width}",
+        image_size=format_size(height, width),
         mean=tuple(config.get("mean", open_clip.OPENAI_DATASET_MEAN)),
         std=tuple(config.get("std", open_clip.OPENAI_DATASET_STD)),
         licence=None,

@@ -16,6 +16,7 @@ from typing import Any
 
 from prodrec.core.base.config import format_value
 from prodrec.core.base.errors import BadOption
+from prodrec.core.data.photos.config import format_size
 from prodrec.models.families import Recipe
 
 PAPER = "paper"
@@ -144,8 +145,7 @@ def _image_size(situation: Situation, *, scale: float) -> str:
     if pixels < 2 * FEWEST_PIXELS:
         scale = 1.0
     shrink = max(scale * min(1.0, math.sqrt(limit / pixels)), SMALLEST_SIDE / min(height, width))
-    sides = [round(side * shrink) for side in (height, width)]
-    return str(sides[0]) if sides[0] == sides[1] else f"{sides[0]}x{sides[1]}"
+    return format_size(round(height * shrink), round(width * shrink))
 
 
 def _choose_optimiser(choose: _Chooser, situation: Situation) -> None:

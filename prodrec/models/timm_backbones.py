@@ -22,9 +22,10 @@ from torch import nn
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
+from prodrec.core.data.photos.config import format_size
 from prodrec.models.backbone import Backbone
 from prodrec.models.backbone_source import BackboneSource
-from prodrec.models.library_messages import quiet
+from prodrec.models.library_messages import first_line, quiet
 from prodrec.models.pretrained import is_run, load_run_into, load_weights_into, read_weights
 from prodrec.models.settings.backbone import IMAGENET
 
@@ -92,7 +93,7 @@ def describe_source(name: str, weights: str | None) -> BackboneSource:
     height, width = config.input_size[1:]
     hub = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url or None
     return BackboneSource(
-        image_size=str(height) if height == width else f"{height}x{width}",
+        image_size=format_size(height, width),
         mean=config.mean,
         std=config.std,
         licence=config.license,
@@ -157,11 +158,11 @@ def _create(name: str, photo_size: tuple[int, int] | None, *, pretrained: bool) 
         if not pretrained:
             height, width = photo_size or config.input_size[1:]
             raise BadOption(
-                f"backbone timm:{name} cannot be built for photos of {height}x{width} ({_first_line(error)}); its own "
+                f"backbone timm:{name} cannot be built for photos of {height}x{width} ({first_line(error)}); its own "
                 f"size is image_size={config.input_size[-1]}."
             ) from error
         raise ProdrecError(
-            f"the weights of timm:{name} could not be loaded ({_first_line(error)}); give a weights file with --set "
+            f"the weights of timm:{name} could not be loaded ({first_line(error)}); give a weights file with --set "
             "weights=FILE, or start from random weights with --set weights=none."
         ) from error
 
@@ -187,7 +188,3 @@ def _classifiers(network: Any) -> tuple[str, ...]:
     """Return the prefixes of the classifier's weights, which are not needed and may be of other classes."""
     names = network.pretrained_cfg.get("classifier") or ()
     return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

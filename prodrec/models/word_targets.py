@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption
+from prodrec.core.data.titles.word_counts import words_per_title
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.models.network_config import NetworkConfig
-
-ROWS_AT_ONCE = 65_536
-"""Titles that are counted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ def choose_word_targets(config: NetworkConfig, dataset: Dataset) -> WordTargets:
 
     A word counts once for each title that contains it. Raise BadOption if fewer than two words remain.
     """
-    titles_V = _titles_with_word(dataset)
+    titles_V = dataset.train_titles_with_word
     fewest = config.word_target_rows or min(10, max(2, len(dataset.rows("train")) // 1000))
     candidate_V = titles_V >= fewest
     if config.word_targets == "beyond-class":
@@ -65,32 +63,11 @@ def choose_word_targets(config: NetworkConfig, dataset: Dataset) -> WordTargets:
 
 def count_targets(targets: WordTargets, dataset: Dataset, rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the number of words to predict in the title of every row, int64 [R]; a word counts once."""
-    counts_R = np.zeros(len(rows_R), np.int64)
-    for start in range(0, len(rows_R), ROWS_AT_ONCE):
-        tokens_RT = np.sort(dataset.tokens.padded(rows_R[start : start + ROWS_AT_ONCE]), axis=1)
-        is_first_RT = np.diff(tokens_RT, axis=1, prepend=0) > 0
-        counts_R[start : start + ROWS_AT_ONCE] = (is_first_RT & (targets.target_of_word[tokens_RT] >= 0)).sum(1)
-    return counts_R
-
-
-def _titles_with_word(dataset: Dataset) -> NDArray[np.int64]:
-    """Return the number of training titles that contain each word: int64 [V + 1], by word id."""
-    titles_V = np.zeros(len(dataset.vocabulary) + 1, np.int64)
-    rows = dataset.rows("train")
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        tokens_RT = np.sort(dataset.tokens.padded(rows[start : start + ROWS_AT_ONCE]), axis=1)
-        is_first_RT = np.diff(tokens_RT, axis=1, prepend=0) > 0
-        titles_V += np.bincount(tokens_RT[is_first_RT], minlength=len(titles_V))
-    return titles_V
+    return words_per_title(dataset.tokens, rows_R, targets.target_of_word >= 0)
 
 
 def _words_of_class_names(dataset: Dataset) -> NDArray[np.int64]:
     """Return the ids of the words in the names of the classes of all levels."""
-    from prodrec.core.data.titles.tokenizer import recorded_tokenizer
-
     vocabulary = dataset.vocabulary
-    tokenizer = recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)
-    ids = {
-        int(word) for names in dataset.taxonomy.names for name in names for word in vocabulary.encode(tokenizer(name))
-    }
+    ids = {int(word) for names in dataset.taxonomy.names for name in names for word in vocabulary.encode_text(name)}
     return np.array(sorted(ids), np.int64)

@@ -13,7 +13,7 @@ from prodrec.core.base.class_matching import match_classes
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import PATH_SEPARATOR
 from prodrec.models.settings.heads import WORDS
-from prodrec.pipeline.derived_run import require_finished, write_derived_run
+from prodrec.pipeline.derived_run import choose_place, write_derived_run
 from prodrec.pipeline.frozen_features import frozen_features
 from prodrec.pipeline.neighbours import describe_points, rows_to_choose_on, write_points
 from prodrec.pipeline.scoring_targets import find_run
@@ -70,18 +70,14 @@ def add_classes(
     from prodrec.core.base.device import choose_device
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
-    from prodrec.core.training.write_run import refuse_if_taken
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
     opened = open_run(find_run(Path(run)))
     old = open_dataset(Path("dataset" if trained_on is None else trained_on))
     new = open_dataset(Path(dataset))
-    new_path = Path("runs") / f"{opened.name}-extended" if out is None else Path(out)
     _check_run(opened, old)
     matches = _match(opened, new)
-    if new_path.resolve() == opened.path.resolve():
-        raise BadOption(f"--out {new_path} is the run whose network is used; give another place.")
-    refuse_if_taken(new_path, force=force)
+    new_path = choose_place(opened, out, "extended", force=force)
     _warn_of_trained_products(opened, old, new)
     options: dict[str, Any] = {"device": choose_device(device), "batch_size": batch_size, "workers": workers}
     loaded = ScoringNetwork.load(opened, old, **options)
@@ -94,7 +90,7 @@ def add_classes(
 
 def _check_run(run: Run, old: Dataset) -> None:
     """Raise BadArtefact, Mismatch or BadOption if classes cannot be added to the run."""
-    require_finished(run)
+    run.require_finished()
     if run.dataset_fingerprint != old.fingerprint:
         raise Mismatch(f"{run.path} was trained on another dataset than {old.path}; name that with --trained-on.")
     network = run.recipe["network"]

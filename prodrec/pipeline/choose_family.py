@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from prodrec.core.base import console
+
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
@@ -36,6 +38,15 @@ class TitleFacts:
     titled: float
     beyond_class: float
     class_photos: int
+
+
+def resolve_family(family: str, dataset: str | Path) -> str:
+    """Return `family`, or for "auto" the family that fits the dataset, after printing why."""
+    if family != AUTO:
+        return family
+    chosen, reason = choose_family(dataset)
+    console.info(reason)
+    return chosen
 
 
 def choose_family(dataset: str | Path) -> tuple[str, str]:

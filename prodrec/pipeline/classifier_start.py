@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.train_state import TrainState
-    from prodrec.models.classifier_start import ClassMeans
+    from prodrec.models.classifier_start import FeatureSums
     from prodrec.models.families import Recipe
     from prodrec.models.network import RecognitionNetwork
 
@@ -62,7 +62,7 @@ def _class_means(
     *,
     of_classes: bool,
     workers: int | None,
-) -> dict[str, ClassMeans]:
+) -> dict[str, FeatureSums]:
     """Return by level the sums of the features that its classifier sees, over training photos in their centre view.
 
     of_classes: take up to PHOTOS_OF_A_CLASS of every class; else PHOTOS_FOR_THE_LENGTH of all
@@ -72,13 +72,13 @@ def _class_means(
     from prodrec.core.base.device import choose_workers
     from prodrec.core.data.batches import RowBatches, load_batches
     from prodrec.inference.score import rank_batches
-    from prodrec.models.classifier_start import ClassMeans
+    from prodrec.models.classifier_start import FeatureSums
 
     heads, device = network.level_heads, train_state.device
     means = {}
     for head in heads:
         weight = head.classifier.weight
-        means[head.level] = ClassMeans(head.classifier.classes, weight.shape[1], weight.dtype)
+        means[head.level] = FeatureSums(head.classifier.classes, weight.shape[1], weight.dtype)
     if of_classes:
         rows = rows_of_classes(data, heads[-1].level, PHOTOS_OF_A_CLASS)
     else:

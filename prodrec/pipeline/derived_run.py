@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
-from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.errors import BadOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
 
 
-def require_finished(run: Run) -> None:
-    """Raise BadArtefact if the run is not finished."""
-    if not run.finished:
-        resume = f"`prodrec train {run.family} --resume --out {run.path}`"
-        raise BadArtefact(f"{run.path} is not finished; continue it with {resume}.")
+def choose_place(run: Run, out: str | Path | None, suffix: str, *, force: bool) -> Path:
+    """Return the directory for a run that is derived from `run`: `out`, or by default runs/NAME-SUFFIX.
+
+    Raise BadOption if it is that of `run`, OutputExists if it exists and may not be replaced. All ranks must call this.
+    """
+    from prodrec.core.training.write_run import refuse_if_taken
+
+    path = Path("runs") / f"{run.name}-{suffix}" if out is None else Path(out)
+    if path.resolve() == run.path.resolve():
+        raise BadOption(f"--out {path} is the run whose network is used; give another place.")
+    dist.run_on_main(lambda: refuse_if_taken(path, force=force))
+    return path
 
 
 def write_derived_run(

@@ -58,9 +58,7 @@ def load(
         raise BadOption(f"views={views!r}: expected {', '.join(SCORING_VIEWS)}.")
     path = find_run(Path(run))
     opened = open_run(path)
-    if not opened.finished:
-        resume = f"`prodrec train {opened.family} --resume --out {path}`"
-        raise BadArtefact(f"{path} is not finished; continue it with {resume}.")
+    opened.require_finished()
     if opened.feature_width is not None:
         raise BadOption(f"{path} was trained on feature vectors, not photos: it cannot recognise photo files.")
     recipe = Recipe.from_json(opened.recipe, source=str(path))

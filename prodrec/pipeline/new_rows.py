@@ -194,11 +194,7 @@ def _class_words(
 
 def _encode(run: Run, texts: Iterator[str | None]) -> Ragged:
     """Return the word ids of texts in the vocabulary of the run; none for words that it does not have."""
-    from prodrec.core.data.titles.tokenizer import recorded_tokenizer
-
-    vocabulary = run.vocabulary
-    tokenizer = recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)
-    ids = [vocabulary.encode(tokenizer(text)) if text else np.empty(0, np.int32) for text in texts]
+    ids = [run.vocabulary.encode_text(text) if text else np.empty(0, np.int32) for text in texts]
     return Ragged.from_lengths(
         np.concatenate([np.empty(0, np.int32), *ids]), np.array([len(row) for row in ids], np.int64)
     )

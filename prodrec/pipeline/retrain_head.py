@@ -12,7 +12,7 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.models.second_stage.settings import SecondStage
 from prodrec.models.settings.heads import ATTRIBUTES, WORDS
-from prodrec.pipeline.derived_run import require_finished, write_derived_run
+from prodrec.pipeline.derived_run import choose_place, write_derived_run
 from prodrec.pipeline.frozen_features import frozen_features
 from prodrec.pipeline.neighbours import complete_run, rows_to_choose_on
 from prodrec.pipeline.scoring_targets import find_run
@@ -77,17 +77,13 @@ def retrain_head(
     from prodrec.core.base.device import choose_device
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
-    from prodrec.core.training.write_run import refuse_if_taken
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
     stage = SecondStage(method, epochs=epochs, lr=lr, seed=seed, tau=tau, shrinkage=shrinkage, mirror=mirror)
     opened = open_run(dist.run_on_main(lambda: find_run(Path(run))))
     data = open_dataset(Path("dataset" if dataset is None else dataset))
-    new_path = Path("runs") / f"{opened.name}-{method}" if out is None else Path(out)
     _check_run(opened, data, stage)
-    if new_path.resolve() == opened.path.resolve():
-        raise BadOption(f"--out {new_path} is the run whose network is used; give another place.")
-    dist.run_on_main(lambda: refuse_if_taken(new_path, force=force))
+    new_path = choose_place(opened, out, method, force=force)
     if "seed" in stage.effective() and stage.seed is None:
         stage = replace(stage, seed=int(opened.recipe["training"]["seed"]))
     loaded = ScoringNetwork.load(
@@ -106,7 +102,7 @@ def retrain_head(
 
 def _check_run(run: Run, data: Dataset, stage: SecondStage) -> None:
     """Raise BadArtefact, Mismatch or BadOption if the classifier of the run cannot be fitted on this dataset."""
-    require_finished(run)
+    run.require_finished()
     if run.origin is not None:
         made = "has classes without photos, added to" if run.has_added_classes else "is a second stage of"
         raise BadOption(f"{run.path} {made} {run.origin['run']} already; name the run that was trained.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.pipeline.build_train_state import build_train_state
-from prodrec.pipeline.choose_family import AUTO, choose_family
+from prodrec.pipeline.choose_family import resolve_family
 from prodrec.pipeline.choose_settings import adapt_to, choose_recipe, read_budget
 from prodrec.pipeline.classifier_start import start_classifiers
 from prodrec.pipeline.training_notes import report_gaps
@@ -70,9 +70,7 @@ def train(
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
     budget = read_budget(time, preset)
-    if family == AUTO:
-        family, reason = choose_family(dataset)
-        console.info(reason)
+    family = resolve_family(family, dataset)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
         recipe,

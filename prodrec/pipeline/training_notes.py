@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodrec.core.base import console
+from prodrec.models.settings.heads import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def _gaps(data: Dataset, recipe: Recipe) -> Iterator[str]:
             f"{_count(unvalidated_C, 'classes')} of {level} {_have(unvalidated_C)} no validation photo, so choices on "
             f"validation photos do not know them: {_names(data, unvalidated_C)}."
         )
-    if recipe.network.titles is not None or "words" in recipe.network.heads:
+    if recipe.network.titles is not None or WORDS in recipe.network.heads:
         rows = data.rows("train")
         titled = int((np.diff(data.tokens.offsets)[rows] > 0).sum())
         if titled < FEW_TITLES * len(rows):

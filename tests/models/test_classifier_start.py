@@ -11,7 +11,7 @@ import torch
 
 from prodrec.core.base import dist
 from prodrec.models.classifier.classifier import Classifier
-from prodrec.models.classifier_start import SCALE, ClassMeans, start_rows
+from prodrec.models.classifier_start import SCALE, FeatureSums, start_rows
 
 
 def drawn() -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,7 +21,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_means_and_lengths_equal_a_loop() -> None:
     features_BD, labels_B = drawn()
-    means = ClassMeans(4, 5)
+    means = FeatureSums(4, 5)
     means.add(features_BD[:7], labels_B[:7])
     means.add(features_BD[7:], labels_B[7:])
     means.reduce(torch.device("cpu"))
@@ -31,12 +31,12 @@ def test_means_and_lengths_equal_a_loop() -> None:
         torch.testing.assert_close(means.sums_CD[number] / max(1, len(rows)), expected_D)
         assert means.rows_C[number] == len(rows)
     assert means.mean_length == pytest.approx(float(np.mean([float(row.norm()) for row in features_BD])))
-    assert ClassMeans(4, 5).mean_length == 1.0
+    assert FeatureSums(4, 5).mean_length == 1.0
 
 
 def test_scores_are_those_of_a_cosine_classifier() -> None:
     features_BD, labels_B = drawn()
-    means = ClassMeans(4, 5)
+    means = FeatureSums(4, 5)
     means.add(features_BD, labels_B)
     classifier = Classifier(5, 4)
     random_D = classifier.weight[2].detach().clone()
@@ -54,7 +54,7 @@ def test_scores_are_those_of_a_cosine_classifier() -> None:
 def rows_of_this_rank() -> dict[str, Any]:
     features_BD, labels_B = drawn()
     own = dist.shard_slice(len(labels_B))
-    means = ClassMeans(4, 5)
+    means = FeatureSums(4, 5)
     means.add(features_BD[own], labels_B[own])
     means.reduce(torch.device("cpu"))
     torch.manual_seed(1)
@@ -65,7 +65,7 @@ def rows_of_this_rank() -> dict[str, Any]:
 
 def test_two_ranks_start_as_one_process_does(on_ranks: Callable[..., list[Any]]) -> None:
     features_BD, labels_B = drawn()
-    means = ClassMeans(4, 5)
+    means = FeatureSums(4, 5)
     means.add(features_BD, labels_B)
     torch.manual_seed(1)
     alone = Classifier(5, 4)

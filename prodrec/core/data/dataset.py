@@ -31,6 +31,7 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.photos.store import PhotoStore
 from prodrec.core.data.titles.vocabulary import Vocabulary
+from prodrec.core.data.titles.word_counts import titles_with_word
 
 if TYPE_CHECKING:
     import polars as pl
@@ -143,6 +144,11 @@ class Dataset:
         Photos without a label at a level are not counted there, so a class may have more than the classes below it.
         """
         return {level: self._class_images("train", level) for level in self.taxonomy.levels}
+
+    @cached_property
+    def train_titles_with_word(self) -> NDArray[np.int64]:
+        """Number of training titles that contain each word: int64 [words + 1], by word id."""
+        return titles_with_word(self.tokens, self.rows("train"), words=len(self.vocabulary))
 
     def leaf_counts(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the path of each leaf and its photos per split; most training photos first, at most `limit` leaves."""

@@ -161,6 +161,12 @@ class Run:
         """Whether training has reached its end."""
         return bool(self.header["status"] == "finished")
 
+    def require_finished(self) -> None:
+        """Raise BadArtefact if training has not reached its end."""
+        if not self.finished:
+            resume = f"`prodrec train {self.family} --resume --out {self.path}`"
+            raise BadArtefact(f"{self.path} is not finished; continue it with {resume}.")
+
     @property
     def checkpoints(self) -> Path:
         """Directory of the checkpoints."""

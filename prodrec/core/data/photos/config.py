@@ -91,3 +91,8 @@ class PhotoConfig:
     def width(self) -> int:
         """Width of the input in pixels."""
         return int(self.image_size.split("x")[-1])
+
+
+def format_size(height: int, width: int) -> str:
+    """Return a size in pixels as the setting `image_size` accepts it: 224, or 96x80."""
+    return str(height) if height == width else f"{height}x{width}"

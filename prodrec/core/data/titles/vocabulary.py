@@ -69,6 +69,15 @@ class Vocabulary:
         """Return the ids of `words` in order. Words that the vocabulary does not contain are skipped."""
         return np.asarray([self.ids[word] for word in words if word in self.ids], dtype=np.int32)
 
+    def encode_text(self, text: str) -> NDArray[np.int32]:
+        """Split a text as the titles were split, and return the ids of its words in order, without unknown words.
+
+        Raise BadOption if a library that split the titles is missing.
+        """
+        from prodrec.core.data.titles.tokenizer import recorded_tokenizer
+
+        return self.encode(recorded_tokenizer(self.tokenizer, self.tokenizer_version)(text))
+
     def save(self, path: Path) -> None:
         """Write one line `word<tab>count` for every word, in order."""
         lines = (f"{word}\t{count}\n" for word, count in zip(self.words, self.counts.tolist(), strict=True))
