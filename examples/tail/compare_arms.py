@@ -2,8 +2,10 @@
 
     python examples/tail/compare_arms.py OUT
 
-Reads the scores in OUT/scores and writes OUT/tables.md. Figures are of test photos. The classifier alone is the point
-`plain`; the others are mixed with the vote of the nearest training photos.
+Reads the scores in OUT/scores and writes OUT/tables.md. Figures are of test photos. `plain` is the classifier alone;
+at the other points the nearest training photos vote too. `natural` and `balanced` are what every run has chosen on its
+validation photos, so that two arms may trade the head for the tail differently there; the points named `default` have
+the same settings for every run.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from prodrec.core.training.run import open_run
 TAIL_BELOW, FEW_BELOW = 50, 10
 """Training photos of the classes in the columns `tail` and `few`."""
 BASELINE = "visual"
-POINTS = ("plain", "natural", "balanced")
+POINTS = ("natural", "plain", "default-natural", "default-balanced", "balanced")
+
+
+def scores_file(out: Path, name: str, point: str) -> Path:
+    """Return the scores file of a run at a point."""
+    return out / "scores" / (f"{name}.h5" if point == "natural" else f"{name}@{point}.h5")
 
 
 def write(out: Path) -> Path:

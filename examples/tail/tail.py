@@ -82,23 +82,21 @@ def train(arm: str, classes: str, dataset: Path, seed: str, weights: Path, out: 
     """Train and score one network, unless its scores exist."""
     family, settings = ARMS[arm]
     name = f"{classes}-{arm}-{seed}"
-    scores = out / "scores" / f"{name}.h5"
-    if scores.exists():
+    if all(compare_arms.scores_file(out, name, point).exists() for point in compare_arms.POINTS):
         return
     assignments = [f"--set={key}={value}" for key, value in {**settings, "weights": weights, "seed": seed}.items()]
     config = Path(__file__).with_name("tail.toml")
     run_path = out / "runs" / name
     run("train", family, dataset, "--out", run_path, "--preset=paper", "--config", config, *assignments, "--resume")
-    for point in ("plain", "natural", "balanced"):
-        file = scores.with_name(f"{name}@{point}.h5" if point != "natural" else scores.name)
-        run("score", run_path, dataset, "--operating-point", point, "--out", file, "--force")
+    points = ",".join(compare_arms.POINTS)
+    run("score", run_path.absolute(), dataset.absolute(), "--operating-point", points, "--force", folder=out)
 
 
-def run(*words: object) -> None:
-    """Print and run a command of prodrec. Exit if it fails."""
+def run(*words: object, folder: Path | None = None) -> None:
+    """Print and run a command of prodrec, in a folder. Exit if it fails."""
     line = ["prodrec", *map(str, words)]
     print(shlex.join(line), flush=True)
-    if code := subprocess.run([sys.executable, "-m", *line], check=False).returncode:
+    if code := subprocess.run([sys.executable, "-m", *line], cwd=folder, check=False).returncode:
         sys.exit(code)
 
 

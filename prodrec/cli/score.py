@@ -51,7 +51,8 @@ def score_command(
     operating_point: Annotated[
         str | None,
         typer.Option(
-            help="natural, balanced, or plain: the classifier alone. [default: natural and balanced, a file each]",
+            help="natural, balanced, plain (the classifier alone), or default-natural and default-balanced (the same "
+            "settings for every run, to compare runs); joined by commas. [default: natural,balanced, a file each]",
             show_default=False,
         ),
     ] = None,

@@ -34,8 +34,8 @@ def load(
 
     Args:
         run: run directory, or the name of a run in `runs/`.
-        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
-            plain (the classifier alone); None is natural.
+        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), plain
+            (the classifier alone), default-natural or default-balanced, as in `score`; None is natural.
         no_neighbours: do not let the nearest training photos vote.
         views: views of every photo whose scores are averaged: centre, flip or five-crop, as in `score`.
         device: auto, cpu, cuda or cuda:N.

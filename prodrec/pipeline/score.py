@@ -120,8 +120,9 @@ def score(
         split: names of splits, joined by commas, or all; None is test and validation.
         top_k: keep only the K best classes of every level.
         with_titles: use titles too, if the run was trained with them.
-        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), or
-            plain (the classifier alone); None is natural and balanced, or natural with `out`.
+        operating_point: natural (best on photos as they come), balanced (best where all classes matter equally), plain
+            (the classifier alone), or default-natural and default-balanced (the same settings for every run, to compare
+            runs); several are joined by commas. None is natural and balanced, or natural with `out`.
         no_neighbours: do not let the nearest training photos vote.
         views: views of every photo whose scores are averaged: centre (one), flip (the centre and its mirror image) or
             five-crop (corners and centre). The operating points are those of the centre view.

@@ -123,21 +123,27 @@ def choose_targets(
 def operating_points_of(
     run: Run, name: str | None, *, neighbours: bool = True, with_titles: bool = False, only_one: bool = False
 ) -> list[OperatingPoint]:
-    """Return the operating point of a name; for None natural and balanced, or with `only_one` the natural one.
+    """Return the operating points of names; for None natural and balanced, or with `only_one` the natural one.
 
+    name:        names of points, joined by commas
     neighbours:  let neighbours vote, if the run has them
     with_titles: the points for scoring with titles
 
     A run without operating points, such as one that predicts attributes alone, has the plain point only. Raise
-    BadOption for an unknown name, and for one that the run does not have; BadArtefact for a damaged file.
+    BadOption for an unknown name, for one that the run does not have, and for several with `only_one`; BadArtefact for
+    a damaged file.
     """
     from prodrec.inference.neighbours import operating_points
 
-    names = (operating_points.NATURAL, operating_points.BALANCED, operating_points.PLAIN)
-    if name is not None and name not in names:
-        raise BadOption(f"--operating-point {name}: expected {', '.join(names[:-1])} or {names[-1]}.")
+    names = (operating_points.NATURAL, operating_points.BALANCED)
+    known = (*names, *(operating_points.DEFAULT_PREFIX + default for default in names), operating_points.PLAIN)
+    wanted = list(names[:1] if only_one else names) if name is None else list(dict.fromkeys(name.split(",")))
+    if unknown := [point for point in wanted if point not in known]:
+        raise BadOption(f"--operating-point {unknown[0]}: expected {', '.join(known[:-1])} or {known[-1]}.")
+    if only_one and len(wanted) > 1:
+        raise BadOption(f"--operating-point {name}: expected one point here.")
     path = run.path / operating_points.OPERATING_POINTS_FILE
-    if name == operating_points.PLAIN:
+    if wanted == [operating_points.PLAIN]:
         return [operating_points.PLAIN_POINT]
     if not path.is_file():
         remedy = f"make them with `prodrec neighbours {run.path}`"
@@ -148,7 +154,6 @@ def operating_points_of(
             console.warn(f"{run.path} has no operating points, so the classifier alone scores; {remedy}.")
         return [operating_points.PLAIN_POINT]
     points = operating_points.OperatingPoints.read(path, run_fingerprint=run.fingerprint)
-    wanted = [name] if name else names[:1] if only_one else names[:2]
     return [points.choose(point, neighbours=neighbours, with_titles=with_titles) for point in wanted]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
-from prodrec.inference.neighbours.operating_points import OPERATING_POINTS_FILE, OperatingPoint, OperatingPoints
+from prodrec.inference.neighbours.operating_points import (
+    DEFAULTS,
+    OPERATING_POINTS_FILE,
+    OperatingPoint,
+    OperatingPoints,
+)
 from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, read_training_features
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.load import load, load_network
@@ -149,8 +155,25 @@ def test_a_file_for_every_point_and_a_name_for_every_choice(folder: Path) -> Non
     out = score("visual", out="mine.h5", workers=0)
     assert [path.name for path in out.files] == ["mine.h5"]
     assert all(np.array_equal(a, read(Path("mine.h5"))[key]) for key, a in read(Path("scores/visual.h5")).items())
-    with pytest.raises(BadOption, match="--operating-point best: expected natural, balanced or plain"):
+    with pytest.raises(BadOption, match="--operating-point best: expected natural, balanced, default-natural, "):
         score("visual", operating_point="best")
+
+
+def test_default_points_do_not_depend_on_the_choice_of_the_run(folder: Path) -> None:
+    names = ["visual.h5", "visual@plain.h5", "visual@default-balanced.h5"]
+    result = score("visual", operating_point="natural,plain,default-balanced", workers=0)
+    assert [path.name for path in result.files] == names
+    chosen = points_in(Path("runs/visual")).choose("balanced")
+    expected = replace(DEFAULTS["balanced"], name="default-balanced", voters=chosen.voters)
+    with open_scores(Path("scores/visual@default-balanced.h5")) as scores:
+        assert scores.origin.operating_point == expected.as_json()
+        assert scores.origin.title == "visual default-balanced"
+    (file,) = score("visual", operating_point="default-balanced", no_neighbours=True, workers=0).files
+    assert file.name == "visual@default-balanced-no-neighbours.h5"
+    with open_scores(file) as scores:
+        assert scores.origin.operating_point == {"name": "default-balanced", "tau": 1.0, "beta": 0.0}
+    with pytest.raises(BadOption, match="--operating-point natural,plain: expected one point here"):
+        score("visual", operating_point="natural,plain", out="one.h5")
 
 
 def test_top_k_files_have_the_best_of_the_mixture(folder: Path) -> None:

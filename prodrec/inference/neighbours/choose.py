@@ -42,15 +42,6 @@ BETAS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.85)
 NEIGHBOURS = (10, 20)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.1)
 RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
-DEFAULTS = {
-    NATURAL: OperatingPoint(NATURAL, tau=0.25, beta=0.5, neighbours=10, temperature=0.05, rho=0.25),
-    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.5, neighbours=10, temperature=0.03, rho=0.75),
-}
-DEFAULTS_WITH_TITLES = {
-    NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.02, neighbours=10, temperature=0.05, rho=0.25),
-    BALANCED: OperatingPoint(BALANCED, tau=0.5, beta=0.02, neighbours=10, temperature=0.03, rho=0.75),
-}
-"""A title says more than the neighbours of its photo, which hardly vote here unless the validation photos favour it."""
 BALANCED_PHOTOS = 20
 """Photos that a class has in the balanced accuracy: those of a class with more of them count less."""
 STANDARD_ERRORS = 2.0
@@ -180,17 +171,16 @@ def choose(observations: Observations | None, *, with_neighbours: bool, with_tit
 
     with_titles: the observations were scored with titles
     """
-    defaults = DEFAULTS_WITH_TITLES if with_titles else DEFAULTS
+    defaults = OperatingPoints.defaults(with_neighbours=with_neighbours, with_titles=with_titles)
     if observations is None:
-        without = {name: OperatingPoint(name, tau=float(name == BALANCED)) for name in defaults}
-        return OperatingPoints(defaults if with_neighbours else {}, without)
+        return defaults
     measure = _Measures(observations.label_M)
     chosen: dict[bool, dict[str, OperatingPoint]] = {True: {}, False: {}}
     for voting in (True, False) if with_neighbours else (False,):
         correct = {point: class_M == observations.label_M for point, class_M in _candidates(observations, voting)}
-        for name, default in defaults.items():
-            unnamed = replace(default, name="") if voting else OperatingPoint("", tau=float(name == BALANCED))
-            chosen[voting][name] = replace(measure.best(name, correct, unnamed), name=name)
+        for name in (NATURAL, BALANCED):
+            default = replace(defaults.choose(name, neighbours=voting), name="")
+            chosen[voting][name] = replace(measure.best(name, correct, default), name=name)
     points = [(False, PLAIN_POINT), *((flag, point) for flag, by_name in chosen.items() for point in by_name.values())]
     table = [
         {"name": point.name, "neighbours": flag, **measure.accuracies(_predict(observations, point))}

@@ -17,6 +17,8 @@ OPERATING_POINTS_FILE = "operating_points.json"
 NATURAL, BALANCED, PLAIN = "natural", "balanced", "plain"
 """natural: best on photos as they come. balanced: best where all classes matter equally. plain: the classifier's own
 scores, without neighbours and logit adjustment."""
+DEFAULT_PREFIX = "default-"
+"""default-natural, default-balanced: the settings below, whatever a run has chosen, so that runs can be compared."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,16 @@ class OperatingPoint:
 
 
 PLAIN_POINT = OperatingPoint(PLAIN)
+DEFAULTS = {
+    NATURAL: OperatingPoint(NATURAL, tau=0.25, beta=0.5, neighbours=10, temperature=0.05, rho=0.25),
+    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.5, neighbours=10, temperature=0.03, rho=0.75),
+}
+DEFAULTS_WITH_TITLES = {
+    NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.02, neighbours=10, temperature=0.05, rho=0.25),
+    BALANCED: OperatingPoint(BALANCED, tau=0.5, beta=0.02, neighbours=10, temperature=0.03, rho=0.75),
+}
+"""A title says more than the neighbours of its photo, which hardly vote here unless the validation photos favour it."""
+DEFAULTS_WITHOUT_NEIGHBOURS = {NATURAL: OperatingPoint(NATURAL, tau=0.0), BALANCED: OperatingPoint(BALANCED, tau=1.0)}
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,15 @@ class OperatingPoints:
     photos: int = 0
     titled: OperatingPoints | None = None
 
+    @classmethod
+    def defaults(cls, *, with_neighbours: bool = True, with_titles: bool = False) -> OperatingPoints:
+        """Return the points that a run has without validation photos.
+
+        with_titles: the points for scoring with titles
+        """
+        voting = DEFAULTS_WITH_TITLES if with_titles else DEFAULTS
+        return cls(voting if with_neighbours else {}, DEFAULTS_WITHOUT_NEIGHBOURS)
+
     @property
     def fingerprint(self) -> str:
         """Hash of the points."""
@@ -87,10 +108,16 @@ class OperatingPoints:
     def choose(self, name: str, *, neighbours: bool = True, with_titles: bool = False) -> OperatingPoint:
         """Return the point of a name, with neighbours if there are any and they are wanted.
 
+        name:        a point of the run, plain, or default-natural and default-balanced
         with_titles: the point for scoring with titles. Runs of older versions have that for photos alone only
         """
         if name == PLAIN:
             return PLAIN_POINT
+        if name.startswith(DEFAULT_PREFIX):
+            defaults = self.defaults(with_neighbours=bool(self.with_neighbours), with_titles=with_titles)
+            voters = next((point.voters for point in self.with_neighbours.values()), "")
+            defaults = defaults.with_voters(voters)
+            return replace(defaults.choose(name.removeprefix(DEFAULT_PREFIX), neighbours=neighbours), name=name)
         if with_titles and self.titled is not None:
             return self.titled.choose(name, neighbours=neighbours)
         points = self.with_neighbours if neighbours and self.with_neighbours else self.without_neighbours

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from prodrec.inference.neighbours import choose as module
-from prodrec.inference.neighbours.choose import DEFAULTS, choose, limit_rows, observe
+from prodrec.inference.neighbours.choose import choose, limit_rows, observe
 from prodrec.inference.neighbours.fused import FusedNetwork, Neighbours, PointNetwork
-from prodrec.inference.neighbours.operating_points import OperatingPoint, OperatingPoints
+from prodrec.inference.neighbours.operating_points import DEFAULTS, OperatingPoint, OperatingPoints
 
 from .linear_network import C, LinearNetwork, VectorBatch, draw_batch, draw_neighbours
 
