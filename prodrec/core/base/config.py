@@ -56,11 +56,17 @@ def check_ranges(settings: Any) -> None:
 
 
 @functools.cache
+def types_of_fields(kind: type) -> dict[str, Any]:
+    """Return the type of every field of a dataclass. Its module may have them as text, which takes long to evaluate."""
+    return typing.get_type_hints(kind)
+
+
+@functools.cache
 def _bounded_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
     """Return a validator of every field of `kind` that has bounds."""
     from pydantic import Field, TypeAdapter
 
-    hints = typing.get_type_hints(kind)
+    hints = types_of_fields(kind)
     return {
         field.name: TypeAdapter(Annotated[hints[field.name], Field(**field.metadata["bounds"])])  # type: ignore[arg-type]
         for field in dataclasses.fields(kind)
@@ -88,7 +94,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 def mapping_keys(parts: Sequence[Any]) -> list[str]:
     """Return the keys of the dataclasses `parts` whose values are mappings. In a TOML file, they may be tables."""
-    hints = (item for part in parts for item in typing.get_type_hints(type(part)).items())
+    hints = (item for part in parts for item in types_of_fields(type(part)).items())  # type: ignore[arg-type]
     return [key for key, hint in hints if typing.get_origin(hint) is Mapping]
 
 
@@ -141,7 +147,8 @@ def override(parts: Sequence[Any], values: Mapping[str, Any], *, source: str | M
             )
         part = parts[owners[key]]
         current = getattr(part, key)
-        value = read_value(raw_value, typing.get_type_hints(type(part))[key], key=key, source=sources[key])
+        hint = types_of_fields(type(part))[key]  # type: ignore[arg-type]
+        value = read_value(raw_value, hint, key=key, source=sources[key])
         changes[owners[key]][key] = {**current, **value} if isinstance(current, dict) else value
     try:
         return [dataclasses.replace(part, **change) for part, change in zip(parts, changes, strict=True)]
@@ -212,7 +219,7 @@ def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
 
     Raise BadOption if it does not fit the type, or is NaN or infinity. The message contains `source` and `key`.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     types_allowed = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     tuple_type = next((kind for kind in types_allowed if typing.get_origin(kind) is tuple), None)
@@ -224,16 +231,23 @@ def read_value(value: Any, hint: Any, *, key: str, source: str) -> Any:
         value = list(split_list(value))
     if isinstance(value, str) and typing.get_origin(hint) is Mapping:
         value = _parse_mapping(value, key=key, source=source)
-    # image_size is text in its dataclass, and `image_size = 224` is a number in TOML
-    adapter = TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))
     try:
-        return adapter.validate_python(value)
+        return _converter(hint).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         expected = first["msg"][0].lower() + first["msg"][1:]
         if tuple_type is not None and first["type"] in ("missing", "too_long", "tuple_type"):
             expected = f"expected {len(typing.get_args(tuple_type))} values with commas between them"
         raise BadOption(f"{source}: {key}={_format_raw(value)} is not usable: {expected}.") from error
+
+
+@functools.cache
+def _converter(hint: Any) -> TypeAdapter[Any]:
+    """Return a validator of values of type `hint`, which takes milliseconds to build."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    # image_size is text in its dataclass, and `image_size = 224` is a number in TOML
+    return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))
 
 
 def _parse_mapping(text: str, *, key: str, source: str) -> dict[str, str]:

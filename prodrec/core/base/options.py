@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from prodrec.core.base.config import read_value
+from prodrec.core.base.config import read_value, types_of_fields
 from prodrec.core.base.errors import BadOption, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,7 +79,7 @@ def options_of(*classes: type) -> dict[str, Option]:
     """Return the options that dataclasses define, by name, in the order of their fields. Other fields are skipped."""
     options = {}
     for owner in classes:
-        hints = get_type_hints(owner)
+        hints = types_of_fields(owner)
         for field in dataclasses.fields(owner):
             if "minimum" not in field.metadata:
                 continue
