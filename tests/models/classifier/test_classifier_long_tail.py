@@ -13,20 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prodrec.models.classifier import chunks
 from prodrec.models.classifier.class_sampling import sample_classes
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
 
-B, D, C = 12, 8, 300
-STEPS = 3
-IMAGES_C = torch.arange(C) % 37
-EXACT = {"rtol": 1e-11, "atol": 1e-12}
+from .conftest import EXACT, IMAGES_C, C, D, draw_batches, make_optimizer, train, train_plainly
 
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MAX_CHUNK_WEIGHTS_CPU", 64 * D)
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 @dataclass(frozen=True)
@@ -65,19 +58,6 @@ def make(case: Case, **options: Any) -> Classifier:
     ).double()
 
 
-def batches() -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Return features with gradients, labels and row weights of every step; one weight is 0."""
-    generator = torch.Generator().manual_seed(5)
-    steps = []
-    for _ in range(STEPS):
-        features_BD = torch.randn(B, D, dtype=torch.float64, generator=generator).requires_grad_()
-        labels_B = torch.randint(C, (B,), generator=generator)
-        weights_B = torch.rand(B, dtype=torch.float64, generator=generator)
-        weights_B[1] = 0
-        steps.append((features_BD, labels_B, weights_B))
-    return steps
-
-
 def plain_scores(case: Case, features_BD: Tensor, weight_CD: Tensor, bias_C: Tensor, log_scale: Tensor) -> Tensor:
     if case.scale is None:
         return features_BD @ weight_CD.T + bias_C
@@ -106,58 +86,30 @@ def plain_loss(
     return (weights_B * each_B).sum()
 
 
-def optimizer_of(parameters: list[Tensor]) -> torch.optim.SGD:
-    groups = [{"params": [p], "weight_decay": 0.01 if p.ndim > 1 else 0.0} for p in parameters if p.requires_grad]
-    return torch.optim.SGD(groups, lr=0.3, momentum=0.9)
-
-
-def train_plainly(case: Case) -> list[Tensor]:
-    model = make(case)
-    weight_CD, bias_C = model.weight.detach().clone().requires_grad_(), model.bias.detach().clone()
-    log_scale = torch.tensor(0.0, dtype=torch.float64) if model.log_scale is None else model.log_scale.detach().clone()
-    bias_C.requires_grad_(case.scale is None)
-    log_scale.requires_grad_(case.scale is not None)
-    optimizer = optimizer_of([weight_CD, bias_C, log_scale])
-    results = []
-    for features_BD, labels_B, weights_B in batches():
-        optimizer.zero_grad()
-        scores_BC = plain_scores(case, features_BD, weight_CD, bias_C, log_scale)
-        loss = plain_loss(case, scores_BC, labels_B, weights_B, log_scale, torch.arange(C))
-        loss.backward()
-        optimizer.step()
-        assert features_BD.grad is not None
-        results += [loss.detach(), features_BD.grad]
-    return [*results, weight_CD.detach(), bias_C.detach(), log_scale.detach()]
-
-
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_training_equals_the_formulas(case: Case, buffer_gib: float, fused: bool) -> None:
-    model = make(case, buffer_gib=buffer_gib)
-    optimizer = optimizer_of(list(model.parameters()))
-    if fused:
-        model.update_in_backward(optimizer)
-    results = []
-    for features_BD, labels_B, weights_B in batches():
-        optimizer.zero_grad()
-        loss, _ = model.loss(features_BD, labels_B, weights_B=weights_B, label_smoothing=case.smoothing)
-        loss.backward()
-        optimizer.step()
-        assert features_BD.grad is not None and not features_BD.grad[1].any(), "a row of weight 0 has no gradient"
-        results += [loss.detach(), features_BD.grad]
-    assert (model.weight.grad is None) == fused
-    log_scale = torch.tensor(0.0, dtype=torch.float64) if model.log_scale is None else model.log_scale.detach()
-    results += [model.weight.detach(), model.bias.detach(), log_scale]
-    torch.testing.assert_close(results, train_plainly(case), **EXACT)
+    def formulas(
+        features_BD: Tensor, labels_B: Tensor, weights_B: Tensor, weight_CD: Tensor, bias_C: Tensor, log_scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        scores_BC = plain_scores(case, features_BD, weight_CD, bias_C, log_scale)
+        loss = plain_loss(case, scores_BC, labels_B, weights_B, log_scale, torch.arange(C))
+        return loss, torch.zeros(())  # those of the rows are tested below
+
+    expected = train_plainly(make(case), formulas)
+    steps = train(make(case, buffer_gib=buffer_gib), fused=fused, label_smoothing=case.smoothing)
+    torch.testing.assert_close(steps.losses, expected.losses, **EXACT)
+    torch.testing.assert_close(steps.gradients, expected.gradients, **EXACT)
+    torch.testing.assert_close(steps.parameters, expected.parameters, **EXACT)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_sampled_losses_are_over_the_sampled_classes(case: Case) -> None:
     model = make(case, sample_share=0.3)
-    optimizer = optimizer_of(list(model.parameters()))
+    optimizer = make_optimizer(list(model.parameters()))
     model.update_in_backward(optimizer)
-    features_BD, labels_B, weights_B = batches()[0]
+    features_BD, labels_B, weights_B = draw_batches()[0]
     state = torch.get_rng_state()
     active_S = sample_classes(labels_B, C, 0.3)
     torch.set_rng_state(state)
@@ -180,7 +132,7 @@ def test_sampled_losses_are_over_the_sampled_classes(case: Case) -> None:
 def test_class_weights_begin_after_a_share_of_the_training() -> None:
     deferred = make(Case(LongTailLoss(class_weights="inverse", class_weights_from=0.8)))
     weighted, plain = make(Case(LongTailLoss(class_weights="inverse"))), make(Case(LongTailLoss()))
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     for progress, expected in ((0.0, plain), (0.79, plain), (0.8, weighted), (0.99, weighted)):
         loss, _ = deferred.loss(features_BD, labels_B, progress=progress)
         assert loss.item() == expected.loss(features_BD, labels_B)[0].item()
@@ -188,7 +140,7 @@ def test_class_weights_begin_after_a_share_of_the_training() -> None:
 
 
 def test_losses_of_rows_stay_those_without_weights() -> None:
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     _, expected_B = make(Case(LongTailLoss())).loss(features_BD, labels_B)
     _, each_B = make(Case(LongTailLoss(class_weights="inverse", focal_gamma=2.0))).loss(features_BD, labels_B)
     assert torch.equal(each_B, expected_B)
@@ -197,7 +149,7 @@ def test_losses_of_rows_stay_those_without_weights() -> None:
 def test_scores_and_top_k_of_a_cosine_classifier() -> None:
     case = CASES["margins"]
     model = make(Case(case.long_tail, scale=30.0, adjustment=0.5)).eval()
-    features_BD = batches()[0][0].detach()
+    features_BD = draw_batches()[0][0].detach()
     scores_BC = model.scores(features_BD)
     torch.testing.assert_close(scores_BC, 30 * F.normalize(features_BD) @ F.normalize(model.weight.detach()).T)
     best = model.top_k(features_BD, 5, logsumexp=True)
@@ -212,7 +164,7 @@ def test_scores_and_top_k_of_a_cosine_classifier() -> None:
 def test_a_cosine_classifier_in_bf16_is_close_to_float32() -> None:
     case = CASES["margins"]
     exact, half = make(case).float(), make(case).float()
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     exact_total, _ = exact.loss(features_BD.detach().float(), labels_B)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         total, _ = half.loss(features_BD.detach().bfloat16(), labels_B)

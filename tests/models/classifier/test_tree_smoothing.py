@@ -5,6 +5,7 @@ Shapes: A, B rows, D features, C classes, L levels.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -15,21 +16,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prodrec.models.classifier import chunks
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
 from prodrec.models.classifier.tree_smoothing import TreeSmoothing
 
-B, D, C = 12, 8, 300
-STEPS = 3
-IMAGES_C = torch.arange(C) % 37
-EXACT = {"rtol": 1e-11, "atol": 1e-12}
+from .conftest import EXACT, IMAGES_C, B, C, D, draw_batches, train, train_plainly
+
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
 SMALL_TREE_CL = np.array([[0, 0, 0], [0, 1, 1], [1, 2, 2], [0, 0, 3], [1, 2, 4], [1, 3, 5], [0, 0, 6]], np.int32)
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MAX_CHUNK_WEIGHTS_CPU", 64 * D)
 
 
 def drawn_tree(classes: int, *, levels: int) -> NDArray[np.int32]:
@@ -83,6 +78,12 @@ def test_targets_of_a_small_tree() -> None:
     torch.testing.assert_close(all_targets(SMALL_TREE_CL, 6.0)[0], expected / expected.sum(), **EXACT)
 
 
+@functools.cache
+def plain_targets_of_drawn_tree(levels: int, beta: float) -> Tensor:
+    """Return `plain_targets` of a drawn tree of C classes, whose loop takes long."""
+    return plain_targets(drawn_tree(C, levels=levels), beta)
+
+
 @dataclass(frozen=True)
 class Case:
     levels: int = 4
@@ -92,7 +93,7 @@ class Case:
     adjustment: float = 0.0
 
     def targets(self) -> Tensor:
-        return plain_targets(drawn_tree(C, levels=self.levels), self.beta)
+        return plain_targets_of_drawn_tree(self.levels, self.beta)
 
 
 CASES = {
@@ -117,19 +118,6 @@ def make(case: Case, *, buffer_gib: float = 1.0) -> Classifier:
     ).double()
 
 
-def batches() -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Return features with gradients, labels and row weights of every step; one weight is 0."""
-    generator = torch.Generator().manual_seed(5)
-    steps = []
-    for _ in range(STEPS):
-        features_BD = torch.randn(B, D, dtype=torch.float64, generator=generator).requires_grad_()
-        labels_B = torch.randint(C, (B,), generator=generator)
-        weights_B = torch.rand(B, dtype=torch.float64, generator=generator)
-        weights_B[1] = 0
-        steps.append((features_BD, labels_B, weights_B))
-    return steps
-
-
 def plain_losses(
     case: Case, features_BD: Tensor, labels_B: Tensor, weight_CD: Tensor, bias_C: Tensor, log_scale: Tensor
 ) -> Tensor:
@@ -145,58 +133,28 @@ def plain_losses(
     return F.cross_entropy(scores_BC, case.targets()[labels_B], reduction="none")
 
 
-def optimizer_of(parameters: list[Tensor]) -> torch.optim.SGD:
-    groups = [{"params": [p], "weight_decay": 0.01 if p.ndim > 1 else 0.0} for p in parameters if p.requires_grad]
-    return torch.optim.SGD(groups, lr=0.3, momentum=0.9)
-
-
-def train_plainly(case: Case) -> list[Tensor]:
-    model = make(case)
-    weight_CD, bias_C = model.weight.detach().clone().requires_grad_(), model.bias.detach().clone()
-    log_scale = torch.tensor(0.0, dtype=torch.float64) if model.log_scale is None else model.log_scale.detach().clone()
-    bias_C.requires_grad_(case.scale is None)
-    log_scale.requires_grad_(case.scale is not None)
-    optimizer = optimizer_of([weight_CD, bias_C, log_scale])
-    class_weights_C = case.long_tail.weights_of_classes(IMAGES_C)
-    results = []
-    for features_BD, labels_B, weights_B in batches():
-        optimizer.zero_grad()
-        each_B = plain_losses(case, features_BD, labels_B, weight_CD, bias_C, log_scale)
-        if class_weights_C is not None:
-            weights_B = weights_B * class_weights_C.float().double()[labels_B]
-        loss = (weights_B * each_B).sum()
-        loss.backward()
-        optimizer.step()
-        assert features_BD.grad is not None
-        results += [loss.detach(), each_B.detach(), features_BD.grad]
-    return [*results, weight_CD.detach(), bias_C.detach(), log_scale.detach()]
-
-
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_training_equals_cross_entropy_with_soft_targets(case: Case, buffer_gib: float, fused: bool) -> None:
-    model = make(case, buffer_gib=buffer_gib)
-    optimizer = optimizer_of(list(model.parameters()))
-    if fused:
-        model.update_in_backward(optimizer)
-    results = []
-    for features_BD, labels_B, weights_B in batches():
-        optimizer.zero_grad()
-        loss, each_B = model.loss(features_BD, labels_B, weights_B=weights_B)
-        loss.backward()
-        optimizer.step()
-        assert features_BD.grad is not None and not features_BD.grad[1].any(), "a row of weight 0 has no gradient"
-        results += [loss.detach(), each_B, features_BD.grad]
-    assert (model.weight.grad is None) == fused
-    log_scale = torch.tensor(0.0, dtype=torch.float64) if model.log_scale is None else model.log_scale.detach()
-    results += [model.weight.detach(), model.bias.detach(), log_scale]
-    torch.testing.assert_close(results, train_plainly(case), **EXACT)
+    class_weights_C = case.long_tail.weights_of_classes(IMAGES_C)
+
+    def cross_entropy(
+        features_BD: Tensor, labels_B: Tensor, weights_B: Tensor, weight_CD: Tensor, bias_C: Tensor, log_scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        losses_B = plain_losses(case, features_BD, labels_B, weight_CD, bias_C, log_scale)
+        if class_weights_C is not None:
+            weights_B = weights_B * class_weights_C.float().double()[labels_B]
+        return (weights_B * losses_B).sum(), losses_B
+
+    expected = train_plainly(make(case), cross_entropy)
+    steps = train(make(case, buffer_gib=buffer_gib), fused=fused)
+    torch.testing.assert_close(vars(steps), vars(expected), **EXACT)
 
 
 @pytest.mark.parametrize("buffer_gib", [1.0, 0.0])
 def test_rows_of_weight_0_add_nothing(buffer_gib: float) -> None:
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     model = make(CASES["four levels"], buffer_gib=buffer_gib)
     total, _ = model.loss(features_BD, labels_B, weights_B=torch.zeros(B, dtype=torch.float64))
     total.backward()
@@ -206,7 +164,7 @@ def test_rows_of_weight_0_add_nothing(buffer_gib: float) -> None:
 
 
 def test_a_large_beta_is_the_plain_cross_entropy() -> None:
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     model = make(Case(beta=1e5))
     expected = F.cross_entropy(features_BD @ model.weight.T + model.bias, labels_B)
     torch.testing.assert_close(model.loss(features_BD, labels_B)[0], expected, rtol=1e-12, atol=0)
@@ -217,7 +175,7 @@ def test_a_large_beta_is_the_plain_cross_entropy() -> None:
 def test_bf16_is_close_to_float32(buffer_gib: float) -> None:
     case = CASES["four levels"]
     exact, half = make(case).float(), make(case, buffer_gib=buffer_gib).float()
-    features_BD, labels_B, _ = batches()[0]
+    features_BD, labels_B, _ = draw_batches()[0]
     exact_total, _ = exact.loss(features_BD.detach().float(), labels_B)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         total, _ = half.loss(features_BD.detach().bfloat16(), labels_B)
