@@ -13,6 +13,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.ragged import Ragged
+from prodrec.core.data import batches
 from prodrec.core.data.batches import RowBatches, load_batches, sequential_order, shuffled_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.views import read_stored_photo, scoring_views
@@ -90,7 +91,12 @@ def test_an_augmented_photo_depends_only_on_seed_epoch_and_row():
     assert not torch.equal(one, photo(5, among=[5], seed=2, epoch=2))
 
 
-def test_workers_load_the_same_batches_in_order():
+@pytest.fixture
+def always_workers(monkeypatch):
+    monkeypatch.setattr(batches, "FEW_PHOTOS", 0)
+
+
+def test_workers_load_the_same_batches_in_order(always_workers):
     data, order = dataset_of(), sequential_order(np.arange(20), batch_size=6)
     source = RowBatches(data, PHOTOS, augment=True, seed=3, epoch=1)
     single, parallel = list(load_batches(source, order, workers=0)), list(load_batches(source, order, workers=2))
@@ -100,7 +106,7 @@ def test_workers_load_the_same_batches_in_order():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_photo_that_cannot_be_read_raises_one_sentence_even_from_a_worker(workers):
+def test_a_photo_that_cannot_be_read_raises_one_sentence_even_from_a_worker(always_workers, workers):
     data = dataset_of()
 
     def decode_missing(row):
@@ -111,6 +117,16 @@ def test_a_photo_that_cannot_be_read_raises_one_sentence_even_from_a_worker(work
     with pytest.raises(BadArtefact) as caught:
         list(load_batches(source, sequential_order(np.arange(4), batch_size=2), workers=workers))
     assert str(caught.value) == "photo of row 0 is missing; prepare the dataset again."
+
+
+@pytest.mark.parametrize(("rows", "workers"), [(19, 0), (20, 2)])
+def test_few_photos_are_loaded_without_a_worker(monkeypatch, rows, workers):
+    requested = []
+    monkeypatch.setattr(batches, "FEW_PHOTOS", 19)
+    monkeypatch.setattr(batches, "DataLoader", lambda *_, num_workers, **__: requested.append(num_workers) or [])
+    source = RowBatches(dataset_of(), PHOTOS, augment=False)
+    assert list(load_batches(source, sequential_order(np.arange(rows), batch_size=6), workers=2)) == []
+    assert requested == [workers]
 
 
 def test_a_photo_that_the_fast_decoder_refuses_is_decoded_by_pillow():
