@@ -4,6 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from typer.testing import CliRunner, Result
+
+from prodrec.cli.app import app
+
+
+def prodrec(*words: object, code: int = 0) -> Result:
+    """Run a command in this process, which must end with this exit code."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
 
 
 @pytest.fixture(scope="module")

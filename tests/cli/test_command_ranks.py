@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 
 from prodrec.core.data.dataset import open_dataset
-from prodrec.demo.catalogue import DrawnCatalogue
-from prodrec.pipeline.prepare import prepare_dataset
 
 SETTINGS = "backbone=squeezenet1_1 weights=none image_size=24 batch_size=8 lr=0.01 checkpoint_minutes=0.01"
 SMALL = [word for setting in SETTINGS.split() for word in ("--set", setting)]
@@ -61,17 +59,10 @@ class Ranks:
         return [line for line in text.splitlines() if line.startswith("error: ")]
 
 
-@pytest.fixture(scope="module")
-def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("command-ranks") / "dataset"
-    prepare_dataset([drawn.table], images=drawn.photos, out=out)
-    return out
-
-
 @pytest.fixture
-def damaged(dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
+def damaged(drawn_dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
     """A dataset in which one training photo is no photo, and its row."""
-    copy = shutil.copytree(dataset, tmp_path / "damaged")
+    copy = shutil.copytree(drawn_dataset, tmp_path / "damaged")
     row = int(open_dataset(copy).rows("train")[20])
     shard, start, size = np.load(copy / "photos" / "index.npy")[row]
     with (copy / "photos" / f"{shard:05d}.bin").open("r+b") as file:
@@ -102,9 +93,9 @@ def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path
 
 
 @pytest.mark.exhaustive
-def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(dataset: Path, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_all_and_ctrl_c_stops_all_after_the_same_step(drawn_dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = ["train", "visual", dataset, *SMALL, "--set", "epochs=300", "--out", out]
+    command = ["train", "visual", drawn_dataset, *SMALL, "--set", "epochs=300", "--out", out]
     first = Ranks(tmp_path, *command)
     first.wait_for(out / "history.csv")
     os.kill(first.pid(1), signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from prodrec.cli.app import app
 from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.pipeline.prepare import prepare_dataset
+
+from .conftest import prodrec
 
 SMALL = ["--set", "backbone=squeezenet1_1", "--set", "weights=none", "--set", "image_size=24", "--set", "batch_size=16"]
 SMALL += ["--preset", "paper"]
@@ -23,16 +23,9 @@ SHORT = [*SMALL, "--set", "epochs=1", "--set", "lr=0.01", "--workers", "0"]
 
 
 @pytest.fixture(scope="module")
-def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cli-train") / "dataset"
-    prepare_dataset([drawn.table], images=drawn.photos, out=out)
-    return out
-
-
-def prodrec(*words: object, code: int = 0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result
+def dataset(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the drawn dataset, to which word vectors are added."""
+    return Path(shutil.copytree(drawn_dataset, tmp_path_factory.mktemp("cli-train") / "dataset"))
 
 
 def weights(run: Path) -> bytes:

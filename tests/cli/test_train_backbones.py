@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from prodrec.cli.app import app
-from prodrec.demo.catalogue import DrawnCatalogue
-from prodrec.pipeline.prepare import prepare_dataset
+from .conftest import prodrec
 
 pytest.importorskip("timm")
 
@@ -19,65 +15,48 @@ SMALL = ["--set", "weights=none", "--set", "batch_size=16", "--set", "epochs=1",
 SMALL += ["--preset", "paper"]
 
 
-@pytest.fixture(scope="module")
-def dataset(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cli-train-backbones") / "dataset"
-    prepare_dataset([drawn.table], images=drawn.photos, out=out)
-    return out
-
-
-def prodrec(*words: object, code: int = 0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result
-
-
-def test_a_plan_uses_the_library_s_size_and_prints_the_licence(dataset, tmp_path):
+def test_a_plan_uses_the_library_s_size_and_prints_the_licence(drawn_dataset, tmp_path):
     words = ["--set", "backbone=timm:test_vit", "--plan", *SMALL]
-    printed = re.sub(r"\s+", " ", prodrec("train", "visual", dataset, "--out", tmp_path / "run", *words).stderr)
+    printed = re.sub(r"\s+", " ", prodrec("train", "visual", drawn_dataset, "--out", tmp_path / "run", *words).stderr)
     assert "backbone timm:test_vit: licence: apache-2.0; photos of 160 pixels, mean 0.5,0.5,0.5" in printed
 
 
-def test_a_run_records_what_it_used_and_can_be_scored(dataset, tmp_path):
+def test_a_run_records_what_it_used_and_can_be_scored(drawn_dataset, tmp_path):
     import timm
 
     run, small = tmp_path / "run", [*SMALL, "--set", "backbone=timm:test_vit", "--set", "image_size=32"]
-    printed = re.sub(r"\s+", " ", prodrec("train", "visual", dataset, "--out", run, *small).stderr)
+    printed = re.sub(r"\s+", " ", prodrec("train", "visual", drawn_dataset, "--out", run, *small).stderr)
     assert "licence: apache-2.0; photos of 32 pixels, mean 0.5,0.5,0.5" in printed
     header = json.loads((run / "run.json").read_text())
     assert header["backbone"] == {"weights_from": None, "licence": "apache-2.0"}
     assert header["made_by"]["timm"] == timm.__version__
     assert header["recipe"]["photos"]["image_size"] == "32" and header["recipe"]["photos"]["mean"] == [0.5, 0.5, 0.5]
-    prodrec("score", run, dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
+    prodrec("score", run, drawn_dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
     again = tmp_path / "again"
-    prodrec("train", "visual", dataset, "--out", again, *small, "--set", f"weights={run}")
-    refused = prodrec("train", "visual", dataset, "--out", tmp_path / "no", *small, "--set", "backbone=timm:x", code=2)
+    prodrec("train", "visual", drawn_dataset, "--out", again, *small, "--set", f"weights={run}")
+    refused = prodrec(
+        "train", "visual", drawn_dataset, "--out", tmp_path / "no", *small, "--set", "backbone=timm:x", code=2
+    )
     assert "backbone=timm:x is no network of timm" in refused.stderr
 
 
-def test_a_finished_run_with_adapters_has_the_weights_of_the_network_without(dataset, tmp_path):
+def test_a_finished_run_with_adapters_has_the_weights_of_the_network_without(drawn_dataset, tmp_path):
     """Also after a kill: the checkpoints have the adapters, which a resumed training continues."""
     from safetensors.torch import load_file
 
     plain, adapted = tmp_path / "plain", tmp_path / "adapted"
     small = [*SMALL, "--set", "backbone=timm:test_vit", "--set", "image_size=32"]
-    prodrec("train", "visual", dataset, "--out", plain, *small)
+    prodrec("train", "visual", drawn_dataset, "--out", plain, *small)
     lora = ["--set", "lora_rank=2", "--set", "keep=best", "--set", "ema=0.5", "--set", f"weights={plain}"]
-    prodrec("train", "visual", dataset, "--out", adapted, *small, *lora)
+    prodrec("train", "visual", drawn_dataset, "--out", adapted, *small, *lora)
     before, after = load_file(plain / "model.safetensors"), load_file(adapted / "model.safetensors")
     assert before.keys() == after.keys()
     changed = {key for key in before if key.startswith("backbone.") and not before[key].equal(after[key])}
     assert changed and all(".attn.qkv.weight" in key or ".attn.proj.weight" in key for key in changed)
-    prodrec("score", adapted, dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
+    prodrec("score", adapted, drawn_dataset, "--out", tmp_path / "scores.h5", "--workers", "0")
 
 
-class PowerCut(BaseException):
-    """Ends training as kill -9 does."""
-
-
-def test_a_killed_training_with_adapters_and_two_stages_is_resumed(dataset, tmp_path, monkeypatch):
-    from prodrec.core.training import train as training
-
+def test_a_killed_training_with_adapters_and_two_stages_is_resumed(drawn_dataset, tmp_path, power_cut):
     settings = [
         "backbone=timm:test_vit",
         "image_size=32",
@@ -87,19 +66,9 @@ def test_a_killed_training_with_adapters_and_two_stages_is_resumed(dataset, tmp_
         "optimizer=adamw",
     ]
     words = [*SMALL, *(word for text in [*settings, "checkpoint_minutes=1e-9"] for word in ("--set", text))]
-    prodrec("train", "visual", dataset, "--out", tmp_path / "straight", *words)
-    real = training.train_steps
-
-    def with_power_cut(*args, **kwargs):
-        for step in real(*args, **kwargs):
-            if step.epoch == 2:
-                raise PowerCut
-            yield step
-
-    monkeypatch.setattr(training, "train_steps", with_power_cut)
-    with pytest.raises(PowerCut):
-        CliRunner().invoke(app, list(map(str, ["train", "visual", dataset, "--out", tmp_path / "cut", *words])))
-    monkeypatch.setattr(training, "train_steps", real)
-    prodrec("train", "visual", dataset, "--out", tmp_path / "cut", *words, "--resume")
+    prodrec("train", "visual", drawn_dataset, "--out", tmp_path / "straight", *words)
+    with power_cut(lambda step: step.epoch == 2):
+        prodrec("train", "visual", drawn_dataset, "--out", tmp_path / "cut", *words)
+    prodrec("train", "visual", drawn_dataset, "--out", tmp_path / "cut", *words, "--resume")
     straight, resumed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "cut"))
     assert straight == resumed

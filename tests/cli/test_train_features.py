@@ -9,16 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
-from prodrec.cli.app import app
 from prodrec.demo.catalogue import DrawnCatalogue
 
-
-def prodrec(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result
+from .conftest import prodrec
 
 
 def refused(*words: object) -> str:

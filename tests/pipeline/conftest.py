@@ -1,9 +1,10 @@
-"""A small shop, drawn by each test: photos and a table of products."""
+"""A small shop, drawn by each test: photos and a table of products. And a trained run, for tests of what follows."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,13 +13,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import Result
 
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
+from prodrec.models.families import make_recipe
 from prodrec.pipeline.prepare import prepare_dataset
+from prodrec.pipeline.train import train_recipe
+
+SETTINGS = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "heads": "root,leaf", "lr": "0.001"}
+SETTINGS |= {"epochs": "4", "batch_size": "16", "optimizer": "adamw", "precision": "fp32", "logit_adjustment": "0.5"}
+
+
+@pytest.fixture(scope="session")
+def trained(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with dataset/, the drawn catalogue, and runs/visual, trained with SETTINGS. Read only."""
+    place = tmp_path_factory.mktemp("trained")
+    torch.set_num_threads(1)
+    shutil.copytree(drawn_dataset, place / "dataset")
+    train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=place / "runs/visual", workers=0)
+    return place
 
 
 @dataclass

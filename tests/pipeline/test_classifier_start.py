@@ -13,23 +13,16 @@ import torch
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import ColumnNames
-from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.build_train_state import build_train_state
 from prodrec.pipeline.classifier_start import TITLES_OF_A_CLASS, rows_of_classes, start_classifiers
-from prodrec.pipeline.prepare import prepare_dataset
 
 SMALL = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "batch_size": "16", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def data(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    out = tmp_path_factory.mktemp("classifier-start") / "dataset"
-    options = PrepareOptions(columns=ColumnNames(attributes=("colour",)))
-    prepare_dataset([drawn.table], images=drawn.photos, out=out, options=options)
-    return open_dataset(out)
+def data(drawn_dataset: Path) -> Dataset:
+    return open_dataset(drawn_dataset)
 
 
 def started(data: Dataset, recipe: Recipe):

@@ -36,8 +36,8 @@ from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.score import score
 from prodrec.pipeline.train import train_recipe
 
-SETTINGS = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "heads": "root,leaf", "lr": "0.001"}
-SETTINGS |= {"epochs": "4", "batch_size": "16", "optimizer": "adamw", "precision": "fp32", "logit_adjustment": "0.5"}
+from .conftest import SETTINGS
+
 POINTS = OperatingPoints(
     {
         "natural": OperatingPoint("natural", 0.25, 0.3, 5, 0.05, 0.5),
@@ -48,13 +48,12 @@ POINTS = OperatingPoints(
 
 
 @pytest.fixture(scope="module")
-def place(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with dataset/ and runs/visual, whose operating points are POINTS."""
     place = tmp_path_factory.mktemp("neighbours")
     torch.set_num_threads(1)
-    prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset")
+    shutil.copytree(trained, place, dirs_exist_ok=True)
     run = place / "runs" / "visual"
-    train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=run, workers=0)
     chosen = OperatingPoints.read(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
     assert chosen.photos > 0 and set(chosen.with_neighbours) == {"natural", "balanced"}
     POINTS.with_voters(chosen.choose("natural").voters).write(

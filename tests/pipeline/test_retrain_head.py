@@ -15,8 +15,6 @@ import torch
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, OutputExists
 from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import open_dataset
-from prodrec.core.data.prepare.options import PrepareOptions
-from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import Run, open_run
 from prodrec.demo.catalogue import DrawnCatalogue
@@ -26,31 +24,20 @@ from prodrec.models.second_stage.settings import METHODS, SecondStage
 from prodrec.pipeline import retrain_head as retrain_module
 from prodrec.pipeline.load import load, load_network
 from prodrec.pipeline.neighbours import neighbours
-from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.report import report
 from prodrec.pipeline.retrain_head import retrain_head
 from prodrec.pipeline.score import score
 from prodrec.pipeline.train import train_recipe
 
-SETTINGS = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "heads": "root,leaf", "lr": "0.001"}
-SETTINGS |= {"epochs": "3", "batch_size": "16", "optimizer": "adamw", "precision": "fp32", "logit_adjustment": "0.5"}
+from .conftest import SETTINGS
+
 OPTIONS: dict[str, dict[str, Any]] = {"crt": {"epochs": 4.0, "seed": 1}, "lws": {"epochs": 4.0, "mirror": True}}
 
 
-@pytest.fixture(scope="module")
-def place(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with dataset/ and runs/visual."""
-    place = tmp_path_factory.mktemp("second-stages")
-    torch.set_num_threads(1)
-    options = PrepareOptions(columns=ColumnNames(attributes=("colour",)))
-    prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset", options=options)
-    train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=place / "runs/visual", workers=0)
-    return place
-
-
 @pytest.fixture
-def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(place, tmp_path / "folder")
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    torch.set_num_threads(1)
+    shutil.copytree(trained, tmp_path / "folder")
     monkeypatch.chdir(tmp_path / "folder")
     return tmp_path / "folder"
 

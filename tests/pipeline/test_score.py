@@ -20,7 +20,6 @@ from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.load import load, load_network
-from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.report import report
 from prodrec.pipeline.score import score
 from prodrec.pipeline.train import train_recipe
@@ -30,10 +29,10 @@ SETTINGS |= {"batch_size": "16", "optimizer": "adamw", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def place(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("views")
     torch.set_num_threads(1)
-    prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset")
+    shutil.copytree(drawn_dataset, place / "dataset")
     train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=place / "runs/visual", workers=0)
     return place
 

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.errors import BadOption, OutputExists
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.scores.reader import open_scores
-from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models.families import make_recipe
-from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.refine_mcr import refine_mcr
 from prodrec.pipeline.report import report
 from prodrec.pipeline.score import score
@@ -29,10 +27,10 @@ SETTINGS |= {"batch_size": "16", "optimizer": "adamw", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def place(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("tree")
     torch.set_num_threads(1)
-    prepare_dataset([drawn.table], images=drawn.photos, out=place / "dataset")
+    shutil.copytree(drawn_dataset, place / "dataset")
     for heads, epochs in (("levels", "2"), ("leaf", "0.1")):
         recipe = make_recipe("visual", {**SETTINGS, "heads": heads, "epochs": epochs})
         train_recipe(recipe, dataset=place / "dataset", out=place / "runs" / heads, workers=0)

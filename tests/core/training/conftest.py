@@ -17,8 +17,6 @@ from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.precision import Precision
 from prodrec.core.training.train_state import TrainState, make_train_state
-from prodrec.demo.catalogue import DrawnCatalogue
-from prodrec.pipeline.prepare import prepare_dataset
 
 PHOTOS = PhotoConfig(image_size="16x12")
 TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=0.05, schedule="cosine", precision="fp32", momentum=0.9)
@@ -93,11 +91,9 @@ class TinyNetwork(nn.Module):
 
 
 @pytest.fixture(scope="session")
-def prepared(drawn: DrawnCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def prepared(drawn_dataset: Path) -> Dataset:
     """The prepared drawn catalogue. Read only."""
-    out = tmp_path_factory.mktemp("prepared") / "dataset"
-    prepare_dataset([drawn.table], images=drawn.photos, out=out)
-    return open_dataset(out)
+    return open_dataset(drawn_dataset)
 
 
 @pytest.fixture

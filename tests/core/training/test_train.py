@@ -13,6 +13,7 @@ from prodrec.core.base.errors import Interrupted
 from prodrec.core.training import train as train_module
 from prodrec.core.training.run import open_run
 from prodrec.core.training.train import train
+from tests.conftest import PowerCut
 
 from .conftest import PHOTOS
 
@@ -21,8 +22,10 @@ def weights_of(run):
     return {name: tensor for name, tensor in run.weights().items() if tensor.is_floating_point()}
 
 
-class PowerCut(BaseException):
-    """Ends training as kill -9 does: no code catches it or saves anything."""
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """Weights and history of the trainings that were not interrupted, by their settings."""
+    return {}
 
 
 @pytest.mark.parametrize("steps_until_cut", [1, 4, 7, 8, 9])
@@ -36,34 +39,24 @@ class PowerCut(BaseException):
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(
-    prepared, new_train_state, new_run, monkeypatch, steps_until_cut, settings
+    prepared, new_train_state, new_run, power_cut, uninterrupted, steps_until_cut, settings
 ):
     settings = {"epochs": 2, "checkpoint_minutes": 1e-9, **settings}
-    straight = train(new_run("straight"), prepared, new_train_state(**settings), PHOTOS)
+    if str(settings) not in uninterrupted:
+        straight = train(new_run("straight"), prepared, new_train_state(**settings), PHOTOS)
+        uninterrupted[str(settings)] = weights_of(straight), (straight.path / "history.csv").read_text()
+    weights, history = uninterrupted[str(settings)]
 
     cut = new_run("cut")
-    steps = 0
-    real = train_module.train_steps
-
-    def with_power_cut(*args, **kwargs):
-        nonlocal steps
-        for step in real(*args, **kwargs):
-            steps += 1
-            if steps == steps_until_cut:
-                raise PowerCut
-            yield step
-
-    monkeypatch.setattr(train_module, "train_steps", with_power_cut)
-    with pytest.raises(PowerCut):
+    with power_cut(lambda step: step.step == steps_until_cut):
         train(cut, prepared, new_train_state(**settings), PHOTOS)
-    monkeypatch.setattr(train_module, "train_steps", real)
     torch.manual_seed(99)  # another process has other random numbers
     resumed = train(open_run(cut.path), prepared, new_train_state(**settings), PHOTOS, workers=0)
 
-    assert weights_of(resumed).keys() == weights_of(straight).keys()
-    for name, tensor in weights_of(straight).items():
+    assert weights_of(resumed).keys() == weights.keys()
+    for name, tensor in weights.items():
         assert torch.equal(tensor, weights_of(resumed)[name]), name
-    assert (resumed.path / "history.csv").read_text() == (straight.path / "history.csv").read_text()
+    assert (resumed.path / "history.csv").read_text() == history
 
 
 def test_a_run_killed_before_its_first_step_continues_from_its_initial_weights(
@@ -72,12 +65,12 @@ def test_a_run_killed_before_its_first_step_continues_from_its_initial_weights(
     straight = train(new_run("straight"), prepared, new_train_state(epochs=1), PHOTOS)
     cut = new_run("cut")
 
-    def power_cut(*_args, **_kwargs):
+    def cut_at_once(*_args, **_kwargs):
         raise PowerCut
         yield
 
     with monkeypatch.context() as patched, pytest.raises(PowerCut):
-        patched.setattr(train_module, "train_steps", power_cut)
+        patched.setattr(train_module, "train_steps", cut_at_once)
         train(cut, prepared, new_train_state(epochs=1), PHOTOS)
     empty = new_train_state(epochs=1)
     with torch.no_grad():
