@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
 
 WORDS = 12
+LARGE = 2**20
+"""Weights of a large matrix. VGG has one of a hundred million, which take seconds to draw."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_random_weights() -> Iterator[None]:
+    """The random weights of large matrices: LARGE numbers are drawn, and the other rows repeat them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_"):
+            patch.setattr(nn.init, name, _of_first_rows(getattr(nn.init, name)))
+        yield
+
+
+def _of_first_rows(initialise: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return `initialise` for the first rows of large matrices, which are then repeated."""
+
+    def quick(tensor: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        if tensor.numel() <= LARGE or tensor.is_meta:
+            return initialise(tensor, *arguments, **options)
+        rows = max(1, LARGE * len(tensor) // tensor.numel())
+        with torch.no_grad():
+            initialise(tensor[:rows], *arguments, **options)
+            for start in range(rows, len(tensor), rows):
+                tensor[start : start + rows] = tensor[: min(rows, len(tensor) - start)]
+        return tensor
+
+    return quick
 
 
 @pytest.fixture(autouse=True)

@@ -130,14 +130,14 @@ def test_private_layers_are_the_networks_second_ones() -> None:
 
 
 def test_private_layers_start_from_the_weights_file(tmp_path: object) -> None:
-    """Trunk, neck and private layers of VGG compute what the whole network computes before its last layer."""
+    """Trunk, neck and private layers compute what the whole network computes before its last layer."""
     import torchvision
 
     torch.manual_seed(2)
-    whole = torchvision.models.vgg11(weights=None).eval()
-    path = tmp_path / "vgg11.pth"  # type: ignore[operator]
+    whole = torchvision.models.alexnet(weights=None).eval()  # VGG's head, and half as many weights
+    path = tmp_path / "alexnet.pth"  # type: ignore[operator]
     torch.save(whole.state_dict(), path)
-    backbone = build_backbone("vgg11", weights=str(path)).eval()
+    backbone = build_backbone("alexnet", weights=str(path)).eval()
     private = backbone.private_layers(4096, None, dropout=None)[0].eval()
     images_BCHW = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
