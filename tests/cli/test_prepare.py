@@ -191,7 +191,7 @@ def test_without_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_stopped_in_the_middle(tmp_path: Path, signal_number: signal.Signals) -> None:
+def test_stopped_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals) -> None:
     """Ctrl-C leaves no files and names the remedy. After kill -9 the next run removes them. No process survives."""
     from PIL import Image
 
@@ -202,9 +202,9 @@ def test_stopped_in_the_middle(tmp_path: Path, signal_number: signal.Signals) ->
         (tmp_path / "photos" / f"{i}.png").symlink_to(tmp_path / "photos" / "0.png")
         names.append(f"{i}.png")
     (tmp_path / "products.csv").write_text("image,leaf\n" + "".join(f"{name},a\n" for name in names))
-    command = [sys.executable, "-m", "prodrec", "prepare", "products.csv", "--images", "photos", "--workers", "2"]
+    command = ["prepare", "products.csv", "--images", "photos", "--workers", "2"]
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "prodrec", *command],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -232,7 +232,8 @@ def test_stopped_in_the_middle(tmp_path: Path, signal_number: signal.Signals) ->
         time.sleep(0.1)
     assert not _group_lives(process.pid)
     (tmp_path / "products.csv").write_text("image,leaf\n0.png,a\n")
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert run(*command).exit_code == 0
     assert not list(tmp_path.glob(".dataset*")) and len(open_dataset(tmp_path / "dataset")) == 1
 
 

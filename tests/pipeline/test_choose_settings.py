@@ -15,6 +15,7 @@ from prodrec.core.base.errors import BadOption
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.models import presets
 from prodrec.models.families import make_recipe
 from prodrec.models.presets import MINUTES, Budget
 from prodrec.pipeline import choose_settings
@@ -85,15 +86,21 @@ def test_weights_name_their_backbone(dataset: Path, tmp_path: Path, monkeypatch:
     assert chosen.network.backbone == "resnet18"
 
 
-def test_a_command_without_settings_trains_and_says_why(dataset: Path, tmp_path: Path) -> None:
-    """A second is enough for a few epochs of a dozen photos; what was chosen is in run.json as plain settings."""
+@pytest.fixture
+def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three epochs at most: two seconds are enough for sixty of a dozen photos, whose checkpoints take longer."""
+    monkeypatch.setattr(presets, "MAX_EPOCHS_OF_FEW_PHOTOS", 3)
+
+
+def test_a_command_without_settings_trains_and_says_why(dataset: Path, tmp_path: Path, few_epochs: None) -> None:
+    """What was chosen is in run.json as plain settings."""
     out = tmp_path / "run"
     small = ["--set", "weights=none", "--set", "backbone=squeezenet1_1", "--set", "image_size=32"]
     result = call("train", "visual", dataset, "--out", out, *small, "--time", "2s", "--workers", 0)
     assert result.exit_code == 0, result.output
     assert "settings for" in result.stderr and "optimizer=adamw" in result.stderr and "image_size=" not in result.stderr
     recipe: dict[str, Any] = open_run(out).recipe
-    assert recipe["training"]["optimizer"] == "adamw" and 1 <= recipe["training"]["epochs"] <= 60
+    assert recipe["training"]["optimizer"] == "adamw" and 1 <= recipe["training"]["epochs"] <= 3
     assert recipe["network"]["backbone"] == "squeezenet1_1" and recipe["photos"]["image_size"] == "32"
     again = call("train", "visual", dataset, "--out", out, "--resume", *small)
     assert again.exit_code == 0 and "finished already" in again.stderr, again.output
@@ -114,7 +121,7 @@ def test_a_time_that_is_too_short_and_the_remedy(
     assert json.loads(helped.stdout)["steps"] >= 1
 
 
-def test_feature_vectors(drawn_dozen: DrawnCatalogue, tmp_path: Path) -> None:
+def test_feature_vectors(drawn_dozen: DrawnCatalogue, tmp_path: Path, few_epochs: None) -> None:
     import csv
 
     import numpy as np
