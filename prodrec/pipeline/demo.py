@@ -69,7 +69,7 @@ TRAIN = (
     f"train visual --config {SETTINGS_FILE}",
     f"train sicot --config {SETTINGS_FILE} --set weights=runs/visual --set epochs=4 --set lr=0.001",
 )
-SCORE = ("score", "score visual --operating-point plain")
+SCORE = "score --operating-point plain,natural,balanced"
 FEW = 10
 COLUMNS = {
     "plain": "visual@plain.h5",
@@ -81,7 +81,7 @@ COLUMNS = {
 REPORT = (
     f"report {' '.join(f'scores/{name}' for name in COLUMNS.values())} --by-head-tail --few {FEW} --figures report/"
 )
-STEPS = (PREPARE, PRETRAIN, *TRAIN, *SCORE, REPORT)
+STEPS = (PREPARE, PRETRAIN, *TRAIN, SCORE, REPORT)
 
 
 def demo(out: Path, *, quick: bool = False, force: bool = False) -> dict[str, Any]:
