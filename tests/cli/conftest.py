@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,3 +26,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def after_journey(journey: Any, tmp_path: Path, small_families: Any) -> Iterator[Path]:
+    """The current directory: a copy of the journey's folder, where models train in a second."""
+    shutil.copytree(journey.folder, tmp_path / "shop")
+    with small_families(tmp_path / "shop"):
+        yield tmp_path / "shop"

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-@pytest.fixture
-def folder(journey: Any, tmp_path: Path, small_families: Any) -> Iterator[Path]:
-    shutil.copytree(journey.folder, tmp_path / "shop")
-    with small_families(tmp_path / "shop"):
-        yield tmp_path / "shop"
-
-
-def test_the_command_and_the_summary_of_its_run(folder: Path, prodrec: Any) -> None:
-    table = folder / "products.csv"
+def test_the_command_and_the_summary_of_its_run(after_journey: Path, prodrec: Any) -> None:
+    table = after_journey / "products.csv"
     with table.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     named = next(row for row in rows if row["leaf"] and row["title"])
-    with (folder / "more.csv").open("w", encoding="utf-8", newline="") as stream:
+    with (after_journey / "more.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -38,7 +29,7 @@ def test_the_command_and_the_summary_of_its_run(folder: Path, prodrec: Any) -> N
     assert result["run"] == "runs/words-extended" and result["origin"]["fit"]["new_classes"] == 1
     shown = prodrec("prodrec inspect runs/words-extended").stdout
     assert "made by" in shown and "add-classes, on the network of words" in shown and "hidden accuracy" in shown
-    photo = next(path for path in sorted((folder / "photos").iterdir()) if path.suffix == ".jpg")
+    photo = next(path for path in sorted((after_journey / "photos").iterdir()) if path.suffix == ".jpg")
     assert prodrec(f"prodrec explain runs/words-extended {photo}").exit_code == 0
 
 
@@ -50,6 +41,6 @@ def test_the_command_and_the_summary_of_its_run(folder: Path, prodrec: Any) -> N
         ("add-classes sicot none", "none"),
     ],
 )
-def test_bad_input(folder: Path, prodrec: Any, line: str, message: str) -> None:
+def test_bad_input(after_journey: Path, prodrec: Any, line: str, message: str) -> None:
     result = prodrec(f"prodrec {line}")
     assert result.exit_code == 2 and message in " ".join(result.stderr.split())

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-@pytest.fixture
-def folder(journey: Any, tmp_path: Path, small_families: Any) -> Iterator[Path]:
-    shutil.copytree(journey.folder, tmp_path / "shop")
-    with small_families(tmp_path / "shop"):
-        yield tmp_path / "shop"
-
-
-def test_the_command_and_the_summary_of_its_run(folder: Path, prodrec: Any) -> None:
+def test_the_command_and_the_summary_of_its_run(after_journey: Path, prodrec: Any) -> None:
     made = prodrec("prodrec retrain-head sicot --method crt --epochs 2 --workers 0 --json")
     assert made.exit_code == 0, made.output
     result = json.loads(made.stdout)
@@ -38,6 +29,6 @@ def test_the_command_and_the_summary_of_its_run(folder: Path, prodrec: Any) -> N
         ("inspect runs/sicot --leaves", "--leaves: runs/sicot is a run, not a dataset; omit it, or name the dataset."),
     ],
 )
-def test_bad_input(folder: Path, prodrec: Any, line: str, message: str) -> None:
+def test_bad_input(after_journey: Path, prodrec: Any, line: str, message: str) -> None:
     result = prodrec(f"prodrec {line}")
     assert result.exit_code == 2 and message in " ".join(result.stderr.split())
