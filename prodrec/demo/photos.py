@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from prodrec.demo.shapes import SHAPES
+from prodrec.demo.shapes import SHAPES, Part
 
 Colour = tuple[int, int, int]
 
@@ -30,12 +31,17 @@ PATTERNS = ("plain", "striped", "dotted", "checked")
 
 
 def draw_product(leaf: str, colour: str, pattern: str, *, size: int, seed: int) -> Image.Image:
+    """Return the photo of a product of a leaf, see `draw_photo`."""
+    return draw_photo(SHAPES[leaf], colour, pattern, size=size, seed=seed)
+
+
+def draw_photo(shape: Sequence[Part], colour: str, pattern: str, *, size: int, seed: int) -> Image.Image:
     """Return an RGB photo of size × size pixels. The same arguments give the same pixels.
 
     Position, scale, proportions, rotation, mirroring, light and background depend on the seed.
     """
     rng = random.Random(seed)
-    product = _draw_shape(leaf, colour, pattern, 2 * size, rng)
+    product = _draw_shape(shape, colour, pattern, 2 * size, rng)
     if rng.random() < 0.5:
         product = product.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     scale = rng.uniform(0.62, 0.98)
@@ -53,7 +59,7 @@ def draw_product(leaf: str, colour: str, pattern: str, *, size: int, seed: int) 
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _draw_shape(leaf: str, colour: str, pattern: str, size: int, rng: random.Random) -> Image.Image:
+def _draw_shape(shape: Sequence[Part], colour: str, pattern: str, size: int, rng: random.Random) -> Image.Image:
     """Return an RGBA image of the product without a background."""
     base = _jitter(COLOURS[colour], rng, 16)
     layers = {"trim": _shade(base, 0.72), "light": _shade(base, 1.45, 25), "dark": _jitter((45, 42, 44), rng, 10)}
@@ -61,7 +67,7 @@ def _draw_shape(leaf: str, colour: str, pattern: str, size: int, rng: random.Ran
     material = _draw_material(base, pattern, size, rng)
     image = Image.new("RGBA", (size, size), (*base, 0))
     draw = ImageDraw.Draw(image)
-    for layer, kind, coordinates, *style in SHAPES[leaf]:
+    for layer, kind, coordinates, *style in shape:
         if layer == "body":
             mask = Image.new("L", (size, size), 0)
             _draw_part(ImageDraw.Draw(mask), kind, coordinates, style, size, 255)
