@@ -83,7 +83,7 @@ def train_command(
     budget = read_budget(time, preset)
     if family == AUTO and settings:
         family = "visual"  # `words` has the same settings, and the dataset is not needed to list them
-    family = resolve_family(family, dataset)
+    family, data = resolve_family(family, dataset)
     recipe, explicit = read_recipe(family, parse_assignments(assignments or []), config=config)
     if settings:
         rows = describe([recipe.network, recipe.training, recipe.photos])
@@ -92,7 +92,7 @@ def train_command(
     out = out or default_run(family)
     if plan:
         recipe, cost = plan_recipe(
-            recipe, explicit=explicit, budget=budget, dataset=dataset, embeddings=embeddings, device=device
+            recipe, explicit=explicit, budget=budget, dataset=data, embeddings=embeddings, device=device
         )
         console.print(f"{family} on {dataset}, {cost.precision} on {cost.device}: would write {out}")
         print_plan(cost, epochs=recipe.training.epochs)
@@ -101,7 +101,7 @@ def train_command(
         recipe,
         explicit=explicit,
         budget=budget,
-        dataset=dataset,
+        dataset=data,
         out=out,
         embeddings=embeddings,
         device=device,

@@ -40,20 +40,24 @@ class TitleFacts:
     class_photos: int
 
 
-def resolve_family(family: str, dataset: str | Path) -> str:
-    """Return `family`, or for "auto" the family that fits the dataset, after printing why."""
-    if family != AUTO:
-        return family
-    chosen, reason = choose_family(dataset)
-    console.info(reason)
-    return chosen
+def resolve_family(family: str, dataset: str | Path) -> tuple[str, Path | Dataset]:
+    """Return `family`, or for "auto" the family that fits the dataset, after printing why; and the dataset.
 
-
-def choose_family(dataset: str | Path) -> tuple[str, str]:
-    """Return the family for a dataset, and the reason in a sentence."""
+    The dataset is opened if the choice needs it. Otherwise it is a path, so that a wrong option is refused at once.
+    """
     from prodrec.core.data.dataset import open_dataset
 
-    facts = title_facts(open_dataset(Path(dataset)))
+    if family != AUTO:
+        return family, Path(dataset)
+    data = open_dataset(Path(dataset))
+    chosen, reason = choose_family(data)
+    console.info(reason)
+    return chosen, data
+
+
+def choose_family(data: Dataset) -> tuple[str, str]:
+    """Return the family for a dataset, and the reason in a sentence."""
+    facts = title_facts(data)
     text = (
         f"{facts.titled:.0%} of the training photos have a title, with {facts.beyond_class:.1f} words beyond the names "
         f"of classes, and half of the photos are in classes of at most {facts.class_photos:,} photos"

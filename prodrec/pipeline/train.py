@@ -70,13 +70,13 @@ def train(
         ProdrecError: if the loss is not finite, or a file cannot be written.
     """
     budget = read_budget(time, preset)
-    family = resolve_family(family, dataset)
+    family, data = resolve_family(family, dataset)
     recipe, explicit = read_recipe(family, settings or {}, config=config, source="settings")
     return train_recipe(
         recipe,
         explicit=explicit,
         budget=budget,
-        dataset=Path(dataset),
+        dataset=data,
         out=Path(out) if out is not None else default_run(family),
         embeddings=None if embeddings is None else Path(embeddings),
         device=device,
@@ -112,7 +112,7 @@ def train_recipe(
     *,
     explicit: Collection[str] | None = None,
     budget: Budget | None = None,
-    dataset: Path,
+    dataset: Path | Dataset,
     out: Path,
     embeddings: Path | None = None,
     device: str = "auto",
@@ -120,7 +120,7 @@ def train_recipe(
     resume: bool = False,
     force: bool = False,
 ) -> Run:
-    """Train `recipe` on the dataset at `dataset` into the run directory `out` and return the finished run.
+    """Train `recipe` on a dataset (opened, or its directory) into the run directory `out`, and return the finished run.
 
     explicit: keys of the settings that the user has set; None is all. Raise BadOption if the dataset cannot use one.
     budget:   choose the settings that are not explicit for this time; None keeps them
@@ -137,7 +137,7 @@ def train_recipe(
     from prodrec.models.families import Recipe
     from prodrec.pipeline.neighbours import complete_run
 
-    data = open_dataset(dataset)
+    data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
     data.require_inputs()
     # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
     run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
@@ -170,7 +170,7 @@ def plan_recipe(
     *,
     explicit: Collection[str] = (),
     budget: Budget | None = None,
-    dataset: Path,
+    dataset: Path | Dataset,
     embeddings: Path | None = None,
     device: str = "auto",
 ) -> tuple[Recipe, Plan]:
@@ -187,7 +187,7 @@ def plan_recipe(
     from prodrec.core.training.plan import plan
     from prodrec.core.training.training_batches import refuse_tiny_batches
 
-    data = open_dataset(dataset)
+    data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
     recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"

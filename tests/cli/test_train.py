@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from prodrec.core.data import dataset as dataset_module
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.pipeline.prepare import prepare_dataset
 
@@ -54,6 +55,16 @@ def test_without_a_family_one_is_chosen_and_explained(dataset, tmp_path):
     text = " ".join(result.output.split())
     family = text.split("words beyond the names of classes")[0].split(":")[0]
     assert family in ("visual", "words") and f"{family} on " in text and not (tmp_path / "run").exists()
+
+
+def test_the_dataset_is_opened_once(dataset, tmp_path, monkeypatch):
+    opened = []
+    real = dataset_module.open_dataset
+    monkeypatch.setattr(dataset_module, "open_dataset", lambda path: opened.append(path) or real(path))
+    for family in ("auto", "visual"):
+        opened.clear()
+        assert prodrec("train", family, dataset, "--out", tmp_path / "run", "--plan", *SHORT).exit_code == 0
+        assert opened == [dataset], family
 
 
 def test_a_plan_is_printed_and_writes_nothing(dataset, tmp_path):

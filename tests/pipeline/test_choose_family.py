@@ -64,11 +64,11 @@ def test_facts(dataset: Callable[..., Path]) -> None:
     ],
 )
 def test_choice(dataset: Callable[..., Path], title: Callable[[str, int], str], family: str, reason: str) -> None:
-    assert choose_family(dataset(title))[0] == family
-    assert reason in choose_family(Path(dataset(title)))[1]
+    chosen, sentence = choose_family(open_dataset(dataset(title)))
+    assert chosen == family and reason in sentence
 
 
 def test_large_classes(dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGEST_CLASS", 10)
-    family, reason = choose_family(dataset(colour_and_class))
+    family, reason = choose_family(open_dataset(dataset(colour_and_class)))
     assert family == "visual" and "titles helped only with smaller classes" in reason
