@@ -32,9 +32,11 @@ def _lines(run: Run) -> Iterator[tuple[str, str]]:
     yield "levels", " · ".join(f"{level} {run.taxonomy.count(level):,}" for level in run.taxonomy.levels)
     epochs = run.header["result"].get("epochs", [])
     if epochs:
-        validated = {key: value for key, value in epochs[-1].items() if key.startswith("validation_")}
+        validated = {key: value for key, value in run.kept_row.items() if key.startswith("validation_")}
         measures = "".join(f", {key.replace('_', ' ')} {value:.2%}" for key, value in validated.items() if value)
-        yield "training", f"{len(epochs)} epochs{measures}"
+        kept = int(run.kept_row["epoch"])
+        weights = f", weights of epoch {kept}" if kept != len(epochs) else ""
+        yield "training", f"{len(epochs)} epochs{weights}{measures}"
     if run.origin is not None:
         kind = "made by" if run.has_added_classes else "second stage"
         yield kind, f"{run.origin['method']}, on the network of {run.origin['run']}"

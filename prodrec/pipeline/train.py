@@ -133,6 +133,7 @@ def train_recipe(
     from prodrec.core.training.run import open_run
     from prodrec.core.training.train import train as train_run
     from prodrec.core.training.training_batches import refuse_tiny_batches
+    from prodrec.core.training.validate import require_validation
     from prodrec.core.training.write_run import refuse_if_taken, remove_leftovers
     from prodrec.models.families import Recipe
     from prodrec.pipeline.neighbours import complete_run
@@ -153,6 +154,7 @@ def train_recipe(
     else:
         dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
         recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
+        require_validation(data, recipe.training)
         report_gaps(data, recipe)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
@@ -186,9 +188,11 @@ def plan_recipe(
     from prodrec.core.training.photo_pairs import pairs_photos
     from prodrec.core.training.plan import plan
     from prodrec.core.training.training_batches import refuse_tiny_batches
+    from prodrec.core.training.validate import require_validation
 
     data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
     recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
+    require_validation(data, recipe.training)
     vectors_VE: NDArray[np.float32] | None = None
     pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
     if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():

@@ -67,6 +67,31 @@ def test_the_dataset_is_opened_once(dataset, tmp_path, monkeypatch):
         assert opened == [dataset], family
 
 
+def test_early_stopping_says_so_and_inspect_names_the_epoch(dataset, tmp_path):
+    settings = [word for key in ("epochs=6", "stop_after=1", "lr=1e-9") for word in ("--set", key)]
+    result = prodrec("train", "visual", dataset, "--out", tmp_path / "run", *SHORT, *settings)
+    assert "stopped after epoch 2 of 6, because validation top-1 has not improved" in " ".join(result.stderr.split())
+    header = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert header["result"]["kept_epoch"] == 1 and len(header["result"]["epochs"]) == 2
+    assert "2 epochs, weights of epoch 1, validation top1" in " ".join(
+        prodrec("inspect", tmp_path / "run").stdout.split()
+    )
+
+
+@pytest.mark.parametrize("setting", ["stop_after=2", "keep=best"])
+def test_comparing_epochs_without_validation_photos_is_refused(drawn, tmp_path, setting):
+    def train(split, *words, code=0):
+        data = tmp_path / split.replace(":", "-")
+        if not data.exists():
+            prodrec("prepare", drawn.table, "--images", drawn.photos, "--out", data, "--split", split)
+        return prodrec("train", "visual", data, "--out", tmp_path / "run", "--plan", *SHORT, *words, code=code)
+
+    refused = " ".join(train("8:2:0", "--set", setting, code=2).stderr.split())
+    assert f"{setting} compares epochs on validation photos, and " in refused and "has none; prepare it with" in refused
+    train("8:1:1", "--set", setting)
+    train("8:2:0")
+
+
 def test_a_plan_is_printed_and_writes_nothing(dataset, tmp_path):
     out = tmp_path / "run"
     plan = json.loads(prodrec("train", "visual", dataset, "--out", out, "--plan", "--json", *SHORT).stdout)

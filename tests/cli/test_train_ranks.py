@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, str]] = {
         "layer_lr_decay": "0.7",
         "classifier_start": "class-means",
     },
+    "early stop, sharded": {"epochs": "5", "stop_after": "1", "lr": "1e-9", "classifier": "sharded", "ema": "0.5"},
     "average, best": {"ema": "0.5", "keep": "best", "optimizer": "adamw", "lr": "0.001"},
     "sharded": {"classifier": "sharded", "logit_adjustment": "1"},
     "sharded, not fused": {"classifier": "sharded", "clip_norm": "0.3"},
@@ -125,6 +126,7 @@ def test_ranks_equal_one_process(
     tmp_path: Path,
 ) -> None:
     results_of_ranks = on_ranks(ranks, run_cases, names, dataset, tmp_path)
+    assert [epoch["epoch"] for epoch in alone["early stop, sharded"].epochs] == [1, 2]
     for name in names:
         expected = alone[name]
         for results in results_of_ranks:

@@ -40,6 +40,14 @@ class TrainingConfig:
     schedule: Literal["step", "cosine", "constant"] = setting(
         "step", "schedule of the learning rate: step, cosine or constant", group="schedule"
     )
+    stop_after: int = setting(
+        0,
+        "end the training after this number of epochs in a row without a better one on validation photos; those of "
+        "head_epochs do not count, and 0 is off. It is for schedule=step or constant: a cosine schedule remains that "
+        "of all `epochs`, and stopping omits its last ones, whose low learning rates improve a model most",
+        group="schedule",
+        ge=0,
+    )
     decay_factor: float = setting(
         0.8, "step schedule: factor of the learning rate at each decay", group="schedule", gt=0
     )
@@ -113,8 +121,17 @@ class TrainingConfig:
     seed: int = setting(
         0, "seed of the weights, the order of the photos and the augmentation", group="computation", ge=0, lt=2**63
     )
-    keep: Literal["last", "best"] = setting(
-        "last", "weights of the finished run: the last, or the best on validation", group="checkpoints"
+    keep: Literal["auto", "last", "best"] = setting(
+        "auto",
+        "weights of the finished run: those of the last epoch (last), or of the best one on validation photos (best); "
+        "auto is best with stop_after, and last without it",
+        group="checkpoints",
+    )
+    best_measure: Literal["top1", "macc"] = setting(
+        "top1",
+        "what makes an epoch the best, for stop_after and keep=best: top1, the accuracy over validation photos, or "
+        "macc, the mean of the accuracies of their classes",
+        group="checkpoints",
     )
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "number type of the layers; weights stay fp32", group="computation"
@@ -143,6 +160,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.best_measure != "top1" and not self.keeps_best and not self.stop_after:
+            raise ValueError(f"best_measure={self.best_measure} does nothing here; set keep=best or stop_after=5 too.")
         if self.lr_rule != "linear" and not self.scale_batch:
             raise ValueError(f"lr_rule={self.lr_rule} does nothing here; set scale_batch=true too.")
         if self.pair_probability != 0.5 and not (self.mixup or self.cutmix):
@@ -161,6 +180,11 @@ class TrainingConfig:
                 f"warmup_epochs={self.warmup_epochs} must be less than each of the two stages, of {self.head_epochs:g} "
                 f"and {self.epochs - self.head_epochs:g} epochs."
             )
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the finished run has the weights of the best epoch."""
+        return self.keep == "best" or (self.keep == "auto" and self.stop_after > 0)
 
     def on_ranks(self, ranks: int) -> TrainingConfig:
         """Return the settings for a number of ranks, in which batch_size and lr replace `scale_batch`.

@@ -69,6 +69,16 @@ def step_note(step: Step, history: list[Row]) -> str:
     return f"epoch {step.epoch} · loss {step.losses['loss']:.3f} · lr {step.lr:.2g}{accuracy}"
 
 
+def early_stop_message(config: TrainingConfig, epoch: int, *, kept_epoch: int) -> str:
+    """Describe why a training ended after `epoch`, and which weights the run has."""
+    measure = {"top1": "top-1", "macc": "MACC"}[config.best_measure]
+    epochs = "epoch" if config.stop_after == 1 else f"{config.stop_after} epochs"
+    return (
+        f"stopped after epoch {epoch} of {config.epochs:g}, because validation {measure} has not improved in the last "
+        f"{epochs}; the run has the weights of epoch {kept_epoch}."
+    )
+
+
 def epoch_message(row: Row) -> str:
     """Describe the losses and accuracies of an epoch."""
     parts = " ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))

@@ -91,11 +91,13 @@ def train_steps(
     batches_per_epoch: int,
     position: Position,
     flags: Flags = dict,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Iterator[Step]:
     """Train from `position` to the end and yield every step. `position` is updated before a step is yielded.
 
     epoch_batches: on several ranks, yields the shards of this rank
     flags:         see Step.flags
+    is_over:       called before every epoch, or the rest of one; if it returns true, on all ranks, training ends
 
     Raise ProdrecError, before the weights change, if the loss or, with `clip_norm`, the norm of the gradient is not
     finite.
@@ -105,7 +107,7 @@ def train_steps(
     last_step = count_steps(config, batches_per_epoch)
     head_steps = count_head_steps(config, steps_per_epoch)
     loss_function: DataParallelLoss | None = None
-    while position.step < last_step:
+    while position.step < last_step and not is_over():
         train_state.network.train()
         batches = epoch_batches(position.epoch, position.batch)
         ends_epoch = False

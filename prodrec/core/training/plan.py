@@ -43,7 +43,7 @@ class Plan:
 
     parameters:      number of parameters by part of the network, with the rows of all ranks
     trainable:       number of those that are trained
-    copies_bytes:    copies of the weights for `ema` and `keep=best`
+    copies_bytes:    copies of the weights for `ema` and the best epoch
     photos_per_rank: photos of a batch on one rank
 
     The memory excludes the libraries themselves, and the copy of weights and optimizer state that is made while a
@@ -108,7 +108,7 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
     by_part: Counter[str] = Counter()
     for name, count in counts.items():
         by_part[name.split(".")[0]] += count
-    copies = (train_state.average is not None) + (config.keep == "best")
+    copies = (train_state.average is not None) + config.keeps_best
     return Plan(
         parameters=dict(by_part),
         trainable=sum(counts[name] for name in trainable),

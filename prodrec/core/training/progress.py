@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
 from prodrec.core.training.checkpoint import Checkpoints
+from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.history import Row, history_row
 from prodrec.core.training.loop import Position, Step
 from prodrec.core.training.train_state import TrainState
@@ -18,12 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class BestEpoch:
-    """The epoch with the highest top-1 on the validation photos so far, and its weights if the run keeps the best.
+    """The best epoch on the validation photos so far, from 1, and its weights if the run keeps them.
 
-    Before the first validation, top1 is -1 and epoch is 0.
+    Before the first validation, epoch is 0. The first of several equally good epochs is the best.
     """
 
-    top1: float = -1.0
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -53,24 +54,40 @@ class Progress:
             progress.save(checkpoints, train_state)
             checkpoints.wait()  # a run that is killed from now on resumes from the weights that it started with
             return progress
-        best = BestEpoch(**checkpoint.extra["best"], weights=checkpoint.best_weights)
+        best = BestEpoch(checkpoint.extra["best"]["epoch"], checkpoint.best_weights)
         progress = cls(checkpoint.position, checkpoint.extra["history"], best)
         console.info(f"continuing after step {progress.position.step:,} (epoch {progress.position.epoch + 1}).")
         return progress
 
     def save(self, checkpoints: Checkpoints, train_state: TrainState) -> None:
         """Save a checkpoint, as `Checkpoints.save` does."""
-        extra = {"history": self.history, "best": {"top1": self.best.top1, "epoch": self.best.epoch}}
+        extra = {"history": self.history, "best": {"epoch": self.best.epoch}}
         checkpoints.save(train_state, self.position, extra=extra, best_weights=self.best.weights)
 
     def add_epoch(self, step: Step, validation: Validation | None, train_state: TrainState) -> Row:
         """Add the epoch that `step` ends, and return its row of the history."""
         self.history.append(history_row(step, validation))
-        if validation and validation.top1 > self.best.top1:
-            self.best.top1, self.best.epoch = validation.top1, step.epoch
-            if train_state.config.keep == "best":
+        column = f"validation_{train_state.config.best_measure}"
+        best_value = self.history[self.best.epoch - 1][column] if self.best.epoch else -1.0
+        if self.history[-1].get(column, -1.0) > best_value:
+            self.best.epoch = step.epoch
+            if train_state.config.keeps_best:
                 self.best.copy_weights(train_state.network_to_save.state_dict())
         return self.history[-1]
+
+    def stops_early(self, config: TrainingConfig) -> bool:
+        """Return whether the last `stop_after` epochs are no better than the best one. head_epochs do not count.
+
+        It depends on the completed epochs alone, so a resumed training and all ranks stop at the same epoch.
+        """
+        if not config.stop_after or not self.best.epoch:
+            return False
+        return self.position.epoch - max(self.best.epoch, math.ceil(config.head_epochs)) >= config.stop_after
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch, from 1, at whose end the network had the weights of the finished run."""
+        return self.best.epoch if self.best.weights else self.position.epoch
 
     def final_weights(self, train_state: TrainState) -> dict[str, Tensor]:
         """Return the weights of the finished run: the best ones if the run keeps them, otherwise the last ones."""
@@ -79,4 +96,9 @@ class Progress:
 
     def result(self) -> dict[str, Any]:
         """Return the result for run.json."""
-        return {"steps": self.position.step, "epochs": self.history, "best_epoch": self.best.epoch or None}
+        return {
+            "steps": self.position.step,
+            "epochs": self.history,
+            "best_epoch": self.best.epoch or None,
+            "kept_epoch": self.kept_epoch,
+        }

@@ -59,14 +59,14 @@ class Run:
     vocabulary: Vocabulary
 
     def __repr__(self) -> str:
-        """Return path, family, status, epochs and, after validation, the last top-1 and MACC, in one line."""
+        """Return path, family, status, epochs and, after validation, top-1 and MACC of its weights, in one line."""
         epochs = self.header["result"].get("epochs", [])
         facts = [str(self.path), self.family, str(self.header["status"])]
         if self.origin is not None:
             facts.append(f"{self.origin['method']} on the network of {self.origin['run']}")
         if epochs:
             facts.append("1 epoch" if len(epochs) == 1 else f"{len(epochs)} epochs")
-            top1, macc = epochs[-1].get("validation_top1"), epochs[-1].get("validation_macc")
+            top1, macc = self.kept_row.get("validation_top1"), self.kept_row.get("validation_macc")
             if top1 is not None:
                 facts.append(f"validation top-1 {top1:.2%}, MACC {macc:.2%}")
         return f"Run({', '.join(facts)})"
@@ -127,6 +127,13 @@ class Run:
         images = self.train_images_by_level
         typical = self.origin["typical_images"] if self.origin is not None and self.has_added_classes else {}
         return {level: np.where(n_C > 0, n_C, typical.get(level, 0)) for level, n_C in images.items()}
+
+    @property
+    def kept_row(self) -> dict[str, Any]:
+        """The row of history.csv of the epoch whose weights the run has; empty for a run without epochs."""
+        epochs: list[dict[str, Any]] = self.header["result"].get("epochs", [])
+        kept = self.header["result"].get("kept_epoch", len(epochs))  # older versions did not record it
+        return epochs[kept - 1] if epochs else {}
 
     @property
     def origin(self) -> dict[str, Any] | None:

@@ -16,7 +16,13 @@ from prodrec.core.base.errors import Interrupted
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.frozen_cache import frozen_cache
-from prodrec.core.training.history import epoch_message, ranks_message, step_note, write_history
+from prodrec.core.training.history import (
+    early_stop_message,
+    epoch_message,
+    ranks_message,
+    step_note,
+    write_history,
+)
 from prodrec.core.training.interrupts import name_resume_command, resume_command, stop_on_signals
 from prodrec.core.training.lock import lock_run
 from prodrec.core.training.loop import train_steps
@@ -63,6 +69,9 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
             is_due = checkpoints.minutes_since_last() >= config.checkpoint_minutes
             return {"stop": stop.is_set, "save": dist.is_main() and is_due}
 
+        def is_over() -> bool:
+            return progress.stops_early(config)
+
         total = len(batches.rows) * config.epochs
         done = total * progress.position.step / last_step
         with (
@@ -75,6 +84,7 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
                 batches_per_epoch=batches.per_epoch,
                 position=progress.position,
                 flags=flags,
+                is_over=is_over,
             ):
                 advance(step.photos, note=step_note(step, progress.history))
 
@@ -89,13 +99,15 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
                 if step.ends_epoch or is_stopping or "save" in step.flags:
                     progress.save(checkpoints, train_state)
 
-                if is_stopping and step.step < last_step:
+                if is_stopping and step.step < last_step and not is_over():
                     checkpoints.wait()
                     raise Interrupted(
                         f"stopped after step {step.step:,} of {last_step:,}; everything up to there is saved. "
                         f"Continue with `{command}`."
                     )
 
+        if progress.position.step < last_step:
+            console.info(early_stop_message(config, progress.position.epoch, kept_epoch=progress.kept_epoch))
         checkpoints.wait()
         return finish_run(
             run, progress.final_weights(train_state), progress.result(), shards=train_state.network.shards()

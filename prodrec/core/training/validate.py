@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
+from prodrec.core.base.errors import BadOption
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.protocols import TopK
 from prodrec.core.training.train_state import TrainState
 
@@ -44,6 +46,16 @@ class Validation:
         """Return the columns of history.csv."""
         others = {f"validation_top1 {name}": value for name, value in self.others.items()}
         return {"validation_top1": self.top1, "validation_macc": self.macc, **others}
+
+
+def require_validation(dataset: Dataset, config: TrainingConfig) -> None:
+    """Raise BadOption if a setting compares epochs on validation photos, and the dataset has none."""
+    needs = f"stop_after={config.stop_after}" if config.stop_after else "keep=best" if config.keeps_best else None
+    if needs is not None and not len(dataset.rows("validation")):
+        raise BadOption(
+            f"{needs} compares epochs on validation photos, and {dataset.path} has none; prepare it with some, such as "
+            "--split 8:1:1, or omit the setting."
+        )
 
 
 def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
