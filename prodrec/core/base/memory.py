@@ -12,6 +12,11 @@ def available(root: Path = Path("/")) -> int:
     return min([_machine_available(root / "proc/meminfo"), *_cgroups_available(root)])
 
 
+def format_bytes(size: float) -> str:
+    """Return a number of bytes as text, in GiB or MiB."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
 def _machine_available(meminfo: Path) -> int:
     """Return the bytes available on the machine, or half of its memory if the system does not report them."""
     try:

@@ -37,12 +37,13 @@ def choose_precision(config: TrainingConfig, device: torch.device, *, pixels: in
     """Return the precision that `config` sets, or the faster one for photos of `pixels` pixels if it sets `auto`.
 
     `auto` is a rule and not a timing: a command computes the same numbers on all machines of the same kind. It
-    chooses bfloat16 on GPUs that support it, and on CPUs that multiply bfloat16 if photos have at least
-    BF16_PIXELS_ON_CPU pixels. It always chooses channels-last (measured: 1.3 to 1.6 times as fast on a CPU).
+    chooses bfloat16 on GPUs that multiply it (emulated, it is slower than float32), and on CPUs that multiply it if
+    photos have at least BF16_PIXELS_ON_CPU pixels. It always chooses channels-last (measured: 1.3 to 1.6 times as fast
+    on a CPU).
     """
     if config.precision == "auto":
         if device.type == "cuda":
-            use_bf16 = torch.cuda.is_bf16_supported()
+            use_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             use_bf16 = pixels >= BF16_PIXELS_ON_CPU and _cpu_multiplies_bf16()
     else:

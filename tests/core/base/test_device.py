@@ -7,8 +7,8 @@ import os
 import pytest
 import torch
 
-from prodrec.core.base import device
-from prodrec.core.base.device import available_cores, choose_device, choose_workers
+from prodrec.core.base import device, memory
+from prodrec.core.base.device import available_cores, available_memory, choose_device, choose_workers
 from prodrec.core.base.errors import BadOption
 
 
@@ -33,10 +33,23 @@ def test_a_missing_device_is_refused(name, message):
 def test_the_number_of_workers(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert choose_workers(0, cpu) == 0 and choose_workers(5, gpu) == 5
-    monkeypatch.setattr(device, "available_cores", lambda: 16)
-    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (1, 8)
-    monkeypatch.setattr(device, "available_cores", lambda: 1)
-    assert (choose_workers(None, cpu), choose_workers(None, gpu)) == (0, 1)
+    monkeypatch.setattr(memory, "available", lambda: 64 * 2**30)
+    by_cores = {1: (0, 1), 2: (1, 1), 8: (1, 7), 16: (2, 8), 64: (8, 8), 256: (8, 8)}
+    for cores, expected in by_cores.items():
+        monkeypatch.setattr(device, "available_cores", lambda cores=cores: cores)
+        assert (choose_workers(None, cpu), choose_workers(None, gpu)) == expected, cores
+    for gib, expected in {0.2: (1, 1), 2.5: (2, 2), 4: (4, 4), 9: (8, 8)}.items():
+        monkeypatch.setattr(memory, "available", lambda gib=gib: int(gib * 2**30))
+        assert (choose_workers(None, cpu), choose_workers(None, gpu)) == expected, gib
+
+
+def test_the_free_memory_is_that_of_the_gpu_or_a_share_of_the_machine(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 900)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (device.index + 5, 1000))
+    assert available_memory(torch.device("cpu")) == 900 and available_memory(torch.device("cuda:2")) == 7
+    for name, value in {"RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert available_memory(torch.device("cpu")) == 300
 
 
 def test_cores_are_counted_for_the_job():
