@@ -78,7 +78,8 @@ def train_command(
     from prodrec.core.base.config import describe, parse_assignments
     from prodrec.pipeline.choose_family import AUTO, resolve_family
     from prodrec.pipeline.choose_settings import read_budget
-    from prodrec.pipeline.train import default_run, plan_recipe, read_recipe, train_recipe
+    from prodrec.pipeline.plan_training import plan_recipe
+    from prodrec.pipeline.train import default_run, read_recipe, train_recipe
 
     budget = read_budget(time, preset)
     if family == AUTO and settings:
@@ -91,12 +92,20 @@ def train_command(
         return {"family": family, "settings": {row.key: row.value for row in rows}}
     out = out or default_run(family)
     if plan:
-        recipe, cost = plan_recipe(
-            recipe, explicit=explicit, budget=budget, dataset=data, embeddings=embeddings, device=device
+        recipe, cost, advice = plan_recipe(
+            recipe,
+            explicit=explicit,
+            budget=budget,
+            dataset=data,
+            embeddings=embeddings,
+            device=device,
+            workers=workers,
         )
         console.print(f"{family} on {dataset}, {cost.precision} on {cost.device}: would write {out}")
         print_plan(cost, epochs=recipe.training.epochs)
-        return cost.as_json()
+        if advice is not None:
+            console.warn(advice)
+        return {**cost.as_json(), "memory_advice": advice}
     run = train_recipe(
         recipe,
         explicit=explicit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prodrec.core.base import console
+from prodrec.core.base.memory import format_bytes
 
 if TYPE_CHECKING:
     from prodrec.core.training.plan import ClassifierPlan, Plan
@@ -19,16 +20,17 @@ def print_plan(plan: Plan, *, epochs: float) -> None:
     for classifier in plan.classifiers:
         console.print(f"classifier  {_classifier_text(classifier)}")
     memory = {
-        "weights": plan.weights_bytes,
-        "copies of them": plan.copies_bytes,
-        "gradients": plan.gradients_bytes,
-        "optimiser": plan.optimizer_bytes,
+        "weights": plan.state.weights,
+        "copies of them": plan.state.copies,
+        "gradients": plan.state.gradients,
+        "optimiser": plan.state.optimizer,
         f"activations of {plan.photos_per_rank:,} photos": plan.activations_bytes,
         "their scores": plan.scores_bytes,
     }
-    by_use = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
+    by_use = ", ".join(f"{name} {format_bytes(size)}" for name, size in memory.items() if size)
     each = " on each rank" if plan.ranks > 1 else ""
-    console.print(f"memory      {_gib(plan.total_bytes)}{each}: {by_use}")
+    free = f" of {format_bytes(plan.available_bytes)} free" if plan.available_bytes is not None else ""
+    console.print(f"memory      {format_bytes(plan.total_bytes)}{free}{each}: {by_use}")
     console.print(
         f"time        {plan.seconds / 60:,.1f} min: {plan.steps:,} steps of {plan.seconds_per_step:.2f} s, "
         f"{epochs:g} epochs of {plan.seconds_per_epoch / 60:,.1f} min "
@@ -42,7 +44,3 @@ def _classifier_text(classifier: ClassifierPlan) -> str:
     if classifier.not_fused is not None:
         update = f"updated after backward, as {classifier.not_fused}"
     return f"{level}: {classifier.description}; {update}"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

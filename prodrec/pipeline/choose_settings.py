@@ -17,12 +17,8 @@ from prodrec.core.base.errors import BadOption
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.models.families import Recipe
-    from prodrec.models.presets import Budget, Choice, Situation
-
-MEASURED_PHOTOS = 32
-"""Photos of a measured step."""
-TIMED_WORDS = 8
-"""Width of the word vectors of a measured network: they take little of the time."""
+    from prodrec.models.presets import Chosen
+    from prodrec.models.situation import Budget, Choice, Situation
 
 
 def read_budget(time: str | None, preset: str) -> Budget | None:
@@ -30,7 +26,8 @@ def read_budget(time: str | None, preset: str) -> Budget | None:
 
     Raise BadOption for an unknown preset, for text that is no time, and for a time with preset=paper.
     """
-    from prodrec.models.presets import MINUTES, PAPER, PRESETS, Budget
+    from prodrec.models.presets import MINUTES, PAPER, PRESETS
+    from prodrec.models.situation import Budget
 
     if preset not in PRESETS:
         raise BadOption(f"--preset {preset}: expected {', '.join(PRESETS[:-1])} or {PRESETS[-1]}.")
@@ -46,11 +43,20 @@ def read_budget(time: str | None, preset: str) -> Budget | None:
 
 
 def choose_recipe(
-    data: Dataset, recipe: Recipe, explicit: Collection[str] | None, *, device: str, budget: Budget | None
+    data: Dataset,
+    recipe: Recipe,
+    explicit: Collection[str] | None,
+    *,
+    device: str,
+    budget: Budget | None,
+    workers: int | None = None,
+    warns: bool = True,
 ) -> Recipe:
     """Return the recipe for the dataset, with the settings that are not explicit chosen if there is a time for it.
 
     explicit: keys that the user has set; None is all of them
+    workers:  processes that load photos; None is the default
+    warns:    print a warning if memory will not be enough
     """
     from prodrec.models.backbone_source import source_message, use_source
     from prodrec.models.backbones import describe_source
@@ -61,8 +67,12 @@ def choose_recipe(
     if explicit is not None:
         recipe, settled = use_source(recipe, source, explicit)
     if budget is not None:
-        recipe, choices = choose_for(recipe, [*(explicit or ()), *settled], data, device=device, budget=budget)
-        report_choices(choices, data, budget)
+        keys = [*(explicit or ()), *settled]
+        chosen = choose_for(recipe, keys, data, device=device, budget=budget, workers=workers)
+        report_choices(chosen.choices, data, budget)
+        if chosen.warning is not None and warns:
+            console.warn(chosen.warning)
+        recipe = chosen.recipe
     if source is not None:
         console.info(source_message(recipe, source))
     return adapt_to(data, recipe, explicit or ())
@@ -78,26 +88,27 @@ def adapt_to(data: Dataset, recipe: Recipe, explicit: Collection[str]) -> Recipe
 
 
 def choose_for(
-    recipe: Recipe, explicit: Collection[str], data: Dataset, *, device: str, budget: Budget
-) -> tuple[Recipe, list[Choice]]:
-    """Return the recipe with the settings that are not `explicit` chosen for `data` and this machine, and the choices.
+    recipe: Recipe,
+    explicit: Collection[str],
+    data: Dataset,
+    *,
+    device: str,
+    budget: Budget,
+    workers: int | None = None,
+) -> Chosen:
+    """Return the recipe with the settings that are not `explicit` chosen for `data` and this machine.
 
-    Raise BadOption if the time is too short. Rank 0 chooses for all ranks; all of them must call this.
+    Raise BadOption if the time is too short, or memory is too small for the weights. All ranks must call this, and
+    choose the same.
     """
-    from prodrec.core.base.device import choose_device
+    from prodrec.core.base.device import choose_device, choose_workers
     from prodrec.models.presets import choose_settings
+    from prodrec.pipeline.this_machine import ThisMachine
 
-    situation = _situation(recipe, explicit, data, gpu=choose_device(device).type == "cuda")
-    measured: dict[tuple[str, str], float] = {}
-
-    def seconds_per_photo(candidate: Recipe) -> float:
-        key = (candidate.network.backbone, candidate.photos.image_size)
-        if key not in measured:
-            measured[key] = dist.broadcast(_seconds_per_photo(candidate, data, device))
-        return measured[key]
-
-    chosen, choices = choose_settings(recipe, explicit, situation, budget=budget, seconds_per_photo=seconds_per_photo)
-    return dist.broadcast(chosen), choices
+    situation = dist.broadcast(_situation(recipe, explicit, data, device=device))  # machines may differ
+    loaders = choose_workers(workers, choose_device(device), photos=data.photos is not None)
+    machine = ThisMachine(data, device, workers=loaders)
+    return choose_settings(recipe, explicit, situation, budget=budget, machine=machine)
 
 
 def report_choices(choices: list[Choice], data: Dataset, budget: Budget) -> None:
@@ -110,9 +121,11 @@ def report_choices(choices: list[Choice], data: Dataset, budget: Budget) -> None
     )
 
 
-def _situation(recipe: Recipe, explicit: Collection[str], data: Dataset, *, gpu: bool) -> Situation:
+def _situation(recipe: Recipe, explicit: Collection[str], data: Dataset, *, device: str) -> Situation:
+    from prodrec.core.base.device import available_cores, available_memory, choose_device
     from prodrec.models.identify_weights import identify_weights
-    from prodrec.models.presets import SAME_ASPECT, Situation
+    from prodrec.models.preset_network import SAME_ASPECT
+    from prodrec.models.situation import Situation
 
     weights_of, photo_size, same_aspect = None, None, False
     if "weights" in explicit and "backbone" not in explicit and recipe.network.weights is not None:
@@ -123,7 +136,17 @@ def _situation(recipe: Recipe, explicit: Collection[str], data: Dataset, *, gpu:
         photo_size = (round(float(np.median(height_R))), round(float(np.median(width_R))))
         low, high = np.quantile(width_R / height_R, [0.05, 0.95])
         same_aspect = bool(high <= low * SAME_ASPECT)
-    return Situation(len(data.rows("train")), photo_size, same_aspect, gpu, weights_of)
+    target = choose_device(device)
+    return Situation(
+        len(data.rows("train")),
+        photo_size,
+        same_aspect,
+        gpu=target.type == "cuda",
+        weights_of=weights_of,
+        cores=available_cores() // dist.local_world_size(),
+        memory_bytes=min(dist.all_gather(available_memory(target))),
+        ranks=dist.world_size(),
+    )
 
 
 def _photo_sizes(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -136,20 +159,3 @@ def _photo_sizes(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
         shrink_R = np.minimum(1.0, photos["size"] / np.minimum(width_R, height_R))
         width_R, height_R = width_R * shrink_R, height_R * shrink_R
     return width_R, height_R
-
-
-def _seconds_per_photo(recipe: Recipe, data: Dataset, device: str) -> float:
-    """Return the time of training one photo on one of all ranks, measured in a few steps from random weights."""
-    from prodrec.core.training.probe import Probe
-    from prodrec.models.adapt import adapt_recipe
-    from prodrec.pipeline.build_train_state import build_train_state
-
-    network = replace(recipe.network, weights=None)
-    timed = adapt_recipe(replace(recipe, network=network), data.inputs)
-    vectors_VE = None
-    if network.titles is not None and network.word_vectors == "pretrained":
-        vectors_VE = np.ones((len(data.vocabulary), TIMED_WORDS), np.float32)
-    photos = min(MEASURED_PHOTOS, timed.training.batch_size, max(1, len(data.rows("train")) // dist.world_size()))
-    state = build_train_state(timed, data, vectors_VE, device)
-    probe = Probe(state, data, timed.photos, photos_per_rank=photos)
-    return probe.seconds_per_batch() / (photos * dist.world_size())

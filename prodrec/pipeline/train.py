@@ -1,4 +1,4 @@
-"""`prodrec train`: train a model on a dataset, or plan the memory and time of a training."""
+"""`prodrec train`: train a model on a dataset."""
 
 from __future__ import annotations
 
@@ -16,15 +16,11 @@ from prodrec.pipeline.training_notes import report_gaps
 from prodrec.pipeline.word_vectors import load_word_vectors_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.training.plan import Plan
     from prodrec.core.training.run import Run
     from prodrec.core.training.train_state import TrainState
     from prodrec.models.families import Recipe
-    from prodrec.models.presets import Budget
+    from prodrec.models.situation import Budget
 
 
 def train(
@@ -153,8 +149,8 @@ def train_recipe(
             return run
     else:
         dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
-        recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
         require_validation(data, recipe.training)
+        recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget, workers=workers)
         report_gaps(data, recipe)
     refuse_tiny_batches(data, recipe.training)
     run, train_state = _resume(run, data, recipe, device) or _start(
@@ -165,45 +161,6 @@ def train_recipe(
     del train_state
     complete_run(run, data, device=device, workers=workers)
     return run
-
-
-def plan_recipe(
-    recipe: Recipe,
-    *,
-    explicit: Collection[str] = (),
-    budget: Budget | None = None,
-    dataset: Path | Dataset,
-    embeddings: Path | None = None,
-    device: str = "auto",
-) -> tuple[Recipe, Plan]:
-    """Return the recipe with the settings chosen, and parameters, memory and time of its training. Write nothing.
-
-    See `train_recipe` for the arguments.
-    """
-    import numpy as np
-
-    from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE
-    from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
-    from prodrec.core.training.photo_pairs import pairs_photos
-    from prodrec.core.training.plan import plan
-    from prodrec.core.training.training_batches import refuse_tiny_batches
-    from prodrec.core.training.validate import require_validation
-
-    data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
-    recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget)
-    require_validation(data, recipe.training)
-    vectors_VE: NDArray[np.float32] | None = None
-    pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
-    if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
-        # A plan pretrains no word vectors: vectors of ones take the same time and memory.
-        vectors_VE = np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
-    elif word_vectors := load_word_vectors_of(recipe, data, embeddings):
-        vectors_VE = word_vectors.vectors_VE
-    refuse_tiny_batches(data, recipe.training)
-    train_state = build_train_state(recipe, data, vectors_VE, device)
-    streams = 2 if recipe.network.titles or pairs_photos(recipe.training) else 1
-    return recipe, plan(train_state, data, recipe.photos, streams=streams)
 
 
 def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collection[str] | None) -> None:

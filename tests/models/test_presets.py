@@ -1,21 +1,21 @@
-"""The settings that presets choose, for machines and datasets of every kind; the time is measured by a formula."""
+"""The settings that presets choose, for machines and datasets of every kind; costs are computed by formulas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from prodrec.core.base.errors import BadOption
 from prodrec.models.families import FAMILIES, Recipe, make_recipe
-from prodrec.models.presets import Budget, Choice, Situation, choose_settings
+from prodrec.models.presets import Chosen, choose_settings
+from prodrec.models.situation import Budget, Choice, PhotoCost, Situation
+
+from .drawn_machine import GIB, DrawnMachine
 
 SHOP = Situation(train_photos=28_000, photo_size=(80, 60), same_aspect=True, gpu=False)
-
-
-def at_speed(pixels_per_second: float) -> Callable[[Recipe], float]:
-    return lambda recipe: recipe.photos.height * recipe.photos.width / pixels_per_second
 
 
 def choose(
@@ -28,8 +28,8 @@ def choose(
     **explicit: Any,
 ) -> tuple[Recipe, dict[str, Choice]]:
     recipe, budget = make_recipe(family, explicit), Budget(minutes, is_limit)
-    chosen, choices = choose_settings(recipe, explicit, situation, budget=budget, seconds_per_photo=at_speed(speed))
-    return chosen, {choice.key: choice for choice in choices}
+    chosen = choose_settings(recipe, explicit, situation, budget=budget, machine=DrawnMachine(speed))
+    return chosen.recipe, {choice.key: choice for choice in chosen.choices}
 
 
 def test_a_shop_on_a_small_machine() -> None:
@@ -124,13 +124,8 @@ def test_few_photos_have_small_batches_and_more_epochs(photos: int, batch_size: 
 
 
 def test_feature_vectors_have_a_hidden_layer_and_no_photos() -> None:
-    def measure(recipe: Recipe) -> float:
-        return 1e-5
-
-    recipe, choices = choose_settings(
-        make_recipe("visual"), (), Situation(28_000, None, False, False), budget=Budget(5), seconds_per_photo=measure
-    )
-    keys = {choice.key for choice in choices}
+    recipe, choices = choose(situation=Situation(28_000, None, False, False), minutes=5, speed=1e9)
+    keys = choices.keys()
     assert recipe.network.embed == 768 and recipe.training.batch_size == 256
     assert not keys & {"backbone", "image_size", "crop_area", "freeze_batch_norm", "backbone_lr_scale"}
 
@@ -143,3 +138,107 @@ def test_random_weights_learn_faster_and_with_their_own_statistics() -> None:
 def test_the_backbone_of_given_weights() -> None:
     recipe, _ = choose(situation=Situation(28_000, (80, 60), True, False, weights_of="resnet18"))
     assert recipe.network.backbone == "resnet18"
+
+
+PHOTOS = {"photo_size": (256, 256), "same_aspect": True}
+SMALL_GPU = Situation(28_000, **PHOTOS, gpu=True, cores=8, memory_bytes=int(7.5 * GIB))
+LARGE_GPU = Situation(28_000, **PHOTOS, gpu=True, cores=32, memory_bytes=79 * GIB)
+LAPTOP = Situation(28_000, **PHOTOS, gpu=False, cores=2, memory_bytes=3 * GIB)
+MANY_CORES = Situation(28_000, **PHOTOS, gpu=False, cores=64, memory_bytes=200 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("situation", "speed", "minutes", "backbone", "size", "batch_size"),
+    [
+        (LARGE_GPU, 1e9, 20, "resnet50", "224", 128),
+        (SMALL_GPU, 1e9, 20, "resnet50", "224", 64),
+        (SMALL_GPU, 4e7, 20, "resnet50", "168", 64),
+        (SMALL_GPU, 1e7, 20, "mobilenet_v2", "224", 64),
+        (SMALL_GPU, 5e6, 20, "mobilenet_v2", "168", 128),
+        (replace(SMALL_GPU, memory_bytes=2 * GIB), 1e9, 20, "resnet50", "224", 8),
+        (LAPTOP, 4e6, 20, "mobilenet_v2", "128", 64),
+        (replace(LAPTOP, memory_bytes=GIB), 4e6, 20, "mobilenet_v2", "128", 32),
+        (replace(LAPTOP, memory_bytes=GIB, ranks=4), 4e6, 20, "mobilenet_v2", "128", 64),
+        (MANY_CORES, 2e7, 20, "mobilenet_v2", "224", 64),
+        (MANY_CORES, 2e7, 600, "resnet50", "224", 64),
+        (replace(MANY_CORES, cores=15), 2e7, 600, "mobilenet_v2", "128", 64),
+    ],
+)
+def test_network_size_and_batch_of_a_machine(
+    situation: Situation, speed: float, minutes: float, backbone: str, size: str, batch_size: int
+) -> None:
+    recipe, choices = choose(situation=situation, speed=speed, minutes=minutes)
+    assert (recipe.network.backbone, recipe.photos.image_size) == (backbone, size)
+    assert recipe.training.batch_size == batch_size and recipe.training.epochs >= 6
+    machine = DrawnMachine(speed)
+    needed = machine.state_memory(recipe).total + machine.photo_cost(recipe).memory_bytes * batch_size / situation.ranks
+    assert needed <= 0.8 * situation.memory_bytes
+    by_photos = 128 if situation.gpu else 64
+    assert ("of free memory" in choices["batch_size"].reason) == (batch_size < by_photos)
+
+
+def test_a_small_machine_measures_no_large_network() -> None:
+    machine = DrawnMachine(1e6)
+    choose_settings(make_recipe("visual"), (), LAPTOP, budget=Budget(20), machine=machine)
+    assert {recipe.network.backbone for recipe in machine.measured} == {"mobilenet_v2"}
+
+
+def test_weights_of_an_unknown_network_keep_the_backbone() -> None:
+    recipe, _ = choose(situation=SMALL_GPU, speed=1e7, weights="some.pth")
+    assert (recipe.network.backbone, recipe.photos.image_size) == ("resnet50", "168")
+
+
+def choose_for_classes(classes: int, situation: Situation, **explicit: Any) -> Chosen:
+    machine = DrawnMachine(1e9, classes=classes)
+    return choose_settings(make_recipe("visual", explicit), explicit, situation, budget=Budget(120), machine=machine)
+
+
+@pytest.mark.parametrize(
+    ("situation", "embed"),
+    [
+        (LARGE_GPU, None),
+        (SMALL_GPU, 256),
+        (MANY_CORES, None),
+        (LAPTOP, 128),
+        (replace(LAPTOP, memory_bytes=6 * GIB), 256),
+    ],
+)
+def test_a_million_classes_have_a_feature_whose_classifier_fits(situation: Situation, embed: int | None) -> None:
+    chosen = choose_for_classes(10**6, situation)
+    recipe, machine = chosen.recipe, DrawnMachine(1e9, classes=10**6)
+    assert recipe.network.embed == embed and chosen.warning is None
+    state = machine.state_memory(recipe)
+    assert state.total <= situation.memory_bytes / 2
+    photos = machine.photo_cost(recipe).memory_bytes * recipe.training.batch_size
+    assert state.total + photos <= 0.8 * situation.memory_bytes
+    assert choose_for_classes(1000, situation).recipe.network.embed is None
+
+
+def test_a_classifier_that_does_not_fit_is_refused_and_the_remedy_fits() -> None:
+    with pytest.raises(BadOption, match=r"needs about 14\.3 GiB .* has 3\.0 GiB free, because its") as caught:
+        choose_for_classes(10**6, LAPTOP, embed="1280")
+    embed = str(caught.value).split("set embed=")[1].split(",")[0]
+    assert choose_for_classes(10**6, LAPTOP, embed=embed).warning is None
+    tiny = replace(LAPTOP, memory_bytes=GIB // 2)
+    with pytest.raises(BadOption, match="start more ranks with torchrun, which divide the classes"):
+        choose_for_classes(10**6, tiny)
+
+
+def test_a_batch_that_does_not_fit_is_warned_of_and_the_remedy_fits() -> None:
+    warning = choose_for_classes(100, SMALL_GPU, batch_size="512").warning
+    assert warning is not None and "the GPU has 7.5 GiB free; set batch_size=64." in warning
+    assert choose_for_classes(100, SMALL_GPU, batch_size="64").warning is None
+    assert choose_for_classes(100, LARGE_GPU, batch_size="512").warning is None
+
+
+def test_a_device_without_room_for_a_few_photos() -> None:
+    class Full(DrawnMachine):
+        def photo_cost(self, recipe: Recipe) -> PhotoCost:
+            cost = super().photo_cost(recipe)
+            return PhotoCost(math.inf, math.inf) if recipe.photos.height > 64 else cost
+
+    with pytest.raises(BadOption, match=r"a few photos of 112 pixels do not fit .* set image_size=64"):
+        choose_settings(make_recipe("visual"), (), SMALL_GPU, budget=Budget(20), machine=Full(1e9))
+    recipe = make_recipe("visual", {"image_size": "64"})
+    chosen = choose_settings(recipe, ("image_size",), SMALL_GPU, budget=Budget(20), machine=Full(1e9))
+    assert chosen.recipe.network.backbone == "resnet50"

@@ -11,16 +11,19 @@ import torch
 from typer.testing import CliRunner, Result
 
 from prodrec.cli.app import app
+from prodrec.core.base import memory
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
 from prodrec.models import presets
 from prodrec.models.families import make_recipe
-from prodrec.models.presets import MINUTES, Budget
-from prodrec.pipeline import choose_settings
-from prodrec.pipeline.choose_settings import choose_for, read_budget
+from prodrec.models.memory_advice import USABLE_SHARE
+from prodrec.models.presets import MINUTES
+from prodrec.models.situation import Budget, PhotoCost
+from prodrec.pipeline.choose_settings import choose_for, choose_recipe, read_budget
 from prodrec.pipeline.prepare import prepare_dataset
+from prodrec.pipeline.this_machine import ThisMachine
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +72,21 @@ def test_times_and_presets_that_are_refused(time: str | None, preset: str, messa
 
 def test_photos_of_the_dataset_are_measured(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drawn photos have 32 pixels on each side; the network takes at least 48."""
-    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
+    monkeypatch.setattr(ThisMachine, "photo_cost", lambda *_: PhotoCost(0.001))
     data = open_dataset(dataset)
-    recipe, choices = choose_for(make_recipe("visual"), (), data, device="cpu", budget=Budget(20))
-    assert recipe.photos.image_size == "48" and recipe.training.batch_size == 8
-    assert {choice.key for choice in choices} >= {"backbone", "image_size", "epochs", "lr"}
+    chosen = choose_for(make_recipe("visual"), (), data, device="cpu", budget=Budget(20))
+    assert chosen.recipe.photos.image_size == "48" and chosen.recipe.training.batch_size == 8
+    assert {choice.key for choice in chosen.choices} >= {"backbone", "image_size", "epochs", "lr"}
 
 
 def test_weights_name_their_backbone(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision
 
-    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 0.001)
+    monkeypatch.setattr(ThisMachine, "photo_cost", lambda *_: PhotoCost(0.001))
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "some.pth")
     recipe = make_recipe("visual", {"weights": str(tmp_path / "some.pth")})
-    chosen, _ = choose_for(recipe, ("weights",), open_dataset(dataset), device="cpu", budget=Budget(20))
-    assert chosen.network.backbone == "resnet18"
+    chosen = choose_for(recipe, ("weights",), open_dataset(dataset), device="cpu", budget=Budget(20))
+    assert chosen.recipe.network.backbone == "resnet18"
 
 
 @pytest.fixture
@@ -111,7 +114,7 @@ def test_a_command_without_settings_trains_and_says_why(dataset: Path, tmp_path:
 def test_a_time_that_is_too_short_and_the_remedy(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose_settings, "_seconds_per_photo", lambda *_: 20.0)
+    monkeypatch.setattr(ThisMachine, "photo_cost", lambda *_: PhotoCost(20.0))
     command = ["train", "visual", dataset, "--out", tmp_path / "run", "--set", "weights=none", "--plan"]
     refused = call(*command, "--time", "1m")
     assert refused.exit_code == 2 and "--time: an epoch of" in refused.stderr
@@ -134,3 +137,41 @@ def test_feature_vectors(drawn_dozen: DrawnCatalogue, tmp_path: Path, few_epochs
     result = call("train", "visual", tmp_path / "dataset", "--out", tmp_path / "run", "--time", "2s")
     assert result.exit_code == 0, result.output
     assert open_run(tmp_path / "run").recipe["network"]["embed"] == 768
+
+
+def test_memory_that_is_not_enough_and_the_remedies(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that is too large is planned with a warning, and one whose weights do not fit is refused at once."""
+    command = ["train", "visual", dataset, "--out", tmp_path / "run", "--set", "weights=none", "--preset", "paper"]
+    command += ["--set", "backbone=squeezenet1_1", "--set", "image_size=64", "--set", "batch_size=12", "--workers", 0]
+    cost = json.loads(call(*command, "--plan", "--json").stdout)
+    assert cost["memory_advice"] is None and cost["available_bytes"] > cost["bytes_in_all"]
+
+    small = round((cost["state"]["weights"] * 3 + cost["activations_bytes"] / 12 * 5) / USABLE_SHARE)
+    monkeypatch.setattr(memory, "available", lambda: small)
+    planned = call(*command, "--plan", "--json")
+    advice = json.loads(planned.stdout)["memory_advice"]
+    assert planned.exit_code == 0 and advice in " ".join(planned.stderr.split())
+    assert (
+        json.loads(call(*command, "--plan", "--json", "--set", advice.split("set ")[1][:-1]).stdout)["memory_advice"]
+        is None
+    )
+    printed = call(*command, "--plan")
+    assert f" of {small / 2**20:.1f} MiB free: weights" in " ".join(printed.stdout.split())
+
+    monkeypatch.setattr(memory, "available", lambda: small // 8)
+    refused = call(*command, "--plan")
+    assert refused.exit_code == 2 and "set backbone=mobilenet_v2 and optimizer=sgd, or take" in refused.stderr
+
+
+def test_training_warns_if_memory_is_not_enough(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ThisMachine, "photo_cost", lambda *_: PhotoCost(0.001, 1e15))
+    settings = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32"}
+    recipe, data = make_recipe("visual", settings), open_dataset(dataset)
+    choose_recipe(data, recipe, tuple(settings), device="cpu", budget=Budget(20))
+    assert "warning: the training needs about" in " ".join(capsys.readouterr().err.split())
+    choose_recipe(data, recipe, tuple(settings), device="cpu", budget=Budget(20), warns=False)
+    assert "warning" not in capsys.readouterr().err

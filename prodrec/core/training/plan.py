@@ -11,14 +11,18 @@ import torch
 
 from prodrec.core.base import dist
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.config import TrainingConfig
 from prodrec.core.training.probe import Probe
 from prodrec.core.training.protocols import Network
 from prodrec.core.training.schedule import count_steps
+from prodrec.core.training.state_memory import StateMemory, state_memory
 from prodrec.core.training.train_state import TrainState, reason_against_fused_update
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
+
+
+STATE_KEYS = ("weights", "copies", "gradients", "optimizer")
+"""Parts of the memory that is kept from step to step."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Plan:
 
     parameters:      number of parameters by part of the network, with the rows of all ranks
     trainable:       number of those that are trained
-    copies_bytes:    copies of the weights for `ema` and the best epoch
+    state:           memory that is kept from step to step
+    available_bytes: memory of the device that was free before the network was built; None if it is not known
     photos_per_rank: photos of a batch on one rank
 
     The memory excludes the libraries themselves, and the copy of weights and optimizer state that is made while a
@@ -52,12 +57,10 @@ class Plan:
 
     parameters: dict[str, int]
     trainable: int
-    weights_bytes: int
-    copies_bytes: int
-    gradients_bytes: int
-    optimizer_bytes: int
+    state: StateMemory
     activations_bytes: int
     scores_bytes: int
+    available_bytes: int | None
     precision: str
     device: str
     ranks: int
@@ -73,51 +76,56 @@ class Plan:
     @property
     def total_bytes(self) -> int:
         """Memory of a rank."""
-        weights = self.weights_bytes + self.copies_bytes
-        return weights + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes + self.scores_bytes
+        return self.state.total + self.activations_bytes + self.scores_bytes
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `prodrec train --plan --json` prints them."""
         classifiers = [{"name": c.name, "way": c.description, "not_fused": c.not_fused} for c in self.classifiers]
-        return {**asdict(self), "classifiers": classifiers, "bytes_in_all": self.total_bytes}
+        values = {**asdict(self), "classifiers": classifiers, "bytes_in_all": self.total_bytes}
+        return {**values, **{f"{key}_bytes": values["state"][key] for key in STATE_KEYS}}
 
 
-def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, streams: int = 1) -> Plan:
+def plan(
+    train_state: TrainState,
+    dataset: Dataset,
+    photos: PhotoConfig,
+    *,
+    streams: int = 1,
+    workers: int = 0,
+    available_bytes: int | None = None,
+) -> Plan:
     """Return the plan of a training. All ranks must call this together.
 
-    train_state: is changed by the measured steps, so do not train it afterwards
-    streams:     number of rows per photo that the deepest classifier sees: 2 with titles or photos in pairs
+    train_state:     is changed by the measured steps, so do not train it afterwards
+    streams:         number of rows per photo that the deepest classifier sees: 2 with titles or photos in pairs
+    workers:         processes that load photos
+    available_bytes: see `Plan`
     """
     config, network, ranks = train_state.config, train_state.network, dist.world_size()
     train_photos, validation_photos = (len(dataset.rows(split)) for split in ("train", "validation"))
     batches = math.ceil(train_photos / config.batch_size)
     photos_per_rank = math.ceil(min(config.batch_size, train_photos) / ranks)
 
-    probe = Probe(train_state, dataset, photos, photos_per_rank=photos_per_rank)
+    probe = Probe(train_state, dataset, photos, photos_per_rank=photos_per_rank, workers=workers)
     activations_bytes = probe.activation_bytes()
     seconds_per_batch = probe.seconds_per_batch()
     # Validation is a forward pass, which takes about a third of the time of forward, backward and update.
     validation_batches = validation_photos / (3 * photos_per_rank * ranks)
     seconds_per_epoch = seconds_per_batch * (batches + validation_batches)
 
-    classifiers = _plan_classifiers(train_state, photos_per_rank=photos_per_rank, streams=streams)
-    fused = {f"{c.name}.{parameter}" for c in classifiers if c.not_fused is None for parameter in ("weight", "bias")}
-    sizes = {name: p.numel() * p.element_size() for name, p in network.named_parameters()}
+    classifiers = plan_classifiers(train_state, photos_per_rank=photos_per_rank, streams=streams)
     trainable = {name for name, p in network.named_parameters() if p.requires_grad}
     counts = _count_parameters(network)
     by_part: Counter[str] = Counter()
     for name, count in counts.items():
         by_part[name.split(".")[0]] += count
-    copies = (train_state.average is not None) + config.keeps_best
     return Plan(
         parameters=dict(by_part),
         trainable=sum(counts[name] for name in trainable),
-        weights_bytes=sum(sizes.values()),
-        copies_bytes=sum(sizes.values()) * copies,
-        gradients_bytes=sum(sizes[name] for name in trainable - fused),
-        optimizer_bytes=sum(sizes[name] for name in trainable) * _optimizer_states(config),
+        state=state_memory(network, config),
         activations_bytes=activations_bytes,
         scores_bytes=sum(classifier.scores_bytes for classifier in classifiers),
+        available_bytes=available_bytes,
         precision="bf16" if train_state.precision.dtype is torch.bfloat16 else "fp32",
         device=train_state.device.type,
         ranks=ranks,
@@ -132,7 +140,7 @@ def plan(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, stre
     )
 
 
-def _plan_classifiers(train_state: TrainState, *, photos_per_rank: int, streams: int) -> list[ClassifierPlan]:
+def plan_classifiers(train_state: TrainState, *, photos_per_rank: int, streams: int) -> list[ClassifierPlan]:
     """Return the plan of every classifier. The last one is that of the deepest level, which sees `streams` vectors."""
     plans: list[ClassifierPlan] = []
     dtype, classifiers = train_state.precision.dtype, train_state.network.classifiers()
@@ -155,10 +163,3 @@ def _count_parameters(network: Network) -> dict[str, int]:
         name: shards[name].rows * math.prod(p.shape[1:]) if name in shards else p.numel()
         for name, p in network.named_parameters()
     }
-
-
-def _optimizer_states(config: TrainingConfig) -> int:
-    """Return how many numbers the optimizer keeps for a weight."""
-    if config.optimizer == "adamw":
-        return 2
-    return 1 if config.momentum else 0

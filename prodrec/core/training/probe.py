@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,14 +31,26 @@ PROBE_STEPS = 3
 class Probe:
     """Measures the cost of a batch of `photos_per_rank` photos on every rank from smaller ones.
 
+    workers: processes that load photos in the training; the probe loads them itself
+
     All ranks must call its methods together.
     """
 
-    def __init__(self, train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, photos_per_rank: int) -> None:
+    def __init__(
+        self,
+        train_state: TrainState,
+        dataset: Dataset,
+        photos: PhotoConfig,
+        *,
+        photos_per_rank: int,
+        workers: int = 0,
+        at_most: int = PROBE_PHOTOS,
+    ) -> None:
         self.train_state, self.photos, self.photos_per_rank = train_state, photos, photos_per_rank
+        self.workers = workers
         self.rows = dataset.rows("train")
         self.source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed)
-        self.measured_photos = photos_per_rank if dataset.photos is None else min(photos_per_rank, PROBE_PHOTOS)
+        self.measured_photos = photos_per_rank if dataset.photos is None else min(photos_per_rank, at_most)
 
     def activation_bytes(self) -> int:
         """Return the bytes that autograd stores for the backward pass of a batch on one rank, without the weights."""
@@ -68,11 +81,32 @@ class Probe:
         return larger + seconds_per_photo * (self.photos_per_rank - self.measured_photos)
 
     def _seconds_per_step(self, size: int) -> float:
-        """Return the shortest time of a step of `size` photos on a rank."""
+        """Return the time of a step of `size` photos on a rank, with that of loading them.
+
+        On a CPU, loading and training use the same cores, so their times add up, and workers load in parallel. A GPU
+        trains while workers load, so the longer time counts.
+        """
+        loading, training = self._seconds_of_loading(size), self._seconds_of_training(size)
+        if not self.workers:
+            return loading + training
+        if self.train_state.device.type == "cuda":
+            return max(loading / self.workers, training)
+        return loading / self.workers + training
+
+    def _seconds_of_loading(self, size: int) -> float:
+        """Return the time of loading `size` photos by one process. They were loaded before: no disk is read."""
+        self.source.batch(self.rows[:size])
+        start = time.perf_counter()
+        self.source.batch(self.rows[:size])
+        return time.perf_counter() - start
+
+    def _seconds_of_training(self, size: int) -> float:
+        """Return the shortest time of a step with `size` photos that are loaded."""
+        batch = self._batch(size)
         config = replace(self.train_state.config, epochs=1.0, warmup_epochs=0.0, head_epochs=0.0, accumulate=1)
 
         def epoch_batches(_epoch: int, _skip: int) -> Iterator[Batch]:
-            return (self._batch(size) for _ in range(PROBE_STEPS))
+            return itertools.repeat(batch, PROBE_STEPS)
 
         steps = train_steps(
             replace(self.train_state, config=config),
@@ -84,6 +118,8 @@ class Probe:
         for _ in range(PROBE_STEPS):
             start = time.perf_counter()
             next(steps)
+            if batch.inputs.is_cuda:
+                torch.cuda.synchronize(batch.inputs.device)
             seconds.append(time.perf_counter() - start)
         return min(seconds[1:])
 

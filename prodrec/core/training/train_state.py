@@ -98,13 +98,18 @@ def reason_against_fused_update(config: TrainingConfig) -> str | None:
     return f"accumulate={config.accumulate} needs its whole gradient" if config.accumulate > 1 else None
 
 
+def learning_rate_scales(config: TrainingConfig) -> dict[str, float]:
+    """Return the factor of the learning rate of the parts of a network whose factor is a setting; 0 keeps a part."""
+    return {"backbone": config.backbone_lr_scale, "word_vectors": config.word_vectors_lr_scale}
+
+
 def _parameter_groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
     """Return the groups of every part: one with weight decay, and one without it for biases and norms (one dimension).
 
     The learning rate of a group is `scale` times that of the schedule. With `layer_lr_decay`, every stage of the
     backbone has groups of its own.
     """
-    scales = {"backbone": config.backbone_lr_scale, "word_vectors": config.word_vectors_lr_scale}
+    scales = learning_rate_scales(config)
     groups = []
     for part, parameters in network.parameter_groups().items():
         scale = scales.get(part, 1.0)

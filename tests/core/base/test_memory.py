@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prodrec.core.base.memory import available
+from prodrec.core.base.memory import available, format_bytes
 
 GIB = 2**30
 
@@ -48,3 +48,13 @@ def test_cgroups_of_version_1(tmp_path: Path) -> None:
 def test_this_machine_and_one_without_proc(tmp_path: Path) -> None:
     assert available() > 2**20
     assert available(tmp_path) > 2**20
+
+
+def test_bytes_as_text() -> None:
+    assert [format_bytes(size) for size in (0, 3 * 2**19, 2**30 - 2**20, 2**30, 2.5 * 2**40)] == [
+        "0.0 MiB",
+        "1.5 MiB",
+        "1023.0 MiB",
+        "1.0 GiB",
+        "2560.0 GiB",
+    ]

@@ -17,10 +17,9 @@ def test_parameters_and_optimiser(prepared, new_train_state):
     cost = plan(train_state, prepared, PHOTOS)
     assert sum(cost.parameters.values()) == cost.trainable == count
     assert set(cost.parameters) == {"backbone", "classifier"}
-    assert cost.weights_bytes == cost.gradients_bytes == cost.optimizer_bytes == 4 * count
-    assert plan(new_train_state(optimizer="adamw"), prepared, PHOTOS).optimizer_bytes == 8 * count
-    assert cost.copies_bytes == 0
-    assert plan(new_train_state(ema=0.9, keep="best"), prepared, PHOTOS).copies_bytes == 8 * count
+    assert cost.state.weights == cost.state.gradients == cost.state.optimizer == 4 * count
+    assert cost.state.copies == 0 and cost.total_bytes == 12 * count + cost.activations_bytes
+    assert {cost.as_json()[f"{key}_bytes"] for key in ("weights", "gradients", "optimizer")} == {4 * count}
     frozen = plan(new_train_state(backbone_lr_scale=0), prepared, PHOTOS)
     assert frozen.trainable == cost.parameters["classifier"]
 
@@ -68,4 +67,4 @@ def test_every_classifier_is_described_with_its_update(prepared, new_train_state
     assert fused.scores_bytes == (16 + 32) * 4
     assert {each.not_fused for each in unfused.classifiers} == {"clip_norm=2 needs its whole gradient"}
     classifier = sum(p.numel() for p in new_train_state().network.classifier.parameters())
-    assert unfused.gradients_bytes - fused.gradients_bytes == 4 * classifier
+    assert unfused.state.gradients - fused.state.gradients == 4 * classifier

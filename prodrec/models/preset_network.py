@@ -1,0 +1,163 @@
+"""Presets: the network that a machine trains in the time and in its memory, the size of its photos, and the batch.
+
+This module does not import torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from prodrec.core.base.errors import BadOption
+from prodrec.core.base.memory import format_bytes
+from prodrec.core.data.photos.config import format_size
+from prodrec.core.training.state_memory import StateMemory
+from prodrec.models.memory_advice import largest_batch, memory_advice
+from prodrec.models.situation import Chooser, Machine, PhotoCost, Situation
+
+LARGE_BACKBONE, SMALL_BACKBONE = "resnet50", "mobilenet_v2"
+LARGE_PIXELS, SMALL_PIXELS = 224 * 224, 128 * 128
+"""Pixels of a photo, at most, on a large machine and on a small one."""
+MANY_CORES = 16
+"""Cores of a machine without a GPU from which it is a large one. On fewer, measuring a large network takes as long as
+training a small one for an epoch."""
+SMALLEST_SIDE = 48
+FEWEST_PIXELS = 64 * 64
+"""Photos of less than twice these pixels are not made smaller to save time."""
+SCALES = {LARGE_BACKBONE: (1.0, 0.75), SMALL_BACKBONE: (1.0, 0.75, 0.5)}
+"""Sides that are tried, as shares of the first one. That a small network on large photos is better than a large network
+on photos of half the side is a guess."""
+SAME_ASPECT = 1.03
+"""Largest quotient of aspect ratios that count as the same one."""
+STATE_SHARE = 0.5
+"""Share of the free memory that weights and optimizer may take before the classifier is made smaller."""
+WIDTHS = (512, 256, 128, 64)
+"""Lengths of the feature of a smaller classifier."""
+FEWEST_PER_BATCH = 8
+
+
+def choose_network(choose: Chooser, situation: Situation, machine: Machine, *, enough_seconds: float) -> PhotoCost:
+    """Choose backbone and photo size, and return the cost of a photo.
+
+    The candidates are tried from the most accurate one on, until a photo takes at most `enough_seconds`. The last one
+    is chosen if all of them take longer. Raise BadOption if memory has no room for it.
+    """
+    cost = PhotoCost(math.inf)
+    for backbone, scale, reason in _candidates(choose, situation):
+        if backbone is not None:
+            choose(reason, backbone=backbone)
+        if situation.photo_size is not None and choose.is_free("image_size"):
+            first = "the size of the photos" if situation.same_aspect else "a square of the size of the photos"
+            size = _image_size(situation, scale=scale)
+            if scale < 1 and size == choose.recipe.photos.image_size:
+                continue
+            choose(first if scale == 1 else "a smaller photo, for enough epochs in the time", image_size=size)
+        _fit_classifier(choose, situation, machine)
+        cost = machine.photo_cost(choose.recipe)
+        if cost.seconds <= enough_seconds:
+            break
+    if math.isinf(cost.seconds):
+        size, backbone = choose.recipe.photos.image_size, choose.recipe.network.backbone
+        raise BadOption(
+            f"a few photos of {size} pixels do not fit into the {free_memory(situation)} of free memory with "
+            f"backbone={backbone}; set image_size=64, or --device cpu."
+        )
+    return cost
+
+
+def choose_batch_size(choose: Chooser, situation: Situation, machine: Machine, cost: PhotoCost) -> None:
+    """Make the batch smaller if memory has no room for it."""
+    batch_size = choose.recipe.training.batch_size
+    state = machine.state_memory(choose.recipe)
+    fits = largest_batch(state, cost.memory_bytes, memory_bytes=situation.memory_bytes, ranks=situation.ranks)
+    smaller = batch_size
+    while smaller > max(fits, FEWEST_PER_BATCH):
+        smaller //= 2
+    if smaller < batch_size:
+        choose(f"what fits into {free_memory(situation)} of free memory", batch_size=smaller)
+
+
+def advise(choose: Chooser, situation: Situation, state: StateMemory, *, photo_bytes: float) -> str | None:
+    """Return a sentence if memory is not enough, see `memory_advice`."""
+    return memory_advice(
+        choose.recipe,
+        state,
+        photo_bytes,
+        memory_bytes=situation.memory_bytes,
+        ranks=situation.ranks,
+        gpu=situation.gpu,
+    )
+
+
+def free_memory(situation: Situation) -> str:
+    """Return the free memory as text."""
+    return format_bytes(situation.memory_bytes)
+
+
+def _candidates(choose: Chooser, situation: Situation) -> Iterator[tuple[str | None, float, str]]:
+    """Yield backbones, shares of the side of a photo, and reasons, from the most accurate one on.
+
+    The backbone is None if there is nothing to choose.
+    """
+    scales: tuple[float, ...] = (1.0,)
+    if situation.photo_size is None:
+        yield None, 1.0, ""
+        return
+    if not choose.is_free("backbone") or situation.weights_of is not None:
+        scales = SCALES[SMALL_BACKBONE] if choose.is_free("image_size") else scales
+        for scale in scales:
+            yield situation.weights_of, scale, "the weights are of this network"
+        return
+    reasons = {SMALL_BACKBONE: "the most accurate network measured that a CPU trains in minutes"}
+    if is_large(situation):
+        kind = "a GPU" if situation.gpu else f"{situation.cores} cores"
+        reasons = {LARGE_BACKBONE: f"accurate, and {kind} can train it in the time"}
+        if not _has_own_weights(choose):
+            reasons[SMALL_BACKBONE] = f"{LARGE_BACKBONE} has too few epochs in the time on this machine"
+    for backbone, reason in reasons.items():
+        for scale in SCALES[backbone] if choose.is_free("image_size") else scales:
+            yield backbone, scale, reason
+
+
+def is_large(situation: Situation) -> bool:
+    """Return whether the machine can train large networks."""
+    return situation.gpu or situation.cores >= MANY_CORES
+
+
+def _has_own_weights(choose: Chooser) -> bool:
+    """Return whether the user has given weights of one network, which is not known."""
+    return not choose.is_free("weights") and choose.recipe.network.weights not in (None, "imagenet")
+
+
+def _image_size(situation: Situation, *, scale: float) -> str:
+    assert situation.photo_size is not None
+    height, width = situation.photo_size
+    limit = LARGE_PIXELS if is_large(situation) else SMALL_PIXELS
+    if not situation.same_aspect:
+        height = width = min(height, width)
+    pixels = height * width
+    if pixels < 2 * FEWEST_PIXELS:
+        scale = 1.0
+    shrink = max(scale * min(1.0, math.sqrt(limit / pixels)), SMALLEST_SIDE / min(height, width))
+    return format_size(round(height * shrink), round(width * shrink))
+
+
+def _fit_classifier(choose: Chooser, situation: Situation, machine: Machine) -> None:
+    """Make the feature shorter if weights and optimizer take too much of the memory because of very many classes.
+
+    Raise BadOption if they do not fit at all.
+    """
+    state = machine.state_memory(choose.recipe)
+    limit = STATE_SHARE * situation.memory_bytes
+    if state.total > limit and state.classifier > state.total / 2 and choose.is_free("embed"):
+        for width in WIDTHS:
+            if width >= state.classifier_width:
+                continue
+            reason = f"the classifier of a longer feature would not fit into {free_memory(situation)} of free memory"
+            choose(reason, embed=width)
+            state = machine.state_memory(choose.recipe)
+            if state.total <= limit:
+                break
+    advice = advise(choose, situation, state, photo_bytes=0.0)
+    if advice is not None:
+        raise BadOption(advice)
