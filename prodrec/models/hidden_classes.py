@@ -30,7 +30,7 @@ Shapes: M validation photos, m of a chunk, E = D + 1 features with a constant 1,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +54,14 @@ DIGITS = 4
 
 @dataclass(frozen=True)
 class _Fold:
-    """What a pass needs of every photo in a fold: m numbers each.
+    """What a pass needs of every photo in a fold: its number, and m numbers each.
 
     others: log Σ exp o over the classes with trained rows
     label:  o_y of a class with a trained row, u_y of a hidden one
     hidden: whether y is hidden
     """
 
+    number: int
     others_m: Tensor
     label_m: Tensor
     hidden_m: Tensor
@@ -102,32 +103,42 @@ class HiddenClasses:
         self._spread = float(own_M.square().mean().sqrt())
 
     def minimise(self, *, bonus: float = 0.0) -> WordScale:
-        """Return a ≥ 0 and b with the smallest L, and the accuracies of the classes with these.
+        """Return a ≥ 0 and b with the smallest L, and estimates of the accuracies of the classes with them.
+
+        The estimate of a fold uses the a and b that minimise L over the other folds.
 
         bonus: is added to b afterwards
         """
-        point, step = torch.zeros(2, 2, dtype=torch.float64).unbind()
-        best: float | None = None
-        with console.progress("words", total=MOST_PASSES, unit="passes") as advance:
-            for _ in range(MOST_PASSES):
-                advance()
-                loss, gradient, hessian = self.loss(*(point + step).tolist())
-                if best is not None and loss > best + TOLERANCE:
-                    step = step / 2
-                    continue
-                best, point = loss, point + step
-                step = _newton_step(point, gradient, hessian)
-                nats = self._spread * abs(float(step[0])) + abs(float(step[1]))
-                step = step * min(1.0, LARGEST_STEP / max(nats, LARGEST_STEP))
-                if float(-gradient @ step) < TOLERANCE:
-                    break
-        scale, offset = (float(f"{value:.{DIGITS}g}") for value in point.tolist())
-        return WordScale(scale, offset + bonus, *self.accuracies(scale, offset + bonus))
+        with console.progress("words", total=MOST_PASSES * (1 + self.folds), unit="passes") as advance:
+            whole = self._minimum(torch.zeros(2, dtype=torch.float64), advance)
+            others = [self._minimum(whole, advance, without=fold) for fold in range(self.folds)]
+        scale, offset = _rounded(whole)
+        points = [(own_scale, own_offset + bonus) for own_scale, own_offset in map(_rounded, others)]
+        return WordScale(scale, offset + bonus, *self.accuracies(points))
 
-    def loss(self, scale: float, offset: float) -> tuple[float, Tensor, Tensor]:
-        """Return L, its gradient [2] and its Hessian [2, 2], all in float64."""
+    def _minimum(self, start: Tensor, advance: Callable[[], object], *, without: int | None = None) -> Tensor:
+        """Return [a, b] with the smallest L, by Newton's method; `without` is a fold that does not count."""
+        point, step = start, torch.zeros_like(start)
+        best: float | None = None
+        for _ in range(MOST_PASSES):
+            advance()
+            loss, gradient, hessian = self.loss(*(point + step).tolist(), without=without)
+            if best is not None and loss > best + TOLERANCE:
+                step = step / 2
+                continue
+            best, point = loss, point + step
+            step = _newton_step(point, gradient, hessian)
+            nats = self._spread * abs(float(step[0])) + abs(float(step[1]))
+            step = step * min(1.0, LARGEST_STEP / max(nats, LARGEST_STEP))
+            if float(-gradient @ step) < TOLERANCE:
+                break
+        return point
+
+    def loss(self, scale: float, offset: float, *, without: int | None = None) -> tuple[float, Tensor, Tensor]:
+        """Return L, its gradient [2] and its Hessian [2, 2], all in float64; the fold `without` does not count."""
         total = torch.zeros(6, dtype=torch.float64)
-        for weight_m, word_mC, fold_classes, fold in self._visits():
+        folds = [fold for fold in range(self.folds) if fold != without]
+        for weight_m, word_mC, fold_classes, fold in self._visits(folds):
             scaled_mC = scale * word_mC[:, fold_classes]
             hidden_m = torch.logsumexp(scaled_mC, 1) + offset
             all_m = torch.logaddexp(fold.others_m, hidden_m)
@@ -146,14 +157,18 @@ class HiddenClasses:
                 p_m * (1 - p_m),
             )
             total += torch.stack([(weight_m * term_m.double()).sum() for term_m in terms]).cpu()
-        loss, by_a, by_b, by_aa, by_ab, by_bb = (total / self.folds).tolist()
+        loss, by_a, by_b, by_aa, by_ab, by_bb = (total / len(folds)).tolist()
         gradient = torch.tensor([by_a, by_b], dtype=torch.float64)
         return loss, gradient, torch.tensor([[by_aa, by_ab], [by_ab, by_bb]], dtype=torch.float64)
 
-    def accuracies(self, scale: float, offset: float) -> tuple[float, float]:
-        """Return the mean accuracies of hidden classes, and of the others in the same competition."""
+    def accuracies(self, points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+        """Return the mean accuracies of hidden classes, and of the others in the same competition.
+
+        points: a and b for every fold
+        """
         right, total = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-        for weight_m, word_mC, fold_classes, fold in self._visits(largest=True):
+        for weight_m, word_mC, fold_classes, fold in self._visits(range(self.folds), largest=True):
+            scale, offset = points[fold.number]
             best_hidden_m = scale * word_mC[:, fold_classes].amax(1) + offset
             label_m = torch.where(fold.hidden_m, scale * fold.label_m + offset, fold.label_m)
             rival_m = torch.where(fold.hidden_m, fold.others_m, best_hidden_m)
@@ -165,8 +180,8 @@ class HiddenClasses:
         hidden, known = (right / total.clamp(min=1e-12)).tolist()
         return hidden, known
 
-    def _visits(self, *, largest: bool = False) -> Iterator[tuple[Tensor, Tensor, Tensor, _Fold]]:
-        """Yield for chunks of photos and every fold: v, u of all classes, the classes of the fold, and a _Fold.
+    def _visits(self, folds: Sequence[int], *, largest: bool = False) -> Iterator[tuple[Tensor, Tensor, Tensor, _Fold]]:
+        """Yield for chunks of photos and each of the folds: v, u of all classes, the classes of the fold, and a _Fold.
 
         largest: the largest score in place of log Σ exp
         """
@@ -178,7 +193,7 @@ class HiddenClasses:
                 x_mD @ rows_CE[:, :-1].T + rows_CE[:, -1] for rows_CE in (self.rows_CE, self.words_CE)
             )
             own_mC = [trained_mC.gather(1, label_m)[:, 0], word_mC.gather(1, label_m)[:, 0]]
-            for fold in range(self.folds):
+            for fold in folds:
                 is_hidden_C = self.fold_C == fold
                 hidden_m = is_hidden_C[label_m[:, 0]]
                 others_mC = trained_mC.masked_fill(is_hidden_C, -torch.inf)
@@ -188,8 +203,14 @@ class HiddenClasses:
                     self.weight_M[part],
                     word_mC,
                     torch.nonzero(is_hidden_C)[:, 0],
-                    _Fold(others_m, label_score_m, hidden_m),
+                    _Fold(fold, others_m, label_score_m, hidden_m),
                 )
+
+
+def _rounded(point: Tensor) -> tuple[float, float]:
+    """Return a and b with the digits that are kept."""
+    scale, offset = (float(f"{value:.{DIGITS}g}") for value in point.tolist())
+    return scale, offset
 
 
 def _newton_step(point: Tensor, gradient: Tensor, hessian: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodrec.core.base import console
+from prodrec.core.base import console, dist
 from prodrec.core.base.class_matching import match_classes
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.core.base.taxonomy import PATH_SEPARATOR
@@ -62,8 +62,8 @@ def add_classes(
     Raises:
         NotFound: if the run or a dataset does not exist.
         BadArtefact: if the run is unfinished or damaged.
-        BadOption: if the run predicts no words or has a classifier that is not linear in the same feature, if the
-            dataset has no new class, or a new class has no title with a word that the run predicts.
+        BadOption: on several ranks, if the run predicts no words or has a classifier that is not linear in the same
+            feature, if the dataset has no new class, or a new class has no title with a word that the run predicts.
         Mismatch: if `trained_on` is not the dataset of the run, or `dataset` lacks one of its classes.
         OutputExists: if `out` exists and `force` is not set.
     """
@@ -72,6 +72,8 @@ def add_classes(
     from prodrec.core.training.run import open_run
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
+    if dist.world_size() > 1:
+        raise BadOption("adding classes runs in one process: start it without torchrun.")
     opened = open_run(find_run(Path(run)))
     old = open_dataset(Path("dataset" if trained_on is None else trained_on))
     new = open_dataset(Path(dataset))

@@ -74,16 +74,19 @@ def damaged(drawn_dataset: Path, tmp_path: Path) -> Iterator[tuple[Path, int]]:
 @pytest.mark.exhaustive
 def test_an_error_of_all_ranks_is_printed_once(tmp_path: Path) -> None:
     """This includes errors in the command line itself, and that of a command that runs in one process only."""
-    wrong_option, missing, single_process = (
-        Ranks(tmp_path / name, *words.split())
-        for name, words in {"a": "train visual --nonsense", "b": "train visual nowhere", "c": "report"}.items()
+    wrong_option, missing, *single_process = (
+        Ranks(tmp_path / str(number), *words.split())
+        for number, words in enumerate(
+            ("train visual --nonsense", "train visual nowhere", "report", "add-classes words dataset")
+        )
     )
     assert wrong_option.errors() == [] and wrong_option.log.read_text().count("No such option") == 1
     (error,) = missing.errors()
     assert error.startswith("error: nowhere does not exist")
-    (error,) = single_process.errors()
-    assert error.startswith("error: prodrec report runs in one process: start it without torchrun")
-    assert "prodrec train" in error
+    for name, command in zip(("report", "add-classes"), single_process, strict=True):
+        (error,) = command.errors()
+        assert error.startswith(f"error: prodrec {name} runs in one process: start it without torchrun")
+        assert "prodrec train" in error
 
 
 def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path) -> None:

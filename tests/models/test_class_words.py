@@ -141,8 +141,34 @@ def test_accuracies_are_those_of_the_competitions(problem: dict[str, Any]) -> No
             total[kind] += weight
             right[kind] += weight * (int(scores_C.argmax()) == label)
     expected = [right[kind] / total[kind] for kind in (True, False)]
-    assert list(hidden.accuracies(1.2, 0.3)) == pytest.approx(expected)
+    assert list(hidden.accuracies([(1.2, 0.3)] * hidden.folds)) == pytest.approx(expected)
     assert 0 < expected[0] < 1
+
+
+@pytest.mark.parametrize("bonus", [0.0, 1.5])
+def test_the_estimate_of_a_fold_does_not_use_the_fold(problem: dict[str, Any], bonus: float) -> None:
+    """Scale and offset for a fold are those with the smallest loss over the others, whatever the fold contains."""
+    hidden = HiddenClasses(**problem)
+    fit, points = hidden.minimise(bonus=bonus), []
+    for fold in range(hidden.folds):
+        best = torch.tensor([fit.scale, fit.offset - bonus], dtype=torch.float64)
+        for _ in range(20):  # Newton's method by autograd
+
+            def others(at: torch.Tensor, fold: int = fold) -> torch.Tensor:
+                weight_M = 1 / torch.bincount(problem["label_M"])[problem["label_M"]].double()
+                losses = [
+                    weight_M @ torch.nn.functional.cross_entropy(scores_MC, problem["label_M"], reduction="none")
+                    for number, (scores_MC, _) in enumerate(competitions(hidden, problem, *at))
+                    if number != fold
+                ]
+                return torch.stack(losses).sum() / weight_M.sum()
+
+            gradient = torch.autograd.functional.jacobian(others, best)
+            best = best - torch.linalg.solve(torch.autograd.functional.hessian(others, best), gradient)
+        points.append((float(best[0]), float(best[1]) + bonus))
+    assert len({round(scale, 3) for scale, _ in points}) == hidden.folds
+    expected = hidden.accuracies(points)
+    assert (fit.hidden_accuracy, fit.known_accuracy) == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize("tau_of_training", [0.0, 0.5, 1.0])

@@ -242,6 +242,13 @@ def test_runs_to_which_no_class_can_be_added(folder: Path, settings: dict[str, s
         add(run="other")
 
 
+def test_several_ranks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadOption, match=r"^adding classes runs in one process: start it without torchrun\.$"):
+        add()
+
+
 def test_products_that_were_trained_on_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add()
     assert "trained on" not in capsys.readouterr().err
