@@ -84,6 +84,7 @@ class LevelHead(nn.Module):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        among_C: Tensor | None = None,
         added: tuple[Tensor, Tensor] | None = None,
     ) -> TopK:
         """Return the result of `Classifier.top_k` after the private layers; with k > C, that of all classes."""
@@ -93,6 +94,7 @@ class LevelHead(nn.Module):
             tau=tau,
             logsumexp=logsumexp,
             also_BJ=also_BJ,
+            among_C=among_C,
             added=added,
         )
 

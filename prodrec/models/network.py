@@ -129,17 +129,24 @@ class RecognitionNetwork(NetworkParts):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        among_C: Tensor | None = None,
         added: tuple[Tensor, Tensor] | None = None,
     ) -> BatchTopK:
         """Return the k largest scores of every level, with logit adjustment `tau`.
 
         logsumexp: return log Σ_c exp(score_c) of the deepest level too
         also_BJ:   classes of the deepest level whose scores are returned too; -1 is no class
+        among_C:   classes of the deepest level, the best of which are returned too, see `Classifier.top_k`
         added:     added to the scores of the deepest level, see `Classifier.top_k`
         """
         best = {}
         for head, inputs_BD in self._head_inputs(features):
-            of_deepest: dict[str, Any] = {"logsumexp": logsumexp, "also_BJ": also_BJ, "added": added}
+            of_deepest: dict[str, Any] = {
+                "logsumexp": logsumexp,
+                "also_BJ": also_BJ,
+                "among_C": among_C,
+                "added": added,
+            }
             options = of_deepest if head is self.level_heads[-1] else {}
             best[head.level] = head.top_k(inputs_BD, k, tau=tau, **options)
         deepest = next(reversed(best.values()), None)
@@ -150,6 +157,7 @@ class RecognitionNetwork(NetworkParts):
             self._attribute_scores(features),
             None if deepest is None else deepest.logsumexp_B,
             None if deepest is None else deepest.also_BJ,
+            None if deepest is None else deepest.among,
         )
 
     def classifier_inputs(self, features: Features) -> Tensor:

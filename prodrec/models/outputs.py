@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from prodrec.models.classifier.block_top_k import TopK
+
 
 class Features(NamedTuple):
     """The visual feature of every row, and its mix with the title's semantic feature (A §3.3).
@@ -75,6 +77,7 @@ class BatchTopK:
 
     logsumexp_B: log Σ_c exp(score_c) over all classes of the deepest level; None unless requested
     also_BJ:     scores of the classes of the deepest level that were requested in addition; None if there were none
+    among:       the K largest scores of some classes of the deepest level; None unless requested
     """
 
     features_BD: Tensor
@@ -83,3 +86,4 @@ class BatchTopK:
     attribute_scores: dict[str, Tensor]
     logsumexp_B: Tensor | None = None
     also_BJ: Tensor | None = None
+    among: TopK | None = None

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -130,26 +129,27 @@ def _observe_batch(
     rows = len(batch)
     cosine_BK = batch.inputs.new_zeros((rows, 0))
     class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
-    also_BJ, unvoted_U = None, class_BK.new_zeros(0)
+    also_BK = is_unvoted_C = None
     if neighbours is not None:
         nearest = neighbours.searcher.nearest(network.search_vectors(features), max(NEIGHBOURS))
         cosine_BK, class_BK = nearest.cosine_Bk, neighbours.class_N[nearest.index_Bk]
         count_BK = neighbours.count_C[class_BK]
-        unvoted_U = neighbours.unvoted_U
+        is_unvoted_C = neighbours.is_unvoted_C
         also_BK = torch.where(cosine_BK > -torch.inf, class_BK, -1)
-        also_BJ = torch.cat([also_BK, unvoted_U.expand(rows, -1)], 1)
     best, classes, others, voted, unvoted, unvoted_classes = [], [], [], [], [], []
     for tau in TAUS:
-        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BJ)
+        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BK, among_C=is_unvoted_C)
         best.append(top.scores[level][:, 0] - top.logsumexp_B)
         classes.append(top.classes[level][:, 0])
-        also = cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1)
-        others.append(also[:, : class_BK.shape[1]])
-        unvoted_BU = also[:, class_BK.shape[1] :]
-        voted.append(1 - unvoted_BU.exp().sum(1))
-        best_unvoted = F.pad(unvoted_BU, (0, 1), value=-torch.inf).max(1)
-        unvoted.append(best_unvoted.values)
-        unvoted_classes.append(F.pad(unvoted_U, (0, 1))[best_unvoted.indices])
+        others.append(cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1))
+        if top.among is None:
+            voted.append(torch.ones_like(best[-1]))
+            unvoted.append(torch.full_like(best[-1], -torch.inf))
+            unvoted_classes.append(torch.zeros_like(classes[-1]))
+        else:
+            voted.append(-torch.expm1(top.among.logsumexp_B - top.logsumexp_B))
+            unvoted.append(top.among.scores_BK[:, 0] - top.logsumexp_B)
+            unvoted_classes.append(top.among.classes_BK[:, 0])
     plain: Any = network.top_k_of(features, 1)
     return (
         batch.labels_BL[:, column],

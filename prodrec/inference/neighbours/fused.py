@@ -30,6 +30,7 @@ class Neighbours:
     class_N: class of every training photo, int64
     count_C: number of training products of every class that can vote, int64
     unvoted_U: the classes for which none can vote, int64
+    is_unvoted_C: the same as bool; None if there are none
     """
 
     features: TrainingFeatures
@@ -37,6 +38,7 @@ class Neighbours:
     class_N: Tensor
     count_C: Tensor
     unvoted_U: Tensor
+    is_unvoted_C: Tensor | None
 
     @classmethod
     def load(
@@ -47,12 +49,14 @@ class Neighbours:
         sharded: divide the vectors among the ranks
         """
         count_C = torch.from_numpy(features.class_counts(classes)).to(device)
+        is_unvoted_C = count_C == 0
         return cls(
             features,
             Searcher.load(features, device, sharded=sharded),
             torch.from_numpy(features.class_N).long().to(device),
             count_C,
-            torch.nonzero(count_C == 0)[:, 0],
+            torch.nonzero(is_unvoted_C)[:, 0],
+            is_unvoted_C if bool(is_unvoted_C.any()) else None,
         )
 
     def vote(self, nearest: Nearest, point: OperatingPoint) -> Vote:
@@ -111,20 +115,25 @@ class FusedNetwork:
         if votes is None:
             return self.network.top_k_of(fused.features, k, tau=point.tau, added=added)
         assert self.neighbours is not None
-        unvoted_U, neighbours = self.neighbours.unvoted_U, votes.class_Bk.shape[1]
-        also_BJ = torch.cat([votes.class_Bk, unvoted_U.expand(len(votes.class_Bk), -1)], 1)
+        is_unvoted_C = self.neighbours.is_unvoted_C
         best: Any = self.network.top_k_of(
-            fused.features, k, tau=point.tau, logsumexp=True, also_BJ=also_BJ, added=added
+            fused.features,
+            k,
+            tau=point.tau,
+            logsumexp=True,
+            also_BJ=votes.class_Bk,
+            among_C=is_unvoted_C,
+            added=added,
         )
         scores_BK, classes_BK = mix_top_k(
             best.scores[level],
             best.classes[level],
             best.logsumexp_B,
-            best.also_BJ[:, :neighbours],
+            best.also_BJ,
             votes,
             point.beta,
-            unvoted_U,
-            best.also_BJ[:, neighbours:],
+            is_unvoted_C,
+            best.among,
         )
         return replace(  # type: ignore[no-any-return]
             best, scores={**best.scores, level: scores_BK}, classes={**best.classes, level: classes_BK}

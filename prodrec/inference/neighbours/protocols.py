@@ -43,16 +43,29 @@ class EncodedTitles(Protocol):
     def weights_BT(self) -> Tensor: ...
 
 
-class BatchBest(BatchTopK, Protocol):
-    """The K largest scores, and of the deepest level log Σ_c exp(score_c) and the scores of further classes.
+class BestAmong(Protocol):
+    """The K largest scores of some classes, −∞ if there are fewer, and log Σ_c exp(score_c) over them."""
 
-    Both are None unless they were requested.
+    @property
+    def scores_BK(self) -> Tensor: ...
+    @property
+    def classes_BK(self) -> Tensor: ...
+    @property
+    def logsumexp_B(self) -> Tensor | None: ...
+
+
+class BatchBest(BatchTopK, Protocol):
+    """The K largest scores, and of the deepest level log Σ_c exp(score_c), further scores, and the best among some.
+
+    All three are None unless they were requested.
     """
 
     @property
     def logsumexp_B(self) -> Tensor | None: ...
     @property
     def also_BJ(self) -> Tensor | None: ...
+    @property
+    def among(self) -> BestAmong | None: ...
 
 
 class FusibleNetwork(Protocol):
@@ -63,6 +76,7 @@ class FusibleNetwork(Protocol):
     scores_of:       returns the scores of all classes, with logit adjustment τ
     upper_scores_of: returns those of the levels above the deepest one, by level
     top_k_of:        returns the K largest scores, with logit adjustment τ; `also_BJ` are further classes, -1 for none.
+                     `among_C` are classes whose best are returned too, bool.
                      `added` are numbers of groups of classes, B×P, which are added to the scores of the deepest level,
                      and the group of every class [C]
     """
@@ -79,6 +93,7 @@ class FusibleNetwork(Protocol):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        among_C: Tensor | None = None,
         added: tuple[Tensor, Tensor] | None = None,
     ) -> BatchBest: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...

@@ -6,10 +6,13 @@ Shapes: B photos, k neighbours, C classes, K best classes.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from prodrec.inference.neighbours.protocols import BestAmong
 
 
 class Vote(NamedTuple):
@@ -53,14 +56,13 @@ def mix_all(scores_BC: Tensor, votes: Vote, beta: float, unvoted_U: Tensor | Non
     log_softmax_BC = scores_BC.log_softmax(1)
     if unvoted_U is None or not len(unvoted_U):
         return _mix(log_softmax_BC, vote_BC, beta)
-    log_share_B1 = log_voted_share(log_softmax_BC[:, unvoted_U])
+    log_share_B1 = log_voted_share(log_softmax_BC[:, unvoted_U].logsumexp(1, keepdim=True))
     return _mix(log_softmax_BC, vote_BC, beta, log_share_B1).index_copy(1, unvoted_U, log_softmax_BC[:, unvoted_U])
 
 
-def log_voted_share(log_softmax_BU: Tensor) -> Tensor:
-    """Return log S, B×1, from log softmax of the classes for which no photo can vote."""
-    unvoted_B1 = log_softmax_BU.exp().sum(1, keepdim=True)
-    return (1 - unvoted_B1).clamp(min=torch.finfo(unvoted_B1.dtype).tiny).log()
+def log_voted_share(log_unvoted_B1: Tensor) -> Tensor:
+    """Return log S from the log-probability of all classes together for which no photo can vote."""
+    return (-torch.expm1(log_unvoted_B1)).clamp(min=torch.finfo(log_unvoted_B1.dtype).tiny).log()
 
 
 def mix_top_k(
@@ -70,33 +72,35 @@ def mix_top_k(
     also_Bk: Tensor,
     votes: Vote,
     beta: float,
-    unvoted_U: Tensor | None = None,
-    unvoted_BU: Tensor | None = None,
+    is_unvoted_C: Tensor | None = None,
+    unvoted: BestAmong | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return log p of the K best classes, in decreasing order, and these classes.
 
     scores_BK, classes_BK: the K best classes of the classifier
     logsumexp_B:           log Σ_c exp(score_c) over all classes
     also_Bk:               scores of the neighbours' classes; −∞ for a neighbour that does not exist
-    unvoted_U, unvoted_BU: the classes for which no photo can vote, and their scores
+    is_unvoted_C, unvoted: the classes for which no photo can vote, and the K best of them
 
     A class that can have votes and is neither among the K best nor a neighbour's cannot be among the K best of p: it
-    has no vote, and a smaller probability than K others. If a level has fewer than K classes, K is their number.
+    has no vote, and a smaller probability than K others. A class that can have none has the probability of the
+    classifier, so it must be among the K best of its kind. If a level has fewer than K classes, K is their number.
     """
     position_k = torch.arange(votes.class_Bk.shape[1], device=scores_BK.device)
     is_first_Bk = (votes.class_Bk.unsqueeze(2) == votes.class_Bk.unsqueeze(1)).int().argmax(2) == position_k
     is_new_Bk = is_first_Bk & ~(votes.class_Bk.unsqueeze(2) == classes_BK.unsqueeze(1)).any(2) & (votes.class_Bk >= 0)
     log_softmax_BK, log_share_B1 = scores_BK - logsumexp_B.unsqueeze(1), None
-    if unvoted_BU is not None and unvoted_BU.shape[1]:
-        log_share_B1 = log_voted_share(unvoted_BU - logsumexp_B.unsqueeze(1))
+    if unvoted is not None:
+        assert unvoted.logsumexp_B is not None
+        log_share_B1 = log_voted_share((unvoted.logsumexp_B - logsumexp_B).unsqueeze(1))
     log_p_BK = _mix(log_softmax_BK, votes.of(classes_BK), beta, log_share_B1)
     log_p_Bk = _mix(also_Bk - logsumexp_B.unsqueeze(1), votes.of(votes.class_Bk), beta, log_share_B1)
     log_p_BJ = torch.cat([log_p_BK, log_p_Bk.masked_fill(~is_new_Bk, -torch.inf)], dim=1)
     class_BJ = torch.cat([classes_BK, votes.class_Bk], dim=1)
-    if unvoted_U is not None and unvoted_BU is not None and len(unvoted_U):
-        log_p_BJ = log_p_BJ.masked_fill(torch.isin(class_BJ, unvoted_U), -torch.inf)
-        log_p_BJ = torch.cat([log_p_BJ, unvoted_BU - logsumexp_B.unsqueeze(1)], dim=1)
-        class_BJ = torch.cat([class_BJ, unvoted_U.expand(len(class_BJ), -1)], dim=1)
+    if is_unvoted_C is not None and unvoted is not None:
+        log_p_BJ = log_p_BJ.masked_fill(is_unvoted_C[class_BJ.clamp(min=0)], -torch.inf)
+        log_p_BJ = torch.cat([log_p_BJ, unvoted.scores_BK - logsumexp_B.unsqueeze(1)], dim=1)
+        class_BJ = torch.cat([class_BJ, unvoted.classes_BK], dim=1)
     best = log_p_BJ.topk(scores_BK.shape[1], dim=1)
     return best.values, class_BJ.gather(1, best.indices)
 

@@ -8,6 +8,7 @@ chunk, K best, J other classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,12 +28,15 @@ class TopK(NamedTuple):
     scores_BK, classes_BK: the scores in decreasing order, and their classes (int64)
     logsumexp_B:           log Σ_c exp(score_c) over all classes; None unless it was requested
     also_BJ:               scores of the classes that were requested in addition; None if there were none
+    among:                 the same three of some classes alone; None unless it was requested. If they are fewer than K,
+                           the rest of the scores is −∞
     """
 
     scores_BK: Tensor
     classes_BK: Tensor
     logsumexp_B: Tensor | None = None
     also_BJ: Tensor | None = None
+    among: TopK | None = None
 
 
 def top_k(
@@ -43,18 +47,20 @@ def top_k(
     rows_at_once: int,
     logsumexp: bool = False,
     also_BJ: Tensor | None = None,
+    among_N: Tensor | None = None,
     added: tuple[Tensor, Tensor] | None = None,
 ) -> TopK:
     """Return the k ≤ N largest scores of every row.
 
     logsumexp: return log Σ_c exp(score_c) too
     also_BJ:   classes whose scores are returned too, -1 for none; such a score is −∞
+    among_N:   bool; the k largest scores of these classes and log Σ_c exp(score_c) over them are returned too
     added:     numbers of groups of classes, B×P, which are added to the scores, and the group of every class [N]
 
     `rows_at_once`×N scores are in memory at a time. The weights are read once for every `rows_at_once` rows.
     """
     rows_at_once = max(1, rows_at_once)
-    best = []
+    best, among = [], []
     for start in range(0, max(1, len(features_BD)), rows_at_once):
         rows = slice(start, start + rows_at_once)
         scores_RN = _scores(chunks, features_BD[rows], None if added is None else (added[0][rows], added[1]))
@@ -64,7 +70,16 @@ def top_k(
             missing_RJ = also_BJ[rows] < 0
             also_RJ = scores_RN.gather(1, also_BJ[rows].clamp(min=0)).masked_fill_(missing_RJ, -torch.inf)
         best.append((scores_RK, classes_RK, scores_RN.logsumexp(1) if logsumexp else None, also_RJ))
-    return TopK(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*best, strict=True)))  # type: ignore[arg-type]
+        if among_N is not None:
+            scores_RN[:, : len(among_N)].masked_fill_(~among_N, -torch.inf)
+            among.append((*_best_of_blocks(scores_RN, chunks.active_count, k), scores_RN.logsumexp(1)))
+    return _join(best)._replace(among=_join(among) if among else None)
+
+
+def _join(parts: Sequence[tuple[Tensor | None, ...]]) -> TopK:
+    """Return the rows of all parts one below the other."""
+    columns = ([column for column in columns if column is not None] for columns in zip(*parts, strict=True))
+    return TopK(*(torch.cat(column) if column else None for column in columns))  # type: ignore[arg-type]
 
 
 def _scores(chunks: ClassChunks, features_RD: Tensor, added: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -110,4 +125,5 @@ def best_over_ranks(best: TopK, first_class: int, k: int, row_counts: list[int])
         logsumexp_B = torch.stack(own_rows_of_all_ranks(best.logsumexp_B, row_counts)).logsumexp(0)
     if best.also_BJ is not None:
         also_BJ = torch.stack(own_rows_of_all_ranks(best.also_BJ, row_counts)).amax(0)
-    return TopK(top.values, classes_BK.gather(1, top.indices), logsumexp_B, also_BJ)
+    among = None if best.among is None else best_over_ranks(best.among, first_class, k, row_counts)
+    return TopK(top.values, classes_BK.gather(1, top.indices), logsumexp_B, also_BJ, among)

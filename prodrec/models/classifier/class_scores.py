@@ -126,6 +126,7 @@ class ClassScores(nn.Module):
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        among_C: Tensor | None = None,
         added: tuple[Tensor, Tensor] | None = None,
     ) -> TopK:
         """Return the k ≤ C largest scores, as exact as `scores`.
@@ -133,6 +134,8 @@ class ClassScores(nn.Module):
         tau:       post-hoc logit adjustment, see `adjusted_bias`
         logsumexp: return log Σ_c exp(score_c) over all classes too
         also_BJ:   classes whose scores are returned too, int64; -1 is no class and has the score −∞
+        among_C:   bool; the k largest scores of these classes and log Σ_c exp(score_c) over them are returned too, as
+                   `TopK.among`
         added:     numbers of groups of classes, B×P, and the group of every class [C]; the numbers of its group are
                    added to the scores of a class
 
@@ -159,6 +162,7 @@ class ClassScores(nn.Module):
                 rows_at_once=rows_at_once,
                 logsumexp=logsumexp,
                 also_BJ=also_AJ,
+                among_N=None if among_C is None else among_C[self.local],
                 added=added,
             )
         return best if row_counts is None else best_over_ranks(best, self.first_class, k, row_counts)

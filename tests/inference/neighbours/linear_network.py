@@ -6,6 +6,7 @@ Shapes: B photos, D numbers of a vector, C classes, K best classes, J further cl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class Scored:
     classes: dict[str, Tensor] | None = None
     logsumexp_B: Tensor | None = None
     also_BJ: Tensor | None = None
+    among: Any = None
 
 
 class LinearNetwork:
@@ -73,6 +75,7 @@ class LinearNetwork:
         tau: float | None = None,
         logsumexp: bool = False,
         also_BJ: Tensor | None = None,
+        among_C: Tensor | None = None,
         added: tuple[Tensor, Tensor] | None = None,
     ) -> Any:
         scored = self.scores_of(features_BD, tau=tau)
@@ -82,6 +85,12 @@ class LinearNetwork:
         scores_BC = scored.scores["leaf"]
         if also_BJ is not None:
             scored.also_BJ = scores_BC.gather(1, also_BJ.clamp(min=0)).masked_fill(also_BJ < 0, -torch.inf)
+        if among_C is not None:
+            among_BC = scores_BC.masked_fill(~among_C, -torch.inf)
+            among = among_BC.topk(min(k, among_BC.shape[1]))
+            scored.among = SimpleNamespace(
+                scores_BK=among.values, classes_BK=among.indices, logsumexp_B=among_BC.logsumexp(1)
+            )
         scored.logsumexp_B = scores_BC.logsumexp(1) if logsumexp else None
         scored.scores = {level: level_best.values for level, level_best in best.items()}
         scored.classes = {level: level_best.indices for level, level_best in best.items()}

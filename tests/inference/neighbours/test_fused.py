@@ -6,12 +6,14 @@ Shapes: B photos, C classes.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from prodrec.core.base.taxonomy import Taxonomy
-from prodrec.inference.neighbours.fused import FusedNetwork, PointNetwork
+from prodrec.inference.neighbours.fused import FusedNetwork, Neighbours, PointNetwork
 from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
 from prodrec.inference.neighbours.tree_scores import TreeScores
 from prodrec.inference.neighbours.vote import mix_all
@@ -27,12 +29,24 @@ POINTS = [
 BATCH = draw_batch(9, seed=1)
 FUSED = FusedNetwork(LinearNetwork(), draw_neighbours())  # type: ignore[arg-type]
 TREE = Taxonomy(("root", "leaf"), (("r", "s"), [*"abcdef"]), ((-1, -1), (1, 0, 1, 0, 0, 1)))
+UNVOTED = [0, 2, 4]
+FEATURES = draw_neighbours().features
+FEW_VOTED = replace(
+    FUSED,
+    neighbours=Neighbours.load(
+        replace(FEATURES, class_N=np.where(np.isin(FEATURES.class_N, UNVOTED), 1, FEATURES.class_N).astype(np.int32)),
+        C,
+        torch.device("cpu"),
+    ),
+)
 WITH_TREE = replace(FUSED, tree=TreeScores.of_levels(TREE, TREE.levels, 0.7))
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
 @pytest.mark.parametrize("k", [1, 3, 99])
-@pytest.mark.parametrize("fused", [FUSED, WITH_TREE], ids=["levels alone", "with the tree"])
+@pytest.mark.parametrize(
+    "fused", [FUSED, WITH_TREE, FEW_VOTED], ids=["levels alone", "with the tree", "classes without photos"]
+)
 def test_top_k_and_all_scores_agree(fused: FusedNetwork, point: OperatingPoint, k: int) -> None:
     features = fused.features(BATCH, POINTS)  # type: ignore[arg-type]
     scored, best = fused.score(features, point), fused.top_k(features, k, point)
@@ -47,6 +61,23 @@ def test_one_pass_for_several_points_scores_as_one_for_each(point: OperatingPoin
     together = FUSED.score(FUSED.features(BATCH, POINTS), point)  # type: ignore[arg-type]
     alone = PointNetwork(FUSED, point).score(BATCH)  # type: ignore[arg-type]
     assert all(torch.equal(scores, alone.scores[level]) for level, scores in together.scores.items())
+
+
+def test_classes_without_photos_take_no_memory_for_each_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network returns the best of them, and no score of each: there may be a million."""
+    requested: dict[str, Any] = {}
+    real = LinearNetwork.top_k_of
+
+    def record(self: LinearNetwork, features_BD: torch.Tensor, k: int, **options: Any) -> Any:
+        requested.update(options)
+        return real(self, features_BD, k, **options)
+
+    monkeypatch.setattr(LinearNetwork, "top_k_of", record)
+    neighbours = FEW_VOTED.neighbours
+    assert neighbours is not None and set(UNVOTED) <= set(neighbours.unvoted_U.tolist())
+    FEW_VOTED.top_k(FEW_VOTED.features(BATCH, [POINTS[2]]), 2, POINTS[2])  # type: ignore[arg-type]
+    assert requested["also_BJ"].shape == (len(BATCH), POINTS[2].neighbours)
+    assert requested["among_C"].nonzero()[:, 0].tolist() == neighbours.unvoted_U.tolist()
 
 
 def test_the_deepest_level_is_mixed_and_the_others_are_adjusted_only() -> None:

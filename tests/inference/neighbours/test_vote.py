@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.inference.neighbours.vote import Vote, mix_all, mix_top_k, vote
+from prodrec.models.classifier.block_top_k import TopK
 
 B, K_NEIGHBOURS, C = 7, 5, 9
 TEMPERATURE, RHO, BETA = 0.03, 0.75, 0.4
@@ -94,8 +95,11 @@ def test_the_best_classes_with_classes_without_photos(k: int) -> None:
     scores_BC = torch.randn(B, C, dtype=torch.float64) * 3
     best = scores_BC.topk(k)
     also_Bk = torch.where(votes.class_Bk < 0, -torch.inf, scores_BC.gather(1, votes.class_Bk.clamp(min=0)))
+    is_unvoted_C = torch.isin(torch.arange(C), UNVOTED)
+    unvoted_BC = scores_BC.masked_fill(~is_unvoted_C, -torch.inf)
+    unvoted = TopK(*unvoted_BC.topk(k), unvoted_BC.logsumexp(1))
     log_p_BK, classes_BK = mix_top_k(
-        best.values, best.indices, scores_BC.logsumexp(1), also_Bk, votes, BETA, UNVOTED, scores_BC[:, UNVOTED]
+        best.values, best.indices, scores_BC.logsumexp(1), also_Bk, votes, BETA, is_unvoted_C, unvoted
     )
     expected = mix_all(scores_BC, votes, BETA, UNVOTED).topk(k)
     torch.testing.assert_close(log_p_BK, expected.values)

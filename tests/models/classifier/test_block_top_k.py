@@ -27,7 +27,8 @@ def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> No
     features_BD = torch.randn(B, D).double()
     also_BJ = torch.randint(-1, classes, (B, 4))
     chunks = ClassChunks(weight_CD, bias_C, B)
-    best = top_k(chunks, features_BD, k, rows_at_once=rows_at_once, logsumexp=True, also_BJ=also_BJ)
+    among_C = torch.rand(classes) < 0.3
+    best = top_k(chunks, features_BD, k, rows_at_once=rows_at_once, logsumexp=True, also_BJ=also_BJ, among_N=among_C)
     scores_BC = F.linear(features_BD, weight_CD, bias_C)
     expected = scores_BC.sort(dim=1, descending=True)
     torch.testing.assert_close(best.scores_BK, expected.values[:, :k], **EXACT)
@@ -35,8 +36,13 @@ def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> No
     torch.testing.assert_close(best.logsumexp_B, scores_BC.logsumexp(1), **EXACT)
     also_scores_BJ = torch.where(also_BJ < 0, -torch.inf, scores_BC.gather(1, also_BJ.clamp(min=0)))
     torch.testing.assert_close(best.also_BJ, also_scores_BJ, **EXACT)
+    among_BC, n = scores_BC.masked_fill(~among_C, -torch.inf), min(k, int(among_C.sum()))
+    assert best.among is not None
+    torch.testing.assert_close(best.among.scores_BK, among_BC.topk(k).values, **EXACT)
+    assert torch.equal(best.among.classes_BK[:, :n], among_BC.topk(k).indices[:, :n])
+    torch.testing.assert_close(best.among.logsumexp_B, among_BC.logsumexp(1), **EXACT)
     plain = top_k(chunks, features_BD, k, rows_at_once=rows_at_once)
-    assert torch.equal(plain.scores_BK, best.scores_BK) and plain.logsumexp_B is None and plain.also_BJ is None
+    assert torch.equal(plain.scores_BK, best.scores_BK) and plain[2:] == (None, None, None)
 
 
 @pytest.mark.parametrize("rows_at_once", [5, 100])

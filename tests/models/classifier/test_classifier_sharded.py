@@ -90,8 +90,15 @@ def train(case: str, *, sharded: bool) -> Results:
     also_BJ = torch.arange(-1, 3).clamp(max=model.classes - 1).repeat(len(query_BD), 1)
     tau = 0.2 if model.frequencies.log_prior_N is not None else None
     added = query_BD[:, :5] * 3, torch.arange(model.classes) % 5
-    best = model.top_k(query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ, added=added)
-    results |= {f"best {name}": values.numpy() for name, values in best._asdict().items()}
+    among_C = torch.arange(model.classes) % 3 == 1
+    best = model.top_k(
+        query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ, among_C=among_C, added=added
+    )
+    assert best.among is not None and best.among.logsumexp_B is not None
+    results |= {f"best {name}": values.numpy() for name, values in best._asdict().items() if name != "among"}
+    exists_BK = best.among.scores_BK > -torch.inf
+    results["among classes_BK"] = torch.where(exists_BK, best.among.classes_BK, -1).numpy()
+    results |= {f"among {name}": getattr(best.among, name).numpy() for name in ("scores_BK", "logsumexp_B")}
     return results
 
 
@@ -163,7 +170,8 @@ def test_sharded_equals_dense(on_ranks: Callable[..., list[Any]], ranks: int, mo
         for key in (*by_row, *(f"gradient {s}" for s in range(STEPS))):
             assert_close(np.concatenate([results[key] for results in sharded]), dense[key])
         for rank, results in enumerate(sharded):
-            for key in ("best scores_BK", "best classes_BK", "best logsumexp_B", "best also_BJ"):
+            names = ("scores_BK", "classes_BK", "logsumexp_B")
+            for key in ("best also_BJ", *(f"{which} {name}" for which in ("best", "among") for name in names)):
                 assert_close(results[key], dense[key][: rank * 4])
     torch.manual_seed(1)
     dense_classifier = Classifier(D, 5).double()
