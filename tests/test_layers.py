@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
+HEAVY |= {"faiss"}
 LONGEST = 300
 
 PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
@@ -72,6 +73,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     ),
     "timm": ("models.timm_backbones",),
     "open_clip": ("models.open_clip_backbones",),
+    "faiss": ("inference.neighbours.lists",),
     "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
@@ -221,14 +223,14 @@ def test_every_outside_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = [
         name
-        for extra in ("backbones", "fast", "japanese", "tensorboard", "thai")
+        for extra in ("backbones", "faiss", "fast", "japanese", "tensorboard", "thai")
         for name in project["optional-dependencies"][extra]
     ]
     declared = {
         name.split(">")[0].split("[")[0].strip().lower().replace("-", "_")
         for name in (*project["dependencies"], *extras)
     }
-    packages = {"PIL": "pillow", "open_clip": "open_clip_torch"}
+    packages = {"PIL": "pillow", "open_clip": "open_clip_torch", "faiss": "faiss_cpu"}
     used = {packages.get(found.library, found.library) for found in OUTSIDE}
     assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"
 

@@ -35,6 +35,13 @@ def neighbours_command(
         bool,
         typer.Option("--other-dataset", help="Allow another dataset than that of training, with the same classes."),
     ] = False,
+    search: Annotated[
+        str,
+        typer.Option(
+            help="How a CPU finds the nearest training photos: exact, approximate (needs `prodrec[faiss]`), or auto, "
+            "which is approximate above a million of them if faiss is installed. A GPU always searches exactly."
+        ),
+    ] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per batch. [default: as in training]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
@@ -47,7 +54,13 @@ def neighbours_command(
     from prodrec.pipeline.neighbours import neighbours
 
     result = neighbours(
-        runs, dataset, other_dataset=other_dataset, batch_size=batch_size, device=device, workers=workers
+        runs,
+        dataset,
+        other_dataset=other_dataset,
+        search=search,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
     )
     console.print(str(result))
     console.print("next: `prodrec score --force`, then `prodrec report --by-head-tail`")

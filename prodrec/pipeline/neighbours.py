@@ -41,6 +41,7 @@ def neighbours(
     dataset: str | Path | None = None,
     *,
     other_dataset: bool = False,
+    search: str = "auto",
     batch_size: int | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -54,6 +55,8 @@ def neighbours(
         runs: run directories, or names of runs in `runs/`; None is every finished run in `runs/`.
         dataset: directory that `prepare` wrote; None is `dataset`.
         other_dataset: allow another dataset than that of training, with the same classes.
+        search: how the nearest training photos are found on a CPU: exact, approximate (needs `prodrec[faiss]`), or
+            auto, which is approximate above a million of them if faiss is installed. A GPU always searches exactly.
         batch_size: photos per batch; None is that of training.
         device: auto, cpu, cuda or cuda:N.
         workers: processes that load photos; None chooses by the number of cores.
@@ -61,15 +64,18 @@ def neighbours(
     Raises:
         NotFound: if a run or the dataset does not exist, or `runs/` has no finished run.
         BadArtefact: for an unfinished or damaged run.
+        BadOption: for an unknown `search`, or `approximate` without faiss.
         Mismatch: if a run was trained on another dataset.
     """
     from prodrec.core.base.device import choose_device
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.run import open_run
+    from prodrec.inference.neighbours.choose_lists import check_search
     from prodrec.inference.scoring_checks import check_run_fits_dataset
     from prodrec.pipeline.scoring_network import ScoringNetwork
     from prodrec.pipeline.scoring_targets import runs_of_dataset
 
+    check_search(search)
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
     run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
@@ -80,24 +86,28 @@ def neighbours(
     results = {}
     for run in opened:
         loaded = ScoringNetwork.load(run, data, device=choose_device(device), batch_size=batch_size, workers=workers)
-        points = add_neighbours(loaded, data)
+        points = add_neighbours(loaded, data, search=search)
         if points is not None:
             results[run.path] = points
     return NeighboursResult(results)
 
 
-def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | None:
+def add_neighbours(loaded: ScoringNetwork, data: Dataset, *, search: str = "auto") -> OperatingPoints | None:
     """Write the vectors of the training photos and the operating points of a run, or those that its recipe asks for.
+
+    search: see `neighbours`
 
     Return the points, or None if the network predicts no level or the recipe asks for none. All ranks must call this.
     """
+    from prodrec.inference.neighbours.choose_lists import wants_lists
     from prodrec.inference.neighbours.collect import collect, labelled_rows
 
     level = loaded.level
     if level is None or loaded.recipe.training.operating_points == "none":
         return None
     if loaded.recipe.training.operating_points == "neighbours":
-        batches, own_batches = loaded.batches(data, labelled_rows(data, "train", level))
+        rows = labelled_rows(data, "train", level)
+        batches, own_batches = loaded.batches(data, rows)
         collect(
             loaded.run,
             data,
@@ -105,9 +115,29 @@ def add_neighbours(loaded: ScoringNetwork, data: Dataset) -> OperatingPoints | N
             batches,
             own_batches=own_batches,
             level=level,
+            search=search,
+            query_MD=_queries(loaded, data, level) if wants_lists(search, len(rows)) else None,
             autocast=loaded.autocast(),
         )
     return write_points(loaded, data, level)
+
+
+def _queries(loaded: ScoringNetwork, data: Dataset, level: str) -> NDArray[np.float16] | None:
+    """Return the features of validation photos, on which the recall of a search is measured, on rank 0.
+
+    Return None on the other ranks, and if there are none.
+    """
+    from prodrec.inference.neighbours.choose_lists import draw_queries
+    from prodrec.inference.neighbours.collect import feature_chunks
+
+    rows = draw_queries(rows_to_choose_on(data, level))
+    if not len(rows):
+        return None
+    batches, own_batches = loaded.batches(data, rows)
+    chunks = list(
+        feature_chunks(loaded.network, batches, own_batches=own_batches, photos=len(rows), autocast=loaded.autocast())
+    )
+    return np.concatenate(chunks) if chunks else None
 
 
 def write_points(loaded: ScoringNetwork, data: Dataset, level: str) -> OperatingPoints:

@@ -22,13 +22,18 @@ from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.scores.reader import open_scores
 from prodrec.core.training.run import open_run
 from prodrec.demo.catalogue import DrawnCatalogue
+from prodrec.inference.neighbours.choose_lists import RECALL
 from prodrec.inference.neighbours.operating_points import (
     DEFAULTS,
     OPERATING_POINTS_FILE,
     OperatingPoint,
     OperatingPoints,
 )
-from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, read_training_features
+from prodrec.inference.neighbours.training_features import (
+    NEIGHBOURS_FILE,
+    TrainingFeatures,
+    read_training_features,
+)
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.load import load, load_network
 from prodrec.pipeline.neighbours import neighbours
@@ -101,7 +106,9 @@ def test_the_run_keeps_the_vectors_of_its_training_photos(folder: Path) -> None:
     assert features.row_N.tolist() == rows.tolist() and features.class_N.tolist() == data.labels_NL[rows, -1].tolist()
     assert list(features.ids) == [data.ids()[row] for row in rows.tolist()]
     same_group = data.group_N[rows][:, None] == data.group_N[rows]
-    assert np.array_equal(features.group_N[:, None] == features.group_N, same_group) and features.largest_group > 1
+    assert np.array_equal(features.group_N[:, None] == features.group_N, same_group) and len(
+        set(features.group_N)
+    ) < len(rows)
     expected = features.projection(torch.from_numpy(outputs(data, run, rows)[0])).numpy()
     np.testing.assert_allclose((features.vectors_Nd.astype(np.float32) * expected).sum(1), 1, atol=0.01)
 
@@ -271,6 +278,33 @@ def test_products_of_another_dataset_vote_without_training(folder: Path, drawn: 
     assert len(score("visual", force=True, workers=0).scored) == 2
 
 
+def test_approximate_search_is_stored_and_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores by lists with a high recall are close to those of exact search, which replaces the lists again."""
+    pytest.importorskip("faiss")
+    run = Path("runs/visual")
+
+    def stored() -> TrainingFeatures:
+        return read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
+
+    exact = stored()
+    neighbours("visual", search="approximate", workers=0)
+    lists = stored().lists
+    assert lists is not None and lists.recall >= RECALL and lists.validation and lists.queries > 0
+    assert f"search: {lists}" in capsys.readouterr().err.replace("\n", " ")
+    POINTS.with_voters(stored().fingerprint).write(
+        run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint
+    )
+    score("visual", out="lists.h5", workers=0)
+    neighbours("visual", search="exact", workers=0)
+    assert stored().lists is None and stored().fingerprint == exact.fingerprint
+    POINTS.with_voters(exact.fingerprint).write(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
+    score("visual", out="exact.h5", workers=0)
+    by_lists, exactly = read(Path("lists.h5"))["leaf"], read(Path("exact.h5"))["leaf"]
+    assert (by_lists.argmax(1) == exactly.argmax(1)).mean() > 0.95
+    with pytest.raises(BadOption, match="--search fast: expected auto, exact, approximate"):
+        neighbours("visual", search="fast", workers=0)
+
+
 def test_vectors_and_points_that_do_not_belong_together(folder: Path) -> None:
     """As after a kill between the two files."""
     run = Path("runs/visual")
@@ -283,24 +317,30 @@ def test_vectors_and_points_that_do_not_belong_together(folder: Path) -> None:
     score("visual", workers=0)
 
 
-def on_rank(folder: str) -> dict[str, Any]:
+def on_rank(folder: str, search: str) -> dict[str, Any]:
     """Make neighbours and score on this rank."""
     torch.set_num_threads(1)
     place = Path(folder)
-    neighbours(place / "runs" / "visual", place / "dataset", workers=0)
+    neighbours(place / "runs" / "visual", place / "dataset", search=search, workers=0)
     score(place / "runs" / "visual", place / "dataset", out=place / "ranks.h5", operating_point="balanced", workers=0)
     return {}
 
 
-def test_two_ranks_give_the_same_neighbours_points_and_scores(folder: Path, on_ranks: Callable[..., list[Any]]) -> None:
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_two_ranks_give_the_same_neighbours_points_and_scores(
+    folder: Path, on_ranks: Callable[..., list[Any]], search: str
+) -> None:
+    if search == "approximate":
+        pytest.importorskip("faiss")
     run = folder / "runs" / "visual"
     (run / OPERATING_POINTS_FILE).unlink()
-    neighbours("visual", workers=0)
+    neighbours("visual", search=search, workers=0)
     one = (run / OPERATING_POINTS_FILE).read_text()
     vectors = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
     score("visual", out="one.h5", operating_point="balanced", workers=0)
-    on_ranks(2, on_rank, str(folder))
+    on_ranks(2, on_rank, str(folder), search)
     again = read_training_features(run / NEIGHBOURS_FILE, run_fingerprint=open_run(run).fingerprint)
+    assert (vectors.lists is not None) == (search == "approximate") and vectors.fingerprint == again.fingerprint
     assert np.array_equal(vectors.vectors_Nd, again.vectors_Nd) and again.row_N.tolist() == vectors.row_N.tolist()
     assert json.loads(one)["validation"] == json.loads((run / OPERATING_POINTS_FILE).read_text())["validation"]
     expected, actual = read(Path("one.h5")), read(folder / "ranks.h5")

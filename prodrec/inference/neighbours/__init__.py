@@ -20,6 +20,8 @@ of them on the validation photos: *natural* for photos as they come, *balanced* 
     collect.py             a network over the training photos
     projection.py          features become shorter vectors
     search.py              the nearest of them
+    lists.py               lists of vectors, of which approximate search needs only some
+    choose_lists.py        exact or approximate search, and the number of lists
     vote.py                the equations above
     fused.py               a network that scores at an operating point
     operating_points.py    the operating points of a run, and their file

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
+from prodrec.inference.neighbours.choose_lists import AUTO, choose_lists
 from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, write_training_features
 
 if TYPE_CHECKING:
@@ -37,21 +38,28 @@ def collect(
     *,
     own_batches: int,
     level: str,
+    search: str = AUTO,
+    query_MD: NDArray[np.float16] | None = None,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> None:
     """Write the vectors of the training photos that have a label at `level` to the run directory.
 
     batches, own_batches: of these rows, as `prodrec.inference.score.rank_batches` returns them
+    search:               one of SEARCHES
+    query_MD:             features on which the recall of approximate search is measured, see `choose_lists`; on rank 0
 
     Rank 0 writes the file, and its content does not depend on the number of ranks.
     """
     row_N = labelled_rows(dataset, "train", level)
-    chunks = _vectors(network, batches, own_batches, len(row_N), autocast or nullcontext())
+    chunks = feature_chunks(
+        network, batches, own_batches=own_batches, photos=len(row_N), autocast=autocast or nullcontext()
+    )
     if not dist.is_main():
         for _ in chunks:  # take part in gathering
             pass
         return
-    _, first_G, group_N = np.unique(dataset.group_N, return_index=True, return_inverse=True)
+    _, first_G, group_R = np.unique(dataset.group_N, return_index=True, return_inverse=True)
+    group_N = first_G[group_R[row_N]].astype(np.int64)
     write_training_features(
         run.path / NEIGHBOURS_FILE,
         chunks,
@@ -59,26 +67,30 @@ def collect(
         dataset_fingerprint=dataset.fingerprint,
         level=level,
         class_N=dataset.labels_NL[row_N, dataset.taxonomy.levels.index(level)].astype(np.int32),
-        group_N=first_G[group_N[row_N]].astype(np.int64),
+        group_N=group_N,
         row_N=row_N,
         ids=dataset.ids().take(row_N),
+        choose_lists=lambda vectors, projection: choose_lists(
+            vectors, group_N, projection, search=search, query_MD=query_MD
+        ),
     )
 
 
-def _vectors(
+def feature_chunks(
     network: FusibleNetwork,
     batches: Iterable[Batch],
+    *,
     own_batches: int,
-    total: int,
+    photos: int,
     autocast: AbstractContextManager[Any],
 ) -> Iterator[NDArray[np.float16]]:
-    """Yield on rank 0 the vectors of the batches of all ranks, in the order of the rows; nothing on the others."""
+    """Yield on rank 0 the features by which photos are compared, in the order of the rows; nothing on the others."""
     import torch
 
     with (
         torch.inference_mode(),
         autocast,
-        console.progress("neighbours", total=total, unit="photos") as advance,
+        console.progress("neighbours", total=photos, unit="photos") as advance,
     ):
         for number, batch in enumerate(batches):
             vectors_BD = network.search_vectors(network.features(batch)).to(torch.float16).cpu().numpy()

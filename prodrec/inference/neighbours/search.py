@@ -1,4 +1,7 @@
-"""The nearest training photos of a photo: exact search in chunks. On several ranks, each searches in its shard.
+"""The nearest training photos of a photo. On several ranks, each searches in its shard.
+
+Search is exact, in chunks, or on a CPU in the lists of a run that has them (`lists.py`). Lists only choose candidates,
+whose cosines are computed as in exact search.
 
 Shapes: B photos of this rank, A of all ranks, N training photos, n of a chunk or a shard, D numbers of a feature, d of
 a vector, k nearest ones, K candidates.
@@ -12,10 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from prodrec.core.base import dist
+from prodrec.core.base import console, dist
 from prodrec.core.base.rank_rows import own_rows_of_all_ranks
+from prodrec.inference.neighbours.lists import ListIndex, exact_sentence, obstacle
 from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 
@@ -52,6 +57,8 @@ class Searcher:
     largest_group: largest number of photos of a group
     first:         index of the first vector of the shard
     is_sharded:    whether other ranks have other vectors
+    index:         the lists of the shard; None for exact search, and for a shard without vectors
+    probes:        number of lists that are searched
     """
 
     projection: Projection
@@ -60,25 +67,45 @@ class Searcher:
     largest_group: int
     first: int = 0
     is_sharded: bool = False
+    index: ListIndex | None = None
+    probes: int = 0
 
     @classmethod
     def load(cls, features: TrainingFeatures, device: torch.device, *, sharded: bool) -> Searcher:
-        """Copy the vectors to `device`; with `sharded`, those of this rank's shard only."""
+        """Copy the vectors to `device`; with `sharded`, those of this rank's shard only.
+
+        Print an information if they have lists that cannot be used here.
+        """
         shard = dist.shard_slice(len(features)) if sharded else slice(0, len(features))
         vectors_nd = torch.from_numpy(np.ascontiguousarray(features.vectors_Nd[shard])).to(device)
-        if vectors_nd.numel() * 4 <= MAX_FLOAT32_BYTES:
+        index, lists = None, features.lists
+        if lists is not None and device.type == "cpu" and len(vectors_nd):
+            if reason := obstacle():
+                console.info(exact_sentence(len(features), reason))
+            else:
+                index = ListIndex(lists.centroid_Ld, lists.list_N[shard], features.vectors_Nd[shard])
+        if index is None and vectors_nd.numel() * 4 <= MAX_FLOAT32_BYTES:
             vectors_nd = vectors_nd.float()
-        group_N = torch.from_numpy(features.group_N).to(device)
-        is_sharded = sharded and dist.world_size() > 1
-        projection = features.projection.to(device)
-        return cls(projection, vectors_nd, group_N, features.largest_group, shard.start, is_sharded)
+        return cls(
+            features.projection.to(device),
+            vectors_nd,
+            torch.from_numpy(features.group_N).to(device),
+            largest_group(features.group_N),
+            first=shard.start,
+            is_sharded=sharded and dist.world_size() > 1,
+            index=index,
+            probes=0 if lists is None else lists.probes,
+        )
 
     def nearest(self, features_BD: Tensor, k: int) -> Nearest:
         """Return the k nearest training photos of features of length 1, float32 on the device.
 
         If the vectors are sharded, all ranks must call this, with any number of rows each.
         """
-        queries_Bd = self.projection(features_BD)
+        return self.nearest_to(self.projection(features_BD), k)
+
+    def nearest_to(self, queries_Bd: Tensor, k: int) -> Nearest:
+        """Return the k nearest training photos of projected features, as `nearest` does."""
         candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR) + ADDITIONAL_CANDIDATES
         if not self.is_sharded:
             found = self._search(queries_Bd, candidates)
@@ -89,7 +116,12 @@ class Searcher:
         return _one_of_each_group(found, self.group_N, k)
 
     def _search(self, queries_Ad: Tensor, k: int) -> Nearest:
-        """Return the k nearest photos of the shard; a column is missing for each photo that it has too few."""
+        """Return the k nearest photos of the shard, or of the lists; the cosine of missing ones is −∞."""
+        if self.index is not None:
+            found = self.index.candidates(queries_Ad.float().cpu().numpy(), k, self.probes)
+            found_AK = torch.from_numpy(found).to(queries_Ad.device)
+            index_AK = found_AK.clamp(min=0) + self.first
+            return Nearest(self._exact(queries_Ad, index_AK).masked_fill(found_AK < 0, -torch.inf), index_AK)
         cosine_AK = queries_Ad.new_empty((len(queries_Ad), 0))
         index_AK = torch.empty((len(queries_Ad), 0), dtype=torch.int64, device=queries_Ad.device)
         size = max(k, CHUNK_COSINES // max(1, len(queries_Ad)))
@@ -107,6 +139,11 @@ class Searcher:
     def _exact(self, queries_Ad: Tensor, index_AK: Tensor) -> Tensor:
         """Return the cosines of photos of the shard, each computed alone: the same in a product of any size."""
         return (self.vectors_nd[index_AK - self.first] * queries_Ad.unsqueeze(1)).sum(2)
+
+
+def largest_group(group_N: NDArray[np.int64]) -> int:
+    """Return the largest number of photos of a group."""
+    return int(np.unique(group_N, return_counts=True)[1].max(initial=1))
 
 
 def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:

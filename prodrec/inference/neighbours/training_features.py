@@ -9,15 +9,20 @@ The file has the artefact header, the root attribute `level`, and these datasets
     id       [b]    uint8    UTF-8 bytes of all product ids (see Texts), and id_offsets [N+1] int64
     mean     [D]    float32  of the features of the network, and projection [D,d] float32
 
-Shapes: N training photos, n of a chunk, D numbers of a feature, d of a vector, C classes.
+A file with lists for approximate search (see lists.py) also has the group `lists` with the attributes `probes`,
+`recall`, `queries` and `validation` and these datasets:
+
+    centroid [L,d]  float32  of length 1
+    list     [N]    int32    list of every vector
+
+Shapes: N training photos, n of a chunk, D numbers of a feature, d of a vector, C classes, L lists.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,9 +35,11 @@ from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.hdf5 import LIBVER, read_attributes, write_attributes
 from prodrec.core.base.outputs import atomic_write
 from prodrec.core.base.texts import Texts
+from prodrec.inference.neighbours.lists import SearchLists
 from prodrec.inference.neighbours.projection import Projection, fit_projection
 
 NEIGHBOURS_FILE = "neighbours.h5"
+LIST_ATTRIBUTES = ("probes", "recall", "queries", "validation")
 ROWS_AT_ONCE = 8192
 """Photos whose vectors are computed at a time."""
 
@@ -44,6 +51,7 @@ class TrainingFeatures:
     level:       the level of the classes
     projection:  makes vectors of features
     fingerprint: hash of the content
+    lists:       those of the vectors; None if search is exact
     """
 
     level: str
@@ -54,6 +62,7 @@ class TrainingFeatures:
     row_N: NDArray[np.int64]
     ids: Texts
     fingerprint: str
+    lists: SearchLists | None = None
 
     def __len__(self) -> int:
         return len(self.class_N)
@@ -62,11 +71,6 @@ class TrainingFeatures:
         """Return the number of groups of every class, int64 [C]: those that can vote for it."""
         pairs = np.unique(np.stack([self.class_N.astype(np.int64), self.group_N]), axis=1)
         return np.bincount(pairs[0], minlength=classes).astype(np.int64)
-
-    @cached_property
-    def largest_group(self) -> int:
-        """The largest number of photos of a group."""
-        return int(np.unique(self.group_N, return_counts=True)[1].max(initial=1))
 
 
 def write_training_features(
@@ -80,10 +84,12 @@ def write_training_features(
     group_N: NDArray[np.int64],
     row_N: NDArray[np.int64],
     ids: Texts,
+    choose_lists: Callable[[Any, Projection], SearchLists | None],
 ) -> None:
     """Project the features of the training photos, and write the file atomically.
 
-    chunks: the features in the order of the rows, float16 of length 1
+    chunks:       the features in the order of the rows, float16 of length 1
+    choose_lists: returns the lists of the vectors, a dataset of h5py [N, d]
     """
     with tempfile.TemporaryFile(dir=path.parent) as spooled:
         width = _spool(spooled, chunks, len(row_N))
@@ -102,6 +108,7 @@ def write_training_features(
             level=level,
             columns={"class": class_N, "group": group_N, "row": row_N},
             ids=ids,
+            choose_lists=choose_lists,
         )
 
 
@@ -123,6 +130,7 @@ def copy_training_features(
         level=features.level,
         columns={"class": class_N, "group": features.group_N, "row": features.row_N},
         ids=features.ids,
+        choose_lists=lambda *_: features.lists,
     )
 
 
@@ -135,6 +143,7 @@ def _write_file(
     level: str,
     columns: Mapping[str, NDArray[Any]],
     ids: Texts,
+    choose_lists: Callable[[Any, Projection], SearchLists | None],
 ) -> None:
     """Write the file atomically; `chunks` are the vectors, ROWS_AT_ONCE photos in each but the last."""
     import h5py
@@ -148,6 +157,8 @@ def _write_file(
         for number, vector_nd in enumerate(chunks):
             vectors[number * ROWS_AT_ONCE : number * ROWS_AT_ONCE + len(vector_nd)] = vector_nd
             content.add(f"vectors {number}", vector_nd)
+        if (lists := choose_lists(vectors, projection)) is not None:
+            _write_lists(file, lists, content)
         file["mean"], file["projection"] = projection.mean_D.numpy(), projection.matrix_Dd.numpy()
         content.add("mean", projection.mean_D.numpy()).add("projection", projection.matrix_Dd.numpy())
         for name, column_N in columns.items():
@@ -155,6 +166,27 @@ def _write_file(
         ids.write_hdf5(file, "id")
         header = make_header("neighbours", fingerprint=content.hexdigest(), made_from=made_from)
         write_attributes(file, {**header, "level": level})
+
+
+def _write_lists(file: Any, lists: SearchLists, content: Fingerprint) -> None:
+    """Write the lists, and add what a search depends on to the hash."""
+    group = file.create_group("lists")
+    group["centroid"], group["list"] = lists.centroid_Ld, lists.list_N
+    content.add("centroid", lists.centroid_Ld).add("list", lists.list_N).add("probes", lists.probes)
+    for name in LIST_ATTRIBUTES:
+        group.attrs[name] = getattr(lists, name)
+
+
+def _read_lists(file: Any) -> SearchLists | None:
+    """Return the lists of a file, or None if it has none."""
+    if "lists" not in file:
+        return None
+    group = file["lists"]
+    attributes = {name: group.attrs[name].item() for name in LIST_ATTRIBUTES}
+    lists = SearchLists(group["centroid"][:], group["list"][:], **attributes)
+    if len(lists.list_N) and not 0 <= lists.list_N.min() <= lists.list_N.max() < len(lists.centroid_Ld):
+        raise ValueError("a vector is in a list that does not exist")
+    return lists
 
 
 def _spool(stream: IO[bytes], chunks: Iterable[NDArray[np.float16]], rows: int) -> int:
@@ -187,8 +219,11 @@ def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatu
                 row_N=file["row"][:],
                 ids=Texts.read_hdf5(file, "id"),
                 fingerprint=attributes["fingerprint"],
+                lists=_read_lists(file),
             )
-            lengths = {len(column) for column in (features.vectors_Nd, features.group_N, features.row_N, features.ids)}
+            columns: list[Sized] = [features.vectors_Nd, features.group_N, features.row_N, features.ids]
+            columns += [] if features.lists is None else [features.lists.list_N]
+            lengths = {len(column) for column in columns}
             if lengths != {len(features)}:
                 raise ValueError("its columns have different lengths")
     except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""Exact search against a full sort, with products of several photos, in chunks and over ranks.
+"""Search against a full sort, with products of several photos, in chunks, in lists and over ranks.
 
 Shapes: B photos, N training photos, D numbers of a vector, k neighbours.
 """
@@ -6,6 +6,7 @@ Shapes: B photos, N training photos, D numbers of a vector, k neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import dist
 from prodrec.core.base.texts import Texts
 from prodrec.inference.neighbours import search
+from prodrec.inference.neighbours.lists import SearchLists, fit_lists, list_count
 from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.search import Searcher
 from prodrec.inference.neighbours.training_features import TrainingFeatures
@@ -87,6 +89,67 @@ def search_on_rank(n: int) -> list[NDArray[Any]]:
 def test_shards_on_ranks_find_the_same(on_ranks: Callable[..., list[Any]], n: int) -> None:
     whole = Searcher.load(draw_features(n, photos_per_product=2), torch.device("cpu"), sharded=False)
     for rank, (cosine_Bk, index_Bk) in enumerate(on_ranks(3, search_on_rank, n)):
+        expected = whole.nearest(draw_queries(6)[: 3 * rank], 4)
+        np.testing.assert_allclose(cosine_Bk, expected.cosine_Bk.numpy(), rtol=1e-6)
+        found = search.Nearest(torch.from_numpy(cosine_Bk), torch.from_numpy(index_Bk))
+        assert indices(found) == indices(expected)
+
+
+def in_lists(features: TrainingFeatures, probes: int = 10**6) -> TrainingFeatures:
+    """Return the features with lists, of which `probes` are searched; by default all."""
+    pytest.importorskip("faiss")
+    centroid_Ld, list_N = fit_lists(features.vectors_Nd, list_count(len(features)))
+    lists = SearchLists(centroid_Ld, list_N, min(probes, len(centroid_Ld)), 1.0, 0, validation=True)
+    return replace(features, lists=lists)
+
+
+@pytest.mark.parametrize(("n", "k"), [(50, 5), (50, 50), (3, 5), (1, 1)])
+@pytest.mark.parametrize("photos_per_product", [1, 3])
+def test_a_search_in_all_lists_is_exact(n: int, k: int, photos_per_product: int) -> None:
+    features, queries_BD = draw_features(n, photos_per_product=photos_per_product), draw_queries(4)
+    exact = Searcher.load(features, torch.device("cpu"), sharded=False).nearest(queries_BD, k)
+    searcher = Searcher.load(in_lists(features), torch.device("cpu"), sharded=False)
+    assert searcher.index is not None
+    nearest = searcher.nearest(queries_BD, k)
+    assert indices(nearest) == indices(exact)
+    torch.testing.assert_close(nearest.cosine_Bk, exact.cosine_Bk)
+    assert searcher.nearest(queries_BD[:0], k).cosine_Bk.shape == (0, k)
+
+
+def test_a_search_in_some_lists_finds_what_they_contain() -> None:
+    features, queries_BD = in_lists(draw_features(200), probes=2), draw_queries(4)
+    lists = features.lists
+    assert lists is not None
+    nearest = Searcher.load(features, torch.device("cpu"), sharded=False).nearest(queries_BD, 5)
+    for query_D, found in zip(queries_BD.numpy(), indices(nearest), strict=True):
+        searched = np.argsort(-lists.centroid_Ld @ query_D)[:2]
+        rows = np.flatnonzero(np.isin(lists.list_N, searched))
+        assert found == rows[np.argsort(-features.vectors_Nd[rows].astype(np.float32) @ query_D)][:5].tolist()
+    assert indices(nearest) != nearest_by_loops(queries_BD, features, 5)
+
+
+def test_lists_without_faiss_are_ignored_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = in_lists(draw_features(200), probes=1)
+    monkeypatch.setattr(search, "obstacle", lambda: "needs faiss")
+    nearest = Searcher.load(features, torch.device("cpu"), sharded=False).nearest(draw_queries(4), 5)
+    assert indices(nearest) == nearest_by_loops(draw_queries(4), features, 5)
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert error.count("exact in 200 training vectors, which is slow on a CPU; approximate search needs faiss") == 1
+
+
+def search_lists_on_rank(n: int) -> list[NDArray[Any]]:
+    """Return the neighbours of this rank's queries in two lists; rank 0 has no query."""
+    searcher = Searcher.load(in_lists(draw_features(n, photos_per_product=2), 2), torch.device("cpu"), sharded=True)
+    return [values.numpy() for values in searcher.nearest(draw_queries(6)[: 3 * dist.rank()], 4)]
+
+
+@pytest.mark.parametrize("n", [131, 1])
+def test_shards_of_lists_on_ranks_find_the_same(on_ranks: Callable[..., list[Any]], n: int) -> None:
+    features = in_lists(draw_features(n, photos_per_product=2), 2)
+    whole = Searcher.load(features, torch.device("cpu"), sharded=False)
+    for rank, (cosine_Bk, index_Bk) in enumerate(on_ranks(2, search_lists_on_rank, n)):
         expected = whole.nearest(draw_queries(6)[: 3 * rank], 4)
         np.testing.assert_allclose(cosine_Bk, expected.cosine_Bk.numpy(), rtol=1e-6)
         found = search.Nearest(torch.from_numpy(cosine_Bk), torch.from_numpy(index_Bk))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -12,13 +12,19 @@ import torch
 
 from prodrec.core.base.errors import BadArtefact, NotFound
 from prodrec.core.base.texts import Texts
-from prodrec.inference.neighbours.training_features import read_training_features, write_training_features
+from prodrec.inference.neighbours.lists import SearchLists
+from prodrec.inference.neighbours.training_features import (
+    copy_training_features,
+    read_training_features,
+    write_training_features,
+)
 
 N, D = 7, 4
+LISTS = SearchLists(np.eye(2, D, dtype=np.float32), np.array([0, 1, 1, 0, 0, 1, 1], np.int32), 1, 0.99, 50, True)
 VECTORS_ND = np.random.default_rng(0).normal(size=(N, D)).astype(np.float16)
 
 
-def write(path: Path) -> None:
+def write(path: Path, lists: SearchLists | None = None) -> None:
     write_training_features(
         path,
         iter([VECTORS_ND[:3], VECTORS_ND[3:]]),
@@ -29,6 +35,7 @@ def write(path: Path) -> None:
         group_N=np.array([0, 0, 2, 3, 3, 3, 9], np.int64),
         row_N=np.arange(N) * 2,
         ids=Texts.from_strings(["a", "a", "b", "c", "c", "c", "鞋"]),
+        choose_lists=lambda vectors, projection: lists,
     )
 
 
@@ -40,7 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert list(features.ids) == ["a", "a", "b", "c", "c", "c", "鞋"] and features.row_N.tolist() == [*range(0, 14, 2)]
     assert {field.name for field in fields(features)} >= {"class_N", "group_N"} and features.class_N.dtype == np.int32
     assert features.class_counts(5).tolist() == [1, 2, 0, 2, 0]  # groups, not photos
-    assert features.largest_group == 3
+    assert features.lists is None
 
 
 def test_the_fingerprint_covers_the_vectors(tmp_path: Path) -> None:
@@ -52,6 +59,30 @@ def test_the_fingerprint_covers_the_vectors(tmp_path: Path) -> None:
         VECTORS_ND[0, 0] -= 1
     one, two = (read_training_features(tmp_path / name, run_fingerprint="run-1") for name in ("one.h5", "two.h5"))
     assert one.fingerprint != two.fingerprint
+
+
+def test_lists_are_read_and_copied_and_change_the_fingerprint(tmp_path: Path) -> None:
+    write(tmp_path / "exact.h5")
+    write(tmp_path / "lists.h5", LISTS)
+    write(tmp_path / "two.h5", replace(LISTS, probes=2))
+    exact, features, two = (
+        read_training_features(tmp_path / name, run_fingerprint="run-1") for name in ("exact.h5", "lists.h5", "two.h5")
+    )
+    assert len({exact.fingerprint, features.fingerprint, two.fingerprint}) == 3
+    path = tmp_path / "copy.h5"
+    class_N = features.class_N + 1
+    copy_training_features(features, path, run_fingerprint="r", dataset_fingerprint="d", class_N=class_N)
+    for lists in (features.lists, read_training_features(path, run_fingerprint="r").lists):
+        assert lists is not None and str(lists) == str(LISTS) and (lists.queries, lists.validation) == (50, True)
+        assert np.array_equal(lists.centroid_Ld, LISTS.centroid_Ld) and np.array_equal(lists.list_N, LISTS.list_N)
+        assert type(lists.probes) is int and type(lists.recall) is float
+
+
+@pytest.mark.parametrize(("list_N", "reason"), [([0, 1, 1, 0, 0, 1, 2], "does not exist"), ([0, 1], "lengths")])
+def test_damaged_lists(tmp_path: Path, list_N: list[int], reason: str) -> None:
+    write(tmp_path / "neighbours.h5", replace(LISTS, list_N=np.array(list_N, np.int32)))
+    with pytest.raises(BadArtefact, match=f"is damaged .*{reason}"):
+        read_training_features(tmp_path / "neighbours.h5", run_fingerprint="run-1")
 
 
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
@@ -87,5 +118,6 @@ def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
             group_N=np.arange(N),
             row_N=np.arange(N),
             ids=Texts.from_strings("abcdefg"),
+            choose_lists=lambda vectors, projection: None,
         )
     assert list(tmp_path.iterdir()) == []
