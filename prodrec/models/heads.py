@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.base.taxonomy import Attribute
+from prodrec.core.base.top_k_options import BEST_ALONE, TopKOptions
 from prodrec.models.classifier.block_top_k import TopK
 from prodrec.models.classifier.class_scores import at_least_float32
 from prodrec.models.classifier.classifier import Classifier
@@ -82,20 +83,11 @@ class LevelHead(nn.Module):
         k: int,
         *,
         tau: float | None = None,
-        logsumexp: bool = False,
-        also_BJ: Tensor | None = None,
-        among_C: Tensor | None = None,
-        added: tuple[Tensor, Tensor] | None = None,
+        options: TopKOptions = BEST_ALONE,
     ) -> TopK:
         """Return the result of `Classifier.top_k` after the private layers; with k > C, that of all classes."""
         return self.classifier.top_k(
-            self.private(features_BD),
-            min(k, self.classifier.classes),
-            tau=tau,
-            logsumexp=logsumexp,
-            also_BJ=also_BJ,
-            among_C=among_C,
-            added=added,
+            self.private(features_BD), min(k, self.classifier.classes), tau=tau, options=options
         )
 
 

@@ -15,13 +15,14 @@ Shapes: B rows, C=3 channels, H×W photo, h×w feature map, D feature, T words, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.top_k_options import BEST_ALONE, TopKOptions
 from prodrec.models.heads import LevelHead
 from prodrec.models.losses import network_loss
 from prodrec.models.network_parts import NetworkParts
@@ -127,28 +128,16 @@ class RecognitionNetwork(NetworkParts):
         k: int,
         *,
         tau: float | None = None,
-        logsumexp: bool = False,
-        also_BJ: Tensor | None = None,
-        among_C: Tensor | None = None,
-        added: tuple[Tensor, Tensor] | None = None,
+        options: TopKOptions = BEST_ALONE,
     ) -> BatchTopK:
         """Return the k largest scores of every level, with logit adjustment `tau`.
 
-        logsumexp: return log Σ_c exp(score_c) of the deepest level too
-        also_BJ:   classes of the deepest level whose scores are returned too; -1 is no class
-        among_C:   classes of the deepest level, the best of which are returned too, see `Classifier.top_k`
-        added:     added to the scores of the deepest level, see `Classifier.top_k`
+        options: those of the deepest level
         """
         best = {}
         for head, inputs_BD in self._head_inputs(features):
-            of_deepest: dict[str, Any] = {
-                "logsumexp": logsumexp,
-                "also_BJ": also_BJ,
-                "among_C": among_C,
-                "added": added,
-            }
-            options = of_deepest if head is self.level_heads[-1] else {}
-            best[head.level] = head.top_k(inputs_BD, k, tau=tau, **options)
+            of_head = options if head is self.level_heads[-1] else BEST_ALONE
+            best[head.level] = head.top_k(inputs_BD, k, tau=tau, options=of_head)
         deepest = next(reversed(best.values()), None)
         return BatchTopK(
             features.deepest_level_BD.float(),

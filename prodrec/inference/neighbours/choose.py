@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.inference.neighbours.operating_points import (
     BALANCED,
     NATURAL,
@@ -138,7 +139,8 @@ def _observe_batch(
         also_BK = torch.where(cosine_BK > -torch.inf, class_BK, -1)
     best, classes, others, voted, unvoted, unvoted_classes = [], [], [], [], [], []
     for tau in TAUS:
-        top: Any = network.top_k_of(features, 1, tau=tau, logsumexp=True, also_BJ=also_BK, among_C=is_unvoted_C)
+        options = TopKOptions(logsumexp=True, also_BJ=also_BK, among_C=is_unvoted_C)
+        top: Any = network.top_k_of(features, 1, tau=tau, options=options)
         best.append(top.scores[level][:, 0] - top.logsumexp_B)
         classes.append(top.classes[level][:, 0])
         others.append(cosine_BK if top.also_BJ is None else top.also_BJ - top.logsumexp_B.unsqueeze(1))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.inference.neighbours.operating_points import OperatingPoint
 from prodrec.inference.neighbours.search import Nearest, Searcher
 from prodrec.inference.neighbours.training_features import TrainingFeatures
@@ -113,18 +114,12 @@ class FusedNetwork:
             added = self.tree.of_groups(upper_scores), self.tree.group_C
         level, votes = self._votes(fused, point)
         if votes is None:
-            return self.network.top_k_of(fused.features, k, tau=point.tau, added=added)
+            return self.network.top_k_of(fused.features, k, tau=point.tau, options=TopKOptions(added=added))
         assert self.neighbours is not None
-        is_unvoted_C = self.neighbours.is_unvoted_C
-        best: Any = self.network.top_k_of(
-            fused.features,
-            k,
-            tau=point.tau,
-            logsumexp=True,
-            also_BJ=votes.class_Bk,
-            among_C=is_unvoted_C,
-            added=added,
+        options = TopKOptions(
+            logsumexp=True, also_BJ=votes.class_Bk, among_C=self.neighbours.is_unvoted_C, added=added
         )
+        best: Any = self.network.top_k_of(fused.features, k, tau=point.tau, options=options)
         scores_BK, classes_BK = mix_top_k(
             best.scores[level],
             best.classes[level],

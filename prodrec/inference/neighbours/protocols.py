@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prodrec.core.base.top_k_options import TopKOptions
     from prodrec.core.data.batches import Batch
 
 
@@ -75,10 +76,8 @@ class FusibleNetwork(Protocol):
     search_vectors:  returns the vectors by which photos are compared, B×D float32 of length 1
     scores_of:       returns the scores of all classes, with logit adjustment τ
     upper_scores_of: returns those of the levels above the deepest one, by level
-    top_k_of:        returns the K largest scores, with logit adjustment τ; `also_BJ` are further classes, -1 for none.
-                     `among_C` are classes whose best are returned too, bool.
-                     `added` are numbers of groups of classes, B×P, which are added to the scores of the deepest level,
-                     and the group of every class [C]
+    top_k_of:        returns the K largest scores, with logit adjustment τ, and what `options` requests of the deepest
+                     level
     """
 
     def features(self, batch: Batch, *, with_titles: bool = False) -> Any: ...
@@ -91,10 +90,7 @@ class FusibleNetwork(Protocol):
         k: int,
         *,
         tau: float | None = None,
-        logsumexp: bool = False,
-        also_BJ: Tensor | None = None,
-        among_C: Tensor | None = None,
-        added: tuple[Tensor, Tensor] | None = None,
+        options: TopKOptions = ...,
     ) -> BatchBest: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...
     def saliency(self, images_BCHW: Tensor) -> Tensor: ...

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base.rank_rows import own_rows_of_all_ranks
+from prodrec.core.base.top_k_options import BEST_ALONE, TopKOptions
 from prodrec.models.classifier.chunks import ClassChunks
 
 BLOCK_SIZE = 256
@@ -45,17 +46,9 @@ def top_k(
     k: int,
     *,
     rows_at_once: int,
-    logsumexp: bool = False,
-    also_BJ: Tensor | None = None,
-    among_N: Tensor | None = None,
-    added: tuple[Tensor, Tensor] | None = None,
+    options: TopKOptions = BEST_ALONE,
 ) -> TopK:
-    """Return the k ≤ N largest scores of every row.
-
-    logsumexp: return log Σ_c exp(score_c) too
-    also_BJ:   classes whose scores are returned too, -1 for none; such a score is −∞
-    among_N:   bool; the k largest scores of these classes and log Σ_c exp(score_c) over them are returned too
-    added:     numbers of groups of classes, B×P, which are added to the scores, and the group of every class [N]
+    """Return the k ≤ N largest scores of every row, and what `options` requests.
 
     `rows_at_once`×N scores are in memory at a time. The weights are read once for every `rows_at_once` rows.
     """
@@ -63,14 +56,15 @@ def top_k(
     best, among = [], []
     for start in range(0, max(1, len(features_BD)), rows_at_once):
         rows = slice(start, start + rows_at_once)
-        scores_RN = _scores(chunks, features_BD[rows], None if added is None else (added[0][rows], added[1]))
+        of_rows = options.of_rows(rows)
+        scores_RN = _scores(chunks, features_BD[rows], of_rows.added)
         scores_RK, classes_RK = _best_of_blocks(scores_RN, chunks.active_count, k)
         also_RJ = None
-        if also_BJ is not None:
-            missing_RJ = also_BJ[rows] < 0
-            also_RJ = scores_RN.gather(1, also_BJ[rows].clamp(min=0)).masked_fill_(missing_RJ, -torch.inf)
-        best.append((scores_RK, classes_RK, scores_RN.logsumexp(1) if logsumexp else None, also_RJ))
-        if among_N is not None:
+        if of_rows.also_BJ is not None:
+            missing_RJ = of_rows.also_BJ < 0
+            also_RJ = scores_RN.gather(1, of_rows.also_BJ.clamp(min=0)).masked_fill_(missing_RJ, -torch.inf)
+        best.append((scores_RK, classes_RK, scores_RN.logsumexp(1) if options.logsumexp else None, also_RJ))
+        if (among_N := options.among_C) is not None:
             scores_RN[:, : len(among_N)].masked_fill_(~among_N, -torch.inf)
             among.append((*_best_of_blocks(scores_RN, chunks.active_count, k), scores_RN.logsumexp(1)))
     return _join(best)._replace(among=_join(among) if among else None)

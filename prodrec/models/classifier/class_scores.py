@@ -1,18 +1,19 @@
 """The weights of a classifier and the scores of its classes, on every rank or divided among the ranks.
 
-Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, P groups of classes, K best,
-J other classes.
+Shapes: B rows of this rank, A of all ranks, D features, C classes, N of them on this rank, K best.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prodrec.core.base import dist
+from prodrec.core.base.top_k_options import BEST_ALONE, TopKOptions
 from prodrec.models.classifier.block_top_k import TopK, best_over_ranks, top_k
 from prodrec.models.classifier.chunks import ClassChunks
 from prodrec.models.classifier.class_frequencies import ClassFrequencies
@@ -124,29 +125,19 @@ class ClassScores(nn.Module):
         k: int,
         *,
         tau: float | None = None,
-        logsumexp: bool = False,
-        also_BJ: Tensor | None = None,
-        among_C: Tensor | None = None,
-        added: tuple[Tensor, Tensor] | None = None,
+        options: TopKOptions = BEST_ALONE,
     ) -> TopK:
-        """Return the k ≤ C largest scores, as exact as `scores`.
+        """Return the k ≤ C largest scores, as exact as `scores`, and what `options` requests.
 
-        tau:       post-hoc logit adjustment, see `adjusted_bias`
-        logsumexp: return log Σ_c exp(score_c) over all classes too
-        also_BJ:   classes whose scores are returned too, int64; -1 is no class and has the score −∞
-        among_C:   bool; the k largest scores of these classes and log Σ_c exp(score_c) over them are returned too, as
-                   `TopK.among`
-        added:     numbers of groups of classes, B×P, and the group of every class [C]; the numbers of its group are
-                   added to the scores of a class
+        tau: post-hoc logit adjustment, see `adjusted_bias`
 
         If the classes are on several ranks, all ranks must call this, with any number of rows each.
         """
-        x_AD, also_AJ, row_counts = self._inputs(at_least_float32(features_BD)), also_BJ, None
+        x_AD, row_counts = self._inputs(at_least_float32(features_BD)), None
         if self.is_distributed:
             row_counts = dist.row_counts(x_AD)
             x_AD = dist.all_gather_rows(x_AD, row_counts)
-            also_AJ = None if also_BJ is None else self._local_classes(dist.all_gather_rows(also_BJ, row_counts))
-            added = None if added is None else (dist.all_gather_rows(added[0], row_counts), added[1][self.local])
+            options = self._options_of_all_rows(options, row_counts)
         classes = len(self.weight)
         self._buffer.free()
         rows_in_buffer = int(self._buffer.limit_gib * 2**30 / max(1, classes * x_AD.element_size()))
@@ -155,17 +146,18 @@ class ClassScores(nn.Module):
             chunks = ClassChunks(
                 self.weight, self.adjusted_bias(tau), min(rows_at_once, len(x_AD)), cosine=self.log_scale is not None
             )
-            best = top_k(
-                chunks,
-                x_AD,
-                min(k, classes),
-                rows_at_once=rows_at_once,
-                logsumexp=logsumexp,
-                also_BJ=also_AJ,
-                among_N=None if among_C is None else among_C[self.local],
-                added=added,
-            )
+            best = top_k(chunks, x_AD, min(k, classes), rows_at_once=rows_at_once, options=options)
         return best if row_counts is None else best_over_ranks(best, self.first_class, k, row_counts)
+
+    def _options_of_all_rows(self, options: TopKOptions, row_counts: list[int]) -> TopKOptions:
+        """Return the options for the rows of all ranks and the classes of this rank."""
+        also_BJ, among_C, added = options.also_BJ, options.among_C, options.added
+        return replace(
+            options,
+            also_BJ=None if also_BJ is None else self._local_classes(dist.all_gather_rows(also_BJ, row_counts)),
+            among_C=None if among_C is None else among_C[self.local],
+            added=None if added is None else (dist.all_gather_rows(added[0], row_counts), added[1][self.local]),
+        )
 
     def _local_classes(self, classes_AJ: Tensor) -> Tensor:
         """Return the indices of classes among those of this rank, -1 for classes of other ranks."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.second_stage.features import FrozenFeatures
 
@@ -94,7 +95,8 @@ def _loss(
         for start in range(0, len(rows_M), ROWS_AT_ONCE):
             rows_B = rows_M[start : start + ROWS_AT_ONCE]
             x_BD, labels_B = validation.read_all_views(rows_B[dist.shard_slice(len(rows_B))], device)
-            best = classifier.top_k(x_BD * factor, 1, tau=-prior, logsumexp=True, also_BJ=labels_B.unsqueeze(1))
+            options = TopKOptions(logsumexp=True, also_BJ=labels_B.unsqueeze(1))
+            best = classifier.top_k(x_BD * factor, 1, tau=-prior, options=options)
             assert best.logsumexp_B is not None and best.also_BJ is not None
             total += (best.logsumexp_B - best.also_BJ[:, 0]).double().sum()
         classifier.bias.copy_(bias_N)

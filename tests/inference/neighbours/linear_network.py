@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prodrec.core.base.texts import Texts
+from prodrec.core.base.top_k_options import BEST_ALONE, TopKOptions
 from prodrec.inference.neighbours.fused import Neighbours
 from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.training_features import TrainingFeatures
@@ -73,25 +74,22 @@ class LinearNetwork:
         k: int,
         *,
         tau: float | None = None,
-        logsumexp: bool = False,
-        also_BJ: Tensor | None = None,
-        among_C: Tensor | None = None,
-        added: tuple[Tensor, Tensor] | None = None,
+        options: TopKOptions = BEST_ALONE,
     ) -> Any:
-        scored = self.scores_of(features_BD, tau=tau)
-        if added is not None:
-            scored.scores["leaf"] = scored.scores["leaf"] + added[0][:, added[1]]
+        scored, also_BJ = self.scores_of(features_BD, tau=tau), options.also_BJ
+        if options.added is not None:
+            scored.scores["leaf"] = scored.scores["leaf"] + options.added[0][:, options.added[1]]
         best = {level: scores_BC.topk(min(k, scores_BC.shape[1])) for level, scores_BC in scored.scores.items()}
         scores_BC = scored.scores["leaf"]
         if also_BJ is not None:
             scored.also_BJ = scores_BC.gather(1, also_BJ.clamp(min=0)).masked_fill(also_BJ < 0, -torch.inf)
-        if among_C is not None:
+        if (among_C := options.among_C) is not None:
             among_BC = scores_BC.masked_fill(~among_C, -torch.inf)
             among = among_BC.topk(min(k, among_BC.shape[1]))
             scored.among = SimpleNamespace(
                 scores_BK=among.values, classes_BK=among.indices, logsumexp_B=among_BC.logsumexp(1)
             )
-        scored.logsumexp_B = scores_BC.logsumexp(1) if logsumexp else None
+        scored.logsumexp_B = scores_BC.logsumexp(1) if options.logsumexp else None
         scored.scores = {level: level_best.values for level, level_best in best.items()}
         scored.classes = {level: level_best.indices for level, level_best in best.items()}
         return scored

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.models.classifier import class_scores
 from prodrec.models.classifier.block_top_k import top_k
 from prodrec.models.classifier.chunks import ClassChunks
@@ -28,7 +29,8 @@ def test_top_k_by_blocks_is_top_k(classes: int, k: int, rows_at_once: int) -> No
     also_BJ = torch.randint(-1, classes, (B, 4))
     chunks = ClassChunks(weight_CD, bias_C, B)
     among_C = torch.rand(classes) < 0.3
-    best = top_k(chunks, features_BD, k, rows_at_once=rows_at_once, logsumexp=True, also_BJ=also_BJ, among_N=among_C)
+    options = TopKOptions(logsumexp=True, also_BJ=also_BJ, among_C=among_C)
+    best = top_k(chunks, features_BD, k, rows_at_once=rows_at_once, options=options)
     scores_BC = F.linear(features_BD, weight_CD, bias_C)
     expected = scores_BC.sort(dim=1, descending=True)
     torch.testing.assert_close(best.scores_BK, expected.values[:, :k], **EXACT)
@@ -51,9 +53,9 @@ def test_numbers_of_groups_are_added_before_the_search(rows_at_once: int) -> Non
     weight_CD, bias_C = torch.randn(classes, D).double(), torch.randn(classes).double()
     features_BD, added_BP = torch.randn(B, D).double(), 9 * torch.randn(B, groups).double()
     group_C, also_BJ = torch.randint(groups, (classes,)), torch.randint(-1, classes, (B, 4))
-    options: dict[str, Any] = {"rows_at_once": rows_at_once, "logsumexp": True, "also_BJ": also_BJ}
+    options = TopKOptions(logsumexp=True, also_BJ=also_BJ, added=(added_BP, group_C))
     chunks = ClassChunks(weight_CD, bias_C, B)
-    best = top_k(chunks, features_BD, 4, added=(added_BP, group_C), **options)
+    best = top_k(chunks, features_BD, 4, rows_at_once=rows_at_once, options=options)
     scores_BC = F.linear(features_BD, weight_CD, bias_C) + added_BP[:, group_C]
     expected = scores_BC.topk(4)
     torch.testing.assert_close(best.scores_BK, expected.values, **EXACT)
@@ -61,7 +63,7 @@ def test_numbers_of_groups_are_added_before_the_search(rows_at_once: int) -> Non
     torch.testing.assert_close(best.logsumexp_B, scores_BC.logsumexp(1), **EXACT)
     also_scores_BJ = torch.where(also_BJ < 0, -torch.inf, scores_BC.gather(1, also_BJ.clamp(min=0)))
     torch.testing.assert_close(best.also_BJ, also_scores_BJ, **EXACT)
-    assert not torch.equal(best.classes_BK, top_k(chunks, features_BD, 4, **options).classes_BK)
+    assert not torch.equal(best.classes_BK, top_k(chunks, features_BD, 4, rows_at_once=rows_at_once).classes_BK)
 
 
 def test_top_k_scores_many_rows_at_once_even_without_a_buffer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.models.classifier.class_sampling import sample_classes
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
@@ -152,7 +153,7 @@ def test_scores_and_top_k_of_a_cosine_classifier() -> None:
     features_BD = draw_batches()[0][0].detach()
     scores_BC = model.scores(features_BD)
     torch.testing.assert_close(scores_BC, 30 * F.normalize(features_BD) @ F.normalize(model.weight.detach()).T)
-    best = model.top_k(features_BD, 5, logsumexp=True)
+    best = model.top_k(features_BD, 5, options=TopKOptions(logsumexp=True))
     assert torch.equal(best.scores_BK, scores_BC.topk(5).values) and torch.equal(best.classes_BK, scores_BC.topk(5)[1])
     torch.testing.assert_close(best.logsumexp_B, scores_BC.logsumexp(1))
     n_C = IMAGES_C.double().clamp(min=1)

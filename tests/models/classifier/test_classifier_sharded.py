@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.models.classifier import chunks, initial_weights
 from prodrec.models.classifier.classifier import Classifier
 from prodrec.models.classifier.long_tail import LongTailLoss
@@ -91,9 +92,8 @@ def train(case: str, *, sharded: bool) -> Results:
     tau = 0.2 if model.frequencies.log_prior_N is not None else None
     added = query_BD[:, :5] * 3, torch.arange(model.classes) % 5
     among_C = torch.arange(model.classes) % 3 == 1
-    best = model.top_k(
-        query_BD, min(3, model.classes), tau=tau, logsumexp=True, also_BJ=also_BJ, among_C=among_C, added=added
-    )
+    options = TopKOptions(logsumexp=True, also_BJ=also_BJ, among_C=among_C, added=added)
+    best = model.top_k(query_BD, min(3, model.classes), tau=tau, options=options)
     assert best.among is not None and best.among.logsumexp_B is not None
     results |= {f"best {name}": values.numpy() for name, values in best._asdict().items() if name != "among"}
     exists_BK = best.among.scores_BK > -torch.inf
