@@ -5,15 +5,17 @@ Shapes: N photos, B of a batch, V views, D numbers of a feature.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.arrays import write_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +47,24 @@ def write_frozen_features(
 
     Rank 0 writes the file, and its content does not depend on the number of ranks. Afterwards all ranks see it.
     """
+    chunks = _rank_chunks(network, batches, own_batches=own_batches, photos=photos, mirror=mirror, autocast=autocast)
+    write_rows(path, chunks, rows=photos)
+    dist.barrier()
+    dist.wait_for_path(path)
+
+
+def _rank_chunks(
+    network: FeatureNetwork,
+    batches: Iterable[Batch],
+    *,
+    own_batches: int,
+    photos: int,
+    mirror: bool,
+    autocast: AbstractContextManager[Any],
+) -> Iterator[NDArray[np.float32]]:
+    """Yield on rank 0 the features of all ranks, in the order of the rows; nothing on the others."""
     import torch
 
-    values_NVD: Any = None
-    written = 0
     with (
         torch.inference_mode(),
         autocast,
@@ -59,17 +75,6 @@ def write_frozen_features(
             inputs_BVD = torch.stack([network.classifier_inputs(network.features(view)) for view in views], 1)
             rank_inputs_BVD = inputs_BVD.float().cpu().numpy()
             for part_BVD in dist.gather(rank_inputs_BVD if number < own_batches else None):
-                if part_BVD is None:
-                    continue
-                if values_NVD is None:
-                    shape = (photos, *part_BVD.shape[1:])
-                    values_NVD = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-                values_NVD[written : written + len(part_BVD)] = part_BVD
-                written += len(part_BVD)
-                advance(len(part_BVD))
-    if values_NVD is not None:
-        assert written == photos, "the batches have other rows"
-        values_NVD.flush()
-        del values_NVD
-    dist.barrier()
-    dist.wait_for_path(path)
+                if part_BVD is not None:
+                    advance(len(part_BVD))
+                    yield part_BVD

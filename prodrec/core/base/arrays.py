@@ -1,7 +1,8 @@
-"""Open the memory-mapped arrays of an artefact and check their dtype and shape."""
+"""Memory-mapped arrays in .npy files: open those of an artefact and check them, write one chunk by chunk."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,21 @@ def load_array(
             f"{path} contains {array.dtype} {list(array.shape)}, expected {np.dtype(dtype)}{sizes}; {remedy}."
         )
     return array
+
+
+def write_rows(path: Path, chunks: Iterable[NDArray[Any]], *, rows: int) -> None:
+    """Write chunks one after another along the first dimension of an array in the .npy file at `path`.
+
+    rows: the sum of their lengths
+
+    One chunk is in memory at a time. Without chunks no file is written.
+    """
+    array, written = None, 0
+    for chunk in chunks:
+        if array is None:
+            array = np.lib.format.open_memmap(path, mode="w+", dtype=chunk.dtype, shape=(rows, *chunk.shape[1:]))
+        array[written : written + len(chunk)] = chunk
+        written += len(chunk)
+    if array is not None:
+        assert written == rows, f"{written} rows instead of {rows}"
+        array.flush()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.arrays import write_rows
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
@@ -61,7 +62,8 @@ class FrozenCache:
 
     def __init__(self, path: Path, rows_R: NDArray[np.int64], stage: str) -> None:
         self.path, self.rows_R, self.stage = path, rows_R, stage
-        self.maps_VRDhw: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        maps_NDhw = np.load(path, mmap_mode="r")  # N = V · R: all rows in the first view, then in the second
+        self.maps_VRDhw: NDArray[np.float16] = maps_NDhw.reshape(-1, len(rows_R), *maps_NDhw.shape[1:])
 
     def batches(self, source: RowBatches) -> FrozenBatches:
         """Return batches with the rows of `source`, and the cached values of its epoch."""
@@ -97,24 +99,25 @@ def frozen_cache(
         yield None
         return
     try:
-        maps_VRDhw = np.lib.format.open_memmap(
-            path, mode="w+", dtype=np.float16, shape=(views, len(rows_R), *first.shape[1:])
-        )
-        with console.progress(
-            f"caching {views} views up to {stage}", total=views * len(rows_R), unit="photos"
-        ) as advance:
-            for view in range(views):
-                source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed, epoch=view)
-                order, start = sequential_order(rows_R, batch_size=train_state.config.batch_size), 0
-                for batch in load_batches(source, order, workers=workers):
-                    maps_BDhw = _frozen_maps(batch, train_state, photos)
-                    maps_VRDhw[view, start : start + len(batch)] = maps_BDhw
-                    start += len(batch)
-                    advance(len(batch))
-        del maps_VRDhw
+        write_rows(path, _chunks(dataset, photos, train_state, rows_R, workers=workers), rows=views * len(rows_R))
         yield FrozenCache(path, rows_R, stage)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _chunks(
+    dataset: Dataset, photos: PhotoConfig, train_state: TrainState, rows_R: NDArray[np.int64], *, workers: int
+) -> Iterator[NDArray[np.float16]]:
+    """Yield the output of the frozen stages for all rows in the first view, then in the second, and so on."""
+    views = photos.views or 0
+    order = sequential_order(rows_R, batch_size=train_state.config.batch_size)
+    description = f"caching {views} views up to {train_state.network.frozen_stage}"
+    with console.progress(description, total=views * len(rows_R), unit="photos") as advance:
+        for view in range(views):
+            source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed, epoch=view)
+            for batch in load_batches(source, order, workers=workers):
+                yield _frozen_maps(batch, train_state, photos)
+                advance(len(batch))
 
 
 def _frozen_maps(batch: Batch, train_state: TrainState, photos: PhotoConfig) -> NDArray[np.float16]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prodrec.core.base.arrays import load_array
+from prodrec.core.base.arrays import load_array, write_rows
 from prodrec.core.base.errors import BadArtefact
 
 
@@ -17,6 +17,17 @@ def test_a_saved_array_is_mapped(tmp_path: Path) -> None:
     assert array.tolist() == [[0, 1, 2], [3, 4, 5]] and isinstance(array, np.memmap)
     np.save(tmp_path / "empty.npy", np.empty(0, np.uint8))
     assert load_array(tmp_path / "empty.npy", np.uint8).shape == (0,)
+
+
+def test_chunks_become_one_array(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float16)
+    write_rows(tmp_path / "rows.npy", iter([rows[:3], rows[3:4], rows[4:]]), rows=7)
+    written = np.load(tmp_path / "rows.npy")
+    assert written.dtype == np.float16 and np.array_equal(written, rows)
+    with pytest.raises(AssertionError, match="6 rows instead of 7"):
+        write_rows(tmp_path / "short.npy", [rows[:6]], rows=7)
+    write_rows(tmp_path / "none.npy", [], rows=7)
+    assert not (tmp_path / "none.npy").exists()
 
 
 @pytest.mark.parametrize(
