@@ -41,7 +41,6 @@ class FeatureSums:
 
     def __init__(self, classes: int, features: int, dtype: torch.dtype = torch.float32) -> None:
         self.sums_CD = torch.zeros(classes, features, dtype=dtype)
-        self.rows_C = torch.zeros(classes)
         self.length_and_rows = torch.zeros(2, dtype=torch.float64)
 
     def add(self, features_BD: Tensor, labels_B: Tensor) -> None:
@@ -50,11 +49,10 @@ class FeatureSums:
         self.length_and_rows += torch.tensor([float(features_BD.norm(dim=1).sum()), len(features_BD)])
         has_label_B = labels_B >= 0
         self.sums_CD.index_add_(0, labels_B[has_label_B], features_BD[has_label_B])
-        self.rows_C.index_add_(0, labels_B[has_label_B], self.rows_C.new_ones(int(has_label_B.sum())))
 
     def reduce(self, device: torch.device) -> None:
         """Sum over the ranks, on `device`. All ranks must call this."""
-        for name in ("sums_CD", "rows_C", "length_and_rows"):
+        for name in ("sums_CD", "length_and_rows"):
             setattr(self, name, dist.all_reduce_sum(getattr(self, name).to(device)).cpu())
 
     @property
