@@ -2,9 +2,9 @@
 
     python examples/shapes/pretrain.py [--out shapes]
 
-A shape is one to five random parts: polygons, ovals, boxes, lines and arcs in the layers of the demo's products. Colours,
-patterns, backgrounds and light are drawn as in the demo, and say nothing about the class. A network pretrained on
-ImageNet serves real photos in the same way.
+A shape is one to five random parts: polygons, ovals, boxes, lines and arcs in the layers of the demo's products.
+Colours, patterns, backgrounds and light are drawn as in the demo, and say nothing about the class. A network pretrained
+on ImageNet serves real photos in the same way.
 
 Every step is a prodrec command, which is printed before it runs. OUT/shapes.safetensors has the weights of the trunk of
 shufflenet_v2_x0_5 in float16; a copy is prodrec/demo/shapes.safetensors.

@@ -116,9 +116,8 @@ class FusedNetwork:
         if votes is None:
             return self.network.top_k_of(fused.features, k, tau=point.tau, options=TopKOptions(added=added))
         assert self.neighbours is not None
-        options = TopKOptions(
-            logsumexp=True, also_BJ=votes.class_Bk, among_C=self.neighbours.is_unvoted_C, added=added
-        )
+        is_unvoted_C = self.neighbours.is_unvoted_C
+        options = TopKOptions(logsumexp=True, also_BJ=votes.class_Bk, among_C=is_unvoted_C, added=added)
         best: Any = self.network.top_k_of(fused.features, k, tau=point.tau, options=options)
         scores_BK, classes_BK = mix_top_k(
             best.scores[level],
