@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.inference.neighbours.fused import FusedNetwork, Neighbours, PointNetwork
 from prodrec.inference.neighbours.operating_points import PLAIN_POINT, OperatingPoint
 from prodrec.inference.neighbours.tree_scores import TreeScores
@@ -65,19 +66,21 @@ def test_one_pass_for_several_points_scores_as_one_for_each(point: OperatingPoin
 
 def test_classes_without_photos_take_no_memory_for_each_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network returns the best of them, and no score of each: there may be a million."""
-    requested: dict[str, Any] = {}
+    requested: list[TopKOptions] = []
     real = LinearNetwork.top_k_of
 
-    def record(self: LinearNetwork, features_BD: torch.Tensor, k: int, **options: Any) -> Any:
-        requested.update(options)
-        return real(self, features_BD, k, **options)
+    def record(self: LinearNetwork, features_BD: torch.Tensor, k: int, *, tau: Any, options: TopKOptions) -> Any:
+        requested.append(options)
+        return real(self, features_BD, k, tau=tau, options=options)
 
     monkeypatch.setattr(LinearNetwork, "top_k_of", record)
     neighbours = FEW_VOTED.neighbours
     assert neighbours is not None and set(UNVOTED) <= set(neighbours.unvoted_U.tolist())
     FEW_VOTED.top_k(FEW_VOTED.features(BATCH, [POINTS[2]]), 2, POINTS[2])  # type: ignore[arg-type]
-    assert requested["also_BJ"].shape == (len(BATCH), POINTS[2].neighbours)
-    assert requested["among_C"].nonzero()[:, 0].tolist() == neighbours.unvoted_U.tolist()
+    (options,) = requested
+    assert options.also_BJ is not None and options.also_BJ.shape == (len(BATCH), POINTS[2].neighbours)
+    assert options.among_C is not None
+    assert options.among_C.nonzero()[:, 0].tolist() == neighbours.unvoted_U.tolist()
 
 
 def test_the_deepest_level_is_mixed_and_the_others_are_adjusted_only() -> None:
