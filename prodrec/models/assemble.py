@@ -6,6 +6,7 @@ Shapes: B rows, D feature, C classes of a level, E word vector, V words.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,11 +25,19 @@ from prodrec.models.network import RecognitionNetwork
 from prodrec.models.network_config import NetworkConfig
 from prodrec.models.pretrained import load_weights_into
 from prodrec.models.tasks import choose_tasks
-from prodrec.models.title_encoders import TITLE_ENCODERS
+from prodrec.models.title_encoders import TITLE_ENCODERS, TfIdfSum
 from prodrec.models.word_targets import WordTargets
 
 RANDOM_WORD_DIMENSION = 100
 """Default width of random word vectors."""
+
+
+@dataclass(frozen=True, eq=False)
+class TitleCounts:
+    """titles_V: number of training titles with each word, row 0 for padding. titles: number of training titles."""
+
+    titles_V: NDArray[np.int64]
+    titles: int
 
 
 def build_network(
@@ -39,6 +48,7 @@ def build_network(
     words: int = 0,
     word_vectors_VE: NDArray[np.float32] | None = None,
     word_targets: WordTargets | None = None,
+    title_counts: TitleCounts | None = None,
     train_images: Mapping[str, NDArray[np.int64]] | None = None,
     photo_size: tuple[int, int] | None = None,
     feature_width: int | None = None,
@@ -52,6 +62,7 @@ def build_network(
     words:           size of the vocabulary; word ids are 1..words
     word_vectors_VE: pretrained vectors, row i - 1 for word i; ignored with word_vectors=random
     word_targets:    the words to predict; needed with heads=leaf,words
+    title_counts:    the training titles with each word; needed to train with titles=tfidf
     train_images:    number of training images of every class, by level; needed to train with logit_adjustment,
                      class_weights or ldam_margin
     photo_size:      (height, width) in pixels. If given, the backbone must accept photos of this size. Spatial
@@ -73,10 +84,13 @@ def build_network(
         maps, *grid = backbone.map_shape(*photo_size, at=config.attention_at)
         attention = SpatialAttention(maps, (grid[0], grid[1]), init_std=config.attention_spread)
     embed, width = _embed(config, backbone.width)
-    word_vectors = _word_vectors(config, words, word_vectors_VE) if config.titles else None
+    word_vectors = _word_vectors(config, words, word_vectors_VE, width) if config.titles else None
     title_encoder = None
     if word_vectors is not None and config.titles:
         title_encoder = TITLE_ENCODERS[config.titles](word_vectors.embedding_dim, width, config)
+        if isinstance(title_encoder, TfIdfSum):
+            counts = title_counts or TitleCounts(np.zeros(words + 1, np.int64), 0)  # a restored network has its own
+            title_encoder.set_title_counts(torch.as_tensor(counts.titles_V), counts.titles)
     return RecognitionNetwork(
         config,
         backbone=backbone,
@@ -188,8 +202,12 @@ def _embed(config: NetworkConfig, width: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), width
 
 
-def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.float32] | None) -> nn.Embedding:
+def _word_vectors(
+    config: NetworkConfig, words: int, vectors_VE: NDArray[np.float32] | None, width: int
+) -> nn.Embedding:
     """Return the table of word vectors: row 0 is padding and remains zero, row i is word i.
+
+    width: that of the visual feature, and of vectors that start at zero unless word_dimension is set
 
     Random vectors have a mean length of about 1. Pretrained ones are scaled by one factor to a mean length of 1, which
     keeps their geometry. Learning rates and bilinear forms then have the same effect with either.
@@ -200,6 +218,8 @@ def _word_vectors(config: NetworkConfig, words: int, vectors_VE: NDArray[np.floa
         raise BadOption(f"titles={config.titles} needs titles, and this dataset has no words; use titles=none.")
     if torch.get_default_device().type == "meta" and vectors_VE is not None:
         initial_VE = torch.empty(vectors_VE.shape)
+    elif config.word_vectors == "zero":
+        initial_VE = torch.zeros(words, config.word_dimension or width)
     elif config.word_vectors == "random":
         dimension = config.word_dimension or RANDOM_WORD_DIMENSION
         initial_VE = torch.randn(words, dimension) / dimension**0.5

@@ -168,7 +168,7 @@ TABLE = (  # name, paper, summary, settings of network, training and photos
         "titled",
         "ours",
         "photo and title together, for products that have both; scored with titles or without them",
-        {**RESNET50, "titles": "mean", "mixing": "sum"},
+        {**RESNET50, "titles": "tfidf", "word_vectors": "zero", "mixing": "sum"},
         PAPER_A_TRAINING,
         PAPER_A_PHOTOS,
     ),

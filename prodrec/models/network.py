@@ -173,7 +173,7 @@ class RecognitionNetwork(NetworkParts):
         """
         if self.word_vectors is None or self.title_encoder is None:
             raise BadOption("titles need a network with titles (family sicot); this one was trained on photos alone.")
-        titles: EncodedTitles = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT != 0)
+        titles: EncodedTitles = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT)
         return titles
 
     def saliency(self, images_BCHW: Tensor) -> Tensor:

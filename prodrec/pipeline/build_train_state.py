@@ -56,10 +56,13 @@ def build_untrained(
 
     load_weights: False reads no file of pretrained weights
     """
-    from prodrec.models.assemble import build_network
+    from prodrec.models.assemble import TitleCounts, build_network
     from prodrec.models.settings.heads import WORDS
     from prodrec.models.word_targets import choose_word_targets
 
+    counts = None
+    if recipe.network.titles == "tfidf":
+        counts = TitleCounts(data.train_titles_with_word, len(data.rows("train")))
     return build_network(
         recipe.network,
         taxonomy=data.taxonomy,
@@ -67,6 +70,7 @@ def build_untrained(
         words=len(data.vocabulary),
         word_vectors_VE=vectors_VE,
         word_targets=choose_word_targets(recipe.network, data) if WORDS in recipe.network.heads else None,
+        title_counts=counts,
         train_images=data.train_images_by_level,
         load_weights=load_weights,
         photo_size=(recipe.photos.height, recipe.photos.width),

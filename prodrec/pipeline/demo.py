@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import prodrec.demo
 from prodrec.core.base import console
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
 
@@ -35,9 +36,12 @@ class DemoPreset:
     settings: dict[str, Setting]
 
 
+WEIGHTS = Path(prodrec.demo.__file__).with_name("shapes.safetensors")
+"""Weights of a small backbone that recognises random shapes, none of them in the demo. `examples/shapes/pretrain.py`
+made them. They serve the demo as weights of ImageNet serve real photos."""
 COMMON_SETTINGS: dict[str, Setting] = {
-    "backbone": "shufflenet_v2_x1_0",
-    "weights": "none",
+    "backbone": "shufflenet_v2_x0_5",
+    "weights": str(WEIGHTS),
     "crop_area": [0.6, 1.0],
     "optimizer": "adamw",
     "weight_decay": 0.05,
@@ -50,9 +54,9 @@ FULL = DemoPreset(
     settings={
         **COMMON_SETTINGS,
         "image_size": "64",
-        "lr": 0.004,
+        "lr": 0.003,
         "batch_size": 64,
-        "epochs": 14,
+        "epochs": 8,
         "warmup_epochs": 1,
     },
 )

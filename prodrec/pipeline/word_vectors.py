@@ -22,7 +22,7 @@ def load_word_vectors_of(recipe: Recipe, data: Dataset, path: Path | None) -> Wo
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
-    if recipe.network.titles is None or recipe.network.word_vectors == "random":
+    if recipe.network.titles is None or recipe.network.word_vectors != "pretrained":
         if path is not None:
             raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None

@@ -11,7 +11,7 @@ import torch
 
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.data.batches import Batch
-from prodrec.models.assemble import build_network, restore_network
+from prodrec.models.assemble import TitleCounts, build_network, restore_network
 from prodrec.models.backbone_source import library_of
 from prodrec.models.families import FAMILIES, make_recipe
 from prodrec.models.low_rank import LowRank
@@ -78,7 +78,8 @@ def network(
     if library == "open_clip":
         request.getfixturevalue("tiny_open_clip")
     torch.manual_seed(1)
-    start = {"word_vectors": "random"} if family in ("sicot", "titled") or "titles" in settings else {}
+    start = {"word_vectors": "random"} if family == "sicot" or "titles" in settings else {}
+    start |= {"word_vectors": "zero"} if settings.get("titles") == "tfidf" else {}
     targets = WordTargets(np.array([-1, 0, 1, -1, 2, 3, *[-1] * (WORDS - 5)]), np.array([1, 1, 2, 1], np.float32))
     spread = {"attention_spread": 0.1} if family.startswith("ss") else {}  # with 1.0, random maps saturate the sigmoid
     config = make_recipe(family, {"weights": "none", **start, **spread, **settings}).network
@@ -88,6 +89,7 @@ def network(
         attributes=attributes,
         words=WORDS,
         word_targets=targets,
+        title_counts=TitleCounts(np.full(WORDS + 1, 3), 8),
         train_images={"root": np.array([21, 2]), "leaf": np.array([9, 7, 5, 2, 0])},
         photo_size=(64, 64),
     )

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.title_encoders import TITLE_ENCODERS, BilinearAttention, drop_titles, drop_words
+from prodrec.models.title_encoders import TITLE_ENCODERS, BilinearAttention, TfIdfSum, drop_titles, drop_words
 
 E, D = 5, 3
 VARIANTS = {
@@ -22,6 +23,7 @@ VARIANTS = {
         "word_nonlinearity": "relu",
         "word_weighting": "sigmoid",
     },
+    "tfidf": {"titles": "tfidf", "word_vectors": "zero"},
 }
 ORDER_MATTERS = ("bilstm", "bilstm-attention")
 SUMS_TO_ONE = ("mean", "bilstm", "bilstm-attention", "bilinear")
@@ -29,13 +31,16 @@ SUMS_TO_ONE = ("mean", "bilstm", "bilstm-attention", "bilinear")
 
 def encoder(variant: str) -> nn.Module:
     config = NetworkConfig(**VARIANTS[variant])
-    return TITLE_ENCODERS[config.titles or ""](E, D, config).double()
+    encode = TITLE_ENCODERS[config.titles or ""](E, D, config).double()
+    if isinstance(encode, TfIdfSum):
+        encode.set_title_counts(torch.tensor([0, 3]), 5)
+    return encode
 
 
 def title(*lengths: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return words B×T×E of titles of these lengths, with random padding, and where words are present."""
+    """Return words B×T×E of titles of these lengths, with random padding, and their ids: all have the same word."""
     present_BT = torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
-    return torch.randn(len(lengths), width, E, dtype=torch.float64), present_BT
+    return torch.randn(len(lengths), width, E, dtype=torch.float64), present_BT.long()
 
 
 def test_every_encoder_is_in_the_table() -> None:
@@ -44,10 +49,10 @@ def test_every_encoder_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_weights_belong_to_words(variant: str) -> None:
-    words_BTE, present_BT = title(4, 1, 0, width=6)
-    semantic_BD, weights_BT = encoder(variant)(words_BTE, present_BT)
+    words_BTE, tokens_BT = title(4, 1, 0, width=6)
+    semantic_BD, weights_BT = encoder(variant)(words_BTE, tokens_BT)
     assert semantic_BD.shape == (3, D) and weights_BT.shape == (3, 6)
-    assert (weights_BT[~present_BT] == 0).all() and (weights_BT >= 0).all()
+    assert (weights_BT[tokens_BT == 0] == 0).all() and (weights_BT >= 0).all()
     assert torch.isfinite(semantic_BD).all()
     if variant in SUMS_TO_ONE:
         torch.testing.assert_close(weights_BT.sum(1), torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
@@ -56,12 +61,12 @@ def test_weights_belong_to_words(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_padding_has_no_influence(variant: str) -> None:
     encode = encoder(variant)
-    words_BTE, present_BT = title(4, 2, width=4)
-    short = encode(words_BTE, present_BT)
+    words_BTE, tokens_BT = title(4, 2, width=4)
+    short = encode(words_BTE, tokens_BT)
     padding = torch.full((2, 3, E), 1e3, dtype=torch.float64)
     longer_BTE = torch.cat([words_BTE, padding], 1)
     longer_BTE[1, 2:] = 1e3
-    long = encode(longer_BTE, torch.cat([present_BT, torch.zeros(2, 3, dtype=torch.bool)], 1))
+    long = encode(longer_BTE, torch.cat([tokens_BT, torch.zeros(2, 3, dtype=torch.int64)], 1))
     torch.testing.assert_close(long.semantic_BD, short.semantic_BD)
     torch.testing.assert_close(long.weights_BT[:, :4], short.weights_BT)
 
@@ -69,9 +74,9 @@ def test_padding_has_no_influence(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_order_of_words(variant: str) -> None:
     encode = encoder(variant)
-    words_BTE, present_BT = title(5, width=5)
+    words_BTE, tokens_BT = title(5, width=5)
     order = torch.tensor([3, 0, 4, 1, 2])
-    original, reordered = encode(words_BTE, present_BT), encode(words_BTE[:, order], present_BT)
+    original, reordered = encode(words_BTE, tokens_BT), encode(words_BTE[:, order], tokens_BT)
     same = torch.allclose(original.semantic_BD, reordered.semantic_BD, atol=1e-10)
     assert same == (variant not in ORDER_MATTERS)
     if same:
@@ -81,11 +86,11 @@ def test_order_of_words(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_by_finite_differences(variant: str) -> None:
     encode = encoder(variant)
-    words_BTE, present_BT = title(3, 1, 0, width=4)
+    words_BTE, tokens_BT = title(3, 1, 0, width=4)
     names, parameters = zip(*encode.named_parameters(), strict=True)
 
     def semantic(words_BTE: Tensor, *values: Tensor) -> Tensor:
-        return torch.func.functional_call(encode, dict(zip(names, values, strict=True)), (words_BTE, present_BT))[0]
+        return torch.func.functional_call(encode, dict(zip(names, values, strict=True)), (words_BTE, tokens_BT))[0]
 
     inputs = [words_BTE, *(parameter.detach() for parameter in parameters)]
     assert torch.autograd.gradcheck(semantic, [value.requires_grad_() for value in inputs], fast_mode=True)
@@ -151,3 +156,37 @@ def test_drop_titles() -> None:
     gone_B = (drop_titles(tokens_BT, 0.3) == 0).all(1)
     assert 0.2 < gone_B.float().mean() < 0.4
     assert torch.equal(drop_titles(tokens_BT, 0.3)[~gone_B].unique(), torch.tensor([0, 1, 2, 3]))
+
+
+def test_tf_idf_sum_is_a_linear_classifier_of_tf_idf() -> None:
+    """W (v + s) = W v + 4 Σ_t a_t W e_t, with the weights of scikit-learn's TfidfVectorizer for words in two titles."""
+    encode = TfIdfSum(D, D, NetworkConfig(titles="tfidf", word_vectors="zero")).double()
+    assert isinstance(encode.project, nn.Identity)
+    titles_V = torch.tensor([0, 9, 2, 1, 4])
+    encode.set_title_counts(titles_V, 9)
+    table_VD = torch.randn(5, D, dtype=torch.float64)
+    tokens_BT = torch.tensor([[1, 2, 4], [3, 1, 0], [3, 0, 0], [0, 0, 0]])
+    semantic_BD, weights_BT = encode(table_VD[tokens_BT], tokens_BT)
+    for tokens_T, semantic_D, weights_T in zip(tokens_BT.tolist(), semantic_BD, weights_BT.tolist(), strict=True):
+        idf = [1 + math.log(10 / (1 + int(titles_V[t]))) if t not in (0, 3) else 0.0 for t in tokens_T]
+        length = math.hypot(*idf) or 1.0
+        assert weights_T == pytest.approx([value / length for value in idf])
+        expected_D = sum(4 * value / length * table_VD[t] for value, t in zip(idf, tokens_T, strict=True))
+        torch.testing.assert_close(semantic_D, torch.as_tensor(expected_D))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"titles": "tfidf"}, "set word_vectors=zero with titles=tfidf"),
+        ({"titles": "mean", "word_vectors": "zero"}, "set word_vectors=zero with titles=tfidf"),
+        (
+            {"titles": "tfidf", "word_vectors": "zero", "train_word_vectors": False},
+            "keeps the word vectors of titles=tfidf at zero",
+        ),
+        ({"titles": "tfidf", "word_vectors": "zero", "semantic_spread": 2.0}, "does nothing with titles=tfidf"),
+    ],
+)
+def test_settings_that_contradict_tf_idf(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**settings)

@@ -21,8 +21,11 @@ ENCODERS_WITH_SETTING = {
 class TitleSettings:
     """The title encoder and the loss on mixed features (A §3.2, §3.3)."""
 
-    titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear"] | None = setting(
-        None, "title encoder (A table 3): mean, bilstm, bilstm-attention, bilinear, or none", group="titles"
+    titles: Literal["mean", "bilstm", "bilstm-attention", "bilinear", "tfidf"] | None = setting(
+        None,
+        "title encoder: mean, bilstm, bilstm-attention or bilinear (A table 3), tfidf (a sum in which rare words weigh "
+        "more), or none",
+        group="titles",
     )
     mixing: Literal["max", "sum", "gate", "concat"] = setting(
         "max",
@@ -39,11 +42,17 @@ class TitleSettings:
     mixed_trains_backbone: bool = setting(
         True, "let the gradient of the loss on mixed features reach the backbone (A §3.3)", group="titles"
     )
-    word_vectors: Literal["pretrained", "random"] = setting(
-        "pretrained", "initial word vectors: pretrained (trained first if missing) or random", group="titles"
+    word_vectors: Literal["pretrained", "random", "zero"] = setting(
+        "pretrained",
+        "initial word vectors: pretrained (trained first if missing), random, or zero (for titles=tfidf)",
+        group="titles",
     )
     word_dimension: int | None = setting(
-        None, "width of random word vectors (none: 100); pretrained ones have their own", group="titles", ge=1
+        None,
+        "width of random word vectors (none: 100), or of those that start at zero (none: that of the visual feature); "
+        "pretrained ones have their own",
+        group="titles",
+        ge=1,
     )
     train_word_vectors: bool = setting(True, "train the word vectors with the network", group="titles")
     bilinear_forms: int = setting(
@@ -87,12 +96,24 @@ class TitleSettings:
             if name in changed and self.titles not in encoders:
                 value = getattr(self, name)
                 raise ValueError(f"{name}={value} belongs to titles={' or '.join(encoders)}, not {self.titles}.")
+        if (self.titles == "tfidf") != (self.word_vectors == "zero"):
+            raise ValueError(
+                f"titles={self.titles} and word_vectors={self.word_vectors} do not go together: titles=tfidf learns "
+                "its word vectors from zero; set word_vectors=zero with titles=tfidf, and only then."
+            )
+        if self.titles == "tfidf" and not self.train_word_vectors:
+            raise ValueError("train_word_vectors=false keeps the word vectors of titles=tfidf at zero; set it to true.")
+        if self.titles == "tfidf" and "semantic_spread" in changed and self.word_dimension is None:
+            raise ValueError(
+                f"semantic_spread={self.semantic_spread} does nothing with titles=tfidf, whose word vectors start at "
+                "zero; set word_dimension too, or omit it."
+            )
         if self.title_loss_weight <= 0:
             raise ValueError(
                 f"title_loss_weight={self.title_loss_weight} must be above 0; titles=none trains on photos alone."
             )
         if self.word_vectors == "pretrained" and self.word_dimension is not None:
             raise ValueError(
-                f"word_dimension={self.word_dimension} is for word_vectors=random; "
+                f"word_dimension={self.word_dimension} is for word_vectors=random or zero; "
                 "pretrained ones have their own width."
             )
