@@ -28,7 +28,7 @@ from prodrec.models.losses import network_loss
 from prodrec.models.network_parts import NetworkParts
 from prodrec.models.outputs import BatchScores, BatchTopK, Features, Losses, mean_features
 from prodrec.models.stages import stages
-from prodrec.models.title_encoders import EncodedTitles, drop_titles, drop_words
+from prodrec.models.title_encoders import EncodedTitles, drop_photos, drop_titles, drop_words
 
 if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
@@ -55,7 +55,10 @@ class RecognitionNetwork(NetworkParts):
         titled_B = (tokens_BT != 0).any(1)
         # A §3.3; mixed = visual for a row without a title
         visual_part_BD = visual_BD if self.config.mixed_trains_backbone else visual_BD.detach()
-        mixed_BD = torch.where(titled_B.unsqueeze(1), self.mixing(visual_part_BD, semantic_BD), visual_part_BD)
+        seen_BD = visual_part_BD
+        if self.training and self.config.photo_dropout:
+            seen_BD = drop_photos(visual_part_BD, self.config.photo_dropout)
+        mixed_BD = torch.where(titled_B.unsqueeze(1), self.mixing(seen_BD, semantic_BD), visual_part_BD)
         return Features(visual_BD, mixed_BD, titled_B, pooled_BD)
 
     def loss(self, batch: Batch) -> Losses:

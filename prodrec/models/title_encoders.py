@@ -180,6 +180,11 @@ def drop_titles(tokens_BT: Tensor, share: float) -> Tensor:
     return tokens_BT * (torch.rand(len(tokens_BT), 1, device=tokens_BT.device) >= share)
 
 
+def drop_photos(visual_BD: Tensor, share: float) -> Tensor:
+    """Replace each visual feature by zeros with probability `share` (ModDrop, Neverova et al. 2016)."""
+    return visual_BD * (torch.rand(len(visual_BD), 1, device=visual_BD.device) >= share)
+
+
 def _projection(width: int, features: int, std: float) -> nn.Linear:
     """Return a linear layer whose initial outputs have standard deviation `std` for inputs of length 1.
 

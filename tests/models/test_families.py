@@ -24,7 +24,7 @@ def test_paper_a_recipe(name: str) -> None:
     assert (made.network.backbone, made.network.weights) == ("resnet50", "imagenet")
     assert (made.training.optimizer, made.training.batch_size, made.training.lr) == ("sgd", 256, 0.1)
     assert (made.training.schedule, made.training.decay_factor, made.training.decay_every) == ("step", 0.8, 1)
-    assert made.network.titles == {"sicot": "bilinear", "titled": "mean"}.get(name)
+    assert made.network.titles == {"sicot": "bilinear", "titled": "tfidf"}.get(name)
 
 
 def test_families_differ_by_titles_only() -> None:

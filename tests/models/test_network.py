@@ -106,6 +106,20 @@ def test_mixed_is_the_elementwise_maximum(make: Make, make_batch: MakeBatch) -> 
     assert 0.1 < semantic_wins < 0.9  # both sides win some elements from the start
 
 
+def test_photos_hidden_from_the_mixed_feature(make: Make, make_batch: MakeBatch) -> None:
+    """In training, a mixed feature is that of the title alone or of both; a row without a title keeps its photo."""
+    network = make(titles="mean", mixing="sum", photo_dropout=0.5).train()
+    batch = make_batch(40, untitled=(2,))
+    visual_BD, mixed_BD, titled_B, _ = network(batch.inputs, batch.tokens_BT)
+    semantic_BD = network.encode_titles(batch.tokens_BT).semantic_BD
+    hidden_B = torch.isclose(mixed_BD, semantic_BD).all(1) & titled_B
+    assert 5 < hidden_B.sum() < 35
+    torch.testing.assert_close(mixed_BD[~hidden_B & titled_B], (visual_BD + semantic_BD)[~hidden_B & titled_B])
+    torch.testing.assert_close(mixed_BD[2], visual_BD[2])
+    features = network.eval()(batch.inputs, batch.tokens_BT)
+    torch.testing.assert_close(features.mixed_BD[titled_B], (features.visual_BD + semantic_BD)[titled_B])
+
+
 def tiny_backbone(*_: Any, **__: Any) -> Backbone:
     """Return a backbone that is smooth everywhere, as finite differences need."""
     trunk = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Tanh())

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.models.network_config import NetworkConfig
-from prodrec.models.title_encoders import TITLE_ENCODERS, BilinearAttention, TfIdfSum, drop_titles, drop_words
+from prodrec.models.title_encoders import (
+    TITLE_ENCODERS,
+    BilinearAttention,
+    TfIdfSum,
+    drop_photos,
+    drop_titles,
+    drop_words,
+)
 
 E, D = 5, 3
 VARIANTS = {
@@ -156,6 +163,14 @@ def test_drop_titles() -> None:
     gone_B = (drop_titles(tokens_BT, 0.3) == 0).all(1)
     assert 0.2 < gone_B.float().mean() < 0.4
     assert torch.equal(drop_titles(tokens_BT, 0.3)[~gone_B].unique(), torch.tensor([0, 1, 2, 3]))
+
+
+def test_drop_photos() -> None:
+    visual_BD = torch.arange(1.0, 4.0).expand(1000, 3)
+    dropped_BD = drop_photos(visual_BD, 0.3)
+    gone_B = (dropped_BD == 0).all(1)
+    assert 0.2 < gone_B.float().mean() < 0.4
+    assert torch.equal(dropped_BD[~gone_B], visual_BD[~gone_B])
 
 
 def test_tf_idf_sum_is_a_linear_classifier_of_tf_idf() -> None:

@@ -80,6 +80,14 @@ class TitleSettings:
         lt=1,
     )
     title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles", ge=0, lt=1)
+    photo_dropout: float = setting(
+        0.0,
+        "share of the photos hidden from the mixed feature in training, so that titles learn to tell the class alone "
+        "(Neverova et al. 2016)",
+        group="titles",
+        ge=0,
+        lt=1,
+    )
 
     def check_titles(self, changed: AbstractSet[str], *, heads: tuple[str, ...]) -> None:
         """Raise ValueError for settings that contradict each other."""
