@@ -1,7 +1,7 @@
 """Choose between the families `visual` and `words` by what the titles of a dataset can teach the photo.
 
-Predicting the words of titles helps where classes are small and share words, and titles say more than the name of the
-class (examples/LOG.md, "Where titles help the tail"). Elsewhere it changes little.
+Predicting the words of titles makes learning faster where classes are small and share words, and titles say more than
+the name of the class. Elsewhere, and in long trainings, it changes little (examples/LOG.md, "Where titles help").
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def choose_family(data: Dataset) -> tuple[str, str]:
         return "visual", f"visual: {text}; titles say little beyond the class."
     if facts.class_photos > LARGEST_CLASS:
         return "visual", f"visual: {text}; titles helped only with smaller classes."
-    return "words", f"words: {text}; predicting the words of titles helped the tail on such catalogues."
+    return "words", f"words: {text}; predicting the words of titles makes short trainings on such catalogues better."
 
 
 def title_facts(data: Dataset) -> TitleFacts:

@@ -58,7 +58,7 @@ def test_facts(dataset: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("title", "family", "reason"),
     [
-        (colour_and_class, "words", "predicting the words of titles helped the tail on such catalogues"),
+        (colour_and_class, "words", "predicting the words of titles makes short trainings on such catalogues better"),
         (lambda leaf, i: leaf, "visual", "titles say little beyond the class"),
         (lambda leaf, i: colour_and_class(leaf, i) if i % 3 == 0 else "", "visual", "too few titles to learn from"),
     ],
