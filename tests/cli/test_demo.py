@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from prodrec.cli.app import app
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
+from prodrec.models.backbones import build_backbone
+from prodrec.models.pretrained import read_weights
 from prodrec.pipeline import demo as module
 
 
@@ -101,6 +104,13 @@ def test_ctrl_c_names_the_command_to_continue(
         module.demo(tmp_path / "demo", quick=True)
 
 
+def test_the_backbone_of_the_demo_is_small_and_loads() -> None:
+    weights = read_weights(module.WEIGHTS)
+    assert module.WEIGHTS.stat().st_size < 2_000_000 and {value.dtype for value in weights.values()} > {torch.float16}
+    backbone = build_backbone(str(module.FULL.settings["backbone"]), weights=str(module.WEIGHTS))
+    torch.testing.assert_close(backbone.trunk.state_dict()["conv1.0.weight"], weights["conv1.0.weight"].float())
+
+
 @pytest.mark.parametrize("preset", [module.FULL, module.QUICK])
 @pytest.mark.parametrize("family", ["visual", "sicot"])
 def test_the_settings_file_is_read_by_train(tmp_path: Path, preset: module.DemoPreset, family: str) -> None:
@@ -109,7 +119,7 @@ def test_the_settings_file_is_read_by_train(tmp_path: Path, preset: module.DemoP
 
     (tmp_path / "demo.toml").write_text(module._settings_file(preset), "utf-8")
     recipe = make_recipe(family, read_toml(tmp_path / "demo.toml"))
-    assert recipe.network.weights is None
+    assert recipe.network.weights == str(module.WEIGHTS)
     assert recipe.network.backbone == preset.settings["backbone"]
     assert recipe.training.epochs == preset.settings["epochs"]
     assert recipe.photos.image_size == preset.settings["image_size"]

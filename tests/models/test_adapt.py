@@ -20,7 +20,9 @@ def test_families_take_vectors_in_place_of_photos(name: str, taxonomy: Taxonomy,
     network = build_network(
         adapted
         if adapted.titles is None
-        else adapt_recipe(make_recipe(name, {"word_vectors": "random"}), "features").network,
+        else adapt_recipe(
+            make_recipe(name, {} if name == "titled" else {"word_vectors": "random"}), "features"
+        ).network,
         taxonomy=taxonomy,
         attributes=attributes,
         words=30,

@@ -249,7 +249,7 @@ def test_runs_without_neighbours(folder: Path, choice: str, capsys: pytest.Captu
 def test_titles_at_hand_have_points_of_their_own(folder: Path) -> None:
     """With titles that name the class, scoring with titles is far better, and both files are in one report."""
     out = Path("runs/titled")
-    settings = {**SETTINGS, "word_vectors": "random", "epochs": "12", "lr": "0.003"}
+    settings = {**SETTINGS, "epochs": "12", "lr": "0.003"}
     train_recipe(make_recipe("titled", settings), dataset=Path("dataset"), out=out, workers=0)
     points = points_in(out)
     assert points.titled is not None and points.titled.photos == points.photos
