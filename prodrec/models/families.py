@@ -169,7 +169,7 @@ TABLE = (  # name, paper, summary, settings of network, training and photos
         "ours",
         "photo and title together, for products that have both; scored with titles or without them",
         {**RESNET50, "titles": "tfidf", "word_vectors": "zero", "mixing": "sum", "photo_dropout": 0.5},
-        {**PAPER_A_TRAINING, "word_vectors_lr_scale": 10.0},
+        {**PAPER_A_TRAINING, "word_vectors_lr_scale": 20.0},
         PAPER_A_PHOTOS,
     ),
     Family(

@@ -62,7 +62,7 @@ DEFAULTS = {
 }
 DEFAULTS_WITH_TITLES = {
     NATURAL: OperatingPoint(NATURAL, tau=0.0, beta=0.02, neighbours=10, temperature=0.05, rho=0.25),
-    BALANCED: OperatingPoint(BALANCED, tau=0.5, beta=0.02, neighbours=10, temperature=0.03, rho=0.75),
+    BALANCED: OperatingPoint(BALANCED, tau=1.0, beta=0.02, neighbours=10, temperature=0.03, rho=0.75),
 }
 """A title says more than the neighbours of its photo, which hardly vote here unless the validation photos favour it."""
 DEFAULTS_WITHOUT_NEIGHBOURS = {NATURAL: OperatingPoint(NATURAL, tau=0.0), BALANCED: OperatingPoint(BALANCED, tau=1.0)}
