@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.precision import Precision
+    from prodrec.core.training.state_memory import StateMemory
     from prodrec.core.training.train_state import TrainState
     from prodrec.models.families import Recipe
     from prodrec.models.network import RecognitionNetwork
@@ -76,6 +77,16 @@ def build_untrained(
         photo_size=(recipe.photos.height, recipe.photos.width),
         feature_width=data.feature_width,
     )
+
+
+def untrained_memory(recipe: Recipe, data: Dataset, vectors_VE: NDArray[np.float32] | None) -> StateMemory:
+    """Return the memory of a training from step to step, from shapes alone: no memory is needed for it."""
+    import torch
+
+    from prodrec.core.training.state_memory import state_memory
+
+    with torch.device("meta"):  # shapes without memory
+        return state_memory(build_untrained(recipe, data, vectors_VE, load_weights=False), recipe.training)
 
 
 def count_streams(recipe: Recipe) -> int:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption
 from prodrec.models.memory_advice import memory_advice
-from prodrec.pipeline.build_train_state import build_train_state, build_untrained, count_streams
+from prodrec.pipeline.build_train_state import build_train_state, count_streams, untrained_memory
 from prodrec.pipeline.choose_settings import choose_recipe
-from prodrec.pipeline.word_vectors import load_word_vectors_of
+from prodrec.pipeline.word_vectors import load_word_vectors_of, stand_in_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +39,9 @@ def plan_recipe(
     Write nothing. See `train_recipe` for the arguments. Raise BadOption if weights and optimizer alone do not fit,
     so that nothing can be measured.
     """
-    import torch
-
     from prodrec.core.base.device import available_memory, choose_device, choose_workers
     from prodrec.core.data.dataset import open_dataset
     from prodrec.core.training.plan import plan
-    from prodrec.core.training.state_memory import state_memory
     from prodrec.core.training.training_batches import refuse_tiny_batches
     from prodrec.core.training.validate import require_validation
 
@@ -57,9 +54,7 @@ def plan_recipe(
     is_gpu, ranks = target.type == "cuda", dist.world_size()
     advise = partial(memory_advice, recipe, memory_bytes=available_bytes, ranks=ranks, gpu=is_gpu)
     vectors_VE = _word_vectors(recipe, data, embeddings)
-    with torch.device("meta"):  # shapes without memory
-        state = state_memory(build_untrained(recipe, data, vectors_VE, load_weights=False), recipe.training)
-    advice = advise(state, 0.0)
+    advice = advise(untrained_memory(recipe, data, vectors_VE), 0.0)
     if advice is not None:
         raise BadOption(advice)
     train_state = build_train_state(recipe, data, vectors_VE, device)
@@ -77,13 +72,10 @@ def plan_recipe(
 
 def _word_vectors(recipe: Recipe, data: Dataset, embeddings: Path | None) -> NDArray[np.float32] | None:
     """Return the word vectors. A plan pretrains none: vectors of ones take the same time and memory."""
-    import numpy as np
-
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE
     from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
 
-    pretrained = recipe.network.titles is not None and recipe.network.word_vectors == "pretrained"
-    if pretrained and embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
-        return np.ones((len(data.vocabulary), DEFAULT_DIMENSION), np.float32)
+    if embeddings is None and not (data.path / EMBEDDINGS_FILE).exists():
+        return stand_in_vectors(recipe, data, DEFAULT_DIMENSION)
     word_vectors = load_word_vectors_of(recipe, data, embeddings)
     return word_vectors.vectors_VE if word_vectors else None

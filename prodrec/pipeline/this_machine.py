@@ -6,14 +6,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from prodrec.core.base import dist
 from prodrec.models.situation import PhotoCost
+from prodrec.pipeline.word_vectors import stand_in_vectors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.state_memory import StateMemory
     from prodrec.models.families import Recipe
@@ -53,17 +50,11 @@ class ThisMachine:
         return self._costs[key]
 
     def _compute_state(self, recipe: Recipe) -> StateMemory:
-        import torch
-
         from prodrec.core.data.titles.word2vec import DEFAULT_DIMENSION
-        from prodrec.core.training.state_memory import state_memory
-        from prodrec.pipeline.build_train_state import build_untrained
+        from prodrec.pipeline.build_train_state import untrained_memory
 
-        with torch.device("meta"):  # shapes without memory
-            network = build_untrained(
-                self._random(recipe), self.data, self._word_vectors(recipe, DEFAULT_DIMENSION), load_weights=False
-            )
-        return state_memory(network, recipe.training)
+        untrained = self._random(recipe)
+        return untrained_memory(untrained, self.data, stand_in_vectors(untrained, self.data, DEFAULT_DIMENSION))
 
     def _measure(self, recipe: Recipe) -> PhotoCost:
         import torch
@@ -90,7 +81,7 @@ class ThisMachine:
         from prodrec.pipeline.build_train_state import build_train_state, count_streams
 
         timed = self._random(recipe)
-        state = build_train_state(timed, self.data, self._word_vectors(timed, TIMED_WORDS), self.device)
+        state = build_train_state(timed, self.data, stand_in_vectors(timed, self.data, TIMED_WORDS), self.device)
         probe = Probe(state, self.data, timed.photos, photos_per_rank=photos, workers=self.workers, at_most=photos)
         classifiers = plan_classifiers(state, photos_per_rank=photos, streams=count_streams(timed))
         memory_bytes = probe.activation_bytes() + sum(classifier.scores_bytes for classifier in classifiers)
@@ -102,11 +93,6 @@ class ThisMachine:
 
         network = replace(recipe.network, weights=None)
         return adapt_recipe(replace(recipe, network=network), self.data.inputs)
-
-    def _word_vectors(self, recipe: Recipe, width: int) -> NDArray[np.float32] | None:
-        if recipe.network.titles is None or recipe.network.word_vectors != "pretrained":
-            return None
-        return np.ones((len(self.data.vocabulary), width), np.float32)
 
 
 def _network_key(recipe: Recipe) -> tuple[object, ...]:

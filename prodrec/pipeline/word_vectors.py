@@ -9,9 +9,19 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.data.titles.embeddings import WordVectors
     from prodrec.models.families import Recipe
+
+
+def stand_in_vectors(recipe: Recipe, data: Dataset, width: int) -> NDArray[np.float32] | None:
+    """Return vectors of ones, which take the time and memory of those the recipe starts from; None if it uses none."""
+    import numpy as np
+
+    return np.ones((len(data.vocabulary), width), np.float32) if recipe.network.needs_word_vectors else None
 
 
 def load_word_vectors_of(recipe: Recipe, data: Dataset, path: Path | None) -> WordVectors | None:
@@ -22,7 +32,7 @@ def load_word_vectors_of(recipe: Recipe, data: Dataset, path: Path | None) -> Wo
     from prodrec.core.data.titles.embeddings import EMBEDDINGS_FILE, load_word_vectors
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings
 
-    if recipe.network.titles is None or recipe.network.word_vectors != "pretrained":
+    if not recipe.network.needs_word_vectors:
         if path is not None:
             raise BadOption(f"--embeddings {path} does nothing here: this recipe uses no pretrained word vectors.")
         return None

@@ -82,12 +82,17 @@ class TitleSettings:
     title_dropout: float = setting(0.0, "share of the titles hidden in training", group="titles", ge=0, lt=1)
     photo_dropout: float = setting(
         0.0,
-        "share of the photos hidden from the mixed feature in training, so that titles learn to tell the class alone "
-        "(Neverova et al. 2016)",
+        "share of the photos hidden from the mixed feature in training, so that titles learn to identify a class "
+        "alone (Neverova et al. 2016)",
         group="titles",
         ge=0,
         lt=1,
     )
+
+    @property
+    def needs_word_vectors(self) -> bool:
+        """Whether a training starts from pretrained word vectors."""
+        return self.titles is not None and self.word_vectors == "pretrained"
 
     def check_titles(self, changed: AbstractSet[str], *, heads: tuple[str, ...]) -> None:
         """Raise ValueError for settings that contradict each other."""
