@@ -38,6 +38,14 @@ def trained(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return place
 
 
+@pytest.fixture
+def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory: a copy of `place`, which a test module defines."""
+    shutil.copytree(place, tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    return tmp_path / "folder"
+
+
 @dataclass
 class Shop:
     """Draws photos and writes tables in `directory`; `prepare` makes a dataset of them."""

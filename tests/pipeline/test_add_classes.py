@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prepare("fewer", [row for row in rows if row["sku"] != rows[known[0]]["sku"]], no_images=True)
         train("words")
     return place
-
-
-@pytest.fixture
-def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(place, tmp_path / "folder")
-    monkeypatch.chdir(tmp_path / "folder")
-    return tmp_path / "folder"
 
 
 def add(dataset: str = "extended", run: str = "words", **options: Any) -> Run:

@@ -67,13 +67,6 @@ def place(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture
-def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(place, tmp_path / "folder")
-    monkeypatch.chdir(tmp_path / "folder")
-    return tmp_path / "folder"
-
-
 def points_in(run: Path) -> OperatingPoints:
     return OperatingPoints.read(run / OPERATING_POINTS_FILE, run_fingerprint=open_run(run).fingerprint)
 

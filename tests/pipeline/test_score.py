@@ -37,13 +37,6 @@ def place(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return place
 
 
-@pytest.fixture
-def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(place, tmp_path / "folder")
-    monkeypatch.chdir(tmp_path / "folder")
-    return tmp_path / "folder"
-
-
 def read(path: str) -> tuple[NDArray[Any], NDArray[Any]]:
     with open_scores(Path(path)) as scores:
         chunk = next(scores.chunks())
