@@ -28,14 +28,13 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
+from peers.measure import TAILS, accuracies
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.scores.reader import open_scores
 
-TAIL_BELOW, FEW_BELOW = 100, 20
-"""Training photos of the classes in the columns `tail` and `few`."""
 REGULARISATION = (0.3, 1.0)
 """Values of C of scikit-learn that are tried."""
 WEIGHTS = tuple(np.linspace(0, 1, 21))
@@ -152,24 +151,19 @@ class Table:
     """The accuracies of every method on the test photos, as a Markdown table: mean ± spread over the seeds."""
 
     def __init__(self, test: Split, train_C: NDArray[np.int64]) -> None:
-        self.label_R = test.label_R
-        self.train_R = train_C[test.label_R]
+        self.label_R, self.train_C = test.label_R, train_C
         self.rows: dict[str, dict[int, list[float]]] = {}
 
     def add(self, name: str, log_p_RC: NDArray[np.float64], *, seed: int = 0) -> None:
-        correct_R = (log_p_RC.argmax(1) == self.label_R).astype(float)
-        per_class_R = 1 / np.bincount(self.label_R)[self.label_R]
-        values = [
-            correct_R.mean(),
-            per_class_R @ correct_R / per_class_R.sum(),
-            correct_R[self.train_R < TAIL_BELOW].mean(),
-            correct_R[self.train_R < FEW_BELOW].mean(),
-            expected_calibration_error(np.exp(log_p_RC.max(1)), correct_R),
-        ]
-        self.rows.setdefault(name, {})[seed] = [100 * float(value) for value in values]
+        best_R = log_p_RC.argmax(1)
+        of_tails = [f"tail_{bound}" for bound in TAILS]
+        measured = accuracies(self.label_R, best_R, self.train_C)
+        error = 100 * expected_calibration_error(np.exp(log_p_RC.max(1)), best_R == self.label_R)
+        values = [measured[name] for name in ("top1", "macc", *of_tails)]
+        self.rows.setdefault(name, {})[seed] = [np.nan if value is None else float(value) for value in (*values, error)]
 
     def __str__(self) -> str:
-        columns = ["top-1", "MACC", f"tail (< {TAIL_BELOW})", f"few (< {FEW_BELOW})", "calibration error"]
+        columns = ["top-1", "MACC", *(f"tail (< {bound})" for bound in TAILS), "calibration error"]
         lines = [f"| | seeds | {' | '.join(columns)} |", "| --- | ---: |" + " --- |" * len(columns)]
         for name, by_seed in self.rows.items():
             values = np.array(list(by_seed.values()))
@@ -181,7 +175,7 @@ class Table:
         return "\n".join(lines)
 
 
-def expected_calibration_error(confidence_R: NDArray[np.float64], correct_R: NDArray[np.float64]) -> float:
+def expected_calibration_error(confidence_R: NDArray[np.float64], correct_R: NDArray[np.bool_]) -> float:
     """Return the mean difference between confidence and accuracy over bins of confidence (Guo et al. 2017, eq. 3)."""
     bin_R = np.minimum((confidence_R * BINS).astype(int), BINS - 1)
     gap_b = np.bincount(bin_R, confidence_R - correct_R, minlength=BINS)
