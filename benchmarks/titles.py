@@ -144,7 +144,8 @@ def log_probabilities(file: Path, split: Split) -> NDArray[np.float64]:
     found_R = order[np.searchsorted(row_R[order], split.row_R)]
     if not np.array_equal(row_R[found_R], split.row_R):
         raise SystemExit(f"{file} lacks photos of a split; score with --split test,validation.")
-    return scipy.special.log_softmax(np.concatenate(parts)[found_R].astype(np.float64), axis=1)
+    log_p_RC: NDArray[np.float64] = scipy.special.log_softmax(np.concatenate(parts)[found_R].astype(np.float64), axis=1)
+    return log_p_RC
 
 
 class Table:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def draw(folder: Path, *, photos: int, shared: int, beyond: int, seed: int) -> N
 
 def draw_directions(rng: np.random.Generator, *counts: int) -> NDArray[np.float64]:
     """Return Gaussian vectors of root mean square length 1, [*counts, D]."""
-    return rng.standard_normal((*counts, LATENT)) / LATENT**0.5
+    return rng.standard_normal((*counts, LATENT)) / math.sqrt(LATENT)
 
 
 def read_results(out: Path) -> dict[tuple[str, int, int, int, int], float]:
