@@ -34,7 +34,8 @@ def print_plan(plan: Plan, *, epochs: float) -> None:
     console.print(
         f"time        {plan.seconds / 60:,.1f} min: {plan.steps:,} steps of {plan.seconds_per_step:.2f} s, "
         f"{epochs:g} epochs of {plan.seconds_per_epoch / 60:,.1f} min "
-        f"({plan.train_photos:,} photos, validation {plan.validation_photos:,})"
+        f"({plan.train_photos:,} photos, validation {plan.validation_photos:,}), "
+        f"and {(plan.seconds - epochs * plan.seconds_per_epoch) / 60:,.1f} min before and after them"
     )
 
 

@@ -1,4 +1,4 @@
-"""Presets: the network that a machine trains in the time and in its memory, the size of its photos, and the batch.
+"""Presets: the network that a machine trains in the time and in its memory, how much of it, and on which photos.
 
 This module does not import torch.
 """
@@ -6,14 +6,16 @@ This module does not import torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.memory import format_bytes
 from prodrec.core.data.photos.config import format_size
+from prodrec.core.training.photo_cost import PhotoCost
 from prodrec.core.training.state_memory import StateMemory
 from prodrec.models.memory_advice import largest_batch, memory_advice
-from prodrec.models.situation import Chooser, Machine, PhotoCost, Situation
+from prodrec.models.situation import Chooser, Machine, Situation
 
 LARGE_BACKBONE, SMALL_BACKBONE = "resnet50", "mobilenet_v2"
 LARGE_PIXELS, SMALL_PIXELS = 224 * 224, 128 * 128
@@ -21,9 +23,17 @@ LARGE_PIXELS, SMALL_PIXELS = 224 * 224, 128 * 128
 MANY_CORES = 16
 """Cores of a machine without a GPU from which it is a large one. On fewer, measuring a large network takes as long as
 training a small one for an epoch."""
+PRETRAINED_PIXELS, MOST_ENLARGED = 128 * 96, 2.0
+"""Smaller photos are enlarged to these pixels for a pretrained network, by this factor of a side at most: its filters
+were trained on larger ones. On a fashion catalogue whose photos have 80x60 pixels, a network trained on 128x96 was
+better on validation photos than one of 80x60 that was trained as long (examples/LOG.md)."""
 SMALLEST_SIDE = 48
 FEWEST_PIXELS = 64 * 64
 """Photos of less than twice these pixels are not made smaller to save time."""
+FROZEN = {SMALL_BACKBONE: ("features.10", "features.14")}
+"""Last stages that are frozen to save time, by backbone, each faster than the one before. Their output is cached."""
+VIEWS = 3
+"""Views of a photo that are cached."""
 SCALES = {LARGE_BACKBONE: (1.0, 0.75), SMALL_BACKBONE: (1.0, 0.75, 0.5)}
 """Sides that are tried, as shares of the first one. That a small network on large photos is better than a large network
 on photos of half the side is a guess."""
@@ -36,25 +46,45 @@ WIDTHS = (512, 256, 128, 64)
 FEWEST_PER_BATCH = 8
 
 
-def choose_network(choose: Chooser, situation: Situation, machine: Machine, *, enough_seconds: float) -> PhotoCost:
-    """Choose backbone and photo size, and return the cost of a photo.
+@dataclass(frozen=True)
+class _Candidate:
+    """A backbone, the side of a photo as a share of the largest one, and the reasons.
 
-    The candidates are tried from the most accurate one on, until a photo takes at most `enough_seconds`. The last one
-    is chosen if all of them take longer. Raise BadOption if memory has no room for it.
+    backbone: None if there is nothing to choose
+    frozen:   the last stage of it that is frozen, or None
+    """
+
+    backbone: str | None
+    scale: float
+    reason: str
+    frozen: str | None = None
+
+
+def choose_network(
+    choose: Chooser, situation: Situation, machine: Machine, is_fast_enough: Callable[[PhotoCost], bool]
+) -> PhotoCost:
+    """Choose backbone, frozen stages and photo size, and return the cost of a photo.
+
+    The candidates are tried from the most accurate one on, until one is fast enough. The last one is chosen if none is.
+    Raise BadOption if memory has no room for it.
     """
     cost = PhotoCost(math.inf)
-    for backbone, scale, reason in _candidates(choose, situation):
-        if backbone is not None:
-            choose(reason, backbone=backbone)
+    for candidate in _candidates(choose, situation):
+        if candidate.backbone is not None:
+            choose(candidate.reason, backbone=candidate.backbone)
+        if candidate.frozen is not None:
+            choose(
+                "saves more time than a smaller photo, which would cost more accuracy", freeze_until=candidate.frozen
+            )
+            choose("the output of the frozen stages is cached for each of them", views=VIEWS)
         if situation.photo_size is not None and choose.is_free("image_size"):
-            first = "the size of the photos" if situation.same_aspect else "a square of the size of the photos"
-            size = _image_size(situation, scale=scale)
-            if scale < 1 and size == choose.recipe.photos.image_size:
+            size, reason = _image_size(choose, situation, scale=candidate.scale)
+            if candidate.scale < 1 and size == choose.recipe.photos.image_size:
                 continue
-            choose(first if scale == 1 else "a smaller photo, for enough epochs in the time", image_size=size)
+            choose(reason, image_size=size)
         _fit_classifier(choose, situation, machine)
         cost = machine.photo_cost(choose.recipe)
-        if cost.seconds <= enough_seconds:
+        if is_fast_enough(cost):
             break
     if math.isinf(cost.seconds):
         size, backbone = choose.recipe.photos.image_size, choose.recipe.network.backbone
@@ -94,19 +124,10 @@ def free_memory(situation: Situation) -> str:
     return format_bytes(situation.memory_bytes)
 
 
-def _candidates(choose: Chooser, situation: Situation) -> Iterator[tuple[str | None, float, str]]:
-    """Yield backbones, shares of the side of a photo, and reasons, from the most accurate one on.
-
-    The backbone is None if there is nothing to choose.
-    """
-    scales: tuple[float, ...] = (1.0,)
+def _candidates(choose: Chooser, situation: Situation) -> Iterator[_Candidate]:
+    """Yield the candidates from the most accurate one on."""
     if situation.photo_size is None:
-        yield None, 1.0, ""
-        return
-    if not choose.is_free("backbone") or situation.weights_of is not None:
-        scales = SCALES[SMALL_BACKBONE] if choose.is_free("image_size") else scales
-        for scale in scales:
-            yield situation.weights_of, scale, "the weights are of this network"
+        yield _Candidate(None, 1.0, "")
         return
     reasons = {SMALL_BACKBONE: "the most accurate network measured that a CPU trains in minutes"}
     if is_large(situation):
@@ -114,9 +135,28 @@ def _candidates(choose: Chooser, situation: Situation) -> Iterator[tuple[str | N
         reasons = {LARGE_BACKBONE: f"accurate, and {kind} can train it in the time"}
         if not _has_own_weights(choose):
             reasons[SMALL_BACKBONE] = f"{LARGE_BACKBONE} has too few epochs in the time on this machine"
+    if situation.weights_of is not None:
+        reasons = {situation.weights_of: "the weights are of this network"}
+    elif not choose.is_free("backbone"):
+        reasons = {choose.recipe.network.backbone: ""}
     for backbone, reason in reasons.items():
-        for scale in SCALES[backbone] if choose.is_free("image_size") else scales:
-            yield backbone, scale, reason
+        scales = SCALES.get(backbone, SCALES[SMALL_BACKBONE]) if choose.is_free("image_size") else (1.0,)
+        frozen = (None, *FROZEN.get(backbone, ())) if _can_freeze(choose, situation) else (None,)
+        for last in frozen[:-1]:
+            yield _Candidate(backbone, 1.0, reason, last)
+        for scale in scales:
+            yield _Candidate(backbone, scale, reason, frozen[-1])
+
+
+def _can_freeze(choose: Chooser, situation: Situation) -> bool:
+    """Return whether stages may be frozen and their output cached to save time."""
+    return (
+        not is_large(situation)
+        and situation.ranks == 1
+        and choose.recipe.network.weights is not None
+        and choose.is_free("freeze_until")
+        and choose.is_free("views")
+    )
 
 
 def is_large(situation: Situation) -> bool:
@@ -129,17 +169,27 @@ def _has_own_weights(choose: Chooser) -> bool:
     return not choose.is_free("weights") and choose.recipe.network.weights not in (None, "imagenet")
 
 
-def _image_size(situation: Situation, *, scale: float) -> str:
+def _image_size(choose: Chooser, situation: Situation, *, scale: float) -> tuple[str, str]:
+    """Return the size of photos, and the reason.
+
+    scale: a factor of the largest size
+    """
     assert situation.photo_size is not None
     height, width = situation.photo_size
-    limit = LARGE_PIXELS if is_large(situation) else SMALL_PIXELS
     if not situation.same_aspect:
         height = width = min(height, width)
     pixels = height * width
-    if pixels < 2 * FEWEST_PIXELS:
+    largest = min(1.0, math.sqrt((LARGE_PIXELS if is_large(situation) else SMALL_PIXELS) / pixels))
+    reason = "the size of the photos" if situation.same_aspect else "a square of the size of the photos"
+    if choose.recipe.network.weights is not None and pixels < PRETRAINED_PIXELS:
+        largest = min(MOST_ENLARGED, math.sqrt(PRETRAINED_PIXELS / pixels))
+        reason = f"photos of {format_size(height, width)} enlarged: the backbone was pretrained on larger ones"
+    if pixels * largest**2 < 2 * FEWEST_PIXELS:
         scale = 1.0
-    shrink = max(scale * min(1.0, math.sqrt(limit / pixels)), SMALLEST_SIDE / min(height, width))
-    return format_size(round(height * shrink), round(width * shrink))
+    if scale < 1:
+        reason = "a smaller photo, for enough epochs in the time"
+    factor = max(largest * scale, SMALLEST_SIDE / min(height, width))
+    return format_size(round(height * factor), round(width * factor)), reason
 
 
 def _fit_classifier(choose: Chooser, situation: Situation, machine: Machine) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from prodrec.core.base.errors import BadOption
+from prodrec.core.training.photo_cost import PhotoCost
 from prodrec.models.families import Recipe
 from prodrec.models.preset_network import advise, choose_batch_size, choose_network
-from prodrec.models.situation import Budget, Choice, Chooser, Machine, PhotoCost, Situation
+from prodrec.models.situation import Budget, Choice, Chooser, Machine, Situation
 
 PAPER = "paper"
 MINUTES = {"auto": 20.0, "fast": 5.0, "best": 120.0}
@@ -24,12 +25,16 @@ MINUTES = {"auto": 20.0, "fast": 5.0, "best": 120.0}
 PRESETS = (*MINUTES, PAPER)
 
 ENOUGH_EPOCHS, FEWEST_EPOCHS = 6, 4
-"""FEWEST_EPOCHS are trained even if they take longer, unless the user has set the time: fewer leave the model
-unfinished, and a busy machine measures too long a time."""
+"""Epochs for which a slower network is chosen: of all stages, and of the last ones on frozen stages, which need fewer.
+FEWEST_EPOCHS are trained even if they take longer, unless the user has set the time: fewer leave the model unfinished,
+and a busy machine measures too long a time."""
 MAX_EPOCHS, MAX_EPOCHS_OF_FEW_PHOTOS, ENOUGH_STEPS = 16, 60, 800
 """More than MAX_EPOCHS are trained only until there are ENOUGH_STEPS."""
-OTHER_WORK = 1.25
-"""Time of a training with validation and neighbours, as a multiple of that of its steps."""
+START_SHARE = 0.1
+"""Largest share of the free memory that a classifier and its optimizer may take to be started from its classes, which
+takes another copy of its weights."""
+OTHER_WORK = 1.05
+"""Time of a training with reading, writing and checkpoints, as a multiple of that which is measured."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,15 @@ def choose_settings(
     _choose_optimizer(choose, situation)
     _choose_titles(choose)
     choose("set below", warmup_epochs=0.0)
-    enough_seconds = budget.minutes * 60 / (ENOUGH_EPOCHS * max(1, situation.train_photos) * OTHER_WORK)
-    cost = choose_network(choose, situation, machine, enough_seconds=enough_seconds)
+
+    def is_fast_enough(cost: PhotoCost) -> bool:
+        epochs = ENOUGH_EPOCHS if choose.recipe.network.freeze_until is None else FEWEST_EPOCHS
+        return _seconds(choose, situation, cost, epochs) <= 60 * budget.minutes
+
+    cost = choose_network(choose, situation, machine, is_fast_enough)
     choose_batch_size(choose, situation, machine, cost)
     _choose_rates(choose, situation)
+    _choose_start(choose, situation, machine)
     _choose_duration(choose, situation, budget, cost)
     state = machine.state_memory(choose.recipe)
     warning = advise(choose, situation, state, photo_bytes=cost.memory_bytes)
@@ -103,6 +113,15 @@ def _choose_rates(choose: Chooser, situation: Situation) -> None:
         choose("for adamw and random weights", lr=0.003, backbone_lr_scale=1.0)
 
 
+def _choose_start(choose: Chooser, situation: Situation, machine: Machine) -> None:
+    """Start the classifiers from the photos of their classes, if there is a pretrained network to see them."""
+    network = choose.recipe.network
+    if situation.photo_size is None or network.weights is None or set(network.heads) == {"attributes"}:
+        return
+    if machine.state_memory(choose.recipe).classifier < START_SHARE * situation.memory_bytes:
+        choose("learns classes of a few photos in fewer epochs than random rows", classifier_start="class-means")
+
+
 def _choose_titles(choose: Chooser) -> None:
     if choose.recipe.family == "titled":
         choose("titles are at hand when recognising, complete", word_dropout=0.0, title_loss_weight=1.0)
@@ -112,23 +131,42 @@ def _choose_titles(choose: Chooser) -> None:
 
 
 def _choose_duration(choose: Chooser, situation: Situation, budget: Budget, cost: PhotoCost) -> None:
-    """Choose the number of epochs."""
-    seconds_per_epoch = cost.seconds * situation.train_photos * OTHER_WORK
-    epochs = budget.minutes * 60 / seconds_per_epoch
-    if choose.is_free("epochs") and epochs < 1 and budget.is_limit:
+    """Choose the number of epochs: as many as fit into the time."""
+    minutes_of = {
+        epochs: _seconds(choose, situation, cost, epochs) / 60
+        for epochs in range(1, _most_epochs(choose, situation) + 1)
+    }
+    if choose.is_free("epochs") and minutes_of[1] > budget.minutes and budget.is_limit:
         raise BadOption(
-            f"--time: an epoch of {situation.train_photos:,} photos takes about {seconds_per_epoch / 60:,.1f} minutes; "
-            f"give at least --time {math.ceil(seconds_per_epoch / 60)}m, or smaller photos with --set image_size=64."
+            f"--time: an epoch of {situation.train_photos:,} photos takes about {minutes_of[1]:,.1f} minutes; "
+            f"give at least --time {math.ceil(minutes_of[1])}m, or smaller photos with --set image_size=64."
         )
-    steps_per_epoch = max(1.0, situation.train_photos / choose.recipe.training.batch_size)
-    most = min(MAX_EPOCHS_OF_FEW_PHOTOS, max(MAX_EPOCHS, math.ceil(ENOUGH_STEPS / steps_per_epoch)))
-    epochs = float(min(most, int(max(1 if budget.is_limit else FEWEST_EPOCHS, epochs))))
-    reason = f"about {epochs * seconds_per_epoch / 60:,.0f} minutes here"
-    if epochs == most:
+    in_time = sum(minutes <= budget.minutes for minutes in minutes_of.values())
+    epochs = max(1 if budget.is_limit else FEWEST_EPOCHS, in_time)
+    reason = f"about {minutes_of[epochs]:,.0f} minutes here"
+    if epochs == len(minutes_of):
         reason += "; more epochs add little"
-    elif epochs * seconds_per_epoch > budget.minutes * 60:
+    elif minutes_of[epochs] > budget.minutes:
         reason += "; fewer would leave the model unfinished, --time sets a limit"
-    choose(reason, epochs=epochs)
+    choose(reason, epochs=float(epochs))
     training = choose.recipe.training
     shortest = min(training.head_epochs or training.epochs, training.epochs - training.head_epochs)
     choose("a tenth of the training, half an epoch at most", warmup_epochs=min(0.5, shortest / 10))
+
+
+def _most_epochs(choose: Chooser, situation: Situation) -> int:
+    steps_per_epoch = max(1.0, situation.train_photos / choose.recipe.training.batch_size)
+    return min(MAX_EPOCHS_OF_FEW_PHOTOS, max(MAX_EPOCHS, math.ceil(ENOUGH_STEPS / steps_per_epoch)))
+
+
+def _seconds(choose: Chooser, situation: Situation, cost: PhotoCost, epochs: float) -> float:
+    """Return the time of a training in seconds."""
+    recipe = choose.recipe
+    return OTHER_WORK * cost.training_seconds(
+        epochs,
+        train_photos=situation.train_photos,
+        validation_photos=situation.validation_photos,
+        start_photos=situation.start_photos if recipe.network.classifier_start == "class-means" else 0,
+        views=recipe.photos.views,
+        neighbours=recipe.training.operating_points == "neighbours",
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prodrec.core.base.config import format_value
+from prodrec.core.training.photo_cost import PhotoCost
 
 if TYPE_CHECKING:
     from prodrec.core.training.state_memory import StateMemory
@@ -36,6 +37,8 @@ class Situation:
     cores:        cores that a rank can use
     memory_bytes: free memory of a rank: of its GPU, or its share of the machine's
     ranks:        number of ranks, which divide every batch
+    validation_photos: number of validation photos
+    start_photos: number of training photos whose features would start the classifiers (`classifier_start`)
     """
 
     train_photos: int
@@ -46,14 +49,8 @@ class Situation:
     cores: int = 2
     memory_bytes: int = 2**36
     ranks: int = 1
-
-
-@dataclass(frozen=True)
-class PhotoCost:
-    """What a photo of a training batch costs: seconds of all ranks together, and bytes of memory of its rank."""
-
-    seconds: float
-    memory_bytes: float = 0.0
+    validation_photos: int = 0
+    start_photos: int = 0
 
 
 class Machine(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prodrec.models.families import Recipe
     from prodrec.models.network import RecognitionNetwork
 
-PHOTOS_OF_A_CLASS = 50
+PHOTOS_OF_A_CLASS = 16
 """Most photos of a class whose features are averaged. More change the mean little."""
 TITLES_OF_A_CLASS = 16
 """Most titles of a class that are embedded: the text tower takes about as long as for photos."""
@@ -71,6 +71,7 @@ def _class_means(
 
     from prodrec.core.base.device import choose_workers
     from prodrec.core.data.batches import RowBatches, load_batches
+    from prodrec.core.training.fold_batch_norms import folded_batch_norms
     from prodrec.inference.score import rank_batches
     from prodrec.models.classifier_start import FeatureSums
 
@@ -89,6 +90,7 @@ def _class_means(
     loaded = load_batches(source, order, workers=choose_workers(workers, device, photos=data.photos is not None))
     network.eval()
     with (
+        folded_batch_norms(network),
         torch.inference_mode(),
         train_state.autocast(),
         console.progress("starting the classifiers", total=len(rows), unit="photos") as advance,

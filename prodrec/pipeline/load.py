@@ -88,7 +88,7 @@ def load(
 def load_network(
     run: Run, recipe: Recipe, device: torch.device, *, channels_last: bool = False, divided: bool = False
 ) -> RecognitionNetwork:
-    """Return the network of a finished run on `device`, in evaluation mode.
+    """Return the network of a finished run on `device`, in evaluation mode, with its batch norms folded.
 
     channels_last: use the channels-last memory layout for convolutions
     divided:       load only this rank's shard of the classes of the deepest level
@@ -97,6 +97,7 @@ def load_network(
     """
     import torch
 
+    from prodrec.core.training.fold_batch_norms import fold_batch_norms
     from prodrec.core.training.sampler import sampled_images
     from prodrec.models.assemble import restore_network
 
@@ -120,7 +121,9 @@ def load_network(
         head.classifier.logit_adjustment = run.origin["logit_adjustment"]
         head.classifier.set_prior(torch.tensor(images[head.level]))
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]
+    network.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    fold_batch_norms(network)
+    return network
 
 
 def load_neighbours(run: Run, point: OperatingPoint, device: torch.device, *, sharded: bool = False) -> Neighbours:

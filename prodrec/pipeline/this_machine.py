@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prodrec.core.base import dist
-from prodrec.models.situation import PhotoCost
+from prodrec.core.training.photo_cost import PhotoCost
 from prodrec.pipeline.word_vectors import stand_in_vectors
 
 if TYPE_CHECKING:
@@ -85,7 +85,12 @@ class ThisMachine:
         probe = Probe(state, self.data, timed.photos, photos_per_rank=photos, workers=self.workers, at_most=photos)
         classifiers = plan_classifiers(state, photos_per_rank=photos, streams=count_streams(timed))
         memory_bytes = probe.activation_bytes() + sum(classifier.scores_bytes for classifier in classifiers)
-        return PhotoCost(probe.seconds_per_batch() / (photos * dist.world_size()), memory_bytes / photos)
+        return PhotoCost(
+            probe.seconds_per_batch() / (photos * dist.world_size()),
+            memory_bytes / photos,
+            probe.seconds_per_recognised_photo(),
+            probe.seconds_per_cached_photo(),
+        )
 
     def _random(self, recipe: Recipe) -> Recipe:
         """Return the recipe with random weights, for the inputs of the dataset."""
@@ -97,4 +102,5 @@ class ThisMachine:
 
 def _network_key(recipe: Recipe) -> tuple[object, ...]:
     """Return the settings that presets change and the cost depends on."""
-    return (recipe.network.backbone, recipe.network.embed, recipe.photos.image_size)
+    network, photos = recipe.network, recipe.photos
+    return (network.backbone, network.embed, network.freeze_until, photos.image_size, photos.views)

@@ -13,6 +13,8 @@ PARAMETERS = {"resnet50": 23_500_000, "mobilenet_v2": 2_200_000, "resnet18": 11_
 WIDTHS = {"resnet50": 2048, "mobilenet_v2": 1280, "resnet18": 512}
 WORK = {"resnet50": 8.0, "mobilenet_v2": 1.0, "resnet18": 3.0}
 """Work for a pixel, relative to that of mobilenet_v2."""
+FROZEN_WORK = {None: (1.0, 0.0), "features.10": (0.25, 0.2), "features.14": (0.1, 0.25)}
+"""Work of a training step and of the cache, relative to a step of the whole network, by frozen stages."""
 PIXEL_BYTES = {"resnet50": 1800, "mobilenet_v2": 1500, "resnet18": 500}
 """Activations in float32 that autograd stores for a pixel of a photo."""
 
@@ -43,4 +45,8 @@ class DrawnMachine:
         """Return costs in proportion to the pixels."""
         self.measured = (*self.measured, recipe)
         backbone, pixels = recipe.network.backbone, recipe.photos.height * recipe.photos.width
-        return PhotoCost(pixels * WORK[backbone] / self.speed, pixels * PIXEL_BYTES[backbone] + 4 * self.classes)
+        trained, cached = FROZEN_WORK[recipe.network.freeze_until]
+        seconds = pixels * WORK[backbone] / self.speed
+        return PhotoCost(
+            seconds * trained, pixels * PIXEL_BYTES[backbone] + 4 * self.classes, seconds / 4, seconds * cached
+        )

@@ -34,17 +34,62 @@ def choose(
 
 def test_a_shop_on_a_small_machine() -> None:
     recipe, choices = choose()
-    assert (recipe.network.backbone, recipe.photos.image_size, recipe.training.batch_size) == (
-        "mobilenet_v2",
-        "80x60",
-        64,
-    )
-    assert (recipe.training.optimizer, recipe.training.lr, recipe.training.schedule) == ("adamw", 0.001, "cosine")
-    assert recipe.network.freeze_batch_norm and recipe.training.backbone_lr_scale == 0.3
-    seconds_per_epoch = 28_000 * 80 * 60 / 1e6 * 1.25
-    assert recipe.training.epochs == int(20 * 60 / seconds_per_epoch) == 7
-    assert recipe.training.warmup_epochs == 0.5 and all(choice.reason for choice in choices.values())
-    assert str(choices["image_size"]) == "image_size=80x60: the size of the photos"
+    network, training = recipe.network, recipe.training
+    assert (network.backbone, recipe.photos.image_size, training.batch_size) == ("mobilenet_v2", "128x96", 64)
+    assert (network.freeze_until, recipe.photos.views) == ("features.10", 3)
+    assert (training.optimizer, training.lr, training.schedule) == ("adamw", 0.001, "cosine")
+    assert network.freeze_batch_norm and training.backbone_lr_scale == 0.3
+    assert network.classifier_start == "class-means"
+    seconds = 128 * 96 / 1e6
+    cached, trained, recognised = (28_000 * share * seconds for share in (3 * 0.2, 0.25, 0.25))
+    assert training.epochs == int((20 * 60 / 1.05 - cached - recognised) / trained) == 9
+    assert training.warmup_epochs == 0.5 and all(choice.reason for choice in choices.values())
+    assert str(choices["image_size"]).startswith("image_size=128x96: photos of 80x60 enlarged")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "frozen", "size", "epochs"),
+    [
+        (600, None, "128x96", 16),
+        (40, None, "128x96", 6),
+        (15, "features.10", "128x96", 6),
+        (9, "features.14", "128x96", 4),
+        (6, "features.14", "96x72", 7),
+    ],
+)
+def test_less_time_freezes_more_and_then_takes_smaller_photos(
+    minutes: float, frozen: str | None, size: str, epochs: int
+) -> None:
+    recipe, _ = choose(minutes=minutes)
+    assert (recipe.network.freeze_until, recipe.photos.image_size) == (frozen, size)
+    assert recipe.training.epochs == epochs and recipe.photos.views == (None if frozen is None else 3)
+
+
+@pytest.mark.parametrize(
+    "explicit", [{"weights": "none"}, {"freeze_until": "features.14"}, {"views": "2"}, {"backbone": "resnet18"}]
+)
+def test_stages_are_not_frozen_against_the_user(explicit: dict[str, str]) -> None:
+    recipe, choices = choose(minutes=8, **explicit)
+    assert not choices.keys() & {"freeze_until", "views"}
+    assert recipe.network.freeze_until == explicit.get("freeze_until")
+
+
+def test_every_rank_trains_all_stages() -> None:
+    assert choose(situation=replace(SHOP, ranks=2), minutes=8)[0].network.freeze_until is None
+
+
+def test_photos_that_start_the_classifiers_and_validation_take_time() -> None:
+    epochs = [
+        choose(situation=replace(SHOP, **extra))[0].training.epochs
+        for extra in ({}, {"start_photos": 28_000}, {"validation_photos": 6_000})
+    ]
+    assert epochs[0] > epochs[1] > epochs[2]
+
+
+def test_classifiers_are_random_where_their_classes_are_not_seen() -> None:
+    for explicit in ({"weights": "none"}, {"heads": "attributes"}):
+        assert choose(**explicit)[0].network.classifier_start == "random"
+    assert choose(situation=Situation(28_000, None, False, False), speed=1e9)[0].network.classifier_start == "random"
 
 
 def test_explicit_settings_stay() -> None:
@@ -82,9 +127,11 @@ def test_titles() -> None:
         ((256, 192), True, False, "148x111"),
         ((256, 340), False, False, "128"),
         ((256, 340), False, True, "224"),
-        ((100, 60), False, False, "60"),
-        ((40, 30), True, False, "64x48"),
-        ((90, 30), True, False, "144x48"),
+        ((100, 60), False, False, "111"),
+        ((60, 60), False, False, "111"),
+        ((40, 30), True, False, "80x60"),
+        ((90, 30), True, False, "180x60"),
+        ((80, 20), True, False, "192x48"),
     ],
 )
 def test_photo_sizes(photo_size: tuple[int, int], same_aspect: bool, gpu: bool, expected: str) -> None:
@@ -94,23 +141,23 @@ def test_photo_sizes(photo_size: tuple[int, int], same_aspect: bool, gpu: bool, 
 
 def test_too_little_time_for_the_size_takes_smaller_photos() -> None:
     situation = Situation(28_000, (160, 160), same_aspect=True, gpu=False)
-    sizes = {speed: choose(situation=situation, speed=speed)[0] for speed in (4e6, 1.8e6, 1e6, 4e5)}
-    assert [recipe.photos.image_size for recipe in sizes.values()] == ["128", "96", "64", "64"]
-    assert [recipe.training.epochs for recipe in sizes.values()] == [8, 6, 8, 3]
+    recipes = [choose(situation=situation, speed=speed, weights="none")[0] for speed in (4e6, 1.8e6, 1e6, 4e5)]
+    assert [recipe.photos.image_size for recipe in recipes] == ["128", "96", "64", "64"]
+    assert [recipe.training.epochs for recipe in recipes] == [9, 7, 9, 3]
 
 
 def test_a_busy_machine_still_trains_enough() -> None:
-    """The time of a preset is no limit: the size of the photos and four epochs remain."""
+    """The time of a preset is no limit: four epochs remain."""
     recipe, choices = choose(speed=1e5, is_limit=False)
-    assert recipe.photos.image_size == "80x60" and recipe.training.epochs == 4
-    assert "about 112 minutes here; fewer would leave" in choices["epochs"].reason
-    assert choose(speed=1e5, minutes=40)[0].training.epochs == 1
+    assert (recipe.photos.image_size, recipe.training.epochs) == ("64x48", 4)
+    assert "about 21 minutes here; fewer would leave" in choices["epochs"].reason
+    assert choose(speed=1e5, minutes=10)[0].training.epochs == 1
 
 
 def test_a_time_that_is_too_short_is_refused_with_the_time_that_is_not() -> None:
-    with pytest.raises(BadOption, match=r"an epoch of 28,000 photos takes about 4\.0 minutes; give at least --time 4m"):
-        choose(minutes=1, speed=7e5)
-    recipe, _ = choose(minutes=4, speed=7e5)
+    with pytest.raises(BadOption, match=r"an epoch of 28,000 photos takes about 2\.3 minutes; give at least --time 3m"):
+        choose(minutes=1, speed=4e5)
+    recipe, _ = choose(minutes=3, speed=4e5)
     assert recipe.training.epochs == 1
 
 

@@ -71,11 +71,11 @@ def test_times_and_presets_that_are_refused(time: str | None, preset: str, messa
 
 
 def test_photos_of_the_dataset_are_measured(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drawn photos have 32 pixels on each side; the network takes at least 48."""
+    """The drawn photos have 32 pixels on each side."""
     monkeypatch.setattr(ThisMachine, "photo_cost", lambda *_: PhotoCost(0.001))
     data = open_dataset(dataset)
     chosen = choose_for(make_recipe("visual"), (), data, device="cpu", budget=Budget(20))
-    assert chosen.recipe.photos.image_size == "48" and chosen.recipe.training.batch_size == 8
+    assert chosen.recipe.photos.image_size == "64" and chosen.recipe.training.batch_size == 8
     assert {choice.key for choice in chosen.choices} >= {"backbone", "image_size", "epochs", "lr"}
 
 

@@ -15,7 +15,12 @@ from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.build_train_state import build_train_state
-from prodrec.pipeline.classifier_start import TITLES_OF_A_CLASS, rows_of_classes, start_classifiers
+from prodrec.pipeline.classifier_start import (
+    PHOTOS_OF_A_CLASS,
+    TITLES_OF_A_CLASS,
+    rows_of_classes,
+    start_classifiers,
+)
 
 SMALL = {"backbone": "squeezenet1_1", "weights": "none", "image_size": "32", "batch_size": "16", "precision": "fp32"}
 
@@ -35,7 +40,7 @@ def test_rows_have_the_direction_of_the_mean_feature_of_their_class(data: Datase
     recipe = make_recipe("bmtl-rl", {**SMALL, "classifier_start": "class-means", "ema": "0.9"})
     state = started(data, recipe)
     network = state.network.eval()
-    rows = data.rows("train")
+    rows = rows_of_classes(data, network.level_heads[-1].level, PHOTOS_OF_A_CLASS)
     batch = RowBatches(data, recipe.photos, augment=False).batch(rows).to_device(state.device, recipe.photos)
     with torch.inference_mode():
         visual_BD = network.features(batch).visual_BD

@@ -25,6 +25,7 @@ from prodrec.core.base.arrays import write_rows
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.fold_batch_norms import folded_batch_norms
 from prodrec.core.training.photo_pairs import pairs_photos
 from prodrec.core.training.train_state import TrainState
 
@@ -70,6 +71,18 @@ class FrozenCache:
         return FrozenBatches(source, self.rows_R, self.maps_VRDhw, self.stage)
 
 
+def can_cache(train_state: TrainState, photos: PhotoConfig) -> bool:
+    """Return whether the settings allow a cache of the frozen stages."""
+    config = train_state.config
+    return (
+        config.cache_frozen == "auto"
+        and train_state.network.frozen_stage is not None
+        and photos.views is not None
+        and not pairs_photos(config)  # photos are in other pairs in every epoch
+        and dist.world_size() == 1
+    )
+
+
 @contextmanager
 def frozen_cache(
     run_path: Path, dataset: Dataset, photos: PhotoConfig, train_state: TrainState, *, epochs: int, workers: int
@@ -78,18 +91,15 @@ def frozen_cache(
 
     epochs: number of epochs that remain; without more epochs than views, a cache saves nothing
     """
-    stage = train_state.network.frozen_stage
-    views = photos.views
-    config = train_state.config
-    allowed = config.cache_frozen == "auto" and stage is not None and views is not None
-    allowed &= not pairs_photos(config)  # photos are in other pairs in every epoch
-    if not allowed or stage is None or views is None or dist.world_size() > 1 or epochs <= views:
+    stage, views = train_state.network.frozen_stage, photos.views
+    if not can_cache(train_state, photos) or stage is None or views is None or epochs <= views:
         yield None
         return
     rows_R = dataset.rows("train")
     path = run_path / CACHE_FILE
     source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed)
-    first = _frozen_maps(source.batch(rows_R[:1]), train_state, photos)
+    train_state.network.eval()
+    first = frozen_maps(source.batch(rows_R[:1]), train_state, photos).cpu().numpy()
     needed, free = views * len(rows_R) * first[0].nbytes, shutil.disk_usage(run_path).free
     if needed > SHARE_OF_FREE_DISK * free:
         console.info(
@@ -111,24 +121,29 @@ def _chunks(
     """Yield the output of the frozen stages for all rows in the first view, then in the second, and so on."""
     views = photos.views or 0
     order = sequential_order(rows_R, batch_size=train_state.config.batch_size)
+    train_state.network.eval()
     description = f"caching {views} views up to {train_state.network.frozen_stage}"
-    with console.progress(description, total=views * len(rows_R), unit="photos") as advance:
+    with (
+        folded_batch_norms(train_state.network),
+        console.progress(description, total=views * len(rows_R), unit="photos") as advance,
+    ):
         for view in range(views):
             source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed, epoch=view)
             for batch in load_batches(source, order, workers=workers):
-                yield _frozen_maps(batch, train_state, photos)
+                yield frozen_maps(batch, train_state, photos).cpu().numpy()
                 advance(len(batch))
 
 
-def _frozen_maps(batch: Batch, train_state: TrainState, photos: PhotoConfig) -> NDArray[np.float16]:
-    """Return the output of the frozen stages for a batch: float16 [B, D, h, w]. Raise ProdrecError if it overflows."""
-    network = train_state.network
-    network.eval()
+def frozen_maps(batch: Batch, train_state: TrainState, photos: PhotoConfig) -> Tensor:
+    """Return the output of the frozen stages for a batch as it was loaded: float16 [B, D, h, w].
+
+    The network must be in evaluation mode. Raise ProdrecError if float16 overflows.
+    """
     batch = batch.to_device(train_state.device, photos, channels_last=train_state.precision.channels_last)
     with torch.inference_mode(), train_state.autocast():
-        maps_BDhw = network.frozen_maps(batch.inputs).to(torch.float16)
+        maps_BDhw = train_state.network.frozen_maps(batch.inputs).to(torch.float16)
     if not maps_BDhw.isfinite().all():
         raise ProdrecError(
             "the output of the frozen stages has values that float16 cannot represent; add --set cache_frozen=no."
         )
-    return maps_BDhw.contiguous().cpu().numpy()
+    return maps_BDhw.contiguous()

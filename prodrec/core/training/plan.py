@@ -11,6 +11,7 @@ import torch
 
 from prodrec.core.base import dist
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.photo_cost import PhotoCost
 from prodrec.core.training.probe import Probe
 from prodrec.core.training.protocols import Network
 from prodrec.core.training.schedule import count_steps
@@ -109,9 +110,11 @@ def plan(
     probe = Probe(train_state, dataset, photos, photos_per_rank=photos_per_rank, workers=workers)
     activations_bytes = probe.activation_bytes()
     seconds_per_batch = probe.seconds_per_batch()
-    # Validation is a forward pass, which takes about a third of the time of forward, backward and update.
-    validation_batches = validation_photos / (3 * photos_per_rank * ranks)
-    seconds_per_epoch = seconds_per_batch * (batches + validation_batches)
+    cost = PhotoCost(
+        seconds_per_batch / (photos_per_rank * ranks),
+        recognised_seconds=probe.seconds_per_recognised_photo(),
+        cached_seconds=probe.seconds_per_cached_photo(),
+    )
 
     classifiers = plan_classifiers(train_state, photos_per_rank=photos_per_rank, streams=streams)
     trainable = {name for name, p in network.named_parameters() if p.requires_grad}
@@ -135,8 +138,14 @@ def plan(
         validation_photos=validation_photos,
         steps=count_steps(config, batches),
         seconds_per_step=seconds_per_batch * config.accumulate,
-        seconds_per_epoch=seconds_per_epoch,
-        seconds=seconds_per_epoch * config.epochs,
+        seconds_per_epoch=cost.seconds * train_photos + cost.recognised_seconds * validation_photos,
+        seconds=cost.training_seconds(
+            config.epochs,
+            train_photos=train_photos,
+            validation_photos=validation_photos,
+            views=photos.views,
+            neighbours=config.operating_points == "neighbours",
+        ),
     )
 
 

@@ -1,10 +1,10 @@
-"""Measure a training on a few photos: time and activations of a batch."""
+"""Measure a training on a few photos: the time of its parts, and the activations of a batch."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from torch import Tensor
 from prodrec.core.base import dist
 from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.photos.config import PhotoConfig
+from prodrec.core.training.fold_batch_norms import folded_batch_norms
+from prodrec.core.training.frozen_cache import can_cache, frozen_maps
 from prodrec.core.training.loop import Position, train_steps
 from prodrec.core.training.train_state import TrainState
 
@@ -33,6 +35,8 @@ class Probe:
 
     workers: processes that load photos in the training; the probe loads them itself
 
+    If the settings allow a cache of the frozen stages, a step is one of the stages after them.
+
     All ranks must call its methods together.
     """
 
@@ -51,6 +55,7 @@ class Probe:
         self.rows = dataset.rows("train")
         self.source = RowBatches(dataset, photos, augment=True, seed=train_state.config.seed)
         self.measured_photos = photos_per_rank if dataset.photos is None else min(photos_per_rank, at_most)
+        self.caches = can_cache(train_state, photos)
 
     def activation_bytes(self) -> int:
         """Return the bytes that autograd stores for the backward pass of a batch on one rank, without the weights."""
@@ -80,18 +85,45 @@ class Probe:
         seconds_per_photo = max(0.0, (larger - smaller) / (self.measured_photos - fewer_photos))
         return larger + seconds_per_photo * (self.photos_per_rank - self.measured_photos)
 
-    def _seconds_per_step(self, size: int) -> float:
-        """Return the time of a step of `size` photos on a rank, with that of loading them.
+    def seconds_per_recognised_photo(self) -> float:
+        """Return the seconds of all ranks together to recognise a photo, as validation and scoring do."""
+        network = self.train_state.network
+        return self._seconds_per_forward_pass(lambda batch: network.top_k(batch, 1))
 
-        On a CPU, loading and training use the same cores, so their times add up, and workers load in parallel. A GPU
-        trains while workers load, so the longer time counts.
+    def seconds_per_cached_photo(self) -> float:
+        """Return the seconds to compute the output of the frozen stages for a photo, or 0 if it is not cached."""
+        if not self.caches:
+            return 0.0
+        return self._seconds_per_forward_pass(lambda batch: self.train_state.network.frozen_maps(batch.inputs))
+
+    def _seconds_per_forward_pass(self, forward: Callable[[Batch], object]) -> float:
+        """Return the seconds of all ranks together to load a photo and pass it forward."""
+        size, network = self.measured_photos, self.train_state.network
+        batch = self._photos(size).to_device(
+            self.train_state.device, self.photos, channels_last=self.train_state.precision.channels_last
+        )
+        network.eval()
+        with folded_batch_norms(network), torch.inference_mode(), self.train_state.autocast():
+            computing = min(self._seconds(lambda: forward(batch)) for _ in range(PROBE_STEPS))
+        network.train()
+        return self._overlap(self._seconds_of_loading(size), computing) / (size * dist.world_size())
+
+    def _seconds_per_step(self, size: int) -> float:
+        """Return the time of a step of `size` photos on a rank, with that of loading them."""
+        loading = 0.0 if self.caches else self._seconds_of_loading(size)
+        return self._overlap(loading, self._seconds_of_training(size))
+
+    def _overlap(self, loading: float, computing: float) -> float:
+        """Return the time of loading, by one process, and computing.
+
+        On a CPU, both use the same cores, so their times add up, and workers load in parallel. A GPU computes while
+        workers load, so the longer time counts.
         """
-        loading, training = self._seconds_of_loading(size), self._seconds_of_training(size)
         if not self.workers:
-            return loading + training
+            return loading + computing
         if self.train_state.device.type == "cuda":
-            return max(loading / self.workers, training)
-        return loading / self.workers + training
+            return max(loading / self.workers, computing)
+        return loading / self.workers + computing
 
     def _seconds_of_loading(self, size: int) -> float:
         """Return the time of loading `size` photos by one process. They were loaded before: no disk is read."""
@@ -114,19 +146,29 @@ class Probe:
             batches_per_epoch=PROBE_STEPS,
             position=Position(),
         )
-        seconds = []
-        for _ in range(PROBE_STEPS):
-            start = time.perf_counter()
-            next(steps)
-            if batch.inputs.is_cuda:
-                torch.cuda.synchronize(batch.inputs.device)
-            seconds.append(time.perf_counter() - start)
-        return min(seconds[1:])
+        return min([self._seconds(lambda: next(steps)) for _ in range(PROBE_STEPS)][1:])
+
+    def _seconds(self, work: Callable[[], object]) -> float:
+        """Return the time of some work on the device."""
+        start = time.perf_counter()
+        work()
+        if self.train_state.device.type == "cuda":
+            torch.cuda.synchronize(self.train_state.device)
+        return time.perf_counter() - start
 
     def _batch(self, size: int) -> Batch:
-        """Return the first photos as a batch of `size` photos on every rank."""
-        batch = self.source.batch(self.rows[:size])
+        """Return the first photos, or their cached output, as a training batch of `size` photos on every rank."""
+        batch = self._photos(size)
+        if self.caches:
+            self.train_state.network.eval()
+            maps_BDhw = frozen_maps(batch, self.train_state, self.photos)
+            self.train_state.network.train()
+            batch = replace(batch, inputs=maps_BDhw, stage=self.train_state.network.frozen_stage)
         batch = batch.to_device(
             self.train_state.device, self.photos, channels_last=self.train_state.precision.channels_last
         )
         return replace(batch, global_size=size * dist.world_size())
+
+    def _photos(self, size: int) -> Batch:
+        """Return the first photos of the dataset, as they are loaded."""
+        return self.source.batch(self.rows[:size])

@@ -19,6 +19,7 @@ from prodrec.core.base.errors import BadOption
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
+from prodrec.core.training.fold_batch_norms import folded_batch_norms
 from prodrec.core.training.protocols import TopK
 from prodrec.core.training.train_state import TrainState
 
@@ -70,7 +71,7 @@ def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, 
     shards = local_shards(order)
     # A network needs at least one row: a rank with an empty shard predicts a row that another rank counts.
     inputs = [shard if len(shard) else batch_rows[:1] for shard, batch_rows in zip(shards, order, strict=True)]
-    with torch.inference_mode(), train_state.autocast():
+    with folded_batch_norms(network), torch.inference_mode(), train_state.autocast():
         for shard, batch in zip(shards, load_batches(source, inputs, workers=workers), strict=True):
             batch = batch.to_device(train_state.device, photos, channels_last=train_state.precision.channels_last)
             counts.add(network.top_k(batch, 1), batch, rows=slice(len(shard)))

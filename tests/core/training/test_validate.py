@@ -27,6 +27,10 @@ class KnownPredictions:
     def eval(self) -> None:
         """Do nothing: there is no other mode."""
 
+    def modules(self) -> tuple[()]:
+        """Return no module."""
+        return ()
+
     def top_k(self, batch: Batch, k: int) -> KnownPredictions.TopK:
         rows = batch.rows_B.numpy()
         return KnownPredictions.TopK(
