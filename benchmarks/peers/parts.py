@@ -42,7 +42,9 @@ class Arm:
 
 
 ARMS = {
-    "prodrec": Arm({"natural": "prodrec, natural", "balanced": "prodrec, balanced"}, "prodrec"),
+    "prodrec": Arm(
+        {"natural": "prodrec, natural", "balanced": "prodrec, balanced", "plain": "prodrec, plain"}, "prodrec"
+    ),
     "timm": Arm({"test": "timm, defaults of train.py"}, "timm", "train_timm", "default"),
     "timm-tuned": Arm({"test": "timm, tuned"}, "timm", "train_timm", "tuned"),
     "ultralytics": Arm({"test": "Ultralytics classify"}, "ultralytics", "train_ultralytics"),
