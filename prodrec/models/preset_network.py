@@ -32,8 +32,8 @@ FEWEST_PIXELS = 64 * 64
 """Photos of less than twice these pixels are not made smaller to save time."""
 FROZEN = {SMALL_BACKBONE: ("features.10", "features.14")}
 """Last stages that are frozen to save time, by backbone, each faster than the one before. Their output is cached."""
-VIEWS = 3
-"""Views of a photo that are cached."""
+VIEWS, FEWEST_VIEWS = 3, 2
+"""Views of a photo that are cached: each takes the time of half an epoch or more."""
 SCALES = {LARGE_BACKBONE: (1.0, 0.75), SMALL_BACKBONE: (1.0, 0.75, 0.5)}
 """Sides that are tried, as shares of the first one. That a small network on large photos is better than a large network
 on photos of half the side is a guess."""
@@ -52,12 +52,14 @@ class _Candidate:
 
     backbone: None if there is nothing to choose
     frozen:   the last stage of it that is frozen, or None
+    views:    the views of a photo for which their output is cached
     """
 
     backbone: str | None
     scale: float
     reason: str
     frozen: str | None = None
+    views: int = FEWEST_VIEWS
 
 
 def choose_network(
@@ -76,7 +78,7 @@ def choose_network(
             choose(
                 "saves more time than a smaller photo, which would cost more accuracy", freeze_until=candidate.frozen
             )
-            choose("the output of the frozen stages is cached for each of them", views=VIEWS)
+            choose("the output of the frozen stages is cached for each of them", views=candidate.views)
         if situation.photo_size is not None and choose.is_free("image_size"):
             size, reason = _image_size(choose, situation, scale=candidate.scale)
             if candidate.scale < 1 and size == choose.recipe.photos.image_size:
@@ -141,11 +143,14 @@ def _candidates(choose: Chooser, situation: Situation) -> Iterator[_Candidate]:
         reasons = {choose.recipe.network.backbone: ""}
     for backbone, reason in reasons.items():
         scales = SCALES.get(backbone, SCALES[SMALL_BACKBONE]) if choose.is_free("image_size") else (1.0,)
-        frozen = (None, *FROZEN.get(backbone, ())) if _can_freeze(choose, situation) else (None,)
-        for last in frozen[:-1]:
-            yield _Candidate(backbone, 1.0, reason, last)
-        for scale in scales:
-            yield _Candidate(backbone, scale, reason, frozen[-1])
+        frozen = FROZEN.get(backbone, ()) if _can_freeze(choose, situation) else ()
+        if not frozen:
+            yield from (_Candidate(backbone, scale, reason) for scale in scales)
+            continue
+        yield _Candidate(backbone, 1.0, reason)
+        yield _Candidate(backbone, 1.0, reason, frozen[0], VIEWS)
+        yield from (_Candidate(backbone, 1.0, reason, last) for last in frozen)
+        yield from (_Candidate(backbone, scale, reason, frozen[-1]) for scale in scales[1:])
 
 
 def _can_freeze(choose: Chooser, situation: Situation) -> bool:

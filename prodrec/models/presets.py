@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from prodrec.core.base.errors import BadOption
 from prodrec.core.training.photo_cost import PhotoCost
 from prodrec.models.families import Recipe
-from prodrec.models.preset_network import advise, choose_batch_size, choose_network
+from prodrec.models.preset_network import FEWEST_VIEWS, advise, choose_batch_size, choose_network
 from prodrec.models.situation import Budget, Choice, Chooser, Machine, Situation
 
 PAPER = "paper"
@@ -25,7 +25,7 @@ MINUTES = {"auto": 20.0, "fast": 5.0, "best": 120.0}
 PRESETS = (*MINUTES, PAPER)
 
 ENOUGH_EPOCHS, FEWEST_EPOCHS = 6, 4
-"""Epochs for which a slower network is chosen: of all stages, and of the last ones on frozen stages, which need fewer.
+"""Epochs for which a slower network is chosen: of all stages or with all views, and of the last ones with fewer views.
 FEWEST_EPOCHS are trained even if they take longer, unless the user has set the time: fewer leave the model unfinished,
 and a busy machine measures too long a time."""
 MAX_EPOCHS, MAX_EPOCHS_OF_FEW_PHOTOS, ENOUGH_STEPS = 16, 60, 800
@@ -64,7 +64,8 @@ def choose_settings(
     choose("set below", warmup_epochs=0.0)
 
     def is_fast_enough(cost: PhotoCost) -> bool:
-        epochs = ENOUGH_EPOCHS if choose.recipe.network.freeze_until is None else FEWEST_EPOCHS
+        is_short = choose.recipe.network.freeze_until is not None and choose.recipe.photos.views == FEWEST_VIEWS
+        epochs = FEWEST_EPOCHS if is_short else ENOUGH_EPOCHS
         return _seconds(choose, situation, cost, epochs) <= 60 * budget.minutes
 
     cost = choose_network(choose, situation, machine, is_fast_enough)
@@ -115,11 +116,14 @@ def _choose_rates(choose: Chooser, situation: Situation) -> None:
 
 def _choose_start(choose: Chooser, situation: Situation, machine: Machine) -> None:
     """Start the classifiers from the photos of their classes, if there is a pretrained network to see them."""
-    network = choose.recipe.network
-    if situation.photo_size is None or network.weights is None or set(network.heads) == {"attributes"}:
-        return
-    if machine.state_memory(choose.recipe).classifier < START_SHARE * situation.memory_bytes:
+    classifier_bytes = machine.state_memory(choose.recipe).classifier
+    if _can_start(choose, situation) and classifier_bytes < START_SHARE * situation.memory_bytes:
         choose("learns classes of a few photos in fewer epochs than random rows", classifier_start="class-means")
+
+
+def _can_start(choose: Chooser, situation: Situation) -> bool:
+    network = choose.recipe.network
+    return situation.photo_size is not None and network.weights is not None and set(network.heads) != {"attributes"}
 
 
 def _choose_titles(choose: Chooser) -> None:
@@ -162,11 +166,13 @@ def _most_epochs(choose: Chooser, situation: Situation) -> int:
 def _seconds(choose: Chooser, situation: Situation, cost: PhotoCost, epochs: float) -> float:
     """Return the time of a training in seconds."""
     recipe = choose.recipe
+    starts = _can_start(choose, situation) if choose.is_free("classifier_start") else False
+    starts |= recipe.network.classifier_start == "class-means"
     return OTHER_WORK * cost.training_seconds(
         epochs,
         train_photos=situation.train_photos,
         validation_photos=situation.validation_photos,
-        start_photos=situation.start_photos if recipe.network.classifier_start == "class-means" else 0,
+        start_photos=situation.start_photos if starts else 0,
         views=recipe.photos.views,
         neighbours=recipe.training.operating_points == "neighbours",
     )
