@@ -26,7 +26,11 @@ def identify_weights(path: Path) -> str | None:
     """
     if (path / "run.json").is_file():
         return str(json.loads((path / "run.json").read_text("utf-8"))["recipe"]["network"]["backbone"])
-    weights = read_weights(path)
+    return network_of(read_weights(path))
+
+
+def network_of(weights: Mapping[str, Tensor]) -> str | None:
+    """Return the backbone whose weights these are, as `identify_weights` does."""
     return next((name for name in _candidates(weights) if _is_trunk_of(name, weights)), None)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +20,28 @@ if TYPE_CHECKING:
 
 RUN_WEIGHTS = "model.safetensors"
 """The weights file in a run directory."""
-WRAPPERS = ("state_dict", "model")
-"""Keys under which training scripts save a state dict among other things."""
+WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+    "net",
+    "network",
+    "weights",
+)
+"""Keys under which training scripts save a state dict among other things. A moving average comes first: it is better,
+and timm loads it too."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "ema_model.", "encoder_q.", "backbone.")
+"""Prefixes that wrappers and training scripts add to the keys of a network: DataParallel, torch.compile, Lightning,
+averages, MoCo, and mmpretrain. Weights beside those with a prefix, such as a queue or another head, are not read."""
+RUN_PREFIX = "backbone.trunk."
+"""Prefix of keys in the weights of a run of prodrec."""
+SAFETENSORS_START = 9
+"""Bytes at the start of a safetensors file by which it is recognised: the length of a header, and its first brace."""
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 """Heads of GoogLeNet and Inception for training only; prodrec builds these networks without them."""
 KEYS_IN_MESSAGES = 3
@@ -34,10 +56,10 @@ RENAMED_KEYS = (  # keys in torchvision's published files, and their names in it
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a .safetensors file, a run directory, or a .pth/.pt file.
+    """Return the state dict in a safetensors file, a run directory, or a file that torch.save wrote.
 
-    Code in a .pth/.pt file is never run. A dict under "state_dict" or "model" is unwrapped, and prefixes "module."
-    (DataParallel) are removed.
+    The format is recognised by the content, whatever the name. Code in a file is never run. A dict under one of
+    WRAPPERS is unwrapped, and PREFIXES are removed.
 
     Raise NotFound, or BadArtefact if the file is truncated, is no weights file, or contains NaN or infinity.
     """
@@ -46,12 +68,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         path = path / RUN_WEIGHTS
     if not path.is_file():
         raise NotFound(f"weights file {path} does not exist.")
-    contents = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for wrapper in WRAPPERS:
-        if isinstance(contents, Mapping) and isinstance(contents.get(wrapper), Mapping):
-            contents = contents[wrapper]
+    contents = _unwrap(_read_safetensors(path) if _is_safetensors(path) else _read_torch(path))
     items = contents.items() if isinstance(contents, Mapping) else ()
-    tensors = {key: value for key, value in items if isinstance(value, Tensor)}
+    tensors = _without_prefixes({str(key): value for key, value in items if isinstance(value, Tensor)})
     if not tensors:
         raise BadArtefact(f"{path} contains no weights by name; expected a state dict as torch.save writes it.")
     for key, value in tensors.items():
@@ -59,12 +78,38 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise BadArtefact(
                 f"{path} contains NaN or infinity in {key}; it is damaged, or the training before it failed."
             )
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
+    return tensors
+
+
+def _unwrap(contents: Any) -> Any:
+    """Return the state dict in what a training script saved."""
+    if not isinstance(contents, Mapping):
+        return contents
+    wrapped = next((key for key in WRAPPERS if isinstance(contents.get(key), Mapping)), None)
+    return contents if wrapped is None else _unwrap(contents[wrapped])
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the network without PREFIXES. Those of a run of prodrec keep them."""
+    while not is_run(tensors):
+        prefix = next((prefix for prefix in PREFIXES if any(key.startswith(prefix) for key in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return tensors
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(SAFETENSORS_START)
+    return path.suffix == ".safetensors" if len(start) < SAFETENSORS_START else start.endswith(b"{")
 
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # a path with another ending would make torch choose another format
+        with torch.serialization.safe_globals(_plain_types()), path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, pickle.UnpicklingError):  # torch's own message advises to run the code in the file
@@ -73,6 +118,18 @@ def _read_torch(path: Path) -> Any:
             f"{path} is not a readable weights file ({reason[:REASON_LENGTH]}); "
             "expected .safetensors or a state dict in .pth."
         ) from error
+
+
+def _plain_types() -> list[Any]:
+    """Return types without code that training scripts save beside the weights: their options, and measured numbers."""
+    return [
+        argparse.Namespace,
+        np.dtype,
+        type(np.dtype(np.float32)),
+        type(np.dtype(np.float64)),
+        type(np.dtype(np.int64)),
+        type(np.float64(0)).__reduce__(np.float64(0))[0],  # the function that makes a scalar; numpy renamed its module
+    ]
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -136,7 +193,7 @@ def load_weights_into(
 
 def is_run(weights: Mapping[str, Tensor]) -> bool:
     """Return whether weights are those of a run of prodrec, and not of a network of a library."""
-    return any(key.startswith("backbone.") for key in weights)
+    return any(key.startswith(RUN_PREFIX) for key in weights)
 
 
 def load_run_into(backbone: Backbone, run: Mapping[str, Tensor], *, source: str) -> None:

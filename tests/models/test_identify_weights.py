@@ -9,8 +9,9 @@ import pytest
 import torch
 import torchvision
 
-from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.errors import BadArtefact, Mismatch
 from prodrec.models.identify_weights import COMMON, identify_weights
+from prodrec.models.torchvision_backbones import build_backbone
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnet34", "shufflenet_v2_x0_5"])
@@ -33,3 +34,19 @@ def test_a_run_and_unknown_weights(tmp_path: Path) -> None:
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     with pytest.raises(BadArtefact):
         identify_weights(tmp_path / "broken.pth")
+
+
+def test_weights_of_another_network_name_it(tmp_path: Path) -> None:
+    torch.save(torchvision.models.mobilenet_v2(num_classes=3).state_dict(), tmp_path / "weights.pth")
+    with pytest.raises(Mismatch, match=r"not those of resnet18, but of mobilenet_v2; set backbone=mobilenet_v2\.$"):
+        build_backbone("resnet18", weights=str(tmp_path / "weights.pth"))
+    assert build_backbone("mobilenet_v2", weights=str(tmp_path / "weights.pth")).name == "mobilenet_v2"
+
+
+def test_weights_without_a_head(tmp_path: Path) -> None:
+    network = torchvision.models.mobilenet_v3_small()
+    trunk = {f"backbone.{key}": value for key, value in network.state_dict().items() if "classifier" not in key}
+    torch.save({"meta": {}, "state_dict": {**trunk, "head.fc.weight": torch.zeros(7, 1024)}}, tmp_path / "weights.pth")
+    backbone = build_backbone("mobilenet_v3_small", weights=str(tmp_path / "weights.pth"))
+    first = next(value for key, value in backbone.state_dict().items() if key.startswith("trunk"))
+    assert torch.equal(first, network.features[0][0].weight)

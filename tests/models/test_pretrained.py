@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -16,14 +18,55 @@ def network(classes: int = 3) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, classes))
 
 
-@pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+def assert_read(path: Path, own: dict[str, torch.Tensor]) -> None:
+    weights = read_weights(path)
+    assert weights.keys() == own.keys() and all(torch.equal(weights[key], own[key]) for key in own)
+
+
+@pytest.mark.parametrize(
+    "wrap", [None, "state_dict", "model", "ema", "model_ema", "state_dict_ema", "model_state_dict"]
+)
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "net.", "module.encoder_q.", "backbone."]
+)
 def test_reads_state_dicts_in_any_wrapping(tmp_path: Path, wrap: str | None, prefix: str) -> None:
     own = network().state_dict()
     saved = {prefix + key: value for key, value in own.items()}
     torch.save({wrap: saved, "epoch": 3} if wrap else saved, tmp_path / "weights.pth")
-    weights = read_weights(tmp_path / "weights.pth")
-    assert weights.keys() == own.keys() and all(torch.equal(weights[key], own[key]) for key in own)
+    assert_read(tmp_path / "weights.pth", own)
+
+
+def test_reads_what_training_scripts_save_beside_the_weights(tmp_path: Path) -> None:
+    own, path = network().state_dict(), tmp_path / "checkpoint"
+    average = torch.optim.swa_utils.AveragedModel(network(), use_buffers=True)
+    average.module.load_state_dict(own)
+    torch.save(average.state_dict(), path)  # has n_averaged
+    assert_read(path, own)
+    other = {key: torch.zeros_like(value) for key, value in own.items()}
+    options = argparse.Namespace(lr=0.1, data_path="photos")
+    torch.save({"model": other, "model_ema": {"module": own}, "args": options, "best": np.float64(0.5)}, path)
+    assert_read(path, own)
+    momentum = {f"module.encoder_k.{key}": value for key, value in other.items()}
+    queue = {"module.queue": torch.zeros(3), **momentum}
+    torch.save({"state_dict": {**queue, **{f"module.encoder_q.{key}": value for key, value in own.items()}}}, path)
+    assert_read(path, own)
+    torch.save({"state_dict": {"head.fc.weight": torch.zeros(3), **{f"backbone.{k}": v for k, v in own.items()}}}, path)
+    assert_read(path, own)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights"])
+def test_the_content_tells_the_format(tmp_path: Path, name: str) -> None:
+    own = network().state_dict()
+    save_file(own, tmp_path / name)
+    assert_read(tmp_path / name, own)
+    torch.save(own, tmp_path / "weights.safetensors")
+    assert_read(tmp_path / "weights.safetensors", own)
+
+
+def test_weights_of_a_run_keep_their_names(tmp_path: Path) -> None:
+    own = {"backbone.trunk.0.weight": torch.ones(2), "heads.level:leaf.classifier.bias": torch.ones(3)}
+    save_file(own, tmp_path / "model.safetensors")
+    assert_read(tmp_path, own)
 
 
 def test_reads_safetensors(tmp_path: Path) -> None:
