@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, cast
 
 from prodrec.core.base import dist
+from prodrec.core.base.streams import MESSAGES, RESULTS, Stream
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,54 +46,55 @@ def json_mode() -> bool:
     return _json_mode
 
 
-def _console(stream: Any) -> Console:
+def _console(stream: Stream) -> Console:
     from rich.console import Console
 
     piped = not stream.isatty()
     width = PIPED_WIDTH if piped else None
-    return Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=piped)
+    return Console(file=cast("IO[str]", stream), width=width, highlight=False, emoji=False, soft_wrap=piped)
 
 
-def _print(stream: Any, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
+def _print(stream: Stream, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
     if isinstance(renderable, str):
         renderable = UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", renderable)
     _console(stream).print(renderable, markup=markup, style=style)
+    stream.flush()
 
 
 def print(renderable: object = "", *, markup: bool = False) -> None:  # noqa: A001 - as rich and logging name it
     """Print a result: text or any rich renderable, such as a table."""
     if dist.is_main():
-        _print(sys.stderr if _json_mode else sys.stdout, renderable, markup=markup)
+        _print(MESSAGES if _json_mode else RESULTS, renderable, markup=markup)
 
 
 def width() -> int:
     """Return the width, in characters, of the stream to which `print` writes."""
-    return _console(sys.stderr if _json_mode else sys.stdout).width
+    return _console(MESSAGES if _json_mode else RESULTS).width
 
 
 def info(text: str) -> None:
     """Print a remark."""
     if dist.is_main():
-        _print(sys.stderr, text, style="dim")
+        _print(MESSAGES, text, style="dim")
 
 
 def warn(text: str) -> None:
     """Print a warning."""
     if dist.is_main():
-        _print(sys.stderr, f"warning: {text}", style="yellow")
+        _print(MESSAGES, f"warning: {text}", style="yellow")
 
 
 def error(text: str) -> None:
     """Print an error, on any rank."""
-    _print(sys.stderr, f"error: {text}", style="bold red")
+    _print(MESSAGES, f"error: {text}", style="bold red")
 
 
 def print_json(data: object) -> None:
     """Print `data` as JSON on standard output. Raise ValueError for NaN and infinity."""
     if not dist.is_main():
         return
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    RESULTS.write(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    RESULTS.flush()
 
 
 Advance = Callable[..., None]
@@ -116,7 +117,7 @@ def progress(
     """
     if not dist.is_main() or (total is not None and total < minimum):
         yield lambda n=1, note=None: None
-    elif sys.stderr.isatty():
+    elif MESSAGES.isatty():
         with _bar(description, total, unit, done) as advance:
             yield advance
     else:
@@ -149,7 +150,7 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=_console(sys.stderr), transient=False) as bar:
+    with Progress(*columns, console=_console(MESSAGES), transient=False) as bar:
         task = bar.add_task(description, total=total, completed=done, note="")  # type: ignore[arg-type]  # float is fine
 
         def advance(n: float = 1, note: str | None = None) -> None:
@@ -175,6 +176,6 @@ def _piped_progress(description: str, total: float | None, unit: str, done: floa
         time_left = f", {(total - count) / rate:,.0f} s left" if total and rate else ""
         of_total = f"/{total:,.0f}" if total else ""
         line = f"{description}: {count:,.0f}{of_total} {unit}, {rate:,.1f} {unit}/s{time_left}"
-        sys.stderr.write(f"{line} · {note}\n" if note else f"{line}\n")
+        MESSAGES.write(f"{line} · {note}\n" if note else f"{line}\n")
 
     return advance
