@@ -18,6 +18,7 @@ for resuming, and model.safetensors of the finished run for keeping.
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -104,7 +105,8 @@ class Checkpoints:
         if not dist.is_main():  # rank 0 writes the tensors that are not sharded; the others need no copy of them
             tensors = {name: tensor for name, tensor in tensors.items() if name in shards}
         path = self.directory / f"step-{position.step:08d}"
-        plain_values = {"position": asdict(position), "extra": extra, "best": bool(best_weights)}
+        # a copy: the caller goes on changing its lists while the writer runs
+        plain_values = {"position": asdict(position), "extra": copy.deepcopy(extra), "best": bool(best_weights)}
         header = make_header(
             "checkpoint",
             fingerprint=Fingerprint().add("run", self.run).add("plain", plain_values).hexdigest(),

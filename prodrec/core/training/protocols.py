@@ -31,10 +31,13 @@ class Losses(Protocol):
 class TopK(Protocol):
     """The result of `Network.top_k`.
 
-    classes:          best classes of each level, by the name of the level, int64 B×K, best first
+    scores:           best scores of each level, by the name of the level, B×K, in decreasing order
+    classes:          the classes of these scores, int64 B×K
     attribute_scores: scores of the states of each attribute, by the name of the attribute, B×m
     """
 
+    @property
+    def scores(self) -> dict[str, Tensor]: ...
     @property
     def classes(self) -> dict[str, Tensor]: ...
     @property

@@ -31,7 +31,7 @@ from prodrec.core.training.run import Run, open_run
 from prodrec.core.training.schedule import count_steps
 from prodrec.core.training.train_state import TrainState
 from prodrec.core.training.training_batches import TrainingBatches
-from prodrec.core.training.validate import validate
+from prodrec.core.training.validate import require_finite_weights, validate
 from prodrec.core.training.write_run import finish_run
 
 if TYPE_CHECKING:
@@ -89,15 +89,17 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
                 advance(step.photos, note=step_note(step, progress.history))
 
                 if step.ends_epoch:
+                    require_finite_weights(train_state)
                     validation = validate(train_state, dataset, photos, workers=workers)
-                    row = progress.add_epoch(step, validation, train_state)
+                    progress.add_epoch(step, validation, train_state)
                     if dist.is_main():
                         write_history(run.path, progress.history)
-                    console.info(epoch_message(row))
 
                 is_stopping = stop.is_agreed(step)
                 if step.ends_epoch or is_stopping or "save" in step.flags:
                     progress.save(checkpoints, train_state)
+                if step.ends_epoch:
+                    console.info(epoch_message(progress.history[-1]))
 
                 if is_stopping and step.step < last_step and not is_over():
                     checkpoints.wait()

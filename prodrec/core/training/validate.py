@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prodrec.core.base import dist
-from prodrec.core.base.errors import BadOption
+from prodrec.core.base.errors import BadOption, ProdrecError
 from prodrec.core.data.batches import Batch, RowBatches, load_batches, local_shards, sequential_order
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.config import TrainingConfig
@@ -59,12 +59,32 @@ def require_validation(dataset: Dataset, config: TrainingConfig) -> None:
         )
 
 
+def require_finite_weights(train_state: TrainState) -> None:
+    """Raise ProdrecError if one of the weights that would be saved is not finite. All ranks must call this."""
+    tensors = train_state.network_to_save.state_dict().values()
+    # one sum for each tensor: a mask of the weights of very many classes would take much memory
+    is_finite = all(bool(tensor.sum().isfinite()) for tensor in tensors if tensor.is_floating_point())
+    _refuse_unless_finite(is_finite, "weights")
+
+
+def _refuse_unless_finite(is_finite: bool, name: str) -> None:
+    """Raise ProdrecError on all ranks if `is_finite` is false on one of them."""
+    if dist.any_rank(not is_finite):
+        raise ProdrecError(f"the {name} of the network are no longer finite; try a lower lr, or warmup_epochs.")
+
+
 def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, workers: int) -> Validation | None:
-    """Return the accuracies of the weights that would be saved, or None if no validation photo is labelled for them."""
+    """Return the accuracies of the weights that would be saved, or None if no validation photo is labelled for them.
+
+    Without validation photos, a few training photos show whether the network still recognises.
+
+    Raise ProdrecError if a score is not finite: the largest of such scores would count as a class.
+    """
     rows = dataset.rows("validation")
-    if not len(rows):
-        return None
-    network, counts = train_state.network_to_save, _TaskCounts(dataset)
+    has_validation = bool(len(rows))
+    if not has_validation:
+        rows = dataset.rows("train")[: train_state.config.batch_size]
+    network, counts, is_finite = train_state.network_to_save, _TaskCounts(dataset), True
     network.eval()
     source = RowBatches(dataset, photos, augment=False)
     order = sequential_order(rows, batch_size=train_state.config.batch_size)
@@ -74,8 +94,14 @@ def validate(train_state: TrainState, dataset: Dataset, photos: PhotoConfig, *, 
     with folded_batch_norms(network), torch.inference_mode(), train_state.autocast():
         for shard, batch in zip(shards, load_batches(source, inputs, workers=workers), strict=True):
             batch = batch.to_device(train_state.device, photos, channels_last=train_state.precision.channels_last)
-            counts.add(network.top_k(batch, 1), batch, rows=slice(len(shard)))
-    return counts.accuracies()
+            predictions = network.top_k(batch, 1)
+            is_finite &= all(
+                bool(scores.isfinite().all())
+                for scores in (*predictions.scores.values(), *predictions.attribute_scores.values())
+            )
+            counts.add(predictions, batch, rows=slice(len(shard)))
+    _refuse_unless_finite(is_finite, "scores")
+    return counts.accuracies() if has_validation else None
 
 
 class _ClassCounts:

@@ -30,6 +30,7 @@ class TinyLosses:
 
 @dataclass(frozen=True)
 class TinyTopK:
+    scores: dict[str, Tensor]
     classes: dict[str, Tensor]
     attribute_scores: dict[str, Tensor] = field(default_factory=dict)
 
@@ -54,7 +55,8 @@ class TinyNetwork(nn.Module):
         return TinyLosses(total, {"visual": total.detach()})
 
     def top_k(self, batch: Batch, k: int) -> TinyTopK:
-        return TinyTopK({self.leaf: self(batch.inputs).topk(k).indices})
+        scores_BK, classes_BK = self(batch.inputs).topk(k)
+        return TinyTopK({self.leaf: scores_BK}, {self.leaf: classes_BK})
 
     frozen_stage = None
 

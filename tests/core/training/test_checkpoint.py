@@ -97,6 +97,8 @@ def test_a_checkpoint_restores_tensors_position_and_values(tmp_path: Path) -> No
     extra = {"history": [{"loss": 1 / 3, "top1": None}]}
     checkpoints.save(train_state, position, extra=extra, best_weights=best)
     fill(train_state, 2)  # training continues while the files are written
+    extra["history"][0]["loss"] = 0.0
+    extra["history"].append({"loss": 2.0})
     checkpoints.wait()
 
     fresh = new_train_state()

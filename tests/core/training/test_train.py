@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
-from prodrec.core.base.errors import Interrupted
+from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.errors import Interrupted, ProdrecError
 from prodrec.core.training import train as train_module
 from prodrec.core.training.run import open_run
 from prodrec.core.training.train import train
@@ -128,3 +130,25 @@ def test_keep_best_keeps_the_weights_of_the_best_epoch(prepared, new_train_state
     same = train(new_run("same"), prepared, shorter, PHOTOS)
     for name, tensor in weights_of(best).items():
         assert torch.equal(tensor, weights_of(same)[name]), name
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_a_training_that_diverges_in_its_last_step_is_not_finished(
+    prepared, new_train_state, new_run, monkeypatch, capsys, validation
+):
+    """Its last loss is finite, as it was computed before the update."""
+    data = prepared if validation else replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
+    real = train_module.train_steps
+
+    def diverging_steps(train_state, *arguments, **options):
+        for step in real(train_state, *arguments, **options):
+            if step.epoch == 2 and step.ends_epoch:
+                with torch.no_grad():
+                    train_state.network.classifier.weight.fill_(3e38)
+            yield step
+
+    monkeypatch.setattr(train_module, "train_steps", diverging_steps)
+    run = new_run()
+    with pytest.raises(ProdrecError, match="of the network are no longer finite; try a lower lr"):
+        train(run, data, new_train_state(epochs=2), PHOTOS)
+    assert not open_run(run.path).finished and "epoch 2" not in capsys.readouterr().err

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.errors import ProdrecError
 from prodrec.core.base.taxonomy import Attribute
 from prodrec.core.data.batches import Batch, RowBatches
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.training.validate import Validation, validate
+from prodrec.core.training.validate import Validation, require_finite_weights, validate
 
 PHOTOS = PhotoConfig(image_size="24", crop_area=(0.8, 1.0))
 
@@ -23,6 +24,7 @@ class KnownPredictions:
 
     classes_of: dict[str, np.ndarray]
     states_of: dict[str, np.ndarray] = field(default_factory=dict)
+    score: float = 0.5
 
     def eval(self) -> None:
         """Do nothing: there is no other mode."""
@@ -33,14 +35,17 @@ class KnownPredictions:
 
     def top_k(self, batch: Batch, k: int) -> KnownPredictions.TopK:
         rows = batch.rows_B.numpy()
+        classes = {level: torch.from_numpy(classes_N[rows, None]) for level, classes_N in self.classes_of.items()}
         return KnownPredictions.TopK(
-            {level: torch.from_numpy(classes_N[rows, None]) for level, classes_N in self.classes_of.items()},
+            {level: torch.full(classes_BK.shape, self.score) for level, classes_BK in classes.items()},
+            classes,
             {name: torch.nn.functional.one_hot(torch.from_numpy(states_N[rows]), 9) for name, states_N in
              self.states_of.items()},
         )  # fmt: skip
 
     @dataclass
     class TopK:
+        scores: dict[str, torch.Tensor]
         classes: dict[str, torch.Tensor]
         attribute_scores: dict[str, torch.Tensor]
 
@@ -74,6 +79,26 @@ def test_validation_counts_by_hand(prepared, new_train_state):
 def test_without_validation_photos_nothing_is_validated(prepared, new_train_state):
     everything_trains = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
     assert validate(new_train_state(), everything_trains, PHOTOS, workers=0) is None
+
+
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_scores_that_are_not_finite_are_an_error(prepared, validate_predictions, has_validation):
+    data = prepared
+    if not has_validation:
+        data = replace(prepared, split_N=prepared.split_N * 0 + SPLITS.index("train"))
+    leaves_N = np.asarray(prepared.labels_NL[:, -1], np.int64)
+    for score in (float("nan"), float("inf")):
+        with pytest.raises(ProdrecError, match="the scores of the network are no longer finite; try a lower lr"):
+            validate_predictions(KnownPredictions({prepared.taxonomy.leaf_level: leaves_N}, score=score), data)
+
+
+def test_weights_that_are_not_finite_are_an_error(new_train_state):
+    train_state = new_train_state(ema=0.5)
+    require_finite_weights(train_state)
+    with torch.no_grad():
+        train_state.average.module.classifier.bias[1] = float("nan")
+    with pytest.raises(ProdrecError, match="the weights of the network are no longer finite"):
+        require_finite_weights(train_state)
 
 
 def test_the_deepest_level_gives_top1_and_the_others_are_listed(prepared, validate_predictions):
