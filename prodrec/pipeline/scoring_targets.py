@@ -183,12 +183,12 @@ def runs_of_dataset(data: Dataset, other_dataset: bool) -> list[Run]:
 
     Print a warning for every other run. Raise NotFound if no run is finished, Mismatch if none was trained on `data`.
     """
-    from prodrec.core.training.run import finished_runs, open_run
+    from prodrec.core.training.run import finished_runs, open_run, run_paths
 
     finished = finished_runs(Path("runs"))
     names = {run.path.name for run in finished}
-    for path in sorted(p.parent for p in Path("runs").glob("*/run.json")):
-        if path.name in names or path.name.endswith(".previous"):
+    for path in run_paths(Path("runs")):
+        if path.name in names:
             continue
         with suppress(BadArtefact):  # `finished_runs` has warned about it
             resume = f"`prodrec train {open_run(path).family} --resume --out {path}`"

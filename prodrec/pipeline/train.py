@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console, dist
-from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.base.config import format_value
+from prodrec.core.base.errors import BadOption, Mismatch, did_you_mean
 from prodrec.pipeline.build_train_state import build_train_state
 from prodrec.pipeline.choose_family import resolve_family
 from prodrec.pipeline.choose_settings import adapt_to, choose_recipe, read_budget
@@ -126,7 +128,7 @@ def train_recipe(
     """
     from prodrec.core.base.device import choose_workers
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.training.run import open_run
+    from prodrec.core.training.run import open_run, run_paths
     from prodrec.core.training.train import train as train_run
     from prodrec.core.training.training_batches import refuse_tiny_batches
     from prodrec.core.training.validate import require_validation
@@ -137,6 +139,9 @@ def train_recipe(
     data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
     data.require_inputs()
     # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
+    if dist.broadcast(resume and not (out / "run.json").is_file()):
+        others = [path.name for path in run_paths(out.parent)]
+        raise BadOption(f"{out} is no run{did_you_mean(out.name, others)}, so nothing can be resumed; omit --resume.")
     run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
     if run is not None:
         _check_resumable(run, data, adapt_to(data, recipe, explicit or ()), explicit)
@@ -181,8 +186,21 @@ def _check_resumable(run: Run, data: Dataset, recipe: Recipe, explicit: Collecti
     own = type(recipe).from_json(run.recipe)
     pairs = list(zip(recipe.parts(), own.parts(), strict=True))
     keys = {name for part, _ in pairs for name in vars(part)} if explicit is None else set(explicit)
-    if any(getattr(part, key) != getattr(other, key) for part, other in pairs for key in keys & vars(part).keys()):
-        raise BadOption(f"{run.path} was started with other settings; a resumed run keeps its own: omit --set.")
+    different = [
+        (key, format_value(getattr(other, key)), format_value(getattr(part, key)))
+        for part, other in pairs
+        for key in vars(part)
+        if key in keys and getattr(part, key) != getattr(other, key)
+    ]
+    if different:
+        listed = ", ".join(f"{key}={was}, not {wanted}" for key, was, wanted in different)
+        sets = [f"--set={key}={wanted}" for key, _, wanted in different if key != "weights"]
+        further = ["prodrec", "train", run.family, str(data.path), f"--set=weights={run.path}", *sets]
+        place = run.path.with_name(f"{run.path.name}-further")
+        raise BadOption(
+            f"{run.path} was started with {listed}; a resumed run keeps its settings: omit --set. To train its network "
+            f"further in a new run: `{shlex.join([*further, '--out', str(place)])}`."
+        )
 
 
 def _resume(run: Run | None, data: Dataset, recipe: Recipe, device: str) -> tuple[Run, TrainState] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from prodrec.core.data import dataset as dataset_module
 from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.training.run import open_run
 from prodrec.pipeline.prepare import prepare_dataset
 
 from .conftest import prodrec
@@ -165,7 +167,12 @@ def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_p
     out = tmp_path / "run"
     prodrec("train", "visual", dataset, "--out", out, *SHORT)
     other = prodrec("train", "visual", dataset, "--out", out, "--resume", *SHORT, "--set", "lr=0.5", code=2)
-    assert "started with other settings" in other.stderr
+    assert "started with lr=0.01, not 0.5; a resumed run keeps its settings: omit --set." in other.stderr
+    further = shlex.split(other.stderr.split("`")[1])[1:]
+    prodrec(*further, "--set", "image_size=24", "--set", "epochs=1", "--workers", "0")
+    assert open_run(tmp_path / "run-further").recipe["training"]["lr"] == 0.5
+    typo = prodrec("train", "visual", dataset, "--out", tmp_path / "rum", "--resume", *SHORT, code=2)
+    assert "rum is no run (did you mean run?), so nothing can be resumed; omit --resume." in typo.stderr
     resplit = tmp_path / "resplit"
     prepare_dataset([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
     assert "another dataset" in prodrec("train", "visual", resplit, "--out", out, "--resume", code=2).stderr

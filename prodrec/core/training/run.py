@@ -11,6 +11,7 @@
     history.csv         a row per epoch
     tensorboard/        the same values, if TensorBoard is installed
     checkpoints/        during training only
+    .replaced-by        in a run that `train --force` has renamed to NAME.previous: identity of the run that replaces it
 
 This module opens runs, and `write_run.py` creates and finishes them.
 """
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 HEADER_KEYS = ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "inputs", "made_from")
 """Keys that `open_run` requires in run.json."""
+REPLACED_MARK = ".replaced-by"
 ADD_CLASSES = "add-classes"
 """The method of a run to which classes without photos were added."""
 
@@ -219,14 +221,19 @@ def open_run(path: Path) -> Run:
         raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error
 
 
+def run_paths(directory: Path) -> list[Path]:
+    """Return the runs in `directory`, sorted by name, without those that are being replaced."""
+    paths = (file.parent for file in Path(directory).glob("*/run.json"))
+    return sorted(path for path in paths if not (path / REPLACED_MARK).exists())
+
+
 def finished_runs(directory: Path) -> list[Run]:
     """Return the finished runs in `directory`, sorted by name. Raise NotFound if there is none.
 
     A damaged run is skipped with a warning.
     """
-    paths = sorted(p.parent for p in Path(directory).glob("*/run.json") if not p.parent.name.endswith(".previous"))
     runs = []
-    for path in paths:
+    for path in run_paths(directory):
         try:
             run = open_run(path)
         except BadArtefact as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from prodrec.core.base.errors import OutputExists
 from prodrec.core.base.outputs import new_directory, refuse_if_inside_file, write_json
 from prodrec.core.training.lock import HOLDER_NAME, LOCK_NAME, lock_directory
 from prodrec.core.training.precision import Precision
-from prodrec.core.training.run import Run, open_run
+from prodrec.core.training.run import REPLACED_MARK, Run, open_run
 from prodrec.core.training.weights import write_weights
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def create_run(
     word_vectors: fingerprint and dimension of the initial word vectors; empty if the recipe uses none
     backbone:     origin and licence of the backbone's weights, if its library states them
     libraries:    names of the libraries whose versions are recorded, besides torch and torchvision
-    force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished.
+    force:        replace a run at `path`. A finished one is kept as `NAME.previous` until the new one is finished; if
+                  something else has this name, as `NAME.previous-2`, and so on
     origin:       of a run with the network of another one: that run, and how its classifiers were fitted
     network_of:   that run, whose inputs, attributes and words the new run has in place of those of `dataset`
     train_images: numbers of training images by level, in place of those of `dataset`
@@ -97,7 +100,7 @@ def create_run(
         "result": {},
     }
     if path.exists():
-        _clear(path)
+        _clear(path, identity.hexdigest())
     with new_directory(path, kind="run") as partial:
         catalogue = {
             "taxonomy": dataset.taxonomy.save(partial / "classes"),
@@ -113,14 +116,16 @@ def create_run(
     return open_run(path)
 
 
-def _clear(path: Path) -> None:
-    """Rename a finished run to `NAME.previous`, in place of an earlier one. Remove the files of an unfinished run."""
+def _clear(path: Path, identity: str) -> None:
+    """Make room for the run `identity`: rename a finished run and mark it, or remove the files of an unfinished one."""
     if _is_finished(path):
-        previous = _previous(path)
-        shutil.rmtree(previous, ignore_errors=True)
-        path.rename(previous)
+        remove_leftovers(open_run(path))
+        (path / REPLACED_MARK).write_text(identity, "utf-8")
+        path.rename(next(previous for previous in _previous_names(path) if not os.path.lexists(previous)))
         return
     with lock_directory(path):
+        for previous in _replaced_by(path):
+            (previous / REPLACED_MARK).write_text(identity, "utf-8")
         for entry in path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
@@ -132,8 +137,16 @@ def _is_finished(path: Path) -> bool:
     return (path / "run.json").is_file() and read_json_artefact(path, kind="run").get("status") == "finished"
 
 
-def _previous(path: Path) -> Path:
-    return path.with_name(f"{path.name}.previous")
+def _replaced_by(path: Path) -> list[Path]:
+    """Return the finished runs that were renamed to make room for the run at `path`."""
+    identity = read_json_artefact(path, kind="run").get("identity") if (path / "run.json").is_file() else None
+    marks = [previous / REPLACED_MARK for previous in itertools.takewhile(os.path.lexists, _previous_names(path))]
+    return [mark.parent for mark in marks if mark.is_file() and mark.read_text("utf-8") == identity]
+
+
+def _previous_names(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.previous")
+    yield from (path.with_name(f"{path.name}.previous-{number}") for number in itertools.count(2))
 
 
 def _describe_inputs(dataset: Dataset) -> dict[str, dict[str, Any]]:
@@ -174,6 +187,7 @@ def finish_run(
 
 
 def remove_leftovers(run: Run) -> None:
-    """Remove what a finished run no longer needs: its checkpoints, and the run that it replaces."""
+    """Remove what a finished run no longer needs: its checkpoints, and the run that it replaces, which has a mark."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    shutil.rmtree(_previous(run.path), ignore_errors=True)
+    for previous in _replaced_by(run.path):
+        shutil.rmtree(previous, ignore_errors=True)

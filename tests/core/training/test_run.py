@@ -68,6 +68,18 @@ def test_force_keeps_the_finished_run_until_the_new_one_is_finished(new_run, tmp
     assert [run.name for run in finished_runs(tmp_path)] == ["first"]
 
 
+def test_what_has_the_name_of_the_previous_run_and_no_mark_is_kept(new_run, tmp_path):
+    (tmp_path / "first.previous").mkdir()
+    (tmp_path / "first.previous" / "thesis.tex").write_text("years of work")
+    finish_run(new_run("first"), {"w": torch.zeros(1)}, {})
+    new_run("first", force=True)
+    assert open_run(tmp_path / "first.previous-2").finished
+    other_recipe = new_run("first", force=True, seed=1)  # a second try with other settings
+    finish_run(other_recipe, {"w": torch.ones(1)}, {})
+    assert sorted(path.name for path in tmp_path.glob("first*")) == ["first", "first.previous"]
+    assert (tmp_path / "first.previous" / "thesis.tex").read_text() == "years of work"
+
+
 def test_what_is_not_a_run_is_never_replaced(new_run, tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "thesis.tex").write_text("years of work")
