@@ -60,6 +60,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "fastexcel": ("core.data.tables",),  # polars loads it
     "gensim": ("core.data.titles",),
     "h5py": (
+        "core.base.hdf5",
         "core.scores",
         "core.data.titles.embeddings",
         "core.data.photos.features",

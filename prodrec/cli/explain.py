@@ -17,7 +17,7 @@ EXAMPLES = """
 Examples:
 
 - `prodrec explain sicot shoe.jpg` prints the five best classes of every level
-- `prodrec explain ssmtl-ca photos/*.jpg --saliency --out look/` draws where the network looks, for each photo
+- `prodrec explain ssmtl-ca photos/ --saliency --out look/` draws where the network looks, for each photo of a folder
 - `prodrec explain sicot front.jpg side.jpg sole.jpg --pool` recognises one product by three photos
 - `prodrec explain runs/sicot shoe.jpg --title "Nike Air Max"` shows the weight of each word of the title
 - `prodrec explain sicot shoe.jpg --title "Nike Air Max" --with-titles --top 3 --json` uses the title too
@@ -27,7 +27,9 @@ Examples:
 @command("explain", epilog=EXAMPLES)
 def explain_command(
     run: Annotated[Path, typer.Argument(help="Run directory, or its name in runs/.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Photo files of any format.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE…", help="Photo files of any format, and folders of them.")
+    ],
     saliency: Annotated[
         bool, typer.Option("--saliency", help="Draw the weights of the spatial attention over each photo.")
     ] = False,
@@ -52,7 +54,7 @@ def explain_command(
     """
     from prodrec.pipeline.explain import explain
 
-    explanations = explain(
+    result = explain(
         run,
         images,
         saliency=saliency,
@@ -64,9 +66,9 @@ def explain_command(
         device=device,
         force=force,
     )
-    for explanation in explanations:
+    for explanation in result.explanations:
         _print_explanation(explanation)
-    return {"run": str(run), "photos": [explanation.as_json() for explanation in explanations]}
+    return {"run": str(run), **result.as_json()}
 
 
 def _print_explanation(explanation: Explanation) -> None:

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto, NotFound
-from prodrec.core.data.photos.upright import to_upright
+from prodrec.core.data.photos.upright import is_photo, to_upright
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 """A file, the bytes of a file, a Pillow image, or an array: uint8 [H, W], [H, W, 3] or [H, W, 4], red first."""
+
+
+SIGNATURE_BYTES = 18
+"""Bytes at the start of a file by which `is_photo` recognises it."""
 
 
 def as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
@@ -66,6 +70,33 @@ def _to_image(array: NDArray[np.uint8]) -> Image.Image:
         dtype = getattr(array, "dtype", type(array).__name__)
         raise BadPhoto(f"an array of {dtype} {shape} is not a photo; expected uint8 [height, width, 3], red first.")
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def photo_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the photo files, with those in each folder and below in place of it, sorted by their path.
+
+    A file is a photo by its content. Raise NotFound if a path does not exist, BadPhoto if a folder has no photo.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            if not path.exists():
+                raise NotFound(f"photo {path} does not exist.")
+            files.append(path)
+            continue
+        inside = [file for file in sorted(path.rglob("*")) if file.is_file() and _begins_as_photo(file)]
+        if not inside:
+            raise BadPhoto(f"folder {path} contains no photo; give photo files, or a folder of them.")
+        files += inside
+    return files
+
+
+def _begins_as_photo(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return is_photo(stream.read(SIGNATURE_BYTES))
+    except OSError:
+        return True  # so that it is rejected by name
 
 
 def read_bytes(path: Path) -> bytes:

@@ -6,9 +6,10 @@ Each library has one module, which is imported when one of its networks is used.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodrec.core.base.errors import BadOption
+from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.models.backbone_source import BackboneSource, library_of
 
 if TYPE_CHECKING:
@@ -41,9 +42,18 @@ def build_backbone(
     if library is None:
         from prodrec.models import torchvision_backbones
 
-        return torchvision_backbones.build_backbone(
-            name, weights=weights, load_weights=load_weights, feature_width=feature_width
-        )
+        try:
+            return torchvision_backbones.build_backbone(
+                name, weights=weights, load_weights=load_weights, feature_width=feature_width
+            )
+        except Mismatch as error:
+            from prodrec.models.identify_weights import identify_weights
+
+            other = identify_weights(Path(str(weights)))
+            if other in (None, name):
+                raise
+            problem = f"the weights of {weights} are not those of {name}, but of {other}"
+            raise Mismatch(f"{problem}; set backbone={other}.") from error
     if feature_width is not None:
         raise BadOption(f"backbone={name} is for photos, and this dataset contains feature vectors; omit backbone.")
     backbone: Backbone = _module(name, library).build_backbone(

@@ -24,7 +24,7 @@ import torchvision
 from torch import Tensor, nn
 
 from prodrec.core.base import console, dist
-from prodrec.core.base.errors import BadOption, Mismatch, ProdrecError, did_you_mean
+from prodrec.core.base.errors import BadOption, ProdrecError, did_you_mean
 from prodrec.models.backbone import Backbone
 from prodrec.models.pretrained import is_run, load_run_into, load_weights_into, read_weights
 from prodrec.models.settings.backbone import FEATURES, IMAGENET
@@ -87,16 +87,9 @@ def build_backbone(
     from_run = published is None and state is not None and is_run(state)
     if state is not None and not from_run:
         has_head = any(key.startswith(f"{head}.") for key in state)
-        optional, mismatch = f"{classifier if has_head else head}.", f"the weights of {weights} are not those of {name}"
-        try:
-            load_weights_into(network, state, optional=(optional,), mismatch=mismatch)
-        except Mismatch as error:
-            from prodrec.models.identify_weights import network_of
-
-            other = network_of(state)
-            if other in (None, name):
-                raise
-            raise Mismatch(f"{mismatch}, but of {other}; set backbone={other}.") from error
+        optional = f"{classifier if has_head else head}."
+        mismatch = f"the weights of {weights} are not those of {name}"
+        load_weights_into(network, state, optional=(optional,), mismatch=mismatch)
     backbone = _split(name, network, head, rescale=weights is not None)
     if state is not None and from_run:
         load_run_into(backbone, state, source=str(weights))

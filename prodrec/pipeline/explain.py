@@ -35,6 +35,19 @@ class Explanation:
         return {"photo": str(self.photo), **pooled, **self.recognised.as_json(), **picture}
 
 
+@dataclass(frozen=True)
+class ExplainResult:
+    """The explanations of the photos, and the reasons why others could not be recognised."""
+
+    explanations: list[Explanation]
+    rejected: dict[Path, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, as `prodrec explain --json` prints them."""
+        rejected = [{"photo": str(photo), "reason": reason} for photo, reason in self.rejected.items()]
+        return {"photos": [explanation.as_json() for explanation in self.explanations], "rejected": rejected}
+
+
 def explain(
     run: str | Path,
     photos: Sequence[str | Path],
@@ -47,14 +60,14 @@ def explain(
     out: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
-) -> list[Explanation]:
+) -> ExplainResult:
     """Recognise photo files: the best classes of every level, and the state of every attribute.
 
-    All photos are recognised before the first picture is drawn.
+    All photos are recognised before the first picture is drawn. One that cannot be read is rejected, with a warning.
 
     Args:
         run: run directory, or the name of a run in `runs/`.
-        photos: photo files of any format.
+        photos: photo files of any format, and folders of them.
         saliency: draw the weights of the spatial attention over each photo.
         title: title of the product; the result has the weight of each word.
         with_titles: use the title too, to predict the deepest level; needs `title`.
@@ -66,13 +79,13 @@ def explain(
 
     Raises:
         NotFound: if the run or a photo does not exist.
-        BadPhoto: if a photo cannot be read or decoded.
+        BadPhoto: if no photo can be read and decoded, or a folder has none.
         BadArtefact: if the run is unfinished or damaged.
         OutputExists: if a picture exists and `force` is not set.
         BadOption: for options that contradict each other, or need titles or attention that the run does not have.
     """
     from prodrec.core.base.outputs import refuse_if_taken
-    from prodrec.inference.photo_inputs import read_bytes
+    from prodrec.inference.photo_inputs import photo_files, read_bytes
     from prodrec.pipeline.load import load
     from prodrec.pipeline.scoring_targets import find_run
 
@@ -83,34 +96,38 @@ def explain(
     if pool and saliency:
         raise BadOption("--pool gives one result and --saliency a picture of each photo; omit one of them.")
     run = find_run(Path(run))
-    files = [Path(photo) for photo in photos]
+    files = photo_files([Path(photo) for photo in photos])
     pictures = _picture_names(files, Path(out or "explain")) if saliency else [None] * len(files)
     for picture in pictures:
         if picture is not None:
             refuse_if_taken(picture, kind="explain", force=force)
-    for file in files:
-        if not file.is_file():
-            read_bytes(file)  # raises, before the network is loaded
     recogniser = load(run, device=device, titles=title is not None, saliency=saliency)
-    if pool:
-        (recognised,) = recogniser.predict(files, titles=title, with_titles=with_titles, pool=True, top=top)
-        return [Explanation(files[0], recognised, None, tuple(files))]
-    results = []
+    explanations, rejected = [], {}
     with console.progress("recognising photos", total=len(files), unit="photos") as advance:
-        for file in files:
+        for file, picture in zip(files, pictures, strict=True):
             try:
                 recognised = recogniser.recognise(
                     read_bytes(file), title=title, with_titles=with_titles, top=top, saliency=saliency
                 )
             except BadPhoto as error:
-                raise BadPhoto(f"{file}: {error}") from error
-            results.append(recognised)
+                rejected[file] = str(error)
+            else:
+                explanations.append(Explanation(file, recognised, picture))
             advance()
-    explanations = [Explanation(*row) for row in zip(files, results, pictures, strict=True)]
+    if not explanations:
+        file, reason = next(iter(rejected.items()))
+        more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
+        raise BadPhoto(f"{file}{more}: {reason}")
+    for file, reason in rejected.items():
+        console.warn(f"{file} is rejected: {reason}")
+    if pool:
+        good = [explanation.photo for explanation in explanations]
+        (recognised,) = recogniser.predict(good, titles=title, with_titles=with_titles, pool=True, top=top)
+        explanations = [Explanation(good[0], recognised, None, tuple(good))]
     for explanation in explanations:
         if explanation.picture is not None:
             _draw(explanation, explanation.picture, force=force)
-    return explanations
+    return ExplainResult(explanations, rejected)
 
 
 def _picture_names(photos: Sequence[Path], directory: Path) -> list[Path | None]:

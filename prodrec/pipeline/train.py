@@ -232,6 +232,7 @@ def _start(
 ) -> tuple[Run, TrainState]:
     """Create the run directory `out` and return the new run and its TrainState, before the first step."""
     from prodrec.core.training.run import open_run
+    from prodrec.core.training.training_batches import refuse_single_photos
     from prodrec.core.training.write_run import create_run, refuse_if_taken
     from prodrec.models.backbone_source import library_of
     from prodrec.models.backbones import describe_source
@@ -241,6 +242,7 @@ def _start(
     refuse_if_taken(out, force=force or resume)
     word_vectors = load_word_vectors_of(recipe, data, embeddings)
     train_state = build_train_state(recipe, data, word_vectors.vectors_VE if word_vectors else None, device)
+    refuse_single_photos(data, recipe.photos, train_state)
     start_classifiers(train_state, recipe, data, workers=workers)
     library = library_of(recipe.network.backbone)
     source = describe_source(recipe.network.backbone, recipe.network.weights)

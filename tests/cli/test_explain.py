@@ -129,8 +129,36 @@ def test_photos_that_cannot_be_read(folder: Path) -> None:
     good = photos()[0]
     wrong(call("explain", "all", good, "none.jpg", "--saliency"), "photo none.jpg does not exist")
     Path("broken.jpg").write_bytes(good.read_bytes()[:300])
-    wrong(call("explain", "all", good, "broken.jpg", "--saliency"), "broken.jpg: the photo cannot be used")
-    wrong(call("explain", "all", "photos"), "photos cannot be read")
+    wrong(call("explain", "all", "broken.jpg", "--saliency"), "broken.jpg: the photo cannot be used")
+    Path("empty.jpg").touch()
+    both = call("explain", "all", "broken.jpg", "empty.jpg")
+    wrong(both, "broken.jpg (and 1 more): the photo cannot be used")
+    Path("texts").mkdir()
+    Path("texts/notes.txt").write_text("shoes")
+    wrong(call("explain", "all", "texts"), "folder texts contains no photo")
+
+
+@pytest.mark.parametrize("option", ["--saliency", "--pool"])
+def test_a_photo_that_cannot_be_read_does_not_stop_the_others(folder: Path, option: str) -> None:
+    first, second, *_ = photos()
+    Path("broken.jpg").write_bytes(first.read_bytes()[:300])
+    result = call("explain", "all", first, "broken.jpg", second, option, "--json")
+    assert result.exit_code == 0 and "warning: broken.jpg is rejected: the photo cannot be used" in result.stderr
+    content = json.loads(result.stdout)
+    assert [entry["photo"] for entry in content["rejected"]] == ["broken.jpg"]
+    good = [str(first), str(second)]
+    assert (content["photos"][0].get("pooled") or [entry["photo"] for entry in content["photos"]]) == good
+
+
+def test_photos_of_a_folder(folder: Path) -> None:
+    (Path("new") / "deeper").mkdir(parents=True)
+    first, second, *_ = photos()
+    shutil.copy(second, "new/deeper/without-an-ending")
+    shutil.copy(first, "new/b.jpg")
+    Path("new/notes.txt").write_text("shoes")
+    content = json.loads(call("explain", "all", "new", first, "--json").stdout)
+    explained = [entry["photo"] for entry in content["photos"]]
+    assert explained == ["new/b.jpg", "new/deeper/without-an-ending", str(first)]
 
 
 def test_what_the_run_does_not_have(folder: Path) -> None:

@@ -184,7 +184,7 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     (
         "no row of a category",
         no_validation_row_of_class_3,
-        f"{BOTH} --penalty weights",
+        f"{BOTH} --penalty weights --normaliser related",
         ("'class 3' of level leaf", "no validation row", "--penalty identity"),
     ),
     ("K above the level", nothing, f"{BOTH} --k 4", ("--k 4", "level root", "3 categories", "at most 3")),

@@ -10,8 +10,8 @@ import torch
 import torchvision
 
 from prodrec.core.base.errors import BadArtefact, Mismatch
+from prodrec.models.backbones import build_backbone
 from prodrec.models.identify_weights import COMMON, identify_weights
-from prodrec.models.torchvision_backbones import build_backbone
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnet34", "shufflenet_v2_x0_5"])

@@ -30,7 +30,7 @@ FORMAT_VERSIONS = {
     "neighbours": 1,
     "operating-points": 1,
     "scores": 2,
-    "mcr-weights": 2,
+    "mcr-weights": 3,
     "checkpoint": 1,
 }
 """The format version of each kind of artefact: this prodrec writes it, and reads no other."""
@@ -115,7 +115,7 @@ def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
         raise BadArtefact(f"{directory} is not a prodrec {kind}: it has no {path.name}.")
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
         raise BadArtefact(f"{path} is not readable as JSON ({error}); make the {kind} again.") from error
     if not isinstance(content, dict):
         raise BadArtefact(f"{path} contains no JSON object; make the {kind} again.")

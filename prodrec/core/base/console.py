@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from prodrec.core.base import dist
 from prodrec.core.base.streams import MESSAGES, RESULTS, Stream
@@ -28,9 +28,10 @@ PIPED_WIDTH = 160
 SECONDS_BETWEEN_PIPED_LINES = 30.0
 """Seconds between two lines of progress that are not printed on a terminal."""
 
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters except tab and newline, which a terminal would obey, and surrogates, which UTF-8 cannot encode.
-Names of files and columns may contain them."""
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters except tab and newline, which a terminal would obey; characters that change the direction of the
+text after them; and surrogates, which UTF-8 cannot encode. Titles, and names of classes, files and columns, may contain
+them."""
 
 _json_mode = False
 
@@ -47,15 +48,29 @@ def json_mode() -> bool:
 
 
 def _console(stream: Stream) -> Console:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class Printable(Console):
+        """A console that replaces UNPRINTABLE characters in texts and in cells of tables, but not its own codes."""
+
+        def render_str(self, text: str, *arguments: Any, **options: Any) -> Text:
+            return super().render_str(UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text), *arguments, **options)
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control is None and UNPRINTABLE.search(segment.text):
+                    segment = Segment(UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", segment.text), segment.style)
+                yield segment
 
     piped = not stream.isatty()
     width = PIPED_WIDTH if piped else None
-    return Console(file=cast("IO[str]", stream), width=width, highlight=False, emoji=False, soft_wrap=piped)
+    return Printable(file=cast("IO[str]", stream), width=width, highlight=False, emoji=False, soft_wrap=piped)
 
 
 def _print(stream: Stream, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
-    if isinstance(renderable, str):
+    if isinstance(renderable, str):  # rich drops some of them, instead of replacing them
         renderable = UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", renderable)
     _console(stream).print(renderable, markup=markup, style=style)
     stream.flush()

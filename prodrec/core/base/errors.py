@@ -12,6 +12,20 @@ MAX_NAMES = 10_000
 """Largest number of names with which a misspelt word is compared: 10,000 comparisons take half a second."""
 
 
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+"""What h5py, numpy and json, and the code that uses what they return, raise for the content of a damaged file."""
+
+
 class ProdrecError(Exception):
     """Work that failed for a known reason. Exit code 1."""
 

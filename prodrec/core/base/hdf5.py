@@ -1,6 +1,6 @@
 """The parts that all HDF5 files of prodrec share: the header in the root attributes, and the classes of a taxonomy.
 
-The functions take open files and groups of h5py. This module does not import h5py.
+The functions take open files and groups of h5py, which is imported when a file is opened.
 
 Shapes: C classes of a level, b bytes of their names.
 """
@@ -8,19 +8,50 @@ Shapes: C classes of a level, b bytes of their names.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prodrec.core.base.artefact import check_header
+from prodrec.core.base.errors import DAMAGE, BadArtefact
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.base.texts import Texts
 
 LIBVER = ("v110", "v110")
 """The HDF5 1.10 format. Its metadata has checksums, and a flipped byte raises an error. With the older default format
 some flipped bytes sent the library into an endless loop (measured with HDF5 2.0)."""
+OPEN_FOR_WRITING = "already open for"
+"""Part of the message of HDF5 for a file that a program has opened for writing and has not closed."""
+
+
+@contextmanager
+def open_hdf5(path: Path, *, remedy: str) -> Iterator[Any]:
+    """Open an HDF5 file of prodrec for reading. Errors in the block are those of `damage_as_bad_artefact`."""
+    import h5py
+
+    with damage_as_bad_artefact(path, remedy=remedy), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def damage_as_bad_artefact(path: Path, *, remedy: str) -> Iterator[None]:
+    """Raise BadArtefact in place of what h5py raises for a damaged file, and of what its content makes parsers raise.
+
+    remedy: what to do about a damaged file
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if isinstance(error, OSError) and OPEN_FOR_WRITING in detail:
+            raise BadArtefact(
+                f"{path} is open for writing in another program, or that program was killed; close it there, or "
+                f"{remedy}."
+            ) from error
+        raise BadArtefact(f"{path} is truncated or damaged ({detail}); {remedy}.") from error
 
 
 def object_name(name: str) -> str:
@@ -68,7 +99,7 @@ def write_level(file: Any, taxonomy: Taxonomy, level: str) -> Any:
 def read_taxonomy(file: Any, levels: Sequence[str]) -> Taxonomy:
     """Return the taxonomy of `levels`, shallowest first, from the groups that `write_level` wrote.
 
-    Raise KeyError, ValueError or AssertionError if it is missing or damaged.
+    Raise KeyError or ValueError if it is missing or damaged.
     """
     groups = [file[f"classes/{object_name(level)}"] for level in levels]
     names = tuple(Texts.read_hdf5(group, "name") for group in groups)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+SHARED = Path("/dev/shm")
+"""Where Linux keeps the memory that processes share."""
 
 
 def available(root: Path = Path("/")) -> int:
     """Return the bytes that can be allocated without swapping. `root` is the directory that contains proc and sys."""
     return min([_machine_available(root / "proc/meminfo"), *_cgroups_available(root)])
+
+
+def shared_available(place: Path = SHARED) -> int | None:
+    """Return the free bytes of the memory that processes share, or None on a system without such a place."""
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None
 
 
 def format_bytes(size: float) -> str:

@@ -33,8 +33,10 @@ class Ragged:
     offsets: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        assert self.values.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
-        assert self.offsets[0] == 0 and self.offsets[-1] == len(self.values)
+        if not self.values.ndim == self.offsets.ndim == 1 or not len(self.offsets):
+            raise ValueError(f"values {self.values.shape} and offsets {self.offsets.shape} are no rows")
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.values):
+            raise ValueError(f"offsets from {self.offsets[0]} to {self.offsets[-1]} of {len(self.values)} values")
 
     @classmethod
     def from_lengths(cls, values: NDArray[Any] | None, lengths_N: NDArray[Any]) -> Ragged:

@@ -31,7 +31,7 @@ class Taxonomy:
     parents: L arrays int32 [C_l]; parents[l][c] is the parent of class c of level l, a class of level l-1. parents[0]
              contains only -1.
 
-    Raise AssertionError if a parent does not exist, or a level contains a name twice.
+    Raise ValueError if a parent does not exist, or a level contains a name twice.
     """
 
     levels: tuple[str, ...]
@@ -41,15 +41,19 @@ class Taxonomy:
     __hash__ = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        assert len(self.levels) == len(self.names) == len(self.parents) >= 1, "levels, names and parents do not match"
+        if not len(self.levels) == len(self.names) == len(self.parents) >= 1:
+            raise ValueError("levels, names and parents do not match")
         object.__setattr__(self, "names", tuple(Texts.from_strings(names) for names in self.names))
         object.__setattr__(self, "parents", tuple(np.asarray(parents, dtype=np.int32) for parents in self.parents))
         for depth, (level, names, parents) in enumerate(zip(self.levels, self.names, self.parents, strict=True)):
             lowest, end = (0, len(self.names[depth - 1])) if depth else (-1, 0)
-            assert parents.shape == (len(names),), f"level {level}: {len(names)} classes, parents {parents.shape}"
-            assert ((parents >= lowest) & (parents < end)).all(), f"level {level} has parents that do not exist"
+            if parents.shape != (len(names),):
+                raise ValueError(f"level {level}: {len(names)} classes, parents {parents.shape}")
+            if not ((parents >= lowest) & (parents < end)).all():
+                raise ValueError(f"level {level} has parents that do not exist")
             duplicate = names.first_duplicate()
-            assert duplicate is None, f"level {level} has a class {names[duplicate or 0]!r} twice"
+            if duplicate is not None:
+                raise ValueError(f"level {level} has a class {names[duplicate]!r} twice")
 
     @property
     def depth(self) -> int:
@@ -129,7 +133,7 @@ class Taxonomy:
     def load(cls, directory: Path, description: Mapping[str, Any]) -> Taxonomy:
         """Open the files that `save` wrote, memory-mapped. `description` is the value that it returned.
 
-        Raise BadArtefact if a file is missing or damaged, AssertionError as the constructor does.
+        Raise BadArtefact if a file is missing or damaged, ValueError as the constructor does.
         """
         counts = [int(level["classes"]) for level in description["levels"]]
         return cls(

@@ -57,8 +57,10 @@ class Texts(Sequence[str]):
             plain = np.asarray(getattr(self, name), dtype=dtype).view()  # slicing an np.memmap takes 1 µs longer
             plain.flags.writeable = False
             object.__setattr__(self, name, plain)
-        assert self.data.ndim == self.offsets.ndim == 1 and len(self.offsets) >= 1
-        assert self.offsets[0] == 0 and self.offsets[-1] == len(self.data)
+        if not self.data.ndim == self.offsets.ndim == 1 or not len(self.offsets):
+            raise ValueError(f"bytes {self.data.shape} and offsets {self.offsets.shape} are no texts")
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.data):
+            raise ValueError(f"offsets from {self.offsets[0]} to {self.offsets[-1]} of {len(self.data)} bytes")
 
     # --- conversion
 

@@ -9,6 +9,7 @@ L levels, A attributes, T words of the longest title in the batch.
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from prodrec.core.base import dist
+from prodrec.core.base import console, dist, memory
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.core.data.photos.config import PhotoConfig
@@ -31,6 +32,8 @@ from prodrec.core.data.photos.views import random_view, read_stored_photo, scori
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
 
+PREFETCHED = 2
+"""Batches that every worker process loads in advance."""
 FEW_PHOTOS = 64
 """Photos that are loaded sooner than a process starts, which takes a tenth of a second and as much processor time as
 loading 300 photos of 64 pixels."""
@@ -164,6 +167,13 @@ class RowBatches(TorchDataset["Batch | ProdrecError"]):
             tokens_BT=torch.from_numpy(self.dataset.tokens.padded(rows)),
         )
 
+    @property
+    def bytes_per_row(self) -> int:
+        """The bytes of the inputs of a row in a batch, without its title."""
+        if self.dataset.features_ND is not None:
+            return 2 * int(self.dataset.features_ND.shape[1])
+        return (1 if self.augment else SCORING_VIEWS[self.views]) * 3 * self.photos.height * self.photos.width
+
     def _inputs(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the feature vectors or the photos of `rows`."""
         if self.dataset.features_ND is not None:
@@ -209,17 +219,21 @@ def local_shards(order: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
 
 
 def load_batches(source: RowBatches, order: Sequence[NDArray[np.int64]], *, workers: int) -> Iterator[Batch]:
-    """Yield the batches of `order`, loaded by `workers` processes, or by this process if 0 or for FEW_PHOTOS.
+    """Yield the batches of `order`, loaded by `workers` processes.
+
+    This process loads them if `workers` is 0, for FEW_PHOTOS, and if shared memory has no room for the batches.
 
     Raise BadArtefact for a photo that cannot be read.
     """
     workers = workers if sum(map(len, order)) > FEW_PHOTOS else 0
+    if workers and not _fits_shared_memory(source, order[0], workers=workers):
+        workers = 0
     loader: DataLoader[Batch | ProdrecError] = DataLoader(
         source,
         sampler=order,  # each sample is a whole batch
         batch_size=None,
         num_workers=workers,
-        prefetch_factor=2 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_leave_signals_to_parent if workers else None,
         generator=torch.Generator(),  # otherwise every iterator draws from the global generator
@@ -228,6 +242,30 @@ def load_batches(source: RowBatches, order: Sequence[NDArray[np.int64]], *, work
         if isinstance(batch, ProdrecError):
             raise batch
         yield batch
+
+
+def _fits_shared_memory(source: RowBatches, rows: NDArray[np.int64], *, workers: int) -> bool:
+    """Return whether worker processes can hand over their batches. Print a remark if they cannot.
+
+    They hand them over in shared memory, of which a container of Docker has 64 MB. Where it is full, PyTorch waits for
+    ever.
+    """
+    free = memory.shared_available()
+    if free is None:
+        return True
+    needed = (1 + PREFETCHED * workers) * len(rows) * source.bytes_per_row
+    if needed <= free:
+        return True
+    _report_small_shared_memory(memory.format_bytes(free), memory.format_bytes(needed))
+    return False
+
+
+@functools.cache  # once, although every epoch starts processes
+def _report_small_shared_memory(free: str, needed: str) -> None:
+    console.info(
+        f"{memory.SHARED} has {free} free, and processes that load photos need {needed}; this process loads them. In "
+        "Docker, --shm-size=2g gives more."
+    )
 
 
 def _leave_signals_to_parent(_: int) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.artefact import SPLITS, read_json_artefact
-from prodrec.core.base.errors import BadArtefact, BadOption
+from prodrec.core.base.errors import DAMAGE, BadArtefact, BadOption
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
@@ -35,6 +35,10 @@ from prodrec.core.data.titles.word_counts import titles_with_word
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+INPUTS = ("photos", "features", "nothing")
+"""What the rows of a dataset may have for a network."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -199,11 +203,15 @@ def open_dataset(path: Path) -> Dataset:
         row_count = int(header["counts"]["rows"]["kept"])
         in_place = bool(header["photos"]["in_place"]) if header["inputs"] == "photos" else None
         width = int(header["features"]["width"]) if header["inputs"] == "features" else None
+        if header["inputs"] not in INPUTS:
+            raise ValueError(f"inputs {header['inputs']!r}")
         tokenizer, tokenizer_version = str(header["vocabulary"]["tokenizer"]), str(header["vocabulary"]["version"])
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    except DAMAGE as error:
         raise BadArtefact(f"{path / 'dataset.json'} is not complete ({error!r}); prepare the dataset again.") from error
     arrays = path / "arrays"
     token_offsets = _load(arrays / "token_offsets.npy", np.int64, (row_count + 1,))
+    if token_offsets[0] != 0 or token_offsets[-1] < 0 or (token_offsets[1:] < token_offsets[:-1]).any():
+        raise BadArtefact(f"{arrays / 'token_offsets.npy'} does not ascend from 0; prepare the dataset again.")
     dataset = Dataset(
         path=path,
         header=header,
@@ -225,7 +233,28 @@ def open_dataset(path: Path) -> Dataset:
         )
     if not (path / "products.parquet").is_file():
         raise BadArtefact(f"{path} has no products.parquet; prepare the dataset again.")
+    _check_values(dataset)
     return dataset
+
+
+def _check_values(dataset: Dataset) -> None:
+    """Raise BadArtefact if an array has a value that stands for nothing, such as a fourth split."""
+    arrays = dataset.path / "arrays"
+
+    def check(name: str, values: NDArray[Any], lowest: int, end: int) -> None:
+        if values.size and not lowest <= values.min() <= values.max() < end:
+            raise BadArtefact(
+                f"{arrays / name} contains numbers from {values.min()} to {values.max()}, expected {lowest} to "
+                f"{end - 1}; prepare the dataset again."
+            )
+
+    for depth, names in enumerate(dataset.taxonomy.names):
+        check("labels.npy", dataset.labels_NL[:, depth], -1 if depth else 0, len(names))
+    for column, attribute in enumerate(dataset.attributes):
+        check("attributes.npy", dataset.attributes_NA[:, column], 0, 1 + len(attribute.states))
+    check("split.npy", dataset.split_N, 0, len(SPLITS))
+    check("group.npy", dataset.group_N, 0, len(dataset))
+    check("tokens.npy", dataset.tokens.values, 1, 1 + len(dataset.vocabulary))
 
 
 def _load_products(path: Path, row_count: int) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
-from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy
+from prodrec.core.base.hdf5 import damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
@@ -26,6 +25,7 @@ from prodrec.core.scores.checks import check_chunk, check_shapes
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.schema import PRODUCT_DATASETS, Origin, score_datasets
 
+REMEDY = "score the run again"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_CHUNK_ROWS = 4096
 MAX_CHUNK_BYTES = 8 * 2**20
@@ -157,7 +157,7 @@ class Scores:
         step = rows or max(1, min(MAX_CHUNK_ROWS, MAX_CHUNK_BYTES // max(1, row_bytes)))
         previous_row = -1
         for start in range(0, self.n, step):
-            with _damage_as_bad_artefact(self.path):
+            with damage_as_bad_artefact(self.path, remedy=REMEDY):
                 part = slice(start, min(start + step, self.n))
                 if selected is not None and not selected[part].any():
                     continue
@@ -238,7 +238,7 @@ class Scores:
     def _read_taxonomy(self) -> Taxonomy:
         try:
             return read_taxonomy(self._file, self.levels)
-        except AssertionError as error:
+        except ValueError as error:
             raise BadArtefact(f"{self.path}: {error}; score the run again.") from error
 
 
@@ -256,20 +256,10 @@ def open_scores(path: Path) -> Scores:
         start = raw.read(len(HDF5_SIGNATURE))
     if not start or not HDF5_SIGNATURE.startswith(start):
         raise BadArtefact(f"{path} is {'empty' if not start else 'not an HDF5 file'}; expected a prodrec scores file.")
-    with _damage_as_bad_artefact(path):
+    with damage_as_bad_artefact(path, remedy=REMEDY):
         file = h5py.File(path, "r", locking=False)
         try:
             return Scores(path, file)
         except BaseException:
             file.close()
             raise
-
-
-@contextmanager
-def _damage_as_bad_artefact(path: Path) -> Iterator[None]:
-    """Convert the exceptions that h5py and the parsing of attributes raise for a damaged file to BadArtefact."""
-    try:
-        yield
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        detail = " ".join(str(error).split()).rstrip(".")
-        raise BadArtefact(f"{path} is truncated or damaged ({detail}); score the run again.") from error

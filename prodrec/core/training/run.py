@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.artefact import read_json_artefact
-from prodrec.core.base.errors import BadArtefact, NotFound
+from prodrec.core.base.errors import DAMAGE, BadArtefact, NotFound
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.training.weights import map_weights
 
@@ -217,7 +217,7 @@ def open_run(path: Path) -> Run:
                 path / "vocabulary.tsv", tokenizer=tokenizer["name"], tokenizer_version=tokenizer["version"]
             ),
         )
-    except (OSError, KeyError, TypeError, ValueError, AssertionError) as error:
+    except DAMAGE as error:
         raise BadArtefact(f"{path} is incomplete: {error}; train the run again.") from error
 
 

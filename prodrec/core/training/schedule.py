@@ -30,9 +30,9 @@ def count_head_steps(config: TrainingConfig, steps_per_epoch: int) -> int:
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of a step, numbered from 0: a linear warm-up to lr, then the schedule.
 
-    The default, the step schedule without a warm-up, is that of A §4.3. With `head_epochs`, both stages have a warm-up
-    and the whole schedule, as two trainings would have (Kumar et al. 2022, "Fine-tuning can distort pretrained
-    features", §3.3).
+    The default, the step schedule without a warm-up, is that of A §4.3. Its decays are counted from the end of the
+    warm-up. With `head_epochs`, both stages have a warm-up and the whole schedule, as two trainings would have (Kumar
+    et al. 2022, "Fine-tuning can distort pretrained features", §3.3).
     """
     head_steps = count_head_steps(config, steps_per_epoch)
     in_head_stage = step < head_steps
@@ -42,7 +42,8 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     if epochs_done < config.warmup_epochs:
         return config.lr * (step + 1) / math.ceil(config.warmup_epochs * steps_per_epoch)
     if config.schedule == "step":
-        return float(config.lr * config.decay_factor ** math.floor(epochs_done / config.decay_every + ROUNDING))
+        epochs_at_full_rate = epochs_done - config.warmup_epochs
+        return float(config.lr * config.decay_factor ** math.floor(epochs_at_full_rate / config.decay_every + ROUNDING))
     if config.schedule == "cosine":
         share = (epochs_done - config.warmup_epochs) / (epochs - config.warmup_epochs)
         return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

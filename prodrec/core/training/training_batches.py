@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import BadOption, ProdrecError
@@ -79,10 +81,42 @@ class TrainingBatches:
 
 def refuse_tiny_batches(dataset: Dataset, config: TrainingConfig) -> None:
     """Raise BadOption if the smallest batch has fewer photos than there are ranks."""
-    rows = len(dataset.rows("train"))
-    smallest = rows // math.ceil(rows / config.batch_size) if rows else dist.world_size()
+    smallest = _smallest_batch(dataset, config)
     if smallest < dist.world_size():
         raise BadOption(
             f"{dist.world_size()} ranks cannot share a batch of {smallest} photos (batch_size={config.batch_size}, "
-            f"{rows:,} training photos); start fewer ranks, or set a larger batch_size."
+            f"{len(dataset.rows('train')):,} training photos); start fewer ranks, or set a larger batch_size."
         )
+
+
+def refuse_single_photos(dataset: Dataset, photos: PhotoConfig, train_state: TrainState) -> None:
+    """Raise BadOption if a batch has one photo, and the network a batch norm that sees a single value of each map."""
+    config, network = train_state.config, train_state.network
+    if _smallest_batch(dataset, config) > 1:
+        return
+    network.train()
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    alone: list[bool] = []
+    hooks = [
+        norm.register_forward_pre_hook(lambda _, inputs: alone.append(inputs[0][0, 0].numel() == 1)) for norm in norms
+    ]
+    network.eval()
+    batch = RowBatches(dataset, photos, augment=False).batch(dataset.rows("train")[:1])
+    try:
+        with torch.inference_mode(), train_state.autocast():
+            network.top_k(batch.to_device(train_state.device, photos), 1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.train()
+    if any(alone):
+        raise BadOption(
+            f"a batch has one photo (batch_size={config.batch_size}, {len(dataset.rows('train')):,} training photos), "
+            "and a batch norm of the network needs several; set freeze_batch_norm=true, or a larger batch_size."
+        )
+
+
+def _smallest_batch(dataset: Dataset, config: TrainingConfig) -> int:
+    """Return the photos of the smallest batch of all ranks together."""
+    rows = len(dataset.rows("train"))
+    return rows // math.ceil(rows / config.batch_size) if rows else dist.world_size()

@@ -84,10 +84,11 @@ def check_fit_splits(aligned: AlignedScores, fit_on: tuple[str, ...], *, fit_on_
 def empty_category_notes(
     aligned: AlignedScores, samples: Samples, settings: MCRSettings, fit_on: tuple[str, ...]
 ) -> list[str]:
-    """Return one note if categories have no row to fit on, else none. With the penalty on W, raise BadOption instead.
+    """Return one note if categories have no row to fit on, else none.
 
-    Such a category occurs in the softmax of the others, but no row raises its own score. The penalty on W − I keeps its
-    weights close to the identity. The penalty on W would shrink them, and the category would never be predicted.
+    With the normaliser "level", they keep their probabilities (`uncovered`). With "related", they occur in the softmax
+    of the others, and no row raises their own scores: the penalty on W − I keeps their weights close to the identity,
+    and the penalty on W would shrink them, so that they would never be predicted. Raise BadOption then.
     """
     tree, taxonomy = aligned.tree, aligned.main.taxonomy
     empty = np.flatnonzero(samples.category_counts(tree.n) == 0)
@@ -103,10 +104,12 @@ def empty_category_notes(
         f"{', '.join(names)}{more} {'has' if len(empty) == 1 else 'have'} no {' or '.join(fit_on)} row in "
         f"{aligned.main.path}"
     )
+    if settings.normaliser == "level":
+        return [f"{problem}: they keep the probabilities that the scores gave them."]
     if settings.penalty == "weights":
         raise BadOption(
-            f"{problem}; with the penalty on W, categories without rows are never predicted: use --fit with a split "
-            "that has all categories, or --penalty identity."
+            f"{problem}; with the penalty on W and the normaliser over R_c they are never predicted: use --fit with a "
+            "split that has all categories, or --penalty identity."
         )
     return [f"{problem}: their weights stay close to those that do not change the scores."]
 

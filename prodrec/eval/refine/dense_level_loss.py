@@ -5,7 +5,8 @@ For category c of level j, with C^j the categories of that level and f_c = f wit
     P(c | f, W) = exp(w_c · f_c) / Σ_{t ∈ C^j} exp(w_t · f_t)                              S eq. 2, normaliser "level"
     loss(W) = −Σ_i Σ_j log P(true category of sample i at level j)                         S eq. 3, without λ
 
-A sample without a label at level j has no term at this level.
+A sample without a label at level j has no term at this level. A category without a sample has no term in the sum, see
+`uncovered`.
 
 The weights of a level are split in two. The columns that many categories of the level have, such as those of the
 shallower levels, are multiplied as one dense matrix, and the other weights as a sparse one. With R_c = Ω all columns
@@ -152,9 +153,16 @@ class LevelProduct:
 class LevelLoss:
     """−Σ log P(true category at level j) over all samples, as a function of the weights of level j."""
 
-    def __init__(self, samples: DenseSamples, related: RelatedSets, j: int) -> None:
+    def __init__(
+        self, samples: DenseSamples, related: RelatedSets, j: int, covered_n: NDArray[np.bool_] | None = None
+    ) -> None:
         self.product = LevelProduct(related, j)
         self.samples, self.j, self.weight_count = samples, j, self.product.weight_count
+        starts = related.tree.starts_L1
+        covered_C = np.ones(self.product.category_count, np.bool_)
+        if covered_n is not None:
+            covered_C = covered_n[starts[j] : starts[j + 1]]
+        self._uncovered = np.flatnonzero(~covered_C)
 
     def evaluate(self, weights_P: NDArray[np.float64], dtype: Any) -> tuple[float, NDArray[np.float64]]:
         weights, gradient, loss = self.product.matrices(weights_P, dtype), self.product.zero_gradient(), 0.0
@@ -164,6 +172,9 @@ class LevelLoss:
             true_B, columns_B = block.labels_LB[self.j] - self.product.first_category, np.arange(len(block))
             without_label = np.flatnonzero(true_B < 0)
             true_B[without_label] = 0
+            if len(self._uncovered) == len(z_CB):  # no sample has a label
+                continue
+            z_CB[self._uncovered] = -np.inf
             z_CB -= z_CB.max(axis=0)
             z_true_B = z_CB[true_B, columns_B].astype(np.float64)
             np.exp(z_CB, out=z_CB)
@@ -178,6 +189,11 @@ class LevelLoss:
         return loss, self.product.flat_gradient(gradient)
 
 
-def level_losses(samples: DenseSamples, related: RelatedSets) -> Sequence[tuple[slice, LevelLoss]]:
-    """Return one loss per level and the range of its weights. Each w_c occurs in the softmax of its own level only."""
-    return [(related.level_slice(j), LevelLoss(samples, related, j)) for j in range(related.tree.depth)]
+def level_losses(
+    samples: DenseSamples, related: RelatedSets, covered_n: NDArray[np.bool_] | None = None
+) -> Sequence[tuple[slice, LevelLoss]]:
+    """Return one loss per level and the range of its weights. Each w_c occurs in the softmax of its own level only.
+
+    covered_n: the categories in the softmax, with every label of the samples; None is all
+    """
+    return [(related.level_slice(j), LevelLoss(samples, related, j, covered_n)) for j in range(related.tree.depth)]

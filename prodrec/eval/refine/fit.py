@@ -53,14 +53,18 @@ class FitResult:
 
 
 def split_loss(samples: Samples, related: RelatedSets, normaliser: str) -> Sequence[tuple[slice, Loss]]:
-    """Return the independent parts of the loss, each with the range of the weights that it depends on."""
+    """Return the independent parts of the loss, each with the range of the weights that it depends on.
+
+    With the normaliser "level", categories without a sample are not in the softmax.
+    """
     all_weights = slice(0, related.weight_count)
+    covered_n = samples.category_counts(related.tree.n) > 0
     if isinstance(samples, DenseSamples):
         if normaliser == "level":
-            return dense_level_loss.level_losses(samples, related)
+            return dense_level_loss.level_losses(samples, related, covered_n)
         return [(all_weights, RelatedLoss(samples, related))]
     if normaliser == "level":
-        return top_k_loss.level_losses(samples, related)
+        return top_k_loss.level_losses(samples, related, covered_n)
     return [(all_weights, top_k_loss.related_loss(samples, related))]
 
 
@@ -93,7 +97,9 @@ def fit(
         )
         weights_P[part] = result.weights_P
         results.append(result)
-    return FitResult(MCRModel(related, weights_P, settings.normaliser, isinstance(samples, TopKSamples)), results)
+    covered_n = samples.category_counts(related.tree.n) > 0
+    model = MCRModel(related, weights_P, settings.normaliser, isinstance(samples, TopKSamples), covered_n)
+    return FitResult(model, results)
 
 
 def fit_with_selection(
@@ -129,6 +135,32 @@ def fit_with_selection(
 
 
 def negative_log_likelihood(samples: Samples, model: MCRModel) -> float:
-    """Return −Σ log P of the true categories over all samples and levels, without the penalty."""
-    parts = split_loss(samples, model.related, model.normaliser)
-    return sum(loss.evaluate(model.weights_P[part], np.float32)[0] for part, loss in parts)
+    """Return −Σ log P of the true categories over all samples and levels, without the penalty.
+
+    A true category may have had no sample in the fit. One that is not among the top-k of its sample does not count.
+    """
+    if model.normaliser == "related":
+        parts = split_loss(samples, model.related, model.normaliser)
+        return sum(loss.evaluate(model.weights_P[part], np.float32)[0] for part, loss in parts)
+    starts_L, total = model.related.tree.starts_L1[:-1], 0.0
+    if isinstance(samples, DenseSamples):
+        for block in samples.blocks:
+            for start, refined_NC, label_N in zip(
+                starts_L, model.refine_dense(block.f_nB.T), block.labels_LB, strict=True
+            ):
+                has_label_N = label_N >= 0
+                true_NC = np.arange(refined_NC.shape[1]) == (label_N - start)[:, None]
+                total -= _log_likelihood(refined_NC[has_label_N], true_NC[has_label_N])
+        return total
+    for j, refined_NK in enumerate(model.refine_top_k(samples)):
+        is_true_NK = samples.is_true(j)
+        has_true_N = is_true_NK.any(axis=1)
+        total -= _log_likelihood(refined_NK[has_true_N], is_true_NK[has_true_N])
+    return total
+
+
+def _log_likelihood(scores_NC: NDArray[Any], is_true_NC: NDArray[np.bool_]) -> float:
+    """Return Σ log P of the true categories, one of each row, by the softmax of the scores."""
+    scores_NC = scores_NC - scores_NC.max(axis=1, keepdims=True, initial=-np.inf)
+    log_sum_N = np.log(np.exp(scores_NC).sum(axis=1, dtype=np.float64))
+    return float((scores_NC[is_true_NC] - log_sum_N).sum())

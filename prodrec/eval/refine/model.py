@@ -17,19 +17,22 @@ from prodrec.eval.refine.dense_related_loss import RelatedScores
 from prodrec.eval.refine.related_sets import RelatedSets
 from prodrec.eval.refine.top_k_loss import refined_top_k
 from prodrec.eval.refine.top_k_samples import TopKSamples
+from prodrec.eval.refine.uncovered import place_uncovered
 
 
 @dataclass(frozen=True)
 class MCRModel:
     """W of S eq. 2. The refined score of c is w_c · f_c for the normaliser "level", and log P(c) for "related".
 
-    top_k: whether W was fitted on the relative scores of top-k samples.
+    top_k:     whether W was fitted on the relative scores of top-k samples.
+    covered_n: whether a category had a sample to fit on, see `uncovered`; for the normaliser "level" only. None is all.
     """
 
     related: RelatedSets
     weights_P: NDArray[np.float64]
     normaliser: str
     top_k: bool = False
+    covered_n: NDArray[np.bool_] | None = None
 
     def refine_dense(self, f_Nn: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the refined scores of every level, N×C, from the scores of all levels, concatenated.
@@ -46,15 +49,22 @@ class MCRModel:
                 product.matrices(self.weights_P[self.related.level_slice(j)], f_nN.dtype)
                 for j, product in enumerate(self._level_products)
             ]
-        level_weights = self._level_weights[f_nN.dtype]
-        return [
-            product.scores(weights, f_nN).T.copy()
-            for product, weights in zip(self._level_products, level_weights, strict=True)
-        ]
+        refined = []
+        for j, weights in enumerate(self._level_weights[f_nN.dtype]):
+            level = slice(tree.starts_L1[j], tree.starts_L1[j + 1])
+            refined_NC = self._level_products[j].scores(weights, f_nN).T.copy()
+            if self.covered_n is not None:
+                place_uncovered(refined_NC, f_Nn[:, level], self.covered_n[level])
+            refined.append(refined_NC)
+        return refined
 
     def refine_top_k(self, samples: TopKSamples) -> list[NDArray[np.float32]]:
         """Return the refined scores of the top-k categories of every level, N×K."""
-        return refined_top_k(samples, self.related, self.weights_P, self.normaliser)
+        refined = refined_top_k(samples, self.related, self.weights_P, self.normaliser)
+        if self.normaliser == "level" and self.covered_n is not None:
+            for refined_NK, raw_NK, categories_NK in zip(refined, samples.scores, samples.categories, strict=True):
+                place_uncovered(refined_NK, raw_NK, self.covered_n[categories_NK])
+        return refined
 
     @cached_property
     def _related_scores(self) -> RelatedScores:

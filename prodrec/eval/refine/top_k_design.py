@@ -33,11 +33,13 @@ class Design:
     matrix_TP: X.
     starts_G:  the first member of every group.
     true_G:    the member that is the true category of its group.
+    left_out_T: members that the softmax does not contain; None for none. A true member is never one of them.
     """
 
     matrix_TP: csr_array
     starts_G: NDArray[np.int64]
     true_G: NDArray[np.int64]
+    left_out_T: NDArray[np.int64] | None = None
 
 
 class DenseScores:

@@ -29,6 +29,8 @@ class GroupedSoftmaxLoss:
             return 0.0, np.zeros(self.weight_count)
         matrix_TP = design.matrix_TP.astype(dtype, copy=False)
         z_T = matrix_TP @ weights_P.astype(dtype)
+        if design.left_out_T is not None:
+            z_T[design.left_out_T] = -np.inf
         z_T -= np.repeat(np.maximum.reduceat(z_T, design.starts_G), self._lengths_G)
         z_true_G = z_T[design.true_G].astype(np.float64)
         np.exp(z_T, out=z_T)
@@ -38,8 +40,13 @@ class GroupedSoftmaxLoss:
         return float((np.log(sum_G) - z_true_G).sum()), (matrix_TP.T @ z_T).astype(np.float64)
 
 
-def level_losses(samples: TopKSamples, related: RelatedSets) -> Sequence[tuple[slice, GroupedSoftmaxLoss]]:
-    """Return one loss per level and the range of its weights: the softmax over the top-k categories of the level."""
+def level_losses(
+    samples: TopKSamples, related: RelatedSets, covered_n: NDArray[np.bool_] | None = None
+) -> Sequence[tuple[slice, GroupedSoftmaxLoss]]:
+    """Return one loss per level and the range of its weights: the softmax over the top-k categories of the level.
+
+    covered_n: the categories in the softmax, with every label of the samples; None is all
+    """
     losses, dense_scores = [], DenseScores()
     for j in range(related.tree.depth):
         part = related.level_slice(j)
@@ -49,7 +56,10 @@ def level_losses(samples: TopKSamples, related: RelatedSets) -> Sequence[tuple[s
         matrices = [level_matrix(chunk, related, j, dense_scores.fill(chunk)) for chunk in fitted.chunks()]
         starts_G = np.arange(len(fitted), dtype=np.int64) * is_true_NK.shape[1]
         design = Design(
-            stack_matrices(matrices, part.stop - part.start), starts_G, starts_G + is_true_NK[has_true_N].argmax(axis=1)
+            stack_matrices(matrices, part.stop - part.start),
+            starts_G,
+            starts_G + is_true_NK[has_true_N].argmax(axis=1),
+            None if covered_n is None else np.flatnonzero(~covered_n[fitted.categories[j].ravel()]),
         )
         losses.append((part, GroupedSoftmaxLoss(design)))
     return losses

@@ -22,8 +22,8 @@ import h5py
 import numpy as np
 
 from prodrec.core.base.artefact import Fingerprint, make_header
-from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
-from prodrec.core.base.hdf5 import LIBVER, read_attributes, read_taxonomy, write_attributes, write_level
+from prodrec.core.base.errors import Mismatch, NotFound
+from prodrec.core.base.hdf5 import LIBVER, open_hdf5, read_attributes, read_taxonomy, write_attributes, write_level
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.eval.refine.model import MCRModel
 from prodrec.eval.refine.related_sets import RelatedSets
@@ -69,7 +69,12 @@ def write_weights(
     }
     content = Fingerprint().add("made_from", made_from).add("facts", attributes)
     taxonomy.add_to(content)
-    arrays = {"bounds": related.bounds_n1, "columns": related.columns_P, "values": model.weights_P}
+    arrays = {
+        "bounds": related.bounds_n1,
+        "columns": related.columns_P,
+        "values": model.weights_P,
+        "covered": (np.ones(related.tree.n) if model.covered_n is None else model.covered_n).astype(np.uint8),
+    }
     for name, array in arrays.items():
         content.add(name, array)
     fingerprint = content.hexdigest()
@@ -87,30 +92,28 @@ def read_weights(path: Path) -> WeightsFile:
     """Read a weights file. Raise NotFound if it does not exist, BadArtefact if it is damaged or of another kind."""
     if not Path(path).is_file():
         raise NotFound(f"weights file {path} does not exist; make one with `prodrec refine-mcr`.")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            head = read_attributes(
-                file, kind=KIND, path=Path(path), json_names=("made_from", "fit", "levels", "refined")
-            )
-            taxonomy = read_taxonomy(file, head["levels"])
-            bounds, columns, values = (file[name][:] for name in ("bounds", "columns", "values"))
+    with open_hdf5(path, remedy="fit the weights again") as file:
+        head = read_attributes(file, kind=KIND, path=Path(path), json_names=("made_from", "fit", "levels", "refined"))
+        taxonomy = read_taxonomy(file, head["levels"])
+        bounds, columns, values, covered = (file[name][:] for name in ("bounds", "columns", "values", "covered"))
         tree = Tree.from_taxonomy(taxonomy, tuple(head["refined"]))
         complete = len(bounds) == tree.n + 1 and bounds[0] == 0 and bounds[-1] == len(columns) == len(values)
         if not complete or (np.diff(bounds) < 1).any() or columns.min() < 0 or columns.max() >= tree.n:
             raise ValueError("its weights do not fit its classes")
+        if covered.shape != (tree.n,):
+            raise ValueError("it does not tell which classes it was fitted on")
         if not np.isfinite(values).all():
             raise ValueError("its weights are not finite")
         return WeightsFile(
-            MCRModel(RelatedSets(tree, bounds, columns), values, head["normaliser"], bool(head["kept"])),
+            MCRModel(
+                RelatedSets(tree, bounds, columns), values, head["normaliser"], bool(head["kept"]), covered.astype(bool)
+            ),
             taxonomy,
             float(head["lambda"]),
             {"penalty": head["penalty"], "k": head["k"], "fit": head["fit"]},
             head["made_from"],
             head["fingerprint"],
         )
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AssertionError) as error:
-        detail = " ".join(str(error).split()).rstrip(".")
-        raise BadArtefact(f"{path} is not a readable weights file ({detail}); fit the weights again.") from error
 
 
 def check_same_classes(weights: WeightsFile, path: Path, taxonomy: Taxonomy, scores: Path) -> None:

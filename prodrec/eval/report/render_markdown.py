@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
@@ -60,7 +62,9 @@ def write_markdown(report: Report, file: TextIO) -> None:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|")
+    """Return a name as Markdown shows it: without links, emphasis, HTML, or a second line."""
+    one_line = " ".join(text.split())
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", escape(one_line, quote=False))
 
 
 def _with_second(text: str, second: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,12 @@ from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.row_results import source_level
 from prodrec.eval.report.run_groups import RunGroup, paired_files
+
+MAX_SETTINGS = 6
+"""Settings that a note lists."""
+BACKBONE_SETTINGS = ("backbone", "weights", "freeze_until", "freeze_batch_norm", "embed", "logit_adjustment")
+NEVER_COMPARED = ("seed", "checkpoint_minutes", "precision", "channels_last", "compile", "cache_frozen", "fused_update")
+"""Settings that do not change what a run has learned, or that repeats differ in."""
 
 HIERARCHY_NOTES = (
     "distance: edges from the true leaf up to its lowest common ancestor with the predicted one; less is better.",
@@ -45,6 +52,42 @@ def comparison_notes(
         if not np.array_equal(file.train_images, files[0].train_images)
     ]
     return notes
+
+
+def setting_notes(files: Sequence[Scores], run_groups: Sequence[RunGroup]) -> list[str]:
+    """Return notes on runs with another dataset or other settings than those of the first column.
+
+    Settings of titles and heads are not listed: families differ in them by design.
+    """
+    notes = []
+    first = files[run_groups[0].files[0]]
+    settings, dataset = _compared_settings(first), first.origin.made_from.get("dataset")
+    for group in run_groups[1:]:
+        file = files[group.files[0]]
+        own = _compared_settings(file)
+        different = [key for key in settings.keys() & own.keys() if settings[key] != own[key]]
+        listed = [f"{key} ({settings[key]} and {own[key]})" for key in sorted(different, key=list(settings).index)]
+        if listed:
+            more = f" and {len(listed) - MAX_SETTINGS} more" if len(listed) > MAX_SETTINGS else ""
+            notes.append(
+                f"{run_groups[0].name} and {group.name} also differ in {', '.join(listed[:MAX_SETTINGS])}{more}."
+            )
+        if file.origin.made_from.get("dataset") != dataset:
+            notes.append(f"{file.path} has scores of another dataset than {first.path}, with the same classes.")
+    return notes
+
+
+def _compared_settings(file: Scores) -> dict[str, Any]:
+    """Return the settings of a run's training, photos and backbone, or those of the run that was refined."""
+    recipe = file.origin.recipe
+    inputs = recipe.get("inputs")
+    if isinstance(inputs, dict) and inputs:
+        recipe = inputs.get(file.levels[-1]) or next(iter(inputs.values()))
+    parts = [recipe.get(part) for part in ("training", "photos", "network")]
+    training, photos, network = (part if isinstance(part, dict) else {} for part in parts)
+    backbone = {key: value for key, value in network.items() if key in BACKBONE_SETTINGS}
+    settings = {**training, **photos, **backbone}
+    return {key: value for key, value in settings.items() if key not in NEVER_COMPARED}
 
 
 def product_notes(files: Sequence[Scores], counts: SplitCounts, split: str, *, pool_photos: bool) -> list[str]:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import Fingerprint, make_header
 from prodrec.core.base.errors import BadArtefact, NotFound
-from prodrec.core.base.hdf5 import LIBVER, read_attributes, write_attributes
+from prodrec.core.base.hdf5 import LIBVER, open_hdf5, read_attributes, write_attributes
 from prodrec.core.base.outputs import atomic_write
 from prodrec.core.base.texts import Texts
 from prodrec.inference.neighbours.lists import SearchLists
@@ -202,32 +202,27 @@ def _spool(stream: IO[bytes], chunks: Iterable[NDArray[np.float16]], rows: int) 
 
 def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatures:
     """Read the file. Raise NotFound, or BadArtefact if it is damaged or was made by other weights."""
-    import h5py
-
     if not path.is_file():
         raise NotFound(f"{path} does not exist; make it with `prodrec neighbours {path.parent}`.")
     remedy = f"make it again with `prodrec neighbours {path.parent}`"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            attributes = read_attributes(file, kind="neighbours", path=path, json_names=("made_from",))
-            features = TrainingFeatures(
-                level=attributes["level"],
-                projection=Projection(torch.from_numpy(file["mean"][:]), torch.from_numpy(file["projection"][:])),
-                vectors_Nd=file["vectors"][:],
-                class_N=file["class"][:],
-                group_N=file["group"][:],
-                row_N=file["row"][:],
-                ids=Texts.read_hdf5(file, "id"),
-                fingerprint=attributes["fingerprint"],
-                lists=_read_lists(file),
-            )
-            columns: list[Sized] = [features.vectors_Nd, features.group_N, features.row_N, features.ids]
-            columns += [] if features.lists is None else [features.lists.list_N]
-            lengths = {len(column) for column in columns}
-            if lengths != {len(features)}:
-                raise ValueError("its columns have different lengths")
-    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
-        raise BadArtefact(f"{path} is damaged ({error}); {remedy}.") from error
+    with open_hdf5(path, remedy=remedy) as file:
+        attributes = read_attributes(file, kind="neighbours", path=path, json_names=("made_from",))
+        features = TrainingFeatures(
+            level=attributes["level"],
+            projection=Projection(torch.from_numpy(file["mean"][:]), torch.from_numpy(file["projection"][:])),
+            vectors_Nd=file["vectors"][:],
+            class_N=file["class"][:],
+            group_N=file["group"][:],
+            row_N=file["row"][:],
+            ids=Texts.read_hdf5(file, "id"),
+            fingerprint=attributes["fingerprint"],
+            lists=_read_lists(file),
+        )
+        columns: list[Sized] = [features.vectors_Nd, features.group_N, features.row_N, features.ids]
+        columns += [] if features.lists is None else [features.lists.list_N]
+        lengths = {len(column) for column in columns}
+        if lengths != {len(features)}:
+            raise ValueError("its columns have different lengths")
     if attributes["made_from"].get("run") != run_fingerprint:
         raise BadArtefact(f"{path} was made by other weights than those of the run; {remedy}.")
     return features

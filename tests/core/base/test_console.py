@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from typing import Any
 
 import pytest
@@ -97,6 +97,7 @@ def test_a_terminal_gets_colour(terminal: Terminal) -> None:
         ("shop:apple:.csv", "shop:apple:.csv"),
         ("a\x1b[31mred\x07\x9b2J", "a\ufffd[31mred\ufffd\ufffd2J"),
         ("not UTF-8 \udcff.csv", "not UTF-8 \ufffd.csv"),
+        ("\u202egnp.exe", "\ufffdgnp.exe"),
         ("two\nlines\tand a tab", "two\nlines   and a tab"),
     ],
 )
@@ -110,6 +111,20 @@ def test_control_characters_of_names_have_no_effect(capsys: pytest.CaptureFixtur
 def test_markup_in_cells_of_tables_has_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
     console.print(table())
     assert "T恤 [new] [/] :apple:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_control_characters_in_cells_of_tables_have_no_effect(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], on_terminal: bool
+) -> None:
+    names = Table("leaf", title="a\x1b[31m title")
+    names.add_row("a\x1b[31mred\x9b2J \u202egnp")
+    console.set_json_mode(True)  # results go to standard error
+    with redirect_stderr(terminal) if on_terminal else nullcontext():
+        console.print(names)
+    output = terminal.getvalue() if on_terminal else capsys.readouterr().err
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    assert "a\ufffd[31mred\ufffd2J \ufffdgnp" in plain and "a\ufffd[31m title" in plain
 
 
 def test_width_is_that_of_the_stream(terminal: Terminal) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,15 @@ import pytest
 
 from prodrec.core.base.artefact import make_header
 from prodrec.core.base.errors import BadArtefact
-from prodrec.core.base.hdf5 import object_name, read_attributes, read_taxonomy, write_attributes, write_level
+from prodrec.core.base.hdf5 import (
+    LIBVER,
+    object_name,
+    open_hdf5,
+    read_attributes,
+    read_taxonomy,
+    write_attributes,
+    write_level,
+)
 from prodrec.core.base.taxonomy import Taxonomy
 
 HEADER = make_header("scores", fingerprint="ab", made_from={"run": "cd"}, h5py="3")
@@ -77,3 +87,34 @@ def test_a_taxonomy_is_read_as_it_was_written(tmp_path: Path) -> None:
 )
 def test_names_of_objects_are_escaped(name: str, escaped: str) -> None:
     assert object_name(name) == escaped
+
+
+def test_a_file_that_another_program_has_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "s.h5"
+    with h5py.File(path, "w", libver=LIBVER, locking=False) as file:
+        file["rows"] = np.arange(3)
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from prodrec.core.base.hdf5 import open_hdf5
+        with open_hdf5(Path(sys.argv[1]), remedy="score again") as file:
+            print(list(file))
+    """
+    command = [sys.executable, "-c", code, str(path)]
+    with h5py.File(path, "a"):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "s.h5 is open for writing in another program, or that program was killed; close it there" in result.stderr
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['rows']\n"
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("rows"), ValueError("no JSON"), IndexError(), MemoryError(), OverflowError()]
+)
+def test_what_parsers_raise_for_a_damaged_file_names_it(tmp_path: Path, error: Exception) -> None:
+    path = tmp_path / "s.h5"
+    write(path, VALUES)
+    with (
+        pytest.raises(BadArtefact, match=r"s\.h5 is truncated or damaged \(.+\); score again\.$"),
+        open_hdf5(path, remedy="score again"),
+    ):
+        raise error

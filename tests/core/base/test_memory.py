@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from prodrec.core.base.memory import available, format_bytes
+from prodrec.core.base.memory import available, format_bytes, shared_available
 
 GIB = 2**30
 
@@ -58,3 +59,9 @@ def test_bytes_as_text() -> None:
         "1.0 GiB",
         "2560.0 GiB",
     ]
+
+
+def test_shared_memory(tmp_path: Path) -> None:
+    free = shared_available(tmp_path)
+    assert free is not None and free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    assert shared_available(tmp_path / "absent") is None

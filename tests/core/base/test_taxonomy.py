@@ -69,7 +69,7 @@ def test_a_saved_tree_is_loaded(tmp_path: Path) -> None:
     assert loaded == taxonomy and loaded.leaves == taxonomy.leaves
     assert all(parents.dtype == np.int32 for parents in loaded.parents)
     np.save(tmp_path / "classes" / "2.parents.npy", np.array([0, 0, 1, 3, 0], np.int32))
-    with pytest.raises(AssertionError, match="do not exist"):
+    with pytest.raises(ValueError, match="do not exist"):
         Taxonomy.load(tmp_path / "classes", description)
     (tmp_path / "classes" / "1.names.npy").unlink()
     with pytest.raises(BadArtefact, match=r"1\.names\.npy cannot be read"):
@@ -113,7 +113,7 @@ def test_ancestors_are_computed_once() -> None:
 def test_an_invalid_tree_is_refused(
     levels: tuple[str, ...], names: tuple[tuple[str, ...], ...], parents: tuple[tuple[int, ...], ...]
 ) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError):
         tree(levels, names, parents)
 
 

@@ -129,6 +129,23 @@ def test_few_photos_are_loaded_without_a_worker(monkeypatch, rows, workers):
     assert requested == [workers]
 
 
+@pytest.mark.parametrize(
+    ("views", "free", "workers"), [("centre", 38_880, 2), ("centre", 38_879, 0), ("flip", 38_880, 0)]
+)
+def test_without_shared_memory_this_process_loads(always_workers, monkeypatch, capsys, views, free, workers):
+    """Five batches of six photos are needed: one in use, and two that each of two processes has loaded in advance."""
+    requested = []
+    monkeypatch.setattr(batches, "DataLoader", lambda *_, num_workers, **__: requested.append(num_workers) or [])
+    monkeypatch.setattr(batches.memory, "shared_available", lambda: free)
+    source = RowBatches(dataset_of(), PHOTOS, augment=False, views=views)
+    batches._report_small_shared_memory.cache_clear()
+    for _ in range(2):
+        assert list(load_batches(source, sequential_order(np.arange(20), batch_size=6), workers=2)) == []
+    assert requested == [workers, workers]
+    remarks = " ".join(capsys.readouterr().err.split()).count("this process loads them. In Docker, --shm-size=2g")
+    assert remarks == (workers == 0)
+
+
 def test_a_photo_that_the_fast_decoder_refuses_is_decoded_by_pillow():
     data = dataset_of()
     whole = data.photos.read(0)

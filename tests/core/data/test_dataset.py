@@ -187,6 +187,43 @@ def test_a_broken_file_is_named(broken: Path, name: str, damage: Callable[[Path]
     assert name.partition("/")[0] in str(error.value) and "again" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("labels", 10**6, "expected -1 to"),
+        ("labels", -2, "numbers from -2"),
+        ("attributes", -1, "numbers from -1"),
+        ("split", 3, "numbers from 0 to 3, expected 0 to 2"),
+        ("group", 2**40, "expected 0 to"),
+        ("tokens", 0, "numbers from 0"),
+        ("token_offsets", 2**40, "does not ascend from 0"),
+    ],
+)
+def test_values_that_stand_for_nothing_are_damage(broken: Path, name: str, value: int, expected: str) -> None:
+    file = broken / "arrays" / f"{name}.npy"
+    array = np.load(file)
+    array.reshape(-1)[3 if name != "labels" else -1] = value
+    np.save(file, array)
+    with pytest.raises(BadArtefact, match=rf"arrays/{name}\.npy .*{expected}.*; prepare the dataset again\.$"):
+        open_dataset(broken)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"prodrec": "dataset", "format_version": 2}', "[]", "1"])
+def test_json_of_any_content_is_named(broken: Path, text: str) -> None:
+    (broken / "dataset.json").write_text(text)
+    with pytest.raises(BadArtefact, match=r"dataset\.json"):
+        open_dataset(broken)
+
+
+@pytest.mark.parametrize("key", ["taxonomy", "attributes", "counts", "photos", "vocabulary", "inputs"])
+@pytest.mark.parametrize("value", [None, 1, "text", [1], {"a": 1}])
+def test_a_header_of_another_type_is_named(broken: Path, key: str, value: object) -> None:
+    content = json.loads((broken / "dataset.json").read_text())
+    (broken / "dataset.json").write_text(json.dumps({**content, key: value}))
+    with pytest.raises(BadArtefact, match=r"dataset"):
+        open_dataset(broken)
+
+
 def test_unknown_versions_and_incomplete_headers(broken: Path) -> None:
     header = json.loads((broken / "dataset.json").read_text())
     for change, words in (({"format_version": 99}, "format version 99"), ({"taxonomy": {}}, "not complete")):

@@ -16,6 +16,13 @@ def test_the_schedule_of_paper_a_multiplies_by_point_eight_after_every_epoch():
     assert rates == pytest.approx([0.1, 0.1, 0.08, 0.064, 0.1 * 0.8**3])
 
 
+def test_decays_are_counted_from_the_end_of_the_warm_up():
+    config = TrainingConfig(lr=1.0, epochs=5, warmup_epochs=1.5, decay_every=1, decay_factor=0.5)
+    rates = [learning_rate(config, step, steps_per_epoch=4) for step in range(20)]
+    assert rates[:6] == pytest.approx([(step + 1) / 6 for step in range(6)])
+    assert rates[6:] == pytest.approx([0.5 ** (step // 4) for step in range(14)])
+
+
 def test_warm_up_rises_to_lr_and_cosine_falls_to_zero():
     config = TrainingConfig(lr=1.0, epochs=5, warmup_epochs=1, schedule="cosine")
     rates = [learning_rate(config, step, steps_per_epoch=4) for step in range(20)]

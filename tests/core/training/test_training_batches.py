@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from prodrec.core.base.errors import BadOption
 from prodrec.core.training.sampler import group_of_rows
-from prodrec.core.training.training_batches import TrainingBatches
+from prodrec.core.training.training_batches import TrainingBatches, refuse_single_photos
 
 from .conftest import PHOTOS
 
@@ -34,3 +35,19 @@ def test_a_sampler_repeats_photos_of_rare_classes(prepared, new_train_state, sam
     assert (np.abs(counts - len(own) * expected / expected.sum()) < 1).all()
     skipped = torch.cat([batch.rows_B for batch in batches(1, 2)]).numpy()
     assert np.array_equal(skipped, rows[-len(skipped) :]) and batches.per_epoch * 16 >= len(rows)
+
+
+@pytest.mark.parametrize("map_side", [1, 2])
+def test_a_single_photo_is_refused_where_a_batch_norm_needs_several(prepared, new_train_state, map_side):
+    train_state = new_train_state(batch_size=1)
+    pool = torch.nn.AdaptiveAvgPool2d(map_side)
+    train_state.network.backbone = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), pool, torch.nn.BatchNorm2d(8))
+    if map_side == 1:
+        with pytest.raises(
+            BadOption, match=r"a batch has one photo .*; set freeze_batch_norm=true, or a larger batch_"
+        ):
+            refuse_single_photos(prepared, PHOTOS, train_state)
+    refuse_single_photos(prepared, PHOTOS, new_train_state(batch_size=2))
+    if map_side == 2:  # its statistics are those of four cells
+        refuse_single_photos(prepared, PHOTOS, train_state)
+        assert train_state.network.training

@@ -134,7 +134,11 @@ def test_a_category_without_a_row(draw_scores: Any, tmp_path: Path) -> None:
     empty = np.setdiff1d(np.arange(12), drawn.labels[drawn.split == 2, 1])
     assert len(empty)
     with pytest.raises(BadOption, match=f"'class {empty[0]}' of level leaf.* no validation row in .*visual.h5"):
-        refine([drawn.path], out=tmp_path / "o.h5", settings=MCRSettings(lambda_=1.0, penalty="weights"))
+        refine(
+            [drawn.path],
+            out=tmp_path / "o.h5",
+            settings=MCRSettings(lambda_=1.0, penalty="weights", normaliser="related"),
+        )
     assert not (tmp_path / "o.h5").exists()
     result = refine([drawn.path], out=tmp_path / "o.h5", settings=QUICK)
     assert f"'class {empty[0]}' of level leaf" in result.notes[0]

@@ -220,7 +220,8 @@ def test_classes_must_be_the_same(draw_scores: Any) -> None:
 
 def test_the_same_classes_of_another_dataset_are_compared_with_a_note(draw_scores: Any) -> None:
     report = evaluate_scores([draw_scores("a").path, draw_scores("b", dataset="dataset-2", first_row=5).path])
-    assert len(report.notes) == 1 and not cell(report, group_index=1).gain.paired
+    assert "b.h5 has scores of another dataset than" in report.notes[0]
+    assert len(report.notes) == 2 and not cell(report, group_index=1).gain.paired
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prodrec.eval.report import render_markdown
 from prodrec.eval.report.evaluate import evaluate_scores
 from prodrec.eval.report.render_markdown import write_markdown
 
@@ -42,3 +43,17 @@ def test_distances_are_in_edges(predicted: Any) -> None:
     files = [predicted(name, truth, {"leaf": leaf}) for name, leaf in (("a", worse), ("b", right))]
     text = written(evaluate_scores(files, hierarchy=True))
     assert "| distance, edges | 2 of 5 | 120 | 2.000 [" in text and text.startswith("Accuracy in percent on the test")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("<img src=x>", "&lt;img src=x&gt;"),
+        ("[here](http://x)", "\\[here\\](http://x)"),
+        ("*new* `code` a_b", "\\*new\\* \\`code\\` a_b"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_names_are_shown_as_they_are(name: str, shown: str) -> None:
+    assert render_markdown._escape(name) == shown

@@ -81,7 +81,7 @@ def test_lists_are_read_and_copied_and_change_the_fingerprint(tmp_path: Path) ->
 @pytest.mark.parametrize(("list_N", "reason"), [([0, 1, 1, 0, 0, 1, 2], "does not exist"), ([0, 1], "lengths")])
 def test_damaged_lists(tmp_path: Path, list_N: list[int], reason: str) -> None:
     write(tmp_path / "neighbours.h5", replace(LISTS, list_N=np.array(list_N, np.int32)))
-    with pytest.raises(BadArtefact, match=f"is damaged .*{reason}"):
+    with pytest.raises(BadArtefact, match=f"is truncated or damaged .*{reason}"):
         read_training_features(tmp_path / "neighbours.h5", run_fingerprint="run-1")
 
 

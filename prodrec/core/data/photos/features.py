@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.errors import BadFeatures, NotFound
+from prodrec.core.base.hdf5 import OPEN_FOR_WRITING
 from prodrec.core.data.duplicates import groups
 from prodrec.core.data.photos.photo_table import DIGEST_BYTES
 
@@ -97,8 +98,10 @@ def _open_h5(path: Path) -> Iterator[Any]:
     import h5py
 
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
+        if OPEN_FOR_WRITING in str(error):
+            raise BadFeatures(f"--features {path} is open for writing in another program; close it there.") from error
         raise BadFeatures(f"--features {path} cannot be read ({error}); {_EXPECTED}.") from error
     with file:
         vectors = file.get("features")

@@ -131,11 +131,16 @@ def random_view(photo_CHW: Tensor, photos: PhotoConfig, random: np.random.Genera
 
 
 def _random_crop_size(height: int, width: int, photos: PhotoConfig, random: np.random.Generator) -> tuple[int, int]:
-    """Return height and width of a crop, with random area and aspect ratio as `photos` sets."""
+    """Return height and width of a crop, with random area and aspect ratio as `photos` sets.
+
+    A crop that is higher or wider than the photo is made smaller and keeps its aspect ratio.
+    """
     area = height * width * random.uniform(*photos.crop_area)
     stretch = math.exp(random.uniform(-1, 1) * math.log(photos.crop_aspect))
     aspect = photos.width / photos.height * stretch
-    return max(1, min(height, round(math.sqrt(area / aspect)))), max(1, min(width, round(math.sqrt(area * aspect))))
+    h, w = math.sqrt(area / aspect), math.sqrt(area * aspect)
+    shrink = min(1.0, height / h, width / w)
+    return max(1, round(shrink * h)), max(1, round(shrink * w))
 
 
 def _resize(photo_CHW: Tensor, photos: PhotoConfig) -> Tensor:

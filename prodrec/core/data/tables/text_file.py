@@ -26,6 +26,9 @@ from prodrec.core.data.tables.encodings import (
 BLOCK_BYTES = 8 << 20
 """Bytes of a block; its last line may make it longer."""
 
+MAX_LINE_BYTES = 256 << 20
+"""Bytes after which a line without an end is refused: a few kilobytes of a compressed file can contain gigabytes."""
+
 SAMPLE_BYTES = 4 << 20
 """Bytes from which the encoding and the line ends are guessed."""
 
@@ -107,13 +110,18 @@ class TextFile:
         Lines end in `\\n` or `\\r\\n`, and in `\\r` too if most lines of the file do; in the blocks they all end in
         `\\n`. Any other `\\r` becomes a space, and NUL bytes are dropped.
 
-        Raise BadTable if the file cannot be decompressed.
+        Raise BadTable if the file cannot be decompressed, or a line has more than MAX_LINE_BYTES.
         """
         line, unfinished = 1, list[bytes]()
         for chunk in self._read():
             end = self._end_of_lines(chunk)
             if not end:
                 unfinished.append(chunk)
+                if sum(map(len, unfinished)) > MAX_LINE_BYTES:
+                    raise BadTable(
+                        f"{self.path}, line {line}: it does not end within {MAX_LINE_BYTES >> 20} MiB; expected a "
+                        "table with a line for each product."
+                    )
                 continue
             block = self._decode(line, b"".join([*unfinished, chunk[:end]]))
             yield block

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import artefact, hdf5, outputs
-from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, did_you_mean
+from prodrec.core.base.errors import BadOption, Mismatch, NotFound, did_you_mean
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.titles.tokenizer import normalise_text
 
@@ -45,7 +45,8 @@ class WordVectors:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", Texts.from_strings(self.words))
-        assert len(self.words) == len(self.vectors_VE) == len(self.known_V)
+        if not len(self.words) == len(self.vectors_VE) == len(self.known_V):
+            raise ValueError("words and vectors have different numbers")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -103,24 +104,19 @@ def load_word_vectors(path: Path, *, dataset_fingerprint: str | None = None) -> 
     Raise NotFound; BadArtefact if the file is damaged or of another kind; Mismatch if it was made from a dataset with
     another fingerprint than `dataset_fingerprint`.
     """
-    import h5py
-
     path = Path(path)
     if not path.exists():
         raise NotFound(f"{path} does not exist; `prodrec pretrain-embeddings` makes it.")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = hdf5.read_attributes(file, kind="embeddings", path=path, json_names=("made_from", "settings"))
-            word_vectors = WordVectors(
-                words=Texts.read_hdf5(file, "words"),
-                vectors_VE=file["vectors"][:],
-                known_V=file["known"][:].astype(bool),
-                dataset_fingerprint=attributes["made_from"]["dataset"],
-                method=attributes["method"],
-                settings=attributes["settings"],
-            )
-    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
-        raise BadArtefact(f"{path} is truncated or no embeddings file ({error}); make it again.") from error
+    with hdf5.open_hdf5(path, remedy="make it again with `prodrec pretrain-embeddings`") as file:
+        attributes = hdf5.read_attributes(file, kind="embeddings", path=path, json_names=("made_from", "settings"))
+        word_vectors = WordVectors(
+            words=Texts.read_hdf5(file, "words"),
+            vectors_VE=file["vectors"][:],
+            known_V=file["known"][:].astype(bool),
+            dataset_fingerprint=attributes["made_from"]["dataset"],
+            method=attributes["method"],
+            settings=attributes["settings"],
+        )
     if dataset_fingerprint is not None and word_vectors.dataset_fingerprint != dataset_fingerprint:
         raise Mismatch(
             f"{path} was made from another dataset (fingerprint {word_vectors.dataset_fingerprint[:8]}, this one is "

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadArtefact, NotFound
+from prodrec.core.data.titles.fasttext_words import check_fasttext_words
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _FASTTEXT_MAGIC = struct.pack("<i", 793712314)
@@ -29,6 +30,11 @@ _PEEK_BYTES = 1 << 18
 """Bytes at the start of a file that are read to determine its format."""
 _MAX_WORD_BYTES = 1 << 18
 """Bytes. A binary file with a longer word is no word2vec file."""
+_MAX_DIMENSION = 1 << 16
+"""Numbers of a vector. A file that states more has another format."""
+_MAX_LINE_BYTES = 1 << 22
+"""Bytes of a line of text: 64 for each of the most numbers."""
+_MAX_DIGITS = 20
 _BLOCK_BYTES = 1 << 22
 """Bytes of a binary file that are read at once."""
 _LINES_BETWEEN_ADVANCES = 5_000
@@ -103,9 +109,10 @@ def _open(path: Path) -> tuple[IO[bytes], IO[bytes]]:
 def _parse_header(line: bytes) -> tuple[int, int] | None:
     """Return the number of words and the dimension from the first line of a word2vec file; None for another line."""
     parts = line.split()
-    if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]) > 0:
-        return int(parts[0]), int(parts[1])
-    return None
+    if len(parts) != 2 or not all(part.isdigit() and len(part) < _MAX_DIGITS for part in parts):
+        return None
+    words, dimension = map(int, parts)
+    return (words, dimension) if 0 < dimension <= _MAX_DIMENSION else None
 
 
 def _parse_numbers(line: bytes) -> list[float]:
@@ -131,7 +138,9 @@ def _read_text(
             file.readline()
         number, line, reported = first_line - 1, b"", 0
         try:
-            for number, line in enumerate(file, start=first_line):
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=first_line):
+                if len(line) == _MAX_LINE_BYTES:
+                    raise BadArtefact(f"{path}, line {number}: it is longer than {_MAX_LINE_BYTES:,} bytes.")
                 encoded = line[: line.find(b" ")] if b" " in line else line.partition(b"\t")[0]
                 word = encoded.decode("utf-8", "replace")
                 if accepts(word):
@@ -199,6 +208,9 @@ def _open_fasttext(path: Path, advance: Advance) -> VectorFile:
 
     logging.getLogger("gensim").setLevel(logging.ERROR)
     try:
+        file, raw = _open(path)
+        with file, raw:
+            check_fasttext_words(file)
         vectors: Any = load_facebook_vectors(str(path))
     except (OSError, EOFError, ValueError, AssertionError, NotImplementedError, struct.error, MemoryError) as error:
         raise BadArtefact(f"{path} begins like a fastText model but cannot be read ({error}).") from error

@@ -51,7 +51,8 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", Texts.from_strings(self.words))
-        assert len(self.words) == len(self.counts)
+        if len(self.words) != len(self.counts):
+            raise ValueError(f"{len(self.words)} words and {len(self.counts)} counts")
 
     def __len__(self) -> int:
         return len(self.words)

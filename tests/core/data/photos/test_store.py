@@ -13,6 +13,7 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import Texts
+from prodrec.core.data.photos import store as store_module
 from prodrec.core.data.photos.locations import PhotoLocations
 from prodrec.core.data.photos.store import PhotoStore, ShardWriter, write_in_place, write_index
 
@@ -39,6 +40,20 @@ def test_photos_are_read_in_any_order(tmp_path: Path) -> None:
     assert [photos.read(row) for row in reversed(range(40))] == PHOTOS[::-1]
     sizes = [file.stat().st_size for file in sorted(tmp_path.glob("*.bin"))]
     assert len(sizes) > 5 and max(sizes) <= 100 and sum(sizes) == sum(map(len, PHOTOS))
+
+
+def test_few_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_OPEN", 3)
+    photos = store(tmp_path)
+    opened, closed = [], []
+    real_open, real_close = os.open, os.close
+    monkeypatch.setattr(os, "open", lambda *arguments: opened.append(real_open(*arguments)) or opened[-1])
+    monkeypatch.setattr(os, "close", lambda file: closed.append(file) or real_close(file))
+    for _ in range(2):
+        assert [photos.read(row) for row in range(40)] == PHOTOS
+        assert len(opened) - len(closed) == 3
+    photos.close()
+    assert len(opened) == len(closed)
 
 
 def test_a_photo_larger_than_a_shard(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prodrec.core.data.photos.config import PhotoConfig
-from prodrec.core.data.photos.views import centre_view, random_view, scoring_views
+from prodrec.core.data.photos.views import _random_crop_size, centre_view, random_view, scoring_views
 
 PHOTOS = PhotoConfig(image_size="24x18")
 
@@ -45,6 +45,13 @@ def test_without_augmentation_a_photo_is_unchanged():
     photos = PhotoConfig(image_size="24x18", crop_area=(1.0, 1.0), crop_aspect=1.0, mirror=False)
     photo = torch.randint(0, 256, (3, 24, 18), dtype=torch.uint8)
     assert all(torch.equal(random_view(photo, photos, np.random.default_rng(i)), photo) for i in range(5))
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 80), (80, 60), (30, 90)])
+def test_a_crop_whose_aspect_may_not_change_is_not_squashed(height, width):
+    photos = PhotoConfig(image_size="48", crop_area=(0.6, 1.0), crop_aspect=1.0)
+    sizes = [_random_crop_size(height, width, photos, np.random.default_rng(i)) for i in range(50)]
+    assert all(abs(h - w) <= 1 and 1 <= h <= height and 1 <= w <= width for h, w in sizes)
 
 
 def test_random_crops_keep_the_set_share_of_the_area():

@@ -166,3 +166,14 @@ def test_nul_bytes_at_the_ends_of_lines(tmp_path: Path, line: bytes) -> None:
 def test_several_byte_order_marks(tmp_path: Path) -> None:
     assert read_lines(write(tmp_path / "t.csv", "\ufeff\ufeffid,title\n".encode()))[0] == ["id,title"]
     assert read_lines(write(tmp_path / "t.csv", "\ufeffid,title\n".encode("utf-16")))[0] == ["id,title"]
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_file, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(text_file, "MAX_LINE_BYTES", 1 << 20)
+    path = tmp_path / "bomb.csv"
+    with gzip.open(path, "wb") as stream:
+        stream.write(b"id,image\n1,a.jpg\n" + b"x" * (3 << 20))
+    table, _ = open_text(path)
+    with pytest.raises(BadTable, match=r"bomb\.csv, line 3: it does not end within 1 MiB"):
+        list(table.blocks())

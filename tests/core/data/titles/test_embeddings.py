@@ -62,7 +62,7 @@ def test_foreign_and_damaged_files_raise(path: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="pretrain-embeddings"):
         load_word_vectors(tmp_path / "absent.h5")
     (tmp_path / "text.h5").write_text("words")
-    with pytest.raises(BadArtefact, match="truncated or no embeddings file"):
+    with pytest.raises(BadArtefact, match="is truncated or damaged"):
         load_word_vectors(tmp_path / "text.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.attrs["prodrec"] = "scores"

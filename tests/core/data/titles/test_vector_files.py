@@ -126,6 +126,30 @@ def test_truncated_fasttext_model_raises(fasttext: Path, tmp_path: Path) -> None
             open_vectors(tmp_path / "cut.bin")
 
 
+def test_a_fasttext_model_that_ends_in_its_words_is_refused_at_once(fasttext: Path, tmp_path: Path) -> None:
+    """gensim would read on for ever."""
+    content = fasttext.read_bytes()
+    first_word = struct.calcsize("<2i12id3i2q")
+    for length in (4, 40, first_word, first_word + 1, first_word + 12):
+        (tmp_path / "cut.bin").write_bytes(content[:length])
+        with pytest.raises(
+            BadArtefact, match=r"cut\.bin begins like a fastText model .*\(it ends in (its header|word 1 of)"
+        ):
+            open_vectors(tmp_path / "cut.bin")
+
+
+def test_lines_and_vectors_without_end_are_refused(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "v.gz", "wb") as stream:
+        stream.write(b"red 1 2\nblue ")
+        for _ in range(8):
+            stream.write(b"0" * (1 << 20))
+    with pytest.raises(BadArtefact, match=r"v\.gz, line 2: it is longer than 4,194,304 bytes"):
+        read(tmp_path / "v.gz", {"red"})
+    (tmp_path / "v.bin").write_bytes(b"2 999999999999\nred " + b"\xff" * 100)
+    with pytest.raises(BadArtefact, match=r"v\.bin contains no word vectors"):
+        read(tmp_path / "v.bin", {"red"})
+
+
 def test_missing_file_and_directory_raise(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="absent"):
         open_vectors(tmp_path / "absent")
