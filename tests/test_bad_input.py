@@ -216,13 +216,13 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         "weights of another network",
         weights_of_another_network,
         "prodrec train visual --set backbone=resnet18 --set weights=squeezenet.pth",
-        ("squeezenet.pth", "resnet18", "conv1.weight"),
+        ("squeezenet.pth", "resnet18", "but of squeezenet1_1; set backbone=squeezenet1_1."),
     ),
     (
         "weights of a run of another network",
         nothing,
         "prodrec train visual --set backbone=resnet18 --set weights=runs/sicot",
-        ("runs/sicot", "resnet18", "conv1.weight"),
+        ("runs/sicot", "resnet18", "but of squeezenet1_1; set backbone=squeezenet1_1."),
     ),
     (
         "a table as weights",
