@@ -1,5 +1,5 @@
 """`python -m prodrec` is the same as `prodrec`."""
 
-from prodrec.cli.app import main
+from prodrec.cli.start import main
 
 main()

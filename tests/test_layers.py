@@ -96,6 +96,8 @@ WHOLE_JOURNEYS = {
     "test_front_door.py",
     "test_recognition_benchmark.py",
     "models/test_contract.py",
+    "campaigns/test_damaged_files.py",
+    "campaigns/test_killed_commands.py",
 }
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from prodrec.cli.retrain_head import retrain_head_command
 from prodrec.cli.score import score_command
 from prodrec.cli.train import train_command
 from prodrec.core.base import dist
+from prodrec.core.base.stop_signals import handle_signals
 
 # `prodrec --help` lists the commands in this order, which is the order in which a user needs them.
 COMMANDS = (
@@ -89,11 +90,7 @@ def main() -> None:
     SIGTERM ends a command as Ctrl-C does, so incomplete output is removed. Characters that the encoding of standard
     output lacks are printed as escapes: a UnicodeEncodeError must not end hours of work.
     """
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    handle_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if dist.is_main():

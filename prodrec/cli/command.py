@@ -14,9 +14,9 @@ import multiprocessing
 import os
 import re
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NoReturn
 
@@ -25,6 +25,8 @@ import typer
 from prodrec.cli.options import add_options, drop_defaults
 from prodrec.core.base import console, dist, rank_failures
 from prodrec.core.base.errors import BadOption, LostContact, ProdrecError
+from prodrec.core.base.stop_signals import RECEIVED
+from prodrec.core.base.streams import MESSAGES, RESULTS
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output instead of text.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -115,7 +117,7 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
     """Return the message to print for `error`, and the exit code."""
     if isinstance(error, ProdrecError):
         return _one_line(str(error)), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or RECEIVED:
         return "interrupted; incomplete output was removed. Run the same command again.", 130
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         sentence, code = _DISK_ERRORS[error.errno]
@@ -138,14 +140,15 @@ def _exit_rank(error: BaseException, *, debug: bool) -> NoReturn:
         code = LostContact.exit_code
         message = "lost contact with another rank: it was killed, or its machine is gone. Run the same command again."
     if debug:
-        sys.stderr.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
+        MESSAGES.write(f"rank {dist.rank()} of {dist.world_size()}:\n{traceback.format_exc()}")
     message_to_print = rank_failures.message_to_print(message, name_rank=not _is_lost_contact(error))
     if message_to_print is not None:
         console.error(message_to_print)
     for child in multiprocessing.active_children():
         child.kill()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        RESULTS.flush()
+    MESSAGES.flush()
     os._exit(code)
 
 

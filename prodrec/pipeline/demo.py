@@ -17,6 +17,7 @@ from typing import Any
 import prodrec.demo
 from prodrec.core.base import console
 from prodrec.core.base.errors import Interrupted, OutputExists, ProdrecError
+from prodrec.core.base.streams import MESSAGES, RESULTS
 
 SETTINGS_FILE = "demo.toml"
 Setting = str | int | float | list[float]
@@ -149,8 +150,8 @@ def _settings_file(preset: DemoPreset) -> str:
 def _run(step: str, out: Path) -> None:
     """Print a command and run it in `out`. Its output goes to standard output, or with --json to standard error."""
     console.print(f"\n$ prodrec {step}")
-    sys.stdout.flush()
-    sys.stderr.flush()
+    RESULTS.flush()
+    MESSAGES.flush()
     source = str(Path(__file__).resolve().parents[2])  # the directory that contains the package
     path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "prodrec", *shlex.split(step)]

@@ -1,0 +1,59 @@
+"""The process of `victim.py`, as tests use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class Victim:
+    """The process in whose children the commands run. `close` it at the end."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.campaigns.victim"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def run(self, line: str, folder: Path, **options: Any) -> tuple[int, str]:
+        """Run a command in `folder`, and return its exit code and what it printed on standard error.
+
+        A command that a signal has ended has the negative number of the signal as its code.
+        """
+        streams = {name: str(self.place / name) for name in ("stdout", "stderr")}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        request = {"cwd": str(folder), "argv": shlex.split(line), **streams, **options}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        return answer["code"], Path(streams["stderr"]).read_text("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def problem(code: int, messages: str) -> str | None:
+    """Return what is wrong about the end of a command, or None."""
+    errors = [line for line in messages.splitlines() if line.startswith("error: ")]
+    if code < 0:
+        return f"it was ended by signal {-code}"
+    if code not in (0, 1, 2):
+        return f"its exit code is {code}"
+    if "Traceback" in messages or "--debug" in messages:
+        return "it does not know the error"
+    if code and len(errors) != 1:
+        return f"it printed {len(errors)} errors"
+    return None

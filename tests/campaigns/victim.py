@@ -1,0 +1,83 @@
+"""A process that imports prodrec once and runs each command in a child of its own, which may hang, crash or be killed.
+
+stdin:  one JSON object a line: {"cwd": …, "argv": […], "stdout": file, "stderr": file}; with "kill_after" (seconds) and
+        "signal", the child and its own children get the signal
+stdout: one JSON object a line: {"code": exit code, or minus the signal that ended it, "seconds": …}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SECONDS, BYTES = 60, 2 << 30
+"""Limits of a command: its time, and its memory beyond that of the libraries."""
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    import h5py  # noqa: F401 - imported once for all children
+    import polars  # noqa: F401
+    import torch
+    import torchvision  # noqa: F401
+
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        request, start = json.loads(line), time.monotonic()
+        child = os.fork()
+        if not child:
+            _run(request)
+        with contextlib.suppress(OSError):  # the child does the same; whoever comes first
+            os.setpgid(child, child)
+        if "kill_after" in request:
+            time.sleep(request["kill_after"])
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
+                os.killpg(child, request["signal"])
+        _, status = os.waitpid(child, 0)
+        answer = {"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - start}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _run(request: dict[str, Any]) -> None:
+    """Run a command in this child, and end it."""
+    code = 1
+    try:
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        os.chdir(request["cwd"])
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            file = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(file, number)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
+        signal.alarm(SECONDS)
+        sys.argv = ["prodrec", *request["argv"]]
+        from prodrec.cli.start import main as prodrec
+
+        prodrec()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except KeyboardInterrupt:  # before the command began
+        code = 130
+    except BaseException as error:  # the parent looks for tracebacks
+        with contextlib.suppress(Exception):
+            os.write(2, f"Traceback of the victim: {type(error).__name__}: {error}\n".encode())
+        code = 70
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
