@@ -26,7 +26,6 @@ from prodrec.cli.retrain_head import retrain_head_command
 from prodrec.cli.score import score_command
 from prodrec.cli.train import train_command
 from prodrec.core.base import dist
-from prodrec.core.base.stop_signals import handle_signals
 
 # `prodrec --help` lists the commands in this order, which is the order in which a user needs them.
 COMMANDS = (
@@ -85,12 +84,11 @@ app = create_app()
 
 
 def main() -> None:
-    """Run the `prodrec` script.
+    """Run a command, for `start.main`.
 
-    SIGTERM ends a command as Ctrl-C does, so incomplete output is removed. Characters that the encoding of standard
+    Characters that the encoding of standard
     output lacks are printed as escapes: a UnicodeEncodeError must not end hours of work.
     """
-    handle_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if dist.is_main():

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from prodrec.core.base.stop_signals import INTERRUPTED, RECEIVED, handle_signals
+from prodrec.core.base.errors import Interrupted
+from prodrec.core.base.stop_signals import RECEIVED, handle_signals
 
 
 def main() -> None:
-    """Import the commands and run one. Ctrl-C or SIGTERM meanwhile end the process with exit code INTERRUPTED."""
+    """Import the commands and run one.
+
+    SIGTERM ends a command as Ctrl-C does, so incomplete output is removed. After either, the exit code is that of
+    Interrupted.
+    """
     handle_signals()
     try:
         from prodrec.cli.app import main as run
@@ -17,4 +22,4 @@ def main() -> None:
     except (KeyboardInterrupt, ImportError):
         if not RECEIVED:
             raise
-        sys.exit(INTERRUPTED)
+        sys.exit(Interrupted.exit_code)

@@ -134,6 +134,12 @@ class Recogniser:
         (result,) = self._recognise([photo_CHW], [title], with_titles=with_titles, top=top, saliency=saliency)
         return result
 
+    def check(self, data: bytes) -> None:
+        """Raise BadPhoto if the bytes of a photo file cannot be decoded."""
+        from prodrec.core.data.photos.views import read_photo
+
+        read_photo(data, stored_side=self.run.stored_side)
+
     def _decode(self, photo: Photo, number: int) -> Tensor:
         from prodrec.core.data.photos.views import read_photo
 

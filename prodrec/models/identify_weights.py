@@ -26,11 +26,7 @@ def identify_weights(path: Path) -> str | None:
     """
     if (path / "run.json").is_file():
         return str(json.loads((path / "run.json").read_text("utf-8"))["recipe"]["network"]["backbone"])
-    return network_of(read_weights(path))
-
-
-def network_of(weights: Mapping[str, Tensor]) -> str | None:
-    """Return the backbone whose weights these are, as `identify_weights` does."""
+    weights = read_weights(path)
     return next((name for name in _candidates(weights) if _is_trunk_of(name, weights)), None)
 
 

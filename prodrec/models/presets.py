@@ -166,8 +166,9 @@ def _most_epochs(choose: Chooser, situation: Situation) -> int:
 def _seconds(choose: Chooser, situation: Situation, cost: PhotoCost, epochs: float) -> float:
     """Return the time of a training in seconds."""
     recipe = choose.recipe
-    starts = _can_start(choose, situation) if choose.is_free("classifier_start") else False
-    starts |= recipe.network.classifier_start == "class-means"
+    starts = recipe.network.classifier_start == "class-means"
+    if choose.is_free("classifier_start"):  # it is chosen after the network, whose speed this time decides
+        starts = _can_start(choose, situation)
     return OTHER_WORK * cost.training_seconds(
         epochs,
         train_photos=situation.train_photos,

@@ -126,7 +126,7 @@ def _situation(recipe: Recipe, explicit: Collection[str], data: Dataset, *, devi
     from prodrec.models.identify_weights import identify_weights
     from prodrec.models.preset_network import SAME_ASPECT
     from prodrec.models.situation import Situation
-    from prodrec.pipeline.classifier_start import PHOTOS_OF_A_CLASS, rows_of_classes
+    from prodrec.pipeline.classifier_start import PHOTOS_OF_A_CLASS
 
     weights_of, photo_size, same_aspect = None, None, False
     if "weights" in explicit and "backbone" not in explicit and recipe.network.weights is not None:
@@ -148,7 +148,7 @@ def _situation(recipe: Recipe, explicit: Collection[str], data: Dataset, *, devi
         memory_bytes=min(dist.all_gather(available_memory(target))),
         ranks=dist.world_size(),
         validation_photos=len(data.rows("validation")),
-        start_photos=len(rows_of_classes(data, data.taxonomy.levels[-1], PHOTOS_OF_A_CLASS)),
+        start_photos=int(np.minimum(data.train_images, PHOTOS_OF_A_CLASS).sum()),
     )
 
 

@@ -102,26 +102,31 @@ def explain(
         if picture is not None:
             refuse_if_taken(picture, kind="explain", force=force)
     recogniser = load(run, device=device, titles=title is not None, saliency=saliency)
-    explanations, rejected = [], {}
+    explanations: list[Explanation] = []
+    good: list[Path] = []
+    rejected: dict[Path, str] = {}
     with console.progress("recognising photos", total=len(files), unit="photos") as advance:
         for file, picture in zip(files, pictures, strict=True):
             try:
-                recognised = recogniser.recognise(
-                    read_bytes(file), title=title, with_titles=with_titles, top=top, saliency=saliency
-                )
+                data = read_bytes(file)
+                if pool:
+                    recogniser.check(data)
+                else:
+                    recognised = recogniser.recognise(
+                        data, title=title, with_titles=with_titles, top=top, saliency=saliency
+                    )
+                    explanations.append(Explanation(file, recognised, picture))
+                good.append(file)
             except BadPhoto as error:
                 rejected[file] = str(error)
-            else:
-                explanations.append(Explanation(file, recognised, picture))
             advance()
-    if not explanations:
+    if not good:
         file, reason = next(iter(rejected.items()))
         more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
         raise BadPhoto(f"{file}{more}: {reason}")
     for file, reason in rejected.items():
         console.warn(f"{file} is rejected: {reason}")
     if pool:
-        good = [explanation.photo for explanation in explanations]
         (recognised,) = recogniser.predict(good, titles=title, with_titles=with_titles, pool=True, top=top)
         explanations = [Explanation(good[0], recognised, None, tuple(good))]
     for explanation in explanations:

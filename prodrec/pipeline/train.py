@@ -139,10 +139,11 @@ def train_recipe(
     data = open_dataset(dataset) if isinstance(dataset, Path) else dataset
     data.require_inputs()
     # Rank 0 decides for all ranks: shared storage may show a new file to one machine before another.
-    if dist.broadcast(resume and not (out / "run.json").is_file()):
+    is_run = dist.broadcast((out / "run.json").is_file())
+    if resume and not is_run:
         others = [path.name for path in run_paths(out.parent)]
         raise BadOption(f"{out} is no run{did_you_mean(out.name, others)}, so nothing can be resumed; omit --resume.")
-    run = open_run(out) if dist.broadcast(resume and (out / "run.json").is_file()) else None
+    run = open_run(out) if resume else None
     if run is not None:
         _check_resumable(run, data, adapt_to(data, recipe, explicit or ()), explicit)
         recipe = Recipe.from_json(run.recipe)
@@ -153,7 +154,7 @@ def train_recipe(
             complete_run(run, data, device=device, workers=workers)
             return run
     else:
-        dist.run_on_main(lambda: refuse_if_taken(out, force=force or resume))
+        dist.run_on_main(lambda: refuse_if_taken(out, force=force))
         require_validation(data, recipe.training)
         recipe = choose_recipe(data, recipe, explicit, device=device, budget=budget, workers=workers)
         report_gaps(data, recipe)

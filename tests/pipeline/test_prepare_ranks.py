@@ -118,7 +118,7 @@ def test_ranks_share_the_cores_for_photos_and_rank_0_has_all_for_titles(
 
 FAILING = """
 import os
-from prodrec.cli.app import main
+from prodrec.cli.start import main
 from prodrec.core.data.photos import decoding
 from prodrec.core.base.errors import ProdrecError
 

@@ -9,6 +9,7 @@ an error.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -47,7 +48,8 @@ def json_mode() -> bool:
     return _json_mode
 
 
-def _console(stream: Stream) -> Console:
+@functools.cache
+def _printable_console() -> type[Console]:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
     from rich.text import Text
@@ -64,14 +66,17 @@ def _console(stream: Stream) -> Console:
                     segment = Segment(UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", segment.text), segment.style)
                 yield segment
 
+    return Printable
+
+
+def _console(stream: Stream) -> Console:
     piped = not stream.isatty()
     width = PIPED_WIDTH if piped else None
-    return Printable(file=cast("IO[str]", stream), width=width, highlight=False, emoji=False, soft_wrap=piped)
+    file = cast("IO[str]", stream)
+    return _printable_console()(file=file, width=width, highlight=False, emoji=False, soft_wrap=piped)
 
 
 def _print(stream: Stream, renderable: object, *, markup: bool = False, style: str | None = None) -> None:
-    if isinstance(renderable, str):  # rich drops some of them, instead of replacing them
-        renderable = UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", renderable)
     _console(stream).print(renderable, markup=markup, style=style)
     stream.flush()
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import signal
 
-INTERRUPTED = 130
-"""Exit code after a signal."""
-
 RECEIVED: list[int] = []
 """The signals that asked this process to stop. A library that is being imported may turn the KeyboardInterrupt of a
 signal into an ImportError."""

@@ -238,7 +238,7 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def _check_values(dataset: Dataset) -> None:
-    """Raise BadArtefact if an array has a value that stands for nothing, such as a fourth split."""
+    """Raise BadArtefact if an array has a value without a meaning, such as a fourth split."""
     arrays = dataset.path / "arrays"
 
     def check(name: str, values: NDArray[Any], lowest: int, end: int) -> None:

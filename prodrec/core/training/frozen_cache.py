@@ -121,7 +121,6 @@ def _chunks(
     """Yield the output of the frozen stages for all rows in the first view, then in the second, and so on."""
     views = photos.views or 0
     order = sequential_order(rows_R, batch_size=train_state.config.batch_size)
-    train_state.network.eval()
     description = f"caching {views} views up to {train_state.network.frozen_stage}"
     with (
         folded_batch_norms(train_state.network),

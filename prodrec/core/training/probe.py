@@ -99,9 +99,7 @@ class Probe:
     def _seconds_per_forward_pass(self, forward: Callable[[Batch], object]) -> float:
         """Return the seconds of all ranks together to load a photo and pass it forward."""
         size, network = self.measured_photos, self.train_state.network
-        batch = self._photos(size).to_device(
-            self.train_state.device, self.photos, channels_last=self.train_state.precision.channels_last
-        )
+        batch = self._on_device(self._photos(size))
         network.eval()
         with folded_batch_norms(network), torch.inference_mode(), self.train_state.autocast():
             computing = min(self._seconds(lambda: forward(batch)) for _ in range(PROBE_STEPS))
@@ -164,11 +162,12 @@ class Probe:
             maps_BDhw = frozen_maps(batch, self.train_state, self.photos)
             self.train_state.network.train()
             batch = replace(batch, inputs=maps_BDhw, stage=self.train_state.network.frozen_stage)
-        batch = batch.to_device(
-            self.train_state.device, self.photos, channels_last=self.train_state.precision.channels_last
-        )
-        return replace(batch, global_size=size * dist.world_size())
+        return replace(self._on_device(batch), global_size=size * dist.world_size())
 
     def _photos(self, size: int) -> Batch:
         """Return the first photos of the dataset, as they are loaded."""
         return self.source.batch(self.rows[:size])
+
+    def _on_device(self, batch: Batch) -> Batch:
+        state = self.train_state
+        return batch.to_device(state.device, self.photos, channels_last=state.precision.channels_last)

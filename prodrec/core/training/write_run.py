@@ -119,7 +119,7 @@ def create_run(
 def _clear(path: Path, identity: str) -> None:
     """Make room for the run `identity`: rename a finished run and mark it, or remove the files of an unfinished one."""
     if _is_finished(path):
-        remove_leftovers(open_run(path))
+        _remove_replaced(path)  # a kill may have come before the run removed it
         (path / REPLACED_MARK).write_text(identity, "utf-8")
         path.rename(next(previous for previous in _previous_names(path) if not os.path.lexists(previous)))
         return
@@ -142,6 +142,11 @@ def _replaced_by(path: Path) -> list[Path]:
     identity = read_json_artefact(path, kind="run").get("identity") if (path / "run.json").is_file() else None
     marks = [previous / REPLACED_MARK for previous in itertools.takewhile(os.path.lexists, _previous_names(path))]
     return [mark.parent for mark in marks if mark.is_file() and mark.read_text("utf-8") == identity]
+
+
+def _remove_replaced(path: Path) -> None:
+    for previous in _replaced_by(path):
+        shutil.rmtree(previous, ignore_errors=True)
 
 
 def _previous_names(path: Path) -> Iterator[Path]:
@@ -189,5 +194,4 @@ def finish_run(
 def remove_leftovers(run: Run) -> None:
     """Remove what a finished run no longer needs: its checkpoints, and the run that it replaces, which has a mark."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    for previous in _replaced_by(run.path):
-        shutil.rmtree(previous, ignore_errors=True)
+    _remove_replaced(run.path)

@@ -52,13 +52,14 @@ class FitResult:
         return max((result.status for result in self.solver), key=("converged", "stuck", "iterations").index)
 
 
-def split_loss(samples: Samples, related: RelatedSets, normaliser: str) -> Sequence[tuple[slice, Loss]]:
+def split_loss(
+    samples: Samples, related: RelatedSets, normaliser: str, covered_n: NDArray[np.bool_] | None = None
+) -> Sequence[tuple[slice, Loss]]:
     """Return the independent parts of the loss, each with the range of the weights that it depends on.
 
-    With the normaliser "level", categories without a sample are not in the softmax.
+    covered_n: the categories in the softmax of the normaliser "level", with every label of the samples; None is all
     """
     all_weights = slice(0, related.weight_count)
-    covered_n = samples.category_counts(related.tree.n) > 0
     if isinstance(samples, DenseSamples):
         if normaliser == "level":
             return dense_level_loss.level_losses(samples, related, covered_n)
@@ -86,7 +87,8 @@ def fit(
     identity_P = related.identity_P()
     target_P = identity_P if settings.penalty == "identity" else np.zeros_like(identity_P)
     weights_P, results = np.empty_like(target_P), []
-    for part, loss in split_loss(samples, related, settings.normaliser):
+    covered_n = samples.category_counts(related.tree.n) > 0
+    for part, loss in split_loss(samples, related, settings.normaliser, covered_n):
         result = minimise(
             loss,
             lambda_=lambda_,
@@ -97,7 +99,6 @@ def fit(
         )
         weights_P[part] = result.weights_P
         results.append(result)
-    covered_n = samples.category_counts(related.tree.n) > 0
     model = MCRModel(related, weights_P, settings.normaliser, isinstance(samples, TopKSamples), covered_n)
     return FitResult(model, results)
 

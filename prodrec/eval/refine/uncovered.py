@@ -25,9 +25,9 @@ def place_uncovered(refined_NC: NDArray[Any], raw_NC: NDArray[Any], covered_NC: 
 
     covered_NC: whether a category is covered; it may have one row for all samples
     """
-    covered_NC = np.broadcast_to(covered_NC, refined_NC.shape)
     if covered_NC.all():
         return
+    covered_NC = np.broadcast_to(covered_NC, refined_NC.shape)
     has_covered_N = covered_NC.any(axis=1)
     shift_N = np.zeros(len(refined_NC))
     of_both = (_log_sum_exp(scores_NC, covered_NC)[has_covered_N] for scores_NC in (refined_NC, raw_NC))

@@ -80,6 +80,13 @@ def test_what_has_the_name_of_the_previous_run_and_no_mark_is_kept(new_run, tmp_
     assert (tmp_path / "first.previous" / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_damaged_finished_run_can_be_replaced(new_run, tmp_path):
+    finish_run(new_run("first"), {"w": torch.zeros(1)}, {})
+    (tmp_path / "first" / "catalogue.json").write_text("{")
+    assert not new_run("first", force=True).finished
+    assert (tmp_path / "first.previous" / "catalogue.json").read_text() == "{"
+
+
 def test_what_is_not_a_run_is_never_replaced(new_run, tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "thesis.tex").write_text("years of work")
