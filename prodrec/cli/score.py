@@ -75,7 +75,11 @@ def score_command(
     ] = 0.0,
     other_dataset: Annotated[
         bool,
-        typer.Option("--other-dataset", help="Allow another dataset than that of training, with the same classes."),
+        typer.Option(
+            "--other-dataset",
+            help="Allow another dataset than that of training. Photos of classes that the run does not know count as "
+            "wrong.",
+        ),
     ] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per batch. [default: as in training]")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as in training.")] = "auto",

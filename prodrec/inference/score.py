@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.batches import Batch
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
+    from prodrec.inference.merged_classes import MergedClasses
     from prodrec.inference.neighbours.operating_points import OperatingPoint
 
 
@@ -47,6 +48,7 @@ def score(
     views: str = CENTRE,
     tree_weight: float = 0.0,
     autocast: AbstractContextManager[Any] | None = None,
+    merged: MergedClasses | None = None,
     force: bool = False,
 ) -> list[dict[str, Any]]:
     """Score `batches` at operating points and write a scores file for each. Return a summary of each, as plain values.
@@ -60,6 +62,7 @@ def score(
     views:       the views of every photo in `batches`
     tree_weight: that of `network`, which the files record
     autocast:    context in which the network computes
+    merged:      classes of the files if the dataset has others than the run
 
     Rank 0 writes the files, and their content does not depend on the number of ranks. They appear when all are
     complete. The memory does not grow with the number of rows.
@@ -84,7 +87,7 @@ def score(
         tree_weight=tree_weight,
     )
     writers = [
-        _writer(run, dataset, out, replace(origin, operating_point=point.as_json()), rows, ids=ids, force=force)
+        _writer(run, dataset, out, replace(origin, operating_point=point.as_json()), rows, ids, merged, force=force)
         for out, point in outputs.items()
     ]
 
@@ -99,6 +102,11 @@ def score(
             else:
                 scored = best = network.top_k(features, top_k, point)
                 classes = {level: _to_numpy(classes_BK) for level, classes_BK in best.classes.items()}
+            scores = {level: _to_numpy(values) for level, values in scored.scores.items()}
+            if merged is not None and classes is None:
+                scores = {level: merged.spread(level, scores_BC) for level, scores_BC in scores.items()}
+            elif merged is not None and classes is not None:
+                classes = {level: merged.renumber(level, class_BK) for level, class_BK in classes.items()}
             rows_of_file = writer.encode(
                 ids=ids.take(rows_B),
                 rows_B=rows_B,
@@ -107,7 +115,7 @@ def score(
                 products_B=None if first_rows is None else (first_rows[0][rows_B], first_rows[1][rows_B]),
                 attributes_BA=dataset.attributes_NA[rows_B],
                 features_BD=_to_numpy(scored.features_BD),
-                scores={level: _to_numpy(values) for level, values in scored.scores.items()},
+                scores=scores,
                 classes=classes,
                 attribute_scores={name: _to_numpy(values) for name, values in scored.attribute_scores.items()},
             )
@@ -154,8 +162,9 @@ def _writer(
     out: Path,
     origin: Origin,
     rows: NDArray[np.int64],
-    *,
     ids: Texts,
+    merged: MergedClasses | None,
+    *,
     force: bool,
 ) -> ScoresWriter:
     import torch
@@ -163,8 +172,8 @@ def _writer(
     return ScoresWriter(
         out,
         origin=origin,
-        taxonomy=run.taxonomy,
-        train_images=run.train_images,
+        taxonomy=run.taxonomy if merged is None else merged.taxonomy,
+        train_images=run.train_images if merged is None else merged.count_images(run.train_images),
         id_bytes=int(ids.lengths[rows].max()),
         rows=len(rows),
         attributes=dataset.attributes,

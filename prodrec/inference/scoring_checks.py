@@ -49,12 +49,18 @@ def choose_splits(dataset: Dataset, requested: str | None) -> tuple[str, ...]:
 
 
 def check_run_fits_dataset(
-    run: Run, dataset: Dataset, *, with_titles: bool = False, other_dataset: bool = False
+    run: Run,
+    dataset: Dataset,
+    *,
+    with_titles: bool = False,
+    other_dataset: bool = False,
+    other_classes: bool = False,
 ) -> None:
     """Raise BadArtefact if the run is not finished, and Mismatch if it was trained on another dataset.
 
-    other_dataset: allow another dataset with the same kind of inputs, classes, predicted attributes and, with titles,
-                   vocabulary
+    other_dataset: allow another dataset with the same kind of inputs, levels, classes, predicted attributes and, with
+                   titles, vocabulary
+    other_classes: with `other_dataset`, allow other classes
     """
     if not run.finished:
         raise BadArtefact(
@@ -76,11 +82,12 @@ def check_run_fits_dataset(
             f"{run.path} was trained on {trained_on}, and {dataset.path} contains {inputs}; score another dataset."
         )
     difference = run.taxonomy.difference(dataset.taxonomy)
-    if difference:
-        raise Mismatch(
-            f"{run.path} (here) and {dataset.path} (there) have other classes: {difference}; "
-            "score the dataset that the run was trained on."
-        )
+    is_allowed = other_classes and run.taxonomy.levels == dataset.taxonomy.levels
+    if difference and not (is_allowed and other_dataset):
+        remedy = "score the dataset that the run was trained on"
+        if is_allowed:
+            remedy += ", or add --other-dataset: photos of classes that the run does not know count as wrong then"
+        raise Mismatch(f"{run.path} (here) and {dataset.path} (there) have other classes: {difference}; {remedy}.")
     if not other_dataset:
         raise Mismatch(
             f"{run.path} was trained on another dataset than {dataset.path}, with the same classes; photos that it was "
@@ -119,8 +126,7 @@ def reason_out_of_date(
     """
     try:
         with open_scores(scores_path) as scores:
-            origin, file_top_k = scores.origin, scores.top_k
-            most_classes = max((scores.taxonomy.count(level) for level in scores.scored_levels), default=None)
+            origin, file_top_k, scored_levels = scores.origin, scores.top_k, scores.scored_levels
     except BadArtefact as error:
         return str(error)
     if origin.made_from.get("run") != run.fingerprint:
@@ -137,7 +143,8 @@ def reason_out_of_date(
         return f"it was scored with the tree weight {origin.tree_weight:g}"
     if origin.operating_point != point.as_json():
         return "it was scored at another operating point"
-    # a level stores no more scores than it has classes, and attributes always store the scores of all states
+    # a level stores no more scores than the run has classes, and attributes always store the scores of all states
+    most_classes = max((run.taxonomy.count(level) for level in scored_levels), default=None)
     new_top_k = None if top_k is None or most_classes is None else min(top_k, most_classes)
     if file_top_k != new_top_k:
         return f"it contains {'all scores' if file_top_k is None else f'the {file_top_k} best scores only'}"

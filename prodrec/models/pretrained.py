@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prodrec.core.base.errors import BadArtefact, Mismatch, NotFound
+from prodrec.core.base.wording import listed
 
 if TYPE_CHECKING:
     from prodrec.models.backbone import Backbone
@@ -44,8 +45,6 @@ SAFETENSORS_START = 9
 """Bytes at the start of a safetensors file by which it is recognised: the length of a header, and its first brace."""
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 """Heads of GoogLeNet and Inception for training only; prodrec builds these networks without them."""
-KEYS_IN_MESSAGES = 3
-"""Keys that a message lists of each kind: missing, unknown, or of another shape."""
 REASON_LENGTH = 160
 """Characters of torch's error that a message repeats; some errors contain a page of advice."""
 RENAMED_KEYS = (  # keys in torchvision's published files, and their names in its current networks
@@ -226,10 +225,7 @@ def _current_name(key: str) -> str:
 
 
 def _list_keys(problem: str, keys: list[str]) -> list[str]:
-    if not keys:
-        return []
-    more = f" and {len(keys) - KEYS_IN_MESSAGES} more" if len(keys) > KEYS_IN_MESSAGES else ""
-    return [f"{problem} {', '.join(keys[:KEYS_IN_MESSAGES])}{more}"]
+    return [f"{problem} {listed(keys)}"] if keys else []
 
 
 def _shape(tensor: Tensor) -> str:

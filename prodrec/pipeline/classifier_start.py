@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import BadOption
+from prodrec.pipeline.earlier_run import EarlierRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,20 +32,37 @@ PHOTOS_FOR_THE_LENGTH = 256
 def start_classifiers(train_state: TrainState, recipe: Recipe, data: Dataset, *, workers: int | None) -> None:
     """Set the rows of the classifiers of all levels as `classifier_start` asks. All ranks must call this.
 
-    Raise BadOption if the network predicts no level, or if names are embedded that have no text tower.
+    With weights=RUN, classes that the run has start from its rows instead.
+
+    Raise BadOption if the network predicts no level, or if names are embedded that have no text tower; BadArtefact if
+    the run is unfinished or damaged.
     """
+    networks = [cast("RecognitionNetwork", train_state.network)]
+    if train_state.average is not None:
+        networks.append(cast("RecognitionNetwork", train_state.average.module))
+    earlier = EarlierRun.of(recipe, networks)
+    if earlier is not None:
+        earlier.load_layers()
+    if recipe.network.classifier_start != "random":
+        _start_from_classes(train_state, networks, recipe, data, workers=workers)
+    if earlier is not None:
+        earlier.load_classes(data)
+
+
+def _start_from_classes(
+    train_state: TrainState,
+    networks: Sequence[RecognitionNetwork],
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    workers: int | None,
+) -> None:
     from prodrec.models.classifier_start import start_rows
 
-    start = recipe.network.classifier_start
-    if start == "random":
-        return
-    network = cast("RecognitionNetwork", train_state.network)
+    start, network = recipe.network.classifier_start, networks[0]
     if not network.level_heads:
         raise BadOption(f"classifier_start={start} is for the classifiers of levels, and heads has attributes alone.")
     means = _class_means(train_state, network, recipe, data, of_classes=start == "class-means", workers=workers)
-    networks = [network]
-    if train_state.average is not None:
-        networks.append(cast("RecognitionNetwork", train_state.average.module))
     for level, mean in means.items():
         if start == "class-means":
             directions_CD = mean.sums_CD

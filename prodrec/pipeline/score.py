@@ -62,7 +62,8 @@ class ScoreOptions:
 class ScoringResult:
     """The score files.
 
-    scored:     for each new file its path ("scores"), run, rows by split, seconds and photos per second
+    scored:     for each new file its path ("scores"), run, rows by split, seconds and photos per second; "note" says
+                which classes the run does not know
     up_to_date: files that existed already and were kept
     """
 
@@ -80,6 +81,8 @@ class ScoringResult:
             rows = ", ".join(f"{count:,} {split}" for split, count in entry["rows"].items())
             speed = f"{entry['photos_per_second']:,.0f} a second"
             lines.append(f"{entry['scores']}: {rows} photos by {entry['run']}, {speed}")
+            if "note" in entry:
+                lines.append(f"  {entry['note']}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -128,7 +131,8 @@ def score(
             five-crop (corners and centre). The operating points are those of the centre view.
         tree_weight: add this weight times the log-probabilities of a class's ancestors to its score at the deepest
             level, for runs that predict several levels. The operating points are those of the weight 0.
-        other_dataset: allow another dataset than that of training, with the same classes.
+        other_dataset: allow another dataset than that of training. Photos of classes that the run does not know count
+            as wrong in reports.
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
         device: auto, cpu, cuda or cuda:N.
@@ -200,6 +204,7 @@ def _score_run(
 ) -> list[dict[str, Any]]:
     """Score `splits` of `data` by one run, write `outputs`, and return their entries in `ScoringResult.scored`."""
     from prodrec.core.base.device import choose_device
+    from prodrec.inference.merged_classes import merge_classes
     from prodrec.inference.neighbours.fused import FusedNetwork
     from prodrec.inference.score import rows_in_splits
     from prodrec.inference.score import score as score_dataset
@@ -216,10 +221,12 @@ def _score_run(
         workers=options.workers,
         divided=options.divide_classes or _exceeds_gpu(run, device, options),
     )
-    batches, own_batches = loaded.batches(data, rows_in_splits(data, splits), views=options.views)
+    rows = rows_in_splits(data, splits)
+    batches, own_batches = loaded.batches(data, rows, views=options.views)
     voting = next((point for point in outputs.values() if point.beta), None)
     neighbours = None if voting is None else load_neighbours(run, voting, device, sharded=True)
-    return score_dataset(
+    merged = merge_classes(run.taxonomy, data.taxonomy)
+    scored = score_dataset(
         run,
         data,
         FusedNetwork(loaded.network, neighbours, load_tree_scores(run, options.tree_weight, device)),
@@ -232,8 +239,11 @@ def _score_run(
         views=options.views,
         tree_weight=options.tree_weight,
         autocast=loaded.autocast(),
+        merged=merged,
         force=force,
     )
+    note = {} if merged is None else {"note": merged.note(data.labels_NL[rows])}
+    return [{**entry, **note} for entry in scored]
 
 
 def _exceeds_gpu(run: Run, device: torch.device, options: ScoreOptions) -> bool:

@@ -88,7 +88,7 @@ def choose_targets(
         raise BadOption(f"--out {out} is one place for {len(opened)} runs; name one run, or omit --out.")
     targets, up_to_date = [], []
     for run in opened:
-        check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset)
+        check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset, other_classes=True)
         check_run_has_upper_level(run, tree_weight)
         outputs: dict[Path, OperatingPoint] = {}
         points = operating_points_of(

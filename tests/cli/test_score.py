@@ -199,14 +199,25 @@ def test_run_of_another_dataset(folder: Path, drawn: DrawnCatalogue) -> None:
     wrong(score("sicot", "dataset", "resplit"), "both datasets")
 
 
-def test_run_of_other_classes(folder: Path, drawn: DrawnCatalogue) -> None:
+def test_photos_of_classes_that_the_run_does_not_know_count_as_wrong(folder: Path, drawn: DrawnCatalogue) -> None:
     text = drawn.table.read_text("utf-8")
     leaf = open_dataset(Path("dataset")).taxonomy.leaves[0]
     table = folder / "renamed.csv"
     table.write_text(text.replace(leaf, "Aaa"), "utf-8")
     remade = call("prepare", table, "--images", drawn.photos, "--out", "renamed")
     assert remade.exit_code == 0, remade.output
-    wrong(score("visual", "renamed", "--other-dataset"), "have other classes", "'Aaa'")
+    wrong(score("visual", "renamed"), "have other classes", "'Aaa'", "or add --other-dataset")
+    scored = score("visual", "renamed", "--other-dataset", "--split", "all", "--out", "renamed.h5", "--json")
+    note = json.loads(scored.stdout)["scored"][0]["note"]
+    assert "the run does not know Aaa of level" in note and "count as wrong" in note
+    assert score("visual", "renamed", "--other-dataset", "--split", "all", "--out", "renamed.h5").exit_code == 0
+    with open_scores(Path("renamed.h5")) as scores:
+        assert scores.taxonomy.leaves[0] == "Aaa" and leaf in scores.taxonomy.leaves
+        chunk = next(scores.chunks())
+        new_R = chunk.labels_RL[:, -1] == 0
+        assert new_R.any() and not (chunk.scores[scores.levels[-1]].argmax(1)[new_R] == 0).any()
+    reported = call("report", "renamed.h5", "--json")
+    assert reported.exit_code == 0, reported.output
 
 
 @pytest.mark.parametrize(

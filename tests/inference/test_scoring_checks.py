@@ -69,8 +69,18 @@ def test_a_run_that_does_not_fit_the_dataset_is_refused() -> None:
 )
 def test_the_first_other_class_is_named(names: Any, parents: Any, message: str) -> None:
     tree = Taxonomy(TREE.levels, (TREE.names[0], names), (TREE.parents[0], np.array(parents, dtype=np.int32)))
+    data = make_dataset(fingerprint="d2", taxonomy=tree)
     with pytest.raises(Mismatch, match=message):
-        check_run_fits_dataset(make_run(), make_dataset(fingerprint="d2", taxonomy=tree), other_dataset=True)
+        check_run_fits_dataset(make_run(), data, other_dataset=True)
+    with pytest.raises(Mismatch, match=f"{message}.*or add --other-dataset"):
+        check_run_fits_dataset(make_run(), data, other_classes=True)
+    check_run_fits_dataset(make_run(), data, other_dataset=True, other_classes=True)
+
+
+def test_other_levels_are_refused() -> None:
+    data = make_dataset(fingerprint="d2", taxonomy=Taxonomy(("root", "kind"), TREE.names, TREE.parents))
+    with pytest.raises(Mismatch, match="its levels are root, leaf here and root, kind there; score the dataset that"):
+        check_run_fits_dataset(make_run(), data, other_dataset=True, other_classes=True)
 
 
 def test_scores_of_other_runs_datasets_and_options_are_out_of_date(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Shapes: R rows; C classes of a level; K top-k classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ class AccuracyChange:
     metric:  ACC or MACC.
     rows:    images with a label at the level.
     classes: classes that have an image.
+    fitted:  whether the classes had rows to fit on: True or False for a part of them, None for all.
     """
 
     split: str
@@ -33,9 +35,17 @@ class AccuracyChange:
     classes: int
     before: float
     after: float
+    fitted: bool | None = None
 
     def __str__(self) -> str:
-        return f"{self.split} {self.level} {self.metric}: {self.before:.2f} → {self.after:.2f} %"
+        return f"{self.split} {self.level_and_part} {self.metric}: {self.before:.2f} → {self.after:.2f} %"
+
+    @property
+    def level_and_part(self) -> str:
+        """The level, and for a part of its classes whether they had rows to fit on."""
+        if self.fitted is None:
+            return self.level
+        return f"{self.level}, classes {'with' if self.fitted else 'without'} fit rows"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,14 +100,27 @@ class AccuracyCounter:
                 position_R = true_position_in_top_k(scores, classes_RK, label_R)
             np.add.at(correct_C, label_R[position_R == 0], 1)
 
-    def changes(self) -> list[AccuracyChange]:
-        """Return ACC and MACC of every split and level."""
+    def changes(self, covered: Mapping[str, NDArray[np.bool_]] | None = None) -> list[AccuracyChange]:
+        """Return ACC and MACC of every split and level.
+
+        covered: for every level, which classes had rows to fit on, bool [C]. If the rows of a split are of classes with
+                 and of classes without, their figures follow those of all.
+        """
         changes = []
         for (split, level), counts in self.counts.items():
-            rows, classes = int(counts.rows_C.sum()), int(np.count_nonzero(counts.rows_C))
-            for metric, compute in (("ACC", accuracy), ("MACC", mean_class_accuracy)):
-                before, after = (
-                    round(100 * compute(correct_C, counts.rows_C), 4) for correct_C in (counts.before_C, counts.after_C)
-                )
-                changes.append(AccuracyChange(split, level, metric, rows, classes, before, after))
+            has_rows_C = counts.rows_C > 0
+            parts: list[tuple[bool | None, NDArray[np.bool_]]] = [(None, has_rows_C)]
+            if covered is not None and (without_rows := int((has_rows_C & ~covered[level]).sum())) > 0:
+                if without_rows < int(has_rows_C.sum()):
+                    parts.append((True, has_rows_C & covered[level]))
+                parts.append((False, has_rows_C & ~covered[level]))
+            for fitted, in_part_C in parts:
+                rows_C = counts.rows_C[in_part_C]
+                for metric, compute in (("ACC", accuracy), ("MACC", mean_class_accuracy)):
+                    before, after = (
+                        round(100 * compute(correct_C[in_part_C], rows_C), 4)
+                        for correct_C in (counts.before_C, counts.after_C)
+                    )
+                    rows, classes = int(rows_C.sum()), len(rows_C)
+                    changes.append(AccuracyChange(split, level, metric, rows, classes, before, after, fitted))
         return changes

@@ -133,35 +133,3 @@ def fit_with_selection(
     start_P = first.model.weights_P[related.find(selected.pairs_P)[0]]
     second = fit(samples, selected, settings, lambda_, start_P=start_P, on_step=on_step)
     return FitResult(second.model, first.solver + second.solver, first.model)
-
-
-def negative_log_likelihood(samples: Samples, model: MCRModel) -> float:
-    """Return −Σ log P of the true categories over all samples and levels, without the penalty.
-
-    A true category may have had no sample in the fit. One that is not among the top-k of its sample does not count.
-    """
-    if model.normaliser == "related":
-        parts = split_loss(samples, model.related, model.normaliser)
-        return sum(loss.evaluate(model.weights_P[part], np.float32)[0] for part, loss in parts)
-    starts_L, total = model.related.tree.starts_L1[:-1], 0.0
-    if isinstance(samples, DenseSamples):
-        for block in samples.blocks:
-            for start, refined_NC, label_N in zip(
-                starts_L, model.refine_dense(block.f_nB.T), block.labels_LB, strict=True
-            ):
-                has_label_N = label_N >= 0
-                true_NC = np.arange(refined_NC.shape[1]) == (label_N - start)[:, None]
-                total -= _log_likelihood(refined_NC[has_label_N], true_NC[has_label_N])
-        return total
-    for j, refined_NK in enumerate(model.refine_top_k(samples)):
-        is_true_NK = samples.is_true(j)
-        has_true_N = is_true_NK.any(axis=1)
-        total -= _log_likelihood(refined_NK[has_true_N], is_true_NK[has_true_N])
-    return total
-
-
-def _log_likelihood(scores_NC: NDArray[Any], is_true_NC: NDArray[np.bool_]) -> float:
-    """Return Σ log P of the true categories, one of each row, by the softmax of the scores."""
-    scores_NC = scores_NC - scores_NC.max(axis=1, keepdims=True, initial=-np.inf)
-    log_sum_N = np.log(np.exp(scores_NC).sum(axis=1, dtype=np.float64))
-    return float((scores_NC[is_true_NC] - log_sum_N).sum())

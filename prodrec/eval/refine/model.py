@@ -66,6 +66,13 @@ class MCRModel:
                 place_uncovered(refined_NK, raw_NK, self.covered_n[categories_NK])
         return refined
 
+    def covered_by_level(self) -> dict[str, NDArray[np.bool_]] | None:
+        """Return for every level which of its categories had a sample to fit on; None if it is not known."""
+        if self.covered_n is None:
+            return None
+        tree = self.related.tree
+        return {level: self.covered_n[tree.starts_L1[j] : tree.starts_L1[j + 1]] for j, level in enumerate(tree.levels)}
+
     @cached_property
     def _related_scores(self) -> RelatedScores:
         return RelatedScores(self.related, self.weights_P)

@@ -112,6 +112,8 @@ def _fit_and_apply(
             force=force,
         )
     report = FitReport.of(result, splits=fit_on, rows=len(samples), settings=settings)
+    if report.choice_note is not None:
+        notes.append(report.choice_note)
     return _refinement(aligned, outputs, counter, result.lambda_, model, notes=notes, fit=report)
 
 
@@ -198,7 +200,7 @@ def _refinement(
         top_k=aligned.top_k,
         lambda_=lambda_,
         weight_count=model.related.weight_count,
-        accuracies=tuple(counter.changes()),
+        accuracies=tuple(counter.changes(model.covered_by_level())),
         notes=tuple(notes),
         fit=fit,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prodrec.eval.refine.accuracy import AccuracyChange
-from prodrec.eval.refine.cross_fit import CrossFitResult, CrossValidationStats
+from prodrec.eval.refine.cross_fit import NO_CHANGE_LAMBDA, CrossFitResult, CrossValidationStats
 from prodrec.eval.refine.fit import FitResult
 from prodrec.eval.refine.settings import MCRSettings
 
@@ -49,6 +49,7 @@ class FitReport:
     splits, rows:     the splits whose rows were used, and the number of these rows.
     folds:            number of folds that contain rows.
     loss_by_lambda:   held-out loss per row of every λ that was tried.
+    harmful:          those λ that lower ACC or MACC on the held-out rows; none of them is chosen.
     solver:           the fit on all rows.
     cross_validation: the fits for the folds.
     """
@@ -57,6 +58,7 @@ class FitReport:
     rows: int
     folds: int
     loss_by_lambda: dict[float, float]
+    harmful: frozenset[float]
     solver: SolverReport
     cross_validation: CrossValidationStats
     settings: MCRSettings
@@ -68,17 +70,32 @@ class FitReport:
             rows=rows,
             folds=len(result.folds),
             loss_by_lambda=result.loss_by_lambda,
+            harmful=result.harmful,
             solver=SolverReport.of(result.final),
             cross_validation=result.cross_validation,
             settings=settings,
         )
 
+    @property
+    def choice_note(self) -> str | None:
+        """A sentence on λ if the one with the smallest loss was refused, or None."""
+        best = min(self.loss_by_lambda, key=self.loss_by_lambda.__getitem__)
+        if best not in self.harmful:
+            return None
+        if len(self.harmful) + 1 == len(self.loss_by_lambda) and NO_CHANGE_LAMBDA in self.loss_by_lambda:
+            return "every λ lowers ACC or MACC on rows that the fit has not seen: the scores stay as they are."
+        return (
+            f"λ = {best:.4g} has the smallest loss, but lowers ACC or MACC on rows that the fit has not "
+            "seen: a larger λ is used."
+        )
+
     def as_json(self) -> dict[str, Any]:
-        """Return the four entries of `Refinement.as_json` that exist only after a fit."""
+        """Return the entries of `Refinement.as_json` that exist only after a fit."""
         stats = self.cross_validation
         return {
             "fit": {"splits": list(self.splits), "rows": self.rows, "folds": self.folds},
             "lambda_tried": {f"{lambda_:g}": round(loss, 6) for lambda_, loss in sorted(self.loss_by_lambda.items())},
+            "lambda_refused": [f"{lambda_:g}" for lambda_ in sorted(self.harmful)],
             "solver": {
                 "final": asdict(self.solver),
                 "cross_validation": {**asdict(stats), "seconds": round(stats.seconds, 3)},

@@ -27,7 +27,8 @@ class BackboneSettings:
     weights: str | None = setting(
         "imagenet",
         "initial weights of backbone and private layers: imagenet (the default ones of the backbone's library), its "
-        "name of others (IMAGENET1K_V1, a1_in1k, laion2b_s34b_b79k), a file, a run, or none (random)",
+        "name of others (IMAGENET1K_V1, a1_in1k, laion2b_s34b_b79k), a file, a run (its classes start from it too), or "
+        "none (random)",
         group="backbone",
     )
     freeze_batch_norm: bool = setting(

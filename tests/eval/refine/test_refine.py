@@ -82,7 +82,8 @@ def test_levels_help_each_other(draw_scores: Any, tmp_path: Path) -> None:
     accuracies = {(a.split, a.level, a.metric): a for a in result.accuracies}
     for split in ("test", "validation"):
         assert accuracies[split, "leaf", "ACC"].after > accuracies[split, "leaf", "ACC"].before + 3
-    assert result.lambda_ == min(result.fit.loss_by_lambda, key=result.fit.loss_by_lambda.get)
+    losses = {lambda_: loss for lambda_, loss in result.fit.loss_by_lambda.items() if lambda_ not in result.fit.harmful}
+    assert result.lambda_ == min(losses, key=losses.__getitem__) and result.fit.choice_note is None
     before, after = read_all(leaf.path)[1], read_all(tmp_path / "out.h5")[1]
     test = before.split_R == 1
     for name, chunk in (("before", before), ("after", after)):

@@ -9,7 +9,8 @@ import pytest
 from scipy.special import softmax
 
 from prodrec.eval.refine.dense_samples import DenseSamples
-from prodrec.eval.refine.fit import fit_with_selection, negative_log_likelihood
+from prodrec.eval.refine.fit import fit_with_selection
+from prodrec.eval.refine.held_out import judge
 from prodrec.eval.refine.related_sets import RelatedSets
 from prodrec.eval.refine.settings import MCRSettings
 from prodrec.eval.refine.uncovered import place_uncovered
@@ -67,8 +68,8 @@ def test_a_fit_does_not_switch_them_off(draw: Any, top_k: bool, penalty: str) ->
     assert model.covered_n is not None
     assert np.flatnonzero(~model.covered_n).tolist() == [first_leaf + c for c in MISSING]
     assert right_raw > 0.3 and right > right_raw - 0.08
-    raw_loss = negative_log_likelihood(unseen, fit_with_selection(seen, drawn.tree, MCRSettings(k=2), 1e9).model)
-    assert np.isfinite(raw_loss) and negative_log_likelihood(unseen, model) < 1.3 * raw_loss
+    raw_loss = judge(unseen, drawn.tree, None).loss
+    assert np.isfinite(raw_loss) and judge(unseen, drawn.tree, model).loss < 1.3 * raw_loss
 
 
 def test_the_raw_model_of_a_large_penalty_changes_nothing(draw: Any) -> None:
