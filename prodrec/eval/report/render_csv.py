@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
 from prodrec.core.base import console
+from prodrec.core.base.csv_cells import harmless
 from prodrec.eval.report.count_scores import MIN_ROWS_FOR_PROGRESS
 from prodrec.eval.report.render_json import better_direction, cell_json
 
@@ -34,10 +35,11 @@ def write_csv(report: Report, file: TextIO) -> None:
             for i, group in enumerate(report.run_groups):
                 cell = cell_json(row, i) or {}
                 gain = cell.get("gain") or {}
-                writer.writerow(
+                values = (
                     [report.split, row.section, row.group, row.level, row.metric, row.top]
                     + [cell.get("classes", 0), row.total_classes, cell.get("images", 0), group.name]
                     + [cell.get(name) for name in ("value", "low", "high", "spread")]
                     + [gain.get(name) for name in ("value", "low", "high", "spread", "paired")]
                     + [row.unit, better_direction(row)]
                 )
+                writer.writerow([harmless(value) if isinstance(value, str) else value for value in values])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.csv_cells import write_csv
 from prodrec.core.data.duplicates.groups import group_sizes
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.write_products import decode_column, to_series
@@ -39,7 +40,7 @@ def write_rejected(path: Path, contents: DatasetContents) -> None:
                 decode_column("reason", reasons, rejected.reason_M[rows_r]),
                 decode_column("detail", rejected.details, rejected.detail_M[rows_r]),
             ]
-            pl.DataFrame(columns).write_csv(stream, include_header=not written)
+            write_csv(pl.DataFrame(columns), stream, include_header=not written)
             written += chunk.height
         if not written:
             stream.write(b"table,row,id,image,reason,detail\n")
@@ -77,7 +78,7 @@ def write_duplicates(path: Path, contents: DatasetContents) -> None:
                 decode_column("kind", kinds, is_identical_N[rows_r]),
                 *contents.inputs.hash_columns(catalogue_rows_r),
             ]
-            pl.DataFrame(columns).write_csv(stream, include_header=not start)
+            write_csv(pl.DataFrame(columns), stream, include_header=not start)
 
 
 def write_conflicts(path: Path, contents: DatasetContents) -> None:
@@ -91,7 +92,7 @@ def write_conflicts(path: Path, contents: DatasetContents) -> None:
         *_origin_columns(rows, to_series(contents.table_names)),
         rows[leaf_column].alias("leaf"),
     ]
-    pl.DataFrame(columns).sort("conflict", maintain_order=True).write_csv(path)
+    write_csv(pl.DataFrame(columns).sort("conflict", maintain_order=True), path)
 
 
 def write_parents(path: Path, contents: DatasetContents) -> None:
@@ -111,7 +112,7 @@ def write_parents(path: Path, contents: DatasetContents) -> None:
         )
         for pairs in contents.labelled.ambiguous_parents
     ]
-    pl.concat([pl.DataFrame(schema=schema), *frames]).write_csv(path)
+    write_csv(pl.concat([pl.DataFrame(schema=schema), *frames]), path)
 
 
 def _origin_columns(frame: pl.DataFrame, tables: pl.Series) -> list[pl.Series]:
