@@ -17,7 +17,7 @@ EXAMPLES = """
 Examples:
 
 - `prodrec explain sicot shoe.jpg` prints the five best classes of every level
-- `prodrec explain ssmtl-ca photos/ --saliency --out look/` draws where the network looks, for each photo of a folder
+- `prodrec explain visual photos/ --saliency --out look/` draws where the network looks, for each photo of a folder
 - `prodrec explain sicot front.jpg side.jpg sole.jpg --pool` recognises one product by three photos
 - `prodrec explain runs/sicot shoe.jpg --title "Nike Air Max"` shows the weight of each word of the title
 - `prodrec explain sicot shoe.jpg --title "Nike Air Max" --with-titles --top 3 --json` uses the title too
@@ -31,7 +31,11 @@ def explain_command(
         list[Path], typer.Argument(metavar="IMAGE…", help="Photo files of any format, and folders of them.")
     ],
     saliency: Annotated[
-        bool, typer.Option("--saliency", help="Draw the weights of the spatial attention over each photo.")
+        bool,
+        typer.Option(
+            "--saliency",
+            help="Draw over each photo where the network looks: attention or Grad-CAM.",
+        ),
     ] = False,
     title: Annotated[str | None, typer.Option(help="Title of the product; prints the weight of each word.")] = None,
     with_titles: Annotated[
@@ -51,6 +55,10 @@ def explain_command(
     """Recognise photo files: print the best classes of every level, and the best state of every attribute.
 
     The photo alone is used, as in deployment, unless --with-titles is given.
+
+    --saliency draws the weights of the spatial attention. For a network without one, and where its weights hardly
+    differ, it draws Grad-CAM: how much each place speaks for the best class of the deepest level. The scale starts at
+    0.
     """
     from prodrec.pipeline.explain import explain
 

@@ -21,7 +21,7 @@ from prodrec.core.data.titles.tokenizer import recorded_tokenizer
 from prodrec.inference.mean_scores import MeanScores
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
 from prodrec.inference.protocols import RecognisingNetwork
-from prodrec.inference.results import Neighbour, Prediction, Recognised, Saliency, Word
+from prodrec.inference.results import ATTENTION, GRAD_CAM, Neighbour, Prediction, Recognised, Saliency, Word
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Voter
+
+FLAT = 0.2
+"""Weights of the attention that differ by less than this share of the largest are flat."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,13 @@ class Recogniser:
         top: int = 5,
         saliency: bool = False,
     ) -> Recognised:
-        """Recognise the photo in the bytes of an image file; `saliency` adds the weights of the spatial attention.
+        """Recognise the photo in the bytes of an image file; `saliency` adds where the network looks.
+
+        That is the spatial attention. Without one, and where its weights differ by less than FLAT of the largest, it is
+        Grad-CAM of the best class of the deepest level.
 
         Raise BadPhoto if the photo cannot be decoded, BadOption for a title if the network has no title encoder and for
-        `saliency` if it has no spatial attention, or if several views are averaged.
+        `saliency` if it predicts no level or has no feature map, or if several views are averaged.
         """
         from prodrec.core.data.photos.views import read_photo
 
@@ -166,7 +172,8 @@ class Recogniser:
 
         words = [None if title is None else self._split_title(title) for title in titles]
         batch = self._batch(photos, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
-        saliency_Bhw = weights_BT = None
+        saliencies: list[tuple[NDArray[np.float32], str]] | None = None
+        weights_BT = None
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
@@ -175,7 +182,7 @@ class Recogniser:
             if mean is not None:
                 mean.add(scored)
             if saliency:
-                saliency_Bhw = self.network.saliency(batch.inputs).float().cpu().numpy()
+                saliencies = self._saliency(batch.inputs, scored.scores)
             if any(title_words is not None for title_words in words):
                 weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
         results = []
@@ -184,8 +191,8 @@ class Recogniser:
             if title_words is not None and weights_BT is not None:
                 word_weights = self._word_weights(title_words, weights_BT[row])
             saliency_map = None
-            if saliency_Bhw is not None:
-                saliency_map = Saliency(saliency_Bhw[row], *centre_crop(photo_CHW.shape[1:], self.photos))
+            if saliencies is not None:
+                saliency_map = Saliency(*saliencies[row], *centre_crop(photo_CHW.shape[1:], self.photos))
             result = Recognised(
                 photo_CHW=photo_CHW.numpy(),
                 levels=self._level_predictions(scored.scores, row, top),
@@ -196,6 +203,25 @@ class Recogniser:
             )
             results.append(result)
         return results
+
+    def _saliency(self, images_BCHW: Tensor, scores: dict[str, Tensor]) -> list[tuple[NDArray[np.float32], str]]:
+        """Return for every photo where the network looks (h×w), and the method: its attention unless that is flat."""
+        attention_Bhw = self.network.attention_weights(images_BCHW)
+        found = [] if attention_Bhw is None else [(weights_hw, ATTENTION) for weights_hw in _to_numpy(attention_Bhw)]
+        if found and not any(is_flat(weights_hw) for weights_hw, _ in found):
+            return found
+        activation_Bhw = None
+        if scores:
+            *_, best_level = scores.values()
+            activation_Bhw = self.network.class_activation(images_BCHW, best_level.argmax(1))
+        if activation_Bhw is None:
+            if not found:
+                problem = "has no feature map of several cells" if scores else "predicts attributes alone"
+                raise BadOption(f"the run does not show where it looks: it has no attention, and {problem}.")
+            return found
+        by_class = [(weights_hw, GRAD_CAM) for weights_hw in _to_numpy(activation_Bhw)]
+        pairs = zip(found or by_class, by_class, strict=True)
+        return [of_class if is_flat(attention[0]) else attention for attention, of_class in pairs]
 
     def _neighbours(self, voters: Sequence[Voter]) -> list[Neighbour]:
         level = self.network.voters_level
@@ -244,6 +270,16 @@ class Recogniser:
         weights = iter(weights_T.tolist())
         is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]
+
+
+def is_flat(weights_hw: NDArray[np.float32]) -> bool:
+    """Return whether the weights of the attention hardly differ, and therefore say nothing."""
+    return bool(weights_hw.max() - weights_hw.min() < FLAT * np.abs(weights_hw).max())
+
+
+def _to_numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    return array
 
 
 def _top_probabilities(scores_C: Tensor, top: int) -> list[tuple[int, float]]:

@@ -1,6 +1,6 @@
 """The results of recognising a photo.
 
-Shapes: C=3 channels, H×W photo, h×w grid of the spatial attention.
+Shapes: C=3 channels, H×W photo, h×w grid of a feature map.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+ATTENTION, GRAD_CAM = "attention", "grad-cam"
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Saliency:
-    """The weights of the spatial attention, on a grid over the part of the photo that the network sees.
+    """Where the network looks, on a grid over the part of the photo that it sees.
 
     weights_hw:    float32
+    method:        ATTENTION, the weights of the spatial attention; or GRAD_CAM, what speaks for the best class of the
+                   deepest level
     rows, columns: the part of the photo, in pixels
     """
 
     weights_hw: NDArray[np.float32]
+    method: str
     rows: slice
     columns: slice
 
@@ -114,6 +119,7 @@ class Recognised:
         if self.saliency is not None:
             rows, columns = self.saliency.rows, self.saliency.columns
             values["saliency"] = {
+                "method": self.saliency.method,
                 "photo": list(self.photo_CHW.shape[1:]),
                 "rows": [rows.start, rows.stop],
                 "columns": [columns.start, columns.stop],

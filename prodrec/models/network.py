@@ -39,15 +39,19 @@ class RecognitionNetwork(NetworkParts):
 
     # --- forward pass and loss
 
+    def last_maps(self, inputs: Tensor, *, stage: str | None = None) -> Tensor:
+        """Return the last feature maps, after the attention. `stage` is that of `forward`."""
+        maps_BDhw = self.backbone.maps(inputs, after=stage, until=self.config.attention_at)
+        if self.attention is not None:
+            maps_BDhw = self.backbone.maps_after(self.attention(maps_BDhw), self.config.attention_at)
+        return maps_BDhw
+
     def forward(self, inputs: Tensor, tokens_BT: Tensor | None = None, *, stage: str | None = None) -> Features:
         """Return the features of photos (or feature vectors) and titles; without titles only the visual ones.
 
         stage: the stage of the backbone whose feature maps `inputs` are, see `frozen_maps`
         """
-        maps_BDhw = self.backbone.maps(inputs, after=stage, until=self.config.attention_at)
-        if self.attention is not None:
-            maps_BDhw = self.backbone.maps_after(self.attention(maps_BDhw), self.config.attention_at)
-        pooled_BD = self.backbone.neck(maps_BDhw)
+        pooled_BD = self.backbone.neck(self.last_maps(inputs, stage=stage))
         visual_BD = self.embed(pooled_BD)
         if tokens_BT is None or self.title_encoder is None or self.mixing is None:
             return Features(visual_BD, pooled_BD=pooled_BD)
@@ -179,11 +183,27 @@ class RecognitionNetwork(NetworkParts):
         titles: EncodedTitles = self.title_encoder(self.word_vectors(tokens_BT), tokens_BT)
         return titles
 
-    def saliency(self, images_BCHW: Tensor) -> Tensor:
-        """Return the spatial attention's weight of every cell of the feature map, B×h×w (S fig. 2).
-
-        Raise BadOption if the network has no spatial attention.
-        """
+    def attention_weights(self, images_BCHW: Tensor) -> Tensor | None:
+        """Return the spatial attention's weight of every cell of the feature map, B×h×w (S fig. 2); None without."""
         if self.attention is None:
-            raise BadOption("there is no spatial attention in this network; train one with --set attention=spatial.")
+            return None
         return self.attention.weights(self.backbone.maps(images_BCHW, until=self.config.attention_at))
+
+    def class_activation(self, images_BCHW: Tensor, class_B: Tensor) -> Tensor | None:
+        """Return how much every cell of the last feature map A speaks for a class of the deepest level, B×h×w.
+
+        Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2), with y_c the score of class c before the softmax:
+
+            α_d = mean over the cells of ∂y_c / ∂A_d        L = max(0, Σ_d α_d · A_d)
+
+        None if the network has no feature map of several cells. It must predict a level.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            maps_BDhw = self.last_maps(images_BCHW.clone()).detach().requires_grad_()
+            if maps_BDhw.ndim != 4 or maps_BDhw.shape[2:].numel() == 1:
+                return None
+            scores_BC = self.level_heads[-1].scores(self.embed(self.backbone.neck(maps_BDhw)))
+            scores_B = scores_BC.gather(1, class_B.clone()[:, None])
+            (gradient_BDhw,) = torch.autograd.grad(scores_B.sum(), maps_BDhw)
+        alpha_BD11 = gradient_BDhw.mean(dim=(2, 3), keepdim=True)
+        return (alpha_BD11 * maps_BDhw.detach()).sum(1).clamp(min=0)

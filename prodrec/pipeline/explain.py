@@ -1,4 +1,4 @@
-"""`prodrec explain`: recognise photo files, and draw the spatial attention over them."""
+"""`prodrec explain`: recognise photo files, and draw over them where the network looks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from prodrec.core.base.errors import BadOption, BadPhoto
 
 if TYPE_CHECKING:
     from prodrec.inference.results import Recognised
+
+NAMES_OF_METHODS = {"attention": "its attention", "grad-cam": "it speaks for the class (Grad-CAM)"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def explain(
     Args:
         run: run directory, or the name of a run in `runs/`.
         photos: photo files of any format, and folders of them.
-        saliency: draw the weights of the spatial attention over each photo.
+        saliency: draw where the network looks over each photo: its spatial attention, or Grad-CAM of the best class
+            of the deepest level if it has none, or a flat one.
         title: title of the product; the result has the weight of each word.
         with_titles: use the title too, to predict the deepest level; needs `title`.
         pool: treat the photos as photos of one product: one explanation, of the mean of their scores.
@@ -101,7 +104,7 @@ def explain(
     for picture in pictures:
         if picture is not None:
             refuse_if_taken(picture, kind="explain", force=force)
-    recogniser = load(run, device=device, titles=title is not None, saliency=saliency)
+    recogniser = load(run, device=device, titles=title is not None)
     explanations: list[Explanation] = []
     good: list[Path] = []
     rejected: dict[Path, str] = {}
@@ -161,6 +164,7 @@ def _draw(explanation: Explanation, picture: Path, *, force: bool) -> None:
         saliency.columns,
         picture,
         title=explanation.photo.name,
+        weights_name=NAMES_OF_METHODS[saliency.method],
         note=" · ".join(f"{task}: {first.name} {format_probability(first.confidence)}" for task, first in best),
         force=force,
     )

@@ -28,7 +28,6 @@ def load(
     views: str = CENTRE,
     device: str = "auto",
     titles: bool = False,
-    saliency: bool = False,
 ) -> Recogniser:
     """Open a finished run and return it ready to recognise photos: `load("runs/sicot").predict("shoe.jpg")`.
 
@@ -40,13 +39,12 @@ def load(
         views: views of every photo whose scores are averaged: centre, flip or five-crop, as in `score`.
         device: auto, cpu, cuda or cuda:N.
         titles: require a run that was trained with titles.
-        saliency: require a run with spatial attention.
 
     Raises:
         NotFound: if there is no such run.
         BadArtefact: if the run is unfinished or damaged.
-        BadOption: if the run was trained on feature vectors, or lacks titles, attention or operating points that the
-            arguments require.
+        BadOption: if the run was trained on feature vectors, or lacks titles or operating points that the arguments
+            require.
     """
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.run import open_run
@@ -64,10 +62,6 @@ def load(
     recipe = Recipe.from_json(opened.recipe, source=str(path))
     if titles and recipe.network.titles is None:
         raise BadOption(f"--title: {path} was trained on photos alone and does not use titles; omit --title.")
-    if saliency and recipe.network.attention is None:
-        raise BadOption(
-            f"--saliency: {path} has no spatial attention; train sscnn, or any family with --set attention=spatial."
-        )
     target, arithmetic = choose_device(device), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
     point, titled_point = (

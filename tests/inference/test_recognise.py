@@ -47,8 +47,15 @@ class KnownNetwork:
     def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
 
-    def saliency(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        return torch.arange(6.0).reshape(1, 2, 3)
+    attention = torch.arange(6.0).reshape(1, 2, 3)
+
+    def attention_weights(self, images_BCHW: torch.Tensor) -> torch.Tensor | None:
+        return self.attention
+
+    has_cells = True
+
+    def class_activation(self, images_BCHW: torch.Tensor, class_B: torch.Tensor) -> torch.Tensor | None:
+        return torch.full((1, 2, 2), float(class_B[0])) if self.has_cells else None
 
 
 def test_the_training_photos_that_vote_are_in_the_result(recogniser: Recogniser) -> None:
@@ -132,8 +139,23 @@ def test_words_have_weights_in_their_order_and_unknown_words_none(recogniser: Re
 
 def test_saliency_contains_the_part_of_the_photo_that_is_seen(recogniser: Recogniser) -> None:
     seen = recogniser.recognise(png(50, 30), saliency=True).saliency
-    assert seen is not None and seen.weights_hw.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert seen is not None and seen.weights_hw.tolist() == [[0, 1, 2], [3, 4, 5]] and seen.method == "attention"
     assert (seen.rows, seen.columns) == (slice(15, 35), slice(0, 30))
+
+
+@pytest.mark.parametrize("attention", [None, torch.tensor([[[0.50, 0.52], [0.45, 0.51]]])])
+def test_without_attention_or_where_it_is_flat_the_best_class_shows_it(recogniser: Recogniser, attention: Any) -> None:
+    recogniser.network.attention = attention  # type: ignore[attr-defined]
+    seen = recogniser.recognise(png(), saliency=True).saliency
+    best = recogniser.network.recognise(recogniser.network.batch)[0].scores["leaf"].argmax()  # type: ignore[attr-defined]
+    assert seen is not None and seen.method == "grad-cam" and seen.weights_hw.tolist() == [[float(best)] * 2] * 2
+    recogniser.network.has_cells = False  # type: ignore[attr-defined]
+    if attention is None:
+        with pytest.raises(BadOption, match="no attention, and has no feature map of several cells"):
+            recogniser.recognise(png(), saliency=True)
+    else:
+        seen = recogniser.recognise(png(), saliency=True).saliency
+        assert seen is not None and seen.method == "attention"
 
 
 def test_as_json_is_plain(recogniser: Recogniser) -> None:

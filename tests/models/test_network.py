@@ -346,3 +346,31 @@ def test_the_scores_of_several_views_are_the_mean_of_their_scores(
         mean_BD = torch.stack([network.features(view).visual_BD for view in views]).mean(0)
         vectors_BD = network.search_vectors(network.features(together))
     torch.testing.assert_close(vectors_BD, F.normalize(mean_BD, dim=1))
+
+
+@pytest.mark.parametrize("attention", [None, "spatial"])
+@pytest.mark.parametrize("classifier_form", ["linear", "cosine"])
+def test_class_activation_is_grad_cam(taxonomy: Taxonomy, attention: str | None, classifier_form: str) -> None:
+    """With a mean over the cells and a linear classifier, α_d is w_cd / (h·w)."""
+    settings: dict[str, Any] = {"attention": attention, "classifier_form": classifier_form, "backbone": "resnet18"}
+    network = build_network(NetworkConfig(weights=None, **settings), taxonomy=taxonomy, photo_size=(64, 96)).eval()
+    images_BCHW, class_B = torch.randn(2, 3, 64, 96), torch.tensor([1, 0])
+    with torch.inference_mode():
+        found_Bhw = network.class_activation(images_BCHW, class_B)
+        assert found_Bhw is not None
+        maps_BDhw = network.last_maps(images_BCHW)
+        weights_BD = leaf_classifier(network).weight[class_B]
+    assert found_Bhw.shape == (2, 2, 3) and not found_Bhw.requires_grad
+    if classifier_form == "cosine":
+        maps_BDhw = maps_BDhw.clone().requires_grad_()
+        scores_BC = network.level_heads[-1].scores(maps_BDhw.mean(dim=(2, 3)))
+        (weights_BDhw,) = torch.autograd.grad(scores_BC.gather(1, class_B[:, None]).sum(), maps_BDhw)
+        weights_BD = weights_BDhw.sum(dim=(2, 3))
+    expected_Bhw = torch.einsum("bd,bdhw->bhw", weights_BD, maps_BDhw.detach()).clamp(min=0) / 6
+    torch.testing.assert_close(found_Bhw, expected_Bhw)
+    assert (found_Bhw > 0).any() and all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_network_without_several_cells_shows_nothing(make: Make) -> None:
+    one_cell = make(backbone="resnet18").eval()
+    assert one_cell.class_activation(torch.randn(1, 3, 32, 32), torch.tensor([0])) is None

@@ -138,8 +138,6 @@ def test_what_cannot_be_loaded_is_named(runs: dict[str, Path], tmp_path: Path) -
     assert isinstance(load(str(runs["visual"]), device="cpu"), Recogniser)
     with pytest.raises(BadOption, match=r"--title: .*omit --title"):
         load(runs["visual"], titles=True)
-    with pytest.raises(BadOption, match="has no spatial attention"):
-        load(runs["visual"], saliency=True)
     with pytest.raises(NotFound):
         load(tmp_path / "absent")
     assert open_run(runs["visual"]).finished

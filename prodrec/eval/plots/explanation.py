@@ -1,6 +1,6 @@
-"""Plots of spatial attention: the photo, and beside it the photo with the weights as its brightness (S fig. 2).
+"""Plots of where a network looks: the photo, and beside it the photo with weights as its brightness (S fig. 2).
 
-Shapes: C=3 channels; H×W photo; y×x photo scaled to the plot; h×w grid of the attention, which covers the part of the
+Shapes: C=3 channels; H×W photo; y×x photo scaled to the plot; h×w grid of the weights, which covers the part of the
 photo that the network sees.
 """
 
@@ -29,11 +29,9 @@ MIN_SCALE_HEIGHT = 220
 SCALE_ROOM = 190
 """Sizes in pixels, of which 200 are an inch."""
 MIN_BRIGHTNESS = 0.08
-"""Brightness at the smallest weight, at which the shapes of the photo remain visible."""
+"""Brightness at a weight of 0, at which the shapes of the photo remain visible."""
 UNSEEN = 255
 """Pixel value outside the part that the network sees: white."""
-MIN_WEIGHT_RANGE = 1e-6
-"""Weights that differ by less are equal."""
 
 
 def draw_saliency(
@@ -44,16 +42,19 @@ def draw_saliency(
     path: Path,
     *,
     title: str,
+    weights_name: str = "its weight",
     note: str = "",
     force: bool = False,
 ) -> str:
-    """Write a plot of the attention weights of a photo to `path` (PNG, SVG or PDF).
+    """Write a plot of the weights of the parts of a photo to `path` (PNG, SVG or PDF).
 
-    Weights between the centres of grid cells are interpolated. The brightness rises linearly from the smallest to the
-    largest weight; a scale shows their values.
+    Weights between the centres of grid cells are interpolated. The brightness rises linearly from 0, or from the
+    smallest weight if it is negative, to the largest weight: weights that are nearly equal look nearly equal. A scale
+    shows their values.
 
     rows, columns: the part of the photo that the network sees, in pixels; the grid of the weights covers it.
     title, note:   text above the plot.
+    weights_name:  what the weights are, after "as bright as".
 
     Return the characters that no installed font has. Raise OutputExists.
     """
@@ -77,7 +78,7 @@ def draw_saliency(
         second_left = MARGIN + photo_width + GAP
         cropped = seen != (slice(0, height), slice(0, width))
         photo_name = "photo (dashed: the part seen)" if cropped else "photo"
-        for left, name, image in ((MARGIN, photo_name, photo), (second_left, "as bright as its weight", weighted)):
+        for left, name, image in ((MARGIN, photo_name, photo), (second_left, f"as bright as {weights_name}", weighted)):
             axes.text(left, top - 12, name, size=7)
             extent = (left, left + width, top + height, top)
             axes.imshow(image, extent=extent, interpolation="none", aspect="auto")
@@ -98,7 +99,7 @@ def apply_weights(
     """Return the part of the scaled photo that the network sees, and the photo with the weights as its brightness.
 
     original_shape: (H, W) of the photo before scaling, to which `rows` and `columns` refer. Outside of the part seen
-    the result is white. If all weights are equal, the part seen has its original brightness.
+    the result is white. If all weights are 0, the part seen has its original brightness.
     """
     height, width = photo_yxC.shape[:2]
     seen_rows = slice(round(rows.start * height / original_shape[0]), round(rows.stop * height / original_shape[0]))
@@ -106,11 +107,8 @@ def apply_weights(
         round(columns.start * width / original_shape[1]), round(columns.stop * width / original_shape[1])
     )
     part = photo_yxC[seen_rows, seen_columns]
-    weight_range = float(weights_hw.max() - weights_hw.min())
-    if weight_range > MIN_WEIGHT_RANGE:
-        relative_hw = (weights_hw - weights_hw.min()) / weight_range
-    else:
-        relative_hw = np.ones_like(weights_hw)
+    low, high = _scale(weights_hw)
+    relative_hw = (weights_hw - low) / (high - low) if high > low else np.ones_like(weights_hw)
     brightness_yx = MIN_BRIGHTNESS + (1 - MIN_BRIGHTNESS) * resize_grid(relative_hw, part.shape[:2])
     weighted_yxC = np.full_like(photo_yxC, UNSEEN)
     weighted_yxC[seen_rows, seen_columns] = np.rint(part * brightness_yx[:, :, None]).astype(np.uint8)
@@ -129,11 +127,16 @@ def _draw_outline(axes: Axes, seen: tuple[slice, slice], left: int, top: int) ->
         axes.add_patch(Rectangle(corner, *size, fill=False, zorder=3, **style))
 
 
+def _scale(weights_hw: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the weights of the least and the largest brightness."""
+    return min(0.0, float(weights_hw.min())), max(0.0, float(weights_hw.max()))
+
+
 def _draw_scale(axes: Axes, weights_hw: NDArray[np.float32], left: int, top: int, height: int) -> None:
-    """Draw a scale from the smallest weight (dark) to the largest (bright)."""
-    low, high = float(weights_hw.min()), float(weights_hw.max())
-    if high - low <= MIN_WEIGHT_RANGE:
-        axes.text(left, top + 12, f"all weights\nare {high:.3g}", size=7, va="top")
+    """Draw a scale from 0 (dark) to the largest weight (bright)."""
+    low, high = _scale(weights_hw)
+    if high == low:
+        axes.text(left, top + 12, "all weights\nare 0", size=7, va="top")
         return
     ramp = np.linspace(1, MIN_BRIGHTNESS, 256)[:, None].repeat(2, axis=1)
     extent = (left, left + SCALE_WIDTH, top + height, top)

@@ -205,6 +205,10 @@ class PointNetwork:
         """Return the weights of the words of titles, as the network does."""
         return self.fused.network.encode_titles(tokens_BT)
 
-    def saliency(self, images_BCHW: Tensor) -> Tensor:
+    def attention_weights(self, images_BCHW: Tensor) -> Tensor | None:
         """Return the weights of the spatial attention, as the network does."""
-        return self.fused.network.saliency(images_BCHW)
+        return self.fused.network.attention_weights(images_BCHW)
+
+    def class_activation(self, images_BCHW: Tensor, class_B: Tensor) -> Tensor | None:
+        """Return what speaks for a class, as the network does."""
+        return self.fused.network.class_activation(images_BCHW, class_B)

@@ -15,17 +15,21 @@ WHOLE = (slice(0, 80), slice(0, 120))
 
 
 def test_the_photo_is_as_bright_as_the_weights() -> None:
-    weights = np.array([[0.2, 0.2, 1.2], [0.2, 0.2, 0.2]], np.float32)
+    weights = np.array([[0, 0, 1.2], [0, 0, 0]], np.float32)
     seen, weighted = apply_weights(GREY, (80, 120), weights, *WHOLE)
     assert seen == (slice(0, 40), slice(0, 60))
     assert weighted[5, 55].tolist() == [100] * 3 and weighted[35, 5].tolist() == [round(100 * MIN_BRIGHTNESS)] * 3
     assert 100 * MIN_BRIGHTNESS < weighted[5, 40, 0] < 100, "between the centres of cells it is in between"
-    same = apply_weights(GREY, (80, 120), 3 * weights - 5, *WHOLE)[1]
-    assert np.abs(same.astype(int) - weighted).max() <= 1, "negative weights are as good as others"
+    negative = apply_weights(GREY, (80, 120), weights - 1.2, *WHOLE)[1]
+    assert np.abs(negative.astype(int) - weighted).max() <= 1, "the scale begins at the smallest if it is negative"
 
 
-def test_equal_weights_do_not_change_the_photo() -> None:
+def test_nearly_equal_weights_look_nearly_equal() -> None:
     assert np.array_equal(apply_weights(GREY, (80, 120), np.full((3, 3), 0.5, np.float32), *WHOLE)[1], GREY)
+    assert np.array_equal(apply_weights(GREY, (80, 120), np.zeros((3, 3), np.float32), *WHOLE)[1], GREY)
+    weights = np.full((3, 3), 0.5, np.float32)
+    weights[0, 0] = 0.49
+    assert apply_weights(GREY, (80, 120), weights, *WHOLE)[1].min() == 98
 
 
 def test_what_is_not_seen_is_white() -> None:
@@ -44,7 +48,7 @@ def test_any_shape_is_drawn_with_its_legend(tmp_path: Path, height: int, width: 
     weights = np.array([[0.25, 0.5], [0.5, 0.75]], np.float32)
     draw_saliency(photo, weights, rows, columns, tmp_path / "a.svg", title="shoe $x$.jpg", note="leaf: Shoes 97 %")
     text = (tmp_path / "a.svg").read_text("utf-8")
-    for part in ("shoe $x$.jpg", "leaf: Shoes 97 %", ">0.25<", ">0.5<", ">0.75<"):
+    for part in ("shoe $x$.jpg", "leaf: Shoes 97 %", ">0<", ">0.375<", ">0.75<"):
         assert part in text
     assert ("dashed" in text) == (height != width)
 

@@ -97,7 +97,10 @@ class LinearNetwork:
     def encode_titles(self, tokens_BT: Tensor) -> Any:
         return tokens_BT
 
-    def saliency(self, images_BCHW: Tensor) -> Tensor:
+    def attention_weights(self, images_BCHW: Tensor) -> Tensor | None:
+        return images_BCHW
+
+    def class_activation(self, images_BCHW: Tensor, class_B: Tensor) -> Tensor | None:
         return images_BCHW
 
 
