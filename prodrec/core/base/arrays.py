@@ -23,10 +23,7 @@ def load_array(
     Raise BadArtefact if the file cannot be read, or its array has another dtype or shape.
     """
     try:
-        try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:  # an empty array cannot be mapped
-            array = np.load(path, allow_pickle=False)
+        array = _map_array(path)
     except (OSError, ValueError, EOFError) as error:
         raise BadArtefact(f"{path} cannot be read ({error}); {remedy}.") from error
     expected = (None,) if shape is None else shape
@@ -38,6 +35,21 @@ def load_array(
         raise BadArtefact(
             f"{path} contains {array.dtype} {list(array.shape)}, expected {np.dtype(dtype)}{sizes}; {remedy}."
         )
+    return array
+
+
+def _map_array(path: Path) -> NDArray[Any]:
+    """Return the array in a .npy file, memory-mapped unless it is empty. Raise what numpy raises for a damaged file."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        with path.open("rb") as stream:
+            is_version_1 = np.lib.format.read_magic(stream) == (1, 0)
+            read_header = np.lib.format.read_array_header_1_0 if is_version_1 else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read_header(stream)
+        if 0 not in shape:  # a shape that exceeds the file must not be allocated
+            raise
+        array = np.empty(shape, dtype)  # an empty array cannot be mapped
     return array
 
 

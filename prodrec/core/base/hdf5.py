@@ -23,17 +23,48 @@ from prodrec.core.base.texts import Texts
 LIBVER = ("v110", "v110")
 """The HDF5 1.10 format. Its metadata has checksums, and a flipped byte raises an error. With the older default format
 some flipped bytes sent the library into an endless loop (measured with HDF5 2.0)."""
+MAX_EXPANSION = 1100
+"""Bytes that one byte of deflate can become, at most."""
+_SMALL_BYTES = 1 << 16
+"""Datasets of this size need not be stored as declared, such as those that are part of an object's header."""
 OPEN_FOR_WRITING = "already open for"
 """Part of the message of HDF5 for a file that a program has opened for writing and has not closed."""
 
 
 @contextmanager
 def open_hdf5(path: Path, *, remedy: str) -> Iterator[Any]:
-    """Open an HDF5 file of prodrec for reading. Errors in the block are those of `damage_as_bad_artefact`."""
+    """Open an HDF5 file of prodrec for reading. Errors in the block are those of `damage_as_bad_artefact`.
+
+    No dataset declares more than the file can contain, so that reading one takes no more memory than is justified.
+    """
     import h5py
 
     with damage_as_bad_artefact(path, remedy=remedy), h5py.File(path, "r", locking=False) as file:
+        check_sizes(file)
         yield file
+
+
+def check_size(dataset: Any) -> None:
+    """Raise ValueError if a dataset declares more bytes than the file can contain for it.
+
+    HDF5 returns zeros for parts that are declared and not stored. Compressed parts may expand by MAX_EXPANSION.
+    """
+    stored = dataset.id.get_storage_size() * (MAX_EXPANSION if dataset.compression else 1)
+    if dataset.nbytes > max(stored, _SMALL_BYTES):
+        raise ValueError(
+            f"{dataset.name.lstrip('/')} declares {dataset.nbytes:,} bytes and contains {stored:,} at most"
+        )
+
+
+def check_sizes(file: Any) -> None:
+    """Raise ValueError as `check_size` does for a dataset of a file."""
+    import h5py
+
+    def check(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            check_size(item)
+
+    file.visititems(check)
 
 
 @contextmanager

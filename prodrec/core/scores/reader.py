@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
-from prodrec.core.base.hdf5 import damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
+from prodrec.core.base.hdf5 import check_sizes, damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
@@ -259,6 +259,7 @@ def open_scores(path: Path) -> Scores:
     with damage_as_bad_artefact(path, remedy=REMEDY):
         file = h5py.File(path, "r", locking=False)
         try:
+            check_sizes(file)
             return Scores(path, file)
         except BaseException:
             file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,20 @@ def test_another_array_is_refused(
     np.save(tmp_path / "a.npy", np.arange(4, dtype=np.int32))
     with pytest.raises(BadArtefact, match=message):
         load_array(tmp_path / "a.npy", dtype, shape, remedy="do this")
+
+
+@pytest.mark.parametrize(("declared", "version"), [(b"(2000000000,)", 1), (b"(-1,)", 1), (b"(2000000000,)", 2)])
+def test_a_shape_that_lies_takes_no_memory(tmp_path: Path, declared: bytes, version: int) -> None:
+    path = tmp_path / "a.npy"
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': " + declared + b", }"
+    header = header.ljust(117) + b"\n"
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + length + header + bytes(80))
+    tracemalloc.start()
+    with pytest.raises(BadArtefact, match=r"a\.npy cannot be read"):
+        load_array(path, np.int64)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", b"no array", b"cut"])

@@ -118,3 +118,18 @@ def test_what_parsers_raise_for_a_damaged_file_names_it(tmp_path: Path, error: E
         open_hdf5(path, remedy="score again"),
     ):
         raise error
+
+
+@pytest.mark.parametrize("options", [{"chunks": (1000,)}, {"chunks": (1000,), "compression": "gzip"}])
+def test_a_dataset_that_declares_more_than_the_file_contains(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "s.h5"
+    with h5py.File(path, "w", libver=LIBVER, locking=False) as file:
+        rows = file.create_dataset("a/rows", shape=(3_000,), maxshape=(None,), dtype=np.int64, **options)
+        rows[:] = np.arange(3_000)
+    with open_hdf5(path, remedy="score again") as file:
+        assert file["a/rows"][:].sum() == 2999 * 1500
+    with h5py.File(path, "r+", libver=LIBVER, locking=False) as file:
+        file["a/rows"].resize(10**9, axis=0)
+    message = r"damaged \(a/rows declares 8,000,000,000 bytes and contains [0-9,]+ at most\); score again"
+    with pytest.raises(BadArtefact, match=message), open_hdf5(path, remedy="score again"):
+        pass

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prodrec.core.base import console
 from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.errors import BadFeatures, NotFound
-from prodrec.core.base.hdf5 import OPEN_FOR_WRITING
+from prodrec.core.base.hdf5 import OPEN_FOR_WRITING, check_size
 from prodrec.core.data.duplicates import groups
 from prodrec.core.data.photos.photo_table import DIGEST_BYTES
 
@@ -107,6 +107,10 @@ def _open_h5(path: Path) -> Iterator[Any]:
         vectors = file.get("features")
         if not isinstance(vectors, h5py.Dataset):
             raise BadFeatures(f"--features {path} has no dataset `features`, only {', '.join(file) or 'nothing'}.")
+        try:
+            check_size(vectors)
+        except ValueError as error:
+            raise BadFeatures(f"--features {path} is damaged: {error}.") from error
         yield vectors
 
 

@@ -30,6 +30,10 @@ MAX_INFLATED_BYTES = 1 << 28
 and deflate can pack a thousand times as many bytes as it takes."""
 
 
+MAX_BYTES = 1 << 30
+"""Bytes of a photo that is read: more than 100 million pixels of four colours with 16 bits take without compression."""
+
+
 class DamagedPhoto(ValueError):
     """Raised if an archive does not contain the bytes of a photo that it declares. The message is the reason."""
 
@@ -53,6 +57,9 @@ class PhotoLocation:
     def read(self) -> bytes:
         """Return the bytes of the photo. Raise OSError, or DamagedPhoto if the archive contains other bytes."""
         with open(self.path, "rb") as stream:  # noqa: PTH123 - half the cost of Path.open, and this runs for every photo
+            length = os.fstat(stream.fileno()).st_size if self.length == WHOLE_FILE else self.length
+            if length > MAX_BYTES:
+                raise DamagedPhoto(f"it has {length:,} bytes, and a photo may have {MAX_BYTES:,}")
             stream.seek(self.offset)
             data = stream.read(self.length)
         if self.deflated:

@@ -164,3 +164,12 @@ def test_the_first_bytes(tmp_path: Path, deflated: bool) -> None:
     source = write_zip(tmp_path / "p.zip", compression, a=noise, b=b"short")
     starts = [location.read_start(40) for location in source.locations(np.arange(2))]
     assert starts == [noise[:40], b"short"]
+
+
+def test_a_file_that_is_too_large_for_a_photo_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(1 << 40)  # takes no space
+    with pytest.raises(DamagedPhoto, match="it has 1,099,511,627,776 bytes, and a photo may have 1,073,741,824"):
+        PhotoLocation(str(tmp_path / "a.jpg")).read()
+    with pytest.raises(DamagedPhoto, match="it has 2,147,483,648 bytes"):
+        PhotoLocation(str(tmp_path / "a.jpg"), 10, 1 << 31).read()
