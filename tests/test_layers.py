@@ -79,8 +79,10 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
-    "polars": ("core.data", "core.base.texts", "demo"),
-    "pydantic": ("core.base.config",),
+    "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "demo"),
+    "pydantic": ("core.base.config", "core.base.json_types"),
+    "annotated_types": ("core.data.dataset_file", "inference.neighbours.operating_points_file"),
+    "typing_extensions": ("core.data", "core.training", "inference"),
     "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),
@@ -97,6 +99,7 @@ WHOLE_JOURNEYS = {
     "test_recognition_benchmark.py",
     "models/test_contract.py",
     "campaigns/test_damaged_files.py",
+    "campaigns/test_full_disks.py",
     "campaigns/test_killed_commands.py",
 }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from prodrec.core.base.artefact import read_json_artefact
 from prodrec.core.base.errors import ProdrecError
+from prodrec.core.training.run_file import RunFile
 from prodrec.models.pretrained import read_weights
 from prodrec.models.torchvision_backbones import HEADS, build_backbone, count_parameters, known_backbones
 
@@ -22,10 +23,11 @@ def identify_weights(path: Path) -> str | None:
     """Return the backbone whose weights a file or a run directory contains, or None if it is none that is known.
 
     Weights of all networks of torchvision are recognised if their classifier has the classes of ImageNet, those of
-    COMMON networks with any classifier, or none. Raise the errors of `read_weights`.
+    COMMON networks with any classifier, or none. Raise the errors of `read_weights`, and BadArtefact for a damaged run.
     """
     if (path / "run.json").is_file():
-        return str(json.loads((path / "run.json").read_text("utf-8"))["recipe"]["network"]["backbone"])
+        backbone: str | None = read_json_artefact(path, kind="run", schema=RunFile)["recipe"]["network"].get("backbone")
+        return backbone
     weights = read_weights(path)
     return next((name for name in _candidates(weights) if _is_trunk_of(name, weights)), None)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from prodrec import __version__
 from prodrec.core.base.errors import BadArtefact, NotFound
+from prodrec.core.base.json_types import check_types, read_json
 from prodrec.core.base.texts import Texts
 
 FORMAT_VERSIONS = {
@@ -101,8 +102,10 @@ def check_header(header: Mapping[str, Any], *, kind: str, path: Path) -> None:
         )
 
 
-def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
+def read_json_artefact(directory: Path, *, kind: str, schema: Any = None) -> dict[str, Any]:
     """Return the content of the JSON file of a dataset or run directory, after checking its header.
+
+    schema: a TypedDict with the types of its values; None checks the header alone
 
     Raise NotFound if the directory does not exist, BadArtefact if it is no artefact of this `kind` or is damaged.
     """
@@ -113,11 +116,9 @@ def read_json_artefact(directory: Path, *, kind: str) -> dict[str, Any]:
         raise BadArtefact(f"{directory} is a file; expected the directory of a prodrec {kind}.")
     if not path.is_file():
         raise BadArtefact(f"{directory} is not a prodrec {kind}: it has no {path.name}.")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        raise BadArtefact(f"{path} is not readable as JSON ({error}); make the {kind} again.") from error
-    if not isinstance(content, dict):
-        raise BadArtefact(f"{path} contains no JSON object; make the {kind} again.")
+    remedy = f"make the {kind} again"
+    content = read_json(path, remedy=remedy)
     check_header(content, kind=kind, path=path)
+    if schema is not None:
+        check_types(content, schema, path, remedy=remedy)
     return content

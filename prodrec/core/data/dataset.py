@@ -29,16 +29,13 @@ from prodrec.core.base.errors import DAMAGE, BadArtefact, BadOption
 from prodrec.core.base.ragged import Ragged
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
+from prodrec.core.data.dataset_file import DatasetFile
 from prodrec.core.data.photos.store import PhotoStore
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.core.data.titles.word_counts import titles_with_word
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-INPUTS = ("photos", "features", "nothing")
-"""What the rows of a dataset may have for a network."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -196,16 +193,13 @@ class Dataset:
 def open_dataset(path: Path) -> Dataset:
     """Open the dataset directory `path`. Raise NotFound or BadArtefact."""
     path = Path(path)
-    header = read_json_artefact(path, kind="dataset")
+    header = read_json_artefact(path, kind="dataset", schema=DatasetFile)
     try:
         taxonomy = Taxonomy.load(path / "classes", header["taxonomy"])
         attributes = tuple(Attribute(a["name"], tuple(a["states"])) for a in header["attributes"])
-        row_count = int(header["counts"]["rows"]["kept"])
-        in_place = bool(header["photos"]["in_place"]) if header["inputs"] == "photos" else None
-        width = int(header["features"]["width"]) if header["inputs"] == "features" else None
-        if header["inputs"] not in INPUTS:
-            raise ValueError(f"inputs {header['inputs']!r}")
-        tokenizer, tokenizer_version = str(header["vocabulary"]["tokenizer"]), str(header["vocabulary"]["version"])
+        row_count, vocabulary = header["counts"]["rows"]["kept"], header["vocabulary"]
+        in_place = header["photos"]["in_place"] if header["inputs"] == "photos" else None
+        width = header["features"]["width"] if header["inputs"] == "features" else None
     except DAMAGE as error:
         raise BadArtefact(f"{path / 'dataset.json'} is not complete ({error!r}); prepare the dataset again.") from error
     arrays = path / "arrays"
@@ -225,7 +219,9 @@ def open_dataset(path: Path) -> Dataset:
         tokens=Ragged(_load(arrays / "tokens.npy", np.int32, (int(token_offsets[-1]),)), token_offsets),
         photos=None if in_place is None else PhotoStore.open(path / "photos", in_place=in_place),
         features_ND=None if width is None else _load(arrays / "features.npy", np.float16, (row_count, width)),
-        vocabulary=Vocabulary.load(path / "vocabulary.tsv", tokenizer=tokenizer, tokenizer_version=tokenizer_version),
+        vocabulary=Vocabulary.load(
+            path / "vocabulary.tsv", tokenizer=vocabulary["tokenizer"], tokenizer_version=vocabulary["version"]
+        ),
     )
     if dataset.photos is not None and len(dataset.photos) != row_count:
         raise BadArtefact(

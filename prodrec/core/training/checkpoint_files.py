@@ -15,6 +15,10 @@ from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystem
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.storage import WriteResult
 
+from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.json_types import check_types, read_json
+from prodrec.core.training.run_file import CheckpointFile
+
 HEADER = "checkpoint.json"
 METADATA = ".metadata"
 """torch's name of the pickle that maps tensors to files."""
@@ -143,11 +147,12 @@ def has_checkpoint(directory: Path) -> bool:
 def read_headers(directory: Path) -> list[tuple[str, dict[str, Any] | str]]:
     """Return name and header of every checkpoint, newest first. A message replaces a header that cannot be read."""
     headers: list[tuple[str, dict[str, Any] | str]] = []
+    remedy = "take another checkpoint"
     for path in sorted(directory.glob("step-*"), reverse=True):
         try:
-            header = json.loads((path / HEADER).read_text("utf-8"))
-            missing = {"made_from", "made_by", "position", "extra", "best"} - set(header)
-            headers.append((path.name, f"{HEADER} lacks {', '.join(sorted(missing))}" if missing else header))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-            headers.append((path.name, f"{HEADER}: {error}"))
+            header = read_json(path / HEADER, remedy=remedy)
+            check_types(header, CheckpointFile, path / HEADER, remedy=remedy)
+            headers.append((path.name, header))
+        except BadArtefact as error:
+            headers.append((path.name, str(error).removesuffix(f"; {remedy}.")))
     return headers

@@ -18,7 +18,6 @@ This module opens runs, and `write_run.py` creates and finishes them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,10 @@ from prodrec.core.base import console
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.artefact import read_json_artefact
 from prodrec.core.base.errors import DAMAGE, BadArtefact, NotFound
+from prodrec.core.base.json_types import check_types, read_json
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
+from prodrec.core.data.dataset_file import CatalogueFile
+from prodrec.core.training.run_file import RunFile
 from prodrec.core.training.weights import map_weights
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.titles.vocabulary import Vocabulary
 
-HEADER_KEYS = ("family", "status", "identity", "recipe", "arithmetic", "word_vectors", "inputs", "made_from")
-"""Keys that `open_run` requires in run.json."""
 REPLACED_MARK = ".replaced-by"
 ADD_CLASSES = "add-classes"
 """The method of a run to which classes without photos were added."""
@@ -198,12 +198,14 @@ def open_run(path: Path) -> Run:
     from prodrec.core.data.titles.vocabulary import Vocabulary
 
     path = Path(path)
-    header = read_json_artefact(path, kind="run")
+    header = read_json_artefact(path, kind="run", schema=RunFile)
+    if not header["inputs"]:
+        raise BadArtefact(f"{path / 'run.json'} is damaged: inputs is empty; train the run again.")
+    if header["result"].get("kept_epoch", 0) > len(header["result"].get("epochs", [])):
+        raise BadArtefact(f"{path / 'run.json'} is damaged: it lacks the epoch that it has kept; train the run again.")
+    catalogue = read_json(path / "catalogue.json", remedy="train the run again")
+    check_types(catalogue, CatalogueFile, path / "catalogue.json", remedy="train the run again")
     try:
-        missing = [key for key in HEADER_KEYS if key not in header]
-        if missing:
-            raise ValueError(f"run.json lacks {', '.join(missing)}")
-        catalogue = json.loads((path / "catalogue.json").read_text("utf-8"))
         tokenizer, taxonomy = header["tokenizer"], Taxonomy.load(path / "classes", catalogue["taxonomy"])
         return Run(
             path=path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from prodrec.core.base.artefact import Fingerprint, check_header, make_header
 from prodrec.core.base.errors import BadArtefact
+from prodrec.core.base.json_types import check_types, read_json
 from prodrec.core.base.outputs import write_json
+from prodrec.inference.neighbours.operating_points_file import OperatingPointsFile
 
 OPERATING_POINTS_FILE = "operating_points.json"
 
@@ -155,12 +156,9 @@ class OperatingPoints:
     def read(cls, path: Path, *, run_fingerprint: str) -> OperatingPoints:
         """Read the file. Raise BadArtefact if it is damaged or was made for other weights."""
         remedy = f"make it again with `prodrec neighbours {path.parent}`"
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            check_header(content, kind="operating-points", path=path)
-            points = cls._from_json(content)
-        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadArtefact(f"{path} is damaged ({error}); {remedy}.") from error
+        content = read_json(path, remedy=remedy)
+        check_header(content, kind="operating-points", path=path)
+        check_types(content, OperatingPointsFile, path, remedy=remedy)
         if content["made_from"].get("run") != run_fingerprint:
             raise BadArtefact(f"{path} was made for other weights than those of the run; {remedy}.")
-        return points
+        return cls._from_json(content)

@@ -53,7 +53,9 @@ def test_choosing_by_name() -> None:
 
 
 def test_points_for_scoring_with_titles(tmp_path: Path) -> None:
-    titled = replace(POINTS, without_neighbours={"natural": OperatingPoint("natural", 0.5)}, photos=7)
+    titled = replace(
+        POINTS, without_neighbours={name: OperatingPoint(name, 0.5) for name in ("natural", "balanced")}, photos=7
+    )
     both = replace(POINTS, titled=titled)
     both.write(tmp_path / "points.json", run_fingerprint="run-1")
     again = OperatingPoints.read(tmp_path / "points.json", run_fingerprint="run-1")
