@@ -26,6 +26,9 @@ fuzz:  ## damage files at random and look how commands end; TRIALS=3000 SEED=1
 kill:  ## kill commands at random moments and run them again; TRIALS=300 SEED=1
 	PRODREC_TRIALS=$(TRIALS) PRODREC_SEED=$(SEED) pytest -n auto tests/campaigns/test_killed_commands.py
 
+fill:  ## run commands on full disks and with few file handles; TRIALS=300 SEED=1
+	PRODREC_TRIALS=$(TRIALS) PRODREC_SEED=$(SEED) pytest -n auto tests/campaigns/test_full_disks.py
+
 docs:  ## build the documentation into site/; a warning is an error
 	sphinx-build --fail-on-warning --quiet docs site
 
@@ -36,4 +39,4 @@ bench:  ## the benchmarks of the classifier and of MCR, side by side with what o
 	$(PYTHON) benchmarks/classifier.py
 	$(PYTHON) benchmarks/mcr.py
 
-.PHONY: help install lint format test fuzz kill docs demo bench
+.PHONY: help install lint format test fuzz kill fill docs demo bench

@@ -27,6 +27,7 @@ from prodrec.core.base import console, dist, rank_failures
 from prodrec.core.base.errors import BadOption, LostContact, ProdrecError
 from prodrec.core.base.stop_signals import RECEIVED
 from prodrec.core.base.streams import MESSAGES, RESULTS
+from prodrec.core.base.system_errors import find_system_error, is_panic
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output instead of text.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -67,9 +68,14 @@ class Command:
 
 
 _FULL = "{path} cannot be written, because the disk is full; free some space and run the same command again."
-_DISK_ERRORS = {
+_MANY = "{path} cannot be opened, because too many files are open; allow more with `ulimit -n 4096`."
+_SYSTEM_ERRORS = {
     errno.ENOSPC: (_FULL, 1),
     errno.EDQUOT: (_FULL.replace("the disk is full", "the disk quota is used up"), 1),
+    errno.EFBIG: ("{path} cannot be written, because no file may become so large here (`ulimit -f`).", 1),
+    errno.EIO: ("{path} cannot be read or written, because its disk reports an error; look at the disk.", 1),
+    errno.EMFILE: (_MANY, 1),
+    errno.ENFILE: (_MANY, 1),
     errno.EROFS: ("{path} cannot be written, because its disk is read-only; give another place with --out.", 2),
     errno.EACCES: ("{path} cannot be accessed by this user; change its permissions or give another path.", 2),
 }
@@ -101,7 +107,9 @@ def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) 
                 raise BadOption(_one_process_only(command.name))
             result = command.function(**options)
             dist.barrier()  # no rank may exit while another can still fail or waits for it
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:
+        if not isinstance(error, Exception | KeyboardInterrupt) and not is_panic(error):
+            raise
         if dist.world_size() > 1:
             _exit_rank(error, debug=debug)
         if debug:
@@ -119,9 +127,10 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
         return _one_line(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt) or RECEIVED:
         return "interrupted; incomplete output was removed. Run the same command again.", 130
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        sentence, code = _DISK_ERRORS[error.errno]
-        return sentence.format(path=error.filename or "the output"), code
+    system_error = find_system_error(error)
+    if system_error is not None and system_error.number in _SYSTEM_ERRORS:
+        sentence, code = _SYSTEM_ERRORS[system_error.number]
+        return sentence.format(path=system_error.path or "a file"), code
     return f"{type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)", 1
 
 

@@ -6,6 +6,7 @@ import sys
 
 from prodrec.core.base.errors import Interrupted
 from prodrec.core.base.stop_signals import RECEIVED, handle_signals
+from prodrec.core.base.streams import MESSAGES
 
 
 def main() -> None:
@@ -23,3 +24,6 @@ def main() -> None:
         if not RECEIVED:
             raise
         sys.exit(Interrupted.exit_code)
+    except OSError as error:  # of an import; a command tells its own
+        MESSAGES.write(f"error: prodrec cannot be started: {error}.\n")
+        sys.exit(1)

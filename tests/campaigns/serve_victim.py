@@ -10,6 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
+
+SETTINGS = "backbone=squeezenet1_1 weights=none image_size=32 batch_size=8 lr=0.02 epochs=3"
+TRAIN = "train sicot --preset paper --workers 0 --out {out}/run " + " ".join(f"--set {one}" for one in SETTINGS.split())
+COMMANDS = {
+    "prepare products.csv --images photos --out {out}/dataset --workers 1": "dataset/dataset.json",
+    TRAIN: "run/run.json",
+    "score runs/sicot dataset --out {out}/s.h5 --workers 0": "s.h5",
+    "refine-mcr scores/sicot.h5 --levels leaf --lambda 10 --out {out}/s.h5": "s.h5",
+}
+"""Commands that write into a folder, and the file in it whose fingerprint is that of all that they make."""
+
 
 class Victim:
     """The process in whose children the commands run. `close` it at the end."""
@@ -57,3 +69,16 @@ def problem(code: int, messages: str) -> str | None:
     if code and len(errors) != 1:
         return f"it printed {len(errors)} errors"
     return None
+
+
+def made_at(file: Path) -> str:
+    """Return the fingerprint of an artefact from its main file."""
+    if file.suffix == ".json":
+        return str(json.loads(file.read_text("utf-8"))["fingerprint"])
+    with h5py.File(file, locking=False) as opened:
+        return str(opened.attrs["fingerprint"])
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return temporary outputs that a command has not removed."""
+    return [path for path in folder.rglob(".*") if ".partial-" in path.name or ".replaced-" in path.name]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -14,11 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
-from tests.campaigns.serve_victim import Victim, problem
+from tests.campaigns.serve_victim import COMMANDS, Victim, leftovers, made_at, problem
 from tests.conftest import Journey
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="needs fork and /proc")
@@ -27,16 +25,9 @@ TRIALS = int(os.environ.get("PRODREC_TRIALS", "0"))
 """Trials of each command; 0 is 1 in the default tests, and MORE_TRIALS in the exhaustive ones."""
 MORE_TRIALS = 6
 SEED = int(os.environ.get("PRODREC_SEED", "0"))
-SETTINGS = "backbone=squeezenet1_1 weights=none image_size=32 batch_size=8 lr=0.02 epochs=3"
-TRAIN = "train sicot --preset paper --workers 0 --out runs/k " + " ".join(f"--set {one}" for one in SETTINGS.split())
-COMMANDS = {
-    "prepare products.csv --images photos --out k --workers 1": "k/dataset.json",
-    TRAIN: "runs/k/run.json",
-    "score runs/sicot dataset --out k.h5 --workers 0": "k.h5",
-    "refine-mcr scores/sicot.h5 --levels leaf --lambda 10 --out k.h5": "k.h5",
-    "neighbours runs/sicot --workers 0": "runs/sicot/operating_points.json",
-}
-"""Commands, and the file whose fingerprint is that of all that they make."""
+IN_PLACE = {"neighbours runs/sicot --workers 0": "operating_points.json"}
+"""Commands that write into runs/sicot."""
+ALL = {**COMMANDS, **IN_PLACE}
 ENDS = (0, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 """Exit codes of a command that a signal may have ended."""
 
@@ -48,24 +39,18 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     victim.close()
 
 
-def fingerprint(file: Path) -> str:
-    if file.suffix == ".json":
-        return str(json.loads(file.read_text("utf-8"))["fingerprint"])
-    with h5py.File(file, locking=False) as opened:
-        return str(opened.attrs["fingerprint"])
-
-
 @pytest.mark.parametrize("trials", [TRIALS or 1, pytest.param(MORE_TRIALS, marks=pytest.mark.exhaustive)])
-@pytest.mark.parametrize("line", COMMANDS, ids=[line.split()[0] for line in COMMANDS])
+@pytest.mark.parametrize("line", ALL, ids=[line.split()[0] for line in ALL])
 def test_a_killed_command_runs_again_and_makes_the_same(
     journey: Journey, victim: Victim, tmp_path: Path, line: str, trials: int
 ) -> None:
-    random, made = np.random.default_rng([SEED, trials, list(COMMANDS).index(line)]), COMMANDS[line]
+    random = np.random.default_rng([SEED, trials, list(ALL).index(line)])
+    made, line = f"{'runs/sicot' if line in IN_PLACE else 'k'}/{ALL[line]}", line.format(out="k")
     folder = Path(shutil.copytree(journey.folder, tmp_path / "whole"))
     start = time.monotonic()
     code, messages = victim.run(line, folder)
     assert problem(code, messages) is None and code == 0, messages
-    seconds, expected = time.monotonic() - start, fingerprint(folder / made)
+    seconds, expected = time.monotonic() - start, made_at(folder / made)
     for trial in range(trials):
         folder = Path(shutil.copytree(journey.folder, tmp_path / str(trial)))
         number = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[random.integers(3)]
@@ -73,14 +58,13 @@ def test_a_killed_command_runs_again_and_makes_the_same(
         where = f"seed {SEED}, trial {trial}, {number.name}: {messages[-500:]}"
         assert code in ENDS and "Traceback" not in messages, f"{code}, {where}"
         again = line
-        if line == TRAIN and (folder / "runs/k/run.json").is_file():
-            again = "train sicot dataset --out runs/k --resume --workers 0"
+        if line.startswith("train") and (folder / made).is_file():
+            again = "train sicot dataset --out k/run --resume --workers 0"
         elif (folder / made).exists() and not line.startswith("neighbours"):  # the signal came too late
-            assert fingerprint(folder / made) == expected, f"{where}: half-made"
+            assert made_at(folder / made) == expected, f"{where}: half-made"
             again += " --force"
         code, messages = victim.run(again, folder)
         assert code == 0 and problem(code, messages) is None, f"{where}; then `{again}`: {messages[-500:]}"
-        assert fingerprint(folder / made) == expected, where
-        leftovers = [path for path in folder.rglob(".*") if ".partial-" in path.name or ".replaced-" in path.name]
-        assert not leftovers, f"{where}: {leftovers}"
+        assert made_at(folder / made) == expected, where
+        assert not leftovers(folder), f"{where}: {leftovers(folder)}"
         shutil.rmtree(folder)

@@ -1,13 +1,15 @@
 """A process that imports prodrec once and runs each command in a child of its own, which may hang, crash or be killed.
 
 stdin:  one JSON object a line: {"cwd": …, "argv": […], "stdout": file, "stderr": file}; with "kill_after" (seconds) and
-        "signal", the child and its own children get the signal
+        "signal", the child and its own children get the signal; with "file_bytes" no file can become larger; with
+        "handles" no more files can be open; with "disk" (place, bytes) a disk of this size is mounted there (as root)
 stdout: one JSON object a line: {"code": exit code, or minus the signal that ended it, "seconds": …}
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -46,6 +48,20 @@ def main() -> None:
         sys.stdout.flush()
 
 
+def _mount(place: str, size: int) -> None:
+    """Mount an empty disk of `size` bytes in memory, for this process and its children."""
+    libc, new_mounts, private = ctypes.CDLL(None, use_errno=True), 0x20000, 0x44000
+    Path(place).mkdir()
+    calls = (
+        lambda: libc.unshare(new_mounts),
+        lambda: libc.mount(None, b"/", None, private, None),
+        lambda: libc.mount(b"tmpfs", place.encode(), b"tmpfs", 0, f"size={size}".encode()),
+    )
+    for call in calls:
+        if call():
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 def _run(request: dict[str, Any]) -> None:
     """Run a command in this child, and end it."""
     code = 1
@@ -58,6 +74,11 @@ def _run(request: dict[str, Any]) -> None:
             os.dup2(file, number)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
+        if "disk" in request:
+            _mount(*request["disk"])
+        for option, limit in (("file_bytes", resource.RLIMIT_FSIZE), ("handles", resource.RLIMIT_NOFILE)):
+            if option in request:
+                resource.setrlimit(limit, (request[option], request[option]))
         signal.alarm(SECONDS)
         sys.argv = ["prodrec", *request["argv"]]
         from prodrec.cli.start import main as prodrec

@@ -83,7 +83,7 @@ def test_exit_codes(error: BaseException, code: int) -> None:
 
 def test_errors_of_disks_are_sentences() -> None:
     full = call(raises(OSError(errno.ENOSPC, "No space left on device"))).stderr
-    assert "the output cannot be written, because the disk is full; free some space" in full
+    assert "a file cannot be written, because the disk is full; free some space" in full
     denied = call(raises(PermissionError(errno.EACCES, "Permission denied", "photos.zip"))).stderr
     assert "photos.zip cannot be accessed by this user; change its permissions" in denied
 

@@ -105,8 +105,11 @@ def warn(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Print an error, on any rank."""
-    _print(MESSAGES, f"error: {text}", style="bold red")
+    """Print an error, on any rank, and also where no file can be opened and rich not be imported."""
+    try:
+        _print(MESSAGES, f"error: {text}", style="bold red")
+    except (OSError, ImportError):
+        MESSAGES.write(f"error: {UNPRINTABLE.sub(chr(0xFFFD), text)}\n")
 
 
 def print_json(data: object) -> None:
