@@ -160,6 +160,10 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         alternative = "--trim-by occurrences or " if trim["by"] == "words" else ""
         advice = f"; {alternative}a smaller --drop-frequent leaves more" if is_many else ""
         yield "", f"{without:,} rows have no words left{advice}"
+        one_title = words.get("one_title", {}).get("leaves", 0)  # older datasets have no count
+        if one_title:
+            leaves = counted(one_title, "leaf has", "leaves have")
+            yield "", f"{leaves} one title for all {words['one_title']['rows']:,} photos: it says no more than the leaf"
         yield "", f"cut by {describe_tokenizer(vocabulary['tokenizer'], vocabulary['version'])}"
     yield "figure", f"{path / 'long-tail.svg'} and .png"
     yield "fingerprint", str(header["fingerprint"])

@@ -27,6 +27,7 @@ from prodrec.eval.report.report_notes import (
     missing_attribute_notes,
     missing_level_notes,
     product_notes,
+    refinement_notes,
     setting_notes,
 )
 from prodrec.eval.report.row_builder import RowBuilder
@@ -107,7 +108,7 @@ def evaluate_scores(
         builder = RowBuilder(files, run_groups, counts)
         leaf_rows = LeafRows(builder, taxonomy, tuple(leaf_tops) if by_leaf else ())
         notes += product_notes(files, counts, split, pool_photos=pool_photos)
-        notes += setting_notes(files, run_groups)
+        notes += setting_notes(files, run_groups) + refinement_notes(files)
         notes += missing_level_notes(files) + comparison_notes(files, run_groups, counts, pairs, split)
         notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy, pool_photos=pool_photos)
         notes += level_notes(files) if by_level else []

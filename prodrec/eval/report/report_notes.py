@@ -77,6 +77,20 @@ def setting_notes(files: Sequence[Scores], run_groups: Sequence[RunGroup]) -> li
     return notes
 
 
+def refinement_notes(files: Sequence[Scores]) -> list[str]:
+    """Return notes on refined runs whose raw scores are not reported beside them."""
+    notes = []
+    fingerprints = {file.fingerprint for file in files}
+    for file in files:
+        raw = file.origin.made_from.get(f"scores of {file.levels[-1]}")
+        if raw is not None and raw not in fingerprints:
+            name = file.origin.title
+            notes.append(
+                f"{name} is refined; report the scores that it was made from beside it to see what that changed."
+            )
+    return notes
+
+
 def _compared_settings(file: Scores) -> dict[str, Any]:
     """Return the settings of a run's training, photos and backbone, or those of the run that was refined."""
     recipe = file.origin.recipe

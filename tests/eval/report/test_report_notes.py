@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from prodrec.core.scores.reader import open_scores
-from prodrec.eval.report.report_notes import level_notes, missing_level_notes, setting_notes
+from prodrec.eval.report.report_notes import level_notes, missing_level_notes, refinement_notes, setting_notes
 from prodrec.eval.report.run_groups import RunGroup
 
 
@@ -45,3 +45,15 @@ def test_other_settings_and_another_dataset_are_noted() -> None:
     assert notes[0] == "a and c also differ in epochs (4.0 and 8.0), image_size (96 and 128)."
     assert notes[1] == "c.h5 has scores of another dataset than a.h5, with the same classes."
     assert notes[2].startswith("a and d also differ in epochs (4.0 and 8.0)") and len(notes) == 3
+
+
+def test_a_refined_run_without_the_raw_one_is_noted(draw_scores: Any, tmp_path: Path) -> None:
+    from prodrec.eval.refine.refine import refine
+    from prodrec.eval.refine.settings import MCRSettings
+
+    raw = draw_scores("a", scored=("root", "leaf"), rows=400).path
+    refine([raw], out=tmp_path / "a-mcr.h5", settings=MCRSettings(lambda_=10.0))
+    files = [open_scores(path) for path in (raw, tmp_path / "a-mcr.h5")]
+    (note,) = refinement_notes(files[1:])
+    assert "is refined; report the scores that it was made from beside it" in note
+    assert refinement_notes(files) == [] and refinement_notes(files[:1]) == []

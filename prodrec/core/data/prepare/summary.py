@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.ragged import Ragged
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.splits import TEST, TRAIN
 
@@ -78,6 +79,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
             **_word_counts(contents, is_head_C),
             "titles": rows_kept - sum(chunk.to_series().null_count() for chunk in title_chunks),
             "rows_without_words": int((contents.tokens.lengths == 0).sum()),
+            "one_title": _leaves_with_one_title(contents.tokens, contents.labels_NL[:, -1]),
         },
     }
 
@@ -110,6 +112,25 @@ def _leaf_counts(is_member_C: NDArray[np.bool_], leaf_images: list[NDArray[np.in
     images = {split: int(images_C[is_member_C].sum()) for split, images_C in zip(SPLITS, leaf_images, strict=True)}
     without_test = int((leaf_images[TEST][is_member_C] == 0).sum())
     return {"classes": int(is_member_C.sum()), **images, "without_test": without_test}
+
+
+def _leaves_with_one_title(tokens: Ragged, leaf_N: NDArray[np.int32]) -> dict[str, int]:
+    """Return the number of leaves whose rows, at least two, all have the same words in their titles, and their rows.
+
+    Such titles say no more than the class. Rows without words do not count.
+    """
+    hash_N = np.zeros(len(tokens), np.uint64)
+    for rows, part in tokens.chunks():
+        hashes = part.values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # of splitmix64
+        hashes = (hashes ^ (hashes >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes, dtype=np.uint64)])  # of any order; it wraps
+        hash_N[rows] = sums[part.offsets[1:]] - sums[part.offsets[:-1]]
+    is_used_N = (tokens.lengths > 0) & (leaf_N >= 0)
+    order_n = np.lexsort((hash_N[is_used_N], leaf_N[is_used_N]))
+    leaf_n, hash_n = leaf_N[is_used_N][order_n], hash_N[is_used_N][order_n]
+    _, first_C, rows_C = np.unique(leaf_n, return_index=True, return_counts=True)
+    is_one_C = (rows_C > 1) & (hash_n[first_C] == hash_n[first_C + rows_C - 1]) if len(first_C) else rows_C > 1
+    return {"leaves": int(is_one_C.sum()), "rows": int(rows_C[is_one_C].sum())}
 
 
 def _word_counts(contents: DatasetContents, is_head_C: NDArray[np.bool_]) -> dict[str, Any]:
