@@ -60,7 +60,7 @@ def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
     photos = [
         GalleryPhoto(
             int(row),
-            photo_id.decode(),
+            photo_id.decode("utf-8", "replace"),
             names[depth][predicted],
             names[true_depth][true],
             float(confidence),

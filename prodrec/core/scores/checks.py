@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.hdf5 import object_name
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
@@ -51,16 +52,31 @@ def check_shapes(scores: Scores, file: Any) -> None:
 
 
 def check_chunk(
-    chunk: ScoreChunk, previous_row: int, *, taxonomy: Taxonomy, attributes: Sequence[Attribute], path: Path
+    chunk: ScoreChunk,
+    previous_row: int,
+    *,
+    splits: Sequence[str],
+    taxonomy: Taxonomy,
+    attributes: Sequence[Attribute],
+    path: Path,
 ) -> None:
-    """Raise BadArtefact if rows do not ascend, a class or attribute code does not exist, or a score is not finite.
+    """Raise BadArtefact if rows do not ascend or are of another split, a class or attribute code does not exist, or a
+    score is not finite.
 
     The first row of a product or group must not follow the row. A label may be -1 below the first level, if it is -1 at
     all deeper levels too.
 
     previous_row: row of the dataset that precedes the chunk in the file; -1 for the first chunk
+    splits:       the splits of the file
     path:         the scores file, for messages
     """
+    is_scored_S = np.isin(np.arange(256), [SPLITS.index(name) for name in splits])
+    wrong = np.flatnonzero(~is_scored_S[chunk.split_R])
+    if len(wrong):
+        raise BadArtefact(
+            f"{path}: row {chunk.rows_R[wrong[0]]} has the split {chunk.split_R[wrong[0]]}, and the file is of "
+            f"{', '.join(splits)}; score the run again."
+        )
     if chunk.rows_R[0] <= previous_row or (np.diff(chunk.rows_R) <= 0).any():
         raise BadArtefact(f"{path}: its rows do not ascend after row {previous_row}; score the run again.")
     for name, first_R in zip(PRODUCT_DATASETS, (chunk.product_R, chunk.group_R), strict=True):
@@ -104,5 +120,5 @@ def check_chunk(
         if len(wrong):
             raise BadArtefact(
                 f"{path}: the scores of {name} are not finite (NaN or infinite) in row {chunk.rows_R[wrong[0]]} "
-                f"(id {chunk.ids_R[wrong[0]].decode()}); score the run again."
+                f"(id {chunk.ids_R[wrong[0]].decode('utf-8', 'replace')}); score the run again."
             )

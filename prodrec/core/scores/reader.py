@@ -64,7 +64,7 @@ class Scores:
             run=self.header["run"],
             family=self.header["family"],
             made_from=self.header["made_from"],
-            splits=tuple(self.header["splits"]),
+            splits=tuple(SPLITS[SPLITS.index(name)] for name in self.header["splits"]),
             seed=self.header["seed"],
             recipe=self.header["recipe"],
             with_titles=bool(self.header["with_titles"]),
@@ -176,7 +176,14 @@ class Scores:
                     attributes=attributes,
                     features=features,
                 )
-            check_chunk(chunk, previous_row, taxonomy=self.taxonomy, attributes=self.attributes, path=self.path)
+            check_chunk(
+                chunk,
+                previous_row,
+                splits=self.splits,
+                taxonomy=self.taxonomy,
+                attributes=self.attributes,
+                path=self.path,
+            )
             previous_row = int(chunk.rows_R[-1])
             yield chunk
 

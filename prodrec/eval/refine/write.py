@@ -64,7 +64,7 @@ def write_refined(
             fold_R = np.where(np.isin(chunk.split_R, fit_codes), assign_folds(chunk.group_R, folds), NO_FOLD)
             refined = _refine(aligned, aligned_chunk, model, fold_models, fold_R)
             writer.append(
-                ids=[text.decode() for text in chunk.ids_R.tolist()],
+                ids=[text.decode("utf-8", "replace") for text in chunk.ids_R.tolist()],
                 rows_B=chunk.rows_R,
                 split_B=chunk.split_R,
                 labels_BL=chunk.labels_RL,

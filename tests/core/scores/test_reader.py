@@ -206,6 +206,8 @@ def test_datasets_of_unequal_length(draw_scores: Any, name: str) -> None:
         (put("attributes/colour%2Ftone", 4, 4), "row 12 has code 4 of attribute colour/tone, which has 3 states"),
         (put("attributes/colour%2Ftone", 4, -1), "row 12 has code -1 of attribute colour/tone"),
         (put("row", 4, 0), "do not ascend"),
+        (put("split", 4, 7), "has the split 7, and the file is of "),
+        (put("split", 4, 0), "has the split 0, and the file is of test, validation"),
         (put("attribute_scores/colour%2Ftone", (4, 2), np.nan), r"attribute colour/tone are not finite .* row 12"),
     ],
 )
