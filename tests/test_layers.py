@@ -81,7 +81,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "demo"),
     "pydantic": ("core.base.config", "core.base.json_types"),
-    "annotated_types": ("core.data.dataset_file", "inference.neighbours.operating_points_file"),
+    "annotated_types": ("core.data.dataset_file", "inference"),
     "typing_extensions": ("core.data", "core.training", "inference"),
     "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),

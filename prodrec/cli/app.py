@@ -18,6 +18,7 @@ from prodrec.cli.explain import explain_command
 from prodrec.cli.gallery import gallery_command
 from prodrec.cli.inspect import inspect_command
 from prodrec.cli.neighbours import neighbours_command
+from prodrec.cli.predict import predict_command
 from prodrec.cli.prepare import prepare_command
 from prodrec.cli.pretrain_embeddings import pretrain_embeddings_command
 from prodrec.cli.refine_mcr import refine_mcr_command
@@ -40,6 +41,7 @@ COMMANDS = (
     refine_mcr_command,
     report_command,
     gallery_command,
+    predict_command,
     explain_command,
     demo_command,
 )

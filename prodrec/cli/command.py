@@ -37,7 +37,8 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 class Command:
     """A command that `cli/app.py` registers. Calling it calls the plain function.
 
-    function: the plain function; its docstring is the help text, its return value is what `--json` prints
+    function: the plain function; its docstring is the help text, its return value is what `--json` prints: one object,
+        or the objects that an iterator yields, a line each
     parallel: whether the command may run on several ranks
     options: dataclasses that declare further options. The command line shows one option for each field; the function
         gets those that the user typed as `**options`
@@ -106,6 +107,11 @@ def _run(command: Command, options: dict[str, Any], *, json: bool, debug: bool) 
             if dist.world_size() > 1 and not command.parallel:
                 raise BadOption(_one_process_only(command.name))
             result = command.function(**options)
+            if isinstance(result, Iterator):
+                for line in result:
+                    if json:
+                        console.print_json_line(line)
+                json = False
             dist.barrier()  # no rank may exit while another can still fail or waits for it
     except BaseException as error:
         if not isinstance(error, Exception | KeyboardInterrupt) and not is_panic(error):

@@ -18,10 +18,14 @@ from prodrec.core.base.errors import BadOption, BadPhoto
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.data.tables.markup import clean_title
 from prodrec.core.data.titles.tokenizer import recorded_tokenizer
+from prodrec.inference.answers import Thresholds, answer
+from prodrec.inference.calibration import Calibration
 from prodrec.inference.mean_scores import MeanScores
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
+from prodrec.inference.predictions import attribute_predictions, level_predictions
 from prodrec.inference.protocols import RecognisingNetwork
-from prodrec.inference.results import ATTENTION, GRAD_CAM, Neighbour, Prediction, Recognised, Saliency, Word
+from prodrec.inference.results import Answer, Neighbour, Recognised, Saliency, Word
+from prodrec.inference.saliency import find_saliency
 
 if TYPE_CHECKING:
     import torch
@@ -32,9 +36,6 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Voter
 
-FLAT = 0.2
-"""Weights of the attention that differ by less than this share of the largest are flat."""
-
 
 @dataclass(frozen=True)
 class Recogniser:
@@ -43,6 +44,7 @@ class Recogniser:
     network:                 in evaluation mode, on `device`
     bfloat16, channels_last: precision and memory format of the training; others would change the scores
     views:                   views of every photo whose scores are averaged, one of SCORING_VIEWS
+    calibration:             how far probabilities can be trusted; None if it is not known at this operating point
     """
 
     run: Run
@@ -52,6 +54,17 @@ class Recogniser:
     bfloat16: bool = False
     channels_last: bool = False
     views: str = CENTRE
+    calibration: Calibration | None = None
+
+    def thresholds(self, min_confidence: float = 0.0, precision: float | None = None) -> Thresholds:
+        """Return the probability that the answer of every level must have.
+
+        min_confidence: smallest probability of an answer
+        precision:      share of the answers that shall be right, as far as validation photos tell
+
+        Raise BadOption for values out of range, or a precision for a run without a calibration.
+        """
+        return Thresholds.choose(self.run.taxonomy.levels, self.calibration, min_confidence, precision)
 
     def predict(
         self,
@@ -62,6 +75,8 @@ class Recogniser:
         pool: bool = False,
         top: int = 5,
         batch_size: int = 32,
+        min_confidence: float = 0.0,
+        precision: float | None = None,
     ) -> list[Recognised]:
         """Recognise one photo or several and return a result for each.
 
@@ -74,15 +89,19 @@ class Recogniser:
             pool: treat the photos as photos of one product.
             top: number of classes of every level and of states of every attribute, most probable first.
             batch_size: photos per batch.
+            min_confidence: the answer for a photo is the class of the deepest level with at least this probability.
+            precision: the answer is that of the deepest level at which this share of the answers is right, as far as
+                validation photos tell.
 
         Raises:
             NotFound: if a file does not exist.
             BadPhoto: if a photo cannot be read or decoded, or an array is not a photo; the message has its number or
                 its path.
             BadOption: if titles are passed to a run without titles, if `titles` has another length than `photos` (with
-                `pool`, than 1) or is missing with `with_titles`, if there is no photo to pool, or if `top` or
-                `batch_size` is below 1.
+                `pool`, than 1) or is missing with `with_titles`, if there is no photo to pool, if `top` or
+                `batch_size` is below 1, and the errors of `thresholds`.
         """
+        thresholds = self.thresholds(min_confidence, precision)
         inputs = as_list(photos)
         texts: list[str | None] = [None] * len(inputs)
         if titles is not None:
@@ -104,15 +123,18 @@ class Recogniser:
             chunk = slice(first, first + batch_size)
             decoded = [self._decode(photo, first + i) for i, photo in enumerate(inputs[chunk])]
             results += self._recognise(
-                decoded, texts[chunk], with_titles=with_titles, top=top, saliency=False, mean=mean
+                decoded, texts[chunk], thresholds, with_titles=with_titles, top=top, saliency=False, mean=mean
             )
             if mean is not None:
                 del results[1:]  # with the photos that they contain
         if mean is None:
             return results
-        levels = self._level_predictions(mean.scores, 0, top)
-        attributes = self._attribute_predictions(mean.attribute_scores, 0, top)
-        pooled = replace(results[0], levels=levels, attributes=attributes, pooled=mean.photos, neighbours=None)
+        levels = level_predictions(mean.scores, 0, top, self.run.taxonomy)
+        attributes = attribute_predictions(mean.attribute_scores, 0, top, self.run.attributes)
+        answer = self._answer(mean.scores, 0, thresholds)
+        pooled = replace(
+            results[0], levels=levels, attributes=attributes, pooled=mean.photos, neighbours=None, answer=answer
+        )
         return [pooled]
 
     def recognise(
@@ -137,8 +159,25 @@ class Recogniser:
         if saliency and self.views != CENTRE:
             raise BadOption(f"saliency shows one view of a photo, and views={self.views} averages several; omit one.")
         photo_CHW = read_photo(data, stored_side=self.run.stored_side)
-        (result,) = self._recognise([photo_CHW], [title], with_titles=with_titles, top=top, saliency=saliency)
+        (result,) = self._recognise(
+            [photo_CHW], [title], self.thresholds(), with_titles=with_titles, top=top, saliency=saliency
+        )
         return result
+
+    def recognise_views(
+        self, views: Sequence[Sequence[NDArray[np.uint8]]], thresholds: Thresholds, *, top: int = 1
+    ) -> list[Recognised]:
+        """Recognise photos of which another process has made the views, in one batch.
+
+        views: of every photo, what `read_views` returns
+        """
+        import torch
+
+        tensors = [[torch.from_numpy(view_CHW) for view_CHW in of_photo] for of_photo in views]
+        photos = [of_photo[0] for of_photo in tensors]
+        return self._recognise(
+            photos, [None] * len(photos), thresholds, with_titles=False, top=top, saliency=False, views=tensors
+        )
 
     def check(self, data: bytes) -> None:
         """Raise BadPhoto if the bytes of a photo file cannot be decoded."""
@@ -159,19 +198,26 @@ class Recogniser:
         self,
         photos: list[Tensor],
         titles: Sequence[str | None],
+        thresholds: Thresholds,
         *,
         with_titles: bool,
         top: int,
         saliency: bool,
         mean: MeanScores | None = None,
+        views: Sequence[Sequence[Tensor]] | None = None,
     ) -> list[Recognised]:
-        """Recognise photos, uint8 [3, H, W] of any sizes, in one batch. Their scores are added to `mean`."""
+        """Recognise photos, uint8 [3, H, W] of any sizes, in one batch. Their scores are added to `mean`.
+
+        views: those of every photo, if they are made already
+        """
         import torch
 
-        from prodrec.core.data.photos.views import centre_crop
+        from prodrec.core.data.photos.views import centre_crop, scoring_views
 
+        if views is None:
+            views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
         words = [None if title is None else self._split_title(title) for title in titles]
-        batch = self._batch(photos, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
+        batch = self._batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
         saliencies: list[tuple[NDArray[np.float32], str]] | None = None
         weights_BT = None
         with (
@@ -182,7 +228,7 @@ class Recogniser:
             if mean is not None:
                 mean.add(scored)
             if saliency:
-                saliencies = self._saliency(batch.inputs, scored.scores)
+                saliencies = find_saliency(self.network, batch.inputs, scored.scores)
             if any(title_words is not None for title_words in words):
                 weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
         results = []
@@ -195,33 +241,22 @@ class Recogniser:
                 saliency_map = Saliency(*saliencies[row], *centre_crop(photo_CHW.shape[1:], self.photos))
             result = Recognised(
                 photo_CHW=photo_CHW.numpy(),
-                levels=self._level_predictions(scored.scores, row, top),
-                attributes=self._attribute_predictions(scored.attribute_scores, row, top),
+                levels=level_predictions(scored.scores, row, top, self.run.taxonomy),
+                attributes=attribute_predictions(scored.attribute_scores, row, top, self.run.attributes),
                 words=word_weights,
                 saliency=saliency_map,
                 neighbours=None if voters is None else self._neighbours(voters[row][:top]),
+                answer=self._answer(scored.scores, row, thresholds),
             )
             results.append(result)
         return results
 
-    def _saliency(self, images_BCHW: Tensor, scores: dict[str, Tensor]) -> list[tuple[NDArray[np.float32], str]]:
-        """Return for every photo where the network looks (h×w), and the method: its attention unless that is flat."""
-        attention_Bhw = self.network.attention_weights(images_BCHW)
-        found = [] if attention_Bhw is None else [(weights_hw, ATTENTION) for weights_hw in _to_numpy(attention_Bhw)]
-        if found and not any(is_flat(weights_hw) for weights_hw, _ in found):
-            return found
-        activation_Bhw = None
-        if scores:
-            *_, best_level = scores.values()
-            activation_Bhw = self.network.class_activation(images_BCHW, best_level.argmax(1))
-        if activation_Bhw is None:
-            if not found:
-                problem = "has no feature map of several cells" if scores else "predicts attributes alone"
-                raise BadOption(f"the run does not show where it looks: it has no attention, and {problem}.")
-            return found
-        by_class = [(weights_hw, GRAD_CAM) for weights_hw in _to_numpy(activation_Bhw)]
-        pairs = zip(found or by_class, by_class, strict=True)
-        return [of_class if is_flat(attention[0]) else attention for attention, of_class in pairs]
+    def _answer(self, scores: dict[str, Tensor], row: int, thresholds: Thresholds) -> Answer | None:
+        if not scores:
+            return None
+        level = next(reversed(scores))
+        temperature = 1.0 if self.calibration is None else self.calibration.temperature
+        return answer(scores[level][row].float().cpu().numpy(), self.run.taxonomy, level, thresholds, temperature)
 
     def _neighbours(self, voters: Sequence[Voter]) -> list[Neighbour]:
         level = self.network.voters_level
@@ -236,33 +271,18 @@ class Recogniser:
         vocabulary = self.run.vocabulary
         return recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)(clean_title(title))
 
-    def _level_predictions(self, scores: dict[str, Tensor], row: int, top: int) -> dict[str, list[Prediction]]:
-        return {
-            level: [Prediction(self.run.taxonomy.path(i, level), p) for i, p in _top_probabilities(scores_BC[row], top)]
-            for level, scores_BC in scores.items()
-        }
-
-    def _attribute_predictions(self, scores: dict[str, Tensor], row: int, top: int) -> dict[str, list[Prediction]]:
-        states = {attribute.name: attribute.states for attribute in self.run.attributes}
-        return {
-            name: [Prediction((states[name][i],), p) for i, p in _top_probabilities(scores_BC[row], top)]
-            for name, scores_BC in scores.items()
-        }
-
-    def _batch(self, photos: list[Tensor], titles: list[NDArray[np.int32]]) -> Batch:
-        """Return the photos and the word ids of their titles, padded with 0, as a batch on the device."""
+    def _batch(self, views: Sequence[Sequence[Tensor]], titles: list[NDArray[np.int32]]) -> Batch:
+        """Return the views of photos and the word ids of their titles, padded with 0, as a batch on the device."""
         import torch
 
         from prodrec.core.data.batches import Batch
-        from prodrec.core.data.photos.views import scoring_views
 
-        tokens_BT = torch.zeros((len(photos), max(1, *(len(ids) for ids in titles))), dtype=torch.int64)
+        tokens_BT = torch.zeros((len(views), max(1, *(len(ids) for ids in titles))), dtype=torch.int64)
         for row, ids in enumerate(titles):
             tokens_BT[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
-        no_labels = torch.zeros((len(photos), 0), dtype=torch.int64)
-        views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
+        no_labels = torch.zeros((len(views), 0), dtype=torch.int64)
         images = torch.stack([view_CHW for of_all_photos in zip(*views, strict=True) for view_CHW in of_all_photos])
-        batch = Batch(torch.zeros(len(photos), dtype=torch.int64), images, no_labels, no_labels, tokens_BT)
+        batch = Batch(torch.zeros(len(views), dtype=torch.int64), images, no_labels, no_labels, tokens_BT)
         return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
@@ -270,28 +290,3 @@ class Recogniser:
         weights = iter(weights_T.tolist())
         is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
         return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]
-
-
-def is_flat(weights_hw: NDArray[np.float32]) -> bool:
-    """Return whether the weights of the attention hardly differ, and therefore say nothing."""
-    return bool(weights_hw.max() - weights_hw.min() < FLAT * np.abs(weights_hw).max())
-
-
-def _to_numpy(values: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = values.float().cpu().numpy()
-    return array
-
-
-def _top_probabilities(scores_C: Tensor, top: int) -> list[tuple[int, float]]:
-    """Return index and probability (softmax over C) of the `top` largest scores, largest first.
-
-    Equal scores are in the order of their indices.
-    """
-    values_C = scores_C.double().cpu().numpy()
-    probabilities_C = np.exp(values_C - values_C.max())
-    probabilities_C /= probabilities_C.sum()
-    # only the candidates are sorted: sorting a million classes takes 0.1 s
-    smallest = np.partition(probabilities_C, -top)[-top] if top < len(probabilities_C) else 0.0
-    candidates = np.flatnonzero(probabilities_C >= smallest)
-    best = candidates[np.argsort(-probabilities_C[candidates], kind="stable")][:top]
-    return [(int(i), float(probabilities_C[i])) for i in best]

@@ -32,6 +32,25 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The class that a photo is recognised as: that of the deepest level that is sure enough.
+
+    levels:      names of the levels from the shallowest down to that of the class; empty if no level is sure
+    path:        names of the classes at these levels
+    confidences: their probabilities
+    """
+
+    levels: tuple[str, ...]
+    path: tuple[str, ...]
+    confidences: tuple[float, ...]
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the class, or None if no level is sure."""
+        return self.confidences[-1] if self.confidences else None
+
+
+@dataclass(frozen=True)
 class Word:
     """A word of a title with its weight, or None if the vocabulary does not contain it."""
 
@@ -81,6 +100,7 @@ class Recognised:
     saliency:           None unless it was requested
     pooled:             number of photos whose scores were averaged; None if the photo was recognised by itself
     neighbours:         training photos that vote, largest share first; None if none vote or photos were pooled
+    answer:             the class of the deepest level that is sure; None for a run that predicts attributes alone
     """
 
     photo_CHW: NDArray[np.uint8]
@@ -90,6 +110,7 @@ class Recognised:
     saliency: Saliency | None = None
     pooled: int | None = None
     neighbours: list[Neighbour] | None = None
+    answer: Answer | None = None
 
     def __repr__(self) -> str:
         """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1%`."""
@@ -110,6 +131,8 @@ class Recognised:
                 for name, best in self.attributes.items()
             },
         }
+        if self.answer is not None:
+            values["answer"] = {key: list(value) for key, value in vars(self.answer).items()}
         if self.pooled is not None:
             values["photos_pooled"] = self.pooled
         if self.neighbours is not None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from prodrec.core.training.run import Run
+    from prodrec.inference.calibration import Calibration
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.operating_points import OperatingPoint
     from prodrec.inference.recognise import Recogniser
@@ -76,7 +77,31 @@ def load(
         load_neighbours(opened, voting, target) if voting else None,
     )
     network = PointNetwork(fused, point, titled_point)
-    return Recogniser(opened, network, recipe.photos, target, arithmetic["dtype"] == "bfloat16", channels_last, views)
+    return Recogniser(
+        opened,
+        network,
+        recipe.photos,
+        target,
+        bfloat16=arithmetic["dtype"] == "bfloat16",
+        channels_last=channels_last,
+        views=views,
+        calibration=load_calibration(opened, point) if views == CENTRE else None,
+    )
+
+
+def load_calibration(run: Run, point: OperatingPoint) -> Calibration | None:
+    """Return the calibration of a run at an operating point; None if there is none, or for other voters.
+
+    Raise BadArtefact for a damaged file.
+    """
+    from prodrec.inference.calibration import CALIBRATION_FILE, read_calibrations
+
+    path = run.path / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    calibration = read_calibrations(path, run_fingerprint=run.fingerprint).get(point.name)
+    voters = point.voters if point.beta else ""
+    return calibration if calibration is not None and calibration.voters == voters else None
 
 
 def load_network(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prodrec.core.base import console, dist
+from prodrec.pipeline.calibrate import write_calibration
 from prodrec.pipeline.scoring_targets import find_inputs
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _queries(loaded: ScoringNetwork, data: Dataset, level: str) -> NDArray[np.fl
 
 
 def write_points(loaded: ScoringNetwork, data: Dataset, level: str) -> OperatingPoints:
-    """Choose the operating points of a run on the validation photos, and write them.
+    """Choose the operating points of a run on the validation photos, calibrate them, and write both.
 
     The vectors of the training photos must have been written if the recipe asks for neighbours. All ranks must call
     this.
@@ -163,7 +164,8 @@ def write_points(loaded: ScoringNetwork, data: Dataset, level: str) -> Operating
         points = replace(points, titled=_choose_points(loaded, data, level, photos, with_titles=True))
     if photos is not None:
         points = points.with_voters(photos.features.fingerprint)
-    if dist.is_main():
+    write_calibration(loaded, data, rows_to_choose_on(data, level), level, points, photos)
+    if dist.is_main():  # last: it marks the run as complete
         points.write(run.path / OPERATING_POINTS_FILE, run_fingerprint=run.fingerprint)
     dist.barrier()
     return points

@@ -20,7 +20,8 @@ from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.inference.neighbours.fused import Voter
 from prodrec.inference.photo_inputs import read_bytes
-from prodrec.inference.recognise import Recogniser, _top_probabilities
+from prodrec.inference.predictions import top_probabilities
+from prodrec.inference.recognise import Recogniser
 from prodrec.inference.results import Neighbour
 
 TREE = Taxonomy(
@@ -186,4 +187,4 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_best_of_many_are_those_of_a_full_sort(top: int) -> None:
     scores = torch.randn(1, 200, generator=torch.Generator().manual_seed(0)).mul(2).round()  # with many ties
     expected = np.argsort(-scores[0].numpy(), kind="stable")[:top]
-    assert [number for number, _ in _top_probabilities(scores[0], top)] == expected.tolist()
+    assert [number for number, _ in top_probabilities(scores[0], top)] == expected.tolist()

@@ -30,6 +30,7 @@ FORMAT_VERSIONS = {
     "run": 2,
     "neighbours": 1,
     "operating-points": 1,
+    "calibration": 1,
     "scores": 2,
     "mcr-weights": 3,
     "checkpoint": 1,

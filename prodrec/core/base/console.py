@@ -120,6 +120,12 @@ def print_json(data: object) -> None:
     RESULTS.flush()
 
 
+def print_json_line(data: object) -> None:
+    """Print `data` as one line of JSON on standard output. Raise ValueError for NaN and infinity."""
+    RESULTS.write(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
+    RESULTS.flush()
+
+
 Advance = Callable[..., None]
 """The function that `progress` yields."""
 
@@ -173,7 +179,8 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=_console(MESSAGES), transient=False) as bar:
+    # results that go to a file or a pipe must not be printed above the bar
+    with Progress(*columns, console=_console(MESSAGES), redirect_stdout=RESULTS.isatty()) as bar:
         task = bar.add_task(description, total=total, completed=done, note="")  # type: ignore[arg-type]  # float is fine
 
         def advance(n: float = 1, note: str | None = None) -> None:

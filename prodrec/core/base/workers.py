@@ -68,6 +68,13 @@ def map_in_order(function: Callable[[Job], Result], jobs: Iterable[Job], *, work
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def choose_processes(workers: int | None, *, many: bool) -> int:
+    """Return the number of processes: as requested, or by default one per core for many jobs, else this process."""
+    if workers is not None:
+        return max(1, workers)
+    return (os.cpu_count() or 1) if many else 1
+
+
 def raise_if_stopped() -> None:
     """Raise Stopped in a worker process whose parent needs no more results."""
     if _stop is not None and _stop.is_set():

@@ -1,0 +1,145 @@
+"""The command `prodrec predict`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodrec.cli.command import command
+from prodrec.core.base import console
+from prodrec.core.base.scoring_views import CENTRE
+
+if TYPE_CHECKING:
+    from prodrec.pipeline.predict import Predicted
+
+EXAMPLES = """
+Examples:
+
+- `prodrec predict visual shoe.jpg` prints the class of a photo with its category path and its probability
+- `prodrec predict visual photos/ --csv answers.csv` recognises every photo of a folder
+- `prodrec predict visual photos/ --precision 0.95` answers only as exactly as it is right for 95 % of validation photos
+- `prodrec predict visual front.jpg side.jpg --pool` recognises one product by two photos
+- `find incoming -name "*.jpg" | prodrec predict visual - --json > answers.jsonl` writes a line of JSON for each photo
+
+A probability is that of the class among all classes of its level. It was made to agree with how often the run is right
+on validation photos. The answer is the class of the deepest level that is sure enough: with `--precision 0.95`, a photo
+whose leaf is doubtful gets the class above it, and one that no level is sure of gets none.
+"""
+
+COLUMNS = ("photo", "level", "class", "confidence", "path", "problem")
+
+
+@command("predict", epilog=EXAMPLES)
+def predict_command(
+    run: Annotated[Path, typer.Argument(help="Run directory, or its name in runs/.")],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(metavar="PHOTO…", help="Photo files, folders of them, or - for names on standard input."),
+    ],
+    min_confidence: Annotated[float, typer.Option(help="Smallest probability of an answer, from 0 to 1.")] = 0.0,
+    precision: Annotated[
+        float | None,
+        typer.Option(help="Share of the answers that shall be right, from 0 to 1; by validation photos."),
+    ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="The photos show one product: one answer, from the mean of their scores.")
+    ] = False,
+    top: Annotated[int, typer.Option(min=1, help="Best classes of every level in --json.")] = 1,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the answers to a CSV file.")] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="natural, balanced or plain. [default: natural]", show_default=False)
+    ] = None,
+    no_neighbours: Annotated[
+        bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
+    ] = False,
+    views: Annotated[str, typer.Option(help="Views of every photo: centre, flip or five-crop.")] = CENTRE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per batch.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that read photos. [default: by files and cores]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the CSV file if it exists.")] = False,
+) -> Iterator[dict[str, Any]]:
+    """Recognise photos: the category path of each, with a probability at every level.
+
+    Photos that cannot be used are named, and the others are recognised. With --json, every photo is a line.
+    """
+    from prodrec.core.base.csv_cells import harmless
+    from prodrec.core.base.outputs import new_file
+    from prodrec.pipeline.predict import predict
+
+    results = predict(
+        run,
+        photos,
+        min_confidence=min_confidence,
+        precision=precision,
+        pool=pool,
+        top=top,
+        operating_point=operating_point,
+        no_neighbours=no_neighbours,
+        views=views,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+    )
+    with ExitStack() as stack:
+        writer = None
+        if csv_file is not None:
+            partial = stack.enter_context(new_file(csv_file, kind="answers", force=force))
+            file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+        for result in results:
+            if writer is not None:
+                writer.writerow([harmless(cell) for cell in _cells(result)])
+            elif not console.json_mode():
+                _print(result)
+            for photo, reason in result.reasons.items():
+                console.warn(f"{photo} is rejected: {reason}")
+            yield result.as_json()
+    if csv_file is not None:
+        console.info(f"wrote {csv_file}")
+
+
+def _print(result: Predicted) -> None:
+    from prodrec.core.base.taxonomy import PATH_SEPARATOR
+    from prodrec.eval.plots.contact_sheet import format_probability
+
+    if result.recognised is None:
+        return
+    name = ", ".join(map(str, result.files))
+    answer = result.recognised.answer
+    if answer is not None and answer.confidence is not None:
+        steps = (f"{name} {format_probability(p)}" for name, p in zip(answer.path, answer.confidences, strict=True))
+        console.print(f"{name}: {PATH_SEPARATOR.join(steps)}")
+    elif answer is not None:
+        console.print(f"{name}: no answer is sure enough")
+    states = [
+        f"{key}: {best[0].name} {format_probability(best[0].confidence)}"
+        for key, best in result.recognised.attributes.items()
+    ]
+    if states:
+        console.print(f"  {', '.join(states)}")
+
+
+def _cells(result: Predicted) -> tuple[str, ...]:
+    """Return the cells of a line of the CSV file, in the order of COLUMNS."""
+    from prodrec.core.base.taxonomy import PATH_SEPARATOR
+
+    name, problem = "; ".join(map(str, result.files)), "; ".join(result.reasons.values())
+    answer = None if result.recognised is None else result.recognised.answer
+    if answer is None or answer.confidence is None:
+        return name, "", "", "", "", problem
+    return (
+        name,
+        answer.levels[-1],
+        answer.path[-1],
+        f"{answer.confidence:.4f}",
+        PATH_SEPARATOR.join(answer.path),
+        problem,
+    )

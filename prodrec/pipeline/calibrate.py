@@ -1,0 +1,80 @@
+"""Calibrate the probabilities of a run at its operating points, on validation photos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prodrec.core.base import console, dist
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from prodrec.core.data.dataset import Dataset
+    from prodrec.inference.neighbours.fused import Neighbours
+    from prodrec.inference.neighbours.operating_points import OperatingPoints
+    from prodrec.pipeline.scoring_network import ScoringNetwork
+
+
+def write_calibration(
+    loaded: ScoringNetwork,
+    data: Dataset,
+    rows: NDArray[np.int64],
+    level: str,
+    points: OperatingPoints,
+    photos: Neighbours | None,
+) -> None:
+    """Write calibration.json for the natural and the balanced point, unless `rows` is empty.
+
+    rows:   validation rows
+    photos: the training photos that vote
+
+    All ranks must call this.
+    """
+    import torch
+
+    from prodrec.inference.calibration import BEST_CLASSES, CALIBRATION_FILE, fit_calibration, write_calibrations
+    from prodrec.inference.neighbours.fused import FusedNetwork
+    from prodrec.inference.neighbours.operating_points import BALANCED, NATURAL
+
+    if not len(rows):
+        return
+    column = data.taxonomy.levels.index(level)
+    chosen = {name: points.choose(name) for name in (NATURAL, BALANCED)}
+    network = FusedNetwork(loaded.network, photos)
+    batches, own_batches = loaded.batches(data, rows)
+    k = min(BEST_CLASSES, data.taxonomy.count(level))
+    parts: list[Any] = []
+    with (
+        torch.inference_mode(),
+        loaded.autocast(),
+        console.progress("calibration", total=len(rows), unit="photos") as advance,
+    ):
+        for number, batch in enumerate(batches):
+            features = network.features(batch, list(chosen.values()))
+            best = [network.top_k(features, k, point) for point in chosen.values()]
+            part: Any = (
+                batch.labels_BL[:, column].cpu().numpy(),
+                *((one.scores[level].float().cpu().numpy(), one.classes[level].cpu().numpy()) for one in best),
+            )
+            for rank_part in dist.gather(part if number < own_batches else None):
+                if rank_part is not None:
+                    parts.append(rank_part)
+                    advance(len(rank_part[0]))
+    if dist.is_main():
+        labels, *of_points = zip(*parts, strict=True)
+        label_M = np.concatenate(labels)
+        calibrations = {
+            name: fit_calibration(
+                np.concatenate([scores_BK for scores_BK, _ in of_point]),
+                np.concatenate([class_BK for _, class_BK in of_point]),
+                label_M,
+                taxonomy=data.taxonomy,
+                level=level,
+                voters=point.voters if point.beta else "",
+            )
+            for (name, point), of_point in zip(chosen.items(), of_points, strict=True)
+        }
+        write_calibrations(loaded.run.path / CALIBRATION_FILE, calibrations, run_fingerprint=loaded.run.fingerprint)
+    dist.barrier()
