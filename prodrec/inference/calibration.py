@@ -65,14 +65,16 @@ class Calibration:
     def thresholds(self, precision: float) -> dict[str, float]:
         """Return the threshold of every level at which answers of the level are right with this probability, or NEVER.
 
-        One answer more is counted as wrong than there are, so that a threshold needs several answers.
+        They must be right by one standard error more often, √(precision · (1 − precision) / answers), so that it holds
+        on other photos too, and one answer more is counted as wrong than there are.
         """
         found, remaining_M = {}, np.ones(len(self.confidence_ML), np.bool_)
         for column in reversed(range(len(self.levels))):
             confidence_m, correct_m = self.confidence_ML[remaining_M, column], self.correct_ML[remaining_M, column]
             order_m = np.argsort(-confidence_m, kind="stable")
-            right_m = np.cumsum(correct_m[order_m]) / (np.arange(len(order_m)) + 2.0)
-            enough = np.flatnonzero(right_m >= precision)
+            answers_m = np.arange(1.0, len(order_m) + 1)
+            right_m = np.cumsum(correct_m[order_m]) / (answers_m + 1)
+            enough = np.flatnonzero(right_m >= precision + np.sqrt(precision * (1 - precision) / answers_m))
             threshold = float(confidence_m[order_m[enough[-1]]]) if len(enough) else NEVER
             found[self.levels[column]] = threshold
             remaining_M &= self.confidence_ML[:, column] < threshold
@@ -175,7 +177,7 @@ def write_calibrations(path: Path, calibrations: Mapping[str, Calibration], *, r
     points = {name: calibration.as_json() for name, calibration in calibrations.items()}
     fingerprint = Fingerprint().add("points", points).hexdigest()
     header = make_header("calibration", fingerprint=fingerprint, made_from={"run": run_fingerprint})
-    write_json(path, {**header, "points": points})
+    write_json(path, {**header, "points": points}, indent=None)
 
 
 def read_calibrations(path: Path, *, run_fingerprint: str) -> dict[str, Calibration]:

@@ -142,10 +142,13 @@ def final_name(path: str) -> str:
     return re.sub(r"(?<![^/\\])\.([^/\\]+)\.(?:partial|replaced)-\d+-[0-9a-f]+", r"\1", path)
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write `data` as JSON with `atomic_write`. Raise ValueError for NaN and infinity."""
+def write_json(path: Path, data: Mapping[str, Any], *, indent: int | None = 1) -> None:
+    """Write `data` as JSON with `atomic_write`, without line breaks if `indent` is None.
+
+    Raise ValueError for NaN and infinity.
+    """
     with atomic_write(path) as partial:
-        partial.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+        partial.write_text(json.dumps(data, ensure_ascii=False, indent=indent, allow_nan=False) + "\n", "utf-8")
 
 
 @contextmanager
