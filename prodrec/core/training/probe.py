@@ -26,8 +26,9 @@ PROBE_PHOTOS = 32
 """Largest number of photos in a measured batch on a rank: loading more would take longer than measuring. Datasets of
 feature vectors, which are read fast, have no limit."""
 
-PROBE_STEPS = 3
-"""Number of measured steps; the first one allocates memory and is ignored."""
+FEWEST_STEPS, MOST_STEPS, PROBE_SECONDS = 3, 12, 2.0
+"""Steps that are measured: the fewest, and more while they take less than PROBE_SECONDS together. The shortest counts:
+another program may have slowed down the others. The first one allocates memory and does not count."""
 
 
 class Probe:
@@ -102,7 +103,7 @@ class Probe:
         batch = self._on_device(self._photos(size))
         network.eval()
         with folded_batch_norms(network), torch.inference_mode(), self.train_state.autocast():
-            computing = min(self._seconds(lambda: forward(batch)) for _ in range(PROBE_STEPS))
+            computing = self._shortest(lambda: forward(batch))
         network.train()
         return self._overlap(self._seconds_of_loading(size), computing) / (size * dist.world_size())
 
@@ -136,15 +137,22 @@ class Probe:
         config = replace(self.train_state.config, epochs=1.0, warmup_epochs=0.0, head_epochs=0.0, accumulate=1)
 
         def epoch_batches(_epoch: int, _skip: int) -> Iterator[Batch]:
-            return itertools.repeat(batch, PROBE_STEPS)
+            return itertools.repeat(batch, MOST_STEPS)
 
         steps = train_steps(
             replace(self.train_state, config=config),
             epoch_batches,
-            batches_per_epoch=PROBE_STEPS,
+            batches_per_epoch=MOST_STEPS,
             position=Position(),
         )
-        return min([self._seconds(lambda: next(steps)) for _ in range(PROBE_STEPS)][1:])
+        return self._shortest(lambda: next(steps))
+
+    def _shortest(self, work: Callable[[], object]) -> float:
+        """Return the shortest time of some work, without the first. All ranks repeat it equally often."""
+        times = [self._seconds(work) for _ in range(FEWEST_STEPS)]
+        while len(times) < MOST_STEPS and dist.broadcast(sum(times) < PROBE_SECONDS):
+            times.append(self._seconds(work))
+        return min(times[1:])
 
     def _seconds(self, work: Callable[[], object]) -> float:
         """Return the time of some work on the device."""
