@@ -182,8 +182,8 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     (
         "a run of other classes",
         other_classes,
-        "prodrec score sicot --other-dataset",
-        ("runs/sicot", "class 0 of level root", "'Boots'"),
+        "prodrec score sicot",
+        ("runs/sicot", "class 0 of level root", "'Boots'", "add --other-dataset"),
     ),
     ("going on on another", another_dataset, "prodrec train sicot --resume", ("runs/sicot", "another dataset")),
     (

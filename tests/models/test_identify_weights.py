@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 
+from prodrec.core.base.artefact import make_header
 from prodrec.core.base.errors import BadArtefact, Mismatch
 from prodrec.models.backbones import build_backbone
 from prodrec.models.identify_weights import COMMON, identify_weights
@@ -27,8 +28,15 @@ def test_files_of_torchvision(tmp_path: Path, name: str) -> None:
 
 
 def test_a_run_and_unknown_weights(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"network": {"backbone": "resnet50"}}}))
+    header = make_header("run", fingerprint="a", made_from={"dataset": "b"})
+    facts = {"family": "visual", "status": "finished", "identity": "c", "result": {}, "word_vectors": {}}
+    facts |= {"arithmetic": {"dtype": "float32", "channels_last": True}, "inputs": {"features": {"width": 3}}}
+    facts |= {"tokenizer": {"name": "jieba", "version": "1"}, "recipe": {"network": {"backbone": "resnet50"}}}
+    (tmp_path / "run.json").write_text(json.dumps({**header, **facts}))
     assert identify_weights(tmp_path) == "resnet50"
+    (tmp_path / "run.json").write_text(json.dumps({**header, **facts, "status": 3}))
+    with pytest.raises(BadArtefact, match=r"run\.json is damaged: status is 3"):
+        identify_weights(tmp_path)
     torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "other.pth")
     assert identify_weights(tmp_path / "other.pth") is None
     (tmp_path / "broken.pth").write_bytes(b"no weights")

@@ -137,11 +137,6 @@ def scratch_file(path: Path) -> Iterator[Path]:
             _remove(partial)
 
 
-def final_name(path: str) -> str:
-    """Return a path with the names that temporary outputs in it will have when they are complete."""
-    return re.sub(r"(?<![^/\\])\.([^/\\]+)\.(?:partial|replaced)-\d+-[0-9a-f]+", r"\1", path)
-
-
 def write_json(path: Path, data: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write `data` as JSON with `atomic_write`, without line breaks if `indent` is None.
 

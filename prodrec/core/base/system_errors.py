@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from prodrec.core.base.outputs import final_name
+_TEMPORARY_NAME = re.compile(r"(?<![^/\\])\.([^/\\]+)\.(?:partial|replaced)-\d+-[0-9a-f]+")
+"""The name of an output that is being written, as `outputs` makes it; its first group is that of the complete one."""
+
 
 _NUMBER = re.compile(r"errno = (\d+)|os error (\d+)|Os \{ code: (\d+)")
 _PATH = re.compile(r"filename = '([^']+)'")
@@ -42,6 +44,11 @@ def _of(error: BaseException) -> SystemFailure | None:
     if number is None:
         return None
     return SystemFailure(int(next(filter(None, number.groups()))), path_in_message and final_name(path_in_message[1]))
+
+
+def final_name(path: str) -> str:
+    """Return a path with the names that temporary outputs in it will have when they are complete."""
+    return _TEMPORARY_NAME.sub(r"\1", path)
 
 
 def is_panic(error: BaseException) -> bool:

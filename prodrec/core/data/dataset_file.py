@@ -33,7 +33,7 @@ class CatalogueFile(TypedDict):
 
 
 class PhotosFile(TypedDict):
-    size: Positive
+    size: Positive | None  # None for photos in place
     in_place: bool
 
 

@@ -203,6 +203,8 @@ def open_run(path: Path) -> Run:
         raise BadArtefact(f"{path / 'run.json'} is damaged: inputs is empty; train the run again.")
     if header["result"].get("kept_epoch", 0) > len(header["result"].get("epochs", [])):
         raise BadArtefact(f"{path / 'run.json'} is damaged: it lacks the epoch that it has kept; train the run again.")
+    if not (path / "catalogue.json").is_file():
+        raise BadArtefact(f"{path} is incomplete: it has no catalogue.json; train the run again.")
     catalogue = read_json(path / "catalogue.json", remedy="train the run again")
     check_types(catalogue, CatalogueFile, path / "catalogue.json", remedy="train the run again")
     try:

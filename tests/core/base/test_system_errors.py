@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from prodrec.core.base.system_errors import SystemFailure, find_system_error, is_panic
+from prodrec.core.base.outputs import atomic_write, new_directory
+from prodrec.core.base.system_errors import SystemFailure, final_name, find_system_error, is_panic
 
 HDF5 = (
     "Can't decrement id ref count (file write failed: time = Sun Nov 29 00:22:30 2026 , filename = "
@@ -59,3 +61,10 @@ def test_a_library_that_gives_up_is_told_from_other_errors() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "True SystemFailure(number=24, path=None)" in done.stdout, done.stderr
     assert not is_panic(KeyboardInterrupt()) and not is_panic(ValueError())
+
+
+def test_messages_name_outputs_as_they_will_be_called(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "shop", kind="dataset") as directory, atomic_write(directory / "a.npy") as file:
+        assert final_name(str(file)) == str(tmp_path / "shop" / "a.npy") != str(file)
+        file.touch()
+    assert final_name("a/.hidden/b.partial-x") == "a/.hidden/b.partial-x"

@@ -109,7 +109,7 @@ def test_damage_is_named(new_run, tmp_path):
     with pytest.raises(BadArtefact, match=r"has no model\.safetensors"):
         run.weights()
     (run.path / "catalogue.json").unlink()
-    with pytest.raises(BadArtefact, match=r"catalogue\.json is not readable as JSON"):
+    with pytest.raises(BadArtefact, match=r"is incomplete: it has no catalogue\.json"):
         open_run(run.path)
     content = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps({**content, "format_version": 99}))
