@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 _TEMPORARY_NAME = re.compile(r"(?<![^/\\])\.([^/\\]+)\.(?:partial|replaced)-\d+-[0-9a-f]+")
 """The name of an output that is being written, as `outputs` makes it; its first group is that of the complete one."""
-
-
 _NUMBER = re.compile(r"errno = (\d+)|os error (\d+)|Os \{ code: (\d+)")
 _PATH = re.compile(r"filename = '([^']+)'")
 
