@@ -30,12 +30,13 @@ class PhotoCost:
         views: int | None = None,
         neighbours: bool = True,
     ) -> float:
-        """Return the seconds of a training, with validation after every epoch and the operating points after the last.
+        """Return the seconds of a training, with validation after every epoch, and the operating points and their
+        calibration, which pass over the validation photos once more each, after the last.
 
         start_photos: photos that start the classifiers
         views:        views of every photo, each of which is cached once
         neighbours:   whether the features of all training photos are kept
         """
         trained = self.seconds * epochs + self.cached_seconds * min(views or 0, epochs)
-        recognised_photos = start_photos + validation_photos * (epochs + 1) + train_photos * neighbours
+        recognised_photos = start_photos + validation_photos * (epochs + 2) + train_photos * neighbours
         return train_photos * trained + recognised_photos * self.recognised_seconds
