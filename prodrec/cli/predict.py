@@ -112,19 +112,15 @@ def _print(result: Predicted) -> None:
 
     if result.recognised is None:
         return
-    name = ", ".join(map(str, result.files))
-    answer = result.recognised.answer
+    answer, parts = result.recognised.answer, []
     if answer is not None and answer.confidence is not None:
         steps = (f"{name} {format_probability(p)}" for name, p in zip(answer.path, answer.confidences, strict=True))
-        console.print(f"{name}: {PATH_SEPARATOR.join(steps)}")
+        parts.append(PATH_SEPARATOR.join(steps))
     elif answer is not None:
-        console.print(f"{name}: no answer is sure enough")
-    states = [
-        f"{key}: {best[0].name} {format_probability(best[0].confidence)}"
-        for key, best in result.recognised.attributes.items()
-    ]
-    if states:
-        console.print(f"  {', '.join(states)}")
+        parts.append("no answer is sure enough")
+    for attribute, (best, *_) in result.recognised.attributes.items():
+        parts.append(f"{attribute}: {best.name} {format_probability(best.confidence)}")
+    console.print(f"{', '.join(map(str, result.files))}: {', '.join(parts)}")
 
 
 def _cells(result: Predicted) -> tuple[str, ...]:

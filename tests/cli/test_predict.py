@@ -71,3 +71,24 @@ def test_csv(photos: list[Path], tmp_path: Path) -> None:
 def test_mistakes(photos: list[Path], arguments: list[str], message: str) -> None:
     result = call(*arguments)
     assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1, result.output
+
+
+def test_attributes_follow_the_class(capsys: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+
+    from prodrec.cli.predict import _print
+    from prodrec.inference.results import Answer, Prediction, Recognised
+    from prodrec.pipeline.predict import Predicted
+
+    states = {"colour": [Prediction(("red",), 0.8), Prediction(("blue",), 0.2)]}
+    photo = np.zeros((3, 2, 2), np.uint8)
+    both = Recognised(photo, {}, states, answer=Answer(("root",), ("Shoes",), (0.97,)))
+    none = Recognised(photo, {}, states, answer=Answer((), (), ()))
+    alone = Recognised(photo, {}, states)
+    for recognised in (both, none, alone):
+        _print(Predicted((Path("a.jpg"),), recognised, {}))
+    assert capsys.readouterr().out.splitlines() == [
+        "a.jpg: Shoes 97 %, colour: red 80 %",
+        "a.jpg: no answer is sure enough, colour: red 80 %",
+        "a.jpg: colour: red 80 %",
+    ]
