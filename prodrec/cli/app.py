@@ -88,8 +88,8 @@ app = create_app()
 def main() -> None:
     """Run a command, for `start.main`.
 
-    Characters that the encoding of standard
-    output lacks are printed as escapes: a UnicodeEncodeError must not end hours of work.
+    Characters that the encoding of standard output lacks are printed as escapes: a UnicodeEncodeError must not end
+    hours of work.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

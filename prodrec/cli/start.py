@@ -24,6 +24,6 @@ def main() -> None:
         if not RECEIVED:
             raise
         sys.exit(Interrupted.exit_code)
-    except OSError as error:  # of an import; a command tells its own
+    except OSError as error:  # of an import; a command prints its own
         MESSAGES.write(f"error: prodrec cannot be started: {error}.\n")
         sys.exit(1)

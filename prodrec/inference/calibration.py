@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.artefact import Fingerprint, check_header, make_header
+from prodrec.core.base.artefact import Fingerprint, make_header, read_json_file
 from prodrec.core.base.errors import BadArtefact
-from prodrec.core.base.json_types import check_types, read_json
 from prodrec.core.base.outputs import write_json
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.inference.calibration_file import CalibrationsFile
@@ -183,11 +182,9 @@ def write_calibrations(path: Path, calibrations: Mapping[str, Calibration], *, r
 def read_calibrations(path: Path, *, run_fingerprint: str) -> dict[str, Calibration]:
     """Read the file. Raise BadArtefact if it is damaged or was made for other weights."""
     remedy = f"make it again with `prodrec neighbours {path.parent}`"
-    content = read_json(path, remedy=remedy)
-    check_header(content, kind="calibration", path=path)
-    check_types(content, CalibrationsFile, path, remedy=remedy)
-    if content["made_from"].get("run") != run_fingerprint:
-        raise BadArtefact(f"{path} was made for other weights than those of the run; {remedy}.")
+    content = read_json_file(
+        path, kind="calibration", schema=CalibrationsFile, remedy=remedy, run_fingerprint=run_fingerprint
+    )
     try:
         return {name: Calibration.from_json(point) for name, point in content["points"].items()}
     except (ValueError, KeyError) as error:

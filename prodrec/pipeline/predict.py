@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,10 +108,7 @@ def predict(
         workers=choose_processes(workers, many=len(files) >= MIN_FILES_FOR_WORKERS),
     )
     good, first_reason = 0, ""
-    with ExitStack() as stack:
-        advance = stack.enter_context(
-            console.progress("recognising photos", total=len(files), unit="photos", minimum=2)
-        )
+    with console.progress("recognising photos", total=len(files), unit="photos", minimum=2) as advance:
         for batch in batches:
             usable = [read for _, read in batch if not isinstance(read, str)]
             results = iter(recogniser.recognise_views(usable, thresholds, top=top) if usable else ())

@@ -117,9 +117,22 @@ def read_json_artefact(directory: Path, *, kind: str, schema: Any = None) -> dic
         raise BadArtefact(f"{directory} is a file; expected the directory of a prodrec {kind}.")
     if not path.is_file():
         raise BadArtefact(f"{directory} is not a prodrec {kind}: it has no {path.name}.")
-    remedy = f"make the {kind} again"
+    return read_json_file(path, kind=kind, schema=schema, remedy=f"make the {kind} again")
+
+
+def read_json_file(
+    path: Path, *, kind: str, schema: Any, remedy: str, run_fingerprint: str | None = None
+) -> dict[str, Any]:
+    """Return the content of a JSON file, after checking its header, and its types if `schema` is not None.
+
+    run_fingerprint: that of the run whose weights the file must have been made for
+
+    Raise BadArtefact, which ends with the `remedy` unless the header is that of another kind or version.
+    """
     content = read_json(path, remedy=remedy)
     check_header(content, kind=kind, path=path)
     if schema is not None:
         check_types(content, schema, path, remedy=remedy)
+    if run_fingerprint is not None and content["made_from"].get("run") != run_fingerprint:
+        raise BadArtefact(f"{path} was made for other weights than those of the run; {remedy}.")
     return content

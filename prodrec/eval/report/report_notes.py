@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.core.base.wording import listed
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import FilePair, SplitCounts
 from prodrec.eval.report.end_classes import EndClasses
@@ -66,12 +67,10 @@ def setting_notes(files: Sequence[Scores], run_groups: Sequence[RunGroup]) -> li
         file = files[group.files[0]]
         own = _compared_settings(file)
         different = [key for key in settings.keys() & own.keys() if settings[key] != own[key]]
-        listed = [f"{key} ({settings[key]} and {own[key]})" for key in sorted(different, key=list(settings).index)]
-        if listed:
-            more = f" and {len(listed) - MAX_SETTINGS} more" if len(listed) > MAX_SETTINGS else ""
-            notes.append(
-                f"{run_groups[0].name} and {group.name} also differ in {', '.join(listed[:MAX_SETTINGS])}{more}."
-            )
+        values = [f"{key} ({settings[key]} and {own[key]})" for key in sorted(different, key=list(settings).index)]
+        if values:
+            names = f"{run_groups[0].name} and {group.name}"
+            notes.append(f"{names} also differ in {listed(values, most=MAX_SETTINGS)}.")
         if file.origin.made_from.get("dataset") != dataset:
             notes.append(f"{file.path} has scores of another dataset than {first.path}, with the same classes.")
     return notes

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prodrec.core.base.artefact import Fingerprint, check_header, make_header
-from prodrec.core.base.errors import BadArtefact
-from prodrec.core.base.json_types import check_types, read_json
+from prodrec.core.base.artefact import Fingerprint, make_header, read_json_file
 from prodrec.core.base.outputs import write_json
 from prodrec.inference.neighbours.operating_points_file import OperatingPointsFile
 
@@ -156,9 +154,7 @@ class OperatingPoints:
     def read(cls, path: Path, *, run_fingerprint: str) -> OperatingPoints:
         """Read the file. Raise BadArtefact if it is damaged or was made for other weights."""
         remedy = f"make it again with `prodrec neighbours {path.parent}`"
-        content = read_json(path, remedy=remedy)
-        check_header(content, kind="operating-points", path=path)
-        check_types(content, OperatingPointsFile, path, remedy=remedy)
-        if content["made_from"].get("run") != run_fingerprint:
-            raise BadArtefact(f"{path} was made for other weights than those of the run; {remedy}.")
+        content = read_json_file(
+            path, kind="operating-points", schema=OperatingPointsFile, remedy=remedy, run_fingerprint=run_fingerprint
+        )
         return cls._from_json(content)

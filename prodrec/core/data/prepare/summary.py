@@ -129,7 +129,7 @@ def _leaves_with_one_title(tokens: Ragged, leaf_N: NDArray[np.int32]) -> dict[st
     order_n = np.lexsort((hash_N[is_used_N], leaf_N[is_used_N]))
     leaf_n, hash_n = leaf_N[is_used_N][order_n], hash_N[is_used_N][order_n]
     _, first_C, rows_C = np.unique(leaf_n, return_index=True, return_counts=True)
-    is_one_C = (rows_C > 1) & (hash_n[first_C] == hash_n[first_C + rows_C - 1]) if len(first_C) else rows_C > 1
+    is_one_C = (rows_C > 1) & (hash_n[first_C] == hash_n[first_C + rows_C - 1])
     return {"leaves": int(is_one_C.sum()), "rows": int(rows_C[is_one_C].sum())}
 
 
