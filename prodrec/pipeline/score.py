@@ -62,8 +62,7 @@ class ScoreOptions:
 class ScoringResult:
     """The score files.
 
-    scored:     for each new file its path ("scores"), run, rows by split, seconds and photos per second; "note" says
-                which classes the run does not know
+    scored:     for each new file its path ("scores"), run, rows by split, seconds, photos per second, perhaps a "note"
     up_to_date: files that existed already and were kept
     """
 
