@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -19,17 +21,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import prodrec
+
 SECONDS, BYTES = 60, 2 << 30
 """Limits of a command: its time, and its memory beyond that of the libraries."""
+IMPORTED_LATE = ("gensim.models", "h5py", "matplotlib.figure", "polars", "scipy.optimize", "torchvision.models")
+"""Slow libraries that prodrec imports inside functions."""
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    import h5py  # noqa: F401 - imported once for all children
-    import polars  # noqa: F401
     import torch
-    import torchvision  # noqa: F401
 
+    for module in pkgutil.walk_packages(prodrec.__path__, "prodrec."):  # imported once for all children
+        if module.name == "prodrec.__main__":  # would run the command
+            continue
+        with contextlib.suppress(ImportError):  # of an extra that is not installed
+            importlib.import_module(module.name)
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
     torch.set_num_threads(1)
     for line in sys.stdin:
         request, start = json.loads(line), time.monotonic()
