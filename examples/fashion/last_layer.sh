@@ -25,7 +25,7 @@ for family in visual sicot; do
       settings+=(--set operating_points=none --set epochs=6 --set batch_size=64 --set "seed=$seed" --workers 0)
       [ "$family" = sicot ] && settings+=(--set title_loss_weight=0.3 --set word_dropout=0.5)
       for setting in ${variants[$variant]}; do settings+=(--set "$setting"); done
-      prodrec train "$family" "$dataset" --preset paper --out "runs/$run" "${settings[@]}" --resume
+      prodrec train "$family" "$dataset" --preset paper --out "runs/$run" "${settings[@]}" --auto-resume
       [ -e "scores/$run.h5" ] || prodrec score "runs/$run" "$dataset" --split test
     done
   done

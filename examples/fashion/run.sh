@@ -25,7 +25,7 @@ for seed in $seeds; do
     settings=(--config "$here/fashion.toml" --set "weights=$weights" --set "seed=$seed")
     # Titles name the class in four of five rows; with the default settings the mixed stream reads it from them (see LOG.md).
     [ "$family" = sicot ] && settings+=(--set title_loss_weight=0.3 --set word_dropout=0.5)
-    prodrec train "$family" dataset --preset paper --out "runs/$family-$seed" "${settings[@]}" --resume
+    prodrec train "$family" dataset --preset paper --out "runs/$family-$seed" "${settings[@]}" --auto-resume
   done
 done
 prodrec score

@@ -24,7 +24,7 @@ fi
 if [ ! -e dataset/embeddings.h5 ]; then
   prodrec pretrain-embeddings dataset --epochs 2 --deterministic
 fi
-prodrec train visual dataset --preset paper --config "$here/million.toml" --resume
-prodrec train sicot dataset --preset paper --config "$here/million.toml" --set title_loss_weight=0.3 --resume
+prodrec train visual dataset --preset paper --config "$here/million.toml" --auto-resume
+prodrec train sicot dataset --preset paper --config "$here/million.toml" --set title_loss_weight=0.3 --auto-resume
 prodrec score --split test --top-k 100
 prodrec report --by-head-tail --by-level --csv report.csv --force

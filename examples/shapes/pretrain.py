@@ -54,7 +54,7 @@ def main() -> None:
     if not (out / "dataset").exists():
         run("prepare", out / "products.csv", "--images", out / "photos", "--size", PIXELS, "--out", out / "dataset")
     settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
-    run("train", "visual", out / "dataset", "--out", out / "run", "--preset=paper", *settings, "--resume")
+    run("train", "visual", out / "dataset", "--out", out / "run", "--preset=paper", *settings, "--auto-resume")
     weights = load_file(out / "run" / "model.safetensors")
     prefix = "backbone.trunk."
     trunk = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

@@ -154,7 +154,7 @@ def run_experiment(folder: Path, config: Mapping[str, Mapping[str, Any]], seed: 
         set_options = [f"--set={key}={as_text(value)}" for key, value in settings.items()]
         out = f"runs/{network.name}-{seed}"
         if not (folder / "scores" / f"{network.name}-{seed}.h5").exists():
-            options = ["--preset", "paper", "--out", out, "--resume", *set_options]
+            options = ["--preset", "paper", "--out", out, "--auto-resume", *set_options]
             prodrec(folder, "train", network.family, "dataset", *options, jobs=jobs)
             prodrec(folder, "score", out, "dataset", jobs=jobs)
 

@@ -41,12 +41,10 @@ def main() -> None:
         hidden = hide(table, int(seed))
         dataset = make_dataset_without(table, hidden, options.data, options.out / f"known-{options.classes}-{seed}")
         words = options.out / "runs" / f"{options.classes}-words-{seed}"
-        config, settings = (
-            Path(__file__).with_name("tail.toml"),
-            [f"--set=weights={options.weights}", f"--set=seed={seed}"],
-        )
+        settings = ["--preset=paper", "--config", Path(__file__).with_name("tail.toml")]
+        settings += [f"--set=weights={options.weights}", f"--set=seed={seed}"]
         if not (words / "operating_points.json").exists():
-            run("train", "words", dataset, "--out", words, "--preset=paper", "--config", config, *settings, "--resume")
+            run("train", "words", dataset, "--out", words, *settings, "--auto-resume")
         for point in ("natural", "balanced"):
             scores = options.out / "scores" / f"{words.name}@{point}.h5"
             if not scores.exists():

@@ -84,10 +84,10 @@ def train(arm: str, classes: str, dataset: Path, seed: str, weights: Path, out: 
     name = f"{classes}-{arm}-{seed}"
     if all(compare_arms.scores_file(out, name, point).exists() for point in compare_arms.POINTS):
         return
-    assignments = [f"--set={key}={value}" for key, value in {**settings, "weights": weights, "seed": seed}.items()]
-    config = Path(__file__).with_name("tail.toml")
+    options = ["--preset=paper", "--config", Path(__file__).with_name("tail.toml")]
+    options += [f"--set={key}={value}" for key, value in {**settings, "weights": weights, "seed": seed}.items()]
     run_path = out / "runs" / name
-    run("train", family, dataset, "--out", run_path, "--preset=paper", "--config", config, *assignments, "--resume")
+    run("train", family, dataset, "--out", run_path, *options, "--auto-resume")
     points = ",".join(compare_arms.POINTS)
     run("score", run_path.absolute(), dataset.absolute(), "--operating-point", points, "--force", folder=out)
 

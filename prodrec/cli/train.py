@@ -28,7 +28,7 @@ Examples:
 - `prodrec train ssmtl-ca --set heads=root,leaf,attributes --set titles=bilinear` combines both papers in one network
 - `prodrec train bcnn --set heads=root --out runs/bcnn-root` predicts the roots only, for `prodrec refine-mcr`
 - `prodrec train sicot --plan` prints the parameters, memory and time of a training
-- `prodrec train sicot --resume` continues after a kill or Ctrl-C
+- `prodrec train sicot --resume` continues after a kill or Ctrl-C; `--auto-resume` also starts, for the script of a job
 - `prodrec train sicot --settings` lists every key of `--set`
 
 Under torchrun the same command trains the same model on several ranks (processes, one per GPU):
@@ -62,6 +62,10 @@ def train_command(
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out from its newest checkpoint.")
+    ] = False,
+    auto_resume: Annotated[
+        bool,
+        typer.Option("--auto-resume", help="Continue the run in --out if there is one, else start it: for scripts."),
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print parameters, memory and time; train nothing.")] = False,
     settings: Annotated[
@@ -116,6 +120,7 @@ def train_command(
         device=device,
         workers=workers,
         resume=resume,
+        auto_resume=auto_resume,
         force=force,
     )
     console.print(f"{run.path} is finished; next: `prodrec score {run.path} {dataset}`, then `prodrec report`.")

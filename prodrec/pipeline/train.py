@@ -36,6 +36,7 @@ def train(
     preset: str = "auto",
     time: str | None = None,
     resume: bool = False,
+    auto_resume: bool = False,
     device: str = "auto",
     workers: int | None = None,
     force: bool = False,
@@ -54,6 +55,7 @@ def train(
             120 minutes; paper takes those of the family's paper.
         time: time for the training in place of that of the preset: 90s, 20m, 1.5h.
         resume: continue an unfinished run at `out` from its newest checkpoint, with the settings of the run.
+        auto_resume: resume if `out` contains a run, else start it: for scripts that are started again.
         device: auto, cpu, cuda or cuda:N.
         workers: processes that load photos; None chooses by the number of cores.
         force: train anew if `out` contains a run; a finished one is kept until the new one is finished.
@@ -80,6 +82,7 @@ def train(
         device=device,
         workers=workers,
         resume=resume,
+        auto_resume=auto_resume,
         force=force,
     )
 
@@ -116,13 +119,16 @@ def train_recipe(
     device: str = "auto",
     workers: int | None = None,
     resume: bool = False,
+    auto_resume: bool = False,
     force: bool = False,
 ) -> Run:
     """Train `recipe` on a dataset (opened, or its directory) into the run directory `out`, and return the finished run.
 
     explicit: keys of the settings that the user has set; None is all. Raise BadOption if the dataset cannot use one.
     budget:   choose the settings that are not explicit for this time; None keeps them
-    resume:   continue the run at `out`, with its settings. Raise BadOption if an explicit setting differs from them
+    resume:   continue the run at `out`, with its settings. Raise BadOption if there is none, or if an explicit setting
+              differs from them
+    auto_resume: resume if there is a run at `out`, else start it
 
     See `train` for the other arguments and errors.
     """
@@ -142,7 +148,11 @@ def train_recipe(
     is_run = dist.broadcast((out / "run.json").is_file())
     if resume and not is_run:
         others = [path.name for path in run_paths(out.parent)]
-        raise BadOption(f"{out} is no run{did_you_mean(out.name, others)}, so nothing can be resumed; omit --resume.")
+        raise BadOption(
+            f"{out} is no run{did_you_mean(out.name, others)}, so nothing can be resumed; omit --resume, or "
+            "give --auto-resume in a script that is started again."
+        )
+    resume |= auto_resume and is_run
     run = open_run(out) if resume else None
     if run is not None:
         _check_resumable(run, data, adapt_to(data, recipe, explicit or ()), explicit)

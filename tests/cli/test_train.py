@@ -172,7 +172,10 @@ def test_resume_refuses_other_settings_and_another_dataset(dataset, drawn, tmp_p
     prodrec(*further, "--set", "image_size=24", "--set", "epochs=1", "--workers", "0")
     assert open_run(tmp_path / "run-further").recipe["training"]["lr"] == 0.5
     typo = prodrec("train", "visual", dataset, "--out", tmp_path / "rum", "--resume", *SHORT, code=2)
-    assert "rum is no run (did you mean run?), so nothing can be resumed; omit --resume." in typo.stderr
+    assert "rum is no run (did you mean run?), so nothing can be resumed; omit --resume," in typo.stderr
+    prodrec("train", "visual", dataset, "--out", tmp_path / "rum", "--auto-resume", *SHORT)
+    again = prodrec("train", "visual", dataset, "--out", tmp_path / "rum", "--auto-resume", *SHORT)
+    assert "rum is finished already." in again.stderr
     resplit = tmp_path / "resplit"
     prepare_dataset([drawn.table], images=drawn.photos, out=resplit, options=PrepareOptions(seed=5))
     assert "another dataset" in prodrec("train", "visual", resplit, "--out", out, "--resume", code=2).stderr
