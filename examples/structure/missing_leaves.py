@@ -77,9 +77,10 @@ def test_counts(file: Path) -> NDArray[np.int64]:
 
 def drop_validation_rows(file: Path, reduced: Path, missing_C: NDArray[np.bool_]) -> None:
     """Write a scores file without the validation rows of some leaves."""
-    with h5py.File(file) as source, h5py.File(reduced, "w") as target:
+    with open_scores(file) as scores:
+        leaf = scores.levels[-1]
+    with h5py.File(file, locking=False) as source, h5py.File(reduced, "w") as target:
         rows = int(source.attrs["rows"])
-        leaf = list(open_levels(file))[-1]
         dropped_N = (source["split"][:] == SPLITS.index("validation")) & missing_C[source[f"labels/{leaf}"][:]]
 
         def copy(name: str, item: h5py.Dataset | h5py.Group) -> None:
@@ -93,12 +94,6 @@ def drop_validation_rows(file: Path, reduced: Path, missing_C: NDArray[np.bool_]
         for key, value in source.attrs.items():
             target.attrs[key] = value
         target.attrs["rows"] = rows - int(dropped_N.sum())
-
-
-def open_levels(file: Path) -> tuple[str, ...]:
-    """Return the names of the levels of a scores file."""
-    with open_scores(file) as scores:
-        return scores.levels
 
 
 if __name__ == "__main__":

@@ -33,6 +33,12 @@ def check_shapes(scores: Scores, file: Any) -> None:
         rows = file[name].shape[0]
         if rows != scores.n:
             raise BadArtefact(f"{scores.path}: {name} has {rows} rows, expected {scores.n}; score the run again.")
+    leaves = scores.taxonomy.count(scores.levels[-1])
+    if scores.train_images.shape != (leaves,) or scores.train_images.dtype.kind not in "iu":
+        raise BadArtefact(
+            f"{scores.path}: there are {leaves} leaves and {len(scores.train_images)} numbers of training images; "
+            "score the run again."
+        )
     for level in scores.scored_levels:
         name = score_datasets(level, is_top_k=scores.is_top_k)[0]
         width, classes = file[name].shape[1], scores.taxonomy.count(level)

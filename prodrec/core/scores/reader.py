@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.base.hdf5 import check_sizes, damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
+from prodrec.core.base.json_types import check_types
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.scores.checks import check_chunk, check_shapes
 from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.schema import PRODUCT_DATASETS, Origin, score_datasets
+from prodrec.core.scores.scores_file import ScoresFile
 
 REMEDY = "score the run again"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -57,6 +59,7 @@ class Scores:
         self.path = path
         self._file = file
         self.header = read_attributes(file, kind="scores", path=path, json_names=JSON_ATTRIBUTES)
+        check_types(self.header, ScoresFile, path, remedy=REMEDY)
         self.fingerprint: str = self.header["fingerprint"]
         self.n = int(self.header["rows"])
         self.levels: tuple[str, ...] = tuple(self.header["levels"])
