@@ -1,6 +1,6 @@
 """The layers of the package, checked on its imports: who may import whom, who owns which library, what loads at once.
 
-cli → pipeline → (inference, eval, models, demo) → core; inside core: training → data → base. PACKAGES has the details.
+cli → pipeline → (serve, inference, eval, models, demo) → core; inside core: training → data → base. See PACKAGES.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
-HEAVY |= {"faiss"}
+HEAVY |= {"faiss", "fastapi", "uvicorn", "prometheus_client"}
 LONGEST = 300
 
 PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
@@ -48,8 +48,9 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "eval.refine": ("eval.report", "core"),
     "eval": ("eval.report", "core"),
     "demo": ("core.base",),
-    "pipeline": ("inference", "models", "eval", "demo", "core"),
-    "cli": ("pipeline", "inference", "models", "eval", "demo", "core"),
+    "serve": ("core.base",),
+    "pipeline": ("serve", "inference", "models", "eval", "demo", "core"),
+    "cli": ("pipeline", "serve", "inference", "models", "eval", "demo", "core"),
 }
 OWNERS = {  # a module, or all modules of a package, that may use an outside library
     "jieba": ("core.data.titles.tokenizer",),
@@ -82,7 +83,10 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "demo"),
     "pydantic": ("core.base.config", "core.base.json_types"),
     "annotated_types": ("core.data.dataset_file", "inference"),
-    "typing_extensions": ("core.data", "core.training", "inference"),
+    "typing_extensions": ("core.data", "core.training", "inference", "serve.schemas"),
+    "fastapi": ("serve",),
+    "uvicorn": ("serve.server",),
+    "prometheus_client": ("serve.metrics",),
     "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "typer": ("cli",),

@@ -25,6 +25,7 @@ from prodrec.cli.refine_mcr import refine_mcr_command
 from prodrec.cli.report import report_command
 from prodrec.cli.retrain_head import retrain_head_command
 from prodrec.cli.score import score_command
+from prodrec.cli.serve import serve_command
 from prodrec.cli.train import train_command
 from prodrec.core.base import dist
 
@@ -43,6 +44,7 @@ COMMANDS = (
     gallery_command,
     predict_command,
     explain_command,
+    serve_command,
     demo_command,
 )
 

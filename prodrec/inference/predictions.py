@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def level_predictions(
-    scores: Mapping[str, Tensor], row: int, top: int, taxonomy: Taxonomy
+    scores: Mapping[str, Tensor], row: int, top: int, taxonomy: Taxonomy, temperature: float = 1.0
 ) -> dict[str, list[Prediction]]:
-    """Return the best classes of row `row` at every level, from scores B×C."""
-    return {
-        level: [Prediction(taxonomy.path(i, level), p) for i, p in top_probabilities(scores_BC[row], top)]
-        for level, scores_BC in scores.items()
-    }
+    """Return the best classes of row `row` at every level, from scores B×C.
+
+    temperature: that of the calibration, which is of the deepest level
+    """
+    predictions: dict[str, list[Prediction]] = {}
+    deepest = next(reversed(list(scores)), None)
+    for level, scores_BC in scores.items():
+        best = top_probabilities(scores_BC[row], top, temperature if level == deepest else 1.0)
+        predictions[level] = [Prediction(taxonomy.path(i, level), p) for i, p in best]
+    return predictions
 
 
 def attribute_predictions(
@@ -39,12 +44,12 @@ def attribute_predictions(
     }
 
 
-def top_probabilities(scores_C: Tensor, top: int) -> list[tuple[int, float]]:
-    """Return index and probability (softmax over C) of the `top` largest scores, largest first.
+def top_probabilities(scores_C: Tensor, top: int, temperature: float = 1.0) -> list[tuple[int, float]]:
+    """Return index and probability, softmax(score / temperature) over C, of the `top` largest scores, largest first.
 
     Equal scores are in the order of their indices.
     """
-    probabilities_C = probabilities(scores_C.double().cpu().numpy())
+    probabilities_C = probabilities(scores_C.double().cpu().numpy(), temperature)
     # only the candidates are sorted: sorting a million classes takes 0.1 s
     smallest = np.partition(probabilities_C, -top)[-top] if top < len(probabilities_C) else 0.0
     candidates = np.flatnonzero(probabilities_C >= smallest)

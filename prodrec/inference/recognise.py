@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from prodrec.core.data.batches import Batch
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Voter
@@ -129,13 +128,7 @@ class Recogniser:
                 del results[1:]  # with the photos that they contain
         if mean is None:
             return results
-        levels = level_predictions(mean.scores, 0, top, self.run.taxonomy)
-        attributes = attribute_predictions(mean.attribute_scores, 0, top, self.run.attributes)
-        answer = self._answer(mean.scores, 0, thresholds)
-        pooled = replace(
-            results[0], levels=levels, attributes=attributes, pooled=mean.photos, neighbours=None, answer=answer
-        )
-        return [pooled]
+        return [self._pooled(results[0], mean, thresholds, top)]
 
     def recognise(
         self,
@@ -165,19 +158,28 @@ class Recogniser:
         return result
 
     def recognise_views(
-        self, views: Sequence[Sequence[NDArray[np.uint8]]], thresholds: Thresholds, *, top: int = 1
+        self,
+        views: Sequence[Sequence[NDArray[np.uint8]]],
+        thresholds: Thresholds,
+        *,
+        top: int = 1,
+        saliency: bool = False,
+        pool: bool = False,
     ) -> list[Recognised]:
-        """Recognise photos of which another process has made the views, in one batch.
+        """Recognise photos of which the views are made already, in one batch.
 
-        views: of every photo, what `read_views` returns
+        views: of every photo, what `read_views` returns; the result has the first view in place of the photo
+        pool:  the photos show one product, as in `predict`
         """
         import torch
 
         tensors = [[torch.from_numpy(view_CHW) for view_CHW in of_photo] for of_photo in views]
-        photos = [of_photo[0] for of_photo in tensors]
-        return self._recognise(
-            photos, [None] * len(photos), thresholds, with_titles=False, top=top, saliency=False, views=tensors
+        photos, mean = [of_photo[0] for of_photo in tensors], MeanScores() if pool else None
+        words = [None] * len(photos)
+        results = self._recognise(
+            photos, words, thresholds, with_titles=False, top=top, saliency=saliency, mean=mean, views=tensors
         )
+        return results if mean is None else [self._pooled(results[0], mean, thresholds, top)]
 
     def check(self, data: bytes) -> None:
         """Raise BadPhoto if the bytes of a photo file cannot be decoded."""
@@ -213,11 +215,13 @@ class Recogniser:
         import torch
 
         from prodrec.core.data.photos.views import centre_crop, scoring_views
+        from prodrec.inference.photo_batches import make_batch
 
         if views is None:
             views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
         words = [None if title is None else self._split_title(title) for title in titles]
-        batch = self._batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
+        batch = make_batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
+        batch = batch.to_device(self.device, self.photos, channels_last=self.channels_last)
         saliencies: list[tuple[NDArray[np.float32], str]] | None = None
         weights_BT = None
         with (
@@ -241,7 +245,7 @@ class Recogniser:
                 saliency_map = Saliency(*saliencies[row], *centre_crop(photo_CHW.shape[1:], self.photos))
             result = Recognised(
                 photo_CHW=photo_CHW.numpy(),
-                levels=level_predictions(scored.scores, row, top, self.run.taxonomy),
+                levels=level_predictions(scored.scores, row, top, self.run.taxonomy, self._temperature),
                 attributes=attribute_predictions(scored.attribute_scores, row, top, self.run.attributes),
                 words=word_weights,
                 saliency=saliency_map,
@@ -251,12 +255,27 @@ class Recogniser:
             results.append(result)
         return results
 
+    def _pooled(self, first: Recognised, mean: MeanScores, thresholds: Thresholds, top: int) -> Recognised:
+        """Return the result for the photos of a product, of which `first` is that of the first one."""
+        return replace(
+            first,
+            levels=level_predictions(mean.scores, 0, top, self.run.taxonomy, self._temperature),
+            attributes=attribute_predictions(mean.attribute_scores, 0, top, self.run.attributes),
+            pooled=mean.photos,
+            neighbours=None,
+            answer=self._answer(mean.scores, 0, thresholds),
+        )
+
     def _answer(self, scores: dict[str, Tensor], row: int, thresholds: Thresholds) -> Answer | None:
         if not scores:
             return None
         level = next(reversed(scores))
-        temperature = 1.0 if self.calibration is None else self.calibration.temperature
-        return answer(scores[level][row].float().cpu().numpy(), self.run.taxonomy, level, thresholds, temperature)
+        scores_C = scores[level][row].float().cpu().numpy()
+        return answer(scores_C, self.run.taxonomy, level, thresholds, self._temperature)
+
+    @property
+    def _temperature(self) -> float:
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     def _neighbours(self, voters: Sequence[Voter]) -> list[Neighbour]:
         level = self.network.voters_level
@@ -270,20 +289,6 @@ class Recogniser:
         """Return the words of `title`, without HTML, as `prodrec prepare` split those of the training data."""
         vocabulary = self.run.vocabulary
         return recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)(clean_title(title))
-
-    def _batch(self, views: Sequence[Sequence[Tensor]], titles: list[NDArray[np.int32]]) -> Batch:
-        """Return the views of photos and the word ids of their titles, padded with 0, as a batch on the device."""
-        import torch
-
-        from prodrec.core.data.batches import Batch
-
-        tokens_BT = torch.zeros((len(views), max(1, *(len(ids) for ids in titles))), dtype=torch.int64)
-        for row, ids in enumerate(titles):
-            tokens_BT[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
-        no_labels = torch.zeros((len(views), 0), dtype=torch.int64)
-        images = torch.stack([view_CHW for of_all_photos in zip(*views, strict=True) for view_CHW in of_all_photos])
-        batch = Batch(torch.zeros(len(views), dtype=torch.int64), images, no_labels, no_labels, tokens_BT)
-        return batch.to_device(self.device, self.photos, channels_last=self.channels_last)
 
     def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
         """Return every word with its weight. `weights_T` has no weights of words outside the vocabulary."""

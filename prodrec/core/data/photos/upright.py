@@ -120,6 +120,13 @@ def to_upright(image: Image.Image) -> Image.Image:
     return _to_rgb_or_grey(_rotate_upright(image))
 
 
+def crop_shares(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """Return a part of an image: left, top, right and bottom are shares of its width and height. It has a pixel."""
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, image.size * 2, strict=True))
+    left, top = min(left, image.width - 1), min(top, image.height - 1)
+    return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+
 def is_photo(start: bytes) -> bool:
     """Return whether the first bytes of a file, at least 18, are the signature of one of FORMATS."""
     if start[:2] == b"BM":  # two letters are too short a signature

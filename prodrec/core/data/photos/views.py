@@ -20,7 +20,7 @@ from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.examine import PhotoRules, encode_for_store
 from prodrec.core.data.photos.rand_augment import rand_augment
-from prodrec.core.data.photos.upright import PhotoRejected, open_upright
+from prodrec.core.data.photos.upright import PhotoRejected, crop_shares, open_upright
 
 if TYPE_CHECKING:
     from prodrec.core.data.photos.store import PhotoStore
@@ -35,15 +35,26 @@ def read_stored_photo(store: PhotoStore, row: int) -> Tensor:
     return torch.from_numpy(store.decode(row)) if photo_CHW is None else photo_CHW
 
 
-def read_photo(data: bytes, *, stored_side: int | None) -> Tensor:
+def read_photo(
+    data: bytes,
+    *,
+    stored_side: int | None,
+    box: tuple[float, float, float, float] | None = None,
+    pixel_limit: int = PhotoRules.pixel_limit,
+) -> Tensor:
     """Decode a photo from outside the dataset to the pixels that `prepare` would store: uint8 [3, H, W].
 
-    stored_side: short side in pixels that `prepare --size` stores; None for a dataset prepared with --in-place.
+    stored_side: short side in pixels that `prepare --size` stores; None for a dataset prepared with --in-place
+    box:         the part of the photo to read, see `crop_shares`
+    pixel_limit: photos with more pixels are rejected before they are decoded
+
     Raise BadPhoto.
     """
     rules = PhotoRules(store=False) if stored_side is None else PhotoRules(size=stored_side)
     try:
-        image, is_plain_jpeg = open_upright(data, pixel_limit=rules.pixel_limit)
+        image, is_plain_jpeg = open_upright(data, pixel_limit=pixel_limit)
+        if box is not None:
+            image, is_plain_jpeg = crop_shares(image, box), False
         encoded, _ = encode_for_store(image, data if is_plain_jpeg else None, rules)
     except PhotoRejected as error:
         raise BadPhoto(f"the photo cannot be used: {error.reason}, {error}.") from error
@@ -51,6 +62,18 @@ def read_photo(data: bytes, *, stored_side: int | None) -> Tensor:
     if photo_CHW is None:
         photo_CHW = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     return photo_CHW
+
+
+def encode_photo(
+    data: bytes, *, short_side: int, box: tuple[float, float, float, float] | None = None, pixel_limit: int
+) -> bytes:
+    """Return a photo, or the part of it in a box, as an upright JPEG without metadata. Raise BadPhoto."""
+    try:
+        image, _ = open_upright(data, pixel_limit=pixel_limit)
+        image = image if box is None else crop_shares(image, box)
+        return encode_for_store(image, None, PhotoRules(size=short_side))[0]
+    except PhotoRejected as error:
+        raise BadPhoto(f"the photo cannot be used: {error.reason}, {error}.") from error
 
 
 def _decode_jpeg(data: bytes) -> Tensor | None:
