@@ -223,6 +223,7 @@ Next steps: cd {out}
   dataset/long-tail.png                              training images of every leaf
   dataset/rejected.csv                               the rejected rows and the reasons
   prodrec predict sicot photos/P000002.jpg           the class of a photo, with a probability at every level
+  prodrec serve sicot                                a page that recognises photos, at http://127.0.0.1:8000
   prodrec inspect dataset                            the summary of the dataset
   prodrec pretrain-embeddings --neighbours handbag   the words nearest to a word
   prodrec report --by-level --by-leaf                every level, every leaf

@@ -6,8 +6,8 @@ Shapes: H×W photo or view, h×w grid of a feature map.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,17 +36,24 @@ class Prepared:
     seen: Box
 
 
-@dataclass
 class RunEngine:
-    """Answers requests with a run, and with an index of the products that look most similar."""
+    """Answers requests with a run, and with an index of products if the recogniser finds products.
 
-    recogniser: Recogniser
-    index: ProductIndex | None = None
-    pixel_limit: int = 100_000_000
-    _names: list[str] = field(init=False)
+    index_of:    returns the index that a recogniser searches; None without an index
+    refreshed:   returns the recogniser with the newest version of its index, or itself
+    pixel_limit: photos with more pixels are rejected before they are decoded
+    """
 
-    def __post_init__(self) -> None:
-        self._names = [name.casefold() for name in self.recogniser.run.taxonomy.leaves]
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        *,
+        index_of: Callable[[Recogniser], ProductIndex] | None = None,
+        refreshed: Callable[[Recogniser], Recogniser] = lambda recogniser: recogniser,
+        pixel_limit: int = 100_000_000,
+    ) -> None:
+        self.recogniser, self.pixel_limit = recogniser, pixel_limit
+        self._index_of, self._refreshed = index_of, refreshed
 
     @property
     def run(self) -> dict[str, str]:
@@ -57,6 +64,11 @@ class RunEngine:
     def levels(self) -> tuple[str, ...]:
         """Names of the levels, the shallowest first."""
         return self.recogniser.run.taxonomy.levels
+
+    @property
+    def index(self) -> ProductIndex | None:
+        """The index at the version that is searched now."""
+        return None if self._index_of is None else self._index_of(self.recogniser)
 
     def check(self, question: Question) -> None:
         """Raise BadOption if the run cannot answer the question."""
@@ -76,30 +88,22 @@ class RunEngine:
 
     def answer(self, jobs: Sequence[Job]) -> list[Answered]:
         """Answer jobs together: those with the same question in one batch, pooled ones each by itself."""
-        index, answered = self.index, {}
+        recogniser = self.recogniser  # a refresh may replace it meanwhile
+        version = None if self._index_of is None else self._index_of(recogniser).version
+        answered = {}
         for question, numbers in _groups(jobs):
             photos = [photo for number in numbers for photo in jobs[number].photos]
-            results = iter(self._recognise(photos, question))
+            results = iter(_recognise(recogniser, photos, question))
             for number in numbers:
                 count = 1 if question.pool else len(jobs[number].photos)
-                version = None if index is None else index.version
                 answered[number] = Answered(list(itertools.islice(results, count)), version)
         return [answered[number] for number in range(len(jobs))]
-
-    def _recognise(self, photos: Sequence[Prepared], question: Question) -> list[Values]:
-        recognised = self.recogniser.recognise_views(
-            [photo.views for photo in photos],
-            self.recogniser.thresholds(question.min_confidence, question.precision),
-            top=question.top,
-            saliency=question.explain,
-            pool=question.pool,
-        )
-        return [_values(one, photo) for one, photo in zip(recognised, photos, strict=False)]
 
     def classes(self, words: str, top: int) -> list[tuple[str, ...]]:
         """Return the paths of the first classes of the deepest level whose names contain `words`."""
         folded = words.casefold().strip()
-        matches = (number for number, name in enumerate(self._names) if folded in name)
+        names = enumerate(self.recogniser.run.taxonomy.leaves)
+        matches = (number for number, name in names if folded in name.casefold())
         return [self.recogniser.run.taxonomy.path(number) for number in itertools.islice(matches, top)]
 
     def has_class(self, path: Sequence[str]) -> bool:
@@ -118,10 +122,8 @@ class RunEngine:
 
     def refresh(self) -> bool:
         """Take up a newer version of the index; return whether there was one."""
-        if self.index is None:
-            return False
-        newest = self.index.refreshed()
-        is_newer, self.index = newest is not self.index, newest
+        newest = self._refreshed(self.recogniser)
+        is_newer, self.recogniser = newest is not self.recogniser, newest
         return is_newer
 
 
@@ -137,14 +139,27 @@ def _groups(jobs: Sequence[Job]) -> list[tuple[Question, list[int]]]:
     return [*together.items(), *alone]
 
 
-def _values(recognised: Recognised, photo: Prepared) -> Values:
+def _recognise(recogniser: Recogniser, photos: Sequence[Prepared], question: Question) -> list[Values]:
+    recognised = recogniser.recognise_views(
+        [photo.views for photo in photos],
+        recogniser.thresholds(question.min_confidence, question.precision),
+        top=question.top,
+        saliency=question.explain,
+        pool=question.pool,
+    )
+    return [_values(one, photo, question.top) for one, photo in zip(recognised, photos, strict=False)]
+
+
+def _values(recognised: Recognised, photo: Prepared, top: int) -> Values:
     values = recognised.as_json()
+    if "products" in values:
+        values["products"] = values["products"][:top]
     if recognised.saliency is not None:
-        values["saliency"] = _saliency(recognised.saliency, photo.seen)
+        values["saliency"] = saliency_values(recognised.saliency, photo.seen)
     return values
 
 
-def _saliency(saliency: Saliency, seen: Box) -> Values:
+def saliency_values(saliency: Saliency, seen: Box) -> Values:
     """Return the grid, and the smallest part of the photo with all cells of at least half of the largest weight."""
     weights_hw = saliency.weights_hw
     rows, columns = np.nonzero(weights_hw >= weights_hw.max() / 2)

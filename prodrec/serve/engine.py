@@ -1,16 +1,10 @@
-"""What the service requires of a run and of an index of products. `pipeline/serving_engine.py` has the implementation.
-
-Shapes: B photos, D numbers of a vector.
-"""
+"""What the service requires of a run and of an index of products; `pipeline/serving_engine.py` implements it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of an upright photo, as shares of its width and height from 0 to 1."""
@@ -58,33 +52,36 @@ class Answered:
 class Product(Protocol):
     """A product of the index, with the number of its photos."""
 
-    sku: str
-    title: str
-    path: tuple[str, ...]
-    tags: tuple[str, ...]
-    photos: int
+    @property
+    def sku(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def path(self) -> tuple[str, ...]: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def photos(self) -> int: ...
 
 
 class Hit(Protocol):
     """A product that was found, the similarity of its nearest photo, and the number of that photo."""
 
-    product: Product
-    cosine: float
-    photo: int
+    @property
+    def product(self) -> Product: ...
+    @property
+    def cosine(self) -> float: ...
+    @property
+    def photo(self) -> int: ...
 
 
 class ProductIndex(Protocol):
     """An index of products, opened at one version. Several threads may read it."""
 
-    version: int
-    run_fingerprint: str
-
-    def refreshed(self) -> ProductIndex:
-        """Return a reader of the newest version, which is the same object if there is no newer one."""
-
-    def search(self, vectors_BD: NDArray[np.float32], top: int) -> list[list[Hit]]: ...
+    @property
+    def version(self) -> int: ...
     def product(self, sku: str) -> Product | None: ...
-    def similar(self, sku: str, top: int) -> list[Hit]: ...
+    def similar(self, sku: str, top: int) -> Sequence[Hit]: ...
     def thumbnail(self, sku: str, photo: int = 0) -> bytes | None: ...
 
 
@@ -138,4 +135,12 @@ def product_values(product: Product) -> Values:
 
 def hit_values(hit: Hit) -> Values:
     """Return a product that was found as JSON values."""
-    return {**product_values(hit.product), "cosine": round(float(hit.cosine), 6), "photo": hit.photo}
+    product = hit.product
+    return {
+        "sku": product.sku,
+        "title": product.title,
+        "path": list(product.path),
+        "tags": list(product.tags),
+        "photo": hit.photo,
+        "cosine": float(hit.cosine),
+    }

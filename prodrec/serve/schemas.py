@@ -54,11 +54,21 @@ class ProductValues(TypedDict):
     photos: int
 
 
-class HitValues(ProductValues):
-    """A product that was found: the similarity of its nearest photo, and the number of this photo."""
+class HitValues(TypedDict):
+    """A product that was found: the similarity of its nearest photo, and the number of this photo.
 
-    cosine: float
+    is_predicted: whether the path is what the run predicted when the product was indexed
+    share:        share of the vote
+    """
+
+    sku: str
+    title: str
+    path: list[str]
+    tags: list[str]
     photo: int
+    cosine: float
+    is_predicted: NotRequired[bool]
+    share: NotRequired[float]
 
 
 class SaliencyGrid(TypedDict):

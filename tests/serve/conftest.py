@@ -40,10 +40,9 @@ class DrawnHit:
 
 @dataclass
 class DrawnIndex:
-    """Three products. A search returns all of them; `newest` is what `refreshed` returns."""
+    """Three products, of which a search returns the first; `newest` is what `refreshed` returns."""
 
     version: int = 1
-    run_fingerprint: str = "f1"
     newest: DrawnIndex | None = None
     products: tuple[DrawnProduct, ...] = (
         DrawnProduct("a/1", "A boot"),
@@ -53,9 +52,6 @@ class DrawnIndex:
 
     def refreshed(self) -> DrawnIndex:
         return self.newest or self
-
-    def search(self, vectors_BD: Any, top: int) -> list[list[DrawnHit]]:
-        return [[DrawnHit(product, 0.9) for product in self.products[:top]] for _ in vectors_BD]
 
     def product(self, sku: str) -> DrawnProduct | None:
         return next((product for product in self.products if product.sku == sku), None)
@@ -101,14 +97,14 @@ class EchoEngine:
 
     def _results(self, job: Job) -> list[dict[str, Any]]:
         photos = job.photos[:1] if job.question.pool else job.photos
-        products = [] if self.index is None else self.index.search([0], job.question.top)[0]
+        products = [] if self.index is None else self.index.products[: job.question.top]
         return [
             {
                 "levels": {"leaf": [{"path": ["Shoes", text], "confidence": 0.5}]},
                 "attributes": {},
                 "answer": {"levels": ["root"], "path": [text], "confidences": [job.question.min_confidence]},
                 "box": box,
-                "products": [{"sku": hit.product.sku} for hit in products],
+                "products": [{"sku": product.sku} for product in products],
             }
             for text, box in photos
         ]
