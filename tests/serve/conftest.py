@@ -84,7 +84,7 @@ class EchoEngine:
     def prepare(self, data: bytes, box: Box | None) -> Any:
         if data.startswith(b"broken"):
             raise BadPhoto("the photo cannot be used: undecodable.")
-        return data.decode(), box
+        return data.decode("latin-1"), box
 
     def answer(self, jobs: Sequence[Job]) -> list[Answered]:
         self.gate.wait(10)

@@ -65,9 +65,8 @@ class RunningService:
 
         self.listener = bind("127.0.0.1", 0)
         self.url = address_of(self.listener)
-        app = create_app(
-            Service(engine, Limits(), corrections=options.get("corrections")), keys=options.get("keys"), log=None
-        )
+        keys = options.pop("keys", None)
+        app = create_app(Service(engine, Limits(), **options), keys=keys, log=None)
         self.server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
         self.thread.start()
@@ -106,7 +105,7 @@ def page(browser: Any, engine: PageEngine, tmp_path: Path) -> Iterator[Any]:
     service = RunningService(engine, corrections=Corrections(tmp_path / "kept/c.csv", engine.levels))
     page, problems = browser.new_page(viewport={"width": 390, "height": 844}), list[str]()
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     page.goto(service.url)
     yield page
     page.close()
@@ -158,7 +157,7 @@ def test_a_correction_by_keyboard(page: Any, photo: Path, tmp_path: Path) -> Non
     assert page.get_attribute("#paths option", "value") == "Shoes / Sneakers"
     page.fill("#right", "Shoes / Sneakers")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('correct-status').textContent")
+    page.wait_for_selector("#correct-status:not(:empty)")
     assert "is kept" in page.inner_text("#correct-status")
     assert (tmp_path / "kept/c.csv").read_text().count("Sneakers") == 1
 
@@ -184,7 +183,7 @@ def test_products_of_an_index_and_a_key(browser: Any, photo: Path) -> None:
     page = browser.new_page(color_scheme="dark")
     try:
         page.goto(service.url)
-        page.wait_for_function("document.getElementById('run').textContent")
+        page.wait_for_selector("#run:not(:empty)")
         assert page.inner_text("#run") == "echo · index version 3"
         page.set_input_files("#file", photo)
         page.wait_for_selector("#key-form:not([hidden])")
@@ -194,7 +193,7 @@ def test_products_of_an_index_and_a_key(browser: Any, photo: Path) -> None:
         page.wait_for_selector("#result:not([hidden])")
         assert page.inner_text("#title") == "A boot" and "suede" in page.inner_text("#tags")
         assert page.locator("#similar li").count() == 1
-        page.wait_for_function("document.querySelector('#similar img').src.startsWith('blob:')")
+        page.wait_for_selector("#similar img[src^='blob:']")
         assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(18, 23, 21)"
     finally:
         page.close()
