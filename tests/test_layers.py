@@ -82,8 +82,8 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "demo"),
     "pydantic": ("core.base.config", "core.base.json_types"),
-    "annotated_types": ("core.data.dataset_file", "inference"),
-    "typing_extensions": ("core.data", "core.training", "inference", "serve.schemas"),
+    "annotated_types": ("core.data.dataset_file", "core.scores.scores_file", "inference"),
+    "typing_extensions": ("core.data", "core.scores", "core.training", "inference", "serve.schemas"),
     "fastapi": ("serve",),
     "uvicorn": ("serve.server",),
     "prometheus_client": ("serve.metrics",),
@@ -96,6 +96,7 @@ EVERYWHERE = {"numpy", "torch"}
 WHOLE_JOURNEYS = {
     "test_layers.py",
     "test_journey.py",
+    "serve/test_page.py",  # the files in serve/page
     "test_bad_input.py",
     "test_structure.py",
     "test_docs.py",

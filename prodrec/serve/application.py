@@ -18,7 +18,7 @@ from prodrec.serve.failures import Refused, handle
 from prodrec.serve.guard import Guard, write_log
 from prodrec.serve.limits import ApiKeys
 from prodrec.serve.metrics import CONTENT_TYPE
-from prodrec.serve.routes import router
+from prodrec.serve.routes import index_router, router
 from prodrec.serve.schemas import Problem, State
 from prodrec.serve.service import Service
 
@@ -75,6 +75,8 @@ def create_app(
     )
     app.state.service = service
     app.include_router(router)
+    if service.engine.index is not None:
+        app.include_router(index_router)
     _add_operations(app, service)
     _add_page(app)
     for failure in FAILURES:

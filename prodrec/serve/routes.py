@@ -24,7 +24,8 @@ from prodrec.serve.schemas import (
 from prodrec.serve.service import Service
 from prodrec.serve.uploads import FIELD_BYTES, FORM, PHOTOS_BODY, read_form, read_photos
 
-router = APIRouter(prefix="/v1")
+router, index_router = APIRouter(prefix="/v1"), APIRouter(prefix="/v1")
+"""The routes of every service, and those of one with an index of products."""
 BOX = r"^(0|1|0?\.\d{1,9}|1\.0{1,9})(,(0|1|0?\.\d{1,9}|1\.0{1,9})){3}$"
 MAX_TITLE = 500
 
@@ -69,7 +70,7 @@ async def recognise(
     return JSONResponse({"results": answered.results, **envelope})
 
 
-@router.post("/search", response_model=SearchResult, openapi_extra={"requestBody": PHOTOS_BODY})
+@index_router.post("/search", response_model=SearchResult, openapi_extra={"requestBody": PHOTOS_BODY})
 async def search(request: Request, service: Served, top: Top = 5, box: BoxText = None) -> JSONResponse:
     """Find the products of the index that look most similar to photos."""
     _index(service)
@@ -106,7 +107,9 @@ def _box(text: str | None) -> Box | None:
 # --- the index of products
 
 
-@router.get("/products/{sku:path}/photo", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+@index_router.get(
+    "/products/{sku:path}/photo", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}}
+)
 async def product_photo(
     service: Served,
     sku: Sku,
@@ -120,7 +123,7 @@ async def product_photo(
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "max-age=60"})
 
 
-@router.get("/products/{sku:path}", response_model=ProductValues)
+@index_router.get("/products/{sku:path}", response_model=ProductValues)
 async def product(service: Served, sku: Sku) -> JSONResponse:
     """Return a product: title, category path, tags, number of photos."""
     index = _index(service)
@@ -130,7 +133,7 @@ async def product(service: Served, sku: Sku) -> JSONResponse:
     return JSONResponse(product_values(found))
 
 
-@router.get("/similar/{sku:path}", response_model=SimilarProducts)
+@index_router.get("/similar/{sku:path}", response_model=SimilarProducts)
 async def similar(service: Served, sku: Sku, top: Top = 5) -> JSONResponse:
     """Find the products that look most similar to a product."""
     index = _index(service)
@@ -143,7 +146,7 @@ async def similar(service: Served, sku: Sku, top: Top = 5) -> JSONResponse:
 
 def _index(service: Service) -> ProductIndex:
     if service.engine.index is None:
-        raise Refused(404, "The service has no index of products: start it with one, as `prodrec serve RUN --index`.")
+        raise Refused(404, "The service has no index of products.")
     return service.engine.index
 
 

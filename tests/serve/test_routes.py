@@ -145,8 +145,9 @@ def test_unknown_products(serve: Serve) -> None:
 @pytest.mark.parametrize("route", ["products/b", "products/b/photo", "similar/b"])
 def test_routes_of_an_index_without_one(serve: Serve, route: str) -> None:
     served = serve()
-    assert "start it with one" in served.error(served.client.get(f"/v1/{route}"), 404)
-    assert "start it with one" in served.error(served.client.post("/v1/search", content=b"boot"), 404)
+    assert "no such route" in served.error(served.client.get(f"/v1/{route}"), 404)
+    assert "no such route" in served.error(served.client.post("/v1/search", content=b"boot"), 404)
+    assert not any("{sku}" in path for path in served.client.get("/openapi.json").json()["paths"])
 
 
 # --- corrections
