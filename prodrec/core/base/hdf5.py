@@ -17,6 +17,7 @@ import numpy as np
 
 from prodrec.core.base.artefact import check_header
 from prodrec.core.base.errors import DAMAGE, BadArtefact
+from prodrec.core.base.json_types import type_problem
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.base.texts import Texts
 
@@ -100,10 +101,11 @@ def write_attributes(file: Any, values: Mapping[str, Any], *, ensure_ascii: bool
         file.attrs[name] = value if is_scalar else json.dumps(value, ensure_ascii=ensure_ascii)
 
 
-def read_attributes(file: Any, *, kind: str, path: Path, json_names: Collection[str]) -> dict[str, Any]:
+def read_attributes(file: Any, *, kind: str, path: Path, json_names: Collection[str], schema: Any) -> dict[str, Any]:
     """Return the root attributes of an artefact as plain Python values, after checking the header.
 
     json_names: the attributes that `write_attributes` may have written as JSON; all of them must exist
+    schema:     a TypedDict with the types of the values
 
     Raise BadArtefact as `check_header` does, KeyError or ValueError if an attribute is missing or damaged.
     """
@@ -112,6 +114,9 @@ def read_attributes(file: Any, *, kind: str, path: Path, json_names: Collection[
     for name in json_names:
         if isinstance(attributes[name], str):
             attributes[name] = json.loads(attributes[name])
+    problem = type_problem(attributes, schema)
+    if problem is not None:
+        raise ValueError(problem)
     return attributes
 
 

@@ -29,6 +29,13 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
 
 def check_types(content: dict[str, Any], schema: Any, path: Path, *, remedy: str) -> None:
     """Raise BadArtefact if a value has another type than in `schema`, a TypedDict. Other keys are allowed."""
+    problem = type_problem(content, schema)
+    if problem is not None:
+        raise BadArtefact(f"{path} is damaged: {problem}; {remedy}.")
+
+
+def type_problem(content: dict[str, Any], schema: Any) -> str | None:
+    """Return which value has another type than in `schema`, a TypedDict, or None. Other keys are allowed."""
     from pydantic import ValidationError
 
     try:
@@ -36,8 +43,10 @@ def check_types(content: dict[str, Any], schema: Any, path: Path, *, remedy: str
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        problem = "is missing" if first["type"] == "missing" else f"is {_shortened(first['input'])}, and {first['msg']}"
-        raise BadArtefact(f"{path} is damaged: {place} {problem}; {remedy}.") from error
+        if first["type"] == "missing":
+            return f"{place} is missing"
+        return f"{place} is {_shortened(first['input'])}, and {first['msg']}"
+    return None
 
 
 @functools.cache

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.base.hdf5 import check_sizes, damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
-from prodrec.core.base.json_types import check_types
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
@@ -58,8 +57,7 @@ class Scores:
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self._file = file
-        self.header = read_attributes(file, kind="scores", path=path, json_names=JSON_ATTRIBUTES)
-        check_types(self.header, ScoresFile, path, remedy=REMEDY)
+        self.header = read_attributes(file, kind="scores", path=path, json_names=JSON_ATTRIBUTES, schema=ScoresFile)
         self.fingerprint: str = self.header["fingerprint"]
         self.n = int(self.header["rows"])
         self.levels: tuple[str, ...] = tuple(self.header["levels"])

@@ -20,6 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from typing_extensions import TypedDict
 
 from prodrec.core.base.artefact import Fingerprint, make_header
 from prodrec.core.base.errors import Mismatch, NotFound
@@ -88,12 +89,28 @@ def write_weights(
     return fingerprint
 
 
+class WeightsHeader(TypedDict):
+    """The root attributes of the file that are read."""
+
+    fingerprint: str
+    made_from: dict[str, str]
+    normaliser: str
+    penalty: str
+    k: int
+    kept: bool | int
+    fit: list[str]
+    levels: list[str]
+    refined: list[str]
+
+
 def read_weights(path: Path) -> WeightsFile:
     """Read a weights file. Raise NotFound if it does not exist, BadArtefact if it is damaged or of another kind."""
     if not Path(path).is_file():
         raise NotFound(f"weights file {path} does not exist; make one with `prodrec refine-mcr`.")
     with open_hdf5(path, remedy="fit the weights again") as file:
-        head = read_attributes(file, kind=KIND, path=Path(path), json_names=("made_from", "fit", "levels", "refined"))
+        head = read_attributes(
+            file, kind=KIND, path=Path(path), json_names=("made_from", "fit", "levels", "refined"), schema=WeightsHeader
+        )
         taxonomy = read_taxonomy(file, head["levels"])
         bounds, columns, values, covered = (file[name][:] for name in ("bounds", "columns", "values", "covered"))
         tree = Tree.from_taxonomy(taxonomy, tuple(head["refined"]))

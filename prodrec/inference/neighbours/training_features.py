@@ -29,6 +29,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from prodrec.core.base.artefact import Fingerprint, make_header
 from prodrec.core.base.errors import BadArtefact, NotFound
@@ -200,13 +201,23 @@ def _spool(stream: IO[bytes], chunks: Iterable[NDArray[np.float16]], rows: int) 
     return width
 
 
+class NeighboursFile(TypedDict):
+    """The root attributes of the file."""
+
+    fingerprint: str
+    made_from: dict[str, str]
+    level: str
+
+
 def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatures:
     """Read the file. Raise NotFound, or BadArtefact if it is damaged or was made by other weights."""
     if not path.is_file():
         raise NotFound(f"{path} does not exist; make it with `prodrec neighbours {path.parent}`.")
     remedy = f"make it again with `prodrec neighbours {path.parent}`"
     with open_hdf5(path, remedy=remedy) as file:
-        attributes = read_attributes(file, kind="neighbours", path=path, json_names=("made_from",))
+        attributes = read_attributes(
+            file, kind="neighbours", path=path, json_names=("made_from",), schema=NeighboursFile
+        )
         features = TrainingFeatures(
             level=attributes["level"],
             projection=Projection(torch.from_numpy(file["mean"][:]), torch.from_numpy(file["projection"][:])),

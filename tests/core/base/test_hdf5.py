@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from typing_extensions import TypedDict
 
 from prodrec.core.base.artefact import make_header
 from prodrec.core.base.errors import BadArtefact
@@ -29,6 +30,14 @@ JSON_NAMES = ("made_from", "made_by", "seed", "levels")
 VALUES = {**HEADER, "rows": 3, "with_titles": True, "penalty": 0.5, "run": '{"a": 1}', "seed": None, "levels": ["颜色"]}
 
 
+class Attributes(TypedDict):
+    rows: int
+    levels: list[str]
+
+
+READING: dict[str, Any] = {"json_names": JSON_NAMES, "schema": Attributes}
+
+
 def write(path: Path, values: dict[str, Any], *, ensure_ascii: bool = False) -> None:
     with h5py.File(path, "w") as file:
         write_attributes(file, values, ensure_ascii=ensure_ascii)
@@ -39,7 +48,7 @@ def test_attributes_are_read_as_they_were_written(tmp_path: Path, ensure_ascii: 
     write(tmp_path / "s.h5", VALUES, ensure_ascii=ensure_ascii)
     with h5py.File(tmp_path / "s.h5") as file:
         assert file.attrs["levels"] == (r'["\u989c\u8272"]' if ensure_ascii else '["颜色"]')
-        attributes = read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+        attributes = read_attributes(file, kind="scores", path=tmp_path / "s.h5", **READING)
     assert attributes == VALUES
     assert {name: type(value) for name, value in attributes.items()} == {n: type(v) for n, v in VALUES.items()}
 
@@ -49,6 +58,7 @@ def test_attributes_are_read_as_they_were_written(tmp_path: Path, ensure_ascii: 
     [
         ({"prodrec": "run"}, BadArtefact, "is a prodrec run, not a prodrec scores"),
         ({"levels": "[1"}, ValueError, "delimiter"),
+        ({"levels": "3"}, ValueError, "levels is 3, and .* list"),
     ],
 )
 def test_damaged_attributes_are_refused(
@@ -56,13 +66,13 @@ def test_damaged_attributes_are_refused(
 ) -> None:
     write(tmp_path / "s.h5", {**VALUES, **change})
     with h5py.File(tmp_path / "s.h5") as file, pytest.raises(error, match=message):
-        read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+        read_attributes(file, kind="scores", path=tmp_path / "s.h5", **READING)
 
 
 def test_a_missing_attribute_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", HEADER)
     with h5py.File(tmp_path / "s.h5") as file, pytest.raises(KeyError, match="seed"):
-        read_attributes(file, kind="scores", path=tmp_path / "s.h5", json_names=JSON_NAMES)
+        read_attributes(file, kind="scores", path=tmp_path / "s.h5", **READING)
 
 
 TAXONOMY = Taxonomy(("root", "a/b.c"), (("x", "y"), ("q", "颜色", "r")), (np.array([-1, -1]), np.array([1, 0, 0])))  # type: ignore[arg-type]

@@ -75,6 +75,7 @@ def change(name: str, value: Any) -> Any:
         change("bounds", 1),
         lambda file: file.__delitem__("values"),
         lambda file: file.attrs.__delitem__("normaliser"),
+        lambda file: file.attrs.__setitem__("made_from", "-1"),
         lambda file: file.attrs.__setitem__("refined", '["level 0", "level 9"]'),
     ],
 )

@@ -93,6 +93,11 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(BadArtefact, match="other weights"):
         read_training_features(path, run_fingerprint="run-2")
     with h5py.File(path, "a") as file:
+        made_from, file.attrs["made_from"] = file.attrs["made_from"], "-1"
+    with pytest.raises(BadArtefact, match=r"made_from is -1, .* make it again with `prodrec neighbours"):
+        read_training_features(path, run_fingerprint="run-1")
+    with h5py.File(path, "a") as file:
+        file.attrs["made_from"] = made_from
         del file["row"]
         file["row"] = np.arange(3)
     with pytest.raises(BadArtefact, match="different lengths"):

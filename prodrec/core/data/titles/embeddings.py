@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from prodrec.core.base import artefact, hdf5, outputs
 from prodrec.core.base.errors import BadOption, Mismatch, NotFound, did_you_mean
@@ -23,6 +24,14 @@ from prodrec.core.base.texts import Texts
 from prodrec.core.data.titles.tokenizer import normalise_text
 
 EMBEDDINGS_FILE = "embeddings.h5"
+
+
+class EmbeddingsFile(TypedDict):
+    """The root attributes of the file."""
+
+    made_from: dict[str, str]
+    method: str
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,7 +117,9 @@ def load_word_vectors(path: Path, *, dataset_fingerprint: str | None = None) -> 
     if not path.exists():
         raise NotFound(f"{path} does not exist; `prodrec pretrain-embeddings` makes it.")
     with hdf5.open_hdf5(path, remedy="make it again with `prodrec pretrain-embeddings`") as file:
-        attributes = hdf5.read_attributes(file, kind="embeddings", path=path, json_names=("made_from", "settings"))
+        attributes = hdf5.read_attributes(
+            file, kind="embeddings", path=path, json_names=("made_from", "settings"), schema=EmbeddingsFile
+        )
         word_vectors = WordVectors(
             words=Texts.read_hdf5(file, "words"),
             vectors_VE=file["vectors"][:],

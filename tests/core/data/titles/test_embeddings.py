@@ -74,6 +74,11 @@ def test_foreign_and_damaged_files_raise(path: Path, tmp_path: Path) -> None:
         with pytest.raises(BadArtefact, match=r"cut\.h5 is truncated"):
             load_word_vectors(tmp_path / "cut.h5")
     with h5py.File(path, "a") as file:
+        made_from, file.attrs["made_from"] = file.attrs["made_from"], "-1"
+    with pytest.raises(BadArtefact, match=r"made_from is -1, .* make it again with `prodrec pretrain-embeddings`"):
+        load_word_vectors(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["made_from"] = made_from
         del file["vectors"]
     with pytest.raises(BadArtefact, match="vectors"):
         load_word_vectors(path)
