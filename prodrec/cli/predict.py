@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.command import command
+from prodrec.cli.run_options import NoNeighbours, OnePoint
 from prodrec.core.base import console
 from prodrec.core.base.scoring_views import CENTRE
 
@@ -51,12 +52,8 @@ def predict_command(
     ] = False,
     top: Annotated[int, typer.Option(min=1, help="Best classes of every level in --json.")] = 1,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the answers to a CSV file.")] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="natural, balanced or plain. [default: natural]", show_default=False)
-    ] = None,
-    no_neighbours: Annotated[
-        bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
-    ] = False,
+    operating_point: OnePoint = None,
+    no_neighbours: NoNeighbours = False,
     views: Annotated[str, typer.Option(help="Views of every photo: centre, flip or five-crop.")] = CENTRE,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per batch.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

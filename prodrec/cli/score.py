@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from prodrec.cli.command import command
+from prodrec.cli.run_options import NoNeighbours
 from prodrec.core.base import console
 from prodrec.core.base.scoring_views import CENTRE
 
@@ -56,9 +57,7 @@ def score_command(
             show_default=False,
         ),
     ] = None,
-    no_neighbours: Annotated[
-        bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
-    ] = False,
+    no_neighbours: NoNeighbours = False,
     views: Annotated[
         str,
         typer.Option(

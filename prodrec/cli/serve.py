@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from prodrec.cli.command import command
+from prodrec.cli.run_options import NoNeighbours, OnePoint
 from prodrec.core.base import console
 from prodrec.serve.limits import Limits
 
@@ -36,12 +37,8 @@ def serve_command(
     corrections: Annotated[
         Path | None, typer.Option(help="CSV file to which corrections are added, with photos in a folder beside it.")
     ] = None,
-    operating_point: Annotated[
-        str | None, typer.Option(help="natural, balanced or plain. [default: natural]", show_default=False)
-    ] = None,
-    no_neighbours: Annotated[
-        bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
-    ] = False,
+    operating_point: OnePoint = None,
+    no_neighbours: NoNeighbours = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     **options: Any,
 ) -> Iterator[dict[str, Any]]:

@@ -124,23 +124,13 @@ class Engine(Protocol):
 
 def product_values(product: Product) -> Values:
     """Return a product as JSON values."""
-    return {
-        "sku": product.sku,
-        "title": product.title,
-        "path": list(product.path),
-        "tags": list(product.tags),
-        "photos": product.photos,
-    }
+    return {**_description(product), "photos": product.photos}
 
 
 def hit_values(hit: Hit) -> Values:
     """Return a product that was found as JSON values."""
-    product = hit.product
-    return {
-        "sku": product.sku,
-        "title": product.title,
-        "path": list(product.path),
-        "tags": list(product.tags),
-        "photo": hit.photo,
-        "cosine": float(hit.cosine),
-    }
+    return {**_description(hit.product), "photo": hit.photo, "cosine": float(hit.cosine)}
+
+
+def _description(product: Product) -> Values:
+    return {"sku": product.sku, "title": product.title, "path": list(product.path), "tags": list(product.tags)}

@@ -22,7 +22,7 @@ from prodrec.serve.schemas import (
     SimilarProducts,
 )
 from prodrec.serve.service import Service
-from prodrec.serve.uploads import FIELD_BYTES, FORM, PHOTOS_BODY, read_form, read_photos
+from prodrec.serve.uploads import FIELD_BYTES, FORM, PHOTO_FILE, PHOTOS_BODY, read_form, read_photos
 
 router, index_router = APIRouter(prefix="/v1"), APIRouter(prefix="/v1")
 """The routes of every service, and those of one with an index of products."""
@@ -73,7 +73,6 @@ async def recognise(
 @index_router.post("/search", response_model=SearchResult, openapi_extra={"requestBody": PHOTOS_BODY})
 async def search(request: Request, service: Served, top: Top = 5, box: BoxText = None) -> JSONResponse:
     """Find the products of the index that look most similar to photos."""
-    _index(service)
     answered, envelope = await _ask(request, service, Question(top), box)
     return JSONResponse({"results": [result["products"] for result in answered.results], **envelope})
 
@@ -145,9 +144,9 @@ async def similar(service: Served, sku: Sku, top: Top = 5) -> JSONResponse:
 
 
 def _index(service: Service) -> ProductIndex:
-    if service.engine.index is None:
-        raise Refused(404, "The service has no index of products.")
-    return service.engine.index
+    index = service.engine.index
+    assert index is not None  # `create_app` adds these routes only then
+    return index
 
 
 def _unknown(sku: str) -> Refused:
@@ -180,7 +179,7 @@ CORRECTION_BODY = {
                 "type": "object",
                 "required": ["photo", "path"],
                 "properties": {
-                    "photo": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    "photo": PHOTO_FILE,
                     "path": {"type": "string", "description": "The right category path, as `Shoes / Sneakers`."},
                     "title": {"type": "string"},
                     "box": {"type": "string", "description": "The part of the photo that shows the product."},

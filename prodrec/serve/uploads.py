@@ -19,37 +19,22 @@ MAX_FIELDS = 16
 """Fields of a form that are no files."""
 FIELD_BYTES = 64 << 10
 
+PHOTO_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+"""The schema of the bytes of a photo file."""
+
+
+def _photos_schema(photo: dict[str, str], **description: str) -> dict[str, Any]:
+    """Return the schema of an object with a list of photos."""
+    photos = {"type": "array", "minItems": 1, "items": photo, **description}
+    return {"schema": {"type": "object", "required": ["photos"], "properties": {"photos": photos}}}
+
+
 PHOTOS_BODY = {
     "required": True,
     "content": {
-        FORM: {
-            "schema": {
-                "type": "object",
-                "required": ["photos"],
-                "properties": {
-                    "photos": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                    }
-                },
-            }
-        },
-        JSON: {
-            "schema": {
-                "type": "object",
-                "required": ["photos"],
-                "properties": {
-                    "photos": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"type": "string", "contentEncoding": "base64"},
-                        "description": "Photo files in base64.",
-                    }
-                },
-            }
-        },
-        "image/*": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}},
+        FORM: _photos_schema(PHOTO_FILE),
+        JSON: _photos_schema({"type": "string", "contentEncoding": "base64"}, description="Photo files in base64."),
+        "image/*": {"schema": PHOTO_FILE},
     },
 }
 """The body of requests with photos, for the OpenAPI document."""
