@@ -32,6 +32,9 @@ def main() -> None:
     print("| scores | leaves | ACC | MACC | test photos of missing leaves | their ACC |")
     print("| --- | --- | --- | --- | --- | --- |")
     for file in options.scores:
+        with open_scores(file) as scores:
+            levels = ",".join(scores.scored_levels)
+            label_N = np.concatenate([chunk.labels_RL[:, -1] for chunk in scores.chunks(levels=())])
         raw_C2 = test_counts(file)
         leaves = len(raw_C2)
         for draw in range(options.draws + 1):
@@ -41,9 +44,7 @@ def main() -> None:
                 missing[chosen] = True
             with tempfile.TemporaryDirectory() as folder:
                 reduced, refined = Path(folder) / "reduced.h5", Path(folder) / "refined.h5"
-                drop_validation_rows(file, reduced, missing)
-                with open_scores(file) as scores:
-                    levels = ",".join(scores.scored_levels)
+                drop_validation_rows(file, reduced, missing[label_N])
                 prodrec.refine_mcr(reduced, out=refined, levels=levels)
                 print_row(file, draw, raw_C2, test_counts(refined), missing)
 
@@ -75,13 +76,11 @@ def test_counts(file: Path) -> NDArray[np.int64]:
     return counts_C2
 
 
-def drop_validation_rows(file: Path, reduced: Path, missing_C: NDArray[np.bool_]) -> None:
-    """Write a scores file without the validation rows of some leaves."""
-    with open_scores(file) as scores:
-        leaf = scores.levels[-1]
+def drop_validation_rows(file: Path, reduced: Path, missing_N: NDArray[np.bool_]) -> None:
+    """Write a scores file without those of the missing rows that are of the validation split."""
     with h5py.File(file, locking=False) as source, h5py.File(reduced, "w") as target:
         rows = int(source.attrs["rows"])
-        dropped_N = (source["split"][:] == SPLITS.index("validation")) & missing_C[source[f"labels/{leaf}"][:]]
+        dropped_N = (source["split"][:] == SPLITS.index("validation")) & missing_N
 
         def copy(name: str, item: h5py.Dataset | h5py.Group) -> None:
             if isinstance(item, h5py.Group):
