@@ -9,6 +9,7 @@
     model.safetensors   weights of the finished run
     neighbours.h5       vectors of the training photos, and operating_points.json; see inference/neighbours/
     history.csv         a row per epoch
+    curves.svg          the same as a picture
     tensorboard/        the same values, if TensorBoard is installed
     checkpoints/        during training only
     .replaced-by        in a run that `train --force` has renamed to NAME.previous: identity of the run that replaces it

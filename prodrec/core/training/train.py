@@ -15,6 +15,7 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.errors import Interrupted
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
+from prodrec.core.training.curves import write_curves
 from prodrec.core.training.frozen_cache import frozen_cache
 from prodrec.core.training.history import (
     early_stop_message,
@@ -111,6 +112,8 @@ def train(run: Run, dataset: Dataset, train_state: TrainState, photos: PhotoConf
         if progress.position.step < last_step:
             console.info(early_stop_message(config, progress.position.epoch, kept_epoch=progress.kept_epoch))
         checkpoints.wait()
+        if dist.is_main():
+            write_curves(run.path, progress.history)
         return finish_run(
             run, progress.final_weights(train_state), progress.result(), shards=train_state.network.shards()
         )

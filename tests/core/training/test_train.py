@@ -116,7 +116,7 @@ def test_history_has_a_row_an_epoch_and_checkpoints_are_gone(prepared, new_train
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert 0 <= float(rows[-1]["validation_top1"]) <= 1 and float(rows[-1]["loss_visual"]) > 0
-    assert run.finished and not run.checkpoints.exists()
+    assert run.finished and not run.checkpoints.exists() and (run.path / "curves.svg").stat().st_size > 1000
     assert [epoch["epoch"] for epoch in run.header["result"]["epochs"]] == [1, 2]
 
 
