@@ -7,13 +7,15 @@ hatch or marker.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prodrec.core.base.plot_style import new_figure, style_axes
 from prodrec.eval.plots.style import DPI
@@ -129,6 +131,31 @@ def bar_values(rows: Sequence[Row], run_group: int) -> tuple[list[float], NDArra
     return values, np.array([below, above]), [index for index, _ in cells]
 
 
+def draw_points(
+    axes: Axes,
+    x: Sequence[float],
+    values: Sequence[float],
+    errors: ArrayLike,
+    *,
+    joined: Sequence[bool],
+    colour: str,
+    marker: str,
+    linestyle: str = "-",
+    label: str,
+) -> None:
+    """Draw points with their intervals, and a line between neighbours that are both `joined`.
+
+    A point that depends on few observations jumps by chance, and a line to it would look like a trend.
+    """
+    axes.errorbar(
+        x, values, yerr=errors, color=colour, marker=marker, markersize=5, linestyle="none", elinewidth=0.9,
+        capsize=2.5, label=label,
+    )  # fmt: skip
+    for a, b in pairwise(range(len(x))):
+        if joined[a] and joined[b]:
+            axes.plot([x[a], x[b]], [values[a], values[b]], color=colour, linestyle=linestyle, linewidth=1.4)
+
+
 def style_percent_axis(axes: Axes) -> None:
     """Show percentages from 0 to 100 on the y axis; the range leaves room for markers at 100."""
     axes.set_ylim(0, 101.5)
@@ -151,9 +178,16 @@ def add_legend(figure: Figure, all_axes: Sequence[Axes], run_groups: Sequence[Ru
     )  # fmt: skip
 
 
+class _NameWrapper(textwrap.TextWrapper):
+    """Breaks names at white space and after every hyphen and slash, also beside digits as in `resnet-50`."""
+
+    wordsep_re = re.compile(r"(\s+|[^\s/-]*[/-]+)")
+
+
 def _wrap_names(names: Sequence[str], characters: int) -> list[str] | None:
     """Return the names in at most three lines of `characters` each; None if one is too long for that."""
-    wrapped = [textwrap.wrap(name, max(4, characters), break_long_words=False) for name in names]
+    wrapper = _NameWrapper(max(4, characters), break_long_words=False)
+    wrapped = [wrapper.wrap(name) for name in names]
     if any(len(lines) > 3 or max(map(len, lines), default=0) > characters for lines in wrapped):
         return None
     return ["\n".join(lines) for lines in wrapped]

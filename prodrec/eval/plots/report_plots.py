@@ -20,7 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.plot_style import new_figure, style_axes
-from prodrec.eval.plots.bars import COLOURS, MARKERS, Panel, add_legend, bar_values, draw_bars, style_percent_axis
+from prodrec.eval.plots.bars import (
+    COLOURS,
+    MARKERS,
+    Panel,
+    add_legend,
+    bar_values,
+    draw_bars,
+    draw_points,
+    style_percent_axis,
+)
 from prodrec.eval.plots.style import DPI, drawing_style, save
 from prodrec.eval.report import attribute_table, hierarchy_table
 from prodrec.eval.report.leaf_groups import LeafGroup, root_groups
@@ -34,6 +43,8 @@ if TYPE_CHECKING:
 
 TRAIN_IMAGE_BINS = (0, 1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Lower ends of the bins of leaves, in training images."""
+FEW_LEAVES = 5
+"""Bins of fewer leaves are not joined by lines: their means depend on single leaves, and are no trend."""
 DISTANCE_COLOURS = ("#c6dbef", "#6baed6", "#2171b5", "#08306b")
 """Colours from small to large distances: one hue, darker for larger ones."""
 FORMATS = ("svg", "png")
@@ -43,20 +54,20 @@ MOST_ROOTS = 200
 
 def plot_paths(directory: Path, report: Report) -> list[Path]:
     """Return the files that `draw_plots` writes: the plots for which `report` has data."""
-    return [directory / f"{name}.{suffix}" for name in _plot_names(report) for suffix in FORMATS]
+    return [directory / f"{name}.{suffix}" for name in plot_names(report) for suffix in FORMATS]
 
 
 def draw_plots(report: Report, directory: Path, *, force: bool = False) -> list[Path]:
     """Write the plots of `report` into `directory` and return their paths. Raise OutputExists."""
     with drawing_style():
-        for name in _plot_names(report):
+        for name in plot_names(report):
             figure = PLOTS[name](report)
             for suffix in FORMATS:
                 save(figure, directory / f"{name}.{suffix}", kind="report", force=force)
     return plot_paths(directory, report)
 
 
-def _plot_names(report: Report) -> list[str]:
+def plot_names(report: Report) -> list[str]:
     """Return the names of the plots that have data.
 
     A tree with one level has no roots; without scores of the leaves only levels and attributes remain.
@@ -127,7 +138,7 @@ def draw_mistakes(report: Report) -> Figure:
         bars = axes.barh(range(len(shares)), share_N, 0.7, left_N, color=colour, edgecolor="white", label=label)
         # Parts shorter than 4 % of the longest bar have no room for a number.
         texts = [f"{share:.1f}" if share > 0.04 * 100 * most_wrong else "" for share in share_N]
-        axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white" if shade > 1 else "black")
+        axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white" if shade > 1 else "#111111")
         left_N += share_N
     axes.set_yticks(range(len(shares)), list(shares))
     axes.invert_yaxis()
@@ -139,7 +150,10 @@ def draw_mistakes(report: Report) -> Figure:
 
 
 def draw_tail(report: Report) -> Figure:
-    """Draw MACC of the leaves in bins of their number of training images, with 95 % intervals."""
+    """Draw MACC of the leaves in bins of their number of training images, with 95 % intervals.
+
+    Neighbouring bins are joined by a line if both have at least FEW_LEAVES leaves with test images.
+    """
     leaf, depth = report.taxonomy.leaf_level, report.taxonomy.depth - 1
     bins = []
     for low, high in pairwise([*TRAIN_IMAGE_BINS, np.inf]):
@@ -154,9 +168,9 @@ def draw_tail(report: Report) -> Figure:
     for number, i in enumerate(run_groups):
         values, errors, indices = bar_values(rows, i)
         x = ticks[indices] + (number - (len(run_groups) - 1) / 2) * 0.09
-        axes.errorbar(
-            x, values, yerr=errors, color=COLOURS[i % 8], marker=MARKERS[(i + i // 8) % 8], markersize=5,
-            linewidth=1.4, elinewidth=0.9, capsize=2.5, label=report.run_groups[i].name,
+        draw_points(
+            axes, x.tolist(), values, errors, joined=[rows[index].classes >= FEW_LEAVES for index in indices],
+            colour=COLOURS[i % 8], marker=MARKERS[(i + i // 8) % 8], label=report.run_groups[i].name,
         )  # fmt: skip
     names = [f"{row.group}\n{row.classes:,} {'leaf' if row.classes == 1 else 'leaves'}" for row in rows]
     axes.set_xticks(ticks, names)

@@ -90,8 +90,10 @@ def wrap(text: str, width: float, *, lines: int, size: float, bold: bool = False
         mark = "…" if last else ""
         fitting = bisect_right(range(1, len(text)), width, key=lambda count: _width(text[:count] + mark, size, bold))
         cut = max(1, fitting)
-        if not last and (space := text.rfind(" ", 0, cut + 1)) > cut // 3:
-            cut = space
+        # A line ends at white space, which is dropped, or after a hyphen.
+        breaking = max(text.rfind(" ", 0, cut + 1), text.rfind("-", 0, cut) + 1)
+        if not last and breaking > cut // 3:
+            cut = breaking
         wrapped.append(text[:cut].rstrip() + mark)
         text = text[cut:].lstrip()
     return wrapped

@@ -46,6 +46,11 @@ def test_long_names_are_slanted() -> None:
     assert {label.get_rotation() for label in long.get_xticklabels()} == {30}
 
 
+def test_names_break_at_hyphens_and_slashes() -> None:
+    (axes,) = draw(4, 1, name="women-resnet-50/tops").axes
+    assert axes.get_xticklabels()[0].get_text().split("\n") == ["women-", "resnet-50/", "tops 0"]
+
+
 def test_missing_values_read_na() -> None:
     (axes,) = draw(3, 2, missing=(1, 0)).axes
     assert [text.get_text() for text in axes.texts] == ["n/a"] and len(axes.patches) == 5

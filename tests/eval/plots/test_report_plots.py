@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from prodrec.core.base.errors import OutputExists
-from prodrec.eval.plots.report_plots import draw_plots
+from prodrec.eval.plots.report_plots import draw_plots, draw_tail
+from prodrec.eval.plots.style import drawing_style
 from prodrec.eval.report.evaluate import evaluate_scores
 
 
@@ -23,6 +24,21 @@ def test_plots_name_roots_runs_and_bins(draw_scores: Any, tmp_path: Path) -> Non
     tail = (tmp_path / "plots" / "by-training-images.svg").read_text("utf-8")
     assert "100–199" in tail and "leaves" in tail
     assert (tmp_path / "plots" / "by-root.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bins_of_few_leaves_are_not_joined(draw_scores: Any) -> None:
+    """Of 40 leaves with 0 to 199 training images, the bins of fewer than five stand alone."""
+    report = evaluate_scores([draw_scores(leaves=40, rows=2000).path])
+    with drawing_style():
+        (axes,) = draw_tail(report).axes
+    leaves = [int(label.get_text().split("\n")[1].split()[0]) for label in axes.get_xticklabels()]
+    joined = {
+        tuple(round(x) for x in line.get_xdata())
+        for line in axes.lines
+        if line.get_linestyle() == "-" and len(line.get_xdata()) == 2
+    }
+    expected = {(i, i + 1) for i in range(len(leaves) - 1) if min(leaves[i], leaves[i + 1]) >= 5}
+    assert joined == expected and expected and len(expected) < len(leaves) - 1
 
 
 def test_plots_of_pooled_photos_name_products(draw_scores: Any, tmp_path: Path) -> None:

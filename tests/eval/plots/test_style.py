@@ -23,6 +23,12 @@ def test_names_are_wrapped_at_spaces_and_cut_with_a_mark() -> None:
         )
 
 
+def test_names_are_wrapped_after_hyphens() -> None:
+    with drawing_style():
+        assert wrap("Long-sleeved-shirts", 130, lines=3, size=7) == ["Long-", "sleeved-", "shirts"]
+        assert wrap("T-shirts", 400, lines=2, size=7) == ["T-shirts"]
+
+
 def test_odd_names_are_cleaned_and_never_hang() -> None:
     with drawing_style():
         assert wrap("a\nb\x01", 400, lines=2, size=7) == ["a b\N{REPLACEMENT CHARACTER}"]
