@@ -6,12 +6,13 @@ their state and by their end class. Tree measures are counted in one histogram e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
+from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import (
     ClassifiedRows,
@@ -42,6 +43,7 @@ def count_scores(
     tree_measures: bool = False,
     pairs: Sequence[FilePair] = (),
     pool_photos: bool = False,
+    observers: Mapping[int, Callable[[ScoreChunk], None]] | None = None,
     rows_per_chunk: int | None = None,
 ) -> SplitCounts:
     """Count the rows of `split` in all `files`, which must have the same classes.
@@ -51,6 +53,7 @@ def count_scores(
     pairs:         pairs of files to compare row by row. The result contains the pairs whose files both have the same
                    rows as files[0].
     pool_photos:   whether the photos of a product count as one row, with the mean of their scores.
+    observers:     functions by index of a file that are called with every chunk of its rows.
     Raise the errors of `Scores.chunks`.
     """
     leaves, leaf_level = len(files[0].taxonomy.leaves), files[0].levels[-1]
@@ -73,6 +76,7 @@ def count_scores(
             attributes=attributes,
             tree_measures=tree_measures,
             pooled=counts.products[i] if pool_photos else None,
+            observe=(observers or {}).get(i),
             rows_per_chunk=rows_per_chunk,
         )
         for i, file in enumerate(files)

@@ -1,21 +1,22 @@
-"""Evaluation of score files: counts their correct predictions and makes the report."""
+"""Evaluation of score files: counts their correct predictions in one pass, and makes reports from the counts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prodrec.core.base.errors import BadOption, Mismatch
+from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores, open_scores
 from prodrec.eval.report.attribute_table import attribute_rows, known_attributes
 from prodrec.eval.report.class_counts import ProductCounts
 from prodrec.eval.report.count_scores import ATTRIBUTE_TOP, count_scores
 from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.hierarchy_table import hierarchy_rows
-from prodrec.eval.report.leaf_groups import Thresholds, leaf_groups
+from prodrec.eval.report.leaf_groups import LeafGroup, Thresholds, leaf_groups
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.report import Report
 from prodrec.eval.report.report_notes import (
@@ -32,6 +33,7 @@ from prodrec.eval.report.report_notes import (
 )
 from prodrec.eval.report.row_builder import RowBuilder
 from prodrec.eval.report.run_groups import group_runs, paired_files
+from prodrec.eval.report.sections import Sections
 
 DEFAULT_TOPS = (1, 3, 5)
 """The k of the top-k accuracies if none are given."""
@@ -54,72 +56,137 @@ def evaluate_scores(
 ) -> Report:
     """Evaluate the score files `paths` on `split` in one pass over their rows.
 
-    tops:         the k of the top-k accuracies. The default is 1, and of 3 and 5 those that are below the number of
-                  leaves and for which every file stores enough scores.
-    by_head_tail: add rows of head and tail, and of leaves with many, medium and few training images.
-    thresholds:   the numbers of training images that divide the leaves for `by_head_tail`.
-    by_root:      add rows of the leaves of every root, and the mean over roots.
-    by_level:     add rows of every level.
-    by_leaf:      add a row of every leaf with test images.
-    by_attribute: add the rows of attribute_table.py.
-    hierarchy:    add the rows of hierarchy_table.py.
-    pool_photos:  count each product once, with the mean of the scores of its photos.
-    mean:         show runs that differ in their seed alone as one column: mean ± sample standard deviation.
+    The arguments are the fields of `Sections` and those of `Evaluation`. Raise the errors of `open_score_files` and of
+    `Evaluation`.
+    """
+    sections = Sections(
+        by_head_tail=by_head_tail,
+        by_root=by_root,
+        by_level=by_level,
+        by_leaf=by_leaf,
+        by_attribute=by_attribute,
+        hierarchy=hierarchy,
+    )
+    with open_score_files(paths) as files:
+        evaluation = Evaluation(
+            files, sections, split=split, tops=tops, thresholds=thresholds, mean=mean, pool_photos=pool_photos
+        )
+        return evaluation.report(sections)
 
-    Rows of levels are always added if a run lacks scores of the leaves, rows of attributes if it scored no level.
-    Raise NotFound if a file does not exist, BadArtefact if it is damaged, Mismatch if the files have different classes
-    or states of an attribute, and BadOption if a split, k, threshold or section does not suit them.
+
+@contextmanager
+def open_score_files(paths: Sequence[Path]) -> Iterator[list[Scores]]:
+    """Open score files of one comparison, and close them at the end.
+
+    Raise NotFound if a file does not exist, BadArtefact if it is damaged, and Mismatch if the files have different
+    classes.
     """
     assert paths, "at least one score file"
     with ExitStack() as stack:
-        files = _open_files(paths, stack)
+        files: list[Scores] = []
+        for path in paths:
+            file = stack.enter_context(open_scores(path))
+            files.append(file)
+            difference = file.taxonomy.difference(files[0].taxonomy)
+            if difference:
+                raise Mismatch(
+                    f"{file.path} has other classes than {files[0].path}: {difference}; report them one by one, or "
+                    "score all runs on one dataset."
+                )
+            file.taxonomy = files[0].taxonomy  # one tree in memory for all files
+        yield files
+
+
+class Evaluation:
+    """The counts of a split of open score files, read in one pass, from which reports are made.
+
+    files:       from `open_score_files`.
+    sections:    the sections to count; a report has all or some of them.
+    tops:        the k of the top-k accuracies. The default is 1, and of 3 and 5 those that are below the number of
+                 leaves and for which every file stores enough scores.
+    thresholds:  the numbers of training images that divide the leaves for `by_head_tail`.
+    mean:        show runs that differ in their seed alone as one column: mean ± sample standard deviation.
+    pool_photos: count each product once, with the mean of the scores of its photos.
+    observers:   functions by index of a file that are called with every chunk of its rows that is counted; with
+                 `pool_photos` of its products.
+
+    Raise BadArtefact if a file is damaged, Mismatch if the files have different states of an attribute, and BadOption
+    if a split, k, threshold or section does not suit them.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Scores],
+        sections: Sections,
+        *,
+        split: str = "test",
+        tops: Sequence[int] | None = None,
+        thresholds: Thresholds | None = None,
+        mean: bool = False,
+        pool_photos: bool = False,
+        observers: Mapping[int, Callable[[ScoreChunk], None]] | None = None,
+    ) -> None:
+        self._files, self._split, self._pool_photos = files, split, pool_photos
+        self._taxonomy, self._train_images_C = files[0].taxonomy, files[0].train_images
+        self._thresholds = thresholds or Thresholds()
         for file in files:
             if not file.count(split):
                 raise BadOption(f"{file.path} has no row of split {split}; report another split, or score again.")
-        taxonomy, train_images_C, leaf = files[0].taxonomy, files[0].train_images, files[0].levels[-1]
-        by_level = by_level or any(leaf not in file.scored_levels for file in files)
-        by_attribute = by_attribute or any(not file.scored_levels for file in files)
-        attributes = known_attributes(files) if by_attribute else []
-        if hierarchy and taxonomy.depth == 1:
+        leaf = files[0].levels[-1]
+        # Without them, a report on runs that lack the leaves, or every level, would have no row with a value.
+        self._always = Sections(
+            by_level=any(leaf not in file.scored_levels for file in files),
+            by_attribute=any(not file.scored_levels for file in files),
+        )
+        sections |= self._always
+        if sections.hierarchy and self._taxonomy.depth == 1:
             raise BadOption(f"--hierarchy: the classes have one level ({leaf}) and so no hierarchy; omit --hierarchy.")
-        groups = leaf_groups(
-            taxonomy,
-            train_images_C,
-            thresholds=thresholds or Thresholds(),
-            by_head_tail=by_head_tail,
-            by_root=by_root,
-            by_level=by_level,
-        )
-        leaf_tops, notes = _resolve_tops(files, tops)
-        # Top-k with k = number of classes is always correct; such rows of the upper levels are omitted.
-        tops_by_level = {
-            group.level: [k for k in leaf_tops if group.level == leaf or k < taxonomy.count(group.level)]
-            for group in groups
-        }
-        run_groups = group_runs(files, mean=mean)
-        pairs = [pair for group in run_groups[1:] for pair in paired_files(files, run_groups[0], group)]
-        criteria = [(level, k) for level, level_tops in tops_by_level.items() for k in level_tops]
-        if by_attribute and (leaf, ATTRIBUTE_TOP) not in criteria:
+        self._attributes = known_attributes(files) if sections.by_attribute else []
+        self._leaf_tops, self._top_notes = _resolve_tops(files, tops)
+        criteria = [(g.level, k) for g in self._groups(sections) for k in self._tops(g)]
+        criteria = list(dict.fromkeys(criteria))
+        if sections.by_attribute and (leaf, ATTRIBUTE_TOP) not in criteria:
             criteria.append((leaf, ATTRIBUTE_TOP))
-        names = [attribute.name for attribute in attributes]
-        counts = count_scores(
-            files, split, criteria, attributes=names, tree_measures=hierarchy, pairs=pairs, pool_photos=pool_photos
+        self._run_groups = group_runs(files, mean=mean)
+        first, *others = self._run_groups
+        self._pairs = [pair for group in others for pair in paired_files(files, first, group)]
+        self._counts = count_scores(
+            files,
+            split,
+            criteria,
+            attributes=[attribute.name for attribute in self._attributes],
+            tree_measures=sections.hierarchy,
+            pairs=self._pairs,
+            pool_photos=pool_photos,
+            observers=observers,
         )
-        builder = RowBuilder(files, run_groups, counts)
-        leaf_rows = LeafRows(builder, taxonomy, tuple(leaf_tops) if by_leaf else ())
-        notes += product_notes(files, counts, split, pool_photos=pool_photos)
-        notes += setting_notes(files, run_groups) + refinement_notes(files)
-        notes += missing_level_notes(files) + comparison_notes(files, run_groups, counts, pairs, split)
-        notes += early_end_notes(counts, taxonomy, split, hierarchy=hierarchy, pool_photos=pool_photos)
-        notes += level_notes(files) if by_level else []
-        notes += leaf_notes(leaf_rows, split) if by_leaf else []
-        notes += [*missing_attribute_notes(files, names), *(HIERARCHY_NOTES if hierarchy else ())]
-        rows = [row for group in groups for row in builder.accuracy_rows(group, tops_by_level[group.level])]
-        rows += hierarchy_rows(builder, taxonomy) if hierarchy else []
-        rows += attribute_rows(builder, attributes, groups[0]) if by_attribute else []
+
+    def report(self, sections: Sections) -> Report:
+        """Return the report with these sections, which have been counted.
+
+        Rows of levels are always added if a run lacks scores of the leaves, rows of attributes if it scored no level.
+        """
+        sections |= self._always
+        files, counts, taxonomy, split = self._files, self._counts, self._taxonomy, self._split
+        attributes = self._attributes if sections.by_attribute else []
+        builder = RowBuilder(files, self._run_groups, counts)
+        leaf_rows = LeafRows(builder, taxonomy, tuple(self._leaf_tops) if sections.by_leaf else ())
+        notes = list(self._top_notes)
+        notes += product_notes(files, counts, split, pool_photos=self._pool_photos)
+        notes += setting_notes(files, self._run_groups) + refinement_notes(files)
+        notes += missing_level_notes(files) + comparison_notes(files, self._run_groups, counts, self._pairs, split)
+        notes += early_end_notes(counts, taxonomy, split, hierarchy=sections.hierarchy, pool_photos=self._pool_photos)
+        notes += level_notes(files) if sections.by_level else []
+        notes += leaf_notes(leaf_rows, split) if sections.by_leaf else []
+        notes += missing_attribute_notes(files, [attribute.name for attribute in attributes])
+        notes += HIERARCHY_NOTES if sections.hierarchy else ()
+        groups = self._groups(sections)
+        rows = [row for group in groups for row in builder.accuracy_rows(group, self._tops(group))]
+        rows += hierarchy_rows(builder, taxonomy) if sections.hierarchy else []
+        rows += attribute_rows(builder, attributes, groups[0]) if sections.by_attribute else []
         return Report(
             split=split,
-            run_groups=tuple(run_groups),
+            run_groups=tuple(self._run_groups),
             rows=tuple(rows),
             leaf_rows=leaf_rows,
             runs=tuple(
@@ -129,25 +196,25 @@ def evaluate_scores(
             notes=tuple(notes),
             builder=builder,
             taxonomy=taxonomy,
-            train_images_C=train_images_C,
-            pool_photos=pool_photos,
+            train_images_C=self._train_images_C,
+            thresholds=self._thresholds,
+            pool_photos=self._pool_photos,
         )
 
+    def _groups(self, sections: Sections) -> list[LeafGroup]:
+        return leaf_groups(
+            self._taxonomy,
+            self._train_images_C,
+            thresholds=self._thresholds,
+            by_head_tail=sections.by_head_tail,
+            by_root=sections.by_root,
+            by_level=sections.by_level,
+        )
 
-def _open_files(paths: Sequence[Path], stack: ExitStack) -> list[Scores]:
-    """Open the files until `stack` is closed. Raise Mismatch unless all have the same classes."""
-    files: list[Scores] = []
-    for path in paths:
-        file = stack.enter_context(open_scores(path))
-        files.append(file)
-        difference = file.taxonomy.difference(files[0].taxonomy)
-        if difference:
-            raise Mismatch(
-                f"{file.path} has other classes than {files[0].path}: {difference}; report them one by one, or score "
-                "all runs on one dataset."
-            )
-        file.taxonomy = files[0].taxonomy  # one tree in memory for all files
-    return files
+    def _tops(self, group: LeafGroup) -> list[int]:
+        """Return the k of a group. Top-k with k = number of classes is always correct; such k are omitted."""
+        is_leaf, classes = group.level == self._taxonomy.leaf_level, self._taxonomy.count(group.level)
+        return [k for k in self._leaf_tops if is_leaf or k < classes]
 
 
 def _resolve_tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:

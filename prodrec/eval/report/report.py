@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.taxonomy import Taxonomy
+from prodrec.eval.report.leaf_groups import Thresholds
 from prodrec.eval.report.leaf_table import MOST_LEAVES, LeafRows
 from prodrec.eval.report.render_html import render_html
 from prodrec.eval.report.render_json import report_json
@@ -35,6 +36,7 @@ class Report:
     builder:        builds further rows from the same counts.
     taxonomy:       the classes of all runs.
     train_images_C: training images of every leaf, int64.
+    thresholds:     numbers of training images that divide the leaves into head and tail.
     pool_photos:    whether an image of the report is a product, with the mean of the scores of its photos.
     """
 
@@ -47,6 +49,7 @@ class Report:
     builder: RowBuilder
     taxonomy: Taxonomy
     train_images_C: NDArray[np.int64]
+    thresholds: Thresholds
     pool_photos: bool = False
 
     @property

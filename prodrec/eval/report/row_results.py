@@ -5,7 +5,7 @@ Shapes: R rows of a chunk; C classes of a level; K best classes stored per row i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -85,6 +85,7 @@ def evaluate_rows(
     attributes: Sequence[str] = (),
     tree_measures: bool = False,
     pooled: ProductCounts | None = None,
+    observe: Callable[[ScoreChunk], None] | None = None,
     rows_per_chunk: int | None = None,
 ) -> Iterator[RowResults]:
     """Yield the results of the rows of `split`, chunk by chunk.
@@ -95,6 +96,8 @@ def evaluate_rows(
     attributes: names of the attributes to evaluate.
     pooled:     if given, a row is a product with the mean scores of its photos (see pooled_chunks.py); the products are
                 counted here.
+    observe:    is called with every chunk, which has the scores of these levels and, if attributes are evaluated, their
+                codes.
     Raise the errors of `Scores.chunks`.
     """
     sources = {level: source for level in levels if (source := source_level(scores, level)) is not None}
@@ -115,6 +118,8 @@ def evaluate_rows(
         scores.chunks(split, **columns) if pooled is None else pooled_chunks(scores, split, counts=pooled, **columns)
     )
     for chunk in chunks:
+        if observe is not None:
+            observe(chunk)
         positions: dict[str, NDArray[np.int64]] = {}
         for level, source in sources.items():
             label_R = chunk.labels_RL[:, scores.levels.index(level)].astype(np.int64)
