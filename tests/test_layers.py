@@ -45,6 +45,7 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "inference": ("inference.neighbours", "core"),
     "eval.report": ("core",),
     "eval.plots": ("eval.report", "eval", "core"),
+    "eval.page": ("eval.report", "eval.plots", "eval", "core"),
     "eval.refine": ("eval.report", "core"),
     "eval": ("eval.report", "core"),
     "demo": ("core.base",),
@@ -96,6 +97,8 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "prometheus_client": ("serve.metrics",),
     "filelock": ("core.training.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
+    "jinja2": ("eval.page.render",),
+    "markupsafe": ("eval.page.render",),
     "typer": ("cli",),
     "rich": ("core.base.console", "cli", "eval.report.render_terminal"),
 }

@@ -24,6 +24,7 @@ Examples:
 - `prodrec report scores/bmtl-ca.h5 --by-attribute` adds every attribute: its head, and the leaves of its rows
 - `prodrec report --mean` shows mean ± standard deviation over the seeds of each family
 - `prodrec report --pool-photos` counts each product once, with the mean of the scores of its photos
+- `prodrec report --html page.html` writes a page for people who do not use the command line
 - `prodrec report --figures report/` draws plots of the roots, the long tail and every other section, as SVG and PNG
 """
 
@@ -68,6 +69,19 @@ def report_command(
     csv: Annotated[Path | None, typer.Option(help="Write all estimates as CSV, one per line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown table.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Directory for plots, as SVG and PNG.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with all sections, plots, photos of mistakes, and advice: one file, no network."
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            help="The dataset that was scored, for the photos of the page. [default: dataset, if it is that one]",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist already.")] = False,
 ) -> dict[str, Any]:
     """Compare runs: overall, on head and tail, on every root, level and attribute, with gains over the first run.
@@ -77,7 +91,7 @@ def report_command(
     """
     from prodrec.pipeline.report import report, report_files
 
-    files: dict[str, Any] = {"csv": csv, "markdown": markdown, "figures": figures}
+    files: dict[str, Any] = {"csv": csv, "markdown": markdown, "figures": figures, "html": html}
     comparison = report(
         scores,
         split=split,
@@ -93,6 +107,7 @@ def report_command(
         by_leaf=by_leaf,
         mean=mean,
         pool_photos=pool_photos,
+        dataset=dataset,
         force=force,
         **files,
     )

@@ -36,7 +36,7 @@ def choose_photos(scores: Scores, options: GalleryOptions) -> Gallery:
     ancestor_C = None if source == level else scores.taxonomy.ancestors_of_level(source, level)
     root = _class_index(scores, 0, options.root, "--root")
     leaf = _class_index(scores, -1, options.leaf, "--leaf")
-    random, selection = np.random.default_rng(options.seed), _FirstRows(options.count)
+    random, selection = np.random.default_rng(options.seed), FirstRows(options.count)
     images, errors, without_label = 0, 0, 0
     with console.progress("choosing photos", total=scores.count(options.split), unit="photos") as advance:
         for chunk in scores.chunks(options.split, levels=(source,)):
@@ -86,13 +86,14 @@ def _true_classes(
 
 
 def predict_class(
-    chunk: ScoreChunk, source: str, ancestor_C: NDArray[np.int32] | None
+    chunk: ScoreChunk, source: str, ancestor_C: NDArray[np.int32] | None, *, temperature: float = 1.0
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the most probable class, int64 [R], and its probability, float64 [R]; the lowest index of equal ones.
 
-    ancestor_C: the class to predict for each class of level `source`; None to predict the classes of `source`.
+    ancestor_C:  the class to predict for each class of level `source`; None to predict the classes of `source`.
+    temperature: divides the scores before the softmax.
     """
-    scores_RK = chunk.scores[source].astype(np.float64)
+    scores_RK = chunk.scores[source].astype(np.float64) / temperature
     probabilities_RK = np.exp(scores_RK - scores_RK.max(axis=1, keepdims=True))
     probabilities_RK /= probabilities_RK.sum(axis=1, keepdims=True)
     rows = np.arange(len(probabilities_RK))
@@ -109,7 +110,7 @@ def predict_class(
     return segments.class_G[best_R], probability_G[best_R]
 
 
-class _FirstRows:
+class FirstRows:
     """The first `count` rows by sort key over all chunks; rows with equal keys by row number."""
 
     def __init__(self, count: int) -> None:

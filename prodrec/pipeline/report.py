@@ -31,6 +31,8 @@ def report(
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     figures: str | Path | None = None,
+    html: str | Path | None = None,
+    dataset: str | Path | None = None,
     force: bool = False,
 ) -> Report:
     """Compare runs by their score files: overall, on head and tail, on every root, level and attribute.
@@ -56,38 +58,57 @@ def report(
         csv: file for all estimates, one per line.
         markdown: file for a Markdown table.
         figures: directory for plots, as SVG and PNG.
+        html: file for a page with all sections, plots, photos of mistakes, and advice.
+        dataset: the dataset that was scored, from which the page takes photos; None is `dataset`, if it is that one.
         force: replace existing files.
 
     Raises:
-        NotFound: if there is no scores file.
+        NotFound: if there is no scores file, or no such dataset.
         BadArtefact: if a file is damaged.
-        Mismatch: if files have different classes.
-        BadOption: for an unknown split, or a k that top-k files do not have.
+        Mismatch: if files have different classes, or `dataset` is not the one that was scored.
+        BadOption: for an unknown split, a k that top-k files do not have, or `dataset` without `html`.
         OutputExists: if a file to write exists and `force` is not set.
     """
     from prodrec.core.base.artefact import SPLITS
-    from prodrec.eval.report.evaluate import evaluate_scores
+    from prodrec.eval.report.evaluate import Evaluation, open_score_files
     from prodrec.eval.report.find_scores import find_scores
     from prodrec.eval.report.leaf_groups import Thresholds
+    from prodrec.eval.report.sections import Sections
+    from prodrec.pipeline.report_page import prepare_page
 
     if split not in SPLITS:
         raise BadOption(f"--split {split}: expected one of {', '.join(SPLITS)}{did_you_mean(split, SPLITS)}.")
+    if dataset is not None and html is None:
+        raise BadOption(f"--dataset {dataset} is for the photos of the page; add --html, or omit --dataset.")
     files = [scores] if isinstance(scores, str | Path) else list(scores or ())
-    comparison = evaluate_scores(
-        [Path(file) for file in files] or find_scores(Path("scores")),
-        split=split,
-        tops=None if top is None else list(top),
+    paths = [Path(file) for file in files] or find_scores(Path("scores"))
+    sections = Sections(
         by_head_tail=by_head_tail,
-        thresholds=Thresholds(head_from=head_from, many=many, few=few),
         by_root=by_root,
         by_level=by_level,
         by_leaf=by_leaf,
         by_attribute=by_attribute,
         hierarchy=hierarchy,
-        mean=mean,
-        pool_photos=pool_photos,
     )
-    write_report(comparison, csv=csv, markdown=markdown, figures=figures, force=force)
+    outputs: dict[str, str | Path | None] = {"csv": csv, "markdown": markdown, "figures": figures, "html": html}
+    with open_score_files(paths) as opened:
+        page = None
+        if html is not None:
+            page = prepare_page(opened, dataset=None if dataset is None else Path(dataset), mean=mean)
+        evaluation = Evaluation(
+            opened,
+            sections if page is None else sections | page.sections,
+            split=split,
+            tops=None if top is None else list(top),
+            thresholds=Thresholds(head_from=head_from, many=many, few=few),
+            mean=mean,
+            pool_photos=pool_photos,
+            observers={} if page is None else {i: counter.add for i, counter in page.counters.items()},
+        )
+        comparison = evaluation.report(sections)
+        check_outputs(comparison, **outputs, force=force)
+        text = None if page is None else page.render(evaluation.report(page.sections))
+    write_report(comparison, **outputs, page=text, force=force)
     return comparison
 
 
@@ -97,14 +118,29 @@ def report_files(
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     figures: str | Path | None = None,
+    html: str | Path | None = None,
 ) -> list[Path]:
     """Return the files that `write_report` writes for these arguments."""
     from prodrec.eval.plots.report_plots import plot_paths
 
     return [
-        *(Path(path) for path in (csv, markdown) if path),
+        *(Path(path) for path in (csv, markdown, html) if path),
         *(plot_paths(Path(figures), report) if figures else []),
     ]
+
+
+def check_outputs(report: Report, *, force: bool = False, **outputs: str | Path | None) -> None:
+    """Raise OutputExists or BadOption if one of the files cannot be written; `outputs` are those of `report_files`."""
+    from prodrec.core.base.outputs import refuse_if_taken
+
+    files = report_files(report, **outputs)
+    sources = {Path(run["file"]).resolve() for run in report.runs}
+    for path in files:
+        if path.resolve() in sources:
+            raise BadOption(f"{path} is one of the score files; give another place for the report.")
+        if files.count(path) > 1:
+            raise BadOption(f"{path} is named twice as a place to write to.")
+        refuse_if_taken(path, kind="report", force=force)
 
 
 def write_report(
@@ -113,22 +149,20 @@ def write_report(
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     figures: str | Path | None = None,
+    html: str | Path | None = None,
+    page: str | None = None,
     force: bool = False,
 ) -> list[Path]:
-    """Write a report as files and return them. Raise OutputExists or BadOption before anything is written."""
-    from prodrec.core.base.outputs import new_file, refuse_if_taken
+    """Write a report as files and return them. Raise OutputExists or BadOption before anything is written.
+
+    page: the text of the file `html`.
+    """
+    from prodrec.core.base.outputs import new_file
     from prodrec.eval.plots.report_plots import draw_plots
     from prodrec.eval.report.render_csv import write_csv
     from prodrec.eval.report.render_markdown import write_markdown
 
-    files = report_files(report, csv=csv, markdown=markdown, figures=figures)
-    sources = {Path(run["file"]).resolve() for run in report.runs}
-    for path in files:
-        if path.resolve() in sources:
-            raise BadOption(f"{path} is one of the score files; give another place for the report.")
-        if files.count(path) > 1:
-            raise BadOption(f"{path} is named twice as a place to write to.")
-        refuse_if_taken(path, kind="report", force=force)
+    check_outputs(report, csv=csv, markdown=markdown, figures=figures, html=html, force=force)
     for target, write in ((csv, write_csv), (markdown, write_markdown)):
         if target is not None:
             with (
@@ -138,4 +172,8 @@ def write_report(
                 write(report, file)
     if figures:
         draw_plots(report, Path(figures), force=force)
-    return files
+    if html is not None:
+        assert page is not None, "the page of the report"
+        with new_file(Path(html), kind="report", force=force) as partial:
+            partial.write_text(page, "utf-8", newline="\n")
+    return report_files(report, csv=csv, markdown=markdown, figures=figures, html=html)

@@ -57,6 +57,19 @@ def test_files_are_written_and_not_replaced(two: list[Path], tmp_path: Path) -> 
     assert written[1].read_bytes() != before[1]
 
 
+def test_a_page_is_written_and_not_replaced(two: list[Path], tmp_path: Path) -> None:
+    result = call("--html", "page.html")
+    assert result.exit_code == 0 and "wrote page.html" in result.stderr and "gain" in result.stdout
+    before = (tmp_path / "page.html").read_bytes()
+    assert b"In short" in before and b"by root" not in result.stdout.encode()
+    wrong(call("--html", "page.html", "--split", "validation"), "page.html exists already", "--force")
+    assert (tmp_path / "page.html").read_bytes() == before
+    wrong(call("--html", two[0], "--force"), "is one of the score files")
+    wrong(call("--html", "new.html", "--dataset", "none"), "none")
+    wrong(call("--dataset", "none"), "add --html, or omit --dataset")
+    assert not (tmp_path / "new.html").exists()
+
+
 def test_means_over_seeds(draw_scores: Any, tmp_path: Path) -> None:
     files = [draw_scores(f"{f}-{s}", family=f, run_seed=s, seed=s).path for f in ("visual", "sicot") for s in (1, 2)]
     result = call(*files, "--mean")

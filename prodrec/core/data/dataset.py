@@ -15,6 +15,7 @@ Shapes: N rows, L levels, A attributes, D numbers of a feature vector, C leaf cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +133,13 @@ class Dataset:
         import polars as pl
 
         return Texts.from_polars(pl.read_parquet(self._products_path, columns=["id"])["id"])
+
+    def photo_files(self, rows: Sequence[int]) -> dict[int, str]:
+        """Return the name of the file of each photo, as in the table of products, by row."""
+        import polars as pl
+
+        lazy = pl.scan_parquet(self._products_path, glob=False).filter(pl.col("row").is_in(list(rows)))
+        return dict(lazy.select("row", pl.col("image").fill_null("")).collect(engine="streaming").iter_rows())
 
     @cached_property
     def train_images(self) -> NDArray[np.int64]:

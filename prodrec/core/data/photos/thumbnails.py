@@ -5,6 +5,8 @@ Shapes: C=3 channels, H×W the size of the photo, h×w the size of the grid of v
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,3 +29,12 @@ def resize_grid(values_hw: NDArray[np.floating], size: tuple[int, int]) -> NDArr
     """Resize a grid of values to `size` (height, width) by bilinear interpolation: float32."""
     grid = Image.fromarray(np.ascontiguousarray(values_hw, dtype=np.float32))
     return np.asarray(grid.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def jpeg_thumbnail(photo_CHW: NDArray[np.uint8], side: int, *, quality: int = 72) -> bytes:
+    """Return a photo as a JPEG file that fits into a square of `side` pixels. A smaller photo is not enlarged."""
+    height, width = photo_CHW.shape[1:]
+    small_hwC = fit_box(photo_CHW, (min(side, height), min(side, width)))
+    buffer = io.BytesIO()
+    Image.fromarray(small_hwC).save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()
