@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import pickle
 import shlex
@@ -44,6 +45,14 @@ def real_data() -> Path:
     if not place or not Path(place).is_dir():
         pytest.skip("PRODREC_DATA names no directory of real catalogues")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def export_libraries() -> None:
+    """Skip without the libraries of prodrec[export]. Importing them here, OpenVINO would report its use."""
+    for library in ("nncf", "onnx", "onnxruntime", "onnxscript", "openvino"):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
 HEAVY |= {"faiss", "fastapi", "uvicorn", "prometheus_client"}
+HEAVY |= {"nncf", "onnx", "onnxruntime", "openvino"}
 LONGEST = 300
 
 PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
@@ -42,6 +43,7 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "models.second_stage": ("models.classifier", "core.base"),
     "models": ("models.classifier", "models.settings", "core.base", "core.data", "core.training"),
     "inference.neighbours": ("core",),
+    "inference.export": ("inference.neighbours", "inference", "core"),
     "inference": ("inference.neighbours", "core"),
     "eval.report": ("core",),
     "eval.plots": ("eval.report", "eval", "core"),
@@ -77,6 +79,9 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "timm": ("models.timm_backbones",),
     "open_clip": ("models.open_clip_backbones",),
     "faiss": ("inference.neighbours.lists",),
+    "nncf": ("inference.export.quantise",),
+    "onnxruntime": ("inference.export.onnx_engine",),
+    "openvino": ("inference.export.openvino_engine",),
     "scipy": ("eval.refine", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
@@ -245,7 +250,7 @@ def test_every_outside_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = [
         name
-        for extra in ("backbones", "faiss", "fast", "japanese", "tensorboard", "thai")
+        for extra in ("backbones", "export", "faiss", "fast", "japanese", "tensorboard", "thai")
         for name in project["optional-dependencies"][extra]
     ]
     declared = {

@@ -15,6 +15,7 @@ from prodrec import __version__
 from prodrec.cli.add_classes import add_classes_command
 from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
+from prodrec.cli.export import export_command
 from prodrec.cli.gallery import gallery_command
 from prodrec.cli.inspect import inspect_command
 from prodrec.cli.neighbours import neighbours_command
@@ -45,6 +46,7 @@ COMMANDS = (
     predict_command,
     explain_command,
     serve_command,
+    export_command,
     demo_command,
 )
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.command import command
-from prodrec.cli.run_options import NoNeighbours, OnePoint
+from prodrec.cli.run_options import Engine, NoNeighbours, OnePoint
 from prodrec.core.base import console
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Examples:
 - `prodrec predict visual photos/ --csv answers.csv` recognises every photo of a folder
 - `prodrec predict visual photos/ --precision 0.95` answers only as exactly as it is right for 95 % of validation photos
 - `prodrec predict visual front.jpg side.jpg --pool` recognises one product by two photos
+- `prodrec predict visual photos/ --engine openvino` lets OpenVINO compute, which is faster on most CPUs
 - `find incoming -name "*.jpg" | prodrec predict visual - --json > answers.jsonl` writes a line of JSON for each photo
 
 A probability is that of the class among all classes of its level. It was made to agree with how often the run is right
@@ -57,6 +59,7 @@ def predict_command(
     views: Annotated[str, typer.Option(help="Views of every photo: centre, flip or five-crop.")] = CENTRE,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per batch.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Engine = TORCH,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that read photos. [default: by files and cores]")
     ] = None,
@@ -82,6 +85,7 @@ def predict_command(
         views=views,
         batch_size=batch_size,
         device=device,
+        engine=engine,
         workers=workers,
     )
     with ExitStack() as stack:

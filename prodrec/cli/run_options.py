@@ -9,6 +9,9 @@ import typer
 OnePoint: TypeAlias = Annotated[
     str | None, typer.Option(help="natural, balanced or plain. [default: natural]", show_default=False)
 ]
+Engine: TypeAlias = Annotated[
+    str, typer.Option(help="torch, onnx or openvino (faster on a CPU), or the directory of an export.")
+]
 NoNeighbours: TypeAlias = Annotated[
     bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
 ]

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from prodrec.cli.command import command
-from prodrec.cli.run_options import NoNeighbours
+from prodrec.cli.run_options import Engine, NoNeighbours
 from prodrec.core.base import console
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
 
 EXAMPLES = """
@@ -21,6 +22,7 @@ Examples:
 - `prodrec score sicot --with-titles` uses the titles as well, to `scores/sicot-with-titles.h5`
 - `prodrec score visual --views flip` scores each photo and its mirror image, to `scores/visual-flip.h5`
 - `prodrec score bmtl-rl --tree-weight 0.5` adds what the upper levels say, to `scores/bmtl-rl-tree-0.5.h5`
+- `prodrec score visual --engine openvino` lets OpenVINO compute, and writes `scores/visual-openvino.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
 - `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
   as one process; each machine must see the dataset and the runs
@@ -83,6 +85,7 @@ def score_command(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per batch. [default: as in training]")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: as in training.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Engine = TORCH,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load photos. [default: by cores]")] = None,
     divide_classes: Annotated[
         bool,
@@ -114,6 +117,7 @@ def score_command(
         batch_size=batch_size,
         precision=precision,
         device=device,
+        engine=engine,
         workers=workers,
         divide_classes=divide_classes,
         force=force,

@@ -44,6 +44,7 @@ class Recogniser:
     bfloat16, channels_last: precision and memory format of the training; others would change the scores
     views:                   views of every photo whose scores are averaged, one of SCORING_VIEWS
     calibration:             how far probabilities can be trusted; None if it is not known at this operating point
+    normalise:               whether photos are normalised for the network; an engine does it itself
     """
 
     run: Run
@@ -54,6 +55,7 @@ class Recogniser:
     channels_last: bool = False
     views: str = CENTRE
     calibration: Calibration | None = None
+    normalise: bool = True
 
     def thresholds(self, min_confidence: float = 0.0, precision: float | None = None) -> Thresholds:
         """Return the probability that the answer of every level must have.
@@ -220,8 +222,8 @@ class Recogniser:
         if views is None:
             views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
         words = [None if title is None else self._split_title(title) for title in titles]
-        batch = make_batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
-        batch = batch.to_device(self.device, self.photos, channels_last=self.channels_last)
+        loaded = make_batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
+        batch = loaded.to_device(self.device, self.photos, channels_last=self.channels_last, normalise=self.normalise)
         saliencies: list[tuple[NDArray[np.float32], str]] | None = None
         weights_BT = None
         with (
@@ -232,7 +234,8 @@ class Recogniser:
             if mean is not None:
                 mean.add(scored)
             if saliency:
-                saliencies = find_saliency(self.network, batch.inputs, scored.scores)
+                shown = batch if self.normalise else loaded.to_device(self.device, self.photos)  # by torch
+                saliencies = find_saliency(self.network, shown.inputs, scored.scores)
             if any(title_words is not None for title_words in words):
                 weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
         results = []

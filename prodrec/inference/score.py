@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import EncodedBatch, ScoresWriter
@@ -47,6 +48,7 @@ def score(
     with_titles: bool = False,
     views: str = CENTRE,
     tree_weight: float = 0.0,
+    engine: str = TORCH,
     autocast: AbstractContextManager[Any] | None = None,
     merged: MergedClasses | None = None,
     force: bool = False,
@@ -60,7 +62,7 @@ def score(
     top_k:       keep only the K best classes of every level
     with_titles: use the titles to score the deepest level
     views:       the views of every photo in `batches`
-    tree_weight: that of `network`, which the files record
+    tree_weight, engine: those of `network`, which the files record
     autocast:    context in which the network computes
     merged:      classes of the files if the dataset has others than the run
 
@@ -85,6 +87,7 @@ def score(
         with_titles=with_titles,
         views=views,
         tree_weight=tree_weight,
+        engine=engine,
     )
     writers = [
         _writer(run, dataset, out, replace(origin, operating_point=point.as_json()), rows, ids, merged, force=force)
@@ -147,6 +150,7 @@ def score(
         "with_titles": with_titles,
         "views": views,
         "tree_weight": tree_weight,
+        "engine": engine,
         "seconds": round(seconds, 2),
         "photos_per_second": round(len(rows) / seconds, 1),
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.config import split_list
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.base.scoring_views import CENTRE
 from prodrec.core.scores.reader import open_scores
@@ -119,6 +120,7 @@ def reason_out_of_date(
     point: OperatingPoint = PLAIN_POINT,
     views: str = CENTRE,
     tree_weight: float = 0.0,
+    engine: str = TORCH,
 ) -> str | None:
     """Return why scoring again would change the scores at `scores_path`, or None if they are up to date.
 
@@ -141,6 +143,8 @@ def reason_out_of_date(
         return f"it contains the scores of other views of the photos ({origin.views})"
     if origin.tree_weight != tree_weight:
         return f"it was scored with the tree weight {origin.tree_weight:g}"
+    if origin.engine != engine:
+        return f"it was scored by the engine {origin.engine}"
     if origin.operating_point != point.as_json():
         return "it was scored at another operating point"
     # a level stores no more scores than the run has classes, and attributes always store the scores of all states

@@ -50,9 +50,15 @@ class RecognitionNetwork(NetworkParts):
         """Return the features of photos (or feature vectors) and titles; without titles only the visual ones.
 
         stage: the stage of the backbone whose feature maps `inputs` are, see `frozen_maps`
+
+        With `photo_features`, `inputs` are photos of uint8, which are not normalised.
         """
-        pooled_BD = self.backbone.neck(self.last_maps(inputs, stage=stage))
-        visual_BD = self.embed(pooled_BD)
+        pooled_BD, visual_BD = None, None
+        if self.photo_features is not None:
+            visual_BD = self.photo_features(inputs)
+        else:
+            pooled_BD = self.backbone.neck(self.last_maps(inputs, stage=stage))
+            visual_BD = self.embed(pooled_BD)
         if tokens_BT is None or self.title_encoder is None or self.mixing is None:
             return Features(visual_BD, pooled_BD=pooled_BD)
         semantic_BD = self.encode_titles(tokens_BT).semantic_BD.to(visual_BD.dtype)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +30,9 @@ class NetworkParts(nn.Module):
     """The modules of a network. The names of the attributes are those of the weights in model.safetensors.
 
     attention, word_vectors, title_encoder, mixing, attribute_head and word_head are None in networks without them.
+
+    photo_features: computes visual_BD of photos, uint8 B×3×H×W, in place of backbone, attention and embed, where the
+                    network only recognises; None computes it by these modules
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class NetworkParts(nn.Module):
         self.heads = nn.ModuleDict({head.module_name: head for head in heads})
         self.attribute_head = attribute_head
         self.word_head = word_head
+        self.photo_features: Callable[[Tensor], Tensor] | None = None
 
     @property
     def level_heads(self) -> list[LevelHead]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch
 from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
+from prodrec.pipeline.engines import check_engine_device, choose_engine, run_by_engine
 from prodrec.pipeline.scoring_targets import find_run, operating_points_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def load(
     no_neighbours: bool = False,
     views: str = CENTRE,
     device: str = "auto",
+    engine: str = TORCH,
     titles: bool = False,
 ) -> Recogniser:
     """Open a finished run and return it ready to recognise photos: `load("runs/sicot").predict("shoe.jpg")`.
@@ -39,13 +42,16 @@ def load(
         no_neighbours: do not let the nearest training photos vote.
         views: views of every photo whose scores are averaged: centre, flip or five-crop, as in `score`.
         device: auto, cpu, cuda or cuda:N.
+        engine: torch, onnx or openvino (on the CPU), or the directory of an export of the run, which computes the
+            features of photos. Scores agree with those of torch up to rounding, unless the export has 8 bits.
         titles: require a run that was trained with titles.
 
     Raises:
         NotFound: if there is no such run.
         BadArtefact: if the run is unfinished or damaged.
         BadOption: if the run was trained on feature vectors, or lacks titles or operating points that the arguments
-            require.
+            require; for an unknown engine, and one that is not installed.
+        Mismatch: if the export is that of another run.
     """
     from prodrec.core.base.device import choose_device
     from prodrec.core.training.run import open_run
@@ -63,7 +69,8 @@ def load(
     recipe = Recipe.from_json(opened.recipe, source=str(path))
     if titles and recipe.network.titles is None:
         raise BadOption(f"--title: {path} was trained on photos alone and does not use titles; omit --title.")
-    target, arithmetic = choose_device(device), opened.header["arithmetic"]
+    chosen = choose_engine(engine, opened)
+    target, arithmetic = choose_device(check_engine_device(engine, device)), opened.header["arithmetic"]
     channels_last = bool(arithmetic["channels_last"])
     point, titled_point = (
         operating_points_of(
@@ -71,21 +78,21 @@ def load(
         )[0]
         for with_titles in (False, True)
     )
+    bfloat16 = arithmetic["dtype"] == "bfloat16"
+    network = load_network(opened, recipe, target, channels_last=channels_last)
+    run_by_engine(chosen, network, recipe.photos, bfloat16=bfloat16)
     voting = next((one for one in (point, titled_point) if one.beta), None)
-    fused = FusedNetwork(
-        load_network(opened, recipe, target, channels_last=channels_last),
-        load_neighbours(opened, voting, target) if voting else None,
-    )
-    network = PointNetwork(fused, point, titled_point)
+    fused = FusedNetwork(network, load_neighbours(opened, voting, target) if voting else None)
     return Recogniser(
         opened,
-        network,
+        PointNetwork(fused, point, titled_point),
         recipe.photos,
         target,
-        bfloat16=arithmetic["dtype"] == "bfloat16",
+        bfloat16=bfloat16,
         channels_last=channels_last,
         views=views,
         calibration=load_calibration(opened, point) if views == CENTRE else None,
+        normalise=chosen.is_torch,
     )
 
 

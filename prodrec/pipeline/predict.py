@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadOption, BadPhoto
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def predict(
     views: str = "centre",
     batch_size: int = 64,
     device: str = "auto",
+    engine: str = TORCH,
     workers: int | None = None,
 ) -> Iterator[Predicted]:
     """Recognise photo files, and yield a result for each, in order, as soon as its batch is done.
@@ -77,13 +79,16 @@ def predict(
         views: as in `load`.
         batch_size: photos per batch.
         device: auto, cpu, cuda or cuda:N.
+        engine: torch, onnx, openvino, or the directory of an export, as in `load`.
         workers: processes that read photos; None chooses by the number of files and cores.
 
     Raises:
         NotFound: if the run, or a photo that is named, does not exist.
         BadPhoto: if a folder has no photo, or no photo can be used.
         BadArtefact: if the run is unfinished or damaged.
-        BadOption: for values out of range, or a precision for a run without thresholds.
+        BadOption: for values out of range, a precision for a run without thresholds, or an engine that is unknown or
+            not installed.
+        Mismatch: if an export is that of another run.
     """
     from prodrec.inference.photo_inputs import photo_files
     from prodrec.pipeline.load import load
@@ -91,7 +96,9 @@ def predict(
     if top < 1 or batch_size < 1:
         raise BadOption(f"top={top} and batch_size={batch_size} must be at least 1.")
     files = photo_files(_named_files(photos))
-    recogniser = load(run, operating_point=operating_point, no_neighbours=no_neighbours, views=views, device=device)
+    recogniser = load(
+        run, operating_point=operating_point, no_neighbours=no_neighbours, views=views, device=device, engine=engine
+    )
     thresholds = recogniser.thresholds(min_confidence, precision)
     if pool:
         yield _pooled(recogniser, files, min_confidence=min_confidence, precision=precision, top=top)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import dist
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
-from prodrec.pipeline.scoring_targets import choose_targets, find_inputs
+from prodrec.pipeline.engines import check_engine_device, check_engine_precision
+from prodrec.pipeline.scoring_targets import ScoreTarget, choose_targets, find_inputs
 from prodrec.pipeline.tree_weight import check_tree_weight, load_tree_scores
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
-    from prodrec.inference.neighbours.operating_points import OperatingPoint
 
 SHARE_OF_GPU_MEMORY = 0.7
 """Weights that need more than this share of the free memory of a GPU are divided among the ranks by class; the rest is
@@ -43,6 +44,7 @@ class ScoreOptions:
     no_neighbours: bool = False
     views: str = CENTRE
     tree_weight: float = 0.0
+    engine: str = TORCH
 
     def __post_init__(self) -> None:
         if self.views not in SCORING_VIEWS:
@@ -52,6 +54,7 @@ class ScoreOptions:
         if self.top_k is not None and self.top_k < 1:
             raise BadOption(f"--top-k {self.top_k}: expected at least 1.")
         check_tree_weight(self.tree_weight)
+        check_engine_device(self.engine, self.device)
         if self.divide_classes and dist.world_size() == 1:
             raise BadOption("--divide-classes: there is one process; start several with torchrun, or omit it.")
         if self.divide_classes and self.top_k is None:
@@ -105,6 +108,7 @@ def score(
     batch_size: int | None = None,
     precision: str = "auto",
     device: str = "auto",
+    engine: str = TORCH,
     workers: int | None = None,
     divide_classes: bool = False,
     force: bool = False,
@@ -135,6 +139,8 @@ def score(
         batch_size: photos per batch; None is that of training.
         precision: fp32, bf16, or auto, which is that of training.
         device: auto, cpu, cuda or cuda:N.
+        engine: torch, onnx or openvino (on the CPU), or the directory of an export of the run, which computes the
+            features of photos. The files have the name of another engine than torch in theirs.
         workers: processes that load photos; None chooses by the number of cores.
         divide_classes: divide the classes among the ranks; needs `top_k` and several ranks.
         force: replace existing scores.
@@ -143,7 +149,7 @@ def score(
         NotFound: if a run or the dataset does not exist, or `runs/` has no finished run.
         BadArtefact: for an unfinished or damaged run.
         BadOption: for options that contradict each other or name no split.
-        Mismatch: if a run was trained on another dataset.
+        Mismatch: if a run was trained on another dataset, or an export is that of another run.
         OutputExists: if a scores file exists, is out of date and `force` is not set.
     """
     from prodrec.core.data.dataset import open_dataset
@@ -162,6 +168,7 @@ def score(
         no_neighbours,
         views,
         tree_weight,
+        engine,
     )
     inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
     named_dataset = None if dataset is None else Path(dataset)
@@ -184,24 +191,27 @@ def score(
             neighbours=not no_neighbours,
             views=views,
             tree_weight=tree_weight,
+            engine=engine,
             force=force,
         )
     )
-    opened = [(open_run(target.run), target.outputs) for target in targets]
-    scored = [file for run, outputs in opened for file in _score_run(run, data, outputs, splits, options, force=force)]
+    for target in targets:
+        check_engine_precision(target.engine, precision)
+    opened = [(open_run(target.run), target) for target in targets]
+    scored = [file for run, target in opened for file in _score_run(run, data, target, splits, options, force=force)]
     return ScoringResult(tuple(scored), tuple(up_to_date))
 
 
 def _score_run(
     run: Run,
     data: Dataset,
-    outputs: dict[Path, OperatingPoint],
+    target: ScoreTarget,
     splits: Sequence[str],
     options: ScoreOptions,
     *,
     force: bool,
 ) -> list[dict[str, Any]]:
-    """Score `splits` of `data` by one run, write `outputs`, and return their entries in `ScoringResult.scored`."""
+    """Score `splits` of `data` by one run, write the files, and return their entries in `ScoringResult.scored`."""
     from prodrec.core.base.device import choose_device
     from prodrec.inference.merged_classes import merge_classes
     from prodrec.inference.neighbours.fused import FusedNetwork
@@ -210,7 +220,8 @@ def _score_run(
     from prodrec.pipeline.load import load_neighbours
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
-    device = choose_device(options.device)
+    device = choose_device(check_engine_device(options.engine, options.device))
+    outputs = target.outputs
     loaded = ScoringNetwork.load(
         run,
         data,
@@ -219,6 +230,7 @@ def _score_run(
         precision=options.precision,
         workers=options.workers,
         divided=options.divide_classes or _exceeds_gpu(run, device, options),
+        engine=target.engine,
     )
     rows = rows_in_splits(data, splits)
     batches, own_batches = loaded.batches(data, rows, views=options.views)
@@ -237,6 +249,7 @@ def _score_run(
         with_titles=options.with_titles,
         views=options.views,
         tree_weight=options.tree_weight,
+        engine=target.engine.name,
         autocast=loaded.autocast(),
         merged=merged,
         force=force,

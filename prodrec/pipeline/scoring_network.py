@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.scoring_views import CENTRE
+from prodrec.pipeline.engines import EngineChoice, run_by_engine
 from prodrec.pipeline.load import load_network
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class ScoringNetwork:
     """The network of a finished run in evaluation mode, and how it takes batches.
 
-    workers: processes that load photos
+    workers:   processes that load photos
+    normalise: whether photos are normalised for the network; an engine does it itself
     """
 
     run: Run
@@ -36,6 +38,7 @@ class ScoringNetwork:
     in_bf16: bool
     channels_last: bool
     workers: int
+    normalise: bool = True
 
     @classmethod
     def load(
@@ -48,6 +51,7 @@ class ScoringNetwork:
         precision: str = "auto",
         workers: int | None = None,
         divided: bool = False,
+        engine: EngineChoice | None = None,
     ) -> ScoringNetwork:
         """Load the network of `run` for the inputs of `data`.
 
@@ -55,21 +59,29 @@ class ScoringNetwork:
         precision:  fp32, bf16, or auto, which is that of training
         workers:    processes that load photos; None chooses
         divided:    load only this rank's shard of the classes
+        engine:     what computes the features of photos; None is torch
+
+        Raise the errors of `run_by_engine`.
         """
         from prodrec.core.base.device import choose_workers
         from prodrec.models.families import Recipe
 
         recipe = Recipe.from_json(run.recipe, source=str(run.path))
         arithmetic = run.header["arithmetic"]
+        in_bf16 = arithmetic["dtype"] == "bfloat16" if precision == "auto" else precision == "bf16"
+        network = load_network(run, recipe, device, channels_last=arithmetic["channels_last"], divided=divided)
+        if engine is not None:
+            run_by_engine(engine, network, recipe.photos, bfloat16=in_bf16)
         return cls(
             run=run,
             recipe=recipe,
-            network=load_network(run, recipe, device, channels_last=arithmetic["channels_last"], divided=divided),
+            network=network,
             device=device,
             batch_size=batch_size or recipe.training.batch_size,
-            in_bf16=arithmetic["dtype"] == "bfloat16" if precision == "auto" else precision == "bf16",
+            in_bf16=in_bf16,
             channels_last=arithmetic["channels_last"],
             workers=choose_workers(workers, device, photos=data.photos is not None),
+            normalise=engine is None or engine.is_torch,
         )
 
     @property
@@ -93,7 +105,8 @@ class ScoringNetwork:
         from prodrec.inference.score import rank_batches
 
         order, own_batches = rank_batches(rows, batch_size=self.batch_size)
-        photos, channels_last = self.recipe.photos, self.channels_last
+        photos = self.recipe.photos
+        form = {"channels_last": self.channels_last, "normalise": self.normalise}
         source = RowBatches(data, photos, augment=False, views=views)
         loaded = load_batches(source, order, workers=self.workers)
-        return (batch.to_device(self.device, photos, channels_last=channels_last) for batch in loaded), own_batches
+        return (batch.to_device(self.device, photos, **form) for batch in loaded), own_batches

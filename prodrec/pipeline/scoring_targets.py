@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodrec.core.base import console
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadArtefact, BadOption, Mismatch, NotFound, OutputExists
 from prodrec.core.base.scoring_views import CENTRE
+from prodrec.pipeline.engines import EngineChoice, choose_engine
 from prodrec.pipeline.tree_weight import check_run_has_upper_level
 
 if TYPE_CHECKING:
@@ -54,10 +56,11 @@ def find_run(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class ScoreTarget:
-    """A run to score, and the operating point of each of the files to write."""
+    """A run to score, the operating point of each of the files to write, and the engine."""
 
     run: Path
     outputs: dict[Path, OperatingPoint]
+    engine: EngineChoice
 
 
 def choose_targets(
@@ -73,6 +76,7 @@ def choose_targets(
     neighbours: bool = True,
     views: str = CENTRE,
     tree_weight: float = 0.0,
+    engine: str = TORCH,
     force: bool,
 ) -> tuple[list[ScoreTarget], list[Path]]:
     """Return the runs to score, each with its scores files, and the files that are up to date.
@@ -90,13 +94,20 @@ def choose_targets(
     for run in opened:
         check_run_fits_dataset(run, data, with_titles=with_titles, other_dataset=other_dataset, other_classes=True)
         check_run_has_upper_level(run, tree_weight)
+        choice = choose_engine(engine, run)
         outputs: dict[Path, OperatingPoint] = {}
         points = operating_points_of(
             run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
         )
         for point in points:
             file = out or Path("scores") / _file_name(
-                run, point, with_titles=with_titles, neighbours=neighbours, views=views, tree_weight=tree_weight
+                run,
+                point,
+                with_titles=with_titles,
+                neighbours=neighbours,
+                views=views,
+                tree_weight=tree_weight,
+                engine=choice.name,
             )
             if not file.is_file() or force:
                 outputs[file] = point
@@ -111,12 +122,13 @@ def choose_targets(
                 point=point,
                 views=views,
                 tree_weight=tree_weight,
+                engine=choice.name,
             )
             if reason:
                 raise OutputExists(f"{file} exists and {reason}; add --force to replace it, or give another --out.")
             up_to_date.append(file)
         if outputs:
-            targets.append(ScoreTarget(run.path, outputs))
+            targets.append(ScoreTarget(run.path, outputs, choice))
     return targets, up_to_date
 
 
@@ -158,7 +170,14 @@ def operating_points_of(
 
 
 def _file_name(
-    run: Run, point: OperatingPoint, *, with_titles: bool, neighbours: bool, views: str, tree_weight: float
+    run: Run,
+    point: OperatingPoint,
+    *,
+    with_titles: bool,
+    neighbours: bool,
+    views: str,
+    tree_weight: float,
+    engine: str,
 ) -> str:
     """Return the default name of a scores file: RUN.h5 for the natural point or a run's only one, or RUN@POINT.h5.
 
@@ -173,6 +192,7 @@ def _file_name(
         "-no-neighbours" * without_neighbours,
         f"-{views}" * (views != CENTRE),
         f"-tree-{tree_weight:g}" * (tree_weight > 0),
+        f"-{engine}" * (engine != TORCH),
         "-with-titles" * with_titles,
     )
     return f"{name}{''.join(suffixes)}.h5"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.options import read_options, with_options
 from prodrec.core.base.workers import choose_processes
 from prodrec.serve.limits import Limits
@@ -51,6 +52,7 @@ def serve(
     operating_point: str | None = None,
     no_neighbours: bool = False,
     device: str = "auto",
+    engine: str = TORCH,
     **options: Any,
 ) -> Iterator[Serving]:
     """Serve a run until SIGTERM or Ctrl-C: yield its address when it listens, and what it did when it has ended.
@@ -64,12 +66,14 @@ def serve(
         operating_point: as in `load`; None is natural.
         no_neighbours: do not let the nearest training photos vote.
         device: auto, cpu, cuda or cuda:N.
+        engine: torch, onnx, openvino, or the directory of an export, as in `load`.
         **options: the options below.
 
     Raises:
         NotFound: if there is no such run, or no file of keys.
         BadArtefact: if the run is unfinished or damaged.
-        BadOption: for values out of range, or an address that is taken.
+        BadOption: for values out of range, an address that is taken, or an engine that is unknown or not installed.
+        Mismatch: if an export is that of another run.
     """
     from prodrec.pipeline.load import load
     from prodrec.pipeline.serving_engine import RunEngine
@@ -82,17 +86,19 @@ def serve(
     limits = Limits(**read_options([Limits], options, source="serve")[Limits])
     keys = None if api_key_file is None else ApiKeys.read(Path(api_key_file))
     with bind(host, port) as listener:  # before the slow part: a port that is taken is reported at once
-        recogniser = load(run, operating_point=operating_point, no_neighbours=no_neighbours, device=device)
-        engine = RunEngine(recogniser, pixel_limit=limits.pixels)
-        kept = None if corrections is None else Corrections(Path(corrections), engine.levels)
-        _warm_up(engine)
-        service = Service(engine, limits, corrections=kept, decoders=max(2, choose_processes(None, many=True)))
+        recogniser = load(
+            run, operating_point=operating_point, no_neighbours=no_neighbours, device=device, engine=engine
+        )
+        run_engine = RunEngine(recogniser, pixel_limit=limits.pixels)
+        kept = None if corrections is None else Corrections(Path(corrections), run_engine.levels)
+        _warm_up(run_engine)
+        service = Service(run_engine, limits, corrections=kept, decoders=max(2, choose_processes(None, many=True)))
         app = create_app(service, keys=keys)
         url, started = address_of(listener), time.monotonic()
-        yield Serving(url, engine.run, keys is not None)
+        yield Serving(url, run_engine.run, keys is not None)
         run_server(app, listener, seconds_to_stop=limits.seconds)
     photos, seconds = service.metrics.recognised(), time.monotonic() - started
-    yield Serving(url, engine.run, keys is not None, ended=True, photos=photos, seconds=round(seconds, 1))
+    yield Serving(url, run_engine.run, keys is not None, ended=True, photos=photos, seconds=round(seconds, 1))
 
 
 def _warm_up(engine: RunEngine) -> None:

@@ -100,15 +100,21 @@ class Batch:
         values |= {name: value.pin_memory() for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **values)
 
-    def to_device(self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False) -> Batch:
-        """Return the batch on `device` with float32 inputs. Photos are normalised by the mean and std of `photos`."""
+    def to_device(
+        self, device: torch.device, photos: PhotoConfig, *, channels_last: bool = False, normalise: bool = True
+    ) -> Batch:
+        """Return the batch on `device` with float32 inputs. Photos are normalised by the mean and std of `photos`.
+
+        normalise: False leaves the inputs as they are
+        """
         asynchronous = device.type == "cuda"
-        inputs = self.inputs.to(device, non_blocking=asynchronous).float()
-        if inputs.ndim == 4 and self.stage is None:
+        inputs = self.inputs.to(device, non_blocking=asynchronous)
+        inputs = inputs.float() if normalise else inputs
+        if normalise and inputs.ndim == 4 and self.stage is None:
             mean = torch.tensor(photos.mean, device=device).view(3, 1, 1) * 255
             std = torch.tensor(photos.std, device=device).view(3, 1, 1) * 255
             inputs = inputs.sub_(mean).div_(std)
-        if inputs.ndim == 4 and channels_last:
+        if normalise and inputs.ndim == 4 and channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return replace(
             self,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadArtefact, BadOption, NotFound
 from prodrec.core.base.hdf5 import check_sizes, damage_as_bad_artefact, object_name, read_attributes, read_taxonomy
 from prodrec.core.base.scoring_views import CENTRE
@@ -72,6 +73,7 @@ class Scores:
             operating_point=dict(json.loads(self.header.get("operating_point", "{}"))),
             views=self.header.get("views", CENTRE),
             tree_weight=float(self.header.get("tree_weight", 0)),
+            engine=self.header.get("engine", TORCH),
         )
         self.has_products = PRODUCT_DATASETS[0] in file
         has_top_k = "top_k" in file

@@ -1,9 +1,9 @@
 """The format of scores.h5: the scores of one run for every photo of some splits, with the true labels.
 
 Root attributes: the artefact header, `rows`, `levels`, `attributes`, `splits`, and the origin of the scores (`run`,
-`family`, `seed`, `with_titles`, `recipe`, `operating_point`, `views`, `tree_weight`). Lists, dictionaries and a missing
-seed are JSON; without `operating_point`, the scores are those of the classifier alone, without `views`, of the centre
-view, and without `tree_weight`, of each level by itself.
+`family`, `seed`, `with_titles`, `recipe`, `operating_point`, `views`, `tree_weight`, `engine`). Lists, dictionaries and
+a missing seed are JSON; without `operating_point`, the scores are those of the classifier alone, without `views`, of
+the centre view, without `tree_weight`, of each level by itself, and without `engine`, by torch.
 
 Datasets, with N rows in ascending order of `row`:
 
@@ -52,6 +52,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.hdf5 import object_name
 from prodrec.core.base.scoring_views import CENTRE
 
@@ -77,6 +78,7 @@ class Origin:
     views:             the views of every photo whose scores were averaged; `centre` is a single one
     tree_weight:       weight of the log-probabilities of a class's ancestors, which were added to its score at the
                        deepest level
+    engine:            what computed the features of the photos: torch, or another engine and its precision
     """
 
     run: str
@@ -89,13 +91,15 @@ class Origin:
     operating_point: dict[str, Any] = field(default_factory=dict)
     views: str = CENTRE
     tree_weight: float = 0.0
+    engine: str = TORCH
 
     @property
     def variant(self) -> str:
         """The way of scoring, to add to the name of the run: empty for the natural point and the classifier alone."""
         name = self.operating_point.get("name", "natural")
         tree = f"tree {self.tree_weight:g}" if self.tree_weight else ""
-        parts = ("" if name == "natural" else name, "" if self.views == CENTRE else self.views, tree)
+        engine = "" if self.engine == TORCH else self.engine
+        parts = ("" if name == "natural" else name, "" if self.views == CENTRE else self.views, tree, engine)
         return " ".join([part for part in (*parts, "with titles" if self.with_titles else "") if part])
 
     @property

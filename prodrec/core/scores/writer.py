@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prodrec.core.base.artefact import SPLITS, Fingerprint, make_header
+from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.base.hdf5 import LIBVER, object_name, write_attributes, write_level
 from prodrec.core.base.outputs import new_file
@@ -264,6 +265,7 @@ class ScoresWriter:
             **({"operating_point": self.origin.operating_point} if self.origin.operating_point else {}),
             **({} if self.origin.views == CENTRE else {"views": self.origin.views}),
             **({"tree_weight": self.origin.tree_weight} if self.origin.tree_weight else {}),
+            **({} if self.origin.engine == TORCH else {"engine": self.origin.engine}),
             "splits": list(self.origin.splits),
             "levels": list(self.taxonomy.levels),
             "attributes": [attribute.name for attribute in self.attributes],

@@ -105,7 +105,8 @@ class ClassScores(nn.Module):
             x_BD, bias_C = self._inputs(at_least_float32(features_BD)), self.adjusted_bias(tau)
             if self.log_scale is None:
                 return F.linear(x_BD, self.weight, bias_C)
-            chunks = ClassChunks(self.weight, bias_C, len(x_BD), cosine=True)
+            rows = 1 if torch.compiler.is_exporting() else len(x_BD)  # the chunks of a graph fit batches of any size
+            chunks = ClassChunks(self.weight, bias_C, rows, cosine=True)
             return torch.cat([chunk.products(x_BD) + chunk.bias_n for chunk in chunks], 1)
 
     def adjusted_bias(self, tau: float | None) -> Tensor:
