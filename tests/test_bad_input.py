@@ -240,6 +240,8 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
         ("none.pth", "does not exist"),
     ),
     ("force and truncated photos", truncated("dataset/photos/00000.bin"), "prodrec score --force", ("00000.bin",)),
+    ("nothing to compare", nothing, "prodrec compare sicot", ("there is one column", "another recipe")),
+    ("no such scores", nothing, "prodrec compare visul", ("visul", "prodrec score")),
     ("no method", nothing, "prodrec retrain-head sicot --method ctr", ("ctr", "did you mean crt?")),
     ("no effect", nothing, "prodrec retrain-head sicot --method lda --tau 1", ("--tau has no effect", "omit it")),
     ("no views", nothing, "prodrec score sicot --views both", ("--views both", "expected centre, flip, five-crop")),

@@ -49,6 +49,7 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "eval.plots": ("eval.report", "eval", "core"),
     "eval.page": ("eval.report", "eval.plots", "eval", "core"),
     "eval.refine": ("eval.report", "core"),
+    "eval.compare": ("eval.report", "core"),
     "eval": ("eval.report", "core"),
     "demo": ("core.base",),
     "serve": ("core.base",),
@@ -82,7 +83,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "nncf": ("inference.export.quantise",),
     "onnxruntime": ("inference.export.onnx_engine",),
     "openvino": ("inference.export.openvino_engine",),
-    "scipy": ("eval.refine", "core.data.duplicates.groups"),
+    "scipy": ("eval.refine", "eval.compare", "eval.report.seed_intervals", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
@@ -105,7 +106,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "jinja2": ("eval.page.render",),
     "markupsafe": ("eval.page.render",),
     "typer": ("cli",),
-    "rich": ("core.base.console", "cli", "eval.report.render_terminal"),
+    "rich": ("core.base.console", "cli", "eval.report.render_terminal", "eval.compare.render_terminal"),
 }
 EVERYWHERE = {"numpy", "torch"}
 WHOLE_JOURNEYS = {

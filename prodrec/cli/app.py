@@ -13,6 +13,7 @@ import typer
 
 from prodrec import __version__
 from prodrec.cli.add_classes import add_classes_command
+from prodrec.cli.compare import compare_command
 from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
 from prodrec.cli.export import export_command
@@ -42,6 +43,7 @@ COMMANDS = (
     score_command,
     refine_mcr_command,
     report_command,
+    compare_command,
     gallery_command,
     predict_command,
     explain_command,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.eval.page.thumbnails import Thumbnails
-from prodrec.eval.report.class_counts import ClassCounts, PairCounts, PopulationCounts, SplitCounts
+from prodrec.eval.report.class_counts import ClassCounts, Number, PairCounts, PopulationCounts, SplitCounts
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.report import Report
 from prodrec.eval.report.table import Cell, Row
@@ -53,9 +53,9 @@ class TreeRows:
         """Return the row of a leaf; None without test images."""
         return self.rows.get(int(self.starts_L[-1]) + leaf)
 
-    def sums(self, values_C: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sums of a value of every leaf over the leaves below every node, int64 [N]."""
-        sums_N = np.zeros(self.nodes, dtype=np.int64)
+    def sums(self, values_C: NDArray[Number]) -> NDArray[Number]:
+        """Return the sums of a value of every leaf over the leaves below every node, [N]."""
+        sums_N = np.zeros(self.nodes, dtype=values_C.dtype)
         for node_C in self.node_CL.T:
             np.add.at(sums_N, node_C, values_C)
         return sums_N
@@ -64,7 +64,7 @@ class TreeRows:
         """Return the counts of the rows with a leaf by node."""
         leaves = slice(len(self.node_CL))  # the other end classes are no leaves
 
-        def sums(counts: dict[Any, NDArray[np.int64]]) -> dict[Any, NDArray[np.int64]]:
+        def sums(counts: dict[Any, NDArray[Number]]) -> dict[Any, NDArray[Number]]:
             return {criterion: self.sums(values_E[leaves]) for criterion, values_E in counts.items()}
 
         files = [

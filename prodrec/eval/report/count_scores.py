@@ -7,6 +7,7 @@ their state and by their end class. Tree measures are counted in one histogram e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from prodrec.core.scores.chunk import ScoreChunk
 from prodrec.core.scores.reader import Scores
 from prodrec.eval.report.class_counts import (
     ClassifiedRows,
+    ColumnPair,
     Criterion,
-    FilePair,
     PopulationCounts,
     ProductCounts,
     SplitCounts,
@@ -41,7 +42,7 @@ def count_scores(
     *,
     attributes: Sequence[str] = (),
     tree_measures: bool = False,
-    pairs: Sequence[FilePair] = (),
+    pairs: Sequence[ColumnPair] = (),
     pool_photos: bool = False,
     observers: Mapping[int, Callable[[ScoreChunk], None]] | None = None,
     rows_per_chunk: int | None = None,
@@ -50,7 +51,7 @@ def count_scores(
 
     attributes:    names of the attributes whose rows and states are counted.
     tree_measures: whether tree measures are counted.
-    pairs:         pairs of files to compare row by row. The result contains the pairs whose files both have the same
+    pairs:         pairs of columns to compare row by row. The result contains the pairs whose files all have the same
                    rows as files[0].
     pool_photos:   whether the photos of a product count as one row, with the mean of their scores.
     observers:     functions by index of a file that are called with every chunk of its rows.
@@ -61,13 +62,14 @@ def count_scores(
     levels = list(dict.fromkeys([level for level, _ in criteria] + ([leaf_level] if attributes else [])))
     counts = SplitCounts(PopulationCounts.zeros(len(files), end_classes, pairs))
     counts.products = [ProductCounts() for _ in files]
+    counts.same_rows = set(range(len(files)))
     for name in attributes:
         states = max(len(a.states) for file in files for a in file.attributes if a.name == name)
         counts.attributes[name, "state"] = PopulationCounts.zeros(len(files), states, pairs)
         counts.attributes[name, "leaf"] = PopulationCounts.zeros(len(files), end_classes, pairs)
     if tree_measures:
         counts.tree_histograms = [{} for _ in files]
-        counts.tree_pairs = {pair: {} for pair in pairs}
+        counts.tree_pairs = {pair: {} for columns in pairs for pair in combinations(sum(columns, ()), 2)}
     streams = [
         evaluate_rows(
             file,
@@ -81,14 +83,11 @@ def count_scores(
         )
         for i, file in enumerate(files)
     ]
-    same_rows = set(range(len(files)))  # files whose rows equal those of files[0] up to here
     for chunks in _with_progress(_aligned_chunks(streams), sum(file.count(split) for file in files)):
         first = chunks[0]
         for i, chunk in enumerate(chunks):
             if (chunk is None) != (first is None) or (chunk and first and not chunk.same_rows(first)):
-                same_rows.discard(i)
-        for pair in [pair for pair in counts.all_rows.pairs if not same_rows.issuperset(pair)]:
-            counts.drop_pair(pair)
+                counts.drop_file(i)
         counts.all_rows.add([_by_end_class(chunk, criteria) for chunk in chunks])
         for name in attributes:
             labelled = [_by_state_and_leaf(chunk, name, leaf_level) for chunk in chunks]

@@ -29,10 +29,11 @@ from prodrec.eval.report.report_notes import (
     missing_level_notes,
     product_notes,
     refinement_notes,
+    seed_notes,
     setting_notes,
 )
 from prodrec.eval.report.row_builder import RowBuilder
-from prodrec.eval.report.run_groups import group_runs, paired_files
+from prodrec.eval.report.run_groups import group_runs
 from prodrec.eval.report.sections import Sections
 
 DEFAULT_TOPS = (1, 3, 5)
@@ -105,7 +106,8 @@ class Evaluation:
     tops:        the k of the top-k accuracies. The default is 1, and of 3 and 5 those that are below the number of
                  leaves and for which every file stores enough scores.
     thresholds:  the numbers of training images that divide the leaves for `by_head_tail`.
-    mean:        show runs that differ in their seed alone as one column: mean ± sample standard deviation.
+    mean:        show runs that differ in their seed alone as one column: mean ± sample standard deviation, with
+                 intervals over images and seeds.
     pool_photos: count each product once, with the mean of the scores of its photos.
     observers:   functions by index of a file that are called with every chunk of its rows that is counted; with
                  `pool_photos` of its products.
@@ -126,7 +128,7 @@ class Evaluation:
         pool_photos: bool = False,
         observers: Mapping[int, Callable[[ScoreChunk], None]] | None = None,
     ) -> None:
-        self._files, self._split, self._pool_photos = files, split, pool_photos
+        self._files, self._split, self._mean, self._pool_photos = files, split, mean, pool_photos
         self._taxonomy, self._train_images_C = files[0].taxonomy, files[0].train_images
         self._thresholds = thresholds or Thresholds()
         for file in files:
@@ -142,14 +144,14 @@ class Evaluation:
         if sections.hierarchy and self._taxonomy.depth == 1:
             raise BadOption(f"--hierarchy: the classes have one level ({leaf}) and so no hierarchy; omit --hierarchy.")
         self._attributes = known_attributes(files) if sections.by_attribute else []
-        self._leaf_tops, self._top_notes = _resolve_tops(files, tops)
+        self._leaf_tops, self._top_notes = resolve_tops(files, tops)
         criteria = [(g.level, k) for g in self._groups(sections) for k in self._tops(g)]
         criteria = list(dict.fromkeys(criteria))
         if sections.by_attribute and (leaf, ATTRIBUTE_TOP) not in criteria:
             criteria.append((leaf, ATTRIBUTE_TOP))
         self._run_groups = group_runs(files, mean=mean)
         first, *others = self._run_groups
-        self._pairs = [pair for group in others for pair in paired_files(files, first, group)]
+        self._pairs = [(first.files, group.files) for group in others]
         self._counts = count_scores(
             files,
             split,
@@ -174,7 +176,8 @@ class Evaluation:
         notes = list(self._top_notes)
         notes += product_notes(files, counts, split, pool_photos=self._pool_photos)
         notes += setting_notes(files, self._run_groups) + refinement_notes(files)
-        notes += missing_level_notes(files) + comparison_notes(files, self._run_groups, counts, self._pairs, split)
+        notes += missing_level_notes(files) + comparison_notes(files, counts, self._pairs, split)
+        notes += seed_notes(self._run_groups) if self._mean else []
         notes += early_end_notes(counts, taxonomy, split, hierarchy=sections.hierarchy, pool_photos=self._pool_photos)
         notes += level_notes(files) if sections.by_level else []
         notes += leaf_notes(leaf_rows, split) if sections.by_leaf else []
@@ -217,7 +220,7 @@ class Evaluation:
         return [k for k in self._leaf_tops if is_leaf or k < classes]
 
 
-def _resolve_tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
+def resolve_tops(files: Sequence[Scores], tops: Sequence[int] | None) -> tuple[list[int], list[str]]:
     """Return the k to report, and a note on the default ones that are omitted.
 
     Raise BadOption if a given k is out of range, or if a top-k file stores fewer scores than k.

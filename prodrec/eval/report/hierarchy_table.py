@@ -14,23 +14,25 @@ hierarchical F          2 hP hR / (hP + hR), hP = Σ_i |P_i ∩ T_i| / Σ_i |P_i
                         hP = hR = hF = 1 - mean distance / L.
 
 All are means over the images with a leaf, so mistakes on large leaves have more weight. `intervals.mean_and_interval`
-gives their intervals, `intervals.paired_mean_gain_interval` those of the gains between runs on the same images.
+gives their intervals, `intervals.paired_mean_gain_variance` the variance of the gains between runs on the same images.
 
 Shapes: V values of a tree measure.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.eval.report.class_counts import SplitCounts
-from prodrec.eval.report.intervals import Interval, mean_and_interval, paired_mean_gain_interval
+from prodrec.eval.report.intervals import mean_and_interval, paired_mean_gain_variance
 from prodrec.eval.report.row_builder import Estimate, RowBuilder
 from prodrec.eval.report.table import Row
 from prodrec.eval.report.tree_measures import DISTANCE, FULL_PATH, compared_levels, conflict_name
@@ -84,11 +86,21 @@ class TreeMean:
         value, interval = mean_and_interval(images_V * share, self.values_V[self.included_V])
         return Estimate(value, interval, self.classes[file], int(images_V.sum()))
 
-    def paired_gain_interval(self, first: int, second: int) -> Interval | None:
-        images_VV = self.counts.tree_pairs.get((first, second), {}).get(self.measure)
-        if images_VV is None:
-            return None
-        return paired_mean_gain_interval(images_VV * self.independent_shares[first], self.values_V, self.included_V)
+    def paired_gain_error(self, first: Sequence[int], second: Sequence[int]) -> float | None:
+        """The gain is Σ_f a_f M_f over the means M_f of all files, with Σ_f a_f = 0, so that its variance is
+
+        - Σ_{f < g} a_f a_g Var(M_g - M_f)
+        """
+        weights = {**{i: -1 / len(first) for i in first}, **{j: 1 / len(second) for j in second}}
+        variance = 0.0
+        for f, g in combinations(weights, 2):
+            images_VV = self.counts.tree_pairs.get((f, g), {}).get(self.measure)
+            if images_VV is None:
+                return None
+            independent_VV = images_VV * self.independent_shares[f]
+            own = paired_mean_gain_variance(independent_VV, self.values_V, self.included_V)
+            variance -= weights[f] * weights[g] * own
+        return math.sqrt(max(0.0, variance))  # the half images that each term has may make the sum negative
 
 
 def hierarchy_rows(builder: RowBuilder, taxonomy: Taxonomy) -> list[Row]:

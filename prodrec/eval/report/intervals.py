@@ -11,7 +11,6 @@ Symbols: n_s images of stratum s, k_s of them correct.
 
 from __future__ import annotations
 
-import math
 from typing import Any, overload
 
 import numpy as np
@@ -68,24 +67,21 @@ def _wilson_intervals(p_G: Floats, n_G: Floats) -> Intervals:
     return np.maximum(0.0, np.minimum(p_G, centre_G - half_G)), np.minimum(1.0, np.maximum(p_G, centre_G + half_G))
 
 
-def paired_gain_interval(better_S: Counts, worse_S: Counts, images_S: Counts, weights_S: Floats) -> Interval:
-    """Return the interval of Σ w_s (b_s - c_s)/n_s; see `paired_gain_intervals`."""
-    return _single(paired_gain_intervals(better_S[None], worse_S[None], images_S[None], weights_S[None]))
-
-
-def paired_gain_intervals(better_GS: Counts, worse_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Intervals:
-    """Return Wald's intervals of Σ w_s (b_s - c_s)/n_s for G groups.
+def paired_gain_errors(better_GS: Counts, worse_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Floats:
+    """Return the standard errors of Σ w_s (b_s - c_s)/n_s for G groups; Wald's interval is ± Z times as wide.
 
     Of the n_s images, b_s are correct in the second run only and c_s in the first run only. Before the variance is
     estimated, the shares of every stratum are shrunk towards their means, and each mean is smoothed by half an image
     (Agresti and Min 2005). The variance is therefore above 0 even if both runs agree on all images.
+
+    Only b + c, the sum of squares of the images' differences, and b - c, their sum, enter. The differences may
+    therefore also be fractions, such as those of means over seeds.
     """
-    gain_G = (weights_GS * (better_GS - worse_GS) / images_GS).sum(axis=-1)
     p_better_GS = _shrunk_shares(better_GS, images_GS, weights_GS)
     p_worse_GS = _shrunk_shares(worse_GS, images_GS, weights_GS)
     variance_GS = p_better_GS + p_worse_GS - (p_better_GS - p_worse_GS) ** 2
-    half_G = Z * np.sqrt((weights_GS**2 * variance_GS / images_GS).sum(axis=-1))
-    return np.maximum(-1.0, gain_G - half_G), np.minimum(1.0, gain_G + half_G)
+    errors_G: Floats = np.sqrt((weights_GS**2 * variance_GS / images_GS).sum(axis=-1))
+    return errors_G
 
 
 def _shrunk_shares(counts_GS: Counts, images_GS: Counts, weights_GS: Floats) -> Floats:
@@ -137,8 +133,8 @@ def mean_and_interval(images_V: Counts, values_V: Floats) -> tuple[float, Interv
     return low + (high - low) * p, (low + (high - low) * ends[0], low + (high - low) * ends[1])
 
 
-def paired_mean_gain_interval(images_VV: Counts, values_V: Floats, included_V: NDArray[np.bool_]) -> Interval:
-    """Return the interval of the gain in a mean between two runs on the same images.
+def paired_mean_gain_variance(images_VV: Counts, values_V: Floats, included_V: NDArray[np.bool_]) -> float:
+    """Return the variance of the gain in a mean between two runs on the same images.
 
     images_VV:  images by the value of the first run (rows) and of the second run (columns).
     included_V: the values that enter the mean. Each run has its own set of images with such values, for example its
@@ -146,15 +142,11 @@ def paired_mean_gain_interval(images_VV: Counts, values_V: Floats, included_V: N
 
     Let P_a and P_b be the runs' shares of included images, and m_a and m_b their means. An image with the values v_a
     and v_b moves the gain by c_b (v_b - m_b) / P_b - c_a (v_a - m_a) / P_a, where c is 1 for an included value and 0
-    otherwise (delta method). If all values are included, this is the interval of paired differences. For the variance,
-    half an image is added to every corner, as Agresti and Min do for shares (2005).
+    otherwise (delta method). If all values are included, this is the variance of paired differences. Half an image is
+    added to every corner, as Agresti and Min do for shares (2005).
     """
     weights_VV = images_VV.astype(np.float64)
     corners = np.flatnonzero(included_V)[[0, -1]]
-    gain = (
-        _included_mean(weights_VV.sum(axis=0), values_V, included_V)[0]
-        - _included_mean(weights_VV.sum(axis=1), values_V, included_V)[0]
-    )
     weights_VV[np.ix_(corners, corners)] += 0.5
     n = float(weights_VV.sum())
     (mean_a, share_a), (mean_b, share_b) = (
@@ -162,9 +154,7 @@ def paired_mean_gain_interval(images_VV: Counts, values_V: Floats, included_V: N
     )
     move_a_V, move_b_V = (included_V * (values_V - m) / share for m, share in ((mean_a, share_a), (mean_b, share_b)))
     moves_VV = move_b_V[None] - move_a_V[:, None]
-    half = Z * math.sqrt(float((weights_VV * moves_VV**2).sum()) / n / n)
-    span = float(np.ptp(values_V[included_V]))
-    return max(-span, gain - half), min(span, gain + half)
+    return float((weights_VV * moves_VV**2).sum()) / n / n
 
 
 def _included_mean(images_V: Floats, values_V: Floats, included_V: NDArray[np.bool_]) -> tuple[float, float]:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.eval.report.class_counts import ClassCounts, Criterion
-from prodrec.eval.report.intervals import Interval, accuracy_intervals, paired_gain_intervals, unpaired_gain_interval
-from prodrec.eval.report.row_builder import RowBuilder
+from prodrec.eval.report.intervals import Interval, accuracy_intervals, paired_gain_errors, unpaired_gain_interval
+from prodrec.eval.report.row_builder import RowBuilder, sample_deviation
+from prodrec.eval.report.seed_intervals import gain_interval, over_images_and_seeds, seed_variance
 from prodrec.eval.report.strata import ACC
 from prodrec.eval.report.table import Cell, Gain, Row
 
@@ -50,12 +51,16 @@ class LeafEstimates(NamedTuple):
 
 
 class LeafCells(NamedTuple):
-    """The cells of one run group for every leaf at one k, with the gain over the first run group."""
+    """The cells of one run group for every leaf at one k, with the gain over the first run group.
+
+    repeats: the estimates of every file of the group.
+    """
 
     images_N: NDArray[np.int64]
     estimates: LeafEstimates
     gains: LeafEstimates | None
     paired: bool
+    repeats: list[LeafEstimates]
 
     def cell(self, index: int) -> Cell | None:
         """Return the cell of one leaf."""
@@ -122,17 +127,20 @@ class LeafRows(Sequence[Row]):
         cells: dict[int, list[LeafCells]] = {top: [] for top in self.tops}
         for top, group_cells in cells.items():
             for group in range(len(self.builder.run_groups)):
-                first = group_cells[0].estimates if group else None
+                first = group_cells[0].repeats if group else None
                 group_cells.append(self._group_cells(group, (self.taxonomy.leaf_level, top), first))
         return cells
 
-    def _group_cells(self, group: int, criterion: Criterion, first: LeafEstimates | None) -> LeafCells:
+    def _group_cells(self, group: int, criterion: Criterion, first: list[LeafEstimates] | None) -> LeafCells:
         files = self.builder.run_groups[group].files
         images_N = self._files[files[0]].images_C[self.leaves]
-        estimates = _mean([self._estimates(i, criterion) for i in files])
-        if first is None:
-            return LeafCells(images_N, estimates, None, paired=False)
-        return LeafCells(images_N, estimates, *self._gains(group, criterion, first, estimates))
+        repeats = [self._estimates(i, criterion) for i in files]
+        over_images = _mean(repeats)
+        seeds = seed_variance([[repeat.value_N for repeat in repeats]])
+        ends = over_images_and_seeds(over_images.value_N, over_images[1:3], seeds, lowest=0.0)
+        estimates = over_images._replace(low_N=ends[0], high_N=ends[1])
+        gains, paired = (None, False) if first is None else self._gains(group, criterion, first, repeats)
+        return LeafCells(images_N, estimates, gains, paired, repeats)
 
     def _estimates(self, file: int, criterion: Criterion) -> LeafEstimates:
         counts, weights_11 = self._files[file], np.ones((1, 1))
@@ -146,42 +154,35 @@ class LeafRows(Sequence[Row]):
             return LeafEstimates((correct_N1 / images_N1)[:, 0], low_N, high_N, None)
 
     def _gains(
-        self, group: int, criterion: Criterion, first: LeafEstimates, own: LeafEstimates
+        self, group: int, criterion: Criterion, first: Sequence[LeafEstimates], own: Sequence[LeafEstimates]
     ) -> tuple[LeafEstimates, bool]:
-        """Return the gains over the first run group, and whether they are paired."""
-        file_pairs, population, weights_11 = self.builder.pairs[group], self.builder.counts.all_rows, np.ones((1, 1))
-        gain_N, spread_N = own.value_N - first.value_N, None
-        if len(file_pairs) > 1:
-            gains = [
-                self._estimates(j, criterion).value_N - self._estimates(i, criterion).value_N for i, j in file_pairs
-            ]
-            spread_N = np.std(gains, axis=0, ddof=1)
-        elif not file_pairs and first.spread_N is not None and own.spread_N is not None:
-            spread_N = np.hypot(first.spread_N, own.spread_N)
-        pairs = [population.pairs[pair] for pair in file_pairs if pair in population.pairs]
+        """Return the gains over the first run group, given the estimates of all files, and whether they are paired."""
+        builder = self.builder
+        values = [[repeat.value_N for repeat in repeats] for repeats in (first, own)]
+        seeds = seed_variance(values, same_networks=builder.same_networks[group])
+        means = [_mean(repeats) for repeats in (first, own)]
+        gain_N = means[1].value_N - means[0].value_N
+        spread_N = builder.gain_spread(group, values)
+        pair = builder.counts.all_rows.pairs.get((builder.run_groups[0].files, builder.run_groups[group].files))
+        paired = pair is not None and criterion in pair.better
         with np.errstate(invalid="ignore", divide="ignore"):
-            if file_pairs and len(pairs) == len(file_pairs) and all(criterion in pair.better for pair in pairs):
-                counts = self._files[file_pairs[0][0]]
+            if pair is not None and paired:
+                counts = self._files[builder.run_groups[0].files[0]]
                 share_N1 = counts.independent_share(self.leaves)[:, None]
-                ends = [
-                    paired_gain_intervals(
-                        pair.better[criterion][self.leaves, None] * share_N1,
-                        pair.worse[criterion][self.leaves, None] * share_N1,
-                        counts.images_C[self.leaves, None] * share_N1,
-                        weights_11,
-                    )
-                    for pair in pairs
-                ]
-                low_N, high_N = np.mean(ends, axis=0)
-                return LeafEstimates(gain_N, low_N, high_N, spread_N), True
-            low_N, high_N = unpaired_gain_interval(
-                first.value_N, (first.low_N, first.high_N), own.value_N, (own.low_N, own.high_N)
-            )
-        return LeafEstimates(gain_N, low_N, high_N, spread_N), False
+                error_N = paired_gain_errors(
+                    pair.better[criterion][self.leaves, None] * share_N1,
+                    pair.worse[criterion][self.leaves, None] * share_N1,
+                    counts.images_C[self.leaves, None] * share_N1,
+                    np.ones((1, 1)),
+                )
+                ends = gain_interval(gain_N, error_N, seeds)
+            else:
+                over_images = unpaired_gain_interval(means[0].value_N, means[0][1:3], means[1].value_N, means[1][1:3])
+                ends = over_images_and_seeds(gain_N, over_images, seeds, lowest=-1.0)
+        return LeafEstimates(gain_N, *ends, spread_N), paired
 
 
 def _mean(repeats: Sequence[LeafEstimates]) -> LeafEstimates:
-    """Return the means over repeats; NaN where one repeat has NaN."""
+    """Return the means over repeats, with the mean of their intervals; NaN where one repeat has NaN."""
     value_N, low_N, high_N = (np.mean(parts, axis=0) for parts in zip(*(r[:3] for r in repeats), strict=True))
-    spread_N = np.std([r.value_N for r in repeats], axis=0, ddof=1) if len(repeats) > 1 else None
-    return LeafEstimates(value_N, low_N, high_N, spread_N)
+    return LeafEstimates(value_N, low_N, high_N, sample_deviation([r.value_N for r in repeats]))

@@ -28,7 +28,7 @@ def write_markdown(report: Report, file: TextIO) -> None:
     tops = sorted({row.top for row in report.rows if row.section == "overall"})[:2]
     header = ["", "classes", report.units]
     for i, group in enumerate(report.run_groups):
-        header += [_escape(group.name), *(["gain"] if i else [])]
+        header += [escape_markdown(group.name), *(["gain"] if i else [])]
     top = f"top-{tops[0]}"
     second_top = f" (top-{tops[1]} in parentheses)" if len(tops) > 1 else ""
     lines = [
@@ -43,7 +43,7 @@ def write_markdown(report: Report, file: TextIO) -> None:
         first, second = by_top[min(by_top)], by_top.get(tops[-1]) if len(tops) > 1 else None
         metric = metric_text(first).removesuffix(f" {top}")  # named above the table
         name = first.metric if first.section == "overall" else f"{first.group}, {metric}"
-        line = [_escape(name), classes_text(first), images_text(first)]
+        line = [escape_markdown(name), classes_text(first), images_text(first)]
         for i in range(len(first.cells)):
             cell = second.cells[i] if second is not None and second is not first else None
             line.append(_with_second(value_text(first, i), f"{100 * cell.value:.2f}" if cell else None))
@@ -61,7 +61,7 @@ def write_markdown(report: Report, file: TextIO) -> None:
     file.write("\n".join(lines).rstrip() + "\n")
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return a name as Markdown shows it: without links, emphasis, HTML, or a second line."""
     one_line = " ".join(text.split())
     return re.sub(r"([\\`*\[\]|~])", r"\\\1", escape(one_line, quote=False))

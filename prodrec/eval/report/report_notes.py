@@ -10,17 +10,16 @@ import numpy as np
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.core.base.wording import listed
 from prodrec.core.scores.reader import Scores
-from prodrec.eval.report.class_counts import FilePair, SplitCounts
+from prodrec.eval.report.class_counts import ColumnPair, SplitCounts
 from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.row_results import source_level
-from prodrec.eval.report.run_groups import RunGroup, paired_files
+from prodrec.eval.report.run_groups import RunGroup
+from prodrec.eval.report.run_settings import NEVER_COMPARED, recipe_parts
 
 MAX_SETTINGS = 6
 """Settings that a note lists."""
 BACKBONE_SETTINGS = ("backbone", "weights", "freeze_until", "freeze_batch_norm", "embed", "logit_adjustment")
-NEVER_COMPARED = ("seed", "checkpoint_minutes", "precision", "channels_last", "compile", "cache_frozen", "fused_update")
-"""Settings that do not change what a run has learned, or that repeats differ in."""
 
 HIERARCHY_NOTES = (
     "distance: edges from the true leaf up to its lowest common ancestor with the predicted one; less is better.",
@@ -29,13 +28,14 @@ HIERARCHY_NOTES = (
 
 
 def comparison_notes(
-    files: Sequence[Scores], run_groups: Sequence[RunGroup], counts: SplitCounts, pairs: Sequence[FilePair], split: str
+    files: Sequence[Scores], counts: SplitCounts, pairs: Sequence[ColumnPair], split: str
 ) -> list[str]:
     """Return notes on gains that are not paired, and on runs trained on other numbers of images of a leaf."""
     notes = []
-    for i, j in pairs:
-        if (i, j) in counts.all_rows.pairs:
+    for first, second in pairs:
+        if (first, second) in counts.all_rows.pairs:
             continue
+        i, j = _files_with_other_rows(first, second, counts.same_rows)
         rows = [int(counts.all_rows.files[file].images_C.sum()) for file in (i, j)]
         difference = "other products" if rows[0] == rows[1] else f"{rows[1]:,} and {rows[0]:,}"
         notes.append(
@@ -43,16 +43,28 @@ def comparison_notes(
             "their gain is unpaired, with a wider interval."
         )
     notes += [
-        f"{run_groups[0].name} and {group.name} have other seeds; their gain is unpaired."
-        for group in run_groups[1:]
-        if not paired_files(files, run_groups[0], group)
-    ]
-    notes += [
         f"{file.path} was trained on other images than {files[0].path}; head and tail follow those of {files[0].path}."
         for file in files[1:]
         if not np.array_equal(file.train_images, files[0].train_images)
     ]
     return notes
+
+
+def seed_notes(run_groups: Sequence[RunGroup]) -> list[str]:
+    """Return a note on what the intervals of gains cover."""
+    single = [group.name for group in run_groups if len(group.files) == 1]
+    if len(run_groups) > 1 and len(single) == len(run_groups):
+        cause = "Each column is one run: the intervals cover the choice of the images, not what a seed changes"
+        return [f"{cause}; train each with other seeds (--set seed=1) to compare recipes."]
+    if len(run_groups) > 1 and single:
+        return [f"{listed(single)}: one run, which is taken to vary over seeds like the column it is compared with."]
+    return []
+
+
+def _files_with_other_rows(first: tuple[int, ...], second: tuple[int, ...], same_rows: set[int]) -> tuple[int, int]:
+    """Return the first file and one without its rows; if none is known to have other rows, the first of `second`."""
+    others = [j for j in (*second, *first) if (j in same_rows) != (first[0] in same_rows)]
+    return first[0], (others or second)[0]
 
 
 def setting_notes(files: Sequence[Scores], run_groups: Sequence[RunGroup]) -> list[str]:
@@ -92,14 +104,9 @@ def refinement_notes(files: Sequence[Scores]) -> list[str]:
 
 def _compared_settings(file: Scores) -> dict[str, Any]:
     """Return the settings of a run's training, photos and backbone, or those of the run that was refined."""
-    recipe = file.origin.recipe
-    inputs = recipe.get("inputs")
-    if isinstance(inputs, dict) and inputs:
-        recipe = inputs.get(file.levels[-1]) or next(iter(inputs.values()))
-    parts = [recipe.get(part) for part in ("training", "photos", "network")]
-    training, photos, network = (part if isinstance(part, dict) else {} for part in parts)
-    backbone = {key: value for key, value in network.items() if key in BACKBONE_SETTINGS}
-    settings = {**training, **photos, **backbone}
+    parts = recipe_parts(file)
+    backbone = {key: value for key, value in parts["network"].items() if key in BACKBONE_SETTINGS}
+    settings = {**parts["training"], **parts["photos"], **backbone}
     return {key: value for key, value in settings.items() if key not in NEVER_COMPARED}
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import mean, stdev
-from typing import NamedTuple, Protocol
+from statistics import mean
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from prodrec.core.scores.reader import Scores
-from prodrec.eval.report.class_counts import Criterion, FilePair, PopulationCounts, SplitCounts
+from prodrec.eval.report.class_counts import Criterion, PopulationCounts, SplitCounts
 from prodrec.eval.report.end_classes import EndClasses
 from prodrec.eval.report.intervals import Interval, unpaired_gain_interval
 from prodrec.eval.report.leaf_groups import LeafGroup
-from prodrec.eval.report.run_groups import RunGroup, paired_files
+from prodrec.eval.report.run_groups import RunGroup, paired_files, same_networks
+from prodrec.eval.report.seed_intervals import gain_interval, over_images_and_seeds, seed_variance, single
 from prodrec.eval.report.strata import Strata, count_classes, leaf_strata
 from prodrec.eval.report.table import Cell, Gain, Row
 
@@ -32,8 +35,11 @@ class Statistic(Protocol):
     def estimate(self, file: int) -> Estimate | None:
         """Return the estimate of a file; None if there is no image, or if the run lacks the scores."""
 
-    def paired_gain_interval(self, first: int, second: int) -> Interval | None:
-        """Return the interval of the second file's gain; None if the two files do not have the same rows."""
+    def paired_gain_error(self, first: tuple[int, ...], second: tuple[int, ...]) -> float | None:
+        """Return the standard error over images of the gain of the mean of the second files over that of the first.
+
+        None if the files do not have the same rows.
+        """
 
 
 class Accuracy:
@@ -51,11 +57,11 @@ class Accuracy:
         value, interval = strata.accuracy(correct_C)
         return Estimate(value, interval, strata.classes, strata.images)
 
-    def paired_gain_interval(self, first: int, second: int) -> Interval | None:
-        pair, strata = self.counts.pairs.get((first, second)), self.strata[first]
+    def paired_gain_error(self, first: tuple[int, ...], second: tuple[int, ...]) -> float | None:
+        pair, strata = self.counts.pairs.get((first, second)), self.strata[first[0]]
         if pair is None or strata is None or self.criterion not in pair.better:
             return None
-        return strata.paired_gain_interval(pair.better[self.criterion], pair.worse[self.criterion])
+        return strata.paired_gain_error(pair.better[self.criterion], pair.worse[self.criterion])
 
 
 def tested_in(strata: Sequence[Strata | None]) -> tuple[int, int]:
@@ -70,6 +76,7 @@ class RowBuilder:
         self.run_groups = run_groups
         self.counts = counts
         self.pairs = [paired_files(files, run_groups[0], group) for group in run_groups]
+        self.same_networks = [same_networks(files, run_groups[0], group) for group in run_groups]
         self.ancestors_CL = EndClasses(files[0].taxonomy).ancestors_EL
 
     def accuracy_rows(
@@ -88,47 +95,52 @@ class RowBuilder:
 
     def fill(self, row: Row, statistic: Statistic) -> Row:
         """Return `row` with a cell for every run group; None for a group with a file that has no estimate."""
+        estimates = [[e for i in group.files if (e := statistic.estimate(i)) is not None] for group in self.run_groups]
         cells: list[Cell | None] = []
-        for group, pairs in zip(self.run_groups, self.pairs, strict=True):
-            estimates = [estimate for i in group.files if (estimate := statistic.estimate(i)) is not None]
-            if len(estimates) < len(group.files):
+        for group, own in zip(self.run_groups, estimates, strict=True):
+            if len(own) < len(group.files):
                 cells.append(None)
                 continue
-            cell = Cell(
-                value=mean(estimate.value for estimate in estimates),
-                interval=_mean_interval([estimate.interval for estimate in estimates]),
-                classes=estimates[0].classes,
-                images=estimates[0].images,
-                spread=_spread([estimate.value for estimate in estimates]),
-            )
-            first = cells[0] if cells else None
-            cells.append(replace(cell, gain=_gain(statistic, pairs, first, cell)) if first is not None else cell)
+            values = [estimate.value for estimate in own]
+            value = mean(values)
+            interval = over_images_and_seeds(value, _interval_over_images(own), seed_variance([values]), lowest=0.0)
+            cell = Cell(value, single(interval), own[0].classes, own[0].images, sample_deviation(values))
+            if cells and cells[0] is not None:
+                cell = replace(cell, gain=self._gain(statistic, len(cells), estimates[0], own))
+            cells.append(cell)
         return replace(row, cells=tuple(cells))
 
+    def _gain(self, statistic: Statistic, group: int, first: Sequence[Estimate], own: Sequence[Estimate]) -> Gain:
+        """Return the gain of a run group over the first one, paired if all their files have the same rows."""
+        columns = [[estimate.value for estimate in estimates] for estimates in (first, own)]
+        seeds = seed_variance(columns, same_networks=self.same_networks[group])
+        gain = mean(columns[1]) - mean(columns[0])
+        error = statistic.paired_gain_error(self.run_groups[0].files, self.run_groups[group].files)
+        if error is not None:
+            ends = gain_interval(gain, error, seeds)
+        else:
+            intervals = [_interval_over_images(estimates) for estimates in (first, own)]
+            over_images = unpaired_gain_interval(mean(columns[0]), intervals[0], mean(columns[1]), intervals[1])
+            ends = over_images_and_seeds(gain, over_images, seeds, lowest=-1.0)
+        return Gain(gain, single(ends), self.gain_spread(group, columns), paired=error is not None)
 
-def _gain(statistic: Statistic, pairs: Sequence[FilePair], first: Cell, cell: Cell) -> Gain:
-    """Return the gain of `cell` over `first`, paired if all `pairs` of their files have the same rows."""
-    gains, intervals = [], []
-    for i, j in pairs:
-        a, b = statistic.estimate(i), statistic.estimate(j)
-        assert a is not None and b is not None, "a run group with a cell has estimates of all its files"
-        gains.append(b.value - a.value)
-        interval = statistic.paired_gain_interval(i, j)
-        if interval is not None:
-            intervals.append(interval)
-    spread = _spread(gains)
-    if not pairs and first.spread is not None and cell.spread is not None:
-        spread = (first.spread**2 + cell.spread**2) ** 0.5
-    if pairs and len(intervals) == len(pairs):
-        return Gain(cell.value - first.value, _mean_interval(intervals), spread, paired=True)
-    interval = unpaired_gain_interval(first.value, first.interval, cell.value, cell.interval)
-    return Gain(cell.value - first.value, interval, spread, paired=False)
+    def gain_spread(self, group: int, columns: Sequence[Sequence[Any]]) -> Any:
+        """Return the sample standard deviation over seeds: of the gains by seed, or of independent columns.
+
+        columns: the values of the files of the first run group, and of this one; numbers, or arrays of them
+        """
+        first, own = (dict(zip(self.run_groups[i].files, columns[i > 0], strict=True)) for i in (0, group))
+        if self.pairs[group]:
+            return sample_deviation([own[j] - first[i] for i, j in self.pairs[group]])
+        spreads = [sample_deviation(values) for values in columns]
+        return None if spreads[0] is None or spreads[1] is None else np.hypot(*spreads)
 
 
-def _mean_interval(intervals: Sequence[Interval]) -> Interval:
-    return mean(low for low, _ in intervals), mean(high for _, high in intervals)
+def _interval_over_images(estimates: Sequence[Estimate]) -> Interval:
+    """Return the mean of the intervals of repeats, which is not narrower than that of their mean."""
+    return mean(estimate.interval[0] for estimate in estimates), mean(estimate.interval[1] for estimate in estimates)
 
 
-def _spread(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation; None for a single value."""
-    return stdev(values) if len(values) > 1 else None
+def sample_deviation(values: Sequence[Any]) -> Any:
+    """Return the sample standard deviation of numbers, or of arrays; None for a single value."""
+    return np.std(values, axis=0, ddof=1) if len(values) > 1 else None

@@ -55,6 +55,19 @@ def paired_files(files: Sequence[Scores], first: RunGroup, other: RunGroup) -> l
     return [(i, other_by_seed[seed]) for seed, i in first_by_seed.items()]
 
 
+def same_networks(files: Sequence[Scores], first: RunGroup, second: RunGroup) -> bool:
+    """Return whether the runs of both columns, in this order, are the same networks, scored in two ways or refined."""
+    pairs = list(zip(first.files, second.files, strict=False))
+    return len(first.files) == len(second.files) and all(_networks(files[i]) & _networks(files[j]) for i, j in pairs)
+
+
+def _networks(file: Scores) -> set[str]:
+    """Return the fingerprints of the run of a file, of the file, and of the scores that it was refined from."""
+    made_from = file.origin.made_from
+    sources = {value for kind, value in made_from.items() if kind == "run" or kind.startswith("scores of")}
+    return sources | {file.fingerprint}
+
+
 def _run_names(files: Sequence[Scores]) -> list[str]:
     """Return unique names: those of the runs, else the file names, else the paths, else numbered paths."""
     for names in (

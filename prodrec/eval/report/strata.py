@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.eval.report.intervals import Interval, accuracy_interval, paired_gain_interval
+from prodrec.eval.report.class_counts import Number
+from prodrec.eval.report.intervals import Interval, accuracy_interval, paired_gain_errors
 
 if TYPE_CHECKING:
     from prodrec.eval.report.class_counts import ClassCounts
@@ -61,9 +62,9 @@ class Strata:
         """Number of test images."""
         return int(self.images_S.sum())
 
-    def sum(self, counts_C: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sums of counts by end class (or state) over the members of every stratum, int64 [S]."""
-        sums_S: NDArray[np.int64] = np.zeros(len(self.weights_S), dtype=np.int64)
+    def sum(self, counts_C: NDArray[Number]) -> NDArray[Number]:
+        """Return the sums of counts by end class (or state) over the members of every stratum, [S]."""
+        sums_S = np.zeros(len(self.weights_S), dtype=counts_C.dtype)
         np.add.at(sums_S, self.stratum, counts_C[self.members])
         return sums_S
 
@@ -74,11 +75,12 @@ class Strata:
         share_S = self.independent_S
         return value, accuracy_interval(correct_S * share_S, self.images_S * share_S, self.weights_S)
 
-    def paired_gain_interval(self, better_C: NDArray[np.int64], worse_C: NDArray[np.int64]) -> Interval:
-        """Return the interval of the gain between two runs that were evaluated on the same images."""
+    def paired_gain_error(self, better_C: NDArray[np.float64], worse_C: NDArray[np.float64]) -> float:
+        """Return the standard error of the gain between two columns that were evaluated on the same images."""
         share_S = self.independent_S
         better_S, worse_S = self.sum(better_C) * share_S, self.sum(worse_C) * share_S
-        return paired_gain_interval(better_S, worse_S, self.images_S * share_S, self.weights_S)
+        images_S = self.images_S * share_S
+        return float(paired_gain_errors(better_S[None], worse_S[None], images_S[None], self.weights_S[None])[0])
 
 
 def leaf_strata(group: LeafGroup, metric: str, counts: ClassCounts, ancestors_CL: NDArray[np.int32]) -> Strata | None:

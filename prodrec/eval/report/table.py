@@ -15,8 +15,9 @@ from prodrec.eval.report.intervals import Interval
 class Gain:
     """The difference from the first run group.
 
-    spread: sample standard deviation over seeds; None for single runs.
-    paired: whether both groups were evaluated on the same test images.
+    interval: over images and, if a group has several runs, over seeds; see seed_intervals.py.
+    spread:   sample standard deviation over seeds; None for single runs.
+    paired:   whether both groups were evaluated on the same test images.
     """
 
     value: float
@@ -29,8 +30,8 @@ class Gain:
 class Cell:
     """A statistic of one run group over `images` test images of `classes` classes.
 
-    For repeats, `value` and `interval` are means over the repeats: all use the same images, so more repeats do not
-    narrow the interval. `spread` is the sample standard deviation over repeats; None for a single run.
+    For repeats, `value` is the mean over the repeats, and `interval` covers images and seeds; see seed_intervals.py.
+    `spread` is the sample standard deviation over repeats; None for a single run.
     """
 
     value: float

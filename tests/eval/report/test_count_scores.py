@@ -13,7 +13,7 @@ from prodrec.core.scores.reader import open_scores
 from prodrec.eval.report.class_counts import PopulationCounts, SplitCounts
 from prodrec.eval.report.count_scores import count_scores
 
-EVERYTHING: dict[str, Any] = {"attributes": ["colour/tone"], "tree_measures": True, "pairs": [(0, 1)]}
+EVERYTHING: dict[str, Any] = {"attributes": ["colour/tone"], "tree_measures": True, "pairs": [((0,), (1,))]}
 
 
 def as_lists(counts: SplitCounts) -> Any:

@@ -73,9 +73,9 @@ def test_pairs_equal_the_loop(draw_scores: Any, slow_position: Any) -> None:
         better[leaf] += second and not first
         worse[leaf] += first and not second
     with open_scores(a.path) as one, open_scores(b.path) as two:
-        counts = count_scores([one, two], "test", [("leaf", 3)], pairs=[(0, 1)], rows_per_chunk=23)
-    assert counts.all_rows.pairs[0, 1].better["leaf", 3].tolist() == better.tolist()
-    assert counts.all_rows.pairs[0, 1].worse["leaf", 3].tolist() == worse.tolist()
+        counts = count_scores([one, two], "test", [("leaf", 3)], pairs=[((0,), (1,))], rows_per_chunk=23)
+    assert counts.all_rows.pairs[(0,), (1,)].better["leaf", 3].tolist() == better.tolist()
+    assert counts.all_rows.pairs[(0,), (1,)].worse["leaf", 3].tolist() == worse.tolist()
     assert better.sum() and worse.sum()
 
 
@@ -88,8 +88,10 @@ def test_other_rows_are_not_paired_but_counted(draw_scores: Any, rows: int | Non
         draw_scores("shorter", seed=4, rows=90),
     ]
     opened = [open_scores(drawn.path) for drawn in files]
-    counts = count_scores(opened, "test", CRITERIA, pairs=[(0, 1), (0, 2), (0, 3)], rows_per_chunk=rows)
-    assert set(counts.all_rows.pairs) == {(0, 1)}
+    counts = count_scores(
+        opened, "test", CRITERIA, pairs=[((0,), (1,)), ((0,), (2,)), ((0,), (3,))], rows_per_chunk=rows
+    )
+    assert set(counts.all_rows.pairs) == {((0,), (1,))}
     for scores, file_counts in zip(opened, counts.all_rows.files, strict=True):
         alone = count_scores([scores], "test", CRITERIA).all_rows.files[0]
         assert file_counts.images_C.tolist() == alone.images_C.tolist()
@@ -100,10 +102,24 @@ def test_other_rows_are_not_paired_but_counted(draw_scores: Any, rows: int | Non
 def test_files_that_end_together_stay_paired(draw_scores: Any, order: tuple[int, ...]) -> None:
     drawn = [draw_scores("a", rows=64), draw_scores("b", rows=64, seed=5), draw_scores("c", rows=200)]
     opened = [open_scores(drawn[i].path) for i in order]
-    pair = (order.index(0), order.index(1))
+    pair = ((order.index(0),), (order.index(1),))
     counts = count_scores(opened, "test", CRITERIA, pairs=[pair])
     # a pair is kept if its rows equal those of the first file
     assert (pair in counts.all_rows.pairs) == (order[0] != 2)
+
+
+def test_columns_of_several_files_are_counted_by_shares(draw_scores: Any) -> None:
+    drawn = [draw_scores(str(seed), seed=seed, leaves=12) for seed in range(5)]
+    opened = [open_scores(one.path) for one in drawn]
+    counts = count_scores(opened, "test", CRITERIA, pairs=[((0, 1), (2, 3, 4))], rows_per_chunk=13)
+    pair = counts.all_rows.pairs[(0, 1), (2, 3, 4)]
+    test = drawn[0].split == 1
+    right = np.array([one.scores["leaf"][test].argmax(1) == one.labels[test, 1] for one in drawn])
+    for leaf in range(12):
+        own = right[:, drawn[0].labels[test, 1] == leaf]
+        d = own[2:].mean(0) - own[:2].mean(0)
+        better, worse = pair.better["leaf", 1][leaf], pair.worse["leaf", 1][leaf]
+        assert (better + worse, better - worse) == pytest.approx(((d**2).sum(), d.sum()))
 
 
 def test_files_with_other_splits_are_still_paired(draw_scores: Any, tmp_path: Path) -> None:
@@ -129,8 +145,8 @@ def test_files_with_other_splits_are_still_paired(draw_scores: Any, tmp_path: Pa
             scores={"leaf": both.scores["leaf"][keep]},
         )
     with open_scores(both.path) as one, open_scores(tmp_path / "test.h5") as two:
-        counts = count_scores([one, two], "test", CRITERIA, pairs=[(0, 1)], rows_per_chunk=13)
-    pair = counts.all_rows.pairs[0, 1]
+        counts = count_scores([one, two], "test", CRITERIA, pairs=[((0,), (1,))], rows_per_chunk=13)
+    pair = counts.all_rows.pairs[(0,), (1,)]
     assert not pair.better["leaf", 1].any() and not pair.worse["leaf", 1].any()
 
 
@@ -150,7 +166,7 @@ def test_memory_does_not_grow_with_the_rows(draw_scores: Any, tmp_path: Path) ->
         drawn = draw_scores(rows=rows, leaves=30, out=tmp_path / f"{rows}.h5")
         with open_scores(drawn.path) as a, open_scores(drawn.path) as b:
             tracemalloc.start()
-            count_scores([a, b], "test", CRITERIA, pairs=[(0, 1)], rows_per_chunk=500)
+            count_scores([a, b], "test", CRITERIA, pairs=[((0,), (1,))], rows_per_chunk=500)
             used = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         return used

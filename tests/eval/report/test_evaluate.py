@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from prodrec.core.base.errors import BadOption, Mismatch
 from prodrec.eval.report.evaluate import evaluate_scores
 from prodrec.eval.report.find_scores import find_scores
-from prodrec.eval.report.intervals import wilson_interval
+from prodrec.eval.report.intervals import unpaired_gain_interval, wilson_interval
 from prodrec.eval.report.leaf_groups import Thresholds
 from prodrec.eval.report.report import Report
 
@@ -190,11 +191,21 @@ def test_means_over_seeds(draw_scores: Any) -> None:
     gains = np.array(single[3:]) - np.array(single[:3])
     assert sicot.gain.paired and sicot.gain.value == pytest.approx(gains.mean())
     assert sicot.gain.spread == pytest.approx(gains.std(ddof=1))
-    pairs = [cell(evaluate_scores([files[i].path, files[i + 3].path]), group_index=1).gain.interval for i in range(3)]
-    assert sicot.gain.interval == pytest.approx(tuple(np.mean(pairs, axis=0)))
+    test = files[0].split == 1
+    right = np.array([drawn.scores["leaf"][test].argmax(1) == drawn.labels[test, 1] for drawn in files])
+    d = right[3:].mean(0) - right[:3].mean(0)
+    over_seeds = [np.var(single[:3], ddof=1), np.var(single[3:], ddof=1)]
+    over_images = d.var() / len(d)
+    variance = over_images + np.mean(over_seeds) * 2 / 3
+    df = 4 * (variance / (variance - over_images)) ** 2
+    half = stats.t.ppf(0.975, df) * variance**0.5
+    assert sicot.gain.interval == pytest.approx((gains.mean() - half, gains.mean() + half), rel=0.02, abs=0.002)
+    of_runs = [cell(evaluate_scores([drawn.path])).interval for drawn in files[:3]]
+    low, high = np.mean(of_runs, axis=0)
+    assert visual.interval[0] < low and high < visual.interval[1], "seeds widen it"
 
 
-def test_other_seeds_are_not_paired(draw_scores: Any) -> None:
+def test_other_seeds_are_paired_over_images(draw_scores: Any) -> None:
     files = [
         draw_scores(f"{family}-{seed}", family=family, run_seed=seed, seed=seed)
         for family, seeds in (("visual", (1, 2)), ("sicot", (3, 4, 5)))
@@ -202,10 +213,34 @@ def test_other_seeds_are_not_paired(draw_scores: Any) -> None:
     ]
     report = evaluate_scores([drawn.path for drawn in files], mean=True)
     gain = cell(report, group_index=1).gain
-    assert not gain.paired and gain.spread == pytest.approx(
+    assert gain.paired and gain.spread == pytest.approx(
         np.hypot(cell(report).spread, cell(report, group_index=1).spread)
     )
-    assert any("other seeds" in note for note in report.notes)
+
+
+def test_a_column_with_other_rows_is_not_paired(draw_scores: Any) -> None:
+    options = {"a": {}, "b": {"first_row": 5, "labels_seed": 7}}
+    files = [
+        draw_scores(f"{name}-{seed}", family=name, run_seed=seed, seed=seed, **own)
+        for name, own in options.items()
+        for seed in (1, 2)
+    ]
+    report = evaluate_scores([drawn.path for drawn in files], mean=True)
+    gain = cell(report, group_index=1).gain
+    single = [cell(evaluate_scores([drawn.path])).interval for drawn in files]
+    first, second = ((cell(report, group_index=i).value, tuple(np.mean(single[2 * i : 2 * i + 2], 0))) for i in (0, 1))
+    narrow = unpaired_gain_interval(*first, *second)
+    assert not gain.paired and gain.interval[0] < narrow[0] and narrow[1] < gain.interval[1]
+    assert any("b-1.h5 and" in note and "do not contain the same test rows" in note for note in report.notes)
+
+
+def test_a_report_of_single_runs_states_what_its_intervals_cover(draw_scores: Any) -> None:
+    paths = [draw_scores(name, family=name, seed=i).path for i, name in enumerate("ab")]
+    (note,) = (note for note in evaluate_scores(paths, mean=True).notes if "Each column is one run" in note)
+    assert "--set seed=1" in note and not evaluate_scores(paths).notes
+    more = [draw_scores("a2", family="a", seed=5, run_seed=1).path, draw_scores("a3", family="a", seed=6).path]
+    notes = evaluate_scores([paths[1], *more], mean=True).notes
+    assert any(note.startswith("b: one run, which is taken to vary") for note in notes)
 
 
 def test_classes_must_be_the_same(draw_scores: Any) -> None:

@@ -91,6 +91,20 @@ def test_spread_over_seeds(predicted: Write) -> None:
     assert cell(report, "distance of mistakes", 1) is None
 
 
+def test_gains_over_seeds_have_the_interval_of_the_accuracy(draw_scores: Any) -> None:
+    """Leaves alone are scored, so a full path is right if the leaf is; the smoothing differs by parts of an image."""
+    files = [
+        draw_scores(f"{name}-{seed}", family=name, run_seed=seed, seed=10 * i + seed, rows=600).path
+        for i, name in enumerate("ab")
+        for seed in range(3)
+    ]
+    report = evaluate_scores(files, hierarchy=True, mean=True, tops=[1])
+    accuracy = next(row.cells[1] for row in report.rows if row.section == "overall" and row.metric == "ACC")
+    path = cell(report, "full path right", 1)
+    assert accuracy is not None and accuracy.gain is not None and path.gain.paired
+    assert path.gain.interval == pytest.approx(accuracy.gain.interval, abs=1e-3)
+
+
 def test_one_level_has_no_hierarchy(draw_scores: Any, tmp_path: Path) -> None:
     from prodrec.core.base.taxonomy import Taxonomy
     from prodrec.core.scores.schema import Origin

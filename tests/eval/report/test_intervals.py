@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from prodrec.eval.report.intervals import (
+    Z,
     accuracy_interval,
     mean_and_interval,
-    paired_gain_interval,
-    paired_mean_gain_interval,
+    paired_gain_errors,
+    paired_mean_gain_variance,
     unpaired_gain_interval,
     wilson_interval,
 )
+
+
+def paired_gain_error(better_S: Any, worse_S: Any, images_S: Any, weights_S: Any) -> float:
+    """Return the standard error of one group."""
+    return float(paired_gain_errors(better_S[None], worse_S[None], images_S[None], weights_S[None])[0])
 
 
 def test_wilson_has_known_values() -> None:
@@ -62,8 +68,7 @@ def test_all_right_and_all_wrong_whatever_the_rounding_of_the_weights(classes: i
 
 def test_the_interval_has_a_width_for_runs_that_agree() -> None:
     images = np.array([1, 5, 40])
-    low, high = paired_gain_interval(images * 0, images * 0, images, np.full(3, 1 / 3))
-    assert low < 0 < high
+    assert paired_gain_error(images * 0, images * 0, images, np.full(3, 1 / 3)) > 0
 
 
 def test_more_images_narrow_the_interval() -> None:
@@ -103,8 +108,8 @@ def test_paired_interval_covers(one_image: bool) -> None:
     truth, inside = float((weights * (better - worse)).sum()), 0
     for _ in range(300):
         drawn = random.multinomial(images, np.stack([better, worse, 1 - better - worse], axis=1))
-        low, high = paired_gain_interval(drawn[:, 0], drawn[:, 1], images, weights)
-        inside += low <= truth <= high
+        gain = float((weights * (drawn[:, 0] - drawn[:, 1]) / images).sum())
+        inside += abs(gain - truth) <= Z * paired_gain_error(drawn[:, 0], drawn[:, 1], images, weights)
     assert inside / 300 >= 0.92
 
 
@@ -125,11 +130,11 @@ def test_mean_does_not_depend_on_the_direction_or_scale_of_its_values() -> None:
 def test_paired_gain_of_two_values_is_near_that_of_shares() -> None:
     joint = np.array([[100, 40], [25, 835]])
     every = np.array([True, True])
-    low, high = paired_mean_gain_interval(joint, np.array([0.0, 1.0]), every)
+    variance = paired_mean_gain_variance(joint, np.array([0.0, 1.0]), every)
     counts = [np.array([n]) for n in (40, 25, 1000)]
-    assert (low, high) == pytest.approx(paired_gain_interval(*counts, np.ones(1)), abs=2e-4)
-    same = paired_mean_gain_interval(np.diag([100, 900]), np.array([0.0, 1.0]), every)
-    assert same[0] < 0 < same[1], "agreement on these images is no proof for others"
+    assert variance**0.5 == pytest.approx(paired_gain_error(*counts, np.ones(1)), abs=1e-4)
+    same = paired_mean_gain_variance(np.diag([100, 900]), np.array([0.0, 1.0]), every)
+    assert same > 0, "agreement on these images is no proof for others"
 
 
 @pytest.mark.parametrize("mistakes", [False, True])
@@ -147,6 +152,6 @@ def test_means_and_their_paired_gains_cover_the_truth(mistakes: bool) -> None:
     for draw in random.multinomial(300, joint.ravel(), size=400).reshape(-1, 4, 4):
         low, high = mean_and_interval(draw.sum(axis=1)[counts], values[counts])[1]
         mean_hits += low <= first <= high
-        low, high = paired_mean_gain_interval(draw, values, counts)
-        gain_hits += low <= gain <= high
+        drawn_gain = mean(draw.sum(axis=0)) - mean(draw.sum(axis=1))
+        gain_hits += abs(drawn_gain - gain) <= Z * paired_mean_gain_variance(draw, values, counts) ** 0.5
     assert 0.925 <= mean_hits / 400 <= 0.985 and 0.925 <= gain_hits / 400 <= 0.985

@@ -14,7 +14,7 @@ from prodrec.eval.report.count_scores import count_scores
 from prodrec.eval.report.leaf_groups import LeafGroup
 from prodrec.eval.report.leaf_table import LeafRows
 from prodrec.eval.report.row_builder import RowBuilder
-from prodrec.eval.report.run_groups import group_runs, paired_files
+from prodrec.eval.report.run_groups import group_runs
 from prodrec.eval.report.strata import ACC
 from prodrec.eval.report.table import Row
 
@@ -25,7 +25,7 @@ def rows_of(paths: Sequence[Path], *, mean: bool = False) -> tuple[LeafRows, lis
     """Return the rows computed in arrays, and those of groups of one leaf."""
     files = [open_scores(path) for path in paths]
     run_groups = group_runs(files, mean=mean)
-    pairs = [pair for group in run_groups[1:] for pair in paired_files(files, run_groups[0], group)]
+    pairs = [(run_groups[0].files, group.files) for group in run_groups[1:]]
     counts = count_scores(files, "test", [("leaf", top) for top in TOPS], pairs=pairs)
     builder = RowBuilder(files, run_groups, counts)
     rows = LeafRows(builder, files[0].taxonomy, TOPS)

@@ -56,4 +56,4 @@ def test_distances_are_in_edges(predicted: Any) -> None:
     ],
 )
 def test_names_are_shown_as_they_are(name: str, shown: str) -> None:
-    assert render_markdown._escape(name) == shown
+    assert render_markdown.escape_markdown(name) == shown
