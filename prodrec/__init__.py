@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prodrec.pipeline.add_classes import add_classes as add_classes
     from prodrec.pipeline.compare import compare as compare
     from prodrec.pipeline.export import export as export
+    from prodrec.pipeline.import_scores import import_scores as import_scores
     from prodrec.pipeline.load import load as load
     from prodrec.pipeline.neighbours import neighbours as neighbours
     from prodrec.pipeline.prepare import prepare as prepare
@@ -38,6 +39,7 @@ __all__ = [
     "add_classes",
     "compare",
     "export",
+    "import_scores",
     "load",
     "neighbours",
     "prepare",

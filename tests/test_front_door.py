@@ -43,6 +43,7 @@ def test_dir_lists_the_functions() -> None:
         "add_classes",
         "compare",
         "export",
+        "import_scores",
         "load",
         "neighbours",
         "prepare",

@@ -18,6 +18,7 @@ from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
 from prodrec.cli.export import export_command
 from prodrec.cli.gallery import gallery_command
+from prodrec.cli.import_scores import import_scores_command
 from prodrec.cli.inspect import inspect_command
 from prodrec.cli.neighbours import neighbours_command
 from prodrec.cli.predict import predict_command
@@ -42,6 +43,7 @@ COMMANDS = (
     neighbours_command,
     score_command,
     refine_mcr_command,
+    import_scores_command,
     report_command,
     compare_command,
     gallery_command,
