@@ -95,13 +95,17 @@ def _without_seed(value: Any) -> Any:
 
 
 def _family(file: Scores) -> str:
-    return f"{file.origin.family} {file.origin.variant}".rstrip()
+    return _with_variant(file, file.origin.family)
+
+
+def _with_variant(file: Scores, name: str) -> str:
+    return f"{name} {file.origin.variant}".rstrip()
 
 
 def _shared_name(files: Sequence[Scores]) -> str:
     """Return the name that the runs share without the seed number (at the end or before -mcr), else their family."""
     names = {re.sub(r"([-_. ]+(seed|s))?[-_. ]*\d+(?=(-mcr)?$)", "", file.origin.run) for file in files}
-    return names.pop() if len(names) == 1 else _family(files[0])
+    return _with_variant(files[0], names.pop()) if len(names) == 1 else _family(files[0])
 
 
 def _repeats_suffix(files: Sequence[Scores]) -> str:

@@ -12,7 +12,9 @@ from prodrec.core.scores.schema import Origin
 from prodrec.eval.report.run_groups import group_runs, paired_files
 
 
-def file(run: str, family: str, seed: int | None = None, *, path: str | None = None, **settings: Any) -> Any:
+def file(
+    run: str, family: str, seed: int | None = None, *, path: str | None = None, point: str = "natural", **settings: Any
+) -> Any:
     recipe = {"family": family, "network": settings, "training": {"seed": seed}}
     titled = settings.pop("with_titles", False)
     origin = Origin(
@@ -23,6 +25,7 @@ def file(run: str, family: str, seed: int | None = None, *, path: str | None = N
         seed=seed,
         recipe=recipe,
         with_titles=titled,
+        operating_point={"name": point},
     )
     return SimpleNamespace(path=Path(path or f"scores/{run}.h5"), origin=origin)
 
@@ -53,6 +56,14 @@ def test_repeats_of_a_recipe_are_one_group() -> None:
         ("sicot (2 seeds)", (1, 3)),
     ]
     assert paired_files(files, *groups) == [(0, 1), (2, 3)]
+
+
+def test_operating_points_of_the_same_runs_have_the_name_of_the_runs() -> None:
+    files = [
+        file(f"default-{seed}", "visual", seed, point=point) for point in ("natural", "balanced") for seed in (1, 2)
+    ]
+    files += [file(f"ce-{seed}", "visual", seed, label_smoothing=0.1) for seed in (1, 2)]
+    assert names(files, mean=True) == ["default (2 seeds)", "default balanced (2 seeds)", "ce (2 seeds)"]
 
 
 def test_a_different_recipe_is_another_group() -> None:
