@@ -23,10 +23,10 @@ SEED ?= 1
 fuzz:  ## damage files at random and look how commands end; TRIALS=3000 SEED=1
 	PRODREC_TRIALS=$(TRIALS) PRODREC_SEED=$(SEED) pytest -n auto tests/campaigns/test_damaged_files.py
 
-kill:  ## kill commands at random moments and run them again; TRIALS=300 SEED=1
+kill:  ## kill commands at random moments and run them again; TRIALS=60 (of each command) SEED=1
 	PRODREC_TRIALS=$(TRIALS) PRODREC_SEED=$(SEED) pytest -n auto tests/campaigns/test_killed_commands.py
 
-fill:  ## run commands on full disks and with few file handles; TRIALS=300 SEED=1
+fill:  ## run commands on full disks and with few file handles; TRIALS=60 (of each command) SEED=1
 	PRODREC_TRIALS=$(TRIALS) PRODREC_SEED=$(SEED) pytest -n auto tests/campaigns/test_full_disks.py
 
 docs:  ## build the documentation into site/; a warning is an error

@@ -1,6 +1,6 @@
 """A campaign of full disks and few file handles: a command ends with one sentence, and run again it makes the same.
 
-`make fill TRIALS=300 SEED=1` runs more trials with other random numbers than the default tests.
+`make fill TRIALS=60 SEED=1` runs more trials of each command, with other random numbers than the default tests.
 """
 
 from __future__ import annotations

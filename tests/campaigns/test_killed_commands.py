@@ -1,6 +1,6 @@
 """A campaign of kills: a command that is killed at any moment leaves nothing half-made. Run again, it makes the same.
 
-`make kill TRIALS=300 SEED=1` runs more trials with other random numbers than the default tests.
+`make kill TRIALS=60 SEED=1` runs more trials of each command, with other random numbers than the default tests.
 """
 
 from __future__ import annotations
