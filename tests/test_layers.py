@@ -36,7 +36,7 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
         "core.data.titles",
     ),
     "core.data": ("core.base", "core.data.photos", "core.data.titles"),
-    "core.scores": ("core.base",),
+    "core.scores": ("core.base", "core.data"),
     "core.training": ("core.base", "core.data"),
     "models.classifier": ("core.base",),
     "models.settings": ("core.base",),
@@ -87,7 +87,7 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "matplotlib": ("core.base.plot_style", "eval.plots"),
     "PIL": ("core.data", "demo", "inference"),
     "simplejpeg": ("core.data",),
-    "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "demo"),
+    "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "core.scores.score_table", "demo"),
     "pydantic": ("core.base.config", "core.base.json_types"),
     "annotated_types": ("core.data.dataset_file", "core.scores.scores_file", "inference"),
     "typing_extensions": (

@@ -14,7 +14,7 @@ from prodrec.core.base.errors import BadOption, did_you_mean
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.data.score_table import TableScores
+    from prodrec.core.scores.score_table import TableScores
 
 ROWS_PER_BATCH = 8192
 VALUES = ("auto", "probabilities", "logits")
@@ -103,7 +103,7 @@ def import_scores(
     """
     from prodrec.core.base.outputs import refuse_if_taken
     from prodrec.core.data.dataset import open_dataset
-    from prodrec.core.data.score_table import read_score_table
+    from prodrec.core.scores.score_table import read_score_table
     from prodrec.inference.scoring_checks import choose_splits
 
     if values not in VALUES:
@@ -157,8 +157,8 @@ def _write(
 
     from prodrec.core.base.artefact import SPLITS
     from prodrec.core.base.outputs import new_file
-    from prodrec.core.data.score_table import write_skipped
     from prodrec.core.scores.schema import Origin
+    from prodrec.core.scores.score_table import write_skipped
     from prodrec.core.scores.writer import ScoresWriter
     from prodrec.inference.score import first_rows_of_products
 

@@ -14,7 +14,7 @@ import pytest
 
 from prodrec.core.base.errors import ProdrecError
 from prodrec.core.data.dataset import Dataset, open_dataset
-from prodrec.core.data.score_table import read_score_table
+from prodrec.core.scores.score_table import read_score_table
 
 
 @pytest.fixture(scope="module")
