@@ -37,8 +37,11 @@ def parameter_row(parameter: Any) -> tuple[str, str, str]:
 def commands_page() -> str:
     group: Any = get_command(app)
     parts = ["# Commands\n\nGenerated from the help texts; `prodrec COMMAND --help` prints the same.\n"]
-    for declared in COMMANDS:
-        command = group.commands[declared.name]
+    declared_commands = [one for entry in COMMANDS for one in getattr(entry, "commands", (entry,))]
+    for declared in declared_commands:
+        command = group
+        for word in declared.name.split():
+            command = command.commands[word]
         options = definitions(map(parameter_row, command.params))
         text, epilog = (inspect.cleandoc(part or "") for part in (command.help, declared.settings.get("epilog")))
         parts.append(f"## prodrec {declared.name}\n\n{text}\n\n{options}\n\n{epilog}\n")

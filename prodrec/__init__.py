@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prodrec.pipeline.export import export as export
     from prodrec.pipeline.import_scores import import_scores as import_scores
     from prodrec.pipeline.load import load as load
+    from prodrec.pipeline.load_index import load_index as load_index
     from prodrec.pipeline.neighbours import neighbours as neighbours
     from prodrec.pipeline.prepare import prepare as prepare
     from prodrec.pipeline.pretrain_embeddings import pretrain_embeddings as pretrain_embeddings
@@ -41,6 +42,7 @@ __all__ = [
     "export",
     "import_scores",
     "load",
+    "load_index",
     "neighbours",
     "prepare",
     "pretrain_embeddings",

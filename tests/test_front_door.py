@@ -14,7 +14,7 @@ from typer.main import get_command
 import prodrec
 from prodrec.cli.app import app
 
-FUNCTIONS = [name for name in prodrec.__all__ if name not in ("__version__", "load")]
+FUNCTIONS = [name for name in prodrec.__all__ if name not in ("__version__", "load", "load_index")]
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group has them
 
 # Options of a command that are another function, or output of the command line alone.
@@ -45,6 +45,7 @@ def test_dir_lists_the_functions() -> None:
         "export",
         "import_scores",
         "load",
+        "load_index",
         "neighbours",
         "prepare",
         "pretrain_embeddings",
@@ -83,7 +84,7 @@ def test_functions_and_commands_have_the_same_names_and_defaults(name: str) -> N
             assert (Path(default) == typed) if isinstance(typed, Path) else (default == typed), key
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, "load"])
+@pytest.mark.parametrize("name", [*FUNCTIONS, "load", "load_index"])
 def test_every_parameter_is_documented(name: str) -> None:
     function = getattr(prodrec, name)
     text = inspect.getdoc(function) or ""

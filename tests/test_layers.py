@@ -1,6 +1,6 @@
 """The layers of the package, checked on its imports: who may import whom, who owns which library, what loads at once.
 
-cli → pipeline → (serve, inference, eval, models, demo) → core; inside core: training → data → base. See PACKAGES.
+cli → pipeline → (serve, index, inference, eval, models, demo) → core; inside core: training → data → base: PACKAGES.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
-HEAVY |= {"faiss", "fastapi", "uvicorn", "prometheus_client"}
 HEAVY |= {"nncf", "onnx", "onnxruntime", "openvino"}
+HEAVY |= {"faiss", "fastapi", "uvicorn", "prometheus_client", "lancedb", "pyarrow"}
 LONGEST = 300
 
 PACKAGES = {  # each package, and those that it may import besides itself; a package inside another comes first
@@ -52,9 +52,10 @@ PACKAGES = {  # each package, and those that it may import besides itself; a pac
     "eval.compare": ("eval.report", "core"),
     "eval": ("eval.report", "core"),
     "demo": ("core.base",),
+    "index": ("core",),
     "serve": ("core.base",),
-    "pipeline": ("serve", "inference", "models", "eval", "demo", "core"),
-    "cli": ("pipeline", "serve", "inference", "models", "eval", "demo", "core"),
+    "pipeline": ("serve", "index", "inference", "models", "eval", "demo", "core"),
+    "cli": ("pipeline", "serve", "index", "inference", "models", "eval", "demo", "core"),
 }
 OWNERS = {  # a module, or all modules of a package, that may use an outside library
     "jieba": ("core.data.titles.tokenizer",),
@@ -83,25 +84,28 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "nncf": ("inference.export.quantise",),
     "onnxruntime": ("inference.export.onnx_engine",),
     "openvino": ("inference.export.openvino_engine",),
+    "lancedb": ("index.table",),
+    "pyarrow": ("index.table",),
     "scipy": ("eval.refine", "eval.compare", "eval.report.seed_intervals", "core.data.duplicates.groups"),
     "matplotlib": ("core.base.plot_style", "eval.plots"),
-    "PIL": ("core.data", "demo", "inference"),
+    "PIL": ("core.data", "demo", "index", "inference"),
     "simplejpeg": ("core.data",),
-    "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "core.scores.score_table", "demo"),
+    "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "core.scores.score_table", "demo", "index"),
     "pydantic": ("core.base.config", "core.base.json_types"),
-    "annotated_types": ("core.data.dataset_file", "core.scores.scores_file", "inference"),
+    "annotated_types": ("core.data.dataset_file", "core.scores.scores_file", "index", "inference"),
     "typing_extensions": (
         "core.data",
         "core.scores",
         "core.training",
         "eval.refine.weights",
+        "index",
         "inference",
         "serve.schemas",
     ),
     "fastapi": ("serve",),
     "uvicorn": ("serve.server",),
     "prometheus_client": ("serve.metrics",),
-    "filelock": ("core.training.lock",),
+    "filelock": ("core.base.lock",),
     "safetensors": ("models.pretrained", "core.training.weights"),
     "jinja2": ("eval.page.render",),
     "markupsafe": ("eval.page.render",),

@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from prodrec import __version__
 from prodrec.cli.add_classes import add_classes_command
@@ -19,6 +20,7 @@ from prodrec.cli.explain import explain_command
 from prodrec.cli.export import export_command
 from prodrec.cli.gallery import gallery_command
 from prodrec.cli.import_scores import import_scores_command
+from prodrec.cli.index import index_commands
 from prodrec.cli.inspect import inspect_command
 from prodrec.cli.neighbours import neighbours_command
 from prodrec.cli.predict import predict_command
@@ -47,6 +49,7 @@ COMMANDS = (
     report_command,
     compare_command,
     gallery_command,
+    index_commands,
     predict_command,
     explain_command,
     serve_command,
@@ -56,6 +59,13 @@ COMMANDS = (
 
 SECONDS_TO_PRINT = 10.0
 """Seconds that a rank other than 0 waits before it exits, so rank 0 can print the error of the command line first."""
+
+
+class _InOrder(TyperGroup):
+    """Lists groups of commands in their place; typer lists them before all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [command.name for command in COMMANDS]
 
 
 def _print_version(requested: bool) -> None:
@@ -68,6 +78,7 @@ def create_app() -> typer.Typer:
     """Return the application with all COMMANDS."""
     app = typer.Typer(
         name="prodrec",
+        cls=_InOrder,
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,

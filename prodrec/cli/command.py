@@ -37,6 +37,7 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 class Command:
     """A command that `cli/app.py` registers. Calling it calls the plain function.
 
+    name: of a command in a group with the name of the group before it, such as `index build`
     function: the plain function; its docstring is the help text, its return value is what `--json` prints: one object,
         or the objects that an iterator yields, a line each
     parallel: whether the command may run on several ranks
@@ -65,7 +66,23 @@ class Command:
         run.__signature__ = signature  # type: ignore[attr-defined]
         # Typer reads them as well; evaluated here, they are not evaluated from strings again and again.
         run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
-        app.command(self.name, **self.settings)(run)
+        app.command(self.name.split()[-1], **self.settings)(run)
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """Commands of one name, such as `prodrec index build` and `prodrec index update`."""
+
+    name: str
+    help: str
+    commands: tuple[Command, ...]
+
+    def register(self, app: typer.Typer) -> None:
+        """Add the group to `app`."""
+        group = typer.Typer(name=self.name, no_args_is_help=True, rich_markup_mode="markdown", help=self.help)
+        for one in self.commands:
+            one.register(group)
+        app.add_typer(group)
 
 
 _FULL = "{path} cannot be written, because the disk is full; free some space and run the same command again."

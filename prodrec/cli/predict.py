@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prodrec.cli.command import command
-from prodrec.cli.run_options import Engine, NoNeighbours, OnePoint
+from prodrec.cli.run_options import ByOption, Engine, NoNeighbours, OnePoint, RunOfIndex
 from prodrec.core.base import console
 from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
@@ -27,6 +27,8 @@ Examples:
 - `prodrec predict visual photos/ --precision 0.95` answers only as exactly as it is right for 95 % of validation photos
 - `prodrec predict visual front.jpg side.jpg --pool` recognises one product by two photos
 - `prodrec predict visual photos/ --engine openvino` lets OpenVINO compute, which is faster on most CPUs
+- `prodrec predict index shoe.jpg` prints the nearest products of an index too, whose classes count as well
+- `prodrec predict index shoe.jpg --by products` recognises by the nearest products alone
 - `find incoming -name "*.jpg" | prodrec predict visual - --json > answers.jsonl` writes a line of JSON for each photo
 
 A probability is that of the class among all classes of its level. It was made to agree with how often the run is right
@@ -39,7 +41,9 @@ COLUMNS = ("photo", "level", "class", "confidence", "path", "problem")
 
 @command("predict", epilog=EXAMPLES)
 def predict_command(
-    run: Annotated[Path, typer.Argument(help="Run directory, or its name in runs/.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN|INDEX", help="Run directory, its name in runs/, or an index of products.")
+    ],
     photos: Annotated[
         list[Path],
         typer.Argument(metavar="PHOTO…", help="Photo files, folders of them, or - for names on standard input."),
@@ -57,6 +61,9 @@ def predict_command(
     operating_point: OnePoint = None,
     no_neighbours: NoNeighbours = False,
     views: Annotated[str, typer.Option(help="Views of every photo: centre, flip or five-crop.")] = CENTRE,
+    by: ByOption = None,
+    products: Annotated[int, typer.Option(min=1, help="With an index: number of nearest products.")] = 5,
+    run_of_index: RunOfIndex = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per batch.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Engine = TORCH,
@@ -83,6 +90,9 @@ def predict_command(
         operating_point=operating_point,
         no_neighbours=no_neighbours,
         views=views,
+        by=by,
+        products=products,
+        run_of_index=run_of_index,
         batch_size=batch_size,
         device=device,
         engine=engine,
@@ -122,6 +132,10 @@ def _print(result: Predicted) -> None:
     for attribute, (best, *_) in result.recognised.attributes.items():
         parts.append(f"{attribute}: {best.name} {format_probability(best.confidence)}")
     console.print(f"{', '.join(map(str, result.files))}: {', '.join(parts)}")
+    for product in result.recognised.products or ():
+        title = f" {product.title}" if product.title else ""
+        path = f" ({PATH_SEPARATOR.join(product.path)})" if product.path else ""
+        console.print(f"  {product.cosine:.3f} {product.sku}{title}{path}")
 
 
 def _cells(result: Predicted) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -14,4 +15,16 @@ Engine: TypeAlias = Annotated[
 ]
 NoNeighbours: TypeAlias = Annotated[
     bool, typer.Option("--no-neighbours", help="Do not let the nearest training photos vote.")
+]
+ByOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="With an index: classes (the classifier alone), products (the nearest products alone) or both. "
+        "[default: both]",
+        show_default=False,
+    ),
+]
+RunOfIndex: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--run", help="With an index: its run. [default: where the index names it]", show_default=False),
 ]

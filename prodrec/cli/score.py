@@ -23,6 +23,7 @@ Examples:
 - `prodrec score visual --views flip` scores each photo and its mirror image, to `scores/visual-flip.h5`
 - `prodrec score bmtl-rl --tree-weight 0.5` adds what the upper levels say, to `scores/bmtl-rl-tree-0.5.h5`
 - `prodrec score visual --engine openvino` lets OpenVINO compute, and writes `scores/visual-openvino.h5`
+- `prodrec score visual --with-index index` lets the products of an index vote, to `scores/visual-with-index.h5`
 - `prodrec score visual --split all --top-k 100` keeps the 100 best classes of every level
 - `torchrun --nproc-per-node 4 -m prodrec score` divides the photos among four ranks and writes the same file
   as one process; each machine must see the dataset and the runs
@@ -74,6 +75,23 @@ def score_command(
             "level, for runs that predict several levels."
         ),
     ] = 0.0,
+    with_index: Annotated[
+        Path | None,
+        typer.Option(
+            help="Let the products of an index vote in place of the training photos. Those of the scored splits do not."
+        ),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(help="With an index: classes (the classifier alone), products (their vote alone) or both."),
+    ] = "both",
+    scored_products: Annotated[
+        bool,
+        typer.Option(
+            "--scored-products",
+            help="With an index: products of the scored splits vote too, but none for its own photos or duplicates.",
+        ),
+    ] = False,
     other_dataset: Annotated[
         bool,
         typer.Option(
@@ -113,6 +131,9 @@ def score_command(
         no_neighbours=no_neighbours,
         views=views,
         tree_weight=tree_weight,
+        with_index=with_index,
+        by=by,
+        scored_products=scored_products,
         other_dataset=other_dataset,
         batch_size=batch_size,
         precision=precision,

@@ -5,9 +5,11 @@ Shapes: B rows of a batch, C classes of a level, m states of an attribute.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prodrec.inference.neighbours.protocols import BatchScores
+from prodrec.inference.results import FoundProduct, nearest_of_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,16 +18,20 @@ if TYPE_CHECKING:
 class MeanScores:
     """Running mean of unnormalised scores, in float64, over the rows of the batches that were added.
 
-    photos: number of rows
+    photos:   number of rows
+    products: products of an index that are nearest to any of them; None if none were searched
     """
 
     def __init__(self) -> None:
         self.photos = 0
+        self.products: list[FoundProduct] | None = None
         self._sums: dict[str, Tensor] = {}
         self._attribute_sums: dict[str, Tensor] = {}
 
-    def add(self, scored: BatchScores) -> None:
-        """Add all rows of a batch."""
+    def add(self, scored: BatchScores, products: Sequence[Sequence[FoundProduct]] | None = None) -> None:
+        """Add all rows of a batch, and the products nearest to them."""
+        if products is not None:
+            self.products = nearest_of_all([self.products or (), *products])
         for sums, scores in ((self._sums, scored.scores), (self._attribute_sums, scored.attribute_scores)):
             for name, values_BC in scores.items():
                 sum_1C = values_BC.double().sum(dim=0, keepdim=True)

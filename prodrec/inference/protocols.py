@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.data.batches import Batch
-    from prodrec.inference.neighbours.fused import Voter
     from prodrec.inference.neighbours.operating_points import OperatingPoint
-    from prodrec.inference.neighbours.protocols import BatchScores, BatchTopK, EncodedTitles
+    from prodrec.inference.neighbours.protocols import BatchScores, BatchTopK, EncodedTitles, RecognisedBatch
 
 
 class ScoringNetwork(Protocol):
@@ -31,11 +30,10 @@ class ScoringNetwork(Protocol):
 class RecognisingNetwork(Protocol):
     """A network that scores batches, weighs the words of titles, and shows where it looks (B×h×w).
 
-    recognise:    returns scores, and the training photos that vote for every photo, or None if none vote
-    voters_level: the level of the classes of these photos
+    voters_level: the level of the classes of the training photos that vote
     """
 
-    def recognise(self, batch: Batch, *, with_titles: bool = False) -> tuple[BatchScores, list[list[Voter]] | None]: ...
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> RecognisedBatch: ...
     @property
     def voters_level(self) -> str | None: ...
     def encode_titles(self, tokens_BT: Tensor) -> EncodedTitles: ...

@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadOption, BadPhoto
 from prodrec.core.base.scoring_views import CENTRE
-from prodrec.core.data.tables.markup import clean_title
-from prodrec.core.data.titles.tokenizer import recorded_tokenizer
 from prodrec.inference.answers import Thresholds, answer
 from prodrec.inference.calibration import Calibration
 from prodrec.inference.mean_scores import MeanScores
 from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
 from prodrec.inference.predictions import attribute_predictions, level_predictions
 from prodrec.inference.protocols import RecognisingNetwork
-from prodrec.inference.results import Answer, Neighbour, Recognised, Saliency, Word
+from prodrec.inference.results import Answer, Neighbour, Recognised, Saliency
 from prodrec.inference.saliency import find_saliency
+from prodrec.inference.title_inputs import split_title, titles_of_photos, weigh_words
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from prodrec.core.base.taxonomy import Taxonomy
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Voter
@@ -45,6 +45,8 @@ class Recogniser:
     views:                   views of every photo whose scores are averaged, one of SCORING_VIEWS
     calibration:             how far probabilities can be trusted; None if it is not known at this operating point
     normalise:               whether photos are normalised for the network; an engine does it itself
+    merged:                  the classes of the run and those that only an index has; None if there are no others
+    top_products:            products of an index that a result has, if `network` finds products
     """
 
     run: Run
@@ -56,6 +58,13 @@ class Recogniser:
     views: str = CENTRE
     calibration: Calibration | None = None
     normalise: bool = True
+    merged: Taxonomy | None = None
+    top_products: int = 5
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes that are recognised."""
+        return self.run.taxonomy if self.merged is None else self.merged
 
     def thresholds(self, min_confidence: float = 0.0, precision: float | None = None) -> Thresholds:
         """Return the probability that the answer of every level must have.
@@ -65,7 +74,7 @@ class Recogniser:
 
         Raise BadOption for values out of range, or a precision for a run without a calibration.
         """
-        return Thresholds.choose(self.run.taxonomy.levels, self.calibration, min_confidence, precision)
+        return Thresholds.choose(self.taxonomy.levels, self.calibration, min_confidence, precision)
 
     def predict(
         self,
@@ -104,16 +113,9 @@ class Recogniser:
         """
         thresholds = self.thresholds(min_confidence, precision)
         inputs = as_list(photos)
-        texts: list[str | None] = [None] * len(inputs)
-        if titles is not None:
-            texts = [titles] if isinstance(titles, str) else list(titles)
-            if pool and len(texts) != 1:
-                raise BadOption(f"{len(texts):,} titles for the photos of one product; give one title with pool=True.")
-            texts = texts * len(inputs) if pool else texts
         if pool and not inputs:
             raise BadOption("there is no photo to pool; give at least one photo of the product.")
-        if len(texts) != len(inputs):
-            raise BadOption(f"{len(texts):,} titles for {len(inputs):,} photos; give one title for each photo.")
+        texts = titles_of_photos(titles, len(inputs), pool=pool)
         if batch_size < 1 or top < 1:
             raise BadOption(f"batch_size={batch_size} and top={top} must be at least 1.")
         if with_titles and titles is None:
@@ -164,22 +166,24 @@ class Recogniser:
         views: Sequence[Sequence[NDArray[np.uint8]]],
         thresholds: Thresholds,
         *,
+        titles: Sequence[str | None] | None = None,
         top: int = 1,
         saliency: bool = False,
         pool: bool = False,
     ) -> list[Recognised]:
         """Recognise photos of which the views are made already, in one batch.
 
-        views: of every photo, what `read_views` returns; the result has the first view in place of the photo
-        pool:  the photos show one product, as in `predict`
+        views:  of every photo, what `read_views` returns; the result has the first view in place of the photo
+        titles: of the products; the results have the weight of each word
+        pool:   the photos show one product, as in `predict`
         """
         import torch
 
         tensors = [[torch.from_numpy(view_CHW) for view_CHW in of_photo] for of_photo in views]
         photos, mean = [of_photo[0] for of_photo in tensors], MeanScores() if pool else None
-        words = [None] * len(photos)
+        texts = titles or [None] * len(photos)
         results = self._recognise(
-            photos, words, thresholds, with_titles=False, top=top, saliency=saliency, mean=mean, views=tensors
+            photos, texts, thresholds, with_titles=False, top=top, saliency=saliency, mean=mean, views=tensors
         )
         return results if mean is None else [self._pooled(results[0], mean, thresholds, top)]
 
@@ -221,7 +225,7 @@ class Recogniser:
 
         if views is None:
             views = [scoring_views(photo_CHW, self.photos, self.views) for photo_CHW in photos]
-        words = [None if title is None else self._split_title(title) for title in titles]
+        words = [None if title is None else split_title(title, self.run.vocabulary) for title in titles]
         loaded = make_batch(views, [self.run.vocabulary.encode(title_words or ()) for title_words in words])
         batch = loaded.to_device(self.device, self.photos, channels_last=self.channels_last, normalise=self.normalise)
         saliencies: list[tuple[NDArray[np.float32], str]] | None = None
@@ -230,30 +234,34 @@ class Recogniser:
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
         ):
-            scored, voters = self.network.recognise(batch, with_titles=with_titles)
+            found = self.network.recognise(batch, with_titles=with_titles)
+            scored = found.scored
             if mean is not None:
-                mean.add(scored)
+                mean.add(scored, found.products)
             if saliency:
                 shown = batch if self.normalise else loaded.to_device(self.device, self.photos)  # by torch
                 saliencies = find_saliency(self.network, shown.inputs, scored.scores)
             if any(title_words is not None for title_words in words):
                 weights_BT = self.network.encode_titles(batch.tokens_BT).weights_BT.float().cpu().numpy()
+        vectors_BD = None if found.vectors_BD is None else found.vectors_BD.float().cpu().numpy()
         results = []
         for row, (photo_CHW, title_words) in enumerate(zip(photos, words, strict=True)):
             word_weights = None
             if title_words is not None and weights_BT is not None:
-                word_weights = self._word_weights(title_words, weights_BT[row])
+                word_weights = weigh_words(title_words, weights_BT[row], self.run.vocabulary)
             saliency_map = None
             if saliencies is not None:
                 saliency_map = Saliency(*saliencies[row], *centre_crop(photo_CHW.shape[1:], self.photos))
             result = Recognised(
                 photo_CHW=photo_CHW.numpy(),
-                levels=level_predictions(scored.scores, row, top, self.run.taxonomy, self._temperature),
+                levels=level_predictions(scored.scores, row, top, self.taxonomy, self._temperature),
                 attributes=attribute_predictions(scored.attribute_scores, row, top, self.run.attributes),
                 words=word_weights,
                 saliency=saliency_map,
-                neighbours=None if voters is None else self._neighbours(voters[row][:top]),
+                neighbours=None if found.voters is None else self._neighbours(found.voters[row][:top]),
                 answer=self._answer(scored.scores, row, thresholds),
+                vector_D=None if vectors_BD is None else vectors_BD[row],
+                products=None if found.products is None else list(found.products[row][: self.top_products]),
             )
             results.append(result)
         return results
@@ -262,11 +270,13 @@ class Recogniser:
         """Return the result for the photos of a product, of which `first` is that of the first one."""
         return replace(
             first,
-            levels=level_predictions(mean.scores, 0, top, self.run.taxonomy, self._temperature),
+            levels=level_predictions(mean.scores, 0, top, self.taxonomy, self._temperature),
             attributes=attribute_predictions(mean.attribute_scores, 0, top, self.run.attributes),
             pooled=mean.photos,
             neighbours=None,
             answer=self._answer(mean.scores, 0, thresholds),
+            vector_D=None,
+            products=None if mean.products is None else mean.products[: self.top_products],
         )
 
     def _answer(self, scores: dict[str, Tensor], row: int, thresholds: Thresholds) -> Answer | None:
@@ -274,7 +284,7 @@ class Recogniser:
             return None
         level = next(reversed(scores))
         scores_C = scores[level][row].float().cpu().numpy()
-        return answer(scores_C, self.run.taxonomy, level, thresholds, self._temperature)
+        return answer(scores_C, self.taxonomy, level, thresholds, self._temperature)
 
     @property
     def _temperature(self) -> float:
@@ -284,17 +294,6 @@ class Recogniser:
         level = self.network.voters_level
         assert level is not None
         return [
-            Neighbour(voter.id, self.run.taxonomy.path(voter.class_index, level), voter.cosine, voter.share)
+            Neighbour(voter.id, self.taxonomy.path(voter.class_index, level), voter.cosine, voter.share)
             for voter in voters
         ]
-
-    def _split_title(self, title: str) -> list[str]:
-        """Return the words of `title`, without HTML, as `prodrec prepare` split those of the training data."""
-        vocabulary = self.run.vocabulary
-        return recorded_tokenizer(vocabulary.tokenizer, vocabulary.tokenizer_version)(clean_title(title))
-
-    def _word_weights(self, words: Sequence[str], weights_T: NDArray[np.float32]) -> list[Word]:
-        """Return every word with its weight. `weights_T` has no weights of words outside the vocabulary."""
-        weights = iter(weights_T.tolist())
-        is_known = [self.run.vocabulary.id_of(word) > 0 for word in words]
-        return [Word(word, next(weights) if known else None) for word, known in zip(words, is_known, strict=True)]

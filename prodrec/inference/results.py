@@ -5,6 +5,7 @@ Shapes: C=3 channels, H×W photo, h×w grid of a feature map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,39 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class FoundProduct:
+    """A product of an index that is near to a photo.
+
+    sku, title, path, tags: of the product
+    is_predicted: whether the path is that which the run predicted when the product was indexed
+    photo:  number of its nearest photo
+    cosine: similarity to this photo, at most 1
+    share:  share of the vote; 0 if the product does not vote
+    """
+
+    sku: str
+    title: str
+    path: tuple[str, ...]
+    tags: tuple[str, ...]
+    is_predicted: bool
+    photo: int
+    cosine: float
+    share: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "path": list(self.path), "tags": list(self.tags)}
+
+
+def nearest_of_all(found: Sequence[Sequence[FoundProduct]]) -> list[FoundProduct]:
+    """Return the products nearest to any of several photos, each once, nearest first."""
+    by_sku: dict[str, FoundProduct] = {}
+    for product in sorted((product for one in found for product in one), key=lambda product: -product.cosine):
+        by_sku.setdefault(product.sku, product)
+    return list(by_sku.values())
+
+
+@dataclass(frozen=True)
 class Saliency:
     """Where the network looks, on a grid over the part of the photo that it sees.
 
@@ -101,6 +135,8 @@ class Recognised:
     pooled:             number of photos whose scores were averaged; None if the photo was recognised by itself
     neighbours:         training photos that vote, largest share first; None if none vote or photos were pooled
     answer:             the class of the deepest level that is sure; None for a run that predicts attributes alone
+    vector_D:           the feature by which photos are compared, float32 of length 1; None if no level is predicted
+    products:           products of an index, nearest first; None without an index
     """
 
     photo_CHW: NDArray[np.uint8]
@@ -111,6 +147,8 @@ class Recognised:
     pooled: int | None = None
     neighbours: list[Neighbour] | None = None
     answer: Answer | None = None
+    vector_D: NDArray[np.float32] | None = None
+    products: list[FoundProduct] | None = None
 
     def __repr__(self) -> str:
         """Return the best class of every level and the best state of every attribute, such as `leaf: Boots 93.1%`."""
@@ -137,6 +175,8 @@ class Recognised:
             values["photos_pooled"] = self.pooled
         if self.neighbours is not None:
             values["neighbours"] = [{**vars(neighbour), "path": list(neighbour.path)} for neighbour in self.neighbours]
+        if self.products is not None:
+            values["products"] = [product.as_json() for product in self.products]
         if self.words is not None:
             values["words"] = [vars(word) for word in self.words]
         if self.saliency is not None:

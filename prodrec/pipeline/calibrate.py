@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from prodrec.core.data.dataset import Dataset
+    from prodrec.inference.calibration import Calibration
     from prodrec.inference.neighbours.fused import Neighbours
-    from prodrec.inference.neighbours.operating_points import OperatingPoints
+    from prodrec.inference.neighbours.operating_points import OperatingPoint, OperatingPoints
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
@@ -32,16 +34,39 @@ def write_calibration(
 
     All ranks must call this.
     """
-    import torch
-
-    from prodrec.inference.calibration import BEST_CLASSES, CALIBRATION_FILE, fit_calibration, write_calibrations
-    from prodrec.inference.neighbours.fused import FusedNetwork
+    from prodrec.inference.calibration import CALIBRATION_FILE, write_calibrations
     from prodrec.inference.neighbours.operating_points import BALANCED, NATURAL
 
-    if not len(rows):
-        return
-    column = data.taxonomy.levels.index(level)
     chosen = {name: points.choose(name) for name in (NATURAL, BALANCED)}
+    calibrations = calibrate(loaded, data, rows, level, chosen, photos)
+    if calibrations:
+        write_calibrations(loaded.run.path / CALIBRATION_FILE, calibrations, run_fingerprint=loaded.run.fingerprint)
+    dist.barrier()
+
+
+def calibrate(
+    loaded: ScoringNetwork,
+    data: Dataset,
+    rows: NDArray[np.int64],
+    level: str,
+    chosen: Mapping[str, OperatingPoint],
+    photos: Neighbours | None,
+) -> dict[str, Calibration]:
+    """Return the calibration of operating points on rank 0; nothing on other ranks, and if `rows` is empty.
+
+    rows:   validation rows
+    photos: the photos that vote
+
+    All ranks must call this.
+    """
+    import torch
+
+    from prodrec.inference.calibration import BEST_CLASSES, fit_calibration
+    from prodrec.inference.neighbours.fused import FusedNetwork
+
+    if not len(rows):
+        return {}
+    column = data.taxonomy.levels.index(level)
     network = FusedNetwork(loaded.network, photos)
     batches, own_batches = loaded.batches(data, rows)
     k = min(BEST_CLASSES, data.taxonomy.count(level))
@@ -62,19 +87,18 @@ def write_calibration(
                 if rank_part is not None:
                     parts.append(rank_part)
                     advance(len(rank_part[0]))
-    if dist.is_main():
-        labels, *of_points = zip(*parts, strict=True)
-        label_M = np.concatenate(labels)
-        calibrations = {
-            name: fit_calibration(
-                np.concatenate([scores_BK for scores_BK, _ in of_point]),
-                np.concatenate([class_BK for _, class_BK in of_point]),
-                label_M,
-                taxonomy=data.taxonomy,
-                level=level,
-                voters=point.voters if point.beta else "",
-            )
-            for (name, point), of_point in zip(chosen.items(), of_points, strict=True)
-        }
-        write_calibrations(loaded.run.path / CALIBRATION_FILE, calibrations, run_fingerprint=loaded.run.fingerprint)
-    dist.barrier()
+    if not dist.is_main():
+        return {}
+    labels, *of_points = zip(*parts, strict=True)
+    label_M = np.concatenate(labels)
+    return {
+        name: fit_calibration(
+            np.concatenate([scores_BK for scores_BK, _ in of_point]),
+            np.concatenate([class_BK for _, class_BK in of_point]),
+            label_M,
+            taxonomy=data.taxonomy,
+            level=level,
+            voters=point.voters if point.beta else "",
+        )
+        for (name, point), of_point in zip(chosen.items(), of_points, strict=True)
+    }

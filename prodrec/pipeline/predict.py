@@ -54,6 +54,9 @@ def predict(
     operating_point: str | None = None,
     no_neighbours: bool = False,
     views: str = "centre",
+    by: str | None = None,
+    products: int = 5,
+    run_of_index: str | Path | None = None,
     batch_size: int = 64,
     device: str = "auto",
     engine: str = TORCH,
@@ -65,7 +68,7 @@ def predict(
     is sure enough, see `min_confidence` and `precision`.
 
     Args:
-        run: run directory, or the name of a run in `runs/`.
+        run: run directory, the name of a run in `runs/`, or an index, whose nearest products are in the results.
         photos: photo files of any format, and folders of them; `-` reads the names of files from standard input, one in
             a line.
         min_confidence: smallest probability of an answer. A photo whose class is less probable gets the class above it,
@@ -77,6 +80,10 @@ def predict(
         operating_point: as in `load`; None is natural.
         no_neighbours: do not let the nearest training photos vote.
         views: as in `load`.
+        by: with an index: classes (the classifier of the run), products (the vote of the nearest products), or both,
+            which is also None.
+        products: with an index: number of nearest products of a photo.
+        run_of_index: with an index: directory of its run, or its name in `runs/`; None is where the index names it.
         batch_size: photos per batch.
         device: auto, cpu, cuda or cuda:N.
         engine: torch, onnx, openvino, or the directory of an export, as in `load`.
@@ -91,13 +98,21 @@ def predict(
         Mismatch: if an export is that of another run.
     """
     from prodrec.inference.photo_inputs import photo_files
-    from prodrec.pipeline.load import load
+    from prodrec.pipeline.load_index import load_run_or_index
 
     if top < 1 or batch_size < 1:
         raise BadOption(f"top={top} and batch_size={batch_size} must be at least 1.")
     files = photo_files(_named_files(photos))
-    recogniser = load(
-        run, operating_point=operating_point, no_neighbours=no_neighbours, views=views, device=device, engine=engine
+    recogniser = load_run_or_index(
+        Path(run),
+        operating_point=operating_point,
+        no_neighbours=no_neighbours,
+        by=by,
+        products=products,
+        run_of_index=run_of_index,
+        views=views,
+        device=device,
+        engine=engine,
     )
     thresholds = recogniser.thresholds(min_confidence, precision)
     if pool:

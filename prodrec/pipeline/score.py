@@ -12,6 +12,8 @@ from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.scoring_views import CENTRE, SCORING_VIEWS
 from prodrec.pipeline.engines import check_engine_device, check_engine_precision
+from prodrec.pipeline.index_points import BOTH
+from prodrec.pipeline.index_scoring import IndexScoring, open_scoring
 from prodrec.pipeline.scoring_targets import ScoreTarget, choose_targets, find_inputs
 from prodrec.pipeline.tree_weight import check_tree_weight, load_tree_scores
 
@@ -45,8 +47,15 @@ class ScoreOptions:
     views: str = CENTRE
     tree_weight: float = 0.0
     engine: str = TORCH
+    index: IndexScoring | None = None
 
     def __post_init__(self) -> None:
+        if self.index is not None and (self.no_neighbours or self.with_titles):
+            option = "--no-neighbours" if self.no_neighbours else "--with-titles"
+            raise BadOption(
+                f"{option} and --with-index exclude each other: how products vote was chosen for photos alone, with "
+                "the products in place of the training photos; omit one of them."
+            )
         if self.views not in SCORING_VIEWS:
             raise BadOption(f"--views {self.views}: expected {', '.join(SCORING_VIEWS)}.")
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -104,6 +113,9 @@ def score(
     no_neighbours: bool = False,
     views: str = CENTRE,
     tree_weight: float = 0.0,
+    with_index: str | Path | None = None,
+    by: str = BOTH,
+    scored_products: bool = False,
     other_dataset: bool = False,
     batch_size: int | None = None,
     precision: str = "auto",
@@ -134,6 +146,11 @@ def score(
             five-crop (corners and centre). The operating points are those of the centre view.
         tree_weight: add this weight times the log-probabilities of a class's ancestors to its score at the deepest
             level, for runs that predict several levels. The operating points are those of the weight 0.
+        with_index: let the products of an index of the run vote in place of its training photos, as `prodrec predict`
+            does with an index. Those of the scored splits do not vote.
+        by: with an index: classes (the classifier alone), products (their vote alone) or both.
+        scored_products: with an index: let products of the scored splits vote too, but none for its own photos or
+            their duplicates.
         other_dataset: allow another dataset than that of training. Photos of classes that the run does not know count
             as wrong in reports.
         batch_size: photos per batch; None is that of training.
@@ -156,6 +173,12 @@ def score(
     from prodrec.core.training.run import open_run
     from prodrec.inference.scoring_checks import choose_splits
 
+    inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
+    named_dataset = None if dataset is None else Path(dataset)
+    # Rank 0 decides for all ranks: shared storage may show a file to one machine before another, or never.
+    run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
+    data = open_dataset(dataset_path)
+    splits = choose_splits(data, split)
     options = ScoreOptions(
         top_k,
         with_titles,
@@ -169,15 +192,10 @@ def score(
         views,
         tree_weight,
         engine,
+        open_scoring(with_index, by, splits, scored_products=scored_products),
     )
-    inputs = [runs] if isinstance(runs, str | Path) else list(runs or ())
-    named_dataset = None if dataset is None else Path(dataset)
-    # Rank 0 decides for all ranks: shared storage may show a file to one machine before another, or never.
-    run_paths, dataset_path = dist.run_on_main(lambda: find_inputs([Path(path) for path in inputs], named_dataset))
-    data = open_dataset(dataset_path)
     if views != CENTRE and data.photos is None:
         raise BadOption(f"--views {views}: {dataset_path} contains feature vectors, not photos; omit it.")
-    splits = choose_splits(data, split)
     targets, up_to_date = dist.run_on_main(
         lambda: choose_targets(
             run_paths,
@@ -192,6 +210,7 @@ def score(
             views=views,
             tree_weight=tree_weight,
             engine=engine,
+            index=options.index,
             force=force,
         )
     )
@@ -235,7 +254,11 @@ def _score_run(
     rows = rows_in_splits(data, splits)
     batches, own_batches = loaded.batches(data, rows, views=options.views)
     voting = next((point for point in outputs.values() if point.beta), None)
-    neighbours = None if voting is None else load_neighbours(run, voting, device, sharded=True)
+    neighbours = None
+    if voting is not None and options.index is not None:
+        neighbours = options.index.voters(run, data, rows, device)
+    elif voting is not None:
+        neighbours = load_neighbours(run, voting, device, sharded=True)
     merged = merge_classes(run.taxonomy, data.taxonomy)
     scored = score_dataset(
         run,

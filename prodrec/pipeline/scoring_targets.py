@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.operating_points import OperatingPoint
+    from prodrec.pipeline.index_scoring import IndexScoring
 
 
 def find_inputs(paths: Sequence[Path], dataset: Path | None) -> tuple[list[Path], Path]:
@@ -77,6 +78,7 @@ def choose_targets(
     views: str = CENTRE,
     tree_weight: float = 0.0,
     engine: str = TORCH,
+    index: IndexScoring | None = None,
     force: bool,
 ) -> tuple[list[ScoreTarget], list[Path]]:
     """Return the runs to score, each with its scores files, and the files that are up to date.
@@ -96,9 +98,12 @@ def choose_targets(
         check_run_has_upper_level(run, tree_weight)
         choice = choose_engine(engine, run)
         outputs: dict[Path, OperatingPoint] = {}
-        points = operating_points_of(
-            run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
-        )
+        if index is not None:
+            points = index.points(run, operating_point, only_one=out is not None)
+        else:
+            points = operating_points_of(
+                run, operating_point, neighbours=neighbours, with_titles=with_titles, only_one=out is not None
+            )
         for point in points:
             file = out or Path("scores") / _file_name(
                 run,
@@ -108,6 +113,7 @@ def choose_targets(
                 views=views,
                 tree_weight=tree_weight,
                 engine=choice.name,
+                suffix="" if index is None else index.suffix,
             )
             if not file.is_file() or force:
                 outputs[file] = point
@@ -178,6 +184,7 @@ def _file_name(
     views: str,
     tree_weight: float,
     engine: str,
+    suffix: str,
 ) -> str:
     """Return the default name of a scores file: RUN.h5 for the natural point or a run's only one, or RUN@POINT.h5.
 
@@ -194,6 +201,7 @@ def _file_name(
         f"-tree-{tree_weight:g}" * (tree_weight > 0),
         f"-{engine}" * (engine != TORCH),
         "-with-titles" * with_titles,
+        suffix,
     )
     return f"{name}{''.join(suffixes)}.h5"
 

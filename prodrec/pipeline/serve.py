@@ -49,20 +49,24 @@ def serve(
     port: int = 8000,
     api_key_file: Path | None = None,
     corrections: Path | None = None,
+    by: str | None = None,
+    run_of_index: str | Path | None = None,
     operating_point: str | None = None,
     no_neighbours: bool = False,
     device: str = "auto",
     engine: str = TORCH,
     **options: Any,
 ) -> Iterator[Serving]:
-    """Serve a run until SIGTERM or Ctrl-C: yield its address when it listens, and what it did when it has ended.
+    """Serve a run or an index until SIGTERM or Ctrl-C: yield its address when it listens, and at the end what it did.
 
     Args:
-        run: run directory, or the name of a run in `runs/`.
+        run: run directory, the name of a run in `runs/`, or an index, whose newest version is taken up.
         host: address to listen at. Only this machine reaches 127.0.0.1; 0.0.0.0 is every network of the machine.
         port: port to listen at; 0 chooses a free one.
         api_key_file: file with a name and a key in each line, of which clients must send one.
         corrections: CSV file to which corrections are added; None keeps none.
+        by: with an index: classes, products or both, as in `load_index`; None is both.
+        run_of_index: with an index: directory of its run, or its name in `runs/`; None is where the index names it.
         operating_point: as in `load`; None is natural.
         no_neighbours: do not let the nearest training photos vote.
         device: auto, cpu, cuda or cuda:N.
@@ -70,12 +74,12 @@ def serve(
         **options: the options below.
 
     Raises:
-        NotFound: if there is no such run, or no file of keys.
-        BadArtefact: if the run is unfinished or damaged.
+        NotFound: if there is no such run or index, or no file of keys.
+        BadArtefact: if it is unfinished or damaged.
         BadOption: for values out of range, an address that is taken, or an engine that is unknown or not installed.
-        Mismatch: if an export is that of another run.
+        Mismatch: if an export, or the vectors of an index, are those of another run.
     """
-    from prodrec.pipeline.load import load
+    from prodrec.pipeline.load_index import load_run_or_index
     from prodrec.pipeline.serving_engine import RunEngine
     from prodrec.serve.application import create_app
     from prodrec.serve.corrections import Corrections
@@ -86,8 +90,14 @@ def serve(
     limits = Limits(**read_options([Limits], options, source="serve")[Limits])
     keys = None if api_key_file is None else ApiKeys.read(Path(api_key_file))
     with bind(host, port) as listener:  # before the slow part: a port that is taken is reported at once
-        recogniser = load(
-            run, operating_point=operating_point, no_neighbours=no_neighbours, device=device, engine=engine
+        recogniser = load_run_or_index(
+            Path(run),
+            operating_point=operating_point,
+            no_neighbours=no_neighbours,
+            by=by,
+            run_of_index=run_of_index,
+            device=device,
+            engine=engine,
         )
         run_engine = RunEngine(recogniser, pixel_limit=limits.pixels)
         kept = None if corrections is None else Corrections(Path(corrections), run_engine.levels)

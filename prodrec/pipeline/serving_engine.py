@@ -6,13 +6,14 @@ Shapes: H×W photo or view, h×w grid of a feature map.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prodrec.pipeline.load_index import index_of, refreshed, with_products
 from prodrec.serve.engine import Answered, Box, Job, ProductIndex, Question, Values
 
 if TYPE_CHECKING:
@@ -37,23 +38,13 @@ class Prepared:
 
 
 class RunEngine:
-    """Answers requests with a run, and with an index of products if the recogniser finds products.
+    """Answers requests with a recogniser of `load` or of `load_index`.
 
-    index_of:    returns the index that a recogniser searches; None without an index
-    refreshed:   returns the recogniser with the newest version of its index, or itself
     pixel_limit: photos with more pixels are rejected before they are decoded
     """
 
-    def __init__(
-        self,
-        recogniser: Recogniser,
-        *,
-        index_of: Callable[[Recogniser], ProductIndex] | None = None,
-        refreshed: Callable[[Recogniser], Recogniser] = lambda recogniser: recogniser,
-        pixel_limit: int = 100_000_000,
-    ) -> None:
+    def __init__(self, recogniser: Recogniser, *, pixel_limit: int = 100_000_000) -> None:
         self.recogniser, self.pixel_limit = recogniser, pixel_limit
-        self._index_of, self._refreshed = index_of, refreshed
 
     @property
     def run(self) -> dict[str, str]:
@@ -68,7 +59,7 @@ class RunEngine:
     @property
     def index(self) -> ProductIndex | None:
         """The index at the version that is searched now."""
-        return None if self._index_of is None else self._index_of(self.recogniser)
+        return index_of(self.recogniser)
 
     def check(self, question: Question) -> None:
         """Raise BadOption if the run cannot answer the question."""
@@ -89,7 +80,8 @@ class RunEngine:
     def answer(self, jobs: Sequence[Job]) -> list[Answered]:
         """Answer jobs together: those with the same question in one batch, pooled ones each by itself."""
         recogniser = self.recogniser  # a refresh may replace it meanwhile
-        version = None if self._index_of is None else self._index_of(recogniser).version
+        index = index_of(recogniser)
+        version = None if index is None else index.version
         answered = {}
         for question, numbers in _groups(jobs):
             photos = [photo for number in numbers for photo in jobs[number].photos]
@@ -102,13 +94,13 @@ class RunEngine:
     def classes(self, words: str, top: int) -> list[tuple[str, ...]]:
         """Return the paths of the first classes of the deepest level whose names contain `words`."""
         folded = words.casefold().strip()
-        names = enumerate(self.recogniser.run.taxonomy.leaves)
+        names = enumerate(self.recogniser.taxonomy.leaves)
         matches = (number for number, name in names if folded in name.casefold())
-        return [self.recogniser.run.taxonomy.path(number) for number in itertools.islice(matches, top)]
+        return [self.recogniser.taxonomy.path(number) for number in itertools.islice(matches, top)]
 
     def has_class(self, path: Sequence[str]) -> bool:
         """Return whether the tree has this path, from a root down to any level."""
-        taxonomy = self.recogniser.run.taxonomy
+        taxonomy = self.recogniser.taxonomy
         if not 0 < len(path) <= taxonomy.depth:
             return False
         number = int(taxonomy.names[len(path) - 1].find([path[-1]])[0])
@@ -122,7 +114,7 @@ class RunEngine:
 
     def refresh(self) -> bool:
         """Take up a newer version of the index; return whether there was one."""
-        newest = self._refreshed(self.recogniser)
+        newest = refreshed(self.recogniser)
         is_newer, self.recogniser = newest is not self.recogniser, newest
         return is_newer
 
@@ -140,20 +132,18 @@ def _groups(jobs: Sequence[Job]) -> list[tuple[Question, list[int]]]:
 
 
 def _recognise(recogniser: Recogniser, photos: Sequence[Prepared], question: Question) -> list[Values]:
-    recognised = recogniser.recognise_views(
+    recognised = with_products(recogniser, question.top).recognise_views(
         [photo.views for photo in photos],
         recogniser.thresholds(question.min_confidence, question.precision),
         top=question.top,
         saliency=question.explain,
         pool=question.pool,
     )
-    return [_values(one, photo, question.top) for one, photo in zip(recognised, photos, strict=False)]
+    return [_values(one, photo) for one, photo in zip(recognised, photos, strict=False)]
 
 
-def _values(recognised: Recognised, photo: Prepared, top: int) -> Values:
+def _values(recognised: Recognised, photo: Prepared) -> Values:
     values = recognised.as_json()
-    if "products" in values:
-        values["products"] = values["products"][:top]
     if recognised.saliency is not None:
         values["saliency"] = saliency_values(recognised.saliency, photo.seen)
     return values

@@ -19,7 +19,19 @@ from prodrec import __version__
 from prodrec.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group has them
+
+
+def commands_of(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the commands by name; those of a group as `index build`."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        is_group = hasattr(command, "commands")
+        found |= commands_of(command, f"{prefix}{name} ") if is_group else {f"{prefix}{name}": command}
+    return found
+
+
+COMMANDS = commands_of(get_command(app))
+FIRST_WORDS = {name.split()[0] for name in COMMANDS}
 SECONDS_ON_ANY_MACHINE = 1.0
 
 
@@ -36,7 +48,7 @@ def test_help_is_printed_at_once() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert result.returncode == 0
-        assert all(name in result.stdout for name in COMMANDS)
+        assert all(name in result.stdout for name in FIRST_WORDS)
     assert min(seconds) < SECONDS_ON_ANY_MACHINE
 
 
@@ -88,7 +100,7 @@ def test_every_command_has_a_summary_and_an_example(name: str, monkeypatch: pyte
     command = COMMANDS[name]
     first = command.help.split("\n\n")[0]
     assert 20 < len(first) < 160 and first.endswith("."), first
-    shown = CliRunner().invoke(app, [name, "--help"])
+    shown = CliRunner().invoke(app, [*name.split(), "--help"])
     assert shown.exit_code == 0
     assert re.search(rf"prodrec {name}( |$|\n)", shown.stdout)
     assert "--json" in shown.stdout and "--debug" in shown.stdout
@@ -112,7 +124,7 @@ def documented_lines() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("where", "name", "line"), documented_lines())
 def test_every_documented_command_line_is_valid(where: str, name: str, line: str) -> None:
     """The options exist and accept these values. The command is not run."""
-    words = shlex.split(line, comments=True)[1:]
+    words = shlex.split(line, comments=True)[len(name.split()) :]
     if words and "--help" not in words:  # a name alone may refer to the command in a sentence
         COMMANDS[name].make_context(name, words)
 
@@ -126,4 +138,4 @@ def test_every_command_is_documented(name: str) -> None:
 def test_documents_name_existing_commands_only() -> None:
     for place in (ROOT / "README.md", ROOT / "CHANGELOG.md", *documents()):
         named = set(re.findall(r"`prodrec ([a-z][a-z-]+)", place.read_text("utf-8")))
-        assert named <= set(COMMANDS), f"{place.name} names {', '.join(sorted(named - set(COMMANDS)))}"
+        assert named <= FIRST_WORDS, f"{place.name} names {', '.join(sorted(named - FIRST_WORDS))}"

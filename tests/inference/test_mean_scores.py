@@ -17,7 +17,9 @@ from prodrec.core.data.batches import Batch
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
+from prodrec.inference.neighbours.protocols import RecognisedBatch
 from prodrec.inference.recognise import Recogniser
+from prodrec.inference.results import FoundProduct
 
 TREE = Taxonomy(
     levels=("root", "leaf"),
@@ -41,7 +43,9 @@ class ScriptedNetwork:
         rows = self.leaf[self.seen : self.seen + len(batch.tokens_BT)]
         self.seen += len(rows)
         scores = {"root": rows[:, :2], "leaf": rows}
-        return SimpleNamespace(scores=scores, attribute_scores={"colour": rows[:, 1:]}), None
+        scored = SimpleNamespace(scores=scores, attribute_scores={"colour": rows[:, 1:]})
+        products = [[FoundProduct(f"P{self.seen % 2}", "", (), (), False, 0, self.seen / 10)]] * len(rows)
+        return RecognisedBatch(scored, None, None, products)
 
     def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
@@ -110,3 +114,9 @@ def test_a_broken_photo_is_named() -> None:
     photos(1)[0].save(stream, "PNG")
     with pytest.raises(BadPhoto, match=r"photo 1 \(from 0\)"):
         make_recogniser(LEAF).predict([stream.getvalue(), b"no photo"], pool=True)
+
+
+def test_the_products_nearest_to_any_of_the_photos() -> None:
+    (pooled,) = make_recogniser(LEAF).predict(photos(3), pool=True, batch_size=1)
+    assert [(product.sku, product.cosine) for product in pooled.products or ()] == [("P1", 0.3), ("P0", 0.2)]
+    assert pooled.as_json()["products"][0]["sku"] == "P1"

@@ -19,6 +19,7 @@ from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.inference.neighbours.fused import Voter
+from prodrec.inference.neighbours.protocols import RecognisedBatch
 from prodrec.inference.photo_inputs import read_bytes
 from prodrec.inference.predictions import top_probabilities
 from prodrec.inference.recognise import Recogniser
@@ -43,7 +44,8 @@ class KnownNetwork:
         attributes = {"colour": torch.tensor([[0.0, 3.0]])}
         scored = SimpleNamespace(scores={"root": root, "leaf": share.log() + 7}, attribute_scores=attributes)
         voters = [Voter("P7", 1, 0.9, 0.75), Voter("P3", 2, 0.8, 0.25)]
-        return scored, [voters] * len(batch.tokens_BT) if not with_titles else None
+        self.vectors_BD = torch.nn.functional.normalize(batch.inputs.flatten(1)[:, :4], dim=1)
+        return RecognisedBatch(scored, self.vectors_BD, [voters] * len(batch.tokens_BT) if not with_titles else None)
 
     def encode_titles(self, tokens_BT: torch.Tensor) -> Any:
         return SimpleNamespace(weights_BT=tokens_BT.float() / 10)
@@ -71,7 +73,8 @@ def test_the_training_photos_that_vote_are_in_the_result(recogniser: Recogniser)
     without = recogniser.recognise(png(), title="boots", with_titles=True)
     assert without.neighbours is None and "neighbours" not in without.as_json()
     (pooled,) = recogniser.predict([png()], pool=True)
-    assert pooled.neighbours is None
+    assert pooled.neighbours is None and pooled.vector_D is None
+    assert np.array_equal(recogniser.recognise(png()).vector_D, recogniser.network.vectors_BD[0])  # type: ignore[attr-defined,arg-type]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from prodrec.core.data.dataset import Dataset, open_dataset
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.columns import ColumnNames
 from prodrec.models.families import make_recipe
+from prodrec.pipeline.index_build import build_index
 from prodrec.pipeline.prepare import prepare_dataset
 from prodrec.pipeline.train import train_recipe
 
@@ -35,6 +36,15 @@ def trained(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     torch.set_num_threads(1)
     shutil.copytree(drawn_dataset, place / "dataset")
     train_recipe(make_recipe("visual", SETTINGS), dataset=place / "dataset", out=place / "runs/visual", workers=0)
+    return place
+
+
+@pytest.fixture(scope="session")
+def indexed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with those of `trained`, and index/, the products of all splits. Read only."""
+    place = tmp_path_factory.mktemp("indexed") / "place"
+    shutil.copytree(trained, place)
+    build_index(place / "runs/visual", place / "dataset", out=place / "index", workers=0)
     return place
 
 

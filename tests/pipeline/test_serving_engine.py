@@ -130,23 +130,6 @@ def test_a_correction_has_no_metadata(engine: RunEngine) -> None:
         assert kept.size == (20, 20) and not kept.getexif() and kept.format == "JPEG"
 
 
-def test_a_newer_version_is_used_from_the_next_batch_on(engine: RunEngine, photos: list[bytes]) -> None:
-    class Version:
-        def __init__(self, version: int) -> None:
-            self.version = version
-
-    newest = RunEngine(
-        engine.recogniser,
-        index_of=lambda recogniser: Version(1 if recogniser is engine.recogniser else 2),  # type: ignore[arg-type,return-value]
-        refreshed=lambda recogniser: recogniser if recogniser is second else second,
-    )
-    second = prodrec.load(engine.recogniser.run.path)
-    work = job(engine, photos[:1])
-    assert newest.answer([work])[0].index_version == 1
-    assert newest.refresh() and not newest.refresh()
-    assert newest.answer([work])[0].index_version == 2
-
-
 def test_over_http(engine: RunEngine, photos: list[bytes]) -> None:
     expected = [one.as_json() for one in engine.recogniser.predict(photos, top=3)]
     with TestClient(create_app(Service(engine, Limits()), log=None)) as client:

@@ -35,10 +35,11 @@ FORMAT_VERSIONS = {
     "mcr-weights": 3,
     "checkpoint": 1,
     "export": 1,
+    "index": 1,
 }
 """The format version of each kind of artefact: this prodrec writes it, and reads no other."""
 
-JSON_FILES = {"dataset": "dataset.json", "run": "run.json", "export": "export.json"}
+JSON_FILES = {"dataset": "dataset.json", "run": "run.json", "export": "export.json", "index": "index.json"}
 """The kinds of artefacts that are a directory of their own, and the file in it that contains the header."""
 
 SPLITS = ("train", "test", "validation")

@@ -47,7 +47,7 @@ class OutputExists(UserError):
 
 
 class RunLocked(UserError):
-    """Another process is training the same run."""
+    """Another process is training the same run, or changing the same index."""
 
 
 class BadTable(UserError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.errors import Interrupted
+from prodrec.core.base.lock import lock_run
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.training.checkpoint import Checkpoints
 from prodrec.core.training.curves import write_curves
@@ -25,7 +26,6 @@ from prodrec.core.training.history import (
     write_history,
 )
 from prodrec.core.training.interrupts import name_resume_command, resume_command, stop_on_signals
-from prodrec.core.training.lock import lock_run
 from prodrec.core.training.loop import train_steps
 from prodrec.core.training.progress import Progress
 from prodrec.core.training.run import Run, open_run

@@ -15,8 +15,8 @@ import numpy as np
 from prodrec.core.base import dist
 from prodrec.core.base.artefact import Fingerprint, make_header, read_json_artefact
 from prodrec.core.base.errors import OutputExists
+from prodrec.core.base.lock import HOLDER_NAME, LOCK_NAME, lock_directory
 from prodrec.core.base.outputs import new_directory, refuse_if_inside_file, write_json
-from prodrec.core.training.lock import HOLDER_NAME, LOCK_NAME, lock_directory
 from prodrec.core.training.precision import Precision
 from prodrec.core.training.run import REPLACED_MARK, Run, open_run
 from prodrec.core.training.weights import write_weights

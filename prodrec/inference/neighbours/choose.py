@@ -11,7 +11,7 @@ Shapes: M validation photos, k nearest training photos, K the largest number of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def _observe_batch(
     class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
     also_BK = is_unvoted_C = None
     if neighbours is not None:
-        nearest = neighbours.searcher.nearest(network.search_vectors(features), max(NEIGHBOURS))
+        nearest = neighbours.nearest(network.search_vectors(features), max(NEIGHBOURS), batch)
         cosine_BK, class_BK = nearest.cosine_Bk, neighbours.class_N[nearest.index_Bk]
         count_BK = neighbours.count_C[class_BK]
         is_unvoted_C = neighbours.is_unvoted_C
@@ -168,21 +168,32 @@ def _observe_batch(
     )
 
 
-def choose(observations: Observations | None, *, with_neighbours: bool, with_titles: bool = False) -> OperatingPoints:
+def choose(
+    observations: Observations | None,
+    *,
+    with_neighbours: bool,
+    with_titles: bool = False,
+    betas: Sequence[float] = BETAS,
+) -> OperatingPoints:
     """Return the operating points with the best accuracies; the defaults without observations.
 
     with_titles: the observations were scored with titles
+    betas:       candidates for β; a single one replaces that of the defaults
     """
     defaults = OperatingPoints.defaults(with_neighbours=with_neighbours, with_titles=with_titles)
+    if len(betas) == 1:
+        voting = {name: replace(point, beta=betas[0]) for name, point in defaults.with_neighbours.items()}
+        defaults = replace(defaults, with_neighbours=voting)
     if observations is None:
         return defaults
     measure = _Measures(observations.label_M)
     chosen: dict[bool, dict[str, OperatingPoint]] = {True: {}, False: {}}
-    for voting in (True, False) if with_neighbours else (False,):
-        correct = {point: class_M == observations.label_M for point, class_M in _candidates(observations, voting)}
+    for votes in (True, False) if with_neighbours else (False,):
+        candidates = _candidates(observations, betas if votes else ())
+        correct = {point: class_M == observations.label_M for point, class_M in candidates}
         for name in (NATURAL, BALANCED):
-            default = replace(defaults.choose(name, neighbours=voting), name="")
-            chosen[voting][name] = replace(measure.best(name, correct, default), name=name)
+            default = replace(defaults.choose(name, neighbours=votes), name="")
+            chosen[votes][name] = replace(measure.best(name, correct, default), name=name)
     points = [(False, PLAIN_POINT), *((flag, point) for flag, by_name in chosen.items() for point in by_name.values())]
     table = [
         {"name": point.name, "neighbours": flag, **measure.accuracies(_predict(observations, point))}
@@ -191,16 +202,16 @@ def choose(observations: Observations | None, *, with_neighbours: bool, with_tit
     return OperatingPoints(chosen[True], chosen[False], tuple(table), len(observations.label_M))
 
 
-def _candidates(observations: Observations, with_neighbours: bool) -> Iterable[tuple[OperatingPoint, Tensor]]:
-    """Yield every candidate with the classes that it predicts [M]."""
-    if not with_neighbours:
+def _candidates(observations: Observations, betas: Sequence[float]) -> Iterable[tuple[OperatingPoint, Tensor]]:
+    """Yield every candidate with the classes that it predicts [M]. Without `betas`, neighbours do not vote."""
+    if not betas:
         for tau in TAUS:
             point = OperatingPoint("", tau=tau)
             yield point, _predict(observations, point)
         return
     for k, temperature, rho in itertools.product(NEIGHBOURS, TEMPERATURES, RHOS):
         votes = _Votes(observations, k, temperature, rho)
-        for tau, beta in itertools.product(TAUS, BETAS):
+        for tau, beta in itertools.product(TAUS, betas):
             yield OperatingPoint("", tau, beta, k, temperature, rho), votes.predict(tau, beta)
 
 

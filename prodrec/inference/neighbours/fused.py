@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.inference.neighbours.operating_points import OperatingPoint
+from prodrec.inference.neighbours.protocols import RecognisedBatch
 from prodrec.inference.neighbours.search import Nearest, Searcher
 from prodrec.inference.neighbours.training_features import TrainingFeatures
 from prodrec.inference.neighbours.tree_scores import TreeScores
@@ -32,6 +33,8 @@ class Neighbours:
     count_C: number of training products of every class that can vote, int64
     unvoted_U: the classes for which none can vote, int64
     is_unvoted_C: the same as bool; None if there are none
+    own_group_R: group of every row of the dataset that is scored, whose photos do not vote for the row; -1 for none of
+                 them. None if no row of the dataset is among the photos.
     """
 
     features: TrainingFeatures
@@ -40,6 +43,7 @@ class Neighbours:
     count_C: Tensor
     unvoted_U: Tensor
     is_unvoted_C: Tensor | None
+    own_group_R: Tensor | None = None
 
     @classmethod
     def load(
@@ -59,6 +63,11 @@ class Neighbours:
             torch.nonzero(is_unvoted_C)[:, 0],
             is_unvoted_C if bool(is_unvoted_C.any()) else None,
         )
+
+    def nearest(self, vectors_BD: Tensor, k: int, batch: Batch) -> Nearest:
+        """Return the k nearest photos of the vectors of a batch that are not of their own group."""
+        own_group_B = None if self.own_group_R is None else self.own_group_R[batch.rows_B]
+        return self.searcher.nearest(vectors_BD, k, own_group_B)
 
     def vote(self, nearest: Nearest, point: OperatingPoint) -> Vote:
         """Return the vote of the nearest photos at an operating point."""
@@ -92,7 +101,7 @@ class FusedNetwork:
         if not k:
             return FusedFeatures(features, None)
         assert self.neighbours is not None, "the operating point needs neighbours"
-        return FusedFeatures(features, self.neighbours.searcher.nearest(self.network.search_vectors(features), k))
+        return FusedFeatures(features, self.neighbours.nearest(self.network.search_vectors(features), k, batch))
 
     def score(self, fused: FusedFeatures, point: OperatingPoint) -> BatchScores:
         """Return features and the scores of all classes; those of the deepest level are log p if neighbours vote."""
@@ -171,16 +180,14 @@ class PointNetwork:
         point = self._point(with_titles)
         return self.fused.score(self.fused.features(batch, [point], with_titles=with_titles), point)
 
-    def recognise(self, batch: Batch, *, with_titles: bool = False) -> tuple[BatchScores, list[list[Voter]] | None]:
-        """Return scores of all classes, and the training photos that vote for every photo, largest share first.
-
-        The latter are None if none vote at this operating point.
-        """
+    def recognise(self, batch: Batch, *, with_titles: bool = False) -> RecognisedBatch:
+        """Return scores of all classes, vectors, and the training photos that vote at this operating point."""
         point = self._point(with_titles)
         features = self.fused.features(batch, [point], with_titles=with_titles)
         scored, neighbours = self.fused.score(features, point), self.fused.neighbours
+        vectors_BD = self.fused.network.search_vectors(features.features) if scored.scores else None
         if features.nearest is None or neighbours is None:
-            return scored, None
+            return RecognisedBatch(scored, vectors_BD)
         votes = neighbours.vote(features.nearest, point)
         columns = (features.nearest.index_Bk, votes.class_Bk, features.nearest.cosine_Bk, votes.share_Bk)
         voters = []
@@ -191,7 +198,7 @@ class PointNetwork:
                 if class_index >= 0
             ]
             voters.append(sorted(row, key=lambda voter: -voter.share))
-        return scored, voters
+        return RecognisedBatch(scored, vectors_BD, voters)
 
     def _point(self, with_titles: bool) -> OperatingPoint:
         return self.point if self.titled_point is None or not with_titles else self.titled_point

@@ -6,13 +6,14 @@ states of an attribute, T words, H×W photo, h×w feature map.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from prodrec.core.base.top_k_options import TopKOptions
     from prodrec.core.data.batches import Batch
+    from prodrec.inference.neighbours.fused import Voter
 
 
 class BatchScores(Protocol):
@@ -67,6 +68,21 @@ class BatchBest(BatchTopK, Protocol):
     def also_BJ(self) -> Tensor | None: ...
     @property
     def among(self) -> BestAmong | None: ...
+
+
+class RecognisedBatch(NamedTuple):
+    """What a network recognises in the photos of a batch.
+
+    scored:     scores of all classes
+    vectors_BD: the vectors by which photos are compared, of length 1; None for a network without levels
+    voters:     the training photos that vote for every photo, largest share first; None if none vote
+    products:   the products of an index nearest to every photo, each a FoundProduct; None without an index
+    """
+
+    scored: BatchScores
+    vectors_BD: Tensor | None = None
+    voters: list[list[Voter]] | None = None
+    products: list[list[Any]] | None = None
 
 
 class FusibleNetwork(Protocol):

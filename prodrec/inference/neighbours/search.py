@@ -97,23 +97,26 @@ class Searcher:
             probes=0 if lists is None else lists.probes,
         )
 
-    def nearest(self, features_BD: Tensor, k: int) -> Nearest:
+    def nearest(self, features_BD: Tensor, k: int, own_group_B: Tensor | None = None) -> Nearest:
         """Return the k nearest training photos of features of length 1, float32 on the device.
+
+        own_group_B: group whose photos are not neighbours of the feature, int64
 
         If the vectors are sharded, all ranks must call this, with any number of rows each.
         """
-        return self.nearest_to(self.projection(features_BD), k)
+        return self.nearest_to(self.projection(features_BD), k, own_group_B)
 
-    def nearest_to(self, queries_Bd: Tensor, k: int) -> Nearest:
+    def nearest_to(self, queries_Bd: Tensor, k: int, own_group_B: Tensor | None = None) -> Nearest:
         """Return the k nearest training photos of projected features, as `nearest` does."""
         candidates = k * min(self.largest_group, MAX_CANDIDATES_PER_NEIGHBOUR) + ADDITIONAL_CANDIDATES
+        candidates += 0 if own_group_B is None else self.largest_group
         if not self.is_sharded:
             found = self._search(queries_Bd, candidates)
         else:
             row_counts = dist.row_counts(queries_Bd)
             found = self._search(dist.all_gather_rows(queries_Bd, row_counts), candidates)
             found = _of_own_rows(found, row_counts)
-        return _one_of_each_group(found, self.group_N, k)
+        return _one_of_each_group(found, self.group_N, k, own_group_B)
 
     def _search(self, queries_Ad: Tensor, k: int) -> Nearest:
         """Return the k nearest photos of the shard, or of the lists; the cosine of missing ones is −∞."""
@@ -151,14 +154,16 @@ def _of_own_rows(found: Nearest, row_counts: list[int]) -> Nearest:
     return Nearest(*(torch.cat(own_rows_of_all_ranks(values_AK, row_counts), dim=1) for values_AK in found))
 
 
-def _one_of_each_group(found: Nearest, group_N: Tensor, k: int) -> Nearest:
-    """Keep the nearest photo of each group, and the k nearest of these."""
+def _one_of_each_group(found: Nearest, group_N: Tensor, k: int, own_group_B: Tensor | None = None) -> Nearest:
+    """Keep the nearest photo of each group but that of the query, and the k nearest of these."""
     by_index_BK = found.index_Bk.argsort(dim=1, stable=True)  # of equal cosines, the lower index comes first
     cosine_BK, index_BK = found.cosine_Bk.gather(1, by_index_BK), found.index_Bk.gather(1, by_index_BK)
     order_BK = cosine_BK.argsort(dim=1, descending=True, stable=True)
     cosine_BK, index_BK = cosine_BK.gather(1, order_BK), index_BK.gather(1, order_BK)
     group_BK = torch.where(cosine_BK == -torch.inf, -1, group_N[index_BK])
     is_repeat_BK = (group_BK.unsqueeze(2) == group_BK.unsqueeze(1)).tril(-1).any(2)
+    if own_group_B is not None:
+        is_repeat_BK |= group_BK == own_group_B.unsqueeze(1)
     cosine_BK = cosine_BK.masked_fill(is_repeat_BK, -torch.inf)
     order_Bk = cosine_BK.argsort(dim=1, descending=True, stable=True)[:, :k]
     return Nearest(cosine_BK.gather(1, order_Bk), index_BK.gather(1, order_Bk))

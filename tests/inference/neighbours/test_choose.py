@@ -60,7 +60,7 @@ def test_predictions_of_all_candidates_are_those_of_the_network(
     batches = labelled_by(DEFAULTS["natural"], rows=100)
     seen = observations(batches, neighbours=neighbours)
     inputs = draw_batch(100, seed=3)
-    candidates = list(module._candidates(seen, neighbours))
+    candidates = list(module._candidates(seen, module.BETAS if neighbours else ()))
     assert len(candidates) == (5 * 6 * 2 * 4 * 5 if neighbours else 5)
     for point, class_M in candidates[:: 37 if neighbours else 1]:
         fused = FusedNetwork(NETWORK, NEIGHBOURS)

@@ -119,12 +119,15 @@ def test_points_without_neighbours_do_not_search() -> None:
     torch.testing.assert_close(plain - adjusted, 0.5 * LinearNetwork().log_prior_C.repeat(len(BATCH), 1))
     assert plain.shape == (9, C)
     network = PointNetwork(fused, PLAIN_POINT)
-    assert network.recognise(BATCH)[1] is None and network.voters_level is None  # type: ignore[arg-type]
+    assert network.recognise(BATCH).voters is None and network.voters_level is None  # type: ignore[arg-type]
 
 
 def test_voters_are_the_nearest_photos_by_their_share() -> None:
     network = PointNetwork(FUSED, POINTS[3])
-    scored, voters = network.recognise(BATCH)  # type: ignore[arg-type]
+    scored, vectors_BD, voters, products = network.recognise(BATCH)  # type: ignore[arg-type]
+    assert (
+        vectors_BD is not None and torch.allclose(vectors_BD.norm(dim=1), torch.ones(len(BATCH))) and products is None
+    )
     assert torch.equal(scored.scores["leaf"], network.score(BATCH).scores["leaf"])  # type: ignore[arg-type]
     assert voters is not None and network.voters_level == "leaf" and len(voters) == len(BATCH)
     for row in voters:

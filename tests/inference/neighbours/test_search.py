@@ -154,3 +154,14 @@ def test_shards_of_lists_on_ranks_find_the_same(on_ranks: Callable[..., list[Any
         np.testing.assert_allclose(cosine_Bk, expected.cosine_Bk.numpy(), rtol=1e-6)
         found = search.Nearest(torch.from_numpy(cosine_Bk), torch.from_numpy(index_Bk))
         assert indices(found) == indices(expected)
+
+
+@pytest.mark.parametrize("photos_per_product", [1, 3])
+def test_photos_of_the_own_group_are_no_neighbours(photos_per_product: int) -> None:
+    features = draw_features(60, photos_per_product=photos_per_product)
+    searcher = Searcher.load(features, torch.device("cpu"), sharded=False)
+    queries_BD, own = draw_queries(12), [*range(0, 60, 6), -1, 999]
+    found = searcher.nearest(queries_BD, 5, torch.tensor(own))
+    for row, group in enumerate(own):
+        (order,) = nearest_by_loops(queries_BD[row : row + 1], features, 60)
+        assert indices(found)[row] == [i for i in order if features.group_N[i] != group][:5]

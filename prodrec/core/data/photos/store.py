@@ -77,6 +77,11 @@ class PhotoStore:
     def __len__(self) -> int:
         return len(self._index_N3)
 
+    def location(self, row: int) -> PhotoLocation:
+        """Return where the encoded photo of `row` is."""
+        shard, offset, length = self._index_N3[row].tolist()
+        return PhotoLocation(str(self._directory / shard_name(shard)), offset, length)
+
     def read(self, row: int) -> bytes:
         """Return the encoded photo of `row`: an upright JPEG, RGB or grey. Raise OSError."""
         shard, offset, length = self._index_N3[row].tolist()
@@ -152,11 +157,15 @@ class PhotosInPlace(PhotoStore):
 
     def read(self, row: int) -> bytes:
         """Return the encoded photo of `row` in its original format and rotation. Raise OSError or DamagedPhoto."""
+        return self.location(row).read()
+
+    def location(self, row: int) -> PhotoLocation:
+        """Return where the encoded photo of `row` is."""
         path, offset, length = self._index_N3[row].tolist()
         size, crc = UNKNOWN_SIZE, 0
         if self._sizes_N is not None and self._crcs_N is not None:
             size, crc = int(self._sizes_N[row]), int(self._crcs_N[row])
-        return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row]), size, crc).read()
+        return PhotoLocation(self._paths[path], offset, length, bool(self._deflated_N[row]), size, crc)
 
 
 def shard_name(shard: int) -> str:

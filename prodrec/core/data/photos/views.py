@@ -50,6 +50,17 @@ def read_photo(
 
     Raise BadPhoto.
     """
+    return read_photo_and_bytes(data, stored_side=stored_side, box=box, pixel_limit=pixel_limit)[0]
+
+
+def read_photo_and_bytes(
+    data: bytes,
+    *,
+    stored_side: int | None,
+    box: tuple[float, float, float, float] | None = None,
+    pixel_limit: int = PhotoRules.pixel_limit,
+) -> tuple[Tensor, bytes]:
+    """Return what `read_photo` returns, and the bytes that `prepare` would store; in place, `data` itself."""
     rules = PhotoRules(store=False) if stored_side is None else PhotoRules(size=stored_side)
     try:
         image, is_plain_jpeg = open_upright(data, pixel_limit=pixel_limit)
@@ -61,7 +72,7 @@ def read_photo(
     photo_CHW = _decode_jpeg(encoded) if rules.store else None
     if photo_CHW is None:
         photo_CHW = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    return photo_CHW
+    return photo_CHW, encoded or data
 
 
 def encode_photo(

@@ -6,7 +6,6 @@ Shapes: M rows of all tables, N kept rows, K rows with conflicting labels, L lev
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,8 +74,3 @@ class DatasetContents:
     def labels_NL(self) -> NDArray[np.int32]:
         """The class of every kept row at every level."""
         return self.labelled.labels_NL
-
-    @property
-    def table_names(self) -> list[str]:
-        """The file names of the tables, or of the folder of photos; the folder `.` has none."""
-        return [Path(table).name or table for table in self.catalogue.tables]

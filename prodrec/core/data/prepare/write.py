@@ -47,7 +47,7 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
     input_entries = contents.inputs.write(directory, contents.rows_N)
     write_products(directory / "products.parquet", contents)
     vocabulary.save(directory / "vocabulary.tsv")
-    write_rejected(directory / "rejected.csv", contents)
+    write_rejected(directory / "rejected.csv", contents.catalogue, contents.rejected)
     write_duplicates(directory / "duplicates.csv", contents)
     write_conflicts(directory / "conflicts.csv", contents)
     write_parents(directory / "parents.csv", contents)
@@ -67,7 +67,7 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
             "version": vocabulary.tokenizer_version,
             "trim": contents.trim_report.as_json(),
         },
-        "tables": contents.table_names,
+        "tables": contents.catalogue.table_names,
         "options": asdict(options),
         "counts": counts,
         "notes": list(contents.notes),

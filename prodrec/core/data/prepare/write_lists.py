@@ -15,6 +15,8 @@ from prodrec.core.base.csv_cells import write_csv
 from prodrec.core.data.duplicates.groups import group_sizes
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.write_products import decode_column, to_series
+from prodrec.core.data.tables.catalogue import Catalogue
+from prodrec.core.data.tables.rejects import Rejects
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,15 +27,15 @@ CHUNK_ROWS = 1 << 20
 _ORIGIN = ("table", "table_row", "id", "image")
 
 
-def write_rejected(path: Path, contents: DatasetContents) -> None:
+def write_rejected(path: Path, catalogue: Catalogue, rejected: Rejects) -> None:
     """Write every rejected row: table, row (the header is row 1), id, image, reason, detail."""
     import polars as pl
 
-    rejected, tables = contents.rejected, to_series(contents.table_names)
+    tables = to_series(catalogue.table_names)
     reasons = to_series(rejected.reasons)
     rows, written = np.flatnonzero(rejected.reason_M), 0
     with path.open("wb") as stream:
-        for chunk in contents.catalogue.read_chunks(*_ORIGIN, rows_R=rows):
+        for chunk in catalogue.read_chunks(*_ORIGIN, rows_R=rows):
             rows_r = rows[written : written + chunk.height]
             columns = [
                 *_origin_columns(chunk, tables),
@@ -58,7 +60,7 @@ def write_duplicates(path: Path, contents: DatasetContents) -> None:
     is_identical_N = group_sizes(contents.identical_N) == size_N
     duplicates = np.flatnonzero(size_N > 1)
     duplicates = duplicates[np.argsort(group_N[duplicates], kind="stable")]
-    tables, splits = to_series(contents.table_names), to_series(SPLITS)
+    tables, splits = to_series(contents.catalogue.table_names), to_series(SPLITS)
     leaves, kinds = to_series(contents.taxonomy.leaves), to_series(("near", "identical"))
     with path.open("wb") as stream:
         for start in range(0, max(len(duplicates), 1), CHUNK_ROWS):
@@ -89,7 +91,7 @@ def write_conflicts(path: Path, contents: DatasetContents) -> None:
     rows = contents.catalogue.read_rows(contents.conflict_rows_K, *_ORIGIN, leaf_column)
     columns = [
         pl.Series("conflict", contents.conflict_group_K),
-        *_origin_columns(rows, to_series(contents.table_names)),
+        *_origin_columns(rows, to_series(contents.catalogue.table_names)),
         rows[leaf_column].alias("leaf"),
     ]
     write_csv(pl.DataFrame(columns).sort("conflict", maintain_order=True), path)

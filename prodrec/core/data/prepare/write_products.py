@@ -52,7 +52,7 @@ def _product_chunks(contents: DatasetContents) -> Iterator[pl.DataFrame]:
     taxonomy = contents.taxonomy
     level_names = [to_series(names) for names in taxonomy.names]
     state_names = [to_series((None, *attribute.states)) for attribute in contents.attributes]
-    split_names, table_names = to_series(SPLITS), to_series(contents.table_names)
+    split_names, table_names = to_series(SPLITS), to_series(contents.catalogue.table_names)
     start = 0
     for chunk in contents.catalogue.read_chunks("table", "table_row", "id", "image", "title", rows_R=contents.rows_N):
         rows = slice(start, start + chunk.height)

@@ -82,6 +82,11 @@ class Catalogue:
     columns: TableColumns | None = None
     descriptions: tuple[TableDescription, ...] = ()
 
+    @property
+    def table_names(self) -> list[str]:
+        """The file names of the tables, or of the folder of photos; the folder `.` has none."""
+        return [Path(table).name or table for table in self.tables]
+
     def read_column(self, name: str) -> pl.Series:
         """Return one column of all M rows."""
         return self.frame.select(name).collect().to_series()
@@ -113,6 +118,7 @@ def read_catalogue(
     encoding: str | None = None,
     missing_values: Sequence[str] = (),
     needs_image: bool = True,
+    needs_categories: bool = True,
     max_rows: int | None = None,
 ) -> Catalogue:
     """Read all tables. The first one determines the columns; the others must have the same ones.
@@ -121,13 +127,15 @@ def read_catalogue(
     encoding:       of the text tables; None is a guess
     missing_values: values that count as missing, besides the empty text
     needs_image:    whether the tables must have an image column
+    needs_categories: whether they must have a column of categories
     max_rows:       rows to read of every table, for a preview; None is all
 
     Raise NotFound or BadTable if a table cannot be used, and BadOption if `requested` names a column twice.
     """
     refuse_repeated_names(requested)
     notes: list[str] = []
-    opened = _open_tables(tables, requested, notes, encoding=encoding, needs_image=needs_image, max_rows=max_rows)
+    needs = {"needs_image": needs_image, "needs_categories": needs_categories}
+    opened = _open_tables(tables, requested, notes, encoding=encoding, max_rows=max_rows, **needs)
     columns = opened[0][1]
     files = CatalogueFiles(scratch)
     table_splits = None if requested.split else splits_of_tables(tables)
@@ -178,6 +186,7 @@ def _open_tables(
     *,
     encoding: str | None,
     needs_image: bool,
+    needs_categories: bool,
     max_rows: int | None,
 ) -> list[tuple[Table, TableColumns]]:
     """Return every table with its columns. Sentences about the columns are appended to `notes`."""
@@ -192,7 +201,7 @@ def _open_tables(
             if needs_image and requested.image is None:
                 photo_columns = photo_columns or columns_of_photo_names(sample_unique_columns(table, header), header)
             sample = take_sample(table, header, requested)
-            categories = find_categories(sample, header, requested)
+            categories = find_categories(sample, header, requested, needed=needs_categories)
             products = find_products(sample, header, requested)
             columns = resolve_columns(
                 header, requested, categories, products, photo_columns=photo_columns, needs_image=needs_image

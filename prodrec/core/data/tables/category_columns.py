@@ -22,13 +22,15 @@ _MIN_FILLED = 0.5
 """A column is considered if it has values in at least this share of the rows of the fullest one."""
 
 
-def find_categories(sample: TableSample, header: Header, requested: ColumnNames) -> CategoryColumns:
+def find_categories(
+    sample: TableSample, header: Header, requested: ColumnNames, *, needed: bool = True
+) -> CategoryColumns:
     """Return the requested category columns, or those that names and values suggest.
 
     A single column whose values are paths at arrows (`A > B`), or lists, is a column of paths. Requested levels that
     are no columns are names for the levels of such a column.
 
-    Raise BadTable if a requested column is missing, or if no column is found.
+    Raise BadTable if a requested column is missing, or if no column is found and one is needed.
     """
     if requested.path:
         named = CategoryColumns((), header.exact(requested.path, "--path-column"))
@@ -41,6 +43,8 @@ def find_categories(sample: TableSample, header: Header, requested: ColumnNames)
         detected = _detect(sample, header)
     if requested.levels and (detected is None or detected.path is None):
         return CategoryColumns(tuple(header.exact(name, "--levels") for name in requested.levels))
+    if detected is None and not needed:
+        return CategoryColumns(())
     if detected is None:
         raise BadTable(
             f"{header.table} has no category column; name them with --levels, or one of whole paths with "

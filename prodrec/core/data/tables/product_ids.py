@@ -53,6 +53,13 @@ def complete_products(
     return frame.with_columns(product=product), True
 
 
+def _all_null(categories: list[str]) -> pl.Expr:
+    """Return whether a row has no category; a table without categories has none in any row."""
+    import polars as pl
+
+    return pl.all_horizontal(pl.lit(True), *(pl.col(name).is_null() for name in categories))
+
+
 def _repeats_row() -> pl.Expr:
     """Return whether a row of the catalogue is a further photo of the same row of a table."""
     import polars as pl
@@ -74,7 +81,7 @@ def _take_ids_from_above(
     if not columns.id or not columns.title or not columns.images or columns.images == (columns.id,):
         return frame  # without titles, such a row may as well be a product that lacks its id and its category
     is_magento_1 = categories == ["path"] and columns.path == MAGENTO_1_CATEGORY
-    has_no_category = pl.all_horizontal(pl.col(name).is_null() for name in categories) | pl.lit(is_magento_1)
+    has_no_category = _all_null(categories) | pl.lit(is_magento_1)
     lacks_all = pl.col("problem").is_null() & pl.col("id").is_null() & pl.col("title").is_null() & has_no_category
     continues = lacks_all & (pl.col("image").is_not_null() | pl.lit(is_magento_1))
     if not _count(frame, continues):
@@ -161,7 +168,7 @@ def _fill_down(frame: pl.LazyFrame, categories: list[str], files: CatalogueFiles
     """Fill categories, title, split and attributes of a row from the first row of its product that has them."""
     import polars as pl
 
-    lacks_category = pl.all_horizontal(pl.col(name).is_null() for name in categories) & pl.col("problem").is_null()
+    lacks_category = _all_null(categories) & pl.col("problem").is_null()
     lacks = lacks_category & pl.col("product").is_not_null()
     if not _count(frame, lacks):
         return frame

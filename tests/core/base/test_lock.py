@@ -14,12 +14,12 @@ import pytest
 
 from prodrec.core.base import dist
 from prodrec.core.base.errors import RunLocked
-from prodrec.core.training.lock import HOLDER_NAME, LOCK_NAME, lock_directory, lock_run
+from prodrec.core.base.lock import HOLDER_NAME, LOCK_NAME, lock_directory, lock_run
 
 LOCK_AND_WAIT = """
 import os, sys, time
 from pathlib import Path
-from prodrec.core.training.lock import lock_run
+from prodrec.core.base.lock import lock_run
 with lock_run(Path(sys.argv[1])):
     if not os.fork():  # like a data loader, which survives the kill of its parent for a while
         time.sleep(60)

@@ -1,4 +1,4 @@
-"""Lock a run directory, in which only one job may train at a time.
+"""Lock a directory that only one job may change at a time: a run while it trains, an index while it is updated.
 
 The operating system releases the lock when the process ends, also after a kill, and forked data loaders do not inherit
 it (filelock 3.30 and later). A second file names the process that has the lock:
@@ -40,8 +40,10 @@ def lock_run(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock_directory(directory: Path) -> Iterator[None]:
+def lock_directory(directory: Path, activity: str = "trained") -> Iterator[None]:
     """Lock `directory` for this process. Raise RunLocked if another process has the lock.
+
+    activity: what is being done to it, for the message
 
     On a file system that does not support locks, continue without a lock.
     """
@@ -52,7 +54,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise RunLocked(
-            f"{directory} is being trained by {_read_holder(holder)}; wait for it, or stop it first."
+            f"{directory} is being {activity} by {_read_holder(holder)}; wait for it, or stop it first."
         ) from error
     except (OSError, NotImplementedError) as error:
         if isinstance(error, PermissionError) or not path.exists():

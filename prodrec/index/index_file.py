@@ -1,0 +1,38 @@
+"""The types of index.json, as far as an index cannot be used without them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+from typing_extensions import TypedDict
+
+
+class RunFile(TypedDict):
+    name: str
+    path: str
+
+
+class SearchFile(TypedDict):
+    wanted: str
+    probes: Annotated[int, Ge(0)]
+    recall: Annotated[float, Ge(0), Le(1)]
+    queries: Annotated[int, Ge(0)]
+
+
+class IndexFile(TypedDict):
+    """`IndexHeader`."""
+
+    fingerprint: str
+    made_from: dict[str, str]
+    build: str
+    run: RunFile
+    level: str
+    width: Annotated[int, Gt(0)]
+    splits: list[str]
+    options: dict[str, Any]
+    points: dict[str, dict[str, Any]]
+    calibration: dict[str, dict[str, Any]]
+    validation: list[dict[str, Any]]
+    validation_photos: Annotated[int, Ge(0)]
+    search: SearchFile
