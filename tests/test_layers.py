@@ -121,6 +121,7 @@ WHOLE_JOURNEYS = {
     "test_structure.py",
     "test_docs.py",
     "test_front_door.py",
+    "test_recipes.py",
     "test_recognition_benchmark.py",
     "models/test_contract.py",
     "campaigns/test_damaged_files.py",
