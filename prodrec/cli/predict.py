@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from prodrec.cli.run_options import ByOption, Engine, NoNeighbours, OnePoint, Ru
 from prodrec.core.base import console
 from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
+from prodrec.core.data.tables.columns import AUTO_GROUPS
 
 if TYPE_CHECKING:
     from prodrec.pipeline.predict import Predicted
@@ -29,6 +30,8 @@ Examples:
 - `prodrec predict visual photos/ --engine openvino` lets OpenVINO compute, which is faster on most CPUs
 - `prodrec predict index shoe.jpg` prints the nearest products of an index too, whose classes count as well
 - `prodrec predict index shoe.jpg --by products` recognises by the nearest products alone
+- `prodrec predict visual products.csv --images photos/ --csv answers.csv` adds the answer to each row of a table
+- `prodrec predict visual products.csv --pool --csv answers.csv` has a row for each product, from all of its photos
 - `find incoming -name "*.jpg" | prodrec predict visual - --json > answers.jsonl` writes a line of JSON for each photo
 
 A probability is that of the class among all classes of its level. It was made to agree with how often the run is right
@@ -46,7 +49,9 @@ def predict_command(
     ],
     photos: Annotated[
         list[Path],
-        typer.Argument(metavar="PHOTO…", help="Photo files, folders of them, or - for names on standard input."),
+        typer.Argument(
+            metavar="PHOTO…|TABLE", help="Photo files, folders of them, - for names on standard input, or one table."
+        ),
     ],
     min_confidence: Annotated[float, typer.Option(help="Smallest probability of an answer, from 0 to 1.")] = 0.0,
     precision: Annotated[
@@ -54,8 +59,18 @@ def predict_command(
         typer.Option(help="Share of the answers that shall be right, from 0 to 1; by validation photos."),
     ] = None,
     pool: Annotated[
-        bool, typer.Option("--pool", help="The photos show one product: one answer, from the mean of their scores.")
+        bool,
+        typer.Option("--pool", help="One answer for the photos, or for each product of a table: mean of the scores."),
     ] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the photos that a table names. [default: that of the table]")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the table with the names of photos.")
+    ] = None,
+    group_by: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of the table by which rows are one product, as in prepare.")
+    ] = AUTO_GROUPS,
     top: Annotated[int, typer.Option(min=1, help="Best classes of every level in --json.")] = 1,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the answers to a CSV file.")] = None,
     operating_point: OnePoint = None,
@@ -74,7 +89,8 @@ def predict_command(
 ) -> Iterator[dict[str, Any]]:
     """Recognise photos: the category path of each, with a probability at every level.
 
-    Photos that cannot be used are named, and the others are recognised. With --json, every photo is a line.
+    Photos that cannot be used are named, and the others are recognised. With --json, every photo is a line. The answers
+    for a table have its columns too.
     """
     from prodrec.core.base.csv_cells import harmless
     from prodrec.core.base.outputs import new_file
@@ -86,6 +102,9 @@ def predict_command(
         min_confidence=min_confidence,
         precision=precision,
         pool=pool,
+        images=images,
+        image=image,
+        group_by=group_by,
         top=top,
         operating_point=operating_point,
         no_neighbours=no_neighbours,
@@ -104,10 +123,11 @@ def predict_command(
             partial = stack.enter_context(new_file(csv_file, kind="answers", force=force))
             file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-        for result in results:
+        for number, result in enumerate(results):
             if writer is not None:
-                writer.writerow([harmless(cell) for cell in _cells(result)])
+                if number == 0:
+                    writer.writerow([harmless(name) for name in _columns(result.row)])
+                writer.writerow([harmless(cell) for cell in (*result.row.values(), *_cells(result))])
             elif not console.json_mode():
                 _print(result)
             for photo, reason in result.reasons.items():
@@ -136,6 +156,11 @@ def _print(result: Predicted) -> None:
         title = f" {product.title}" if product.title else ""
         path = f" ({PATH_SEPARATOR.join(product.path)})" if product.path else ""
         console.print(f"  {product.cosine:.3f} {product.sku}{title}{path}")
+
+
+def _columns(row: Mapping[str, str]) -> list[str]:
+    """Return the header of the CSV file: the columns of the table, then COLUMNS, renamed where the table has them."""
+    return [*row, *(f"predicted_{name}" if name in row else name for name in COLUMNS)]
 
 
 def _cells(result: Predicted) -> tuple[str, ...]:

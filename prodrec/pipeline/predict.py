@@ -1,18 +1,23 @@
-"""`prodrec predict`: recognise photo files, a few or a hundred thousand, and write the answers."""
+"""`prodrec predict`: recognise photo files or the rows of a table, a few or a hundred thousand."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
 from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.errors import BadOption, BadPhoto
+from prodrec.core.data.tables.columns import AUTO_GROUPS
+from prodrec.core.data.tables.formats import has_table_ending
+from prodrec.pipeline.predict_table import Cells, Item, table_items
 
 if TYPE_CHECKING:
+    from prodrec.inference.answers import Thresholds
     from prodrec.inference.recognise import Recogniser
     from prodrec.inference.results import Recognised
 
@@ -23,22 +28,26 @@ MIN_FILES_FOR_WORKERS = 500
 
 @dataclass(frozen=True)
 class Predicted:
-    """The result for a photo file, or for the photo files of one product.
+    """The result for a photo file, a row of a table, or the photo files of one product.
 
-    files:      the files
+    files:      the files that were read
     recognised: the result, or None if no photo could be used
-    reasons:    why files could not be used, by file
+    reasons:    why files or rows could not be used
+    row:        the texts of the row of the table, or of the product's first one; empty without a table
     """
 
     files: tuple[Path, ...]
     recognised: Recognised | None
-    reasons: dict[Path, str]
+    reasons: dict[Path | str, str]
+    row: Cells = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `prodrec predict --json` prints them in one line."""
-        named: dict[str, Any] = {"photo": str(self.files[0])}
-        if len(self.files) > 1:
-            named = {"photos": [str(file) for file in self.files]}
+        named: dict[str, Any] = {"row": self.row} if self.row else {}
+        if len(self.files) == 1:
+            named["photo"] = str(self.files[0])
+        elif self.files:
+            named["photos"] = [str(file) for file in self.files]
         rejected = {"rejected": {str(file): reason for file, reason in self.reasons.items()}} if self.reasons else {}
         return {**named, **({} if self.recognised is None else self.recognised.as_json()), **rejected}
 
@@ -50,6 +59,9 @@ def predict(
     min_confidence: float = 0.0,
     precision: float | None = None,
     pool: bool = False,
+    images: str | Path | None = None,
+    image: str | None = None,
+    group_by: str = AUTO_GROUPS,
     top: int = 1,
     operating_point: str | None = None,
     no_neighbours: bool = False,
@@ -62,7 +74,7 @@ def predict(
     engine: str = TORCH,
     workers: int | None = None,
 ) -> Iterator[Predicted]:
-    """Recognise photo files, and yield a result for each, in order, as soon as its batch is done.
+    """Recognise photo files or the rows of a table, and yield a result for each, in order, when its batch is done.
 
     A file that cannot be used is yielded with the reason. The answer for a photo is the class of the deepest level that
     is sure enough, see `min_confidence` and `precision`.
@@ -70,12 +82,15 @@ def predict(
     Args:
         run: run directory, the name of a run in `runs/`, or an index, whose nearest products are in the results.
         photos: photo files of any format, and folders of them; `-` reads the names of files from standard input, one in
-            a line.
+            a line. Or one table of any format that `prepare` reads, whose rows name photos.
         min_confidence: smallest probability of an answer. A photo whose class is less probable gets the class above it,
             or no answer.
         precision: share of the answers that shall be right. Their smallest probability, for every level, was chosen on
             validation photos.
-        pool: the photos show one product: one result, from the mean of their scores.
+        pool: the photos show one product: one result, from the mean of their scores. Of a table, one for each product.
+        images: folder of the photos that a table names; None is the folder of the table.
+        image: column of the table with the names of photos; None is a usual name, as in `prepare`.
+        group_by: column of the table whose value is the same for the rows of one product; auto is as in `prepare`.
         top: number of best classes of every level, and of best states of every attribute.
         operating_point: as in `load`; None is natural.
         no_neighbours: do not let the nearest training photos vote.
@@ -90,7 +105,8 @@ def predict(
         workers: processes that read photos; None chooses by the number of files and cores.
 
     Raises:
-        NotFound: if the run, or a photo that is named, does not exist.
+        NotFound: if the run, or a photo, table or folder that is named, does not exist.
+        BadTable: if the table cannot be read, or a column is missing.
         BadPhoto: if a folder has no photo, or no photo can be used.
         BadArtefact: if the run is unfinished or damaged.
         BadOption: for values out of range, a precision for a run without thresholds, or an engine that is unknown or
@@ -102,7 +118,14 @@ def predict(
 
     if top < 1 or batch_size < 1:
         raise BadOption(f"top={top} and batch_size={batch_size} must be at least 1.")
-    files = photo_files(_named_files(photos))
+    table = _table(photos)
+    if table is None and (images is not None or image is not None or group_by != AUTO_GROUPS):
+        raise BadOption("--images, --image and --group-by are about a table; name one instead of photos, or omit them.")
+    if table is not None:
+        folder = None if images is None else Path(images)
+        items, _ = table_items(table, images=folder, image=image, group_by=group_by, pool=pool)
+    else:
+        items = [Item([file]) for file in photo_files(_named_files(photos))]
     recogniser = load_run_or_index(
         Path(run),
         operating_point=operating_point,
@@ -115,12 +138,30 @@ def predict(
         engine=engine,
     )
     thresholds = recogniser.thresholds(min_confidence, precision)
-    if pool:
+    if pool and table is None:
+        files = [file for item in items for file in item.files]
         yield _pooled(recogniser, files, min_confidence=min_confidence, precision=precision, top=top)
         return
+    yield from _recognise_items(
+        recogniser, items, thresholds, pool=pool, top=top, batch_size=batch_size, workers=workers
+    )
+
+
+def _recognise_items(
+    recogniser: Recogniser,
+    items: Sequence[Item],
+    thresholds: Thresholds,
+    *,
+    pool: bool,
+    top: int,
+    batch_size: int,
+    workers: int | None,
+) -> Iterator[Predicted]:
+    """Yield a result for each item: in batches of items, or with `pool` from the mean scores of the item's photos."""
     from prodrec.core.base.workers import choose_processes
     from prodrec.inference.read_views import read_views
 
+    files = [file for item in items for file in item.files]
     batches = read_views(
         files,
         photos=recogniser.photos,
@@ -129,21 +170,40 @@ def predict(
         batch_size=batch_size,
         workers=choose_processes(workers, many=len(files) >= MIN_FILES_FOR_WORKERS),
     )
-    good, first_reason = 0, ""
+    reads = itertools.chain.from_iterable(batches)
+    remaining, good = iter(items), 0
+    first_reason = next((f"{where}: {reason}" for item in items for where, reason in item.reasons.items()), "")
     with console.progress("recognising photos", total=len(files), unit="photos", minimum=2) as advance:
-        for batch in batches:
-            usable = [read for _, read in batch if not isinstance(read, str)]
-            results = iter(recogniser.recognise_views(usable, thresholds, top=top) if usable else ())
-            for file, read in batch:
-                if isinstance(read, str):
-                    first_reason = first_reason or f"{file}: {read}"
-                    yield Predicted((file,), None, {file: read})
-                else:
-                    yield Predicted((file,), next(results), {})
-            good += len(usable)
-            advance(len(batch))
+        while chunk := list(itertools.islice(remaining, batch_size)):
+            usable = []
+            for item in chunk:
+                read = list(itertools.islice(reads, len(item.files)))
+                item.reasons |= {file: views for file, views in read if isinstance(views, str)}
+                usable.append([views for _, views in read if not isinstance(views, str)])
+                first_reason = first_reason or next((f"{file}: {why}" for file, why in item.reasons.items()), "")
+            if pool:
+                results = [
+                    recogniser.recognise_views(views, thresholds, top=top, pool=True) for views in usable if views
+                ]
+            else:
+                together = [views for of_item in usable for views in of_item]
+                results = [recogniser.recognise_views(together, thresholds, top=top)] if together else []
+            recognised = itertools.chain.from_iterable(results)
+            for item, views in zip(chunk, usable, strict=True):
+                row = item.cells() if item.cells else {}
+                yield Predicted(tuple(item.files), next(recognised) if views else None, item.reasons, row)
+                good += len(views)
+                advance(len(item.files))
     if not good:
         raise BadPhoto(f"none of {len(files):,} photos can be used; {first_reason}")
+
+
+def _table(photos: Sequence[str | Path]) -> Path | None:
+    """Return the table that is named in place of photos. Raise BadOption for a table beside photos or other tables."""
+    tables = [Path(photo) for photo in photos if has_table_ending(Path(photo)) and not Path(photo).is_dir()]
+    if tables and len(photos) > 1:
+        raise BadOption(f"{tables[0]} is a table; name it alone, and photos or other tables in calls of their own.")
+    return tables[0] if tables else None
 
 
 def _named_files(photos: Sequence[str | Path]) -> list[Path]:
@@ -168,7 +228,7 @@ def _pooled(
     from prodrec.inference.photo_inputs import read_bytes
 
     good: list[bytes] = []
-    reasons: dict[Path, str] = {}
+    reasons: dict[Path | str, str] = {}
     for file in files:
         try:
             data = read_bytes(file)
@@ -177,7 +237,7 @@ def _pooled(
         except BadPhoto as error:
             reasons[file] = str(error)
     if not good:
-        file, reason = next(iter(reasons.items()))
-        raise BadPhoto(f"none of {len(files):,} photos can be used; {file}: {reason}")
+        where, reason = next(iter(reasons.items()))
+        raise BadPhoto(f"none of {len(files):,} photos can be used; {where}: {reason}")
     (recognised,) = recogniser.predict(good, pool=True, top=top, min_confidence=min_confidence, precision=precision)
     return Predicted(tuple(files), recognised, reasons)

@@ -58,6 +58,25 @@ def test_csv(photos: list[Path], tmp_path: Path) -> None:
     assert call("sicot", tmp_path / "in", "--csv", tmp_path / "answers.csv", "--force").exit_code == 0
 
 
+def test_a_table_gets_columns_with_the_answers(photos: list[Path], tmp_path: Path) -> None:
+    table, names = tmp_path / "new.csv", [photo.name for photo in photos]
+    table.write_text(f"sku,image,path\na,{names[0]},=x\na,{names[1]},\nb,none.jpg,\n", "utf-8")
+    options = ["--images", "photos", "--csv", tmp_path / "answers.csv"]
+    result = call("sicot", table, *options)
+    assert result.exit_code == 0 and f"{table}, row 4: none.jpg is rejected" in result.stderr, result.output
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
+        first, second, third = csv.DictReader(file)
+    assert list(first) == ["sku", "image", "path", "photo", "level", "class", "confidence", "predicted_path", "problem"]
+    assert first["sku"] == "a" and first["path"] == "'=x" and first["predicted_path"].count(" / ") == 2
+    assert second["photo"] == f"photos/{names[1]}" and float(second["confidence"]) > 0
+    assert third["sku"] == "b" and third["problem"] and not third["class"] and not third["photo"]
+    assert call("sicot", table, *options, "--pool", "--force").exit_code == 0
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["photo"].count("; ") for row in csv.DictReader(file)] == [1, 0]
+    lines = call("sicot", table, "--images", "photos", "--json").stdout.splitlines()
+    assert json.loads(lines[1])["row"] == {"sku": "a", "image": names[1], "path": ""} and len(lines) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,6 +85,9 @@ def test_csv(photos: list[Path], tmp_path: Path) -> None:
         (["sicot", "photos", "--min-confidence", "2"], "--min-confidence 2: expected a probability"),
         (["sicot", "photos", "--precision", "-1"], "--precision -1: expected a probability"),
         (["sicot", "photos", "--operating-point", "best"], "expected natural"),
+        (["sicot", "photos", "--group-by", "sku"], "are about a table; name one instead of photos, or omit them"),
+        (["sicot", "products.csv", "photos"], "products.csv is a table; name it alone"),
+        (["sicot", "products.csv", "--images", "photos", "--image", "foto"], "has no column 'foto'"),
     ],
 )
 def test_mistakes(photos: list[Path], arguments: list[str], message: str) -> None:

@@ -45,6 +45,12 @@ _JSON = re.compile(rb"""\s*(?:\[\s*\{|\{\s*["'])""")
 _XML = re.compile(rb"\s*<(?:\?xml|rss|feed)\b")
 
 
+def has_table_ending(path: Path) -> bool:
+    """Return whether a file is a table by the ending of its name."""
+    endings = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
+    return bool(endings) and endings[-1] in FORMATS
+
+
 def format_of_content(path: Path, beginning: bytes, named: str) -> str:
     """Return the format of a file by its first bytes if they show one that its name, of the format `named`, does not.
 
