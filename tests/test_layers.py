@@ -123,6 +123,8 @@ WHOLE_JOURNEYS = {
     "test_front_door.py",
     "test_recipes.py",
     "test_recognition_benchmark.py",
+    "test_service_benchmark.py",
+    "test_service_example.py",
     "models/test_contract.py",
     "campaigns/test_damaged_files.py",
     "campaigns/test_full_disks.py",

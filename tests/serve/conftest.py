@@ -17,6 +17,7 @@ from prodrec.serve.application import create_app
 from prodrec.serve.corrections import Corrections
 from prodrec.serve.engine import Answered, Box, Job, Question
 from prodrec.serve.limits import ApiKeys, Limits
+from prodrec.serve.server import address_of, bind
 from prodrec.serve.service import Service
 
 PATHS = [("Shoes", "Boots"), ("Shoes", "Sneakers"), ("Bags", "Backpacks / Rucksacks")]
@@ -144,6 +145,27 @@ class Served:
         sentence: str = response.json()["error"]
         assert sentence.endswith(".") and "\n" not in sentence, sentence
         return sentence
+
+
+class RunningService:
+    """A service in a thread, at `url`."""
+
+    def __init__(self, engine: EchoEngine, **options: Any) -> None:
+        import uvicorn
+
+        self.listener = bind("127.0.0.1", 0)
+        self.url = address_of(self.listener)
+        keys = options.pop("keys", None)
+        app = create_app(Service(engine, Limits(), **options), keys=keys, log=None)
+        self.server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
 
 
 Serve = Callable[..., Served]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from prodrec.serve.application import create_app
 from prodrec.serve.corrections import Corrections
 from prodrec.serve.engine import Answered, Box, Job
-from prodrec.serve.limits import ApiKeys, Limits
-from prodrec.serve.server import address_of, bind
-from prodrec.serve.service import Service
-from tests.serve.conftest import DrawnIndex, EchoEngine
+from prodrec.serve.limits import ApiKeys
+from tests.serve.conftest import DrawnIndex, EchoEngine, RunningService
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
@@ -55,27 +50,6 @@ class PageEngine(EchoEngine):
     def answer(self, jobs: Any) -> list[Answered]:
         self.batches.append([str(box) for job in jobs for _, box in job.photos])
         return super().answer(jobs)
-
-
-class RunningService:
-    """A service in a thread, at `url`."""
-
-    def __init__(self, engine: EchoEngine, **options: Any) -> None:
-        import uvicorn
-
-        self.listener = bind("127.0.0.1", 0)
-        self.url = address_of(self.listener)
-        keys = options.pop("keys", None)
-        app = create_app(Service(engine, Limits(), **options), keys=keys, log=None)
-        self.server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
 
 
 @pytest.fixture(scope="module")
