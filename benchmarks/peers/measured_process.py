@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,20 +50,36 @@ def tree_bytes(root: int) -> int:
 
     Pages that processes share count once for each of them.
     """
+    total = 0
+    for process in process_tree(root):
+        with suppress(OSError, IndexError):  # the process has ended
+            total += int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return total * os.sysconf("SC_PAGE_SIZE")
+
+
+def tree_processor_seconds(root: int) -> float:
+    """Return the processor seconds of a process and all processes below it, with those of children that have ended."""
+    ticks = 0
+    for process in process_tree(root):
+        with suppress(OSError, IndexError):
+            ticks += sum(map(int, _stat(process)[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def process_tree(root: int) -> list[int]:
+    """Return a process and all processes below it, by their numbers."""
     children: dict[int, list[int]] = defaultdict(list)
-    pages: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                after_name = (entry / "stat").read_text().rpartition(")")[2]  # the name may contain spaces
-                parent = int(after_name.split()[1])  # after the state
-                pages[int(entry.name)] = int((entry / "statm").read_text().split()[1])
-            except (OSError, IndexError):
-                continue  # the process has ended
-            children[parent].append(int(entry.name))
-    total, waiting = 0, [root]
+            with suppress(OSError, IndexError):  # the process has ended
+                children[int(_stat(int(entry.name))[1])].append(int(entry.name))
+    tree, waiting = [], [root]
     while waiting:
-        process = waiting.pop()
-        total += pages.get(process, 0)
-        waiting += children[process]
-    return total * os.sysconf("SC_PAGE_SIZE")
+        tree.append(waiting.pop())
+        waiting += children[tree[-1]]
+    return tree
+
+
+def _stat(process: int) -> list[str]:
+    """Return the fields of /proc/PROCESS/stat from the state on; the name before them may contain spaces."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
