@@ -14,9 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from prodrec.eval.refine.fit import FitResult, OnStep, Samples, fit_with_selection
 from prodrec.eval.refine.held_out import HeldOut, judge
 from prodrec.eval.refine.model import MCRModel
@@ -66,17 +63,6 @@ class CrossFitResult:
     folds: dict[int, FitResult]
     final: FitResult
     cross_validation: CrossValidationStats
-
-
-def assign_folds(group_N: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Return a pseudo-random fold for every row, the same in every scores file of a dataset.
-
-    group_N: the first row of each row's duplicate group. All photos of a product, and all duplicates, are in one fold:
-             weights are never judged on another photo of a product that they were fitted on.
-    """
-    mixed_N = group_N.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # multiply and shift, as in splitmix64
-    mixed_N = (mixed_N ^ (mixed_N >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return ((mixed_N >> np.uint64(33)) % np.uint64(folds)).astype(np.int64)
 
 
 def cross_fit(

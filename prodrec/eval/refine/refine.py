@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.folds import assign_folds
 from prodrec.core.base.outputs import new_file
 from prodrec.eval.refine.accuracy import AccuracyCounter
 from prodrec.eval.refine.checks import (
@@ -21,7 +22,7 @@ from prodrec.eval.refine.checks import (
     choose_output_paths,
     empty_category_notes,
 )
-from prodrec.eval.refine.cross_fit import CrossFitResult, assign_folds, cross_fit
+from prodrec.eval.refine.cross_fit import CrossFitResult, cross_fit
 from prodrec.eval.refine.dense_samples import DenseSamples
 from prodrec.eval.refine.fit import Samples
 from prodrec.eval.refine.model import MCRModel

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
+from prodrec.core.base.folds import assign_folds
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import ScoresWriter
 from prodrec.eval.refine.accuracy import AccuracyCounter
-from prodrec.eval.refine.cross_fit import assign_folds
 from prodrec.eval.refine.model import MCRModel
 from prodrec.eval.refine.score_files import AlignedChunk, AlignedScores
 

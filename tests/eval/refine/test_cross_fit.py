@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prodrec.core.base.folds import assign_folds
 from prodrec.eval.refine.cross_fit import (
     NO_CHANGE_LAMBDA,
     CrossFitResult,
-    assign_folds,
     cross_fit,
     search_lambda,
 )

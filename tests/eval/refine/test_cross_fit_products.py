@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
+from prodrec.core.base.folds import assign_folds
 from prodrec.core.scores.reader import open_scores
-from prodrec.eval.refine.cross_fit import assign_folds, cross_fit
+from prodrec.eval.refine.cross_fit import cross_fit
 from prodrec.eval.refine.refine import read_samples, refine
 from prodrec.eval.refine.score_files import align_scores
 from prodrec.eval.refine.settings import MCRSettings
