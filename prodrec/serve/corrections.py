@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prodrec.core.base.corrections import correction_columns
 from prodrec.core.base.csv_cells import harmless
 from prodrec.core.base.errors import BadOption
 from prodrec.core.base.outputs import atomic_write, refuse_if_inside_file
@@ -26,16 +27,11 @@ class Corrections:
 
     def __init__(self, table: Path, levels: Sequence[str]) -> None:
         self.table, self.photos = table, table.with_name(f"{table.stem}-photos")
-        self._columns = ["id", "image", "title", *levels]
+        self._columns = correction_columns(levels, refused="--corrections")
         self._lock = threading.Lock()
         refuse_if_inside_file(table, kind="corrections")
         if table.is_dir() or table.suffix.lower() != ".csv":
             raise BadOption(f"--corrections {table}: expected the name of a CSV file, such as corrections.csv.")
-        if len(set(self._columns)) < len(self._columns):
-            raise BadOption(
-                f"--corrections cannot be used with this run, whose levels are {', '.join(levels)}: a level has the "
-                "name of another column (id, image, title); prepare the dataset with other names."
-            )
         if table.is_file() and table.stat().st_size:
             with table.open(encoding="utf-8", newline="") as file:
                 found = next(csv.reader(file), [])

@@ -23,6 +23,11 @@ def harmless(cell: str) -> str:
     return f"'{cell}" if re.search(FORMULA, cell) and not re.search(NUMBER, cell) else cell
 
 
+def typed(text: pl.Expr) -> pl.Expr:
+    """Return cells without the apostrophes of `harmless`, as they were typed."""
+    return text.str.replace(f"^'({FORMULA.removeprefix('^')})", "${1}")
+
+
 def write_csv(frame: pl.DataFrame, file: IO[bytes] | Path, *, include_header: bool = True) -> None:
     """Write a table whose texts no spreadsheet computes."""
     import polars as pl

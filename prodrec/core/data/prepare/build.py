@@ -160,7 +160,7 @@ def _open_sources(
     if not tables:
         folder = photo_folder(tables, source_path)
         listed = open_photos(folder, unpack_into=unpack_into)
-        return open_folders(listed, folder, options.columns, scratch), listed
+        return open_folders(listed, folder, options, scratch), listed
     catalogue = read_tables(tables, options, scratch)
     if options.inputs != "photos":
         return catalogue, None

@@ -75,6 +75,13 @@ class PrepareOptions:
         group=PHOTOS,
         metavar="auto|off|BITS",
     )
+    corrections: str | None = option(
+        None,
+        "Table of corrections of `prodrec audit`: rows whose decision is change get its category path, rows with "
+        "remove are rejected.",
+        group=ROWS,
+        metavar="FILE",
+    )
     drop_conflicts: bool = option(
         False, "Reject rows whose photo, pixel by pixel, has another leaf in another row.", group=PHOTOS
     )

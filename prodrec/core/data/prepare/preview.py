@@ -137,7 +137,7 @@ def _open_sources(
     if not tables:
         folder = photo_folder(tables, source_path)
         listing = list_photos(folder, options, scratch)
-        catalogue = open_folders(listing.source, folder, options.columns, scratch)
+        catalogue = open_folders(listing.source, folder, options, scratch)
         return _Sources(catalogue, listing.is_complete, listing)
     catalogue = read_tables(tables, options, scratch, max_rows=max_rows)
     rows_by_table = catalogue.frame.select("table", "table_row").unique().collect()["table"].value_counts()

@@ -14,6 +14,7 @@ from prodrec.core.base.texts import Texts
 from prodrec.core.data.prepare import selection
 from prodrec.core.data.prepare.category_names import doubtful_names, doubtful_values
 from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.tables.split_names import refuse_options_of_new_splits
@@ -50,6 +51,9 @@ def read_labels(catalogue: Catalogue, options: PrepareOptions, *, from_folders: 
         )
     rejected = Rejects.for_rows(catalogue.row_count)
     selection.reject_malformed_rows(catalogue, rejected, from_folders=from_folders)
+    if catalogue.corrections is not None:
+        removed_R, file = catalogue.corrections.removed_R, catalogue.corrections.file
+        rejected.add(rejects.REMOVED, removed_R, f"{file} removes it")
     names, codes_ML = selection.encode_categories(catalogue, rejected, options)
     notes = [*catalogue.notes]
     for level, level_names, code_M in zip(catalogue.levels, names, codes_ML.T, strict=True):

@@ -14,7 +14,8 @@ from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.sources import PhotoSource
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
-from prodrec.core.data.tables.columns import NO_SPLITS, ColumnNames
+from prodrec.core.data.tables.columns import NO_SPLITS
+from prodrec.core.data.tables.corrections import apply_corrections
 from prodrec.core.data.tables.folder_catalogue import catalogue_from_folders
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def read_tables(
     tables: Sequence[Path], options: PrepareOptions, scratch: Path, *, max_rows: int | None = None
 ) -> Catalogue:
     """Return the catalogue of the tables; see `read_catalogue` for `scratch`, `max_rows` and errors."""
-    return read_catalogue(
+    catalogue = read_catalogue(
         tables,
         options.columns,
         scratch=scratch,
@@ -65,12 +66,20 @@ def read_tables(
         needs_image=options.inputs == "photos",
         max_rows=max_rows,
     )
+    return _corrected(catalogue, options, scratch)
 
 
-def open_folders(photos: PhotoSource, source_path: Path, columns: ColumnNames, scratch: Path) -> Catalogue:
+def _corrected(catalogue: Catalogue, options: PrepareOptions, scratch: Path) -> Catalogue:
+    """Return the catalogue with the corrections of --corrections."""
+    return (
+        catalogue if options.corrections is None else apply_corrections(catalogue, Path(options.corrections), scratch)
+    )
+
+
+def open_folders(photos: PhotoSource, source_path: Path, options: PrepareOptions, scratch: Path) -> Catalogue:
     """Return the catalogue of photos in folders, with the files that are no photos."""
-    folder_photos = find_folder_photos(photos)
-    return catalogue_from_folders(
+    folder_photos, columns = find_folder_photos(photos), options.columns
+    catalogue = catalogue_from_folders(
         folder_photos.names,
         source_path,
         columns.levels,
@@ -79,3 +88,4 @@ def open_folders(photos: PhotoSource, source_path: Path, columns: ColumnNames, s
         skipped=list(folder_photos.skipped_S),
         skip_reasons=[folder_photos.skip_reasons[reason] for reason in folder_photos.skip_reason_S.tolist()],
     )
+    return _corrected(catalogue, options, scratch)

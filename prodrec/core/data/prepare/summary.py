@@ -33,6 +33,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
             "by_reason": by_reason,
             "in_tables": contents.catalogue.table_rows,
         },
+        "corrections": None if contents.catalogue.corrections is None else contents.catalogue.corrections.counts,
         "products": _product_counts(contents.product_N),
         "labels_missing": {
             level: int((label_N < 0).sum())

@@ -43,6 +43,8 @@ from prodrec.core.data.tables.table_sample import sample_unique_columns, take_sa
 if TYPE_CHECKING:
     import polars as pl
 
+    from prodrec.core.data.tables.corrections import AppliedCorrections
+
 LARGE_TABLE_BYTES = 300 << 20
 """Reading a table of this size takes seconds, so it is announced."""
 
@@ -66,6 +68,7 @@ class Catalogue:
     photo_tables:   the tables whose image column contains the photos themselves, with that column
     columns:        the columns of the first table by role; None for a catalogue of folders
     descriptions:   how each of the tables is read
+    corrections:    what --corrections changed; None without it
     """
 
     frame: pl.LazyFrame
@@ -81,6 +84,7 @@ class Catalogue:
     photo_tables: tuple[tuple[ColumnarTable, str], ...] = ()
     columns: TableColumns | None = None
     descriptions: tuple[TableDescription, ...] = ()
+    corrections: AppliedCorrections | None = None
 
     @property
     def table_names(self) -> list[str]:

@@ -26,6 +26,7 @@ CONFLICT = "conflicting labels"
 RARE_LEAF = "leaf below --min-leaf-images"
 NO_ATTRIBUTE = "no attribute"
 UNKNOWN_SPLIT = "unknown split"
+REMOVED = "removed by a correction"
 NO_WORDS = "title without words"
 
 
