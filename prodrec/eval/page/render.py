@@ -22,11 +22,13 @@ from prodrec.eval.plots.contact_sheet import format_probability
 JSON_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&'\u2028\u2029"}
 
 
-def render_page(content: Mapping[str, Any], data: Mapping[str, Any]) -> str:
-    """Return the page.
+def render_page(
+    content: Mapping[str, Any], data: Mapping[str, Any] | None = None, *, template: str = "page.html"
+) -> str:
+    """Return a page: that of a report, or another template that extends `frame.html`.
 
     content: the values of the templates, by name.
-    data:    plain values that the script of the page reads.
+    data:    plain values that the script of the page reads; None for a page without a script.
     """
     environment = Environment(
         loader=PackageLoader("prodrec.eval.page", "template"),
@@ -44,13 +46,14 @@ def render_page(content: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         unbroken=_unbroken,
     )
     environment.finalize = _printable
-    style, script = (_source(environment, name) for name in ("page.css", "page.js"))
+    style = _source(environment, "page.css")
+    script = "" if data is None else _source(environment, "page.js")
+    may_run = f"'{_hash(script)}'" if script else "'none'"
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src {may_run}; "
         "base-uri 'none'; form-action 'none'"
     )
-    template = environment.get_template("page.html")
-    return template.render(
+    return environment.get_template(template).render(
         **content, policy=policy, style=Markup(style), script=Markup(script), data=Markup(safe_json(data))
     )
 
