@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prodrec.pipeline.add_classes import add_classes as add_classes
+    from prodrec.pipeline.audit import audit as audit
     from prodrec.pipeline.compare import compare as compare
     from prodrec.pipeline.export import export as export
     from prodrec.pipeline.import_scores import import_scores as import_scores
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "add_classes",
+    "audit",
     "compare",
     "export",
     "import_scores",

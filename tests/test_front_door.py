@@ -41,6 +41,7 @@ def test_import_loads_nothing() -> None:
 def test_dir_lists_the_functions() -> None:
     expected = {
         "add_classes",
+        "audit",
         "compare",
         "export",
         "import_scores",

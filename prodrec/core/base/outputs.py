@@ -68,8 +68,8 @@ def refuse_if_inside_file(path: Path, *, kind: str) -> None:
 
 
 def _another_place(kind: str) -> str:
-    """Return, for messages, what the user can give instead. A report has an option for each of its files, no --out."""
-    return "another place" if kind == "report" else "another place with --out"
+    """Return, for messages, what the user can give instead; reports and audits have no --out."""
+    return "another place" if kind in ("report", "audit") else "another place with --out"
 
 
 # --- writing

@@ -51,7 +51,7 @@ class Projection:
         return Projection(self.mean_D.to(device), self.matrix_Dd.to(device))
 
 
-def fit_projection(chunks: Callable[[], Iterable[NDArray[np.float16]]]) -> Projection:
+def fit_projection(chunks: Callable[[], Iterable[NDArray[np.floating]]]) -> Projection:
     """Return the projection for the features of the training photos, which `chunks` returns in chunks [n, D].
 
     Features that are too long, and those of a single photo, are centred at 0 and keep their length.
