@@ -29,6 +29,8 @@ from prodrec.demo.catalogue import draw_catalogue
 DOCS = Path(__file__).parents[1] / "docs"
 OVERVIEW, TUTORIAL = DOCS / "index.md", DOCS / "tutorial.md"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path not in (OVERVIEW, TUTORIAL))
+LONG_PAGES = {"audit.md", "compare.md", "export.md", "index.md"}
+"""Pages of how-to/ that train or index for several seconds; what they show has default tests of its own."""
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "console", "toml"}
 
@@ -96,7 +98,13 @@ def test_the_tutorial_runs(tutorial: Path) -> None:
     assert (tutorial / "scores").is_dir() and list(tutorial.glob("runs/*/model.safetensors"))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(b.language in RUN for b in blocks(page))], ids=str)
+def pages() -> list[Any]:
+    """Return the pages with blocks that run, the long ones among the exhaustive tests."""
+    runnable = [page for page in PAGES if any(block.language in RUN for block in blocks(page))]
+    return [pytest.param(page, marks=[pytest.mark.exhaustive] * (page.name in LONG_PAGES)) for page in runnable]
+
+
+@pytest.mark.parametrize("page", pages(), ids=str)
 def test_every_block_of_a_page_runs(
     page: Path, tutorial: Path, small_families: Any, prodrec: Callable[[str], Result], tmp_path: Path
 ) -> None:
