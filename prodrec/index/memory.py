@@ -2,7 +2,7 @@
 
 LanceDB searches exactly on the disk, which takes several times as long.
 
-Shapes: N photos, d numbers of a vector, B queries, K nearest photos, n photos of a chunk.
+Shapes: N photos, d numbers of a vector, B queries, K nearest photos.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from prodrec.core.base.nearest import nearest_vectors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,15 +53,7 @@ class PhotosInMemory:
         import torch
 
         queries_Bd = torch.from_numpy(np.ascontiguousarray(vectors_Bd, np.float32))
-        cosine_BK = torch.empty(len(queries_Bd), 0)
-        index_BK = torch.empty(len(queries_Bd), 0, dtype=torch.int64)
-        for start in range(0, len(self.vectors_Nd), CHUNK):
-            cosine_Bn = queries_Bd @ self.vectors_Nd[start : start + CHUNK].T
-            best = cosine_Bn.topk(min(limit, cosine_Bn.shape[1]), dim=1)
-            cosine_BK = torch.cat([cosine_BK, best.values], dim=1)
-            index_BK = torch.cat([index_BK, best.indices + start], dim=1)
-            best = cosine_BK.topk(min(limit, cosine_BK.shape[1]), dim=1)
-            cosine_BK, index_BK = best.values, index_BK.gather(1, best.indices)
+        cosine_BK, index_BK = nearest_vectors(queries_Bd, self.vectors_Nd, limit, chunk=CHUNK)
         used, position_BK = np.unique(index_BK.numpy(), return_inverse=True)
         rows = [dict(zip(self.frame.columns, row, strict=True)) for row in self.frame[used].rows()]
         found = zip(cosine_BK.tolist(), position_BK.reshape(index_BK.shape).tolist(), strict=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.nearest import nearest_vectors
 from prodrec.core.base.rank_rows import own_rows_of_all_ranks
 from prodrec.inference.neighbours.lists import ListIndex, exact_sentence, obstacle
 from prodrec.inference.neighbours.projection import Projection
@@ -125,17 +126,9 @@ class Searcher:
             found_AK = torch.from_numpy(found).to(queries_Ad.device)
             index_AK = found_AK.clamp(min=0) + self.first
             return Nearest(self._exact(queries_Ad, index_AK).masked_fill(found_AK < 0, -torch.inf), index_AK)
-        cosine_AK = queries_Ad.new_empty((len(queries_Ad), 0))
-        index_AK = torch.empty((len(queries_Ad), 0), dtype=torch.int64, device=queries_Ad.device)
-        size = max(k, CHUNK_COSINES // max(1, len(queries_Ad)))
-        for start in range(0, len(self.vectors_nd), size):
-            cosine_An = queries_Ad @ self.vectors_nd[start : start + size].float().t()
-            best = cosine_An.topk(min(k, cosine_An.shape[1]), dim=1)
-            cosine_AK = torch.cat([cosine_AK, best.values], dim=1)
-            index_AK = torch.cat([index_AK, best.indices + (start + self.first)], dim=1)
-            if start > 0:
-                best = cosine_AK.topk(min(k, cosine_AK.shape[1]), dim=1)
-                cosine_AK, index_AK = best.values, index_AK.gather(1, best.indices)
+        chunk = max(k, CHUNK_COSINES // max(1, len(queries_Ad)))
+        cosine_AK, index_AK = nearest_vectors(queries_Ad, self.vectors_nd, k, chunk=chunk)
+        index_AK = index_AK + self.first
         missing = (0, k - cosine_AK.shape[1])
         return Nearest(F.pad(self._exact(queries_Ad, index_AK), missing, value=-torch.inf), F.pad(index_AK, missing))
 
