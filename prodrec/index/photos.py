@@ -9,7 +9,6 @@ Shapes: H×W view.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import multiprocessing
 from collections.abc import Sequence
@@ -17,12 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto
 from prodrec.core.base.workers import raise_if_stopped
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.locations import DamagedPhoto, PhotoLocation
+from prodrec.core.data.photos.thumbnails import jpeg_thumbnail
 from prodrec.core.data.photos.upright import UNDECODABLE, PhotoRejected
 
 THUMBNAIL_SIDE = 160
@@ -143,13 +142,5 @@ def see_photo(data: bytes, *, stored_side: int | None, photos: PhotoConfig) -> S
         assert isinstance(error.__cause__, PhotoRejected)
         raise error.__cause__ from None
     view_CHW = centre_view(photo_CHW, photos).contiguous().numpy()
-    return SeenPhoto(hash_bytes(stored), view_CHW, make_thumbnail(photo_CHW.numpy()))
-
-
-def make_thumbnail(photo_CHW: NDArray[np.uint8]) -> bytes:
-    """Return a photo as a JPEG whose longer side has at most THUMBNAIL_SIDE pixels."""
-    image = Image.fromarray(np.ascontiguousarray(photo_CHW.transpose(1, 2, 0)))
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
-    return stream.getvalue()
+    thumbnail = jpeg_thumbnail(photo_CHW.numpy(), THUMBNAIL_SIDE, quality=THUMBNAIL_QUALITY)
+    return SeenPhoto(hash_bytes(stored), view_CHW, thumbnail)

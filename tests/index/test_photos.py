@@ -14,10 +14,11 @@ from PIL import Image
 from prodrec.core.data.dataset import open_dataset
 from prodrec.core.data.photos.config import PhotoConfig
 from prodrec.core.data.photos.locations import PhotoLocation
+from prodrec.core.data.photos.thumbnails import jpeg_thumbnail
 from prodrec.core.data.photos.upright import PhotoRejected
 from prodrec.core.data.photos.views import centre_view, read_stored_photo
 from prodrec.index import photos as module
-from prodrec.index.photos import THUMBNAIL_SIDE, GivenProduct, hash_bytes, make_thumbnail, see_photo, see_products
+from prodrec.index.photos import THUMBNAIL_SIDE, GivenProduct, hash_bytes, see_photo, see_products
 
 PHOTOS = PhotoConfig(image_size="32")
 
@@ -99,6 +100,6 @@ def test_text_hashes_differ_by_every_part() -> None:
 @pytest.mark.parametrize("size", [(400, 300), (30, 200), (20, 10), (1, 1)])
 def test_thumbnails_are_small_and_keep_their_shape(size: tuple[int, int]) -> None:
     photo_CHW = np.full((3, size[1], size[0]), 90, np.uint8)
-    with Image.open(io.BytesIO(make_thumbnail(photo_CHW))) as image:
+    with Image.open(io.BytesIO(jpeg_thumbnail(photo_CHW, THUMBNAIL_SIDE))) as image:
         factor = min(1, THUMBNAIL_SIDE / max(size))
         assert image.format == "JPEG" and image.size == pytest.approx([side * factor for side in size], abs=1)
