@@ -112,14 +112,14 @@ class ProductVoters:
 class IndexNetwork:
     """A network at one operating point, with the products of an index; `RecognisingNetwork` for the methods.
 
-    top: number of products that are returned for every photo, at least
+    top:          number of products that are returned for every photo, at least
+    voters_level: None, since no training photos vote
     """
 
     network: FusibleNetwork
     voters: ProductVoters
     point: OperatingPoint
     top: int = 5
-
     voters_level: str | None = None
 
     def recognise(self, batch: Batch, *, with_titles: bool = False) -> RecognisedBatch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,12 +58,10 @@ def write_outputs(
         )
     )
     texts = products[rows_of(content)]
-    content = SheetContent(
-        **{
-            **vars(content),
-            "ids": dict(zip(texts["row"], texts["id"], strict=True)),
-            "titles": dict(zip(texts["row"], texts["title"].fill_null(""), strict=True)),
-        }
+    content = replace(
+        content,
+        ids=dict(zip(texts["row"], texts["id"], strict=True)),
+        titles=dict(zip(texts["row"], texts["title"].fill_null(""), strict=True)),
     )
     source = None if data.photos is None else PhotoSource(data.photos.decode, data.photo_files)
     with new_file(html, kind="audit", force=force) as partial:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.errors import BadArtefact, BadOption
+from prodrec.index.table import REMEDY
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset
@@ -136,9 +137,7 @@ def point_of(header: IndexHeader, by: str, name: str | None) -> OperatingPoint:
     try:
         return OperatingPoint(**of_way[name])
     except TypeError as error:
-        raise BadArtefact(
-            f"index.json is damaged ({error}); make the index again with `prodrec index build`."
-        ) from error
+        raise BadArtefact(f"index.json is damaged ({error}); {REMEDY}.") from error
 
 
 def calibration_of(header: IndexHeader, by: str, name: str | None) -> Calibration | None:
@@ -152,9 +151,7 @@ def calibration_of(header: IndexHeader, by: str, name: str | None) -> Calibratio
     try:
         return Calibration.from_json(values)
     except (ValueError, KeyError, TypeError) as error:
-        raise BadArtefact(
-            f"index.json is damaged ({error}); make the index again with `prodrec index build`."
-        ) from error
+        raise BadArtefact(f"index.json is damaged ({error}); {REMEDY}.") from error
 
 
 def describe(header: IndexHeader) -> list[str]:

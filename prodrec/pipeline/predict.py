@@ -123,7 +123,7 @@ def predict(
         raise BadOption("--images, --image and --group-by are about a table; name one instead of photos, or omit them.")
     if table is not None:
         folder = None if images is None else Path(images)
-        items, _ = table_items(table, images=folder, image=image, group_by=group_by, pool=pool)
+        items = table_items(table, images=folder, image=image, group_by=group_by, pool=pool)
     else:
         items = [Item([file]) for file in photo_files(_named_files(photos))]
     recogniser = load_run_or_index(

@@ -28,10 +28,8 @@ class Item:
     cells: Callable[[], Cells] | None = None
 
 
-def table_items(
-    table: Path, *, images: Path | None, image: str | None, group_by: str, pool: bool
-) -> tuple[list[Item], tuple[str, ...]]:
-    """Return an item for every photo that the rows of a table name, or with `pool` for every product, and its columns.
+def table_items(table: Path, *, images: Path | None, image: str | None, group_by: str, pool: bool) -> list[Item]:
+    """Return an item for every photo that the rows of a table name, or with `pool` for every product.
 
     Raise NotFound, BadTable or BadOption if table, columns or folder cannot be used, BadPhoto if no photo exists.
     """
@@ -61,7 +59,7 @@ def table_items(
             where = f"{table}, row {row}" if name is None else f"{table}, row {row}: {name}"
             item.reasons[where] = problem or matches.reasons[int(matches.reason_W[number])]
     _check(items, table, folder)
-    return items, rows.columns
+    return items
 
 
 def _check(items: list[Item], table: Path, folder: Path) -> None:
