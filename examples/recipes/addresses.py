@@ -14,10 +14,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipe import read_records
+from recipe import mistakes_end, read_records
 
 from prodrec.core.base import console
-from prodrec.core.base.errors import ProdrecError
 from prodrec.core.base.outputs import new_file
 
 ADDRESS = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
@@ -49,11 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("addresses.txt"), help="file to write (addresses.txt)")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     options = parser.parse_args(arguments)
-    try:
+    with mistakes_end():
         count, skipped = write_addresses(options.table, options.out, force=options.force)
-    except ProdrecError as error:
-        console.error(str(error))
-        raise SystemExit(error.exit_code) from error
     console.info(f"wrote {options.out}: {count:,} addresses; {skipped:,} rows have none")
 
 

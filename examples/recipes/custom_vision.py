@@ -26,12 +26,10 @@ no levels: if there is a tree above them, add its columns to the table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from recipe import Contents, Row, need, run
+from recipe import Contents, Row, need, read_json, run
 
 from prodrec.core.base.errors import BadTable
 
@@ -48,7 +46,8 @@ def read(source: Path) -> Contents:
 def rows(pages: Sequence[Path]) -> Iterator[Row]:
     seen: set[str] = set()
     for page in pages:
-        for image in read_page(page):
+        images = read_json(page, list, expected="the answer of GetTaggedImages", remedy="request it again")
+        for image in images:
             try:
                 photo, address = str(image["id"]), str(image["originalImageUri"])
                 tags = [str(tag["tagName"]) for tag in image.get("tags") or []]
@@ -62,17 +61,6 @@ def rows(pages: Sequence[Path]) -> Iterator[Row]:
             if photo not in seen:  # photos move to the next page if some are added between two requests
                 seen.add(photo)
                 yield photo, tags[0] if tags else "", " | ".join(tags[1:]), address
-
-
-def read_page(path: Path) -> list[Any]:
-    """Return the images of a page. Raise BadTable."""
-    try:
-        images = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise BadTable(f"{path} is not JSON ({error}); request it again.") from error
-    if not isinstance(images, list):
-        raise BadTable(f"{path} contains no array; expected the answer of GetTaggedImages.")
-    return images
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,12 +20,11 @@ withheld: the validation split, which people checked, is the test split here, an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipe import Contents, Row, need, read_records, run, train_or_validation
+from recipe import Contents, Row, need, read_json, read_records, run, train_or_validation
 
 from prodrec.core.base.errors import BadTable
 
@@ -62,10 +61,7 @@ def read_tree(path: Path) -> dict[str, tuple[str, ...]]:
         else:
             raise BadTable(f"{path} is no tree of {len(LEVELS)} levels; expected three of nodes, and lists of classes.")
 
-    try:
-        visit(json.loads(path.read_text("utf-8")), ())
-    except ValueError as error:
-        raise BadTable(f"{path} is not JSON ({error}); download it again.") from error
+    visit(read_json(path, object, expected="a tree", remedy="download it again"), ())
     return found
 
 

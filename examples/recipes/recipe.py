@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import shlex
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from prodrec.core.base import console
 from prodrec.core.base.csv_cells import harmless
 from prodrec.core.base.errors import BadTable, NotFound, ProdrecError
+from prodrec.core.base.json_types import JSON_ERRORS
 from prodrec.core.base.outputs import new_file
 from prodrec.core.data.tables.header import Header
 from prodrec.core.data.tables.open_table import open_table
@@ -29,6 +33,7 @@ NAMES = ("image", "url")
 """Columns that must be written as they are, since files and addresses are found by them."""
 
 Row = Sequence[str]
+Json = TypeVar("Json")
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,21 @@ def run(doc: str | None, read: Callable[[Path], Contents], arguments: Sequence[s
     parser.add_argument("--out", type=Path, default=Path("products.csv"), help="table to write (products.csv)")
     parser.add_argument("--force", action="store_true", help="replace an existing table")
     options = parser.parse_args(arguments)
-    try:
+    with mistakes_end():
         contents = read(options.source)
         count = write_table(options.out, contents, force=options.force)
+    line = shlex.join(["prodrec", "prepare", str(options.out), *contents.prepare])
+    console.info(f"wrote {options.out}: {count:,} rows; next: {line}")
+
+
+@contextmanager
+def mistakes_end() -> Iterator[None]:
+    """End the program with the sentence and the exit code of an error of prodrec that the block raises."""
+    try:
+        yield
     except ProdrecError as error:
         console.error(str(error))
         raise SystemExit(error.exit_code) from error
-    line = shlex.join(["prodrec", "prepare", str(options.out), *contents.prepare])
-    console.info(f"wrote {options.out}: {count:,} rows; next: {line}")
 
 
 def write_table(path: Path, contents: Contents, *, force: bool = False) -> int:
@@ -124,6 +136,24 @@ def read_records(path: Path, *columns: str) -> Iterator[tuple[str, ...]]:
     for chunk in table.chunks(exact):
         for record in chunk.select(exact).collect().iter_rows():
             yield tuple(value or "" for value in record)
+
+
+def read_json(path: Path, kind: type[Json], *, expected: str, remedy: str) -> Json:
+    """Return the content of a JSON file, which is in memory as a whole.
+
+    kind:     list, dict, or object for any content
+    expected: what the file should contain
+    remedy:   what to do if it is not JSON
+
+    Raise BadTable.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except JSON_ERRORS as error:
+        raise BadTable(f"{path} is not JSON ({error}); {remedy}.") from error
+    if not isinstance(content, kind):
+        raise BadTable(f"{path} contains no {'array' if kind is list else 'object'}; expected {expected}.")
+    return content
 
 
 def look_up(names: Sequence[str], number: str, where: Path) -> str:

@@ -24,13 +24,12 @@ people checked, is the test split here, and 5 % of the training photos validate.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipe import Contents, Row, look_up, need, read_lines, run, train_or_validation
+from recipe import Contents, Row, look_up, need, read_json, read_lines, run, train_or_validation
 
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadTable
@@ -89,13 +88,12 @@ def read_meta(folder: Path, name: str) -> list[Any]:
     if not path.exists():
         source, _, file = name.partition("/")
         path = need(folder / f"{source}_json" / file, "meta information of a query")
-    try:
-        records = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise BadTable(f"{path} is not JSON ({error}); download the meta information again.") from error
-    if not isinstance(records, list):
-        raise BadTable(f"{path} contains no array; expected an object for each photo of the query.")
-    return records
+    return read_json(
+        path,
+        list,
+        expected="an object for each photo of the query",
+        remedy="download the meta information again",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
