@@ -20,7 +20,7 @@ Examples:
 - `prodrec export visual --to openvino --int8` computes with numbers of 8 bits, and counts what that costs
 - `prodrec export runs/visual dataset --operating-point balanced --out models/shop` chooses the scores and the place
 
-The directory is a model of both servers as it is: `labels.json` has the classes, `export.json` how it was checked.
+Both servers open the directory without changes: `labels.json` has the classes, `export.json` how it was checked.
 """
 
 

@@ -58,7 +58,7 @@ class GivenProduct:
 class SeenPhoto:
     """A photo that can be used.
 
-    photo_hash: of the photo as it is stored
+    photo_hash: of the stored photo
     view_CHW:   the centre crop, uint8 [3, H, W]
     thumbnail:  JPEG
     """

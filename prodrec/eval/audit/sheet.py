@@ -30,8 +30,8 @@ READING = (
         "wrong; trust the order more than the number."
     ),
     (
-        "Open suspects.csv, and fill in the column decision: keep, change (to the path in the line, as it is or "
-        "corrected) or remove. What is empty stays as it is."
+        "Open suspects.csv, and fill in the column decision: keep, change (to the path in the line, which you "
+        "may correct) or remove. An empty cell changes nothing."
     ),
     (
         "Then run prodrec prepare again with --corrections suspects.csv: it changes and removes these rows, and prints "

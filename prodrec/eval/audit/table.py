@@ -1,7 +1,7 @@
 """suspects.csv: one line for every suspect, with an empty decision that a person fills in.
 
 The columns are those of a table of corrections (`core/base/corrections.py`), and after them what helps to decide. The
-path is the proposal: `change` takes it, as it is or corrected. For odd photos and duplicates it is empty.
+path is the proposal: `change` takes it, also when a person corrected it. For odd photos and duplicates it is empty.
 """
 
 from __future__ import annotations

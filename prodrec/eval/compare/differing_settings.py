@@ -17,7 +17,7 @@ ABSENT = "–"
 def differing_settings(files: Sequence[Scores], run_groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     """Return the settings that are not equal in all columns, each with its value in every column.
 
-    The runs of a column differ in the seed alone, so the first one stands for all.
+    The runs of a column differ in the seed alone, so the settings of the first one are those of all.
     """
     columns = [all_settings(files[group.files[0]]) for group in run_groups]
     names = list(dict.fromkeys(name for column in columns for name in column))
