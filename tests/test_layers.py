@@ -6,6 +6,7 @@ cli → pipeline → (serve, index, inference, eval, models, demo) → core; ins
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "prodrec").rglob("*.py"))}
+SOURCES = sorted((ROOT / "prodrec").rglob("*.py"))
 HEAVY = {"torch", "torchvision", "polars", "h5py", "gensim", "scipy", "matplotlib", "pydantic", "timm", "open_clip"}
 HEAVY |= {"nncf", "onnx", "onnxruntime", "openvino"}
 HEAVY |= {"faiss", "fastapi", "uvicorn", "prometheus_client", "lancedb", "pyarrow"}
@@ -182,9 +183,23 @@ def imports_of(path: Path, tree: ast.Module) -> Iterator[Import]:
     yield from walk(tree, at_once=True, only_types=False)
 
 
-IMPORTS = [found for path, tree in SOURCES.items() for found in imports_of(path, tree)]
-OWN = [found for found in IMPORTS if found.library == "prodrec"]
-OUTSIDE = [found for found in IMPORTS if found.library not in {"prodrec", *sys.stdlib_module_names}]
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    """Every source file, parsed once, and not before a test asks."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in SOURCES}
+
+
+@functools.cache
+def all_imports() -> tuple[Import, ...]:
+    return tuple(found for path, tree in trees().items() for found in imports_of(path, tree))
+
+
+def own() -> list[Import]:
+    return [found for found in all_imports() if found.library == "prodrec"]
+
+
+def outside() -> list[Import]:
+    return [found for found in all_imports() if found.library not in {"prodrec", *sys.stdlib_module_names}]
 
 
 def package(module: str) -> str:
@@ -200,8 +215,8 @@ def may_import(importer: str, imported: str) -> bool:
 
 def test_imports_are_collected() -> None:
     assert {package(module) for module in MODULES} >= set(PACKAGES)
-    assert len(OWN) > 100 and len(OUTSIDE) > 50
-    assert any(found.only_types for found in OWN) and any(not found.at_once for found in OUTSIDE)
+    assert len(own()) > 100 and len(outside()) > 50
+    assert any(found.only_types for found in own()) and any(not found.at_once for found in outside())
 
 
 def test_every_folder_is_a_package_of_the_table() -> None:
@@ -211,7 +226,7 @@ def test_every_folder_is_a_package_of_the_table() -> None:
 
 def test_no_package_imports_one_above_it() -> None:
     wrong = [
-        found for found in OWN if package(found.module) and not may_import(package(found.module), package(found.name))
+        found for found in own() if package(found.module) and not may_import(package(found.module), package(found.name))
     ]
     assert not wrong, "; ".join(map(str, wrong))
 
@@ -219,7 +234,7 @@ def test_no_package_imports_one_above_it() -> None:
 def test_imports_make_no_circle() -> None:
     """Not even through imports inside functions; what only the type checker reads does not count."""
     uses: dict[str, set[str]] = {}
-    for found in OWN:
+    for found in own():
         if not found.only_types:
             uses.setdefault(found.module, set()).add(found.name.removeprefix("prodrec."))
     done: set[str] = set()
@@ -241,7 +256,7 @@ def test_core_data_has_few_files_beside_its_packages() -> None:
 
 def test_every_outside_library_has_its_owner() -> None:
     wrong = []
-    for found in OUTSIDE:
+    for found in outside():
         owners = OWNERS.get(found.library, ())
         allowed = any(f"{found.module}.".startswith(f"{owner}.") for owner in owners) or found.library in EVERYWHERE
         if not allowed and not found.only_types and found.name != "torch.utils.tensorboard":
@@ -250,7 +265,7 @@ def test_every_outside_library_has_its_owner() -> None:
 
 
 def test_torchvisions_models_are_known_to_the_backbones_alone() -> None:
-    for path, tree in SOURCES.items():
+    for path, tree in trees().items():
         uses = "torchvision.models" in ast.unparse(tree)
         assert not uses or module_name(path) == "models.torchvision_backbones", path
 
@@ -267,7 +282,7 @@ def test_every_outside_library_is_declared() -> None:
         for name in (*project["dependencies"], *extras)
     }
     packages = {"PIL": "pillow", "open_clip": "open_clip_torch", "faiss": "faiss_cpu"}
-    used = {packages.get(found.library, found.library) for found in OUTSIDE}
+    used = {packages.get(found.library, found.library) for found in outside()}
     assert used <= declared, f"not in pyproject.toml: {', '.join(sorted(used - declared))}"
 
 
@@ -295,7 +310,9 @@ def test_data_loads_no_torch() -> None:
 
 
 def test_commands_import_nothing_heavy_at_their_top() -> None:
-    wrong = [found for found in OUTSIDE if package(found.module) == "cli" and found.at_once and found.library in HEAVY]
+    wrong = [
+        found for found in outside() if package(found.module) == "cli" and found.at_once and found.library in HEAVY
+    ]
     assert not wrong, "; ".join(map(str, wrong))
 
 
@@ -305,8 +322,8 @@ def test_commands_import_nothing_heavy_at_their_top() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST
-    if SOURCES[path].body:
-        assert ast.get_docstring(SOURCES[path]), f"{path} does not say what it is for"
+    if trees()[path].body:
+        assert ast.get_docstring(trees()[path]), f"{path} does not say what it is for"
 
 
 def test_tests_mirror_the_source() -> None:
@@ -322,7 +339,7 @@ def test_tests_mirror_the_source() -> None:
 
 
 def test_nothing_is_printed_but_by_the_console() -> None:
-    for path, tree in SOURCES.items():
+    for path, tree in trees().items():
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
         assert not prints, f"{path}, line {prints[0]}: use prodrec.core.base.console"

@@ -35,8 +35,15 @@ def _stop(number: int, _: object) -> None:
 
 def _try_again(hook: Callable[[Any], object], dropped: Any) -> None:
     if issubclass(dropped.exc_type, KeyboardInterrupt) and RECEIVED:
-        timer = threading.Timer(_SECONDS_TO_NEXT_TRY, _thread.interrupt_main, [RECEIVED[-1]])
+        timer = threading.Timer(_SECONDS_TO_NEXT_TRY, _stop_the_main_thread, [RECEIVED[-1]])
         timer.daemon = True
         timer.start()
     else:
         hook(dropped)
+
+
+def _stop_the_main_thread(number: int) -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # it may wait in a system call
