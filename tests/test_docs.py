@@ -29,7 +29,7 @@ from prodrec.demo.catalogue import draw_catalogue
 DOCS = Path(__file__).parents[1] / "docs"
 OVERVIEW, TUTORIAL = DOCS / "index.md", DOCS / "tutorial.md"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path not in (OVERVIEW, TUTORIAL))
-LONG_PAGES = {"audit.md", "compare.md", "export.md", "index.md"}
+LONG_PAGES = {"audit.md", "compare.md", "export.md", "index.md", "long-tail.md"}
 """Pages of how-to/ that train or index for several seconds; what they show has default tests of its own."""
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "console", "toml"}

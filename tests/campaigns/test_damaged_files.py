@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +38,6 @@ READERS = {
 }
 """Commands that read the files of a pattern."""
 UNREAD = ("dataset/rejected.csv", "dataset/long-tail", "runs/sicot/history.csv", "runs/sicot/tensorboard")
-
-
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    victim = Victim(tmp_path_factory.mktemp("victim"))
-    yield victim
-    victim.close()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ FEWEST_HANDLES = 12
 """Open files with which a command begins: with fewer, Python does not start."""
 EACH_TRIALS = pytest.mark.parametrize("trials", [TRIALS or 1, pytest.param(MORE_TRIALS, marks=pytest.mark.exhaustive)])
 NAMES = [line.split()[0] for line in COMMANDS]
-
-
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    victim = Victim(tmp_path_factory.mktemp("victim"))
-    yield victim
-    victim.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +29,6 @@ IN_PLACE = {"neighbours runs/sicot --workers 0": "operating_points.json"}
 ALL = {**COMMANDS, **IN_PLACE}
 ENDS = (0, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 """Exit codes of a command that a signal may have ended."""
-
-
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    victim = Victim(tmp_path_factory.mktemp("victim"))
-    yield victim
-    victim.close()
 
 
 @pytest.mark.parametrize("trials", [TRIALS or 1, pytest.param(MORE_TRIALS, marks=pytest.mark.exhaustive)])

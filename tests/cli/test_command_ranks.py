@@ -89,6 +89,7 @@ def test_an_error_of_all_ranks_is_printed_once(tmp_path: Path) -> None:
         assert "prodrec train" in error
 
 
+@pytest.mark.exhaustive
 def test_an_error_of_one_rank_names_it(damaged: tuple[Path, int], tmp_path: Path) -> None:
     place, row = damaged
     (error,) = Ranks(tmp_path, "train", "visual", place, *SMALL, "--out", tmp_path / "run").errors()

@@ -65,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with dataset/ (some classes hidden), extended/ (all), titles/ (all, titles alone) and runs/words."""
     place = tmp_path_factory.mktemp("new-classes")
     torch.set_num_threads(1)
-    drawn = draw_catalogue(place / "drawn", products=1200, leaves=5, size=24, dirt=False)
+    drawn = draw_catalogue(tmp_path_factory.mktemp("photos"), products=1200, leaves=5, size=24, dirt=False)
     with drawn.table.open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["colour"]]
     for row in rows:

@@ -5,7 +5,8 @@ The candidates are the grid of k, T, ρ, β and τ below. *natural* maximises th
 A candidate replaces the default only if it is clearly better (STANDARD_ERRORS): with few photos, or none, the defaults
 remain.
 
-Shapes: M validation photos, k nearest training photos, K the largest number of these, T values of τ.
+Shapes: M validation photos, k nearest training photos, K the largest number of these, T values of τ, A values of β,
+J = k + 2 classes that can be the best one of a photo.
 """
 
 from __future__ import annotations
@@ -211,8 +212,9 @@ def _candidates(observations: Observations, betas: Sequence[float]) -> Iterable[
         return
     for k, temperature, rho in itertools.product(NEIGHBOURS, TEMPERATURES, RHOS):
         votes = _Votes(observations, k, temperature, rho)
-        for tau, beta in itertools.product(TAUS, betas):
-            yield OperatingPoint("", tau, beta, k, temperature, rho), votes.predict(tau, beta)
+        for tau in TAUS:
+            for beta, class_M in zip(betas, votes.predict(tau, betas), strict=True):
+                yield OperatingPoint("", tau, beta, k, temperature, rho), class_M
 
 
 def _predict(observations: Observations, point: OperatingPoint) -> Tensor:
@@ -222,7 +224,7 @@ def _predict(observations: Observations, point: OperatingPoint) -> Tensor:
     if not point.beta:
         return observations.best_class_MT[:, TAUS.index(point.tau)]
     votes = _Votes(observations, point.neighbours, point.temperature, point.rho)
-    return votes.predict(point.tau, point.beta)
+    return votes.predict(point.tau, (point.beta,))[0]
 
 
 class _Votes:
@@ -240,15 +242,21 @@ class _Votes:
         )
         self.of_neighbours_Mk = self.votes.of(self.votes.class_Bk)
 
-    def predict(self, tau: float, beta: float) -> Tensor:
-        """Return the class with the largest p [M]: the best of all, of the neighbours', or of those without photos."""
+    def predict(self, tau: float, betas: Sequence[float]) -> Tensor:
+        """Return, for each of A values of β, the classes with the largest p [A, M].
+
+        They are the best of all, of the neighbours', or of those without photos, which have no part in the mixture.
+        """
         o, t = self.observations, TAUS.index(tau)
         best_class_M1, voted_M1 = o.best_class_MT[:, t : t + 1], o.voted_MT[:, t : t + 1]
-        p_best_M1 = (1 - beta) * o.best_MT[:, t : t + 1].exp() + beta * voted_M1 * self.votes.of(best_class_M1)
-        p_Mk = (1 - beta) * o.neighbour_MTK[:, t, : self.k].exp() + beta * voted_M1 * self.of_neighbours_Mk
-        p_unvoted_M1, unvoted_class_M1 = o.unvoted_MT[:, t : t + 1].exp(), o.unvoted_class_MT[:, t : t + 1]
-        position_M1 = torch.cat([p_best_M1, p_Mk, p_unvoted_M1], 1).argmax(1, keepdim=True)
-        return torch.cat([best_class_M1, self.votes.class_Bk, unvoted_class_M1], 1).gather(1, position_M1)[:, 0]
+        class_MJ = torch.cat([best_class_M1, self.votes.class_Bk, o.unvoted_class_MT[:, t : t + 1]], 1)
+        unvoted_M1 = o.unvoted_MT[:, t : t + 1].exp()
+        softmax_MJ = torch.cat([o.best_MT[:, t : t + 1].exp(), o.neighbour_MTK[:, t, : self.k].exp(), unvoted_M1], 1)
+        vote_MJ = torch.cat([self.votes.of(best_class_M1), self.of_neighbours_Mk], 1)
+        vote_MJ = torch.cat([voted_M1 * vote_MJ, unvoted_M1], 1)
+        beta_A11 = softmax_MJ.new_tensor(betas)[:, None, None]
+        position_AM1 = ((1 - beta_A11) * softmax_MJ + beta_A11 * vote_MJ).argmax(2, keepdim=True)
+        return class_MJ.expand(len(betas), -1, -1).gather(2, position_AM1)[..., 0]
 
 
 class _Measures:

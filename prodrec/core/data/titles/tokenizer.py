@@ -32,7 +32,7 @@ TOKENIZERS = ("rjieba", "jieba")
 """In order of preference: rjieba is faster and gives the same words."""
 
 _CACHED_RUNS = 1 << 16
-"""Runs of Chinese characters whose words a tokenizer keeps in its cache."""
+"""Runs of characters whose words are kept for each library."""
 
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # The marks that scripts such as Devanagari and Thai add to their letters, which `\w` does not contain.
@@ -55,7 +55,8 @@ class Tokenizer:
     """A callable that splits a title into words.
 
     Both libraries for Chinese run with their hidden Markov model, which finds words that the dictionary does not
-    contain, mostly brands. A Tokenizer can be pickled; each process loads a dictionary at the first run it segments.
+    contain, mostly brands. A Tokenizer can be pickled; a process loads a dictionary once, for the first run that it
+    segments.
 
     name:    the library that segments Chinese, one of TOKENIZERS, and those that segment other scripts:
              `rjieba japanese=sudachipy thai=pythainlp`
@@ -100,10 +101,8 @@ class Tokenizer:
         return Tokenizer(name, version)
 
     def _load(self, script: str) -> Callable[[str], tuple[str, ...]]:
-        """Load the library of `script`; return the function that splits a run of its characters."""
-        chinese = _load_rjieba if self.name.split()[0] == "rjieba" else _load_jieba
-        segment = chinese() if script == "Chinese" else LIBRARIES[script].load()
-        self._loaded[script] = functools.lru_cache(_CACHED_RUNS)(lambda run: tuple(segment(run)))
+        """Return the function that splits a run of the characters of `script`, and keep it."""
+        self._loaded[script] = load_library(self.name.split()[0] if script == "Chinese" else script)
         return self._loaded[script]
 
     @functools.cached_property
@@ -174,7 +173,7 @@ def recorded_tokenizer(name: str, version: str) -> Tokenizer:
     library for Japanese or Thai is installed. Raise BadOption if such a library is missing or unknown.
     """
     chinese, *others = name.split() or ["jieba"]
-    if not importlib.util.find_spec(chinese):
+    if chinese not in TOKENIZERS or not importlib.util.find_spec(chinese):
         chinese = "jieba"
     recorded = dict(part.split("=", 1) for part in version.split() if "=" in part)
     for part in others:
@@ -205,6 +204,17 @@ def describe_tokenizer(name: str, version: str) -> str:
         script, _, library_name = library.partition("=")
         parts.append(f"{script.capitalize()} by {library_name} {its_version.partition('=')[2]}")
     return ", ".join(parts)
+
+
+@functools.cache
+def load_library(name: str) -> Callable[[str], tuple[str, ...]]:
+    """Load the library for Chinese of this name, or the one for another script; a process does it once.
+
+    Return the function that splits a run of characters of the script into words.
+    """
+    loaders = {"rjieba": _load_rjieba, "jieba": _load_jieba}
+    segment = loaders[name]() if name in loaders else LIBRARIES[name].load()
+    return functools.lru_cache(_CACHED_RUNS)(lambda run: tuple(segment(run)))
 
 
 def _load_rjieba() -> Callable[[str], Iterable[str]]:

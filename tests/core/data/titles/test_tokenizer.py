@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from prodrec.core.base.errors import BadOption
-from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer
+from prodrec.core.data.titles.tokenizer import Tokenizer, choose_tokenizer, load_library
 
 INSTALLED = [name for name in ("jieba", "rjieba") if importlib.util.find_spec(name)]
 
@@ -96,6 +96,7 @@ def test_jieba_works_without_a_writable_cache_directory(tmp_path: Path, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "file"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    load_library.cache_clear()
     assert choose_tokenizer("jieba")("新款包邮") == ["新款", "包邮"]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
