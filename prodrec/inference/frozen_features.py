@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.arrays import write_rows
+from prodrec.core.base.turns import gather_in_turn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,16 +66,16 @@ def _rank_chunks(
     """Yield on rank 0 the features of all ranks, in the order of the rows; nothing on the others."""
     import torch
 
+    def inputs_of(batch: Batch) -> NDArray[np.float32]:
+        views = [batch, replace(batch, inputs=batch.inputs.flip(-1))] if mirror else [batch]
+        inputs_BVD = torch.stack([network.classifier_inputs(network.features(view)) for view in views], 1)
+        return inputs_BVD.float().cpu().numpy()
+
     with (
         torch.inference_mode(),
         autocast,
         console.progress("features", total=photos, unit="photos") as advance,
     ):
-        for number, batch in enumerate(batches):
-            views = [batch, replace(batch, inputs=batch.inputs.flip(-1))] if mirror else [batch]
-            inputs_BVD = torch.stack([network.classifier_inputs(network.features(view)) for view in views], 1)
-            rank_inputs_BVD = inputs_BVD.float().cpu().numpy()
-            for part_BVD in dist.gather(rank_inputs_BVD if number < own_batches else None):
-                if part_BVD is not None:
-                    advance(len(part_BVD))
-                    yield part_BVD
+        for inputs_BVD in gather_in_turn(map(inputs_of, batches), own=own_batches):
+            advance(len(inputs_BVD))
+            yield inputs_BVD

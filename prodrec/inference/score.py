@@ -20,6 +20,7 @@ from prodrec.core.base import console, dist
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.engine_names import TORCH
 from prodrec.core.base.scoring_views import CENTRE
+from prodrec.core.base.turns import gather_in_turn
 from prodrec.core.scores.schema import Origin
 from prodrec.core.scores.writer import EncodedBatch, ScoresWriter
 from prodrec.inference.protocols import ScoringNetwork
@@ -132,14 +133,10 @@ def score(
         stack.enter_context(torch.inference_mode())
         stack.enter_context(autocast or nullcontext())
         advance = stack.enter_context(console.progress(f"score {run.name}", total=len(rows), unit="photos"))
-        for number, batch in enumerate(batches):
-            encoded = score_batch(batch)
-            is_own = own_batches is None or number < own_batches
-            for rank_batch in dist.gather(encoded if is_own else None):
-                if rank_batch is not None:
-                    for writer, rows_of_file in zip(writers, rank_batch, strict=True):
-                        writer.append_encoded(rows_of_file)
-                    advance(len(rank_batch[0]["row"]))
+        for encoded in gather_in_turn(map(score_batch, batches), own=own_batches):
+            for writer, rows_of_file in zip(writers, encoded, strict=True):
+                writer.append_encoded(rows_of_file)
+            advance(len(encoded[0]["row"]))
         assert not dist.is_main() or all(writer.n == len(rows) for writer in writers), "the batches have other rows"
     seconds = time.monotonic() - start
     fingerprints = dist.broadcast([writer.fingerprint for writer in writers])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.turns import gather_in_turn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,22 +72,24 @@ def calibrate(
     batches, own_batches = loaded.batches(data, rows)
     k = min(BEST_CLASSES, data.taxonomy.count(level))
     parts: list[Any] = []
+
+    def best_classes(batch: Any) -> Any:
+        """Return the labels, and for every point the scores and the numbers of the best classes."""
+        features = network.features(batch, list(chosen.values()))
+        best = [network.top_k(features, k, point) for point in chosen.values()]
+        return (
+            batch.labels_BL[:, column].cpu().numpy(),
+            *((one.scores[level].float().cpu().numpy(), one.classes[level].cpu().numpy()) for one in best),
+        )
+
     with (
         torch.inference_mode(),
         loaded.autocast(),
         console.progress("calibration", total=len(rows), unit="photos") as advance,
     ):
-        for number, batch in enumerate(batches):
-            features = network.features(batch, list(chosen.values()))
-            best = [network.top_k(features, k, point) for point in chosen.values()]
-            part: Any = (
-                batch.labels_BL[:, column].cpu().numpy(),
-                *((one.scores[level].float().cpu().numpy(), one.classes[level].cpu().numpy()) for one in best),
-            )
-            for rank_part in dist.gather(part if number < own_batches else None):
-                if rank_part is not None:
-                    parts.append(rank_part)
-                    advance(len(rank_part[0]))
+        for part in gather_in_turn(map(best_classes, batches), own=own_batches):
+            parts.append(part)
+            advance(len(part[0]))
     if not dist.is_main():
         return {}
     labels, *of_points = zip(*parts, strict=True)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from prodrec.core.base import console, dist
 from prodrec.core.base.top_k_options import TopKOptions
+from prodrec.core.base.turns import gather_in_turn
 from prodrec.inference.neighbours.operating_points import (
     BALANCED,
     NATURAL,
@@ -108,17 +109,18 @@ def observe(
     with_titles:          use the titles to score the level; neighbours are those of the photos alone
     """
     parts: list[list[Tensor]] = []
+
+    def observed(batch: Batch) -> list[Tensor]:
+        return [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours, with_titles)]
+
     with (
         torch.inference_mode(),
         autocast or nullcontext(),
         console.progress("operating points", total=total, unit="photos") as advance,
     ):
-        for number, batch in enumerate(batches):
-            part = [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours, with_titles)]
-            for rank_part in dist.gather(part if number < own_batches else None):
-                if rank_part is not None:
-                    advance(len(rank_part[0]))
-                    parts.append(rank_part)
+        for part in gather_in_turn(map(observed, batches), own=own_batches):
+            advance(len(part[0]))
+            parts.append(part)
     if not dist.is_main():
         return None
     return Observations(*(torch.cat(columns) for columns in zip(*parts, strict=True)))

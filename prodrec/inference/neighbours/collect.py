@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console, dist
+from prodrec.core.base.turns import gather_in_turn
 from prodrec.inference.neighbours.choose_lists import AUTO, choose_lists
 from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, write_training_features
 
@@ -92,9 +93,9 @@ def feature_chunks(
         autocast,
         console.progress("neighbours", total=photos, unit="photos") as advance,
     ):
-        for number, batch in enumerate(batches):
-            vectors_BD = network.search_vectors(network.features(batch)).to(torch.float16).cpu().numpy()
-            for rank_vectors_BD in dist.gather(vectors_BD if number < own_batches else None):
-                if rank_vectors_BD is not None:
-                    advance(len(rank_vectors_BD))
-                    yield rank_vectors_BD
+        vectors: Iterable[NDArray[np.float16]] = (
+            network.search_vectors(network.features(batch)).to(torch.float16).cpu().numpy() for batch in batches
+        )
+        for vectors_BD in gather_in_turn(vectors, own=own_batches):
+            advance(len(vectors_BD))
+            yield vectors_BD
