@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.stop_signals import raise_waiting
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -60,3 +61,4 @@ def run_server(app: FastAPI, listener: socket.socket, *, seconds_to_stop: float)
     # uvicorn raises the signal again after it has stopped, which is how it was asked to end: no error.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
+        raise_waiting()

@@ -11,6 +11,7 @@ command that writes to the same path removes the temporary outputs of dead proce
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import json
@@ -115,6 +116,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     An existing file is replaced without a check. Use this for the files of an artefact, `new_file` for a new artefact.
     """
+    _remove_leftovers(path)
     partial = _temporary_path(path)
     try:
         yield partial
@@ -204,16 +206,22 @@ def _remove_leftovers(path: Path) -> None:
         role, process, origin = match.groups()
         must_be_restored = role == "replaced" and not path.exists()
         if origin != _process_origin():
-            console.warn(
-                f"{leftover} belongs to a process in another container, on another machine or before its last start; "
-                f"if none is writing {path.name} now, {f'rename it to {path}' if must_be_restored else 'remove it'}."
-            )
+            _warn_of(leftover, path, f"rename it to {path}" if must_be_restored else "remove it")
         elif _is_running(int(process)):
             continue
         elif must_be_restored:
             leftover.rename(path)
         else:
             _remove(leftover)
+
+
+@functools.cache
+def _warn_of(leftover: Path, path: Path, remedy: str) -> None:
+    """Print the warning, once in a process: a file of a run is written after every epoch."""
+    console.warn(
+        f"{leftover} belongs to a process in another container, on another machine or before its last start; "
+        f"if none is writing {path.name} now, {remedy}."
+    )
 
 
 def _remove(path: Path) -> None:

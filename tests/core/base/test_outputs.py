@@ -291,6 +291,19 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path, dead_process:
     assert names_in(tmp_path) == ["s.h5", name]
 
 
+def test_a_file_of_an_artefact_replaces_its_leftovers_too(
+    tmp_path: Path, dead_process: int, capsys: pytest.CaptureFixture[str], origin: str
+) -> None:
+    (tmp_path / f".history.csv.partial-{dead_process}-{origin}").write_text("half")
+    foreign = tmp_path / f".history.csv.partial-{dead_process}-{'0' * 8}"
+    foreign.write_text("half")
+    for _ in range(2):
+        with atomic_write(tmp_path / "history.csv") as partial:
+            partial.write_text("new")
+    assert set(names_in(tmp_path)) == {"history.csv", foreign.name}
+    assert capsys.readouterr().err.count("another container") == 1
+
+
 def test_outputs_of_running_processes_and_similar_names_stay(tmp_path: Path, origin: str) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
         names = {f".shop.{role}-{running.pid}-{origin}" for role in ("partial", "replaced")}
