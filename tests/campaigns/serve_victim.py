@@ -36,6 +36,8 @@ class Victim:
             cwd=Path(__file__).parents[2],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"  # so that the first command takes no longer than others
 
     def run(self, line: str, folder: Path, **options: Any) -> tuple[int, str]:
         """Run a command in `folder`, and return its exit code and what it printed on standard error.

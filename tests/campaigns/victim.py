@@ -41,6 +41,8 @@ def main() -> None:
     for name in IMPORTED_LATE:
         importlib.import_module(name)
     torch.set_num_threads(1)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         request, start = json.loads(line), time.monotonic()
         child = os.fork()
