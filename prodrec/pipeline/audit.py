@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from prodrec.core.data.dataset import Dataset
-    from prodrec.core.training.run import Run
     from prodrec.eval.audit.suspects import Suspect
     from prodrec.eval.audit.trial import Trial
     from prodrec.pipeline.audit_findings import Findings
@@ -140,33 +139,16 @@ def dataset_vectors(
     place: beside it the features are in a temporary file meanwhile; `audit` has the other arguments and the errors
     """
     from prodrec.inference.neighbours.held_out import project
+    from prodrec.pipeline.row_features import load_for_features, row_features
 
-    if run is None and data.features_ND is not None:
-        return project(data.features_ND)
-    from prodrec.core.base.device import choose_device
-    from prodrec.core.base.errors import Mismatch
-    from prodrec.core.training.run import open_run
-    from prodrec.pipeline.frozen_features import frozen_features
-    from prodrec.pipeline.scoring_network import ScoringNetwork
-    from prodrec.pipeline.scoring_targets import find_run
-
-    opened = _only_run() if run is None else open_run(find_run(Path(run)))
-    opened.require_finished()
-    if (opened.feature_width is None) != (data.features_ND is None) or (
-        data.features_ND is not None and opened.feature_width != data.feature_width
-    ):
-        raise Mismatch(f"{opened.path} was not trained on {data.inputs} like those of {data.path}; name another run.")
-    loaded = ScoringNetwork.load(opened, data, device=choose_device(device), batch_size=batch_size, workers=workers)
-    if loaded.level is None:
-        raise BadOption(f"{opened.path} predicts attributes alone; name a run that predicts classes.")
-    if opened.dataset_fingerprint == data.fingerprint and not _saw_no_labels(loaded):
+    loaded = load_for_features(data, run, device=device, batch_size=batch_size, workers=workers)
+    if loaded is not None and loaded.run.dataset_fingerprint == data.fingerprint and not _saw_no_labels(loaded):
         console.info(
-            f"{opened.path} was trained on these labels and may have learned their errors; a run with a frozen network "
-            "finds more of them (docs/how-to/audit.md)."
+            f"{loaded.run.path} was trained on these labels and may have learned their errors; a run with a frozen "
+            "network finds more of them (docs/how-to/audit.md)."
         )
-    with frozen_features(loaded, data, np.arange(len(data)), place.with_name(f"{place.name}.features")) as features:
-        assert features is not None
-        return project(features.values_NVD[:, 0])
+    with row_features(loaded, data, np.arange(len(data)), place=place) as features_ND:
+        return project(features_ND)
 
 
 def _saw_no_labels(loaded: ScoringNetwork) -> bool:
@@ -175,16 +157,6 @@ def _saw_no_labels(loaded: ScoringNetwork) -> bool:
 
     network = loaded.recipe.network
     return network.embed is None and network.freeze_until == [*all_stages(loaded.network.backbone.trunk)][-1][0]
-
-
-def _only_run() -> Run:
-    """Return the only finished run in `runs/`. Raise NotFound without one, BadOption for several."""
-    from prodrec.core.training.run import finished_runs
-
-    finished = finished_runs(Path("runs"))
-    if len(finished) > 1:
-        raise BadOption(f"runs/ has {', '.join(run.path.name for run in finished)}; name one with --run.")
-    return finished[0]
 
 
 def _counts(found: Findings, labels_N: NDArray[np.int64]) -> dict[str, Any]:

@@ -82,13 +82,22 @@ class HeldOutVote:
         return scores_RC
 
 
-def project(features_ND: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the projected vectors of features of any length: float32 [N, d] of length 1."""
+def fit_to(features_ND: NDArray[np.floating]) -> Projection:
+    """Return the projection for features of any length."""
+    return fit_projection(lambda: _unit_chunks(features_ND))
 
-    def chunks() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(features_ND), PROJECTED_AT_ONCE):
-            x_RD = np.asarray(features_ND[start : start + PROJECTED_AT_ONCE], np.float32)
-            yield x_RD / np.maximum(np.linalg.norm(x_RD, axis=1, keepdims=True), SHORTEST)
 
-    projection = fit_projection(chunks)
-    return np.concatenate([projection(torch.from_numpy(x_RD)).numpy() for x_RD in chunks()])
+def project(features_ND: NDArray[np.floating], projection: Projection | None = None) -> NDArray[np.float32]:
+    """Return the projected vectors of features of any length: float32 [N, d] of length 1.
+
+    projection: None is that of these features
+    """
+    projection = fit_to(features_ND) if projection is None else projection
+    return np.concatenate([projection(torch.from_numpy(x_RD)).numpy() for x_RD in _unit_chunks(features_ND)])
+
+
+def _unit_chunks(features_ND: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+    """Yield the features in chunks, with length 1."""
+    for start in range(0, len(features_ND), PROJECTED_AT_ONCE):
+        x_RD = np.asarray(features_ND[start : start + PROJECTED_AT_ONCE], np.float32)
+        yield x_RD / np.maximum(np.linalg.norm(x_RD, axis=1, keepdims=True), SHORTEST)
