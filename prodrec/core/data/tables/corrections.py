@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.corrections import CHANGE, DECISION, DECISIONS, ID, IMAGE, KEEP, REMOVE
-from prodrec.core.base.csv_cells import typed
 from prodrec.core.base.errors import BadTable
 from prodrec.core.base.wording import counted, listed
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.catalogue_files import CatalogueFiles
-from prodrec.core.data.tables.header import Header
-from prodrec.core.data.tables.open_table import open_table
-from prodrec.core.data.tables.records import ROW_COLUMN, refuse_damaged
+from prodrec.core.data.tables.lines import read_lines
+from prodrec.core.data.tables.records import ROW_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -113,23 +111,15 @@ def _read(path: Path, levels: Sequence[str]) -> pl.DataFrame:
     """Return the lines with the columns id, image (null for all photos), decision and new_level_0 …, checked."""
     import polars as pl
 
-    table = open_table(path, None)
-    header = Header(table.header, path)
-    own_id = header.exact(ID, FLAG)
-    image = next((name for name in table.header if name.lower() == IMAGE), None)
-    decision = next((name for name in table.header if name.lower() == DECISION), None)
-    own_levels = [header.exact(level, FLAG) for level in levels]
-    wanted = [own_id, *filter(None, (image, decision)), *own_levels]
-    with refuse_damaged(path):
-        read = pl.concat([chunk.collect() for chunk in table.chunks(wanted)])
-    text = [typed(pl.col(name)).str.strip_chars().replace("", None) for name in wanted]
-    read = read.select(ROW_COLUMN, *text)
+    read = read_lines(path, FLAG, (ID, *levels), optional=(IMAGE, DECISION))
     lines = read.select(
-        pl.col(ROW_COLUMN),
-        pl.col(own_id).alias(ID),
-        (pl.col(image) if image else pl.lit(None, pl.String)).alias(IMAGE),
-        (pl.col(decision).str.to_lowercase().fill_null("") if decision else pl.lit(CHANGE)).alias(DECISION),
-        *(pl.col(name).alias(f"new_level_{i}") for i, name in enumerate(own_levels)),
+        ROW_COLUMN,
+        ID,
+        pl.col(IMAGE) if IMAGE in read.columns else pl.lit(None, pl.String).alias(IMAGE),
+        pl.col(DECISION).str.to_lowercase().fill_null("")
+        if DECISION in read.columns
+        else pl.lit(CHANGE).alias(DECISION),
+        *(pl.col(name).alias(f"new_level_{i}") for i, name in enumerate(levels)),
     )
     lines = lines.filter(~pl.all_horizontal(pl.col(ID, "new_level_0").is_null()))
     _check(lines, path)
