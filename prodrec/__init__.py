@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prodrec.pipeline.add_classes import add_classes as add_classes
     from prodrec.pipeline.audit import audit as audit
+    from prodrec.pipeline.borrow_titles import borrow_titles as borrow_titles
     from prodrec.pipeline.compare import compare as compare
     from prodrec.pipeline.export import export as export
     from prodrec.pipeline.import_scores import import_scores as import_scores
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "add_classes",
     "audit",
+    "borrow_titles",
     "compare",
     "export",
     "import_scores",

@@ -150,6 +150,13 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ),
     ("another column", nothing, f"{PREPARE} --out d --title titel", ("products.csv", "'titel'", "did you mean title?")),
     ("all photos broken", all_photos_broken, f"{PREPARE} --out d", ("products.csv", "row 2", "12")),
+    (
+        "a borrowed title without a lender",
+        table("id,image,title,similarity,lender\n1,1.jpg,a,0.5,\n", "b.csv"),
+        f"{PREPARE} --out d --borrowed-titles b.csv",
+        ("b.csv, row 2", "has no lender"),
+    ),
+    ("nothing to borrow", nothing, "prodrec borrow-titles", ("dataset", "there is nothing to borrow")),
     ("no photos", no_photos, f"{PREPARE} --out d", ("products.csv", "row 2", "photos")),
     ("dataset is a file", dataset_is_a_file, PREPARE, ("dataset", "is a file")),
     ("dataset is a file, with force", dataset_is_a_file, f"{PREPARE} --force", ("dataset", "is a file")),

@@ -42,6 +42,7 @@ def test_dir_lists_the_functions() -> None:
     expected = {
         "add_classes",
         "audit",
+        "borrow_titles",
         "compare",
         "export",
         "import_scores",

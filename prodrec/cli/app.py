@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from prodrec import __version__
 from prodrec.cli.add_classes import add_classes_command
 from prodrec.cli.audit import audit_command
+from prodrec.cli.borrow_titles import borrow_titles_command
 from prodrec.cli.compare import compare_command
 from prodrec.cli.demo import demo_command
 from prodrec.cli.explain import explain_command
@@ -51,6 +52,7 @@ COMMANDS = (
     compare_command,
     gallery_command,
     audit_command,
+    borrow_titles_command,
     index_commands,
     predict_command,
     explain_command,

@@ -155,6 +155,9 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         yield "words", f"{shared} are common to head and tail titles (paper A: about 12 %)"
         cut = f"{trim['frequent_words']:,} most frequent words ({trim['frequent_share']:.0%} of the text)"
         yield "", f"dropped: the {cut} and the {trim['rare_words']:,} rarest ({trim['rare_share']:.1%})"
+        borrowed = (counts.get("borrowed_titles") or {}).get("borrowed", 0)
+        if borrowed:
+            yield "", f"{counted(borrowed, 'row has', 'rows have')} a borrowed title, that of the nearest photo"
         without = words["rows_without_words"]
         is_many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
         alternative = "--trim-by occurrences or " if trim["by"] == "words" else ""

@@ -122,7 +122,8 @@ class Dataset:
     def products(self) -> pl.DataFrame:
         """Return products.parquet.
 
-        Columns: `row table table_row id image title split group width height level_… attribute_…`
+        Columns: `row table table_row id image title split group width height level_… attribute_…`, and after a title
+        that may be borrowed `title_lender title_similarity`
         """
         import polars as pl
 

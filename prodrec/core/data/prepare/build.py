@@ -36,6 +36,7 @@ from prodrec.core.data.prepare.sources import (
     unused_images_note,
 )
 from prodrec.core.data.tables import rejects
+from prodrec.core.data.tables.borrowed_titles import refuse_held_out_lenders
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
 from prodrec.core.data.titles.encode import encode_titles
@@ -114,6 +115,7 @@ def build(
     for note in splits.empty_split_notes(split_N, options.split, is_given=table_split_N is not None):
         console.warn(note)
 
+    refuse_held_out_lenders(catalogue, rows_N, split_N != splits.TRAIN)
     workers = workspace.tokenize_workers
     tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)
     if options.drop_wordless:

@@ -82,6 +82,12 @@ class PrepareOptions:
         group=ROWS,
         metavar="FILE",
     )
+    borrowed_titles: str | None = option(
+        None,
+        "Table of `prodrec borrow-titles`: photos without a title take that of the photo nearest to them.",
+        group=TITLES,
+        metavar="FILE",
+    )
     drop_conflicts: bool = option(
         False, "Reject rows whose photo, pixel by pixel, has another leaf in another row.", group=PHOTOS
     )

@@ -13,6 +13,7 @@ from prodrec.core.base.errors import BadOption
 from prodrec.core.data.photos.folder_photos import find_folder_photos
 from prodrec.core.data.photos.sources import PhotoSource
 from prodrec.core.data.prepare.options import PrepareOptions
+from prodrec.core.data.tables.borrowed_titles import apply_borrowed_titles
 from prodrec.core.data.tables.catalogue import Catalogue, read_catalogue
 from prodrec.core.data.tables.columns import NO_SPLITS
 from prodrec.core.data.tables.corrections import apply_corrections
@@ -66,14 +67,16 @@ def read_tables(
         needs_image=options.inputs == "photos",
         max_rows=max_rows,
     )
-    return _corrected(catalogue, options, scratch)
+    return _completed(catalogue, options, scratch)
 
 
-def _corrected(catalogue: Catalogue, options: PrepareOptions, scratch: Path) -> Catalogue:
-    """Return the catalogue with the corrections of --corrections."""
-    return (
-        catalogue if options.corrections is None else apply_corrections(catalogue, Path(options.corrections), scratch)
-    )
+def _completed(catalogue: Catalogue, options: PrepareOptions, scratch: Path) -> Catalogue:
+    """Return the catalogue with the corrections of --corrections and the titles of --borrowed-titles."""
+    if options.corrections is not None:
+        catalogue = apply_corrections(catalogue, Path(options.corrections), scratch)
+    if options.borrowed_titles is not None:
+        catalogue = apply_borrowed_titles(catalogue, Path(options.borrowed_titles), scratch)
+    return catalogue
 
 
 def open_folders(photos: PhotoSource, source_path: Path, options: PrepareOptions, scratch: Path) -> Catalogue:
@@ -88,4 +91,4 @@ def open_folders(photos: PhotoSource, source_path: Path, options: PrepareOptions
         skipped=list(folder_photos.skipped_S),
         skip_reasons=[folder_photos.skip_reasons[reason] for reason in folder_photos.skip_reason_S.tolist()],
     )
-    return _corrected(catalogue, options, scratch)
+    return _completed(catalogue, options, scratch)

@@ -34,6 +34,9 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
             "in_tables": contents.catalogue.table_rows,
         },
         "corrections": None if contents.catalogue.corrections is None else contents.catalogue.corrections.counts,
+        "borrowed_titles": None
+        if contents.catalogue.borrowed_titles is None
+        else contents.catalogue.borrowed_titles.counts,
         "products": _product_counts(contents.product_N),
         "labels_missing": {
             level: int((label_N < 0).sum())

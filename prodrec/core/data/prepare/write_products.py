@@ -16,6 +16,7 @@ from prodrec.core.base import console
 from prodrec.core.base.artefact import SPLITS
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.prepare.contents import DatasetContents
+from prodrec.core.data.tables.borrowed_titles import LENDER_COLUMN, SIMILARITY_COLUMN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +28,8 @@ MIN_ROWS_FOR_PROGRESS = 1_000_000
 def write_products(path: Path, contents: DatasetContents) -> None:
     """Write `path`, chunk by chunk.
 
-    The columns are row, table, table_row, id, image, title, split, group, width and height of photos, level_… and
-    attribute_….
+    The columns are row, table, table_row, id, image, title, with --borrowed-titles its lender and similarity, split,
+    group, width and height of photos, level_… and attribute_….
     """
     from polars.io.plugins import register_io_source
 
@@ -53,13 +54,16 @@ def _product_chunks(contents: DatasetContents) -> Iterator[pl.DataFrame]:
     level_names = [to_series(names) for names in taxonomy.names]
     state_names = [to_series((None, *attribute.states)) for attribute in contents.attributes]
     split_names, table_names = to_series(SPLITS), to_series(contents.catalogue.table_names)
+    texts = ["table_row", "id", "image", "title"]
+    if contents.catalogue.borrowed_titles is not None:
+        texts += [LENDER_COLUMN, SIMILARITY_COLUMN]
     start = 0
-    for chunk in contents.catalogue.read_chunks("table", "table_row", "id", "image", "title", rows_R=contents.rows_N):
+    for chunk in contents.catalogue.read_chunks("table", *texts, rows_R=contents.rows_N):
         rows = slice(start, start + chunk.height)
         columns = [
             pl.Series("row", np.arange(rows.start, rows.stop, dtype=np.int64)),
             decode_column("table", table_names, chunk["table"].to_numpy()),
-            *(chunk[name] for name in ("table_row", "id", "image", "title")),
+            *(chunk[name] for name in texts),
             decode_column("split", split_names, contents.split_N[rows]),
             pl.Series("group", contents.group_N[rows]),
             *contents.inputs.product_columns(contents.rows_N[rows]),

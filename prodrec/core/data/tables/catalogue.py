@@ -43,6 +43,7 @@ from prodrec.core.data.tables.table_sample import sample_unique_columns, take_sa
 if TYPE_CHECKING:
     import polars as pl
 
+    from prodrec.core.data.tables.borrowed_titles import AppliedTitles
     from prodrec.core.data.tables.corrections import AppliedCorrections
 
 LARGE_TABLE_BYTES = 300 << 20
@@ -69,6 +70,7 @@ class Catalogue:
     columns:        the columns of the first table by role; None for a catalogue of folders
     descriptions:   how each of the tables is read
     corrections:    what --corrections changed; None without it
+    borrowed_titles: what --borrowed-titles gave; None without it. The frame then has the lender and the similarity too.
     """
 
     frame: pl.LazyFrame
@@ -85,6 +87,7 @@ class Catalogue:
     columns: TableColumns | None = None
     descriptions: tuple[TableDescription, ...] = ()
     corrections: AppliedCorrections | None = None
+    borrowed_titles: AppliedTitles | None = None
 
     @property
     def table_names(self) -> list[str]:
