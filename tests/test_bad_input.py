@@ -151,6 +151,12 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("another column", nothing, f"{PREPARE} --out d --title titel", ("products.csv", "'titel'", "did you mean title?")),
     ("all photos broken", all_photos_broken, f"{PREPARE} --out d", ("products.csv", "row 2", "12")),
     (
+        "a class without products",
+        table("leaf,title\nNothing,a\n", "classes.csv"),
+        f"{PREPARE} --out d --class-table classes.csv",
+        ("classes.csv, row 2", "no product has the leaf 'Nothing'"),
+    ),
+    (
         "a borrowed title without a lender",
         table("id,image,title,similarity,lender\n1,1.jpg,a,0.5,\n", "b.csv"),
         f"{PREPARE} --out d --borrowed-titles b.csv",

@@ -27,8 +27,9 @@ def print_dataset(header: Mapping[str, Any], path: Path) -> None:
 
 def summary_json(header: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the summary as plain values, as `--json` prints it."""
-    keys = ("fingerprint", "format_version", "made_by", "inputs", "photos", "features", "vocabulary", "tables")
-    return {"dataset": str(path), **{key: header[key] for key in (*keys, "options", "counts") if key in header}}
+    keys = ["fingerprint", "format_version", "made_by", "inputs", "photos", "features", "class_table", "vocabulary"]
+    keys += ["tables", "options", "counts"]
+    return {"dataset": str(path), **{key: header[key] for key in keys if key in header}}
 
 
 def _lines(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]:
@@ -158,6 +159,9 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
         borrowed = (counts.get("borrowed_titles") or {}).get("borrowed", 0)
         if borrowed:
             yield "", f"{counted(borrowed, 'row has', 'rows have')} a borrowed title, that of the nearest photo"
+        if words.get("class_titles"):
+            rows = counted(words["class_titles"], "training row has", "training rows have")
+            yield "", f"{rows} no title of their own and the words of that of their class"
         without = words["rows_without_words"]
         is_many = without > MANY_WITHOUT_WORDS * counts["rows"]["kept"]
         alternative = "--trim-by occurrences or " if trim["by"] == "words" else ""
@@ -168,5 +172,9 @@ def _remarks(header: Mapping[str, Any], path: Path) -> Iterator[tuple[str, str]]
             leaves = counted(one_title, "leaf has", "leaves have")
             yield "", f"{leaves} one title for all {words['one_title']['rows']:,} photos: it says no more than the leaf"
         yield "", f"cut by {describe_tokenizer(vocabulary['tokenizer'], vocabulary['version'])}"
+    if "class_table" in header:
+        table, leaves = header["class_table"], counts["table_1"]["classes"]
+        titles = f"{table['titles']:,} of {counted(leaves, 'leaf', 'leaves')} have a title"
+        yield "class table", f"{titles}, {table['descriptions']:,} a description ({table['table']})"
     yield "figure", f"{path / 'long-tail.svg'} and .png"
     yield "fingerprint", str(header["fingerprint"])

@@ -80,10 +80,11 @@ def _print_leaves(data: Dataset) -> list[dict[str, Any]]:
     leaves = data.leaf_counts(MOST_LEAVES)
     paths = ["leaf", *(" / ".join(leaf["path"]) for leaf in leaves)]
     counts = [SPLITS, *([f"{leaf[split]:,}" for split in SPLITS] for leaf in leaves)]
+    titles = ["title" if data.class_titles else "", *(leaf.get("title") or "" for leaf in leaves)]
     widths = list(map(cell_len, paths))  # a Chinese character is two columns wide
     lines = (
-        path + " " * (max(widths) - width) + "".join(f"{count:>12}" for count in row)
-        for path, width, row in zip(paths, widths, counts, strict=True)
+        path + " " * (max(widths) - width) + "".join(f"{count:>12}" for count in row) + (title and f"  {title}")
+        for path, width, row, title in zip(paths, widths, counts, titles, strict=True)
     )
     console.print("\n".join(lines))
     if omitted := len(data.taxonomy.leaves) - len(leaves):

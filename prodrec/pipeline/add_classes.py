@@ -45,8 +45,9 @@ def add_classes(
 
     The network remains that of the run, which must have been trained with heads=leaf,words. Known classes keep their
     weights, and are recognised by the names of their paths. The weights of a new class are made from the words of its
-    training titles and of its name (`models/class_words.py`), at every level that the run predicts. Their scale is
-    chosen on the validation photos of the run's own dataset, by hiding known classes (`models/hidden_classes.py`).
+    training titles, of its name and of its title in the class table (`models/class_words.py`), at every level that the
+    run predicts. Their scale is chosen on the validation photos of the run's own dataset, by hiding known classes
+    (`models/hidden_classes.py`).
 
     Args:
         run: run directory, or the name of a run in `runs/`.
@@ -167,7 +168,7 @@ def _relabelled(old: Dataset, new: Dataset, matches: Matches) -> Dataset:
         ],
         1,
     )
-    return replace(old, taxonomy=new.taxonomy, labels_NL=label_NL.astype(np.int32))
+    return replace(old, taxonomy=new.taxonomy, labels_NL=label_NL.astype(np.int32), class_titles=new.class_titles)
 
 
 def _write(

@@ -109,7 +109,8 @@ def collect_evidence(
         "neighbours": nearest,
     }
     if len(data.vocabulary):
-        words = Ragged(np.asarray(data.tokens.values) - 1, np.asarray(data.tokens.offsets))
+        tokens = data.own_tokens()  # the title of a class agrees with its label, right or wrong
+        words = Ragged(np.asarray(tokens.values) - 1, np.asarray(tokens.offsets))
         evidence["title"] = HeldOutBags(words, fold_N, words=len(data.vocabulary), classes=classes)
     if data.attributes:
         states = _states(data)

@@ -153,9 +153,10 @@ def _name_embeddings(recipe: Recipe, data: Dataset, level: str) -> Tensor:
 
 
 def _title_embeddings(recipe: Recipe, data: Dataset, level: str) -> Tensor:
-    """Return the sum of the embeddings of up to TITLES_OF_A_CLASS training titles of every class of a level, C×D.
+    """Return the sum of the embeddings of the titles of every class of a level, C×D.
 
-    A class without a title has zeros. Raise BadOption if no training photo has a title.
+    They are up to TITLES_OF_A_CLASS titles of training photos, and those of its leaves in the class table. A class
+    without a title has zeros. Raise BadOption if there is no title.
     """
     import torch
 
@@ -163,10 +164,13 @@ def _title_embeddings(recipe: Recipe, data: Dataset, level: str) -> Tensor:
 
     titles_N = data.products().select("row", "title").sort("row")["title"].to_list()
     rows = [row for row in rows_of_classes(data, level, TITLES_OF_A_CLASS).tolist() if titles_N[row]]
-    if not rows:
+    leaf_titles = {} if data.class_titles is None else dict(enumerate(data.class_titles.titles))
+    leaves = np.array([leaf for leaf, title in leaf_titles.items() if title], np.int64)
+    texts = [titles_N[row] for row in rows] + [leaf_titles[leaf] for leaf in leaves.tolist()]
+    if not texts:
         raise BadOption(f"classifier_start=class-titles: {data.path} has no titles; use class-names.")
-    texts = [titles_N[row] for row in rows]
+    own_R = data.labels_NL[rows, data.taxonomy.levels.index(level)]
+    labels_R = np.concatenate([own_R, data.taxonomy.ancestors_of(leaves, data.taxonomy.leaf_level, level)])
     embeddings_RD = embed_texts(recipe.network.backbone.partition(":")[2], recipe.network.weights, texts)
-    labels_R = torch.from_numpy(data.labels_NL[rows, data.taxonomy.levels.index(level)].astype(np.int64))
     sums_CD = torch.zeros(data.taxonomy.count(level), embeddings_RD.shape[1])
-    return sums_CD.index_add_(0, labels_R, embeddings_RD)
+    return sums_CD.index_add_(0, torch.from_numpy(labels_R.astype(np.int64)), embeddings_RD)

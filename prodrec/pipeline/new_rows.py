@@ -135,7 +135,7 @@ def _set_new_rows(
         more = f" and {len(without) - 1:,} more new classes have" if len(without) > 1 else " has"
         raise BadOption(
             f"{new.path}: {path!r}{more} no training title with a word that {loaded.run.path} predicts; give "
-            "the products titles, and prepare them with --title COLUMN, or omit them."
+            "the products titles, and prepare them with --title COLUMN, or the classes in --class-table, or omit them."
         )
     word_rows_CE, known_C = words.rows(), words.has_words_C & ~is_new_C
     labels = torch.from_numpy(relabelled.labels_NL[rows, head.column].astype(np.int64)).to(loaded.device)
@@ -163,6 +163,8 @@ def _class_words(
 ) -> ClassWords:
     """Return the words of the classes of a level: of training titles, and the name of the class as one title more.
 
+    Titles and descriptions of leaves in the class table of the new dataset count as titles of the classes above them.
+
     Known classes have the titles of the run's dataset, and new ones those of the new dataset, split into words and
     encoded as those of the run. A class without a title with a word to predict gets no name either.
     """
@@ -186,6 +188,11 @@ def _class_words(
     if len(rows):
         titles_N = new.products().select("row", "title").sort("row")["title"].to_list()
         add(_encode(loaded.run, (titles_N[row] for row in rows.tolist())), labels)
+    if new.class_titles is not None:
+        texts = new.class_titles.texts()
+        leaves = np.array([leaf for leaf, _ in texts], np.int64)
+        labels = new.taxonomy.ancestors_of(leaves, new.taxonomy.leaf_level, head.level)
+        add(_encode(loaded.run, (text for _, text in texts)), labels)
     has_titles = np.flatnonzero(words.has_words_C.cpu().numpy())
     names = new.taxonomy.names[head.column]
     add(_encode(loaded.run, (names[int(index)] for index in has_titles)), has_titles)

@@ -63,6 +63,19 @@ def test_rows_whose_category_path_ends_early(dataset: Path, tmp_path: Path) -> N
     assert "are not in this list" not in run("inspect", ragged, "--leaves").stdout
 
 
+def test_the_class_table_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("id,title,leaf\n1,,mug\n2,,mug\n3,red,lamp\n", "utf-8")
+    (tmp_path / "classes.csv").write_text("leaf,title\nmug,coffee mug\n", "utf-8")
+    options = PrepareOptions(inputs="nothing", class_table=str(tmp_path / "classes.csv"), class_titles=True)
+    prepare_dataset([tmp_path / "products.csv"], out=tmp_path / "dataset", options=options)
+    lines = run("inspect", tmp_path / "dataset", "--leaves").stdout.splitlines()
+    assert "class table 1 of 2 leaves have a title, 0 a description (classes.csv)" in lines
+    assert next(line for line in lines if line.startswith("mug ")).endswith("  coffee mug")
+    summary = json.loads(run("inspect", tmp_path / "dataset", "--leaves", "--json").stdout)
+    assert summary["class_table"] == {"table": "classes.csv", "titles": 1, "descriptions": 0}
+    assert {leaf["path"][-1]: leaf["title"] for leaf in summary["leaves"]} == {"mug": "coffee mug", "lamp": None}
+
+
 def test_no_dataset(tmp_path: Path) -> None:
     result = run("inspect", tmp_path / "none")
     assert result.exit_code == 2 and result.stderr.startswith("error: ") and "does not exist" in result.stderr

@@ -218,6 +218,29 @@ def test_bad_datasets(folder: Path) -> None:
     assert [path.name for path in Path("runs").iterdir()] == ["words"]
 
 
+def test_classes_without_titles_are_recognised_by_the_class_table(folder: Path) -> None:
+    """The title of a class counts as that of one training product, and the others have none."""
+    known = set(open_run(Path("runs/words")).taxonomy.leaves)
+    new: dict[str, str] = {}  # all titles of the products of a class, as one
+    with Path("titles.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["sku"] not in known:
+                new[row["sku"]] = f"{new.get(row['sku'], '')} {row['title']}".strip()
+    with Path("classes.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("sku", "title"), *new.items()])
+    options: dict[str, Any] = {"levels": "root,sku", "features": "untitled.npy"}
+    prodrec.prepare("untitled.csv", out="tabled", class_table="classes.csv", **options)
+    with Path("untitled.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    first = {rows[row]["sku"]: row for row in reversed(open_dataset(Path("untitled")).rows("train").tolist())}
+    for sku, title in new.items():
+        rows[first[sku]]["title"] = title
+    prepare("one-title", rows, np.load("untitled.npy"))
+    by_table, by_product = add("tabled", out="runs/a"), add("one-title", out="runs/b")
+    for name, weight in by_product.weights().items():
+        assert torch.equal(by_table.weights()[name], weight), name
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

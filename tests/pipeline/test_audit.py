@@ -74,6 +74,22 @@ def test_errors_are_found_decided_and_corrected(shop: Path) -> None:
     assert data.header["counts"]["corrections"]["changed"] == 3
 
 
+def test_the_title_of_a_class_is_no_evidence_for_it(shop: Path, tmp_path: Path) -> None:
+    """Without titles of their own, products with wrong labels have the title of the wrong class."""
+    table = pl.read_csv(shop / "products.csv", infer_schema=False)
+    table.with_columns(title=pl.lit(None, pl.String)).write_csv(tmp_path / "products.csv")
+    classes = pl.DataFrame({"leaf": ["Shirt", "Belt", "Mug"], "title": ["cotton shirt", "leather belt", "mug"]})
+    classes.write_csv(tmp_path / "classes.csv")
+    options = {"features": shop / "vectors.npy", "drop_frequent": 0, "drop_rare": 0}
+    table_options = {"class_table": str(tmp_path / "classes.csv"), "class_titles": True}
+    data = prepare(tmp_path / "products.csv", out=tmp_path / "dataset", **options, **table_options)
+    assert data.header["counts"]["words"]["class_titles"] == len(data.rows("train"))
+    result = audit(data.path, csv=tmp_path / "suspects.csv", html=tmp_path / "audit.html")
+    assert {suspect.row for suspect in result.suspects[:3]} == {int(name.removeprefix("p")) for name in WRONG}
+    assert result.weights["title"] == 0
+    assert "the title has" not in (tmp_path / "suspects.csv").read_text("utf-8")
+
+
 def test_nothing_is_overwritten_without_force(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "suspects.csv").write_text("decisions of a day")
     with pytest.raises(OutputExists, match="add --force to replace it, or give another place\\."):

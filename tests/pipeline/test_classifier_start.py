@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from prodrec.core.base.errors import BadOption
 from prodrec.core.data.batches import RowBatches
 from prodrec.core.data.dataset import Dataset, open_dataset
+from prodrec.core.data.titles.class_titles import ClassTitles
 from prodrec.models.families import Recipe, make_recipe
 from prodrec.pipeline.build_train_state import build_train_state
 from prodrec.pipeline.classifier_start import (
@@ -95,10 +97,14 @@ def tiny_model(tmp_path: Path) -> Any:
     return model
 
 
-@pytest.mark.parametrize("start", ["class-names", "class-titles"])
+@pytest.mark.parametrize("start", ["class-names", "class-titles", "class-titles of a class table too"])
 def test_rows_start_from_texts_of_classes(data: Dataset, tmp_path: Path, tiny_model: Any, start: str) -> None:
     import open_clip
 
+    start, _, with_table = start.partition(" ")
+    class_titles = [None, *(f"a fine {leaf}" for leaf in data.taxonomy.leaves[1:])]
+    if with_table:
+        data = replace(data, class_titles=ClassTitles(class_titles, [None] * len(class_titles)))
     settings = {"backbone": "open_clip:tiny-texts", "weights": str(tmp_path / "weights.pt"), "classifier_start": start}
     (head,) = started(data, make_recipe("visual", {**SMALL, **settings})).network.level_heads
     tokenizer, titles = open_clip.get_tokenizer("tiny-texts"), data.products().sort("row")["title"].to_list()
@@ -107,6 +113,7 @@ def test_rows_start_from_texts_of_classes(data: Dataset, tmp_path: Path, tiny_mo
         if start == "class-titles":
             rows = rows_of_classes(data, data.taxonomy.leaf_level, TITLES_OF_A_CLASS)
             texts = [titles[row] for row in rows if data.labels_NL[row, -1] == number and titles[row]]
+            texts += [class_titles[number]] if with_table and class_titles[number] else []
         with torch.inference_mode():
             expected_D = tiny_model.encode_text(tokenizer(texts), normalize=True).mean(0)
         cosine = torch.cosine_similarity(expected_D, head.classifier.weight[number].detach(), dim=0)

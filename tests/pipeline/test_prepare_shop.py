@@ -50,7 +50,7 @@ def test_fingerprint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     first = shop.prepare(table)
     with monkeypatch.context() as patch:
         patch.setattr("prodrec.core.data.photos.decoding.MIN_PHOTOS_FOR_WORKERS", 0)
-        patch.setattr("prodrec.core.data.prepare.build.MIN_TITLES_FOR_WORKERS", 0)
+        patch.setattr("prodrec.core.data.prepare.titles.MIN_TITLES_FOR_WORKERS", 0)
         patch.setattr("prodrec.core.data.tables.catalogue.CHUNK_ROWS", 5)
         patch.setattr("prodrec.core.data.tables.catalogue_files.CHUNK_ROWS", 5)
         patch.setattr("prodrec.core.data.tables.text_file.BLOCK_BYTES", 100)

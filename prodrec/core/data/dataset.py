@@ -2,6 +2,7 @@
 
     dataset.json                      header, levels, attributes, options, counts
     classes/                          names and parents of the classes of every level, see core.base.taxonomy
+    classes/titles.parquet            titles of the leaves; only with --class-table
     products.parquet                  one row for every product, with names in place of numbers
     arrays/NAME.npy                   labels, attributes, split, group, tokens, token_offsets
     arrays/product.npy                the product of every row; only if some product has several photos
@@ -32,6 +33,7 @@ from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.dataset_file import DatasetFile
 from prodrec.core.data.photos.store import PhotoStore
+from prodrec.core.data.titles.class_titles import ClassTitles
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.core.data.titles.word_counts import titles_with_word
 
@@ -51,6 +53,7 @@ class Dataset:
     product_N:     int64, the product of every row; products are numbered in order of their first rows
     tokens:        ids of the words of every title, from 1 for the most frequent word
     photos:        the photos, or None
+    class_titles:  titles and descriptions of the leaves, or None
     features_ND:   float16, feature vectors in place of photos, or None. A dataset may have neither.
     """
 
@@ -67,6 +70,7 @@ class Dataset:
     photos: PhotoStore | None
     features_ND: NDArray[np.float16] | None
     vocabulary: Vocabulary
+    class_titles: ClassTitles | None = None
 
     def __repr__(self) -> str:
         """Return the rows by split, those without a leaf, products, classes by level, attributes and words."""
@@ -155,17 +159,32 @@ class Dataset:
         """
         return {level: self._class_images("train", level) for level in self.taxonomy.levels}
 
+    def own_tokens(self) -> Ragged:
+        """Return the words of the titles of rows, without those that are titles of their class (--class-titles)."""
+        if not self.header["options"].get("class_titles"):  # older datasets have no such option
+            return self.tokens
+        has_title_N = self.products().sort("row")["title"].is_not_null().to_numpy()
+        return self.tokens.filter(np.repeat(has_title_N, self.tokens.lengths))
+
     @cached_property
     def train_titles_with_word(self) -> NDArray[np.int64]:
         """Number of training titles that contain each word: int64 [words + 1], by word id."""
         return titles_with_word(self.tokens, self.rows("train"), words=len(self.vocabulary))
 
     def leaf_counts(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the path of each leaf and its photos per split; most training photos first, at most `limit` leaves."""
+        """Return the path of each leaf and its photos per split; most training photos first, at most `limit` leaves.
+
+        With a class table also the title of the leaf.
+        """
         counts = {split: self._class_images(split, self.taxonomy.leaf_level) for split in SPLITS}
         order = np.argsort(-counts["train"], kind="stable")[:limit].tolist()
+        titles = None if self.class_titles is None else self.class_titles.titles
         return [
-            {"path": list(self.taxonomy.path(leaf)), **{split: int(count_C[leaf]) for split, count_C in counts.items()}}
+            {
+                "path": list(self.taxonomy.path(leaf)),
+                **{split: int(count_C[leaf]) for split, count_C in counts.items()},
+                **({} if titles is None else {"title": titles[leaf]}),
+            }
             for leaf in order
         ]
 
@@ -231,6 +250,7 @@ def open_dataset(path: Path) -> Dataset:
         vocabulary=Vocabulary.load(
             path / "vocabulary.tsv", tokenizer=vocabulary["tokenizer"], tokenizer_version=vocabulary["version"]
         ),
+        class_titles=ClassTitles.load(path / "classes", len(taxonomy.leaves)) if "class_table" in header else None,
     )
     if dataset.photos is not None and len(dataset.photos) != row_count:
         raise BadArtefact(

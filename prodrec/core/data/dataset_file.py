@@ -47,6 +47,12 @@ class VocabularyFile(TypedDict):
     version: str
 
 
+class ClassTableFile(TypedDict):
+    table: str
+    titles: Count
+    descriptions: Count
+
+
 class RowsFile(TypedDict):
     kept: Positive
 
@@ -60,6 +66,7 @@ class DatasetFile(CatalogueFile):
     inputs: Literal["photos", "features", "nothing"]
     photos: NotRequired[PhotosFile]
     features: NotRequired[FeaturesFile]
+    class_table: NotRequired[ClassTableFile]
     vocabulary: VocabularyFile
     counts: CountsFile
     options: dict[str, Any]

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
-from prodrec.core.base.ragged import Ragged
 from prodrec.core.base.wording import counted
 from prodrec.core.data.duplicates.groups import conflicting_rows, merge_groups, renumber_groups
 from prodrec.core.data.photos.blobs import photos_from_blobs
@@ -22,6 +21,7 @@ from prodrec.core.data.photos.examine import PhotoRules
 from prodrec.core.data.photos.features import open_features, read_features
 from prodrec.core.data.photos.sources import PhotoSource, open_photos
 from prodrec.core.data.prepare import selection, splits
+from prodrec.core.data.prepare.class_table import in_order, read_class_titles
 from prodrec.core.data.prepare.contents import DatasetContents
 from prodrec.core.data.prepare.inputs import ModelInputs, NoInputs, PhotoInputs
 from prodrec.core.data.prepare.labels import build_taxonomy
@@ -35,19 +35,15 @@ from prodrec.core.data.prepare.sources import (
     read_tables,
     unused_images_note,
 )
+from prodrec.core.data.prepare.titles import encode_rows
 from prodrec.core.data.tables import rejects
 from prodrec.core.data.tables.borrowed_titles import refuse_held_out_lenders
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
-from prodrec.core.data.titles.encode import encode_titles
 from prodrec.core.data.titles.tokenizer import Tokenizer
-from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
 
 PHOTOS_FROM_TABLES = "photos-from-tables"
 """The file in the scratch directory to which photos are written that a table contains."""
-
-MIN_TITLES_FOR_WORKERS = 100_000
-"""Up to this many titles, one process splits them sooner than worker processes start."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,7 @@ def build(
     leaves, leaf_M = names[-1], codes_ML[:, -1]
     for note in labels.notes:
         console.info(f"{note}")
+    class_titles = read_class_titles(options, leaves, level=catalogue.levels[-1])
     inputs = _read_inputs(photos, source_path, catalogue, rejected, workspace, options)
     selection.refuse_if_empty(rejected, catalogue)
 
@@ -116,17 +113,27 @@ def build(
         console.warn(note)
 
     refuse_held_out_lenders(catalogue, rows_N, split_N != splits.TRAIN)
-    workers = workspace.tokenize_workers
-    tokens, vocabulary, trim_report = _encode_titles(catalogue, rows_N, split_N, tokenizer, options, workers)
+    tokens, vocabulary, trim_report, is_class_title_N = encode_rows(
+        catalogue,
+        rows_N,
+        leaf_M[rows_N],
+        split_N,
+        class_titles,
+        tokenizer,
+        options,
+        workers=workspace.tokenize_workers,
+    )
     if options.drop_wordless:
         with_words = np.flatnonzero(tokens.lengths)
         rejected.add(rejects.NO_WORDS, np.delete(rows_N, with_words), "no word of it is in the vocabulary")
         selection.refuse_if_empty(rejected, catalogue)
         rows_N, split_N, tokens = rows_N[with_words], split_N[with_words], tokens.take(with_words)
+        is_class_title_N = is_class_title_N[with_words]
         identical_N, duplicate_N, product_N, group_N = (
             renumber_groups(groups[with_words]) for groups in (identical_N, duplicate_N, product_N, group_N)
         )
 
+    labelled = build_taxonomy(catalogue.levels, names, codes_ML[rows_N])
     return DatasetContents(
         options=options,
         catalogue=catalogue,
@@ -135,7 +142,7 @@ def build(
         rows_N=rows_N,
         conflict_rows_K=conflict_rows_K,
         conflict_group_K=conflict_group_K,
-        labelled=build_taxonomy(catalogue.levels, names, codes_ML[rows_N]),
+        labelled=labelled,
         attributes=attributes,
         attributes_NA=attributes_MA[rows_N],
         dropped_attributes=dropped_attributes,
@@ -149,6 +156,8 @@ def build(
         tokens=tokens,
         vocabulary=vocabulary,
         trim_report=trim_report,
+        class_titles=None if class_titles is None else in_order(class_titles, leaves, labelled.taxonomy.leaves),
+        class_title_rows=int(is_class_title_N.sum()),
         notes=(*labels.notes, *product_notes),
     )
 
@@ -236,27 +245,3 @@ def _split(
 
     leaks = splits.count_leaks(split(np.arange(len(class_N))), group_N)
     return split(group_N), {"leaks_avoided": leaks, "rows_moved_to_train": 0}
-
-
-def _encode_titles(
-    catalogue: Catalogue,
-    rows_N: NDArray[np.int64],
-    split_N: NDArray[np.uint8],
-    tokenizer: Tokenizer,
-    options: PrepareOptions,
-    workers: int,
-) -> tuple[Ragged, Vocabulary, TrimReport]:
-    """Return the word ids of every title, the vocabulary of the training titles, and what was trimmed from it."""
-    chunks = catalogue.read_chunks("title", rows_R=rows_N)
-    titles = (title for chunk in chunks for title in chunk.to_series().to_list())
-    with console.progress("reading titles", total=len(rows_N), unit="titles") as advance:
-        return encode_titles(
-            titles,
-            tokenizer,
-            drop_frequent=options.drop_frequent,
-            drop_rare=options.drop_rare,
-            by=options.trim_by,
-            counted_N=split_N == splits.TRAIN,
-            workers=workers if len(rows_N) > MIN_TITLES_FOR_WORKERS else 1,
-            advance=advance,
-        )

@@ -18,6 +18,7 @@ from prodrec.core.data.prepare.labels import LabelledRows
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.tables.catalogue import Catalogue
 from prodrec.core.data.tables.rejects import Rejects
+from prodrec.core.data.titles.class_titles import ClassTitles
 from prodrec.core.data.titles.vocabulary import TrimReport, Vocabulary
 
 
@@ -39,6 +40,8 @@ class DatasetContents:
     group_N:            int64, group numbers of duplicates and products together; a group is in one split
     near_duplicates:    the decision on near-identical photos, for dataset.json
     tokens:             the word ids of every title
+    class_titles:       those of --class-table for every leaf of the tree; None without it
+    class_title_rows:   training rows that have the words of the title of their class
     notes:              sentences about what was found in the tables and what was done about it
     """
 
@@ -63,6 +66,8 @@ class DatasetContents:
     tokens: Ragged
     vocabulary: Vocabulary
     trim_report: TrimReport
+    class_titles: ClassTitles | None = None
+    class_title_rows: int = 0
     notes: tuple[str, ...] = ()
 
     @property

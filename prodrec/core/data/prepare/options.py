@@ -88,6 +88,17 @@ class PrepareOptions:
         group=TITLES,
         metavar="FILE",
     )
+    class_table: str | None = option(
+        None,
+        "Table of the leaves: their names, in a column with the name of the leaf level, title and perhaps description.",
+        group=TITLES,
+        metavar="FILE",
+    )
+    class_titles: bool = option(
+        False,
+        "Train rows without a title with that of their class in --class-table; validation and test rows never get it.",
+        group=TITLES,
+    )
     drop_conflicts: bool = option(
         False, "Reject rows whose photo, pixel by pixel, has another leaf in another row.", group=PHOTOS
     )
@@ -144,6 +155,8 @@ class PrepareOptions:
             raise BadOption("--only-with-attributes needs --attributes.")
         if self.min_attribute_images > 1 and not self.columns.attributes:
             raise BadOption("--min-attribute-images needs --attributes.")
+        if self.class_titles and self.class_table is None:
+            raise BadOption("--class-titles needs --class-table.")
         if self.inputs != "photos":
             self._refuse_photo_options()
         parse_ratios(self.split)

@@ -21,6 +21,7 @@ from prodrec.core.base.artefact import SPLITS
 from prodrec.core.data.duplicates.groups import group_sizes
 from prodrec.core.data.photos.partial_listing import PartialListing
 from prodrec.core.data.prepare import selection
+from prodrec.core.data.prepare.class_table import read_class_titles
 from prodrec.core.data.prepare.options import PrepareOptions
 from prodrec.core.data.prepare.preview_inputs import PhotoLookup, list_photos, read_inputs
 from prodrec.core.data.prepare.preview_result import (
@@ -77,6 +78,8 @@ def build_preview(
     catalogue = sources.catalogue
     labels = read_labels(catalogue, options, from_folders=not tables)
     rejected, notes = labels.rejected, [*labels.notes]
+    if sources.is_whole:  # the rows that were not read may have other leaves
+        read_class_titles(options, labels.names[-1], level=catalogue.levels[-1])
     inputs, lookup = read_inputs(
         tables, source_path, catalogue, rejected, options, scratch, listing=sources.photos, is_whole=sources.is_whole
     )
@@ -232,6 +235,8 @@ def _not_checked(options: PrepareOptions, *, is_whole: bool) -> tuple[str, ...]:
         sentences.append("--min-leaf-images needs all rows")
     if options.min_attribute_images > 1 and not is_whole:
         sentences.append("--min-attribute-images needs all rows")
+    if options.class_table is not None and not is_whole:
+        sentences.append("--class-table needs the leaves of all rows")
     if options.drop_wordless:
         sentences.append("--drop-wordless needs the words of all titles")
     return tuple(filter(None, sentences))

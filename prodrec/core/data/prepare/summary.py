@@ -82,6 +82,7 @@ def summarise(contents: DatasetContents) -> dict[str, Any]:
         "words": {
             **_word_counts(contents, is_head_C),
             "titles": rows_kept - sum(chunk.to_series().null_count() for chunk in title_chunks),
+            "class_titles": contents.class_title_rows,
             "rows_without_words": int((contents.tokens.lengths == 0).sum()),
             "one_title": _leaves_with_one_title(contents.tokens, contents.labels_NL[:, -1]),
         },

@@ -55,12 +55,19 @@ def write_dataset(directory: Path, contents: DatasetContents) -> dict[str, Any]:
 
     counts = summarise(contents) | {kind: {"distinct": entry["count"]} for kind, entry in input_entries.items()}
     libraries = {name: version(name) for name in ("numpy", "pillow", "polars")}
+    taxonomy_entry = contents.taxonomy.save(directory / "classes")
+    class_table = {}
+    if contents.class_titles is not None:
+        assert options.class_table is not None
+        entry = contents.class_titles.save(directory / "classes")
+        class_table = {"class_table": {"table": Path(options.class_table).name, **entry}}
     dataset_json = {
         **make_header("dataset", fingerprint=_fingerprint(contents, arrays), made_from={}, **libraries),
-        "taxonomy": contents.taxonomy.save(directory / "classes"),
+        "taxonomy": taxonomy_entry,
         "attributes": [{"name": a.name, "states": list(a.states)} for a in contents.attributes],
         "inputs": options.inputs,
         **input_entries,
+        **class_table,
         "vocabulary": {
             "words": len(vocabulary),
             "tokenizer": vocabulary.tokenizer,
@@ -93,6 +100,8 @@ def _fingerprint(contents: DatasetContents, arrays: dict[str, NDArray[Any]]) -> 
     for column in ("id", "title"):
         chunks = contents.catalogue.read_chunks(column, rows_R=contents.rows_N)
         fingerprint.add(column, _hash_texts(chunk.to_series() for chunk in chunks))
+    if contents.class_titles is not None:
+        fingerprint.add("class titles", contents.class_titles.texts())
     return fingerprint.hexdigest()
 
 
