@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from prodrec.pipeline.retrain_head import retrain_head as retrain_head
     from prodrec.pipeline.score import score as score
     from prodrec.pipeline.train import train as train
+    from prodrec.pipeline.uv import uv as uv
 
 __version__ = "0.1.0"
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "retrain_head",
     "score",
     "train",
+    "uv",
 ]
 
 

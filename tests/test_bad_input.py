@@ -112,6 +112,8 @@ CASES: list[tuple[str, Callable[[], Any], str, tuple[str, ...]]] = [
     ("no dataset to train on", no_dataset, "prodrec train visual", ("dataset", "does not exist")),
     ("no dataset to score", no_dataset, "prodrec score", ("dataset", "does not exist")),
     ("no dataset to inspect", nothing, "prodrec inspect none", ("none", "does not exist")),
+    ("no table of visits", nothing, "prodrec uv none.csv", ("none.csv", "does not exist")),
+    ("no visits", nothing, "prodrec uv products.csv", ("products.csv", "--visitor-column")),
     ("no dataset with titles", nothing, "prodrec pretrain-embeddings none", ("none", "does not exist")),
     ("no vectors", nothing, "prodrec pretrain-embeddings --force --from none.vec", ("none.vec", "does not exist")),
     ("no run", nothing, "prodrec score none", ("none", "does not exist")),

@@ -56,6 +56,7 @@ def test_dir_lists_the_functions() -> None:
         "retrain_head",
         "score",
         "train",
+        "uv",
         "__version__",
     }
     assert set(dir(prodrec)) == expected == set(prodrec.__all__)

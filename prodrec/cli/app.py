@@ -34,6 +34,7 @@ from prodrec.cli.retrain_head import retrain_head_command
 from prodrec.cli.score import score_command
 from prodrec.cli.serve import serve_command
 from prodrec.cli.train import train_command
+from prodrec.cli.uv import uv_command
 from prodrec.core.base import dist
 
 # `prodrec --help` lists the commands in this order, which is the order in which a user needs them.
@@ -58,6 +59,7 @@ COMMANDS = (
     explain_command,
     serve_command,
     export_command,
+    uv_command,
     demo_command,
 )
 

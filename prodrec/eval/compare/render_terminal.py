@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def terminal_parts(comparison: Comparison) -> Iterator[Any]:
     """Yield what is printed: tables, and texts between them."""
-    yield from _table_parts(accuracy_table(comparison))
+    yield from table_parts(accuracy_table(comparison))
     for heading, lines in verdict_lines(comparison):
         yield heading
         width = max(len(name) for name, _ in lines)
@@ -22,10 +22,11 @@ def terminal_parts(comparison: Comparison) -> Iterator[Any]:
         yield ""
     settings = settings_table(comparison)
     for table in ([settings] if settings else []) + list(comparison.tables):
-        yield from _table_parts(table)
+        yield from table_parts(table)
 
 
-def _table_parts(table: TextTable) -> Iterator[Any]:
+def table_parts(table: TextTable) -> Iterator[Any]:
+    """Yield the title of a table, the table for rich, and its notes."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -42,11 +43,16 @@ def _table_parts(table: TextTable) -> Iterator[Any]:
 
 def render_text(comparison: Comparison, *, width: int) -> str:
     """Return the comparison and its notes as plain text."""
+    return plain_text(terminal_parts(comparison), comparison.notes, width=width)
+
+
+def plain_text(parts: Iterable[Any], notes: Iterable[str], *, width: int) -> str:
+    """Return `parts` as a terminal of `width` characters would show them without colours, and the notes below."""
     from rich.console import Console
 
     stream = StringIO()
     console = Console(file=stream, width=width, color_system=None, highlight=False)
-    for part in terminal_parts(comparison):
+    for part in parts:
         console.print(part, markup=False)
     text = "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-    return "\n".join([text.strip("\n"), "", *comparison.notes])
+    return "\n".join([text.strip("\n"), "", *notes])
