@@ -94,6 +94,57 @@ def test_text_has_paths_states_and_words(folder: Path) -> None:
     assert words[0]["word"] == data.vocabulary.words[0] and 0 < words[0]["weight"] <= 1 and words[1]["weight"] is None
 
 
+def test_words_are_sorted_and_marked(folder: Path) -> None:
+    words = open_dataset(Path("dataset")).vocabulary.words
+    title = f"{' '.join(words[i] for i in range(6))} zzzz"
+    alone = call("explain", "all", "--title", title)
+    assert alone.exit_code == 0, alone.output
+    first, *lines = alone.stdout.splitlines()
+    assert first == title and [line[2] for line in lines] == [*"+++---", " "] and lines[6].split()[0] == "–"
+    weights = [float(line.split()[1]) for line in lines[:6]]
+    assert weights == sorted(weights, reverse=True)
+    with_photo = call("explain", "all", photos()[0], "--title", title).stdout.splitlines()
+    assert with_photo[-7:] == lines
+
+
+def test_titles_of_a_dataset(folder: Path) -> None:
+    result = call("explain", "all", "--titles", "dataset", "--sample", 3, "--min-count", 1, "--top", 2)
+    assert result.exit_code == 0, result.output
+    content = json.loads(
+        call(
+            *("explain", "all", "--titles", "dataset", "--sample", 3, "--min-count", 1, "--top", 2),
+            *("--html", "words.html", "--json"),
+        ).stdout
+    )
+    assert len(content["titles"]) == 3 and len(content["means"]["most"]) == len(content["means"]["least"]) == 2
+    assert content["html"] == "words.html" and Path("words.html").is_file()
+    for one in content["titles"]:
+        assert f"{one['id']}  {one['title']} ({' / '.join(one['path'])})" in result.stdout
+    for one in (*content["means"]["most"], *content["means"]["least"]):
+        assert (
+            f"{one['relative']:5.2f}  {one['word']} ({one['count']:,} times, weight {one['weight']:.2f})"
+            in result.stdout
+        )
+    rare = call("explain", "all", "--titles", "dataset", "--min-count", 1000)
+    assert rare.exit_code == 0 and "0 words occur at least 1,000 times" in rare.stdout
+    assert "fewer than two words occur so often; lower --min-count" in rare.stderr
+    assert "lower --min-count" not in result.stderr
+    assert result.stdout.index("largest") < result.stdout.index("smallest")
+
+
+def test_options_of_photos_and_of_titles_do_not_mix(folder: Path) -> None:
+    wrong(call("explain", "all"), "name photos to recognise", "--titles DATASET", "--title")
+    photo = photos()[0]
+    for options in (["--titles", "dataset"], ["--html", "w.html"], ["--sample", 3], ["--min-count", 3], ["--seed", 0]):
+        wrong(call("explain", "all", photo, *options), f"{options[0]} explains titles, and photos are given")
+    for options in (["--saliency"], ["--with-titles"], ["--pool"], ["--out", "x"]):
+        wrong(call("explain", "all", "--titles", "dataset", *options), f"{options[0]} is about photos, and none are")
+    for options in (["--sample", 3], ["--min-count", 3], ["--seed", 0], ["--top", 3]):
+        wrong(call("explain", "all", "--title", "a b", *options), f"{options[0]} is about the titles of a dataset")
+    wrong(call("explain", "all", "--titles", "none"), "none", "does not exist")
+    wrong(call("explain", "all", "--titles", "dataset", "--title", "a b"), "either a dataset")
+
+
 def test_a_title_changes_predictions_only_with_the_option(folder: Path) -> None:
     title = " ".join(open_dataset(Path("dataset")).vocabulary.words[:3])
     plain, weighed, titled = (
@@ -171,6 +222,7 @@ def test_what_the_run_does_not_have(folder: Path) -> None:
     content["recipe"]["network"] = {**network, "attention_spread": 1.0}
     Path("runs/all/run.json").write_text(json.dumps(content), "utf-8")
     wrong(call("explain", "all", photos()[0], "--title", "a"), "runs/all was trained on photos alone")
+    wrong(call("explain", "all", "--titles", "dataset"), "runs/all was trained on photos alone", "name a run")
 
 
 def test_options_that_would_do_nothing(folder: Path) -> None:

@@ -193,14 +193,15 @@ class Dataset:
         label_R = self.labels_NL[self.rows(split), self.taxonomy.levels.index(level)]
         return np.bincount(label_R[label_R >= 0], minlength=self.taxonomy.count(level)).astype(np.int64)
 
-    def samples(self, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-        """Return `count` random products, in order of their rows, with the names of their classes and words.
+    def samples(self, count: int, *, seed: int = 0, among: NDArray[np.int64] | None = None) -> list[dict[str, Any]]:
+        """Return `count` random products, of all rows or `among` some, with the names of their classes and words.
 
-        The `path` of a product ends at the deepest level at which it has a label.
+        They are in order of their rows. The `path` of a product ends at the deepest level at which it has a label.
         """
         import polars as pl
 
-        rows = np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
+        rows = np.arange(len(self)) if among is None else among
+        rows = np.sort(np.random.default_rng(seed).choice(rows, min(count, len(rows)), replace=False))
         lazy = pl.scan_parquet(self._products_path, glob=False).filter(pl.col("row").is_in(rows.tolist()))
         products = lazy.collect(engine="streaming").to_dicts()
         for product in products:

@@ -16,6 +16,9 @@ ENCODERS_WITH_SETTING = {
 }
 """The title encoders that use a setting, for settings that not all encoders use."""
 
+WEIGHING_ENCODERS = ("bilinear", "bilstm-attention", "tfidf")
+"""The title encoders that give the words of a title different weights."""
+
 
 @dataclass(frozen=True)
 class TitleSettings:
