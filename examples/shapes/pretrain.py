@@ -74,7 +74,7 @@ def draw(out: Path) -> None:
         for photo_number in range(PHOTOS_OF_A_SHAPE):
             name = f"{shape_number:03}-{photo_number:02}"
             colour, pattern = rng.choice(list(COLOURS)), rng.choice(PATTERNS)
-            photo = draw_photo(shape, colour, pattern, size=PIXELS, seed=rng.getrandbits(32))
+            photo, _ = draw_photo(shape, colour, pattern, size=PIXELS, seed=rng.getrandbits(32))
             photo.save(out / "photos" / f"{name}.jpg", quality=92)
             rows.append((name, f"{name}.jpg", f"shape {shape_number}"))
     with (out / "products.csv").open("w", encoding="utf-8", newline="") as stream:

@@ -32,13 +32,16 @@ PATTERNS = ("plain", "striped", "dotted", "checked")
 
 def draw_product(leaf: str, colour: str, pattern: str, *, size: int, seed: int) -> Image.Image:
     """Return the photo of a product of a leaf, see `draw_photo`."""
-    return draw_photo(SHAPES[leaf], colour, pattern, size=size, seed=seed)
+    return draw_photo(SHAPES[leaf], colour, pattern, size=size, seed=seed)[0]
 
 
-def draw_photo(shape: Sequence[Part], colour: str, pattern: str, *, size: int, seed: int) -> Image.Image:
-    """Return an RGB photo of size × size pixels. The same arguments give the same pixels.
+def draw_photo(
+    shape: Sequence[Part], colour: str, pattern: str, *, size: int, seed: int
+) -> tuple[Image.Image, Image.Image]:
+    """Return an RGB photo of size × size pixels, and where the product is: 255, and 0 elsewhere.
 
-    Position, scale, proportions, rotation, mirroring, light and background depend on the seed.
+    The same arguments give the same pixels. Position, scale, proportions, rotation, mirroring, light and background
+    depend on the seed.
     """
     rng = random.Random(seed)
     product = _draw_shape(shape, colour, pattern, 2 * size, rng)
@@ -54,9 +57,11 @@ def draw_photo(shape: Sequence[Part], colour: str, pattern: str, *, size: int, s
     shadow = product.getchannel("A").point(lambda alpha: alpha // 3)
     photo.paste((40, 40, 45), (position[0] + size // 40, position[1] + size // 30), shadow)
     photo.paste(product, position, product)
+    place = Image.new("L", (size, size), 0)
+    place.paste(product.getchannel("A").point(lambda alpha: 255 * (alpha > 127)), position)
     noise = np.random.default_rng(seed).normal(0, rng.uniform(2, 7), (size, size, 1))
     pixels = np.asarray(photo, dtype=np.float32) * rng.uniform(0.8, 1.12) + noise
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), place
 
 
 def _draw_shape(shape: Sequence[Part], colour: str, pattern: str, size: int, rng: random.Random) -> Image.Image:
