@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodrec.core.base import console, dist
+from prodrec.core.base import dist
 from prodrec.core.base.turns import gather_in_turn
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from prodrec.core.data.dataset import Dataset
+    from prodrec.core.base.taxonomy import Taxonomy
     from prodrec.inference.calibration import Calibration
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.operating_points import OperatingPoint, OperatingPoints
+    from prodrec.inference.neighbours.seen import SeenBatch
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
 def write_calibration(
     loaded: ScoringNetwork,
-    data: Dataset,
-    rows: NDArray[np.int64],
+    seen: Sequence[SeenBatch],
+    taxonomy: Taxonomy,
     level: str,
     points: OperatingPoints,
     photos: Neighbours | None,
 ) -> None:
-    """Write calibration.json for the natural and the balanced point, unless `rows` is empty.
+    """Write calibration.json for the natural and the balanced point, unless no photo was seen.
 
-    rows:   validation rows
+    seen:   what the network sees in the validation photos
     photos: the training photos that vote
 
     All ranks must call this.
@@ -39,7 +38,7 @@ def write_calibration(
     from prodrec.inference.neighbours.operating_points import BALANCED, NATURAL
 
     chosen = {name: points.choose(name) for name in (NATURAL, BALANCED)}
-    calibrations = calibrate(loaded, data, rows, level, chosen, photos)
+    calibrations = calibrate(loaded, seen, taxonomy, level, chosen, photos)
     if calibrations:
         write_calibrations(loaded.run.path / CALIBRATION_FILE, calibrations, run_fingerprint=loaded.run.fingerprint)
     dist.barrier()
@@ -47,15 +46,15 @@ def write_calibration(
 
 def calibrate(
     loaded: ScoringNetwork,
-    data: Dataset,
-    rows: NDArray[np.int64],
+    seen: Sequence[SeenBatch],
+    taxonomy: Taxonomy,
     level: str,
     chosen: Mapping[str, OperatingPoint],
     photos: Neighbours | None,
 ) -> dict[str, Calibration]:
-    """Return the calibration of operating points on rank 0; nothing on other ranks, and if `rows` is empty.
+    """Return the calibration of operating points on rank 0; nothing on other ranks, and if no photo was seen.
 
-    rows:   validation rows
+    seen:   what the network sees in the validation photos
     photos: the photos that vote
 
     All ranks must call this.
@@ -65,31 +64,21 @@ def calibrate(
     from prodrec.inference.calibration import BEST_CLASSES, fit_calibration
     from prodrec.inference.neighbours.fused import FusedNetwork
 
-    if not len(rows):
+    if not seen or not chosen:
         return {}
-    column = data.taxonomy.levels.index(level)
     network = FusedNetwork(loaded.network, photos)
-    batches, own_batches = loaded.batches(data, rows)
-    k = min(BEST_CLASSES, data.taxonomy.count(level))
-    parts: list[Any] = []
+    k = min(BEST_CLASSES, taxonomy.count(level))
 
-    def best_classes(batch: Any) -> Any:
+    def best_classes(batch: SeenBatch) -> Any:
         """Return the labels, and for every point the scores and the numbers of the best classes."""
-        features = network.features(batch, list(chosen.values()))
-        best = [network.top_k(features, k, point) for point in chosen.values()]
+        best = [network.top_k(batch.fused, k, point) for point in chosen.values()]
         return (
-            batch.labels_BL[:, column].cpu().numpy(),
+            batch.label_B.cpu().numpy(),
             *((one.scores[level].float().cpu().numpy(), one.classes[level].cpu().numpy()) for one in best),
         )
 
-    with (
-        torch.inference_mode(),
-        loaded.autocast(),
-        console.progress("calibration", total=len(rows), unit="photos") as advance,
-    ):
-        for part in gather_in_turn(map(best_classes, batches), own=own_batches):
-            parts.append(part)
-            advance(len(part[0]))
+    with torch.inference_mode(), loaded.autocast():
+        parts = list(gather_in_turn(map(best_classes, seen), own=sum(batch.is_own for batch in seen)))
     if not dist.is_main():
         return {}
     labels, *of_points = zip(*parts, strict=True)
@@ -99,7 +88,7 @@ def calibrate(
             np.concatenate([scores_BK for scores_BK, _ in of_point]),
             np.concatenate([class_BK for _, class_BK in of_point]),
             label_M,
-            taxonomy=data.taxonomy,
+            taxonomy=taxonomy,
             level=level,
             voters=point.voters if point.beta else "",
         )

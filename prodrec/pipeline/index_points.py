@@ -59,39 +59,28 @@ def choose_points(loaded: ScoringNetwork, data: Dataset, level: str, voters: Nei
     from prodrec.inference.neighbours.choose import BETAS, choose, observe
     from prodrec.pipeline.calibrate import calibrate
     from prodrec.pipeline.index_voters import deciding_alone
-    from prodrec.pipeline.neighbours import rows_to_choose_on
+    from prodrec.pipeline.neighbours import see_validation
 
-    same_classes = loaded.run.taxonomy.difference(data.taxonomy) is None
-    rows = rows_to_choose_on(data, level) if same_classes else data.rows("validation")[:0]
+    has_same_classes = loaded.run.taxonomy.difference(data.taxonomy) is None
+    seen = see_validation(loaded, data, level, voters) if has_same_classes else []
     observations = None
-    if len(rows):
-        batches, own_batches = loaded.batches(data, rows)
-        column = data.taxonomy.levels.index(level)
-        observations = observe(
-            loaded.network,
-            batches,
-            own_batches=own_batches,
-            level=level,
-            column=column,
-            neighbours=voters,
-            total=len(rows),
-            autocast=loaded.autocast(),
-        )
+    if seen:
+        observations = observe(loaded.network, seen, level=level, neighbours=voters, autocast=loaded.autocast())
     has_voters = voters is not None
     fused = choose(observations, with_neighbours=has_voters, betas=BETAS)
     alone = choose(_votes_alone(observations), with_neighbours=has_voters, betas=(ALONE,))
     points = {CLASSES: fused.without_neighbours}
     if has_voters:
         points |= {PRODUCTS: alone.with_neighbours, BOTH: fused.with_neighbours}
-    calibration: dict[str, dict[str, Calibration]] = {}
-    for ways, photos in (((CLASSES, BOTH), voters), ((PRODUCTS,), voters and deciding_alone(voters))):
-        chosen = {(way, name): point for way in ways for name, point in points.get(way, {}).items()}
-        named = {f"{way} {name}": point for (way, name), point in chosen.items()}
-        for key, one in calibrate(loaded, data, rows, level, named, photos).items() if named else ():
-            way, name = key.split()
-            calibration.setdefault(way, {})[name] = one
+    calibration = {
+        way: calibrate(
+            loaded, seen, data.taxonomy, level, named, deciding_alone(voters) if voters and way == PRODUCTS else voters
+        )
+        for way, named in points.items()
+        if seen
+    }
     validation = [*_accuracies(fused, {False: CLASSES, True: BOTH}), *_accuracies(alone, {True: PRODUCTS})]
-    return ChosenPoints(points, calibration, tuple(validation), len(rows))
+    return ChosenPoints(points, calibration, tuple(validation), fused.photos)
 
 
 def _votes_alone(observations: Observations | None) -> Observations | None:

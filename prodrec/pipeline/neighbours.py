@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prodrec.core.training.run import Run
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.operating_points import OperatingPoints
+    from prodrec.inference.neighbours.seen import SeenBatch
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
@@ -159,39 +160,54 @@ def write_points(loaded: ScoringNetwork, data: Dataset, level: str) -> Operating
         dist.wait_for_path(path)
         features = training_features.read_training_features(path, run_fingerprint=run.fingerprint)
         photos = Neighbours.load(features, data.taxonomy.count(level), loaded.device, sharded=True)
-    points = _choose_points(loaded, data, level, photos)
+    seen = see_validation(loaded, data, level, photos)
+    points = _choose_points(loaded, seen, level, photos)
     if loaded.network.title_encoder is not None:
-        points = replace(points, titled=_choose_points(loaded, data, level, photos, with_titles=True))
+        titled = see_validation(loaded, data, level, photos, with_titles=True)
+        points = replace(points, titled=_choose_points(loaded, titled, level, photos, with_titles=True))
     if photos is not None:
         points = points.with_voters(photos.features.fingerprint)
-    write_calibration(loaded, data, rows_to_choose_on(data, level), level, points, photos)
+    write_calibration(loaded, seen, data.taxonomy, level, points, photos)
     if dist.is_main():  # last: it marks the run as complete
         points.write(run.path / OPERATING_POINTS_FILE, run_fingerprint=run.fingerprint)
     dist.barrier()
     return points
 
 
-def _choose_points(
+def see_validation(
     loaded: ScoringNetwork, data: Dataset, level: str, photos: Neighbours | None, *, with_titles: bool = False
+) -> list[SeenBatch]:
+    """Return what the network sees in the validation photos on which points are chosen. All ranks must call this.
+
+    photos: those that vote; None if none do
+    """
+    from prodrec.inference.neighbours.seen import see
+
+    rows = rows_to_choose_on(data, level)
+    if not len(rows):
+        return []
+    batches, own_batches = loaded.batches(data, rows)
+    return see(
+        loaded.network,
+        batches,
+        own_batches=own_batches,
+        column=data.taxonomy.levels.index(level),
+        neighbours=photos,
+        total=len(rows),
+        with_titles=with_titles,
+        autocast=loaded.autocast(),
+    )
+
+
+def _choose_points(
+    loaded: ScoringNetwork, seen: list[SeenBatch], level: str, photos: Neighbours | None, *, with_titles: bool = False
 ) -> OperatingPoints:
     """Return the operating points that are best on the validation photos, with or without their titles."""
     from prodrec.inference.neighbours.choose import choose, observe
 
-    rows = rows_to_choose_on(data, level)
     observations = None
-    if len(rows):
-        batches, own_batches = loaded.batches(data, rows)
-        observations = observe(
-            loaded.network,
-            batches,
-            own_batches=own_batches,
-            level=level,
-            column=data.taxonomy.levels.index(level),
-            neighbours=photos,
-            total=len(rows),
-            with_titles=with_titles,
-            autocast=loaded.autocast(),
-        )
+    if seen:
+        observations = observe(loaded.network, seen, level=level, neighbours=photos, autocast=loaded.autocast())
     return dist.run_on_main(lambda: choose(observations, with_neighbours=photos is not None, with_titles=with_titles))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from prodrec.inference.neighbours.training_features import NEIGHBOURS_FILE, read
 from prodrec.pipeline.index_build import build_index
 from prodrec.pipeline.index_points import WAYS, describe
 from prodrec.pipeline.load import load
+from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,17 @@ def test_points_are_chosen_without_the_photos_themselves(place: Path) -> None:
     assert "decide" in describe(header)[2] and "classes, natural: tau" in describe(header)[0]
 
 
-def test_some_splits_and_tags_of_a_run_with_attributes(folder: Path) -> None:
+def test_some_splits_and_tags_of_a_run_with_attributes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+
+    def batches(self: ScoringNetwork, *arguments: Any, **options: Any) -> Any:
+        passes.append(arguments)
+        return original(self, *arguments, **options)
+
+    original = ScoringNetwork.batches
+    monkeypatch.setattr(ScoringNetwork, "batches", batches)
     built = build_index("visual", out="small", splits="test", workers=0)
+    assert len(passes) == 1, "the network sees the validation photos once"
     data = open_dataset(folder / "dataset")
     assert built.photos == len(data.rows("test")) and built.index.header.splits == ("test",)
     assert built.as_json()["photos"] == built.photos and f"small: {built.photos} photos" in str(built)

@@ -25,5 +25,6 @@ of them on the validation photos: *natural* for photos as they come, *balanced* 
     vote.py                the equations above
     fused.py               a network that scores at an operating point
     operating_points.py    the operating points of a run, and their file
-    choose.py              their choice on validation photos
+    seen.py                the features of validation photos
+    choose.py              the choice of operating points on them
 """

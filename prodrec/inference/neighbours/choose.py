@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prodrec.core.base import console, dist
+from prodrec.core.base import dist
 from prodrec.core.base.top_k_options import TopKOptions
 from prodrec.core.base.turns import gather_in_turn
 from prodrec.inference.neighbours.operating_points import (
@@ -32,16 +32,15 @@ from prodrec.inference.neighbours.operating_points import (
     OperatingPoint,
     OperatingPoints,
 )
+from prodrec.inference.neighbours.seen import NEIGHBOURS, SeenBatch
 from prodrec.inference.neighbours.vote import vote
 
 if TYPE_CHECKING:
-    from prodrec.core.data.batches import Batch
     from prodrec.inference.neighbours.fused import Neighbours
     from prodrec.inference.neighbours.protocols import FusibleNetwork
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
 BETAS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.85)
-NEIGHBOURS = (10, 20)
 TEMPERATURES = (0.02, 0.03, 0.05, 0.1)
 RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 BALANCED_PHOTOS = 20
@@ -92,50 +91,37 @@ def limit_rows(rows_M: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
 
 def observe(
     network: FusibleNetwork,
-    batches: Iterable[Batch],
+    seen: Sequence[SeenBatch],
     *,
-    own_batches: int,
     level: str,
-    column: int,
     neighbours: Neighbours | None,
-    total: int,
-    with_titles: bool = False,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> Observations | None:
-    """Return the observations of all ranks on rank 0, and None on the others.
+    """Return the observations of all ranks on rank 0, and None on the others; all ranks must call this.
 
-    batches, own_batches: as `prodrec.inference.score.rank_batches` returns them, on the device
-    column:               column of `level` in Batch.labels_BL
-    with_titles:          use the titles to score the level; neighbours are those of the photos alone
+    seen:       what the network sees in the photos of this rank, with the same neighbours
+    neighbours: those that vote; None if none do
     """
-    parts: list[list[Tensor]] = []
 
-    def observed(batch: Batch) -> list[Tensor]:
-        return [values.cpu() for values in _observe_batch(network, batch, level, column, neighbours, with_titles)]
+    def observed(batch: SeenBatch) -> list[Tensor]:
+        return [values.cpu() for values in _observe_batch(network, batch, level, neighbours)]
 
-    with (
-        torch.inference_mode(),
-        autocast or nullcontext(),
-        console.progress("operating points", total=total, unit="photos") as advance,
-    ):
-        for part in gather_in_turn(map(observed, batches), own=own_batches):
-            advance(len(part[0]))
-            parts.append(part)
+    with torch.inference_mode(), autocast or nullcontext():
+        parts = list(gather_in_turn(map(observed, seen), own=sum(batch.is_own for batch in seen)))
     if not dist.is_main():
         return None
     return Observations(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
 def _observe_batch(
-    network: FusibleNetwork, batch: Batch, level: str, column: int, neighbours: Neighbours | None, with_titles: bool
+    network: FusibleNetwork, batch: SeenBatch, level: str, neighbours: Neighbours | None
 ) -> tuple[Tensor, ...]:
-    features = network.features(batch, with_titles=with_titles)
-    rows = len(batch)
-    cosine_BK = batch.inputs.new_zeros((rows, 0))
-    class_BK = count_BK = torch.zeros((rows, 0), dtype=torch.int64, device=batch.inputs.device)
+    features, nearest = batch.fused
+    device = batch.label_B.device
+    cosine_BK = torch.zeros((len(batch), 0), device=device)
+    class_BK = count_BK = torch.zeros((len(batch), 0), dtype=torch.int64, device=device)
     also_BK = is_unvoted_C = None
-    if neighbours is not None:
-        nearest = neighbours.nearest(network.search_vectors(features), max(NEIGHBOURS), batch)
+    if neighbours is not None and nearest is not None:
         cosine_BK, class_BK = nearest.cosine_Bk, neighbours.class_N[nearest.index_Bk]
         count_BK = neighbours.count_C[class_BK]
         is_unvoted_C = neighbours.is_unvoted_C
@@ -157,7 +143,7 @@ def _observe_batch(
             unvoted_classes.append(top.among.classes_BK[:, 0])
     plain: Any = network.top_k_of(features, 1)
     return (
-        batch.labels_BL[:, column],
+        batch.label_B,
         torch.stack(best, 1),
         torch.stack(classes, 1),
         plain.classes[level][:, 0],

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption
-from prodrec.inference.neighbours.choose import NEIGHBOURS
 from prodrec.inference.neighbours.lists import ListIndex, SearchLists, exact_sentence, fit_lists, list_count, obstacle
 from prodrec.inference.neighbours.projection import Projection
 from prodrec.inference.neighbours.search import Searcher, largest_group
+from prodrec.inference.neighbours.seen import NEIGHBOURS
 
 AUTO, EXACT, APPROXIMATE = "auto", "exact", "approximate"
 SEARCHES = (AUTO, EXACT, APPROXIMATE)

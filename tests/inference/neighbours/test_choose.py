@@ -17,6 +17,7 @@ from prodrec.inference.neighbours import choose as module
 from prodrec.inference.neighbours.choose import choose, limit_rows, observe
 from prodrec.inference.neighbours.fused import FusedNetwork, Neighbours, PointNetwork
 from prodrec.inference.neighbours.operating_points import DEFAULTS, OperatingPoint, OperatingPoints
+from prodrec.inference.neighbours.seen import see
 
 from .linear_network import C, LinearNetwork, VectorBatch, draw_batch, draw_neighbours
 
@@ -25,15 +26,15 @@ NEIGHBOURS = draw_neighbours()
 
 
 def observations(batches: list[VectorBatch], *, neighbours: bool = True) -> module.Observations:
-    found = observe(
+    seen = see(
         NETWORK,
         iter(batches),  # type: ignore[arg-type]
         own_batches=len(batches),
-        level="leaf",
         column=0,
         neighbours=NEIGHBOURS if neighbours else None,
         total=0,
     )
+    found = observe(NETWORK, seen, level="leaf", neighbours=NEIGHBOURS if neighbours else None)
     assert found is not None
     return found
 
