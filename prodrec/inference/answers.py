@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from prodrec.core.base.errors import BadOption
 from prodrec.core.base.taxonomy import Taxonomy
 from prodrec.inference.calibration import BEST_CLASSES, Calibration, best_at_level, probabilities
 from prodrec.inference.results import Answer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,16 @@ class Thresholds:
             found = calibration.thresholds(precision)
             by_level = {level: max(threshold, found.get(level, 0.0)) for level, threshold in by_level.items()}
         return cls(by_level)
+
+
+def answer_of(
+    scores: Mapping[str, Tensor], row: int, taxonomy: Taxonomy, thresholds: Thresholds, temperature: float = 1.0
+) -> Answer | None:
+    """Return the answer for a row of scores by level, the deepest last; None for a network without levels."""
+    if not scores:
+        return None
+    level = next(reversed(list(scores)))
+    return answer(scores[level][row].float().cpu().numpy(), taxonomy, level, thresholds, temperature)
 
 
 def answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from PIL import Image
 
 from prodrec.core.base.errors import BadPhoto, NotFound
 from prodrec.core.data.photos.upright import is_photo, to_upright
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 """A file, the bytes of a file, a Pillow image, or an array: uint8 [H, W], [H, W, 3] or [H, W, 4], red first."""
@@ -29,6 +32,21 @@ def as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
     if isinstance(photos, str | Path | bytes | Image.Image):
         return [photos]
     return list(photos)
+
+
+def decode_photo(photo: Photo, number: int, *, stored_side: int | None) -> Tensor:
+    """Return a photo as `prepare` would store it, uint8 [3, H, W]. Raise NotFound, or BadPhoto with its name.
+
+    number:      of the photo among those that are recognised, which is the name of one without a path
+    stored_side: as in `read_photo`
+    """
+    from prodrec.core.data.photos.views import read_photo
+
+    try:
+        return read_photo(encoded_bytes(photo), stored_side=stored_side)
+    except BadPhoto as error:
+        name = str(photo) if isinstance(photo, str | Path) else f"photo {number} (from 0)"
+        raise BadPhoto(f"{name}: {error}") from error
 
 
 def encoded_bytes(photo: Photo) -> bytes:

@@ -12,10 +12,12 @@ import numpy as np
 
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.inference.calibration import probabilities
-from prodrec.inference.results import Prediction
+from prodrec.inference.results import Neighbour, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from prodrec.inference.neighbours.fused import Voter
 
 
 def level_predictions(
@@ -42,6 +44,12 @@ def attribute_predictions(
         name: [Prediction((states[name][i],), p) for i, p in top_probabilities(scores_BC[row], top)]
         for name, scores_BC in scores.items()
     }
+
+
+def voting_photos(voters: Sequence[Voter], taxonomy: Taxonomy, level: str | None) -> list[Neighbour]:
+    """Return the training photos that vote, with the paths of their classes at `level`."""
+    assert level is not None
+    return [Neighbour(one.id, taxonomy.path(one.class_index, level), one.cosine, one.share) for one in voters]
 
 
 def top_probabilities(scores_C: Tensor, top: int, temperature: float = 1.0) -> list[tuple[int, float]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,16 @@ def read_views(
     batches = iter(lambda: list(itertools.islice(remaining, batch_size)), [])
     read = functools.partial(_read_batch, photos=photos, views=views, stored_side=stored_side)
     yield from map_in_order(read, batches, workers=workers)
+
+
+def usable_views(
+    reads: Iterable[ReadPhoto], reasons: MutableMapping[Path | str, str], *, batch_size: int
+) -> Iterator[list[list[NDArray[np.uint8]]]]:
+    """Yield the views of the photos that can be used, in batches, and add to `reasons` why others cannot."""
+    remaining = iter(reads)
+    while batch := list(itertools.islice(remaining, batch_size)):
+        reasons.update((file, views) for file, views in batch if isinstance(views, str))
+        yield [views for _, views in batch if not isinstance(views, str)]
 
 
 def _read_batch(files: list[Path], *, photos: PhotoConfig, views: str, stored_side: int | None) -> list[ReadPhoto]:

@@ -6,23 +6,22 @@ T words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadOption, BadPhoto
+from prodrec.core.base.errors import BadOption
 from prodrec.core.base.scoring_views import CENTRE
-from prodrec.inference.answers import Thresholds, answer
+from prodrec.inference.answers import Thresholds, answer_of
 from prodrec.inference.calibration import Calibration
 from prodrec.inference.mean_scores import MeanScores
-from prodrec.inference.photo_inputs import Photo, as_list, encoded_bytes
-from prodrec.inference.predictions import attribute_predictions, level_predictions
+from prodrec.inference.photo_inputs import Photo, as_list, decode_photo
+from prodrec.inference.predictions import attribute_predictions, level_predictions, voting_photos
 from prodrec.inference.protocols import RecognisingNetwork
-from prodrec.inference.results import Answer, Neighbour, Recognised, Saliency
+from prodrec.inference.results import Recognised, Saliency
 from prodrec.inference.saliency import find_saliency
 from prodrec.inference.title_inputs import split_title, titles_of_photos, weigh_words
 
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     from prodrec.core.base.taxonomy import Taxonomy
     from prodrec.core.data.photos.config import PhotoConfig
     from prodrec.core.training.run import Run
-    from prodrec.inference.neighbours.fused import Voter
+
+    Chunk = tuple[list[Tensor], list[list[Tensor]] | None]
+    """Some photos, and the views of each if they are made already."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +121,17 @@ class Recogniser:
             raise BadOption(f"batch_size={batch_size} and top={top} must be at least 1.")
         if with_titles and titles is None:
             raise BadOption("with_titles needs titles; give one for each photo.")
+        chunks = [range(len(inputs))[first : first + batch_size] for first in range(0, len(inputs), batch_size)]
+        batches = ([decode_photo(inputs[i], i, stored_side=self.run.stored_side) for i in chunk] for chunk in chunks)
+        options: dict[str, Any] = {"with_titles": with_titles, "saliency": False}
+        if pool:
+            pooled = self._pool(((photos, None) for photos in batches), thresholds, texts[0], top=top, **options)
+            assert pooled is not None
+            return [pooled]
         results: list[Recognised] = []
-        mean = MeanScores() if pool else None
-        for first in range(0, len(inputs), batch_size):
-            chunk = slice(first, first + batch_size)
-            decoded = [self._decode(photo, first + i) for i, photo in enumerate(inputs[chunk])]
-            results += self._recognise(
-                decoded, texts[chunk], thresholds, with_titles=with_titles, top=top, saliency=False, mean=mean
-            )
-            if mean is not None:
-                del results[1:]  # with the photos that they contain
-        if mean is None:
-            return results
-        return [self._pooled(results[0], mean, thresholds, top)]
+        for decoded, chunk in zip(batches, chunks, strict=True):
+            results += self._recognise(decoded, [texts[i] for i in chunk], thresholds, top=top, **options)
+        return results
 
     def recognise(
         self,
@@ -169,38 +168,33 @@ class Recogniser:
         titles: Sequence[str | None] | None = None,
         top: int = 1,
         saliency: bool = False,
-        pool: bool = False,
     ) -> list[Recognised]:
         """Recognise photos of which the views are made already, in one batch.
 
         views:  of every photo, what `read_views` returns; the result has the first view in place of the photo
         titles: of the products; the results have the weight of each word
-        pool:   the photos show one product, as in `predict`
         """
-        import torch
-
-        tensors = [[torch.from_numpy(view_CHW) for view_CHW in of_photo] for of_photo in views]
-        photos, mean = [of_photo[0] for of_photo in tensors], MeanScores() if pool else None
+        photos, tensors = _tensors(views)
         texts = titles or [None] * len(photos)
-        results = self._recognise(
-            photos, texts, thresholds, with_titles=False, top=top, saliency=saliency, mean=mean, views=tensors
-        )
-        return results if mean is None else [self._pooled(results[0], mean, thresholds, top)]
+        return self._recognise(photos, texts, thresholds, with_titles=False, top=top, saliency=saliency, views=tensors)
 
-    def check(self, data: bytes) -> None:
-        """Raise BadPhoto if the bytes of a photo file cannot be decoded."""
-        from prodrec.core.data.photos.views import read_photo
+    def recognise_product(
+        self,
+        batches: Iterable[Sequence[Sequence[NDArray[np.uint8]]]],
+        thresholds: Thresholds,
+        *,
+        title: str | None = None,
+        with_titles: bool = False,
+        top: int = 1,
+        saliency: bool = False,
+    ) -> Recognised | None:
+        """Recognise a product by the mean of the scores of its photos; return None if there is no photo.
 
-        read_photo(data, stored_side=self.run.stored_side)
-
-    def _decode(self, photo: Photo, number: int) -> Tensor:
-        from prodrec.core.data.photos.views import read_photo
-
-        try:
-            return read_photo(encoded_bytes(photo), stored_side=self.run.stored_side)
-        except BadPhoto as error:
-            name = str(photo) if isinstance(photo, str | Path) else f"photo {number} (from 0)"
-            raise BadPhoto(f"{name}: {error}") from error
+        batches:  the views of its photos, some at a time, each as in `recognise_views`
+        saliency: where the network looks in the first photo
+        """
+        tensors = (_tensors(views) for views in batches if views)
+        return self._pool(tensors, thresholds, title, top=top, with_titles=with_titles, saliency=saliency)
 
     def _recognise(
         self,
@@ -258,42 +252,46 @@ class Recogniser:
                 attributes=attribute_predictions(scored.attribute_scores, row, top, self.run.attributes),
                 words=word_weights,
                 saliency=saliency_map,
-                neighbours=None if found.voters is None else self._neighbours(found.voters[row][:top]),
-                answer=self._answer(scored.scores, row, thresholds),
+                neighbours=None
+                if found.voters is None
+                else voting_photos(found.voters[row][:top], self.taxonomy, self.network.voters_level),
+                answer=answer_of(scored.scores, row, self.taxonomy, thresholds, self._temperature),
                 vector_D=None if vectors_BD is None else vectors_BD[row],
                 products=None if found.products is None else list(found.products[row][: self.top_products]),
             )
             results.append(result)
         return results
 
-    def _pooled(self, first: Recognised, mean: MeanScores, thresholds: Thresholds, top: int) -> Recognised:
-        """Return the result for the photos of a product, of which `first` is that of the first one."""
+    def _pool(
+        self, batches: Iterable[Chunk], thresholds: Thresholds, title: str | None, *, top: int, **options: bool
+    ) -> Recognised | None:
+        """Return the result for the photos of a product, or None without one; `options` are those of `_recognise`."""
+        mean, first = MeanScores(), None
+        for photos, views in batches:
+            texts = [title] * len(photos)
+            results = self._recognise(photos, texts, thresholds, top=top, mean=mean, views=views, **options)
+            first = first or results[0]
+        if first is None:
+            return None
         return replace(
             first,
             levels=level_predictions(mean.scores, 0, top, self.taxonomy, self._temperature),
             attributes=attribute_predictions(mean.attribute_scores, 0, top, self.run.attributes),
             pooled=mean.photos,
             neighbours=None,
-            answer=self._answer(mean.scores, 0, thresholds),
+            answer=answer_of(mean.scores, 0, self.taxonomy, thresholds, self._temperature),
             vector_D=None,
             products=None if mean.products is None else mean.products[: self.top_products],
         )
-
-    def _answer(self, scores: dict[str, Tensor], row: int, thresholds: Thresholds) -> Answer | None:
-        if not scores:
-            return None
-        level = next(reversed(scores))
-        scores_C = scores[level][row].float().cpu().numpy()
-        return answer(scores_C, self.taxonomy, level, thresholds, self._temperature)
 
     @property
     def _temperature(self) -> float:
         return 1.0 if self.calibration is None else self.calibration.temperature
 
-    def _neighbours(self, voters: Sequence[Voter]) -> list[Neighbour]:
-        level = self.network.voters_level
-        assert level is not None
-        return [
-            Neighbour(voter.id, self.taxonomy.path(voter.class_index, level), voter.cosine, voter.share)
-            for voter in voters
-        ]
+
+def _tensors(views: Sequence[Sequence[NDArray[np.uint8]]]) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """Return the first view of every photo in its place, and all views."""
+    import torch
+
+    tensors = [[torch.from_numpy(view_CHW) for view_CHW in of_photo] for of_photo in views]
+    return [of_photo[0] for of_photo in tensors], tensors

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption, BadPhoto
 
 if TYPE_CHECKING:
+    from prodrec.core.base.console import Advance
+    from prodrec.inference.recognise import Recogniser
     from prodrec.inference.results import Recognised
 
+T = TypeVar("T")
+POOLED_AT_ONCE = 32
+"""Photos of a product that are in memory at a time."""
 NAMES_OF_METHODS = {"attention": "its attention", "grad-cam": "it speaks for the class (Grad-CAM)"}
 
 
@@ -42,7 +48,7 @@ class ExplainResult:
     """The explanations of the photos, and the reasons why others could not be recognised."""
 
     explanations: list[Explanation]
-    rejected: dict[Path, str]
+    rejected: dict[Path | str, str]
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `prodrec explain --json` prints them."""
@@ -88,7 +94,7 @@ def explain(
         BadOption: for options that contradict each other, or need titles or attention that the run does not have.
     """
     from prodrec.core.base.outputs import refuse_if_taken
-    from prodrec.inference.photo_inputs import photo_files, read_bytes
+    from prodrec.inference.photo_inputs import photo_files
     from prodrec.pipeline.load import load
     from prodrec.pipeline.scoring_targets import find_run
 
@@ -105,37 +111,75 @@ def explain(
         if picture is not None:
             refuse_if_taken(picture, kind="explain", force=force)
     recogniser = load(run, device=device, titles=title is not None)
-    explanations: list[Explanation] = []
-    good: list[Path] = []
-    rejected: dict[Path, str] = {}
+    rejected: dict[Path | str, str] = {}
+    titled = {"title": title, "with_titles": with_titles, "top": top}
     with console.progress("recognising photos", total=len(files), unit="photos") as advance:
-        for file, picture in zip(files, pictures, strict=True):
-            try:
-                data = read_bytes(file)
-                if pool:
-                    recogniser.check(data)
-                else:
-                    recognised = recogniser.recognise(
-                        data, title=title, with_titles=with_titles, top=top, saliency=saliency
-                    )
-                    explanations.append(Explanation(file, recognised, picture))
-                good.append(file)
-            except BadPhoto as error:
-                rejected[file] = str(error)
-            advance()
-    if not good:
+        if pool:
+            explanations = _pooled(recogniser, files, rejected, advance, **titled)
+        else:
+            one_by_one = zip(files, pictures, strict=True)
+            explanations = _one_by_one(recogniser, one_by_one, rejected, advance, saliency=saliency, **titled)
+    if not explanations:
         file, reason = next(iter(rejected.items()))
         more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
         raise BadPhoto(f"{file}{more}: {reason}")
     for file, reason in rejected.items():
         console.warn(f"{file} is rejected: {reason}")
-    if pool:
-        (recognised,) = recogniser.predict(good, titles=title, with_titles=with_titles, pool=True, top=top)
-        explanations = [Explanation(good[0], recognised, None, tuple(good))]
     for explanation in explanations:
         if explanation.picture is not None:
             _draw(explanation, explanation.picture, force=force)
     return ExplainResult(explanations, rejected)
+
+
+def _one_by_one(
+    recogniser: Recogniser,
+    files: Iterable[tuple[Path, Path | None]],
+    rejected: dict[Path | str, str],
+    advance: Advance,
+    **options: Any,
+) -> list[Explanation]:
+    """Return the explanation of every photo, and add to `rejected` why some cannot be read."""
+    from prodrec.inference.photo_inputs import read_bytes
+
+    explanations = []
+    for file, picture in files:
+        try:
+            explanations.append(Explanation(file, recogniser.recognise(read_bytes(file), **options), picture))
+        except BadPhoto as error:
+            rejected[file] = str(error)
+        advance()
+    return explanations
+
+
+def _pooled(
+    recogniser: Recogniser,
+    files: Sequence[Path],
+    rejected: dict[Path | str, str],
+    advance: Advance,
+    **options: Any,
+) -> list[Explanation]:
+    """Return one explanation for all photos, or none if `rejected` says of all why they cannot be read."""
+    from prodrec.inference.read_views import read_views, usable_views
+
+    reads = read_views(
+        files,
+        photos=recogniser.photos,
+        views=recogniser.views,
+        stored_side=recogniser.run.stored_side,
+        batch_size=POOLED_AT_ONCE,
+        workers=0,
+    )
+    counted = _advancing(itertools.chain.from_iterable(reads), advance)
+    batches = usable_views(counted, rejected, batch_size=POOLED_AT_ONCE)
+    recognised = recogniser.recognise_product(batches, recogniser.thresholds(), **options)
+    good = tuple(file for file in files if file not in rejected)
+    return [] if recognised is None else [Explanation(good[0], recognised, None, good)]
+
+
+def _advancing(items: Iterable[T], advance: Advance) -> Iterator[T]:
+    for item in items:
+        yield item
+        advance()
 
 
 def _picture_names(photos: Sequence[Path], directory: Path) -> list[Path | None]:

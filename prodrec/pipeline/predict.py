@@ -125,7 +125,8 @@ def predict(
         folder = None if images is None else Path(images)
         items = table_items(table, images=folder, image=image, group_by=group_by, pool=pool)
     else:
-        items = [Item([file]) for file in photo_files(_named_files(photos))]
+        files = photo_files(_named_files(photos))
+        items = [Item(files)] if pool else [Item([file]) for file in files]
     recogniser = load_run_or_index(
         Path(run),
         operating_point=operating_point,
@@ -138,10 +139,6 @@ def predict(
         engine=engine,
     )
     thresholds = recogniser.thresholds(min_confidence, precision)
-    if pool and table is None:
-        files = [file for item in items for file in item.files]
-        yield _pooled(recogniser, files, min_confidence=min_confidence, precision=precision, top=top)
-        return
     yield from _recognise_items(
         recogniser, items, thresholds, pool=pool, top=top, batch_size=batch_size, workers=workers
     )
@@ -159,7 +156,7 @@ def _recognise_items(
 ) -> Iterator[Predicted]:
     """Yield a result for each item: in batches of items, or with `pool` from the mean scores of the item's photos."""
     from prodrec.core.base.workers import choose_processes
-    from prodrec.inference.read_views import read_views
+    from prodrec.inference.read_views import read_views, usable_views
 
     files = [file for item in items for file in item.files]
     batches = read_views(
@@ -174,25 +171,22 @@ def _recognise_items(
     remaining, good = iter(items), 0
     first_reason = next((f"{where}: {reason}" for item in items for where, reason in item.reasons.items()), "")
     with console.progress("recognising photos", total=len(files), unit="photos", minimum=2) as advance:
-        while chunk := list(itertools.islice(remaining, batch_size)):
-            usable = []
-            for item in chunk:
-                read = list(itertools.islice(reads, len(item.files)))
-                item.reasons |= {file: views for file, views in read if isinstance(views, str)}
-                usable.append([views for _, views in read if not isinstance(views, str)])
-                first_reason = first_reason or next((f"{file}: {why}" for file, why in item.reasons.items()), "")
+        while chunk := list(itertools.islice(remaining, 1 if pool else batch_size)):
+            batches_of = [
+                usable_views(itertools.islice(reads, len(item.files)), item.reasons, batch_size=batch_size)
+                for item in chunk
+            ]
             if pool:
-                results = [
-                    recogniser.recognise_views(views, thresholds, top=top, pool=True) for views in usable if views
-                ]
+                recognised = [recogniser.recognise_product(batches_of[0], thresholds, top=top)]
             else:
-                together = [views for of_item in usable for views in of_item]
-                results = [recogniser.recognise_views(together, thresholds, top=top)] if together else []
-            recognised = itertools.chain.from_iterable(results)
-            for item, views in zip(chunk, usable, strict=True):
-                row = item.cells() if item.cells else {}
-                yield Predicted(tuple(item.files), next(recognised) if views else None, item.reasons, row)
-                good += len(views)
+                photos = [list(itertools.chain.from_iterable(batches)) for batches in batches_of]  # one or none each
+                together = list(itertools.chain.from_iterable(photos))
+                results = iter(recogniser.recognise_views(together, thresholds, top=top) if together else ())
+                recognised = [next(results) if of_item else None for of_item in photos]
+            for item, result in zip(chunk, recognised, strict=True):
+                good += result is not None
+                first_reason = first_reason or next((f"{file}: {why}" for file, why in item.reasons.items()), "")
+                yield Predicted(tuple(item.files), result, item.reasons, item.cells() if item.cells else {})
                 advance(len(item.files))
     if not good:
         raise BadPhoto(f"none of {len(files):,} photos can be used; {first_reason}")
@@ -219,25 +213,3 @@ def _named_files(photos: Sequence[str | Path]) -> list[Path]:
             "there is no photo to recognise; name photo files or folders, or write names to standard input."
         )
     return paths
-
-
-def _pooled(
-    recogniser: Recogniser, files: Sequence[Path], *, min_confidence: float, precision: float | None, top: int
-) -> Predicted:
-    """Return the result for the photos of one product. Raise BadPhoto if none can be used."""
-    from prodrec.inference.photo_inputs import read_bytes
-
-    good: list[bytes] = []
-    reasons: dict[Path | str, str] = {}
-    for file in files:
-        try:
-            data = read_bytes(file)
-            recogniser.check(data)
-            good.append(data)
-        except BadPhoto as error:
-            reasons[file] = str(error)
-    if not good:
-        where, reason = next(iter(reasons.items()))
-        raise BadPhoto(f"none of {len(files):,} photos can be used; {where}: {reason}")
-    (recognised,) = recogniser.predict(good, pool=True, top=top, min_confidence=min_confidence, precision=precision)
-    return Predicted(tuple(files), recognised, reasons)

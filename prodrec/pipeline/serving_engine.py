@@ -132,13 +132,13 @@ def _groups(jobs: Sequence[Job]) -> list[tuple[Question, list[int]]]:
 
 
 def _recognise(recogniser: Recogniser, photos: Sequence[Prepared], question: Question) -> list[Values]:
-    recognised = with_products(recogniser, question.top).recognise_views(
-        [photo.views for photo in photos],
-        recogniser.thresholds(question.min_confidence, question.precision),
-        top=question.top,
-        saliency=question.explain,
-        pool=question.pool,
-    )
+    searching, views = with_products(recogniser, question.top), [photo.views for photo in photos]
+    thresholds = recogniser.thresholds(question.min_confidence, question.precision)
+    if question.pool:
+        pooled = searching.recognise_product([views], thresholds, top=question.top, saliency=question.explain)
+        recognised = [] if pooled is None else [pooled]
+    else:
+        recognised = searching.recognise_views(views, thresholds, top=question.top, saliency=question.explain)
     return [_values(one, photo) for one, photo in zip(recognised, photos, strict=False)]
 
 

@@ -151,6 +151,20 @@ def test_the_service_answers_by_an_engine(folder: Path, photos: list[Path]) -> N
         next(serve("visual", port=0, engine="tensorrt"))
 
 
+def test_an_engine_finds_the_same_products_in_an_index(folder: Path, indexed: Path, photos: list[Path]) -> None:
+    by_torch, by_engine = (
+        [result.recognised for result in predict(indexed / "index", photos, device="cpu", workers=0, engine=name)]
+        for name in ("torch", "exports/visual-onnx")
+    )
+    for found, expected in zip(by_engine, by_torch, strict=True):
+        assert found is not None and expected is not None and found.products and expected.products
+        assert [one.sku for one in found.products] == [one.sku for one in expected.products]
+        for name in ("cosine", "share"):
+            values = [getattr(one, name) for one in expected.products]
+            assert [getattr(one, name) for one in found.products] == pytest.approx(values, abs=1e-3)
+        assert found.answer is not None and expected.answer is not None and found.answer.path == expected.answer.path
+
+
 def test_scores_of_an_engine_have_a_file_of_their_own(folder: Path) -> None:
     plain = score("visual", operating_point="natural", device="cpu", workers=0)
     by_engine = score("visual", operating_point="natural", workers=0, engine="exports/visual-openvino")
