@@ -87,6 +87,7 @@ def draw(photos: int, centre_Cd: NDArray[np.float32], *, seed: int = 0) -> Itera
             photos=[1] * n,
             photo_hash=[f"{seed}-{name}" for name in names],
             text_hash=names,
+            words=[f"title of {name} red shoe shoes boots".lower() for name in names],
         )
 
 

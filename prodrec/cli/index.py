@@ -1,4 +1,4 @@
-"""The commands `prodrec index build`, `update`, `info` and `check`."""
+"""The commands `prodrec index build`, `update`, `search`, `info` and `check`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ Example: `prodrec index info index`
 
 CHECK_EXAMPLES = """
 Example: `prodrec index check index` reads every row, and ends with exit code 2 if one cannot be used
+"""
+
+SEARCH_EXAMPLES = """
+Examples:
+
+- `prodrec index search index red shoes` prints the ten products that these words describe best
+- `prodrec index search index "running shoes" --top 50 --json` prints more, with tags and scores
 """
 
 IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="Directory that `prodrec index build` wrote.")]
@@ -148,6 +155,23 @@ def index_update_command(
     return updated.as_json()
 
 
+@command("index search", epilog=SEARCH_EXAMPLES)
+def index_search_command(
+    index: IndexPath,
+    words: Annotated[list[str], typer.Argument(metavar="WORDS…", help="Words of titles, tags or categories.")],
+    top: Annotated[int, typer.Option(min=1, help="Number of products.")] = 10,
+) -> dict[str, Any]:
+    """Find products by the words of their titles, tags and categories.
+
+    Each has one of the words at least. Those with more and rarer ones are first.
+    """
+    from prodrec.pipeline.index_search import search_index
+
+    found = search_index(index, " ".join(words), top=top)
+    console.print(str(found))
+    return found.as_json()
+
+
 @command("index info", epilog=INFO_EXAMPLES)
 def index_info_command(index: IndexPath) -> dict[str, Any]:
     """Print what is in an index: products, run, size, and how its products vote."""
@@ -170,6 +194,6 @@ def index_check_command(index: IndexPath, run: RunOption = None) -> dict[str, An
 
 index_commands = CommandGroup(
     "index",
-    "Make and update an index of products, in which photos find their nearest products.",
-    (index_build_command, index_update_command, index_info_command, index_check_command),
+    "Make and update an index of products, in which photos and words find products.",
+    (index_build_command, index_update_command, index_search_command, index_info_command, index_check_command),
 )

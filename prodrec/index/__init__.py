@@ -18,5 +18,6 @@ writer is killed. A reader keeps the version that it opened until it asks for a 
     lists.py             lists for approximate search, and their recall
     photos.py            the hash, the view and the thumbnail of a photo
     tags.py              the tags of a product
+    words.py             the words by which it is found
     check.py             is every row of an index usable?
 """

@@ -33,7 +33,7 @@ def _problems(index: ProductIndex) -> list[str]:
     import polars as pl
 
     problems = []
-    frame, vectors_Nd = index.table.frame_and_vectors("sku", "photo", "photos", "predicted", "path")
+    frame, vectors_Nd = index.table.frame_and_vectors("sku", "photo", "photos", "predicted", "path", "words")
     length_N = np.linalg.norm(vectors_Nd.astype(np.float32), axis=1)
     bad = frame["sku"].filter(pl.Series(~(np.abs(length_N - 1) < LENGTH_TOLERANCE)))
     if len(bad):
@@ -49,6 +49,9 @@ def _problems(index: ProductIndex) -> list[str]:
     wrong = numbered.filter(~pl.col("is_right"))["sku"]
     if len(wrong):
         problems.append(f"{counted(len(wrong), 'product has', 'products have')} not all of its photos: {_names(wrong)}")
+    described = frame["words"].filter(frame["words"] != "")
+    if len(described) and not index.table.with_words(described[0].split(), 1):
+        problems.append("words find no product")
     chosen = frame.select("sku", "photo")[np.unique(np.linspace(0, len(frame) - 1, THUMBNAILS).astype(np.int64))]
     broken = [sku for sku, photo in chosen.iter_rows() if not _is_thumbnail(index.thumbnail(sku, photo))]
     if broken:

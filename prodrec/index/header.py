@@ -18,7 +18,7 @@ from prodrec.core.base.arrays import load_array
 from prodrec.core.base.artefact import JSON_FILES, Fingerprint, make_header, read_json_artefact
 from prodrec.core.base.outputs import write_json
 from prodrec.index.index_file import IndexFile
-from prodrec.index.table import REMEDY
+from prodrec.index.lance_errors import REMEDY
 
 KIND = "index"
 MEAN_FILE, PROJECTION_FILE = "mean.npy", "projection.npy"
@@ -56,6 +56,7 @@ class IndexHeader:
     level:       the level of the classes for which products vote
     width:       d
     splits:      of the dataset, whose photos were indexed
+    tokenizer:   name and version of what splits texts into words
     options:     those of `prepare` with which tables are read: their columns, encoding and missing values
     points:      settings of the operating points by way of recognising and name
     calibration: of these points, in the same way
@@ -71,6 +72,7 @@ class IndexHeader:
     width: int
     splits: tuple[str, ...]
     options: Mapping[str, Any]
+    tokenizer: tuple[str, str] = ("", "")
     points: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     calibration: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     validation: tuple[Mapping[str, Any], ...] = ()
@@ -109,6 +111,7 @@ class IndexHeader:
             "width": self.width,
             "splits": list(self.splits),
             "options": dict(self.options),
+            "tokenizer": dict(zip(("name", "version"), self.tokenizer, strict=True)),
             "points": self.points,
             "calibration": self.calibration,
             "validation": [dict(row) for row in self.validation],
@@ -130,6 +133,7 @@ class IndexHeader:
             width=content["width"],
             splits=tuple(content["splits"]),
             options=content["options"],
+            tokenizer=(content["tokenizer"]["name"], content["tokenizer"]["version"]),
             points=content["points"],
             calibration=content["calibration"],
             validation=tuple(content["validation"]),

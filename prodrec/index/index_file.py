@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from typing_extensions import TypedDict
 
 
@@ -13,11 +13,37 @@ class RunFile(TypedDict):
     path: str
 
 
+class TokenizerFile(TypedDict):
+    name: str
+    version: str
+
+
 class SearchFile(TypedDict):
     wanted: str
     probes: Annotated[int, Ge(0)]
     recall: Annotated[float, Ge(0), Le(1)]
     queries: Annotated[int, Ge(0)]
+
+
+class PointFile(TypedDict):
+    """`OperatingPoint`; a weight of the vote near 1 lets it decide alone."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012 - every key is an argument
+
+    name: str
+    tau: float | None
+    beta: Annotated[float, Ge(0), Lt(1)]
+    neighbours: Annotated[int, Gt(0)]
+    temperature: Annotated[float, Gt(0)]
+    rho: float
+    voters: str
+
+
+class ValidationFile(TypedDict):
+    by: str
+    name: str
+    top1: float
+    macc: float
 
 
 class IndexFile(TypedDict):
@@ -31,8 +57,9 @@ class IndexFile(TypedDict):
     width: Annotated[int, Gt(0)]
     splits: list[str]
     options: dict[str, Any]
-    points: dict[str, dict[str, Any]]
+    tokenizer: TokenizerFile
+    points: dict[str, dict[str, PointFile]]
     calibration: dict[str, dict[str, Any]]
-    validation: list[dict[str, Any]]
+    validation: list[ValidationFile]
     validation_photos: Annotated[int, Ge(0)]
     search: SearchFile

@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 from prodrec.core.base.errors import Mismatch
 from prodrec.index.header import IndexHeader
 from prodrec.index.memory import MOST_NUMBERS, PhotosInMemory
-from prodrec.index.products import Hit, Product
+from prodrec.index.products import Hit, Match, Product
 from prodrec.index.table import PhotoTable
 from prodrec.index.vectors import to_vectors
+from prodrec.index.words import split_words
 
 if TYPE_CHECKING:
     import polars as pl
 
 PHOTOS_PER_PRODUCT = 2
 """Photos that a search reads first for each product that it returns; it reads more if products have more."""
+
+MOST_WORDS = 100
+"""Words of a text by which products are searched; its others are ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +117,15 @@ class ProductIndex:
         """Return a product, or None if the index does not have it."""
         rows = self.table.rows_of([sku])
         return as_product(rows[0]) if rows else None
+
+    def with_words(self, text: str, top: int) -> list[Match]:
+        """Return the `top` products that the words of a text describe best, best first.
+
+        Raise BadOption if a library that splits the texts of the index is not installed.
+        """
+        words = split_words([text], self.header.tokenizer)
+        found = self.table.with_words(words[:MOST_WORDS], top) if words else []
+        return [Match(as_product(row), score) for score, row in found]
 
     def similar(self, sku: str, top: int) -> list[Hit]:
         """Return the products most similar to a product by any of its photos, without itself; none if it is unknown."""

@@ -46,3 +46,15 @@ class Hit:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {**self.product.as_json(), "cosine": self.cosine, "photo": self.photo}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A product that words describe, and how well: its score by BM25, which compares products for the same words."""
+
+    product: Product
+    score: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**self.product.as_json(), "score": self.score}

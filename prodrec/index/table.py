@@ -11,6 +11,7 @@
     photos      int32     number of photos of the product
     photo_hash  text      hash of the photo as `prepare` stores it
     text_hash   text      hash of what the table gives about the product besides its photos
+    words       text      words by which the product is found, in the row of photo 0; empty in the others
 
 This module alone uses lancedb and pyarrow.
 
@@ -19,7 +20,6 @@ Shapes: R rows, d numbers of a vector, B queries.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prodrec.core.base.errors import BadArtefact, ProdrecError
+from prodrec.core.base.errors import BadArtefact
+from prodrec.index.lance_errors import REMEDY, reading, writing
 
 if TYPE_CHECKING:
     import lancedb.table
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "products"
-REMEDY = "make the index again with `prodrec index build`"
 WITHOUT_CONTENT = ("sku", "photo", "title", "tags", "path", "predicted", "photos", "photo_hash")
 """The columns that describe a photo."""
 NAMES_AT_ONCE = 5_000
@@ -60,6 +60,7 @@ class PhotoRows:
     photos: Sequence[int]
     photo_hash: Sequence[str]
     text_hash: Sequence[str]
+    words: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.sku)
@@ -91,6 +92,7 @@ def _types(width: int) -> dict[str, pa.DataType]:
         "photos": pa.int32(),
         "photo_hash": text,
         "text_hash": text,
+        "words": text,
     }
 
 
@@ -106,16 +108,15 @@ class PhotoTable:
         import pyarrow as pa
 
         schema = pa.schema(list(_types(width).items()))
-        return cls(_connect(directory).create_table(TABLE, schema=schema))
+        with writing():
+            return cls(_connect(directory).create_table(TABLE, schema=schema))
 
     @classmethod
     def open(cls, directory: Path, width: int) -> PhotoTable:
         """Open the newest version. Raise BadArtefact if there is none, or it has other columns."""
-        try:
+        with reading(f"{directory / TABLE}.lance"):
             table = _connect(directory).open_table(TABLE)
             schema = {field.name: field.type for field in table.schema}
-        except (ValueError, OSError, RuntimeError) as error:
-            raise BadArtefact(f"{directory / TABLE}.lance cannot be read ({_first_line(error)}); {REMEDY}.") from error
         if schema != _types(width):
             raise BadArtefact(f"{directory / TABLE}.lance has other columns or vectors than expected; {REMEDY}.")
         return cls(table)
@@ -123,15 +124,18 @@ class PhotoTable:
     @property
     def version(self) -> int:
         """Number of the version; every change makes a new one."""
-        return int(self._table.version)
+        with reading():
+            return int(self._table.version)
 
     def __len__(self) -> int:
-        return int(self._table.count_rows())
+        with reading():
+            return int(self._table.count_rows())
 
     @property
     def versions(self) -> int:
         """Number of the versions that readers can still use."""
-        return len(self._table.list_versions())
+        with reading():
+            return len(self._table.list_versions())
 
     # --- reading
 
@@ -149,6 +153,15 @@ class PhotoTable:
         for row in _read(query.select([*WITHOUT_CONTENT, "_distance"])).to_pylist():
             found[row.pop("query_index", 0)].append((1 - row.pop("_distance"), row))
         return [sorted(rows, key=lambda pair: (-pair[0], pair[1]["sku"], pair[1]["photo"])) for rows in found]
+
+    def with_words(self, words: Sequence[str], limit: int) -> list[tuple[float, dict[str, Any]]]:
+        """Return the `limit` rows that words describe best, best first, with their scores by BM25.
+
+        Words that a row lacks lower its score; a row without any of them is not returned.
+        """
+        query = self._table.search(" ".join(words), query_type="fts", fts_columns="words")
+        rows = _read(query.limit(limit).select([*WITHOUT_CONTENT, "_score"])).to_pylist()
+        return sorted(((row.pop("_score"), row) for row in rows), key=lambda pair: (-pair[0], pair[1]["sku"]))
 
     def rows_of(self, skus: Iterable[str], columns: Sequence[str] = WITHOUT_CONTENT) -> list[dict[str, Any]]:
         """Return ids, numbers and `columns` of the photos of products, by product and number."""
@@ -186,7 +199,7 @@ class PhotoTable:
     def sample_vectors(self, count: int) -> NDArray[np.float16]:
         """Return the vectors of some photos, evenly chosen: float16 [count, d], or of all if there are fewer."""
         offsets = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)).tolist()
-        column = self._table.take_offsets(offsets).select(["vector"]).to_arrow()["vector"]
+        column = _read(self._table.take_offsets(offsets).select(["vector"]))["vector"]
         return np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]).reshape(
             -1, column.type.list_size
         )
@@ -195,7 +208,8 @@ class PhotoTable:
 
     def append(self, rows: PhotoRows) -> None:
         """Add rows of new photos."""
-        self._table.add(rows.to_arrow())
+        with writing():
+            self._table.add(rows.to_arrow())
 
     def replace(self, rows: PhotoRows | None, skus: Sequence[str]) -> None:
         """Replace all photos of the products `skus` by `rows`, in one commit.
@@ -203,29 +217,44 @@ class PhotoTable:
         A product of `skus` without rows is removed.
         """
         conditions = _conditions(skus)
-        if rows is None:
-            self._table.delete(" OR ".join(conditions))
-            return
-        merge = self._table.merge_insert(["sku", "photo"]).when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(" OR ".join(conditions)).execute(rows.to_arrow())
+        with writing():
+            if rows is None:
+                self._table.delete(" OR ".join(conditions))
+                return
+            merge = self._table.merge_insert(["sku", "photo"]).when_matched_update_all().when_not_matched_insert_all()
+            merge.when_not_matched_by_source_delete(" OR ".join(conditions)).execute(rows.to_arrow())
 
     def index_skus(self) -> None:
         """Make products be found by their ids without reading all rows."""
         from lancedb.index import BTree
 
-        self._table.create_index("sku", config=BTree())
+        self._create_index("sku", BTree())
+
+    def index_words(self) -> None:
+        """Make products be found by words: those of one stem are the same, as shoe and shoes, and so are é and e."""
+        from lancedb.index import FTS
+
+        config = FTS(base_tokenizer="whitespace", lower_case=False, remove_stop_words=False, max_token_length=None)
+        self._create_index("words", config)
 
     def index_vectors(self) -> None:
         """Divide the vectors into lists, of which a search needs only some."""
         from lancedb.index import IvfFlat
 
-        self._table.create_index("vector", config=IvfFlat(distance_type="cosine"))
+        self._create_index("vector", IvfFlat(distance_type="cosine"))
 
-    def tidy(self, keep: timedelta) -> None:
-        """Merge small files, add new rows to the indices, and remove versions that are older than `keep`."""
-        with warnings.catch_warnings():
+    def _create_index(self, column: str, config: Any) -> None:
+        with writing():
+            self._table.create_index(column, config=config)
+
+    def tidy(self, keep: timedelta, *, unfinished: bool = False) -> None:
+        """Merge small files, add new rows to the indices, and remove versions that are older than `keep`.
+
+        unfinished: remove the files of changes that were not completed, too. No other process may change the table.
+        """
+        with writing(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
-            self._table.optimize(cleanup_older_than=keep)
+            self._table.optimize(cleanup_older_than=keep, delete_unverified=unfinished)
 
 
 def _connect(directory: Path) -> Any:
@@ -240,19 +269,8 @@ def _connect(directory: Path) -> Any:
 
 
 def _read(query: Any) -> pa.Table:
-    """Return the result of a query. Raise ProdrecError if files of this version are gone, BadArtefact for damaged ones.
-
-    lancedb raises no errors of its own for them.
-    """
-    try:
+    with reading():
         return query.to_arrow()
-    except (RuntimeError, ValueError, OSError) as error:
-        if "Not found" in str(error):
-            raise ProdrecError(
-                f"files of this version of the index were removed by a later update, or deleted "
-                f"({_first_line(error)}); open the index again, or {REMEDY}."
-            ) from error
-        raise BadArtefact(f"the products of the index cannot be read ({_first_line(error)}); {REMEDY}.") from error
 
 
 def _conditions(skus: Sequence[str]) -> list[str]:
@@ -265,9 +283,3 @@ def _quoted(text: str) -> str:
     """Return a text as SQL writes it."""
     escaped = text.replace("'", "''")
     return f"'{escaped}'"
-
-
-def _first_line(error: Exception) -> str:
-    """Return what an error says, without the place in the source of lancedb."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return re.sub(r", /\S*\.rs:\d+:\d+", "", lines[0])

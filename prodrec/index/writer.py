@@ -46,9 +46,15 @@ class Changes:
 
 @contextmanager
 def open_to_write(path: Path) -> Iterator[ProductIndex]:
-    """Lock the index for the block, and yield its newest version. Raise RunLocked if another process changes it."""
+    """Lock the index for the block, and yield its newest version, without what a killed writer left.
+
+    Raise RunLocked if another process changes it.
+    """
     index = ProductIndex.open(path)
-    with lock_directory(path, BEING_CHANGED):
+    with lock_directory(path, BEING_CHANGED) as was_killed:
+        index = index.refreshed()
+        if was_killed:
+            index.table.tidy(KEEP_VERSIONS, unfinished=True)
         yield index.refreshed()
 
 
@@ -68,6 +74,7 @@ def fill(directory: Path, header: IndexHeader, chunks: Iterator[PhotoRows]) -> P
     for rows in chunks:
         table.append(rows)
     table.index_skus()
+    table.index_words()
     table.tidy(timedelta(0))
     header.write(directory)
     return ProductIndex(directory, header, table)

@@ -168,6 +168,7 @@ def _header(run: Run, data: Dataset, out: Path, level: str, splits: Sequence[str
         width=width,
         splits=tuple(splits),
         options=_recorded_options(data),
+        tokenizer=(run.vocabulary.tokenizer, run.vocabulary.tokenizer_version),
         projection=projection,
     )
 

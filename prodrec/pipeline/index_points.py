@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base.errors import BadArtefact, BadOption
-from prodrec.index.table import REMEDY
+from prodrec.index.lance_errors import REMEDY
 
 if TYPE_CHECKING:
     from prodrec.core.data.dataset import Dataset

@@ -71,6 +71,7 @@ def photo_rows(
     to_vectors: makes the vectors of the index of features of the run
     """
     from prodrec.index.table import PhotoRows
+    from prodrec.index.words import product_words
 
     products = [product for product in seen if product.photos]
     if not products:
@@ -83,17 +84,20 @@ def photo_rows(
     assert all(feature_D is not None for feature_D in features)
     vector_Rd = to_vectors(np.stack(features)).astype(np.float16)  # type: ignore[arg-type]  # none is None
     columns: dict[str, list[object]] = {name: [] for name in ("sku", "photo", "thumbnail", "title", "tags", "path")}
-    columns |= {name: [] for name in ("predicted", "photos", "photo_hash", "text_hash")}
-    start = 0
+    columns |= {name: [] for name in ("predicted", "photos", "photo_hash", "text_hash", "words")}
+    start, vocabulary = 0, recogniser.run.vocabulary
+    tokenizer = vocabulary.tokenizer, vocabulary.tokenizer_version
     for product in products:
         best = recognised[start]
         start += len(product.photos)
         given, predicted_path = product.given, () if best.answer is None else best.answer.path
-        tags = _tags(given, best, recogniser)
+        tags, path = _tags(given, best, recogniser), given.path or predicted_path
+        words = product_words(given.title, tags, path, tokenizer)
         for number, photo in enumerate(product.photos):
             row = {"sku": given.sku, "photo": number, "thumbnail": photo.thumbnail, "title": given.title, "tags": tags}
-            row |= {"path": given.path or predicted_path, "predicted": not given.path, "photos": len(product.photos)}
+            row |= {"path": path, "predicted": not given.path, "photos": len(product.photos)}
             row |= {"photo_hash": photo.photo_hash, "text_hash": given.text_hash}
+            row["words"] = "" if number else words
             for name, value in row.items():
                 columns[name].append(value)
     return PhotoRows(vector_Rd=vector_Rd, **columns)  # type: ignore[arg-type]  # lists of the types of the columns

@@ -75,6 +75,15 @@ class Hit(Protocol):
     def photo(self) -> int: ...
 
 
+class Match(Protocol):
+    """A product that words describe, and how well."""
+
+    @property
+    def product(self) -> Product: ...
+    @property
+    def score(self) -> float: ...
+
+
 class ProductIndex(Protocol):
     """An index of products, opened at one version. Several threads may read it."""
 
@@ -82,6 +91,7 @@ class ProductIndex(Protocol):
     def version(self) -> int: ...
     def product(self, sku: str) -> Product | None: ...
     def similar(self, sku: str, top: int) -> Sequence[Hit]: ...
+    def with_words(self, text: str, top: int) -> Sequence[Match]: ...
     def thumbnail(self, sku: str, photo: int = 0) -> bytes | None: ...
 
 
@@ -130,6 +140,11 @@ def product_values(product: Product) -> Values:
 def hit_values(hit: Hit) -> Values:
     """Return a product that was found as JSON values."""
     return {**_description(hit.product), "photo": hit.photo, "cosine": float(hit.cosine)}
+
+
+def match_values(match: Match) -> Values:
+    """Return a product that words describe as JSON values; the photo to show is its first one."""
+    return {**_description(match.product), "photo": 0, "score": float(match.score)}
 
 
 def _description(product: Product) -> Values:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from prodrec.core.base.taxonomy import PATH_SEPARATOR
-from prodrec.serve.engine import Answered, Box, ProductIndex, Question, hit_values, product_values
+from prodrec.serve.engine import Answered, Box, ProductIndex, Question, hit_values, match_values, product_values
 from prodrec.serve.failures import Refused
 from prodrec.serve.schemas import (
     ClassPaths,
@@ -22,7 +22,16 @@ from prodrec.serve.schemas import (
     SimilarProducts,
 )
 from prodrec.serve.service import Service
-from prodrec.serve.uploads import FIELD_BYTES, FORM, PHOTO_FILE, PHOTOS_BODY, read_form, read_photos
+from prodrec.serve.uploads import (
+    FIELD_BYTES,
+    FORM,
+    PHOTO_FILE,
+    PHOTOS_BODY,
+    SEARCH_BODY,
+    read_form,
+    read_photos,
+    read_words,
+)
 
 router, index_router = APIRouter(prefix="/v1"), APIRouter(prefix="/v1")
 """The routes of every service, and those of one with an index of products."""
@@ -70,11 +79,26 @@ async def recognise(
     return JSONResponse({"results": answered.results, **envelope})
 
 
-@index_router.post("/search", response_model=SearchResult, openapi_extra={"requestBody": PHOTOS_BODY})
+@index_router.post("/search", response_model=SearchResult, openapi_extra={"requestBody": SEARCH_BODY})
 async def search(request: Request, service: Served, top: Top = 5, box: BoxText = None) -> JSONResponse:
-    """Find the products of the index that look most similar to photos."""
-    answered, envelope = await _ask(request, service, Question(top), box)
-    return JSONResponse({"results": [result["products"] for result in answered.results], **envelope})
+    """Find the products of the index that look most similar to photos, or that words describe best."""
+    started, words = time.monotonic(), await read_words(request)
+    if words is None:
+        answered, envelope = await _ask(request, service, Question(top), box)
+        return JSONResponse({"results": [result["products"] for result in answered.results], **envelope})
+    if box is not None:
+        raise Refused(400, f"box={box} is about photos, and the request has words.")
+    index = _index(service)
+    matches = await service.in_thread(lambda: index.with_words(words, top))
+    taken = round(1000 * (time.monotonic() - started), 2)
+    return JSONResponse(
+        {
+            "results": [[match_values(match) for match in matches]],
+            "run": service.engine.run,
+            "index": {"version": index.version},
+            "timing": {"decode_ms": 0.0, "network_ms": 0.0, "total_ms": taken},
+        }
+    )
 
 
 async def _ask(

@@ -71,6 +71,17 @@ class HitValues(TypedDict):
     share: NotRequired[float]
 
 
+class MatchValues(TypedDict):
+    """A product that words describe, the number of the photo to show, and how well it is described (BM25)."""
+
+    sku: str
+    title: str
+    path: list[str]
+    tags: list[str]
+    photo: int
+    score: float
+
+
 class SaliencyGrid(TypedDict):
     """Where the network looks: weights of a grid over the part of the photo that it sees.
 
@@ -132,9 +143,9 @@ class Recognition(Envelope):
 
 
 class SearchResult(Envelope):
-    """The nearest products of every photo."""
+    """The nearest products of every photo, or a list with those that words describe best."""
 
-    results: list[list[HitValues]]
+    results: list[list[HitValues] | list[MatchValues]]
 
 
 class SimilarProducts(TypedDict):

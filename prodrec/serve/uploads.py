@@ -29,7 +29,9 @@ def _photos_schema(photo: dict[str, str], **description: str) -> dict[str, Any]:
     return {"schema": {"type": "object", "required": ["photos"], "properties": {"photos": photos}}}
 
 
-PHOTOS_BODY = {
+MAX_WORDS = 500
+"""Characters of the words by which products are searched."""
+PHOTOS_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         FORM: _photos_schema(PHOTO_FILE),
@@ -39,10 +41,21 @@ PHOTOS_BODY = {
 }
 """The body of requests with photos, for the OpenAPI document."""
 
+_WORDS = {"type": "string", "minLength": 1, "maxLength": MAX_WORDS, "description": "Words of titles, tags, categories."}
+_WORDS_BODY = {"type": "object", "required": ["words"], "properties": {"words": _WORDS}, "additionalProperties": False}
+SEARCH_BODY = {
+    "required": True,
+    "content": {
+        **PHOTOS_BODY["content"],
+        JSON: {"schema": {"oneOf": [PHOTOS_BODY["content"][JSON]["schema"], _WORDS_BODY]}},
+    },
+}
+"""The body of requests with photos or words."""
+
 
 async def read_photos(request: Request, *, most: int) -> list[bytes]:
     """Return the photo files of a request. Raise Refused if there is none, more than `most`, or none can be found."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = _kind(request)
     if kind == FORM:
         photos = (await read_form(request, most=most))[0]
     elif kind == JSON:
@@ -58,6 +71,21 @@ async def read_photos(request: Request, *, most: int) -> list[bytes]:
     if not photos or not any(photos):
         raise Refused(400, "The request has no photo: send one at least.")
     return photos
+
+
+async def read_words(request: Request) -> str | None:
+    """Return the words of a JSON body; None for a body of photos. Raise Refused if both or other values are there."""
+    if _kind(request) != JSON:
+        return None
+    content = parse_json(await request.body())
+    if "words" not in content:
+        return None
+    words = content["words"]
+    if len(content) > 1:
+        raise Refused(400, "The JSON has words and other keys: search by words or by photos.")
+    if not isinstance(words, str) or not words.strip() or len(words) > MAX_WORDS:
+        raise Refused(400, f"The words are no text of 1 to {MAX_WORDS} characters.")
+    return words
 
 
 async def read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[str, str]]:
@@ -79,6 +107,10 @@ async def read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[s
         too_many = f"The request has more than {most} photos: send fewer in each request."
         raise Refused(400, too_many if "Too many files" in detail else f"The form cannot be read: {detail}.") from error
     return photos, fields
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _from_json(body: bytes, most: int) -> list[bytes]:

@@ -52,6 +52,16 @@ def shop(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield tmp_path / "shop"
 
 
+def test_words_find_products(built: Path) -> None:
+    title = ProductIndex.open(built / "index").frame("title")["title"][0]
+    found = json_of("index", "search", built / "index", *title.split(), "--top", 1)
+    assert found["words"] == title and [one["title"] for one in found["products"]] == [title]
+    line = call("index", "search", built / "index", title).stdout.splitlines()[0]
+    assert found["products"][0]["sku"] in line and title in line
+    result = call("index", "search", built / "index", "?")
+    assert result.exit_code == 2 and "has no word; give words of titles" in result.stderr
+
+
 def test_tags_are_states_and_the_words_that_the_titles_weigh_highest(built: Path) -> None:
     index, data = ProductIndex.open(built / "index"), open_dataset(built / "dataset")
     recogniser = load(built / "runs/sicot")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodrec.core.data.titles.tokenizer import choose_tokenizer
 from prodrec.index.header import IndexHeader
 from prodrec.index.product_index import ProductIndex
 from prodrec.index.table import PhotoRows
@@ -46,9 +47,13 @@ def draw_rows(products: Sequence[tuple[str, int]], *, seed: int = 0, title: str 
         photos=[photos for _, photos in products for _ in range(photos)],
         photo_hash=[f"{seed}-{number}" for number in range(len(skus))],
         text_hash=[f"{title}-{sku}" for sku in skus],
+        words=[
+            "" if number else f"{title} {sku} red shoes".lower() for sku, photos in products for number in range(photos)
+        ],
     )
 
 
+TOKENIZER = (choose_tokenizer().name, choose_tokenizer().version)
 HEADER = IndexHeader(
     run_name="visual",
     run_path="../runs/visual",
@@ -58,6 +63,7 @@ HEADER = IndexHeader(
     width=WIDTH,
     splits=("train",),
     options={},
+    tokenizer=TOKENIZER,
 )
 
 MakeIndex = Callable[[Sequence[tuple[str, int]]], ProductIndex]

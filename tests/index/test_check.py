@@ -41,5 +41,14 @@ def test_missing_files(tmp_path: Path) -> None:
     assert found == ["its rows cannot be read, because files are missing or damaged"]
 
 
+def test_missing_words(tmp_path: Path) -> None:
+    index = fill(tmp_path, HEADER, iter([replace(SOUND, words=["x" * 100, *SOUND.words[1:]])]))
+    assert find_problems(index) == []
+    for file in (tmp_path / "products.lance/_indices").glob("*/*tokens*"):
+        file.unlink()
+    found = find_problems(ProductIndex(tmp_path, index.header, PhotoTable.open(tmp_path, index.header.width)))
+    assert found == ["its rows cannot be read, because files are missing or damaged"]
+
+
 def test_a_sound_index(tmp_path: Path) -> None:
     assert find_problems(fill(tmp_path, HEADER, iter([SOUND]))) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from prodrec.index.header import IndexHeader, SearchSettings
 from .conftest import HEADER, WIDTH
 
 PROJECTION = (np.arange(12, dtype=np.float32), np.arange(12 * WIDTH, dtype=np.float32).reshape(12, WIDTH))
+POINT = {"name": "natural", "tau": 0.5, "beta": 0.3, "neighbours": 10, "temperature": 0.02, "rho": 0.5, "voters": ""}
 FULL = replace(
     HEADER,
     options={"columns": {"id": "sku", "attributes": ["colour"]}},
-    points={"both": {"natural": {"name": "natural", "beta": 0.3}}},
-    validation=({"by": "both", "name": "natural", "top1": 0.5},),
+    points={"both": {"natural": POINT}},
+    validation=({"by": "both", "name": "natural", "top1": 0.5, "macc": 0.25},),
     validation_photos=7,
     search=SearchSettings("approximate", 16, 0.99, 200),
     projection=PROJECTION,
@@ -40,12 +42,25 @@ def test_fingerprints() -> None:
     others = [
         replace(FULL, run_fingerprint="r2"),
         replace(FULL, dataset_fingerprint="d2"),
-        replace(FULL, points={"both": {"natural": {"name": "natural", "beta": 0.4}}}),
+        replace(FULL, points={"both": {"natural": {**POINT, "beta": 0.4}}}),
         replace(FULL, projection=(PROJECTION[0] + 1, PROJECTION[1])),
     ]
     assert len({FULL.fingerprint, *(other.fingerprint for other in others)}) == 5
     moved = replace(FULL, run_path="elsewhere", search=SearchSettings())
     assert moved.fingerprint == FULL.fingerprint
+
+
+@pytest.mark.parametrize("key", ["points", "validation", "tokenizer", "search"])
+def test_a_key_that_is_missing_inside_is_named(tmp_path: Path, key: str) -> None:
+    FULL.write(tmp_path)
+    content = json.loads((tmp_path / "index.json").read_text("utf-8"))
+    inner = {"points": lambda: content["points"]["both"]["natural"], "validation": lambda: content["validation"][0]}
+    values = inner.get(key, lambda: content[key])()
+    name = min(values)
+    del values[name]
+    (tmp_path / "index.json").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(BadArtefact, match=rf"index\.json is damaged: {key}.*{name} is missing"):
+        IndexHeader.read(tmp_path)
 
 
 def test_a_projection_of_another_width_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,21 @@ def test_a_killed_writer_leaves_a_whole_version(make_index: MakeIndex) -> None:
     assert len(ProductIndex.open(path)) == 1
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(make_index: MakeIndex) -> None:
+    path = make_index([("P1", 1)]).path
+    (file,) = (path / "products.lance/data").glob("*.lance")
+    unfinished = file.with_name(f"{file.stem[:-4]}0000.lance")
+    unfinished.write_bytes(file.read_bytes())
+    with open_to_write(path):
+        pass
+    assert unfinished.exists(), "it may be of a process that cannot lock here"
+    (path / ".lock-holder").write_text("process 1 on a machine", "utf-8")  # no process ends without removing it
+    reader = ProductIndex.open(path)
+    with open_to_write(path) as index:
+        assert not unfinished.exists() and index.product("P1") is not None
+    assert reader.product("P1") is not None
+
+
 def test_old_versions_take_no_space_for_ever(make_index: MakeIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 

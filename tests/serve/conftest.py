@@ -39,6 +39,12 @@ class DrawnHit:
     photo: int = 0
 
 
+@dataclass(frozen=True)
+class DrawnMatch:
+    product: DrawnProduct
+    score: float
+
+
 @dataclass
 class DrawnIndex:
     """Three products, of which a search returns the first; `newest` is what `refreshed` returns."""
@@ -59,6 +65,11 @@ class DrawnIndex:
 
     def similar(self, sku: str, top: int) -> list[DrawnHit]:
         return [DrawnHit(product, 0.8) for product in self.products if product.sku != sku][:top]
+
+    def with_words(self, text: str, top: int) -> list[DrawnMatch]:
+        words = text.lower().split()
+        counts = [(product, sum(word in words for word in product.title.lower().split())) for product in self.products]
+        return [DrawnMatch(product, float(count)) for product, count in counts if count][:top]
 
     def thumbnail(self, sku: str, photo: int = 0) -> bytes | None:
         return b"\xff\xd8thumbnail" if self.product(sku) and photo == 0 else None

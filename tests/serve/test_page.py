@@ -123,6 +123,7 @@ def test_a_part_is_chosen_by_button_and_by_dragging(page: Any, photo: Path, engi
 
 def test_a_correction_by_keyboard(page: Any, photo: Path, tmp_path: Path) -> None:
     page.set_input_files("#file", photo)
+    page.wait_for_selector("#result:not([hidden])")
     page.focus("summary")
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
@@ -169,6 +170,17 @@ def test_products_of_an_index_and_a_key(browser: Any, photo: Path) -> None:
         assert page.locator("#similar li").count() == 1
         page.wait_for_selector("#similar img[src^='blob:']")
         assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(18, 23, 21)"
+        page.fill("#words", "hat")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#status:has-text('No product')")
+        assert page.is_hidden("#found-section")
+        page.fill("#words", "boot b")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#found img[src^='blob:']")
+        assert page.locator("#found li").all_inner_texts()[1].split("\n") == ["B boot", "Boots"]
+        assert page.inner_text("#found-title") == "Products for “boot b”"
+        page.set_input_files("#file", photo)
+        page.wait_for_selector("#found-section", state="hidden")
     finally:
         page.close()
         service.stop()

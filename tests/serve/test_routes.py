@@ -135,6 +135,23 @@ def test_products(serve: Serve) -> None:
     assert [hit["sku"] for hit in found["results"][0]] == ["a/1", "b"]
 
 
+def test_products_that_words_describe(serve: Serve) -> None:
+    served = serve(index=DrawnIndex())
+    found = served.client.post("/v1/search?top=2", json={"words": "boot B"}).json()
+    assert [(hit["sku"], hit["score"]) for hit in found["results"][0]] == [("a/1", 1.0), ("b", 2.0)]
+    assert found["results"][0][0]["photo"] == 0 and found["index"] == {"version": 1} and found["run"]["name"] == "echo"
+    assert served.client.post("/v1/search", json={"words": "hat"}).json()["results"] == [[]]
+    for content, problem in (
+        ({"words": ""}, "no text of 1 to 500 characters"),
+        ({"words": ["boot"]}, "no text of 1 to 500 characters"),
+        ({"words": "x" * 501}, "no text of 1 to 500 characters"),
+        ({"words": "boot", "photos": []}, "search by words or by photos"),
+    ):
+        assert problem in served.error(served.client.post("/v1/search", json=content), 400)
+    assert "is about photos" in served.error(served.client.post("/v1/search?box=0,0,1,1", json={"words": "boot"}), 400)
+    assert "no such route" in served.error(serve().client.post("/v1/search", json={"words": "boot"}), 404)
+
+
 def test_unknown_products(serve: Serve) -> None:
     served = serve(index=DrawnIndex())
     for route in ("products/none", "products/..%2F..%2Fetc%2Fpasswd", "similar/none"):

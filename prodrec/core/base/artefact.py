@@ -35,7 +35,7 @@ FORMAT_VERSIONS = {
     "mcr-weights": 3,
     "checkpoint": 1,
     "export": 1,
-    "index": 1,
+    "index": 2,
 }
 """The format version of each kind of artefact: this prodrec writes it, and reads no other."""
 

@@ -40,18 +40,21 @@ def lock_run(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock_directory(directory: Path, activity: str = "trained") -> Iterator[None]:
-    """Lock `directory` for this process. Raise RunLocked if another process has the lock.
+def lock_directory(directory: Path, activity: str = "trained") -> Iterator[bool]:
+    """Lock `directory` for this process, and yield whether the one that had it before was killed.
+
+    Raise RunLocked if another process has the lock.
 
     activity: what is being done to it, for the message
 
-    On a file system that does not support locks, continue without a lock.
+    On a file system that does not support locks, continue without a lock, and yield False.
     """
     path, holder = directory / LOCK_NAME, directory / HOLDER_NAME
     # A soft lock is a file that would remain after a kill and block the next job.
-    lock = FileLock(path, timeout=SECONDS_TO_RETRY, fallback_to_soft=False)
+    lock, was_killed = FileLock(path, timeout=SECONDS_TO_RETRY, fallback_to_soft=False), False
     try:
         lock.acquire()
+        was_killed = holder.exists()
     except Timeout as error:
         raise RunLocked(
             f"{directory} is being {activity} by {_read_holder(holder)}; wait for it, or stop it first."
@@ -62,7 +65,7 @@ def lock_directory(directory: Path, activity: str = "trained") -> Iterator[None]
     try:
         with suppress(OSError):  # a full disk does not prevent locking
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", "utf-8")
-        yield
+        yield was_killed
     finally:
         holder.unlink(missing_ok=True)
         if os.name != "nt":  # on Windows, filelock removes the lock file

@@ -6,7 +6,7 @@ const LARGEST_SIDE = 2048; // pixels; phones take photos that are larger than an
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png", "image/webp"];
 const SENT_BYTES = 3e6;
 const byId = (id) => document.getElementById(id);
-const state = { photo: null, url: "", part: null, result: null, key: sessionStorage.getItem("key") || "", last: 0 };
+const state = { photo: null, url: "", part: null, result: null, key: sessionStorage.getItem("key") || "", last: 0, retry: recognise };
 
 // --- requests
 
@@ -56,7 +56,8 @@ async function takePhoto(file) {
     return;
   }
   URL.revokeObjectURL(state.url);
-  Object.assign(state, { url: URL.createObjectURL(state.photo), part: null, result: null });
+  Object.assign(state, { url: URL.createObjectURL(state.photo), part: null, result: null, retry: recognise });
+  byId("found-section").hidden = true;
   byId("shown").src = state.url;
   byId("invite").hidden = true;
   byId("frame").hidden = false;
@@ -149,7 +150,8 @@ function fillBars(id, rows) {
 function productCard(hit) {
   const image = element("img", { loading: "lazy" });
   showImage(image, hit.sku, hit.photo, "");
-  const note = element("small", {}, `${hit.path.at(-1) || ""} · similarity ${hit.cosine.toFixed(2)}`);
+  const similarity = hit.cosine === undefined ? [] : [`similarity ${hit.cosine.toFixed(2)}`];
+  const note = element("small", {}, [...hit.path.slice(-1), ...similarity].join(" · "));
   return [image, element("b", {}, hit.title || hit.sku), note];
 }
 
@@ -175,6 +177,35 @@ function setStatus(text, isProblem = false, id = "status") {
   byId(id).classList.remove("done");
   byId(id).classList.toggle("problem", isProblem);
 }
+
+// --- search by words
+
+async function search() {
+  const words = byId("words").value.trim();
+  if (!words) return;
+  const number = ++state.last; // an answer about a photo that is still on its way is no longer wanted
+  setStatus("Searching …");
+  try {
+    const body = JSON.stringify({ words });
+    const response = await ask("/v1/search?top=24", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    const { results: [products] } = await response.json();
+    if (number !== state.last) return;
+    byId("found-title").textContent = `Products for “${words}”`;
+    fill("found", products, productCard);
+    byId("found-section").hidden = !products.length;
+    byId("main").classList.toggle("empty", !products.length && byId("result").hidden);
+    setStatus(products.length ? `${products.length} products for “${words}”` : `No product has a word of “${words}”.`);
+    byId("status").classList.toggle("done", products.length > 0);
+  } catch (error) {
+    if (number === state.last) setStatus(error.message, true);
+  }
+}
+
+byId("search-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state.retry = search;
+  search();
+});
 
 // --- corrections
 
@@ -235,7 +266,7 @@ byId("key-form").addEventListener("submit", (event) => {
   state.key = byId("key").value;
   sessionStorage.setItem("key", state.key);
   byId("key-form").hidden = true;
-  recognise();
+  state.retry();
 });
 
 fetch("/health")
@@ -243,5 +274,6 @@ fetch("/health")
   .then(({ run, index, corrections }) => {
     byId("run").textContent = `${run.name}${index ? ` · index version ${index.version}` : ""}`;
     byId("correct-section").hidden = !corrections;
+    byId("search-form").hidden = !index;
   })
   .catch(() => setStatus("The service does not answer.", true));
