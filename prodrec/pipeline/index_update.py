@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prodrec.core.base import console
 from prodrec.core.base.errors import BadOption
+from prodrec.core.base.outputs import scratch_file
 from prodrec.core.base.wording import listed
 from prodrec.index.writer import Changes, choose_search, open_to_write, replace_products
 from prodrec.pipeline.index_rows import joined, photo_rows, see_all
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MOST_REMOVED = 0.5
 """Share of the products that --whole removes without --force: a table that was cut off must not empty an index."""
 REJECTED = "rejected.csv"
+UNPACKED = "unpacked"
+"""Name of the photos of an archive, which are in the directory of the index while they are read."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def update_index(
         if value and not paths:
             raise BadOption(f"{option} is about a table, and there is none; give a table, or omit it.")
     start = time.monotonic()
-    with open_to_write(Path(index)) as opened, TemporaryDirectory() as scratch:
+    with open_to_write(Path(index)) as opened, scratch_file(opened.path / UNPACKED) as scratch:
+        scratch.mkdir()
         known = _known(opened)
         removed, unknown = _to_remove(remove, known)
         rejected = 0
@@ -138,7 +141,7 @@ def update_index(
                 options=opened.header.options,
                 given=given,
                 taxonomy=recogniser.run.taxonomy,
-                scratch=Path(scratch),
+                scratch=scratch,
             )
             if both := sorted(removed & table.named):
                 raise BadOption(f"{listed(both)} is in the table and in --remove; omit it from one of them.")
@@ -150,7 +153,7 @@ def update_index(
         skus = [*changed, *sorted(removed)]
         if skus:
             replace_products(opened, rows, skus)
-            opened = choose_search(opened)
+        opened = choose_search(opened)  # also if a killed update did not come so far
         seconds = time.monotonic()
         changes = Changes(
             added=tuple(sku for sku in changed if sku not in known),

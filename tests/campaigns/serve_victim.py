@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -12,6 +13,9 @@ from typing import Any
 
 import h5py
 
+from prodrec.index.product_index import ProductIndex
+from prodrec.index.table import WITHOUT_CONTENT
+
 SETTINGS = "backbone=squeezenet1_1 weights=none image_size=32 batch_size=8 lr=0.02 epochs=3"
 TRAIN = "train sicot --preset paper --workers 0 --out {out}/run " + " ".join(f"--set {one}" for one in SETTINGS.split())
 COMMANDS = {
@@ -21,6 +25,9 @@ COMMANDS = {
     "refine-mcr scores/sicot.h5 --levels leaf --lambda 10 --out {out}/s.h5": "s.h5",
 }
 """Commands that write into a folder, and the file in it whose fingerprint is that of all that they make."""
+BUILD = "index build runs/sicot dataset --workers 0"
+UPDATE = "index update index changes.csv --images photos --remove P000005 --workers 0"
+"""Commands that write into index/; `indexed` has the table of changes."""
 
 
 class Victim:
@@ -79,6 +86,14 @@ def made_at(file: Path) -> str:
         return str(json.loads(file.read_text("utf-8"))["fingerprint"])
     with h5py.File(file, locking=False) as opened:
         return str(opened.attrs["fingerprint"])
+
+
+def content_of(index: ProductIndex) -> str:
+    """Return a hash of all that an index has, except for the number of its build and the order of its rows."""
+    frame, vectors_Nd = index.table.frame_and_vectors(*WITHOUT_CONTENT, "thumbnail", "text_hash")
+    rows = sorted(zip(frame.rows(), (vector_d.tobytes() for vector_d in vectors_Nd), strict=True))
+    header = {key: value for key, value in vars(index.header).items() if key not in ("build", "projection")}
+    return hashlib.sha256(repr((index.header.fingerprint, header, rows)).encode()).hexdigest()
 
 
 def leftovers(folder: Path) -> list[Path]:

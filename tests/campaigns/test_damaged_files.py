@@ -15,25 +15,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.campaigns.conftest import IndexedJourney
 from tests.campaigns.damage import damage
 from tests.campaigns.serve_victim import Victim, problem
-from tests.conftest import Journey
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="needs fork and /proc")
 
 TRIALS = int(os.environ.get("PRODREC_TRIALS", "0"))
 """Trials; 0 is one batch in the default tests, and EXHAUSTIVE_BATCHES more in the exhaustive ones."""
 SEED = int(os.environ.get("PRODREC_SEED", "0"))
-BATCH, EXHAUSTIVE_BATCHES = 20, 5
+BATCH, EXHAUSTIVE_BATCHES = 14, 8
 """Trials of a test, and further tests."""
 READERS = {
     "products.csv": ["prepare products.csv --images photos --out again --workers 1"],
     "photos/*": ["prepare products.csv --images photos --out again --workers 1"],
-    "dataset/**": ["inspect dataset", "score runs/sicot dataset --out again.h5 --workers 0"],
-    "runs/sicot/**": ["inspect runs/sicot", "score runs/sicot dataset --out again.h5 --workers 0"],
+    "dataset/**/*": ["inspect dataset", "score runs/sicot dataset --out again.h5 --workers 0"],
+    "runs/sicot/**/*": ["inspect runs/sicot", "score runs/sicot dataset --out again.h5 --workers 0"],
     "scores/*.h5": [
         "report scores/sicot.h5 --by-root",
         "refine-mcr scores/sicot.h5 --levels leaf --lambda 10 --out again.h5",
+    ],
+    "index/**/*": [
+        "index check index",
+        "index info index",
+        "index search index shoes",
+        "predict index photos/P000000.jpg",
     ],
 }
 """Commands that read the files of a pattern."""
@@ -46,18 +52,18 @@ UNREAD = ("dataset/rejected.csv", "dataset/long-tail", "runs/sicot/history.csv",
     if TRIALS
     else [0, *(pytest.param(1 + batch, marks=pytest.mark.exhaustive) for batch in range(EXHAUSTIVE_BATCHES))],
 )
-def test_damaged_files_are_named(journey: Journey, victim: Victim, tmp_path: Path, batch: int) -> None:
+def test_damaged_files_are_named(indexed: IndexedJourney, victim: Victim, tmp_path: Path, batch: int) -> None:
     random, wrong = np.random.default_rng([SEED, batch]), []
     files = {
-        file.relative_to(journey.folder): lines
+        file.relative_to(indexed.folder): lines
         for pattern, lines in READERS.items()
-        for file in sorted(journey.folder.glob(pattern))
-        if file.is_file() and not str(file.relative_to(journey.folder)).startswith(UNREAD)
+        for file in sorted(indexed.folder.glob(pattern))
+        if file.is_file() and not str(file.relative_to(indexed.folder)).startswith(UNREAD)
     }
     names = list(files)
     for trial in range(BATCH):
         folder = tmp_path / str(trial)
-        shutil.copytree(journey.folder, folder, copy_function=os.link)
+        shutil.copytree(indexed.folder, folder, copy_function=os.link)
         name = names[random.integers(len(names))]
         done = damage(folder / name, random)
         line = files[name][random.integers(len(files[name]))]

@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ import prodrec
 
 SECONDS, BYTES = 60, 2 << 30
 """Limits of a command: its time, and its memory beyond that of the libraries."""
-IMPORTED_LATE = ("gensim.models", "h5py", "matplotlib.figure", "polars", "scipy.optimize", "torchvision.models")
-"""Slow libraries that prodrec imports inside functions."""
+IMPORTED_LATE = (
+    "gensim.models",
+    "h5py",
+    "lancedb.index",
+    "matplotlib.figure",
+    "polars",
+    "scipy.optimize",
+    "torchvision.models",
+)
+"""Slow libraries that prodrec imports inside functions. LanceDB starts its threads anew in a forked process."""
 
 
 def main() -> None:
@@ -41,6 +50,7 @@ def main() -> None:
     for name in IMPORTED_LATE:
         importlib.import_module(name)
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message="lancedb fork support", category=RuntimeWarning)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:

@@ -32,7 +32,7 @@ from prodrec.core.base.ragged import Ragged
 from prodrec.core.base.taxonomy import Attribute, Taxonomy
 from prodrec.core.base.texts import Texts
 from prodrec.core.data.dataset_file import DatasetFile
-from prodrec.core.data.photos.store import PhotoStore
+from prodrec.core.data.photos.store import PhotoStore, read_parquet
 from prodrec.core.data.titles.class_titles import ClassTitles
 from prodrec.core.data.titles.vocabulary import Vocabulary
 from prodrec.core.data.titles.word_counts import titles_with_word
@@ -129,22 +129,16 @@ class Dataset:
         Columns: `row table table_row id image title split group width height level_… attribute_…`, and after a title
         that may be borrowed `title_lender title_similarity`
         """
-        import polars as pl
-
-        return pl.read_parquet(self._products_path)
+        return read_parquet(self._products_path)
 
     def ids(self) -> Texts:
         """Return the product ids by row."""
-        import polars as pl
-
-        return Texts.from_polars(pl.read_parquet(self._products_path, columns=["id"])["id"])
+        return Texts.from_polars(read_parquet(self._products_path, columns=["id"])["id"])
 
     def photo_files(self, rows: Sequence[int]) -> dict[int, str]:
         """Return the name of the file of each photo, as in the table of products, by row."""
-        import polars as pl
-
-        lazy = pl.scan_parquet(self._products_path, glob=False).filter(pl.col("row").is_in(list(rows)))
-        return dict(lazy.select("row", pl.col("image").fill_null("")).collect(engine="streaming").iter_rows())
+        names = read_parquet(self._products_path, rows=rows, columns=["row", "image"])
+        return {row: name or "" for row, name in names.iter_rows()}
 
     @cached_property
     def train_images(self) -> NDArray[np.int64]:
@@ -198,12 +192,9 @@ class Dataset:
 
         They are in order of their rows. The `path` of a product ends at the deepest level at which it has a label.
         """
-        import polars as pl
-
         rows = np.arange(len(self)) if among is None else among
         rows = np.sort(np.random.default_rng(seed).choice(rows, min(count, len(rows)), replace=False))
-        lazy = pl.scan_parquet(self._products_path, glob=False).filter(pl.col("row").is_in(rows.tolist()))
-        products = lazy.collect(engine="streaming").to_dicts()
+        products = read_parquet(self._products_path, rows=rows.tolist()).to_dicts()
         for product in products:
             row = product["row"]
             product["path"] = list(self.taxonomy.known_path(self.labels_NL[row].tolist()))

@@ -187,6 +187,15 @@ def test_a_broken_file_is_named(broken: Path, name: str, damage: Callable[[Path]
     assert name.partition("/")[0] in str(error.value) and "again" in str(error.value)
 
 
+def test_a_broken_table_of_products_is_named(broken: Path) -> None:
+    """It is read when it is needed."""
+    _truncate(broken / "products.parquet")
+    data = open_dataset(broken)
+    for read in (data.ids, data.products, lambda: data.photo_files([0]), lambda: data.samples(2)):
+        with pytest.raises(BadArtefact, match=r"products\.parquet cannot be read .*; prepare the dataset again"):
+            read()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from prodrec.core.base.arrays import load_array
 from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import factorize
 from prodrec.core.data.photos.locations import UNKNOWN_SIZE, DamagedPhoto, PhotoLocation, PhotoLocations
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SHARD_BYTES = 256 << 20
 """Bytes of a shard file: at 20 kB per photo, ten million photos fill about 750 files."""
@@ -140,13 +143,7 @@ class PhotosInPlace(PhotoStore):
     all_jpeg = False
 
     def __init__(self, directory: Path) -> None:
-        import polars as pl
-
-        path = directory / "in_place.parquet"
-        try:
-            frame = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise BadArtefact(f"{path} cannot be read ({error}); prepare the dataset again.") from error
+        frame = read_parquet(directory / "in_place.parquet")
         self._paths, path_N = factorize(frame["file"])
         index_N3 = np.stack([path_N, frame["offset"].to_numpy(), frame["length"].to_numpy()], axis=1)
         super().__init__(index_N3.astype(np.int64), directory)
@@ -247,3 +244,22 @@ def _rewrite_shards(directory: Path, files: list[Path], index_P3: NDArray[np.int
 def write_in_place(directory: Path, locations: PhotoLocations) -> None:
     """Write photos/in_place.parquet: the location of the photo of every row, with absolute paths."""
     locations.to_polars().write_parquet(directory / "in_place.parquet")
+
+
+def read_parquet(
+    path: Path, *, rows: Sequence[int] | None = None, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Return a Parquet file of a dataset, or some of its columns, or rows by the column `row`.
+
+    Raise BadArtefact if it is damaged.
+    """
+    import polars as pl
+
+    try:
+        if rows is None:
+            return pl.read_parquet(path, columns=None if columns is None else list(columns))
+        lazy = pl.scan_parquet(path, glob=False).filter(pl.col("row").is_in(list(rows)))
+        return (lazy if columns is None else lazy.select(columns)).collect(engine="streaming")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        found = str(error).splitlines()[0]
+        raise BadArtefact(f"{path} cannot be read ({found}); prepare the dataset again.") from error
