@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base.errors import BadArtefact
+
+ERRORS_OF_NPY = (OSError, ValueError, EOFError, OverflowError, tokenize.TokenError)
+"""What numpy raises for a damaged .npy file: it reads the header as Python."""
 
 
 def load_array(
@@ -24,7 +28,7 @@ def load_array(
     """
     try:
         array = _map_array(path)
-    except (OSError, ValueError, EOFError) as error:
+    except ERRORS_OF_NPY as error:
         raise BadArtefact(f"{path} cannot be read ({error}); {remedy}.") from error
     expected = (None,) if shape is None else shape
     same_sizes = len(expected) == array.ndim and all(

@@ -234,6 +234,11 @@ def read_training_features(path: Path, *, run_fingerprint: str) -> TrainingFeatu
         lengths = {len(column) for column in columns}
         if lengths != {len(features)}:
             raise ValueError("its columns have different lengths")
+        numbers, projection = features.vectors_Nd.shape[-1], features.projection
+        if projection.matrix_Dd.shape != (*projection.mean_D.shape, numbers) or features.vectors_Nd.ndim != 2:
+            raise ValueError("its projection does not make its vectors")
+        if features.lists is not None and features.lists.centroid_Ld.shape[1:] != (numbers,):
+            raise ValueError("its lists are of other vectors")
     if attributes["made_from"].get("run") != run_fingerprint:
         raise BadArtefact(f"{path} was made by other weights than those of the run; {remedy}.")
     return features

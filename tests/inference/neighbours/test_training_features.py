@@ -102,6 +102,13 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         file["row"] = np.arange(3)
     with pytest.raises(BadArtefact, match="different lengths"):
         read_training_features(path, run_fingerprint="run-1")
+    write(path)
+    with h5py.File(path, "a") as file:
+        projection = file["projection"][:]
+        del file["projection"]
+        file["projection"] = projection[: len(projection) // 2]
+    with pytest.raises(BadArtefact, match="its projection does not make its vectors"):
+        read_training_features(path, run_fingerprint="run-1")
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(BadArtefact, match="damaged"):
         read_training_features(path, run_fingerprint="run-1")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prodrec.core.base import console
+from prodrec.core.base.arrays import ERRORS_OF_NPY
 from prodrec.core.base.artefact import Fingerprint
 from prodrec.core.base.errors import BadFeatures, NotFound
 from prodrec.core.base.hdf5 import OPEN_FOR_WRITING, check_size
@@ -86,7 +87,7 @@ def _open_vectors(path: Path) -> AbstractContextManager[Any]:
         return _open_h5(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except ERRORS_OF_NPY as error:
         raise BadFeatures(f"--features {path} cannot be read ({error}); {_EXPECTED}.") from error
     if not isinstance(array, np.ndarray):
         raise BadFeatures(f"--features {path} contains several arrays; {_EXPECTED}.")

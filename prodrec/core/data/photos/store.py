@@ -40,6 +40,9 @@ microseconds."""
 MAX_UNUSED = 0.1
 """Share of stored bytes that no row uses, above which the shards are written again."""
 
+LARGEST_NUMBER = 2**62
+"""Offsets and lengths are below it, so their sums are 64-bit integers."""
+
 _NO_PROCESS = -1
 
 
@@ -66,9 +69,12 @@ class PhotoStore:
     def _open_shards(cls, directory: Path) -> PhotoStore:
         path = directory / "index.npy"
         index_N3: NDArray[np.int64] = load_array(path, np.int64, (None, 3), remedy="prepare the dataset again")
-        if index_N3.min(initial=0) < 0:
-            raise BadArtefact(f"{path} contains negative numbers; prepare the dataset again.")
-        required_S = np.zeros(int(index_N3[:, 0].max(initial=-1)) + 1, np.int64)
+        if index_N3.min(initial=0) < 0 or index_N3.max(initial=0) >= LARGEST_NUMBER:
+            raise BadArtefact(f"{path} contains numbers that are no place of a photo; prepare the dataset again.")
+        last = int(index_N3[:, 0].max(initial=-1))
+        if last >= 0 and not (directory / shard_name(last)).is_file():  # before memory is taken for so many shards
+            raise BadArtefact(f"{directory / shard_name(last)} does not exist; prepare the dataset again.")
+        required_S = np.zeros(last + 1, np.int64)
         np.maximum.at(required_S, index_N3[:, 0], index_N3[:, 1] + index_N3[:, 2])
         for shard, required in enumerate(required_S.tolist()):
             file = directory / shard_name(shard)

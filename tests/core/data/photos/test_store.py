@@ -135,6 +135,19 @@ def test_a_broken_file_is_named(tmp_path: Path, file: str) -> None:
         PhotoStore.open(tmp_path, in_place=False)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [(0, 2**31, "2147483648.bin does not exist"), (1, 2**63 - 1, "no place"), (2, -1, "no place")],
+)
+def test_places_that_do_not_exist(tmp_path: Path, column: int, value: int, message: str) -> None:
+    store(tmp_path)
+    index_N3 = np.load(tmp_path / "index.npy")
+    index_N3[-1, column] = value
+    np.save(tmp_path / "index.npy", index_N3)
+    with pytest.raises(BadArtefact, match=f"{message}.*; prepare the dataset again"):
+        PhotoStore.open(tmp_path, in_place=False)
+
+
 def test_index_of_another_shape(tmp_path: Path) -> None:
     store(tmp_path)
     np.save(tmp_path / "index.npy", np.zeros((3, 2), np.int64))
