@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodrec.core.base import console
+from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.wording import counted
 
 if TYPE_CHECKING:
@@ -17,11 +18,21 @@ MANY_WITHOUT_WORDS = 0.2
 
 
 def print_dataset(header: Mapping[str, Any], path: Path) -> None:
-    """Print the summary of the dataset at `path`, whose dataset.json contains `header`."""
-    for name, text in _lines(header, path):
+    """Print the summary of the dataset at `path`, whose dataset.json contains `header`.
+
+    Raise BadArtefact if its counts are damaged.
+    """
+    try:
+        lines, table, remarks = list(_lines(header, path)), _table(header["counts"]), list(_remarks(header, path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a damaged file: nothing else reads these
+        raise BadArtefact(
+            f"{path / 'dataset.json'} has counts that cannot be read ({type(error).__name__}: {error}); prepare the "
+            "dataset again."
+        ) from error
+    for name, text in lines:
         console.print(f"{name:<12}{text}")
-    console.print(_table(header["counts"]))
-    for name, text in _remarks(header, path):
+    console.print(table)
+    for name, text in remarks:
         console.print(f"{name:<12}{text}")
 
 

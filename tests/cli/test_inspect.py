@@ -76,6 +76,20 @@ def test_the_class_table_is_shown(tmp_path: Path) -> None:
     assert {leaf["path"][-1]: leaf["title"] for leaf in summary["leaves"]} == {"mug": "coffee mug", "lamp": None}
 
 
+@pytest.mark.parametrize(
+    ("entry", "key", "value"), [("rows", "rejected", ""), ("conflicts", "groups", "many"), ("rows", "by_reason", 3)]
+)
+def test_damaged_counts(dataset: Path, tmp_path: Path, entry: str, key: str, value: object) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "dataset")
+    content = json.loads((copy / "dataset.json").read_text("utf-8"))
+    content["counts"][entry][key] = value
+    (copy / "dataset.json").write_text(json.dumps(content), "utf-8")
+    result = run("inspect", copy)
+    assert result.exit_code == 2 and result.stdout == "", result.stdout
+    assert result.stderr.count("\n") == 1 and "has counts that cannot be read" in result.stderr
+    assert result.stderr.endswith("prepare the dataset again.\n")
+
+
 def test_no_dataset(tmp_path: Path) -> None:
     result = run("inspect", tmp_path / "none")
     assert result.exit_code == 2 and result.stderr.startswith("error: ") and "does not exist" in result.stderr

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prodrec.core.base.arrays import load_array
 from prodrec.core.base.artefact import Fingerprint
+from prodrec.core.base.errors import BadArtefact
 from prodrec.core.base.texts import Texts
 
 PATH_SEPARATOR = " / "
@@ -136,6 +137,11 @@ class Taxonomy:
         Raise BadArtefact if a file is missing or damaged, ValueError as the constructor does.
         """
         counts = [int(level["classes"]) for level in description["levels"]]
+        if (directory / f"{len(counts)}.parents.npy").exists():
+            raise BadArtefact(
+                f"{directory} has the classes of more levels than the {len(counts)} that are described; make the "
+                "artefact again."
+            )
         return cls(
             levels=tuple(str(level["name"]) for level in description["levels"]),
             names=tuple(Texts.load(directory / f"{depth}.names") for depth in range(len(counts))),

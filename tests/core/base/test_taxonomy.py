@@ -72,6 +72,9 @@ def test_a_saved_tree_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="do not exist"):
         Taxonomy.load(tmp_path / "classes", description)
     (tmp_path / "classes" / "1.names.npy").unlink()
+    fewer = {"levels": description["levels"][:1]}
+    with pytest.raises(BadArtefact, match="has the classes of more levels than the 1 that are described"):
+        Taxonomy.load(tmp_path / "classes", fewer)
     with pytest.raises(BadArtefact, match=r"1\.names\.npy cannot be read"):
         Taxonomy.load(tmp_path / "classes", description)
 
