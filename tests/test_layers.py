@@ -102,7 +102,13 @@ OWNERS = {  # a module, or all modules of a package, that may use an outside lib
     "simplejpeg": ("core.data",),
     "polars": ("core.data", "core.base.texts", "core.base.csv_cells", "core.scores.score_table", "demo", "index"),
     "pydantic": ("core.base.config", "core.base.json_types"),
-    "annotated_types": ("core.data.dataset_file", "core.scores.scores_file", "index", "inference"),
+    "annotated_types": (
+        "core.data.dataset_file",
+        "core.scores.point_file",
+        "core.scores.scores_file",
+        "index",
+        "inference",
+    ),
     "typing_extensions": (
         "core.data",
         "core.scores",

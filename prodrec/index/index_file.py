@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 from typing_extensions import TypedDict
+
+from prodrec.core.scores.point_file import PointFile
 
 
 class RunFile(TypedDict):
@@ -23,20 +25,6 @@ class SearchFile(TypedDict):
     probes: Annotated[int, Ge(0)]
     recall: Annotated[float, Ge(0), Le(1)]
     queries: Annotated[int, Ge(0)]
-
-
-class PointFile(TypedDict):
-    """`OperatingPoint`; a weight of the vote near 1 lets it decide alone."""
-
-    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012 - every key is an argument
-
-    name: str
-    tau: float | None
-    beta: Annotated[float, Ge(0), Lt(1)]
-    neighbours: Annotated[int, Gt(0)]
-    temperature: Annotated[float, Gt(0)]
-    rho: float
-    voters: str
 
 
 class ValidationFile(TypedDict):

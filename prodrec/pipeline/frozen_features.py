@@ -1,4 +1,7 @@
-"""The features of rows of a dataset, from which classifiers of a finished run are fitted."""
+"""The features of rows of a dataset, from which classifiers of a finished run are fitted.
+
+Shapes: R rows, V views, D numbers of a feature.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,27 @@ if TYPE_CHECKING:
     from prodrec.pipeline.scoring_network import ScoringNetwork
 
 
+def write_features(
+    loaded: ScoringNetwork, data: Dataset, rows: NDArray[np.int64], path: Path, *, mirror: bool = False
+) -> None:
+    """Write the features of rows of the dataset to a `.npy` file: float32 [R, V, D]. All ranks must call this.
+
+    mirror: also those of the mirror images
+    """
+    from prodrec.inference.frozen_features import write_frozen_features
+
+    batches, own_batches = loaded.batches(data, rows)
+    write_frozen_features(
+        path,
+        loaded.network,
+        batches,
+        own_batches=own_batches,
+        photos=len(rows),
+        mirror=mirror,
+        autocast=loaded.autocast(),
+    )
+
+
 @contextmanager
 def frozen_features(
     loaded: ScoringNetwork, data: Dataset, rows: NDArray[np.int64], place: Path, *, mirror: bool = False
@@ -30,7 +54,6 @@ def frozen_features(
     They are in a temporary file beside `place`, which all ranks must see.
     """
     from prodrec.core.base.outputs import scratch_file
-    from prodrec.inference.frozen_features import write_frozen_features
     from prodrec.models.second_stage.features import FrozenFeatures
 
     if not len(rows):
@@ -42,15 +65,6 @@ def frozen_features(
     with scratch as own_path:
         path = dist.broadcast(own_path)
         assert path is not None
-        batches, own_batches = loaded.batches(data, rows)
-        write_frozen_features(
-            path,
-            loaded.network,
-            batches,
-            own_batches=own_batches,
-            photos=len(rows),
-            mirror=mirror,
-            autocast=loaded.autocast(),
-        )
+        write_features(loaded, data, rows, path, mirror=mirror)
         yield FrozenFeatures.open(path, data.labels_NL[rows, data.taxonomy.levels.index(level)].astype(np.int64))
         dist.barrier()  # no rank reads the file any more

@@ -76,21 +76,12 @@ def row_features(
     place:  beside it the features of a run are in a temporary file meanwhile
     """
     from prodrec.core.base.outputs import scratch_file
-    from prodrec.inference.frozen_features import write_frozen_features
+    from prodrec.pipeline.frozen_features import write_features
 
     if loaded is None:
         assert data.features_ND is not None
         yield data.features_ND[rows]
         return
     with scratch_file(place.with_name(f"{place.name}.features")) as path:
-        batches, own_batches = loaded.batches(data, rows)
-        write_frozen_features(
-            path,
-            loaded.network,
-            batches,
-            own_batches=own_batches,
-            photos=len(rows),
-            mirror=False,
-            autocast=loaded.autocast(),
-        )
+        write_features(loaded, data, rows, path)
         yield np.load(path, mmap_mode="r")[:, 0]

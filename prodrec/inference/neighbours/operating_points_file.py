@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 from typing_extensions import TypedDict
 
-
-class PointFile(TypedDict):
-    """`OperatingPoint`."""
-
-    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012 - every key is an argument
-
-    name: str
-    tau: float | None
-    beta: Annotated[float, Ge(0), Lt(1)]
-    neighbours: Annotated[int, Gt(0)]
-    temperature: Annotated[float, Gt(0)]
-    rho: float
-    voters: str
+from prodrec.core.scores.point_file import PointFile
 
 
 class VotingFile(TypedDict, total=False):

@@ -163,7 +163,7 @@ def open_visits(
 
 
 def _once(frame: pl.DataFrame, *, is_visits: bool) -> pl.DataFrame:
-    """Return one row for each visitor, variant and day; a table of counts as it is."""
+    """Return one row for each visitor, variant and day; a table of counts is returned unchanged."""
     import polars as pl
 
     if not is_visits:
